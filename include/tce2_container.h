@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef TCE2_CONTAINER_H
+#define TCE2_CONTAINER_H
+
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+#include <linux/refcount.h>
+#include <linux/types.h>
+#include <linux/xarray.h>
+
+#include "tce2_ddw.h"
+
+struct iommu_group;
+struct tce2_cache;
+struct vfio_eeh_pe_op;
+
+/**
+ * struct tce2_container - this backend's part of a VFIO container
+ * @refs: one for VFIO, from open to release, and one for each request running
+ * @id: the container's number in the table of containers, never 0, immutable
+ * @cache: region cache of the process the container is bound to; set once,
+ *	by the first request that needs one, then immutable
+ * @ddw: groups and windows, with the lock for them
+ * @reg_lock: guards @regions and @closed, and makes registering and
+ *	unregistering through this container take turns
+ * @regions: regions registered through this container, by page number of
+ *	their first user address
+ * @enabled: something has been registered once; set under @reg_lock, never
+ *	cleared, read without
+ * @closed: VFIO has let go of the container: nothing may be registered
+ * @rcu: readers may still find the container in the table
+ *
+ * @reg_lock and @ddw.lock are never held together.
+ */
+struct tce2_container {
+	refcount_t refs;
+	u32 id;
+	struct tce2_cache *cache;
+	struct tce2_ddw ddw;
+	struct mutex reg_lock;	/* guards regions, closed */
+	struct xarray regions;
+	bool enabled;
+	bool closed;
+	struct rcu_head rcu;
+};
+
+void *tce2_container_open(void);
+void tce2_container_release(void *cookie);
+struct tce2_container *tce2_container_get(void *cookie);
+void tce2_container_put(struct tce2_container *container);
+void tce2_container_wait_all_gone(void);
+
+int tce2_container_check_process(struct tce2_container *container);
+
+int tce2_container_register(struct tce2_container *container, u64 ua,
+			    u64 size);
+int tce2_container_unregister(struct tce2_container *container, u64 ua,
+			      u64 size);
+int tce2_container_map(struct tce2_container *container, u64 iova, u64 ua,
+		       u64 size, u64 perm);
+int tce2_container_unmap(struct tce2_container *container, u64 iova, u64 size);
+int tce2_container_create_window(struct tce2_container *container,
+				 const struct tce2_window_spec *spec,
+				 u64 __user *start);
+int tce2_container_remove_window(struct tce2_container *container, u64 start);
+int tce2_container_eeh(struct tce2_container *container,
+		       const struct vfio_eeh_pe_op *op);
+
+#endif /* TCE2_CONTAINER_H */

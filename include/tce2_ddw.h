@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef TCE2_DDW_H
+#define TCE2_DDW_H
+
+#include <linux/list.h>
+#include <linux/rwsem.h>
+#include <linux/types.h>
+
+#include <asm/iommu.h>
+
+struct iommu_group;
+struct tce2_cache;
+struct tce2_window;
+struct vfio_iommu_spapr_tce_info;
+
+/**
+ * struct tce2_group - a table group that is attached to a container
+ * @node: in the container's list of groups
+ * @group: the IOMMU group
+ * @table_group: its table group
+ *
+ * Made and freed under the write lock of struct tce2_ddw, else immutable.
+ */
+struct tce2_group {
+	struct list_head node;
+	struct iommu_group *group;
+	struct iommu_table_group *table_group;
+};
+
+/**
+ * struct tce2_window_spec - the window that a client asks for
+ * @size: bytes of bus address
+ * @page_shift: log2 of the IOMMU page size in bytes
+ * @levels: levels of the TCE table
+ */
+struct tce2_window_spec {
+	u64 size;
+	u32 page_shift;
+	u32 levels;
+};
+
+/**
+ * struct tce2_ddw - a container's groups and DMA windows
+ * @lock: write: groups and windows come and go. read: they stay, and mapping
+ *	in them is allowed (struct tce2_window says how that is locked)
+ * @groups: attached groups (struct tce2_group); every window is programmed
+ *	for every group
+ * @window: the windows by slot, NULL where there is none. Slot 0 begins at
+ *	the start of the 32-bit window, slot 1 where the platform says (bit 59
+ *	on IODA2)
+ * @default_pending: slot 0 is still to be filled with the default window, when
+ *	it is first used
+ *
+ * All fields but @lock are guarded by @lock.
+ *
+ * Lock order: this comes before everything in struct tce2_window.
+ */
+struct tce2_ddw {
+	struct rw_semaphore lock;
+	struct list_head groups;
+	struct tce2_window *window[IOMMU_TABLE_GROUP_MAX_TABLES];
+	bool default_pending;
+};
+
+/**
+ * struct tce2_bus_range - what has to be known of a window to check a request
+ * @start: first bus address
+ * @size: bytes
+ * @page_shift: log2 of the IOMMU page size in bytes
+ * @window: the window, or NULL for the default window while it is pending
+ */
+struct tce2_bus_range {
+	u64 start;
+	u64 size;
+	unsigned int page_shift;
+	struct tce2_window *window;
+};
+
+void tce2_ddw_init(struct tce2_ddw *ddw);
+void tce2_ddw_destroy(struct tce2_ddw *ddw);
+
+int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *group);
+int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *group);
+
+int tce2_ddw_info(struct tce2_ddw *ddw,
+		  struct vfio_iommu_spapr_tce_info *info);
+int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
+		    const struct tce2_window_spec *spec, u64 __user *start);
+int tce2_ddw_remove(struct tce2_ddw *ddw, u64 start);
+
+int tce2_ddw_find(struct tce2_ddw *ddw, u64 iova,
+		  struct tce2_bus_range *range);
+int tce2_ddw_create_default(struct tce2_ddw *ddw, struct tce2_cache *cache);
+
+#endif /* TCE2_DDW_H */

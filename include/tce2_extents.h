@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef TCE2_EXTENTS_H
+#define TCE2_EXTENTS_H
+
+#include <linux/bits.h>
+#include <linux/types.h>
+
+/*
+ * How the physical addresses of a pinned range of user memory are stored.
+ *
+ * The range is cut at multiples of 1 << shift of its user addresses, where
+ * shift is the largest for which every block is physically contiguous (and
+ * of one protection). One 64-bit entry a block holds the physical address that
+ * belongs to the block's first byte, with flags in the bits below the page
+ * size. So a range over 1 GiB hugepages costs 8 bytes a GiB, a scattered one
+ * 8 bytes a page, and translation is one index computation for either.
+ *
+ * A range may begin inside a block. The entry then names the address where
+ * the block would begin; being an offset it may wrap below zero, and adding
+ * the user address's low bits wraps it back.
+ *
+ * Entries live in leaves of TCE2_EXTENT_LEAF entries reached through an array
+ * of pointers, both from the slab allocator and hence in the linear mapping:
+ * code that runs with the data MMU off can follow them.
+ */
+#define TCE2_EXTENT_LEAF_SHIFT	9
+#define TCE2_EXTENT_LEAF	BIT(TCE2_EXTENT_LEAF_SHIFT)
+
+/* The device may have written to the block; see tce2_extents_mark_dirty() */
+#define TCE2_EXTENT_DIRTY	BIT_ULL(0)
+/* The block was pinned for reading only */
+#define TCE2_EXTENT_READONLY	BIT_ULL(1)
+#define TCE2_EXTENT_FLAGS	((1ULL << 12) - 1)
+
+/**
+ * struct tce2_extents - physical addresses of a range of user memory
+ * @ua: first user address, a multiple of the page size
+ * @filled: bytes appended so far; the range's whole size once it is built
+ * @shift: log2 of the block size in bytes, PAGE_SHIFT at the least
+ * @nr_leaves: leaves allocated
+ * @max_leaves: room in @leaf
+ * @leaf: the leaves
+ *
+ * Built by one thread, then immutable but for TCE2_EXTENT_DIRTY, which any
+ * thread may set and none clears. No lock.
+ */
+struct tce2_extents {
+	u64 ua;
+	u64 filled;
+	unsigned int shift;
+	unsigned long nr_leaves;
+	unsigned long max_leaves;
+	u64 **leaf;
+};
+
+/**
+ * tce2_extents_entry() - where the entry of a user address is stored
+ * @ext: the extents
+ * @ua: a user address inside the range
+ *
+ * Return: the entry's address. Safe with the data MMU off.
+ */
+static __always_inline u64 *tce2_extents_entry(const struct tce2_extents *ext,
+					       u64 ua)
+{
+	u64 block = (ua >> ext->shift) - (ext->ua >> ext->shift);
+
+	return &ext->leaf[block >> TCE2_EXTENT_LEAF_SHIFT]
+			 [block & (TCE2_EXTENT_LEAF - 1)];
+}
+
+void tce2_extents_init(struct tce2_extents *ext, u64 ua, u64 size);
+int tce2_extents_append(struct tce2_extents *ext, u64 hpa, u64 bytes,
+			u64 flags);
+void tce2_extents_trim(struct tce2_extents *ext);
+void tce2_extents_mark_dirty(struct tce2_extents *ext, u64 ua, u64 bytes);
+u64 tce2_extents_run(const struct tce2_extents *ext, u64 ua, u64 *hpa,
+		     u64 *flags);
+void tce2_extents_free(struct tce2_extents *ext);
+
+#endif /* TCE2_EXTENTS_H */

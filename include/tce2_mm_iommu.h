@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef TCE2_MM_IOMMU_H
+#define TCE2_MM_IOMMU_H
+
+#include <linux/atomic.h>
+#include <linux/mutex.h>
+#include <linux/rbtree.h>
+#include <linux/seqlock.h>
+#include <linux/types.h>
+
+#include "tce2_extents.h"
+
+struct mm_struct;
+
+/*
+ * The region cache: which memory of a process devices may reach.
+ *
+ * There is one cache for a process's mm, shared by all its containers. A region
+ * is a page-aligned range of user addresses, pinned once and charged to
+ * locked_vm once, however many containers register it. Regions of a cache
+ * never overlap.
+ *
+ * Life of a region, told by its two counters:
+ *	used	containers that have it registered
+ *	mapped	IOMMU pages that point into it, plus 1 as long as used > 0
+ * Whoever takes mapped to 0 destroys the region, and nothing takes it up from
+ * 0 again, so no mapping can begin on memory about to be unpinned. The last
+ * container to unregister may do so only if mapped is 1; the last one to be
+ * closed just gives up its 1, and the region goes with the final unmap in
+ * whatever container still maps it.
+ *
+ * Lock order: container registration lock -> cache lock -> mmap_lock;
+ * and window range -> cache lock.
+ */
+
+/**
+ * struct tce2_cache - the regions of one process
+ * @link: in the global index of caches; index lock
+ * @users: containers bound to the process; index lock
+ * @mm: the process's address space, immutable, kept from being freed (mmgrab),
+ *	not from being torn down
+ * @lock: taken to add or remove a region or to change its used counter
+ * @seq: write side under @lock; lets a lockless lookup tell "absent" from
+ *	"being moved"
+ * @regions: tree of regions by user address; written under @lock and @seq,
+ *	read under RCU
+ */
+struct tce2_cache {
+	struct hlist_node link;
+	unsigned long users;
+	struct mm_struct *mm;
+	struct mutex lock;	/* guards regions, used */
+	seqcount_mutex_t seq;
+	struct rb_root regions;
+};
+
+/**
+ * struct tce2_region - a pinned range of a process's memory
+ * @node: in the cache's tree, or empty when unlinked; cache lock
+ * @cache: the cache it belongs to, immutable
+ * @ua: first user address, page-aligned, immutable
+ * @size: bytes, page-aligned, immutable
+ * @mapped: see the life of a region above; atomic
+ * @used: see the life of a region above; written under the cache lock
+ * @extents: where the memory is; immutable but for its dirty flags
+ * @rcu: readers may still be walking through the region when it is destroyed
+ */
+struct tce2_region {
+	struct rb_node node;
+	struct tce2_cache *cache;
+	u64 ua;
+	u64 size;
+	atomic64_t mapped;
+	unsigned long used;
+	struct tce2_extents extents;
+	struct rcu_head rcu;
+};
+
+/**
+ * struct tce2_drop - mapped counts to be dropped, gathered by region
+ * @cache: the cache whose regions they are of
+ * @region: the region of the counts gathered so far, or NULL
+ * @count: how many, in IOMMU pages
+ *
+ * On the stack of one thread; see tce2_drop_page().
+ */
+struct tce2_drop {
+	struct tce2_cache *cache;
+	struct tce2_region *region;
+	u64 count;
+};
+
+struct tce2_cache *tce2_cache_get(struct mm_struct *mm);
+void tce2_cache_put(struct tce2_cache *cache);
+
+int tce2_region_register(struct tce2_cache *cache, u64 ua, u64 size,
+			 struct tce2_region **regionp);
+int tce2_region_unregister(struct tce2_region *region);
+void tce2_region_abandon(struct tce2_region *region);
+
+int tce2_memory_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
+		     u64 pages, bool write);
+void tce2_memory_drop(struct tce2_cache *cache, u64 ua, unsigned int shift,
+		      u64 pages);
+struct tce2_region *tce2_region_find_held(struct tce2_cache *cache, u64 ua,
+					  unsigned int shift);
+void tce2_drop_page(struct tce2_drop *drop, u64 ua, unsigned int shift);
+void tce2_drop_flush(struct tce2_drop *drop);
+
+/**
+ * tce2_region_contains() - whether a region contains a user address
+ * @region: the region
+ * @ua: the user address
+ *
+ * Return: true if it does.
+ */
+static inline bool tce2_region_contains(const struct tce2_region *region,
+					u64 ua)
+{
+	return ua >= region->ua && ua - region->ua < region->size;
+}
+
+#endif /* TCE2_MM_IOMMU_H */

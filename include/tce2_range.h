@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef TCE2_RANGE_H
+#define TCE2_RANGE_H
+
+#include <linux/list.h>
+#include <linux/lockdep.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+
+/**
+ * struct tce2_range - a range of TCEs that a thread has locked or waits for
+ * @node: in the list of its lock; the lock's spinlock
+ * @first: first entry
+ * @last: last entry, included
+ *
+ * On the stack of its thread.
+ */
+struct tce2_range {
+	struct list_head node;
+	u64 first;
+	u64 last;
+};
+
+/**
+ * struct tce2_range_lock - lets threads work on separate ranges of a table
+ * @lock: guards @ranges
+ * @ranges: ranges held and waited for, in the order they came; a range is
+ *	held when none before it overlaps
+ * @wait: threads whose range is not held yet
+ * @dep_map: for lockdep, which sees any range of the table as the same lock:
+ *	a thread holds one at a time
+ *
+ * First come, first served: no thread starves. The list is as long as there
+ * are threads mapping in one window.
+ */
+struct tce2_range_lock {
+	spinlock_t lock;	/* guards ranges */
+	struct list_head ranges;
+	wait_queue_head_t wait;
+#ifdef CONFIG_DEBUG_LOCK_ALLOC
+	struct lockdep_map dep_map;
+#endif
+};
+
+void tce2_range_lock_init(struct tce2_range_lock *rl);
+int tce2_range_lock(struct tce2_range_lock *rl, struct tce2_range *range,
+		    u64 first, u64 count);
+void tce2_range_unlock(struct tce2_range_lock *rl, struct tce2_range *range);
+
+#endif /* TCE2_RANGE_H */

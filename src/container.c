@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Containers: what a VFIO container stands for in this backend.
+ *
+ * Owns the containers' lives, their binding to one process, the list of what
+ * each has registered, and the checks of a request against the window it is
+ * for. It brings the region cache and the windows together.
+ *
+ * VFIO calls the backend's ioctl without any lock, so a request may come late
+ * or still be running when another thread makes VFIO release the container.
+ * What VFIO is given is therefore not a pointer but a number, which stops being
+ * valid with the release; a running request holds a reference.
+ *
+ * Locks: struct tce2_container.reg_lock; takes that of struct tce2_ddw.
+ * Calls: ddw, tce_v2, mm_iommu, eeh.
+ */
+#include <linux/mm.h>
+#include <linux/overflow.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vfio.h>
+#include <linux/wait.h>
+
+#include "tce2_container.h"
+#include "tce2_eeh.h"
+#include "tce2_mm_iommu.h"
+#include "tce2_tce_v2.h"
+
+static DEFINE_XARRAY_ALLOC1(containers);
+static atomic_t nr_containers = ATOMIC_INIT(0);
+static DECLARE_WAIT_QUEUE_HEAD(all_gone);
+
+/**
+ * tce2_container_open() - make a container
+ *
+ * Context: may sleep.
+ * Return: the number that stands for it, as a pointer, or ERR_PTR(-ENOMEM).
+ */
+void *tce2_container_open(void)
+{
+	struct tce2_container *container;
+
+	container = kzalloc(sizeof(*container), GFP_KERNEL_ACCOUNT);
+	if (!container)
+		return ERR_PTR(-ENOMEM);
+	refcount_set(&container->refs, 1);
+	tce2_ddw_init(&container->ddw);
+	mutex_init(&container->reg_lock);
+	xa_init_flags(&container->regions, XA_FLAGS_ACCOUNT);
+
+	if (xa_alloc(&containers, &container->id, container, xa_limit_31b,
+		     GFP_KERNEL)) {
+		kfree(container);
+		return ERR_PTR(-ENOMEM);
+	}
+	atomic_inc(&nr_containers);
+	return (void *)(unsigned long)container->id;
+}
+
+/**
+ * tce2_container_get() - the container that a number stands for
+ * @cookie: what VFIO passed, or NULL
+ *
+ * Return: the container with a reference for the caller, or NULL if it has
+ * been released.
+ */
+struct tce2_container *tce2_container_get(void *cookie)
+{
+	struct tce2_container *container;
+
+	rcu_read_lock();
+	container = xa_load(&containers, (unsigned long)cookie);
+	if (container && !refcount_inc_not_zero(&container->refs))
+		container = NULL;
+	rcu_read_unlock();
+	return container;
+}
+
+/**
+ * tce2_container_put() - drop a reference
+ * @container: the container
+ *
+ * Context: may sleep.
+ */
+void tce2_container_put(struct tce2_container *container)
+{
+	if (!refcount_dec_and_test(&container->refs))
+		return;
+	if (container->cache)
+		tce2_cache_put(container->cache);
+	kfree_rcu(container, rcu);
+	if (atomic_dec_and_test(&nr_containers))
+		wake_up_all(&all_gone);
+}
+
+/**
+ * tce2_container_wait_all_gone() - wait for the last request to end
+ *
+ * For module exit: VFIO keeps the module while it uses a container, but not
+ * for a request that outlives the release. Context: may sleep.
+ */
+void tce2_container_wait_all_gone(void)
+{
+	wait_event(all_gone, !atomic_read(&nr_containers));
+}
+
+/**
+ * tce2_container_release() - VFIO lets go of a container
+ * @cookie: the number of the container
+ *
+ * Unmaps everything, removes the windows and takes back what was registered.
+ * Can't fail. Context: may sleep.
+ */
+void tce2_container_release(void *cookie)
+{
+	struct tce2_container *container;
+	struct tce2_region *region;
+	unsigned long index;
+
+	container = xa_erase(&containers, (unsigned long)cookie);
+	if (WARN_ON_ONCE(!container))
+		return;
+
+	/* Windows first: they hold on to the regions */
+	tce2_ddw_destroy(&container->ddw);
+
+	mutex_lock(&container->reg_lock);
+	container->closed = true;
+	xa_for_each(&container->regions, index, region)
+		tce2_region_abandon(region);
+	xa_destroy(&container->regions);
+	mutex_unlock(&container->reg_lock);
+
+	tce2_container_put(container);
+}
+
+/**
+ * tce2_container_check_process() - keep processes from acting on others' memory
+ * @container: the container
+ *
+ * Return: 0, or -EPERM if the container is bound to another process than the
+ * current one, such as its parent or what it was before exec.
+ */
+int tce2_container_check_process(struct tce2_container *container)
+{
+	struct tce2_cache *cache = READ_ONCE(container->cache);
+
+	return cache && cache->mm != current->mm ? -EPERM : 0;
+}
+
+/* Binds the container to the current process unless it is bound already */
+static int bind_process(struct tce2_container *container)
+{
+	struct tce2_cache *cache;
+
+	if (!READ_ONCE(container->cache)) {
+		if (!current->mm)
+			return -EPERM;
+		cache = tce2_cache_get(current->mm);
+		if (!cache)
+			return -ENOMEM;
+		if (cmpxchg(&container->cache, NULL, cache))
+			tce2_cache_put(cache);
+	}
+	return tce2_container_check_process(container);
+}
+
+static int register_region(struct tce2_container *container, u64 ua, u64 size)
+	__must_hold(&container->reg_lock)
+{
+	unsigned long index = ua >> PAGE_SHIFT;
+	struct tce2_region *region;
+	int ret;
+
+	lockdep_assert_held(&container->reg_lock);
+	if (container->closed)
+		return -ENODEV;
+	region = xa_load(&container->regions, index);
+	if (region)
+		return region->size == size ? -EBUSY : -EINVAL;
+
+	/* All that can fail, before the region is there to be lost */
+	ret = xa_reserve(&container->regions, index, GFP_KERNEL_ACCOUNT);
+	if (ret)
+		return ret;
+	ret = tce2_region_register(container->cache, ua, size, &region);
+	if (ret) {
+		xa_release(&container->regions, index);
+		return ret;
+	}
+	xa_store(&container->regions, index, region, 0);
+	WRITE_ONCE(container->enabled, true);
+	return 0;
+}
+
+/**
+ * tce2_container_register() - register memory of the current process
+ * @container: the container
+ * @ua: first user address
+ * @size: bytes
+ *
+ * VFIO_IOMMU_SPAPR_REGISTER_MEMORY of uapi/linux/vfio.h.
+ *
+ * Context: may sleep, for long; a fatal signal interrupts it.
+ * Return: 0; -EINVAL if misaligned, empty, wrapping or overlapping a registered
+ * range; -EBUSY if registered through this container already; -EFAULT if not
+ * user memory that can be pinned; -EPERM, -ENOMEM, -ENODEV, -EINTR.
+ */
+int tce2_container_register(struct tce2_container *container, u64 ua, u64 size)
+{
+	u64 end;
+	int ret;
+
+	if (!size || !PAGE_ALIGNED(ua) || !PAGE_ALIGNED(size) ||
+	    check_add_overflow(ua, size, &end))
+		return -EINVAL;
+	if (!access_ok(u64_to_user_ptr(ua), size))
+		return -EFAULT;
+	ret = bind_process(container);
+	if (ret)
+		return ret;
+
+	if (mutex_lock_killable(&container->reg_lock))
+		return -EINTR;
+	ret = register_region(container, ua, size);
+	mutex_unlock(&container->reg_lock);
+	return ret;
+}
+
+/**
+ * tce2_container_unregister() - undo tce2_container_register()
+ * @container: the container
+ * @ua: first user address, as registered
+ * @size: bytes, as registered
+ *
+ * VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY of uapi/linux/vfio.h.
+ *
+ * Context: may sleep.
+ * Return: 0; -EINVAL if misaligned; -ENOENT if not registered through this
+ * container; -EBUSY if still mapped and nobody else has it registered; -EINTR.
+ */
+int tce2_container_unregister(struct tce2_container *container, u64 ua,
+			      u64 size)
+{
+	struct tce2_region *region;
+	int ret = -ENOENT;
+
+	if (!PAGE_ALIGNED(ua) || !PAGE_ALIGNED(size))
+		return -EINVAL;
+
+	if (mutex_lock_killable(&container->reg_lock))
+		return -EINTR;
+	region = xa_load(&container->regions, ua >> PAGE_SHIFT);
+	if (region && region->size == size) {
+		ret = tce2_region_unregister(region);
+		if (!ret)
+			xa_erase(&container->regions, ua >> PAGE_SHIFT);
+	}
+	mutex_unlock(&container->reg_lock);
+	return ret;
+}
+
+/* Checks a request against the window that its first bus address lies in */
+static int find_range(struct tce2_ddw *ddw, u64 iova, u64 ua, u64 size,
+		      struct tce2_bus_range *range)
+	__must_hold(&ddw->lock)
+{
+	int ret = tce2_ddw_find(ddw, iova, range);
+
+	if (ret)
+		return ret;
+	if ((iova | ua | size) & (BIT_ULL(range->page_shift) - 1))
+		return -EINVAL;
+	if (size > range->size - (iova - range->start))
+		return -EINVAL;
+	return 0;
+}
+
+/*
+ * Makes the default window for a map request that is in order otherwise. The
+ * lock is held for writing on entry, for reading on return.
+ */
+static int make_default(struct tce2_container *container, u64 ua, u64 size,
+			u64 perm, unsigned int page_shift)
+	__must_hold(&container->ddw.lock)
+{
+	u64 pages = size >> page_shift;
+	int ret;
+
+	ret = tce2_memory_hold(container->cache, ua, page_shift, pages,
+			       perm & TCE2_VIEW_WRITE);
+	if (!ret) {
+		ret = tce2_ddw_create_default(&container->ddw,
+					      container->cache);
+		tce2_memory_drop(container->cache, ua, page_shift, pages);
+	}
+	downgrade_write(&container->ddw.lock);
+	return ret;
+}
+
+/* Finds the window for a map request; the lock is held for reading */
+static int find_window(struct tce2_container *container, u64 iova, u64 ua,
+		       u64 size, u64 perm, struct tce2_window **window)
+	__must_hold(&container->ddw.lock)
+{
+	struct tce2_ddw *ddw = &container->ddw;
+	struct tce2_bus_range range;
+	int ret;
+
+	ret = find_range(ddw, iova, ua, size, &range);
+	if (!ret && !range.window) {
+		/* Another thread may change everything while it is unlocked */
+		up_read(&ddw->lock);
+		down_write(&ddw->lock);
+		ret = make_default(container, ua, size, perm,
+				   range.page_shift);
+		if (!ret)
+			ret = find_range(ddw, iova, ua, size, &range);
+	}
+	*window = range.window;
+	return ret;
+}
+
+/**
+ * tce2_container_map() - map user memory at bus addresses
+ * @container: the container, which has registered something
+ * @iova: first bus address
+ * @ua: first user address
+ * @size: bytes
+ * @perm: TCE2_VIEW_READ, TCE2_VIEW_WRITE or both
+ *
+ * VFIO_IOMMU_MAP_DMA of uapi/linux/vfio.h.
+ *
+ * Context: may sleep; a fatal signal interrupts it.
+ * Return: 0; -EINVAL if empty, without permission, misaligned, wrapping or
+ * reaching past the window; -ENXIO if @iova is in no window; or as
+ * tce2_window_map(). Nothing is changed then.
+ */
+int tce2_container_map(struct tce2_container *container, u64 iova, u64 ua,
+		       u64 size, u64 perm)
+{
+	struct tce2_window *window;
+	u64 end;
+	int ret;
+
+	if (!size || !perm || check_add_overflow(ua, size, &end))
+		return -EINVAL;
+	if (down_read_killable(&container->ddw.lock))
+		return -EINTR;
+	ret = find_window(container, iova, ua, size, perm, &window);
+	if (!ret)
+		ret = tce2_window_map(window, iova, ua, size, perm);
+	up_read(&container->ddw.lock);
+	return ret;
+}
+
+/**
+ * tce2_container_unmap() - take bus addresses from the devices
+ * @container: the container
+ * @iova: first bus address
+ * @size: bytes
+ *
+ * VFIO_IOMMU_UNMAP_DMA of uapi/linux/vfio.h.
+ *
+ * Context: may sleep; a fatal signal interrupts it.
+ * Return: 0; -EINVAL if empty, misaligned or reaching past the window; -ENXIO
+ * if @iova is in no window; -EINTR.
+ */
+int tce2_container_unmap(struct tce2_container *container, u64 iova, u64 size)
+{
+	struct tce2_bus_range range;
+	int ret;
+
+	if (!size)
+		return -EINVAL;
+	if (down_read_killable(&container->ddw.lock))
+		return -EINTR;
+	ret = find_range(&container->ddw, iova, 0, size, &range);
+	/* In a window that is still to be made there is nothing to unmap */
+	if (!ret && range.window)
+		ret = tce2_window_unmap(range.window, iova, size);
+	up_read(&container->ddw.lock);
+	return ret;
+}
+
+/**
+ * tce2_container_create_window() - create a DMA window
+ * @container: the container
+ * @spec: the window
+ * @start: where to tell the client the window's first bus address
+ *
+ * Return: -EPERM, -ENOMEM, or as tce2_ddw_create().
+ */
+int tce2_container_create_window(struct tce2_container *container,
+				 const struct tce2_window_spec *spec,
+				 u64 __user *start)
+{
+	int ret = bind_process(container);
+
+	if (ret)
+		return ret;
+	return tce2_ddw_create(&container->ddw, container->cache, spec, start);
+}
+
+/**
+ * tce2_container_remove_window() - remove a DMA window
+ * @container: the container
+ * @start: first bus address of the window
+ *
+ * Return: -EPERM, -ENOMEM, or as tce2_ddw_remove().
+ */
+int tce2_container_remove_window(struct tce2_container *container, u64 start)
+{
+	int ret = bind_process(container);
+
+	if (ret)
+		return ret;
+	return tce2_ddw_remove(&container->ddw, start);
+}
+
+/**
+ * tce2_container_eeh() - carry out an EEH operation on every group
+ * @container: the container
+ * @op: the operation
+ *
+ * Stops at the first group that fails. VFIO_EEH_PE_OP of uapi/linux/vfio.h.
+ *
+ * Context: may sleep, for seconds in a reset.
+ * Return: what the last group answered, or as tce2_eeh_check().
+ */
+int tce2_container_eeh(struct tce2_container *container,
+		       const struct vfio_eeh_pe_op *op)
+{
+	struct tce2_group *group;
+	int ret = tce2_eeh_check(op);
+
+	if (ret)
+		return ret;
+	if (down_read_killable(&container->ddw.lock))
+		return -EINTR;
+	list_for_each_entry(group, &container->ddw.groups, node) {
+		ret = tce2_eeh_pe_op(group->group, op);
+		if (ret < 0)
+			break;
+	}
+	up_read(&container->ddw.lock);
+	return ret;
+}

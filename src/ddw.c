@@ -1,0 +1,665 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Dynamic DMA windows: a container's groups and the windows they share.
+ *
+ * Owns struct tce2_ddw: attaching and detaching groups, creating and removing
+ * windows, the default window that is made when it is first used, and what
+ * GET_INFO says. Every request is checked in full before the platform is asked,
+ * because a request that fails there can cost dearly: on pseries no window is
+ * ever created again for the device.
+ *
+ * Locks: struct tce2_ddw.lock, taken here except where a function says that
+ * the caller holds it.
+ * Calls: tce_v2 (what is in a window), compat; the platform's table group ops.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/iommu.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vfio.h>
+
+#include "tce2_compat.h"
+#include "tce2_ddw.h"
+#include "tce2_mm_iommu.h"
+#include "tce2_tce_v2.h"
+
+#define NR_SLOTS	IOMMU_TABLE_GROUP_MAX_TABLES
+
+/* The default window's TCEs (PAPR: the 32-bit window has 4 KiB pages) */
+#define DEFAULT_PAGE_SHIFT	12
+
+/*
+ * A table's levels and page size may span fewer bus address bits than this
+ * (pnv_pci_ioda2_table_alloc_pages)
+ */
+#define MAX_BUS_ADDRESS_BITS	55
+
+static struct iommu_table_group *first_table_group(struct tce2_ddw *ddw)
+	__must_hold(&ddw->lock)
+{
+	lockdep_assert_held(&ddw->lock);
+	return list_first_entry(&ddw->groups, struct tce2_group,
+				node)->table_group;
+}
+
+/* Error codes of the platform's hooks are errnos or those of the firmware */
+static int platform_error(long ret)
+{
+	switch (ret) {
+	case 0:
+	case -EINVAL:
+	case -ENODEV:
+	case -ENOMEM:
+	case -EPERM:
+		return ret;
+	default:
+		return -EIO;
+	}
+}
+
+/**
+ * tce2_ddw_init() - begin with no group and no window
+ * @ddw: zeroed memory for it
+ */
+void tce2_ddw_init(struct tce2_ddw *ddw)
+{
+	init_rwsem(&ddw->lock);
+	INIT_LIST_HEAD(&ddw->groups);
+}
+
+/*
+ * Takes a slot's window from the groups that come before @stop in the list, or
+ * from all. False if the platform kept it for any of them.
+ */
+static bool unset_window(struct tce2_ddw *ddw, int slot,
+			 struct tce2_group *stop)
+	__must_hold(&ddw->lock)
+{
+	struct tce2_group *group;
+	bool unset = true;
+
+	lockdep_assert_held_write(&ddw->lock);
+	list_for_each_entry(group, &ddw->groups, node) {
+		struct iommu_table_group *tg = group->table_group;
+
+		if (group == stop)
+			break;
+		if (tg->ops->unset_window(tg, slot))
+			unset = false;
+	}
+	return unset;
+}
+
+/* Programs a table into a slot of every group, or of none */
+static int set_window(struct tce2_ddw *ddw, int slot, struct iommu_table *tbl)
+	__must_hold(&ddw->lock)
+{
+	struct tce2_group *group;
+
+	lockdep_assert_held_write(&ddw->lock);
+	list_for_each_entry(group, &ddw->groups, node) {
+		struct iommu_table_group *tg = group->table_group;
+		int ret = platform_error(tg->ops->set_window(tg, slot, tbl));
+
+		if (ret) {
+			unset_window(ddw, slot, group);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+/* The page sizes that all groups offer, and in @levels how many levels */
+static u64 common_pgsizes(struct tce2_ddw *ddw, u32 *levels)
+	__must_hold(&ddw->lock)
+{
+	struct tce2_group *group;
+	u64 pgsizes = ~0ULL;
+
+	lockdep_assert_held(&ddw->lock);
+	*levels = ~0U;
+	list_for_each_entry(group, &ddw->groups, node) {
+		pgsizes &= group->table_group->pgsizes;
+		*levels = min(*levels, group->table_group->max_levels);
+	}
+	return pgsizes;
+}
+
+/*
+ * log2 of the bytes in each table of a tree of TCE tables, as IODA2 divides it:
+ * index bits spread evenly over the levels, a page at the least.
+ */
+static unsigned int level_shift(const struct tce2_window_spec *spec)
+{
+	unsigned int bits = ilog2(spec->size) - spec->page_shift;
+
+	return max_t(unsigned int, DIV_ROUND_UP(bits, spec->levels) + 3,
+		     PAGE_SHIFT);
+}
+
+/* Everything about a window that can be known to be wrong beforehand */
+static int check_spec(struct tce2_ddw *ddw,
+		      const struct tce2_window_spec *spec)
+	__must_hold(&ddw->lock)
+{
+	u32 max_levels;
+	u64 pgsizes = common_pgsizes(ddw, &max_levels);
+
+	if (spec->page_shift > 63 || !(pgsizes & BIT_ULL(spec->page_shift)))
+		return -EINVAL;
+	if (!spec->levels || spec->levels > max_levels)
+		return -EINVAL;
+	if (!is_power_of_2(spec->size) ||
+	    spec->size < BIT_ULL(spec->page_shift))
+		return -EINVAL;
+	if ((level_shift(spec) - 3) * spec->levels + spec->page_shift >=
+	    MAX_BUS_ADDRESS_BITS)
+		return -EINVAL;
+	/*
+	 * Known not to fit before the platform tries, which would complain in
+	 * the kernel log. Clients count on ENOMEM to go on with more levels.
+	 * (With one level at the most the table is the hypervisor's.)
+	 */
+	if (max_levels > 1 &&
+	    level_shift(spec) > PAGE_SHIFT + TCE2_MAX_PAGE_ORDER)
+		return -ENOMEM;
+	return 0;
+}
+
+/*
+ * Pages of locked_vm for what the platform allocates with a new window: the
+ * whole table and the copy that it keeps for KVM if there is one level, the
+ * root of either if there are more. Lower levels are charged as mapping makes
+ * them. (The in-tree driver charges all levels in full at once: 1 TiB for a
+ * window of 2^48 with 4 KiB pages, nearly none of which ever exists.)
+ */
+static unsigned long initial_charge(struct iommu_table_group *tg,
+				    const struct tce2_window_spec *spec)
+{
+	unsigned long bytes;
+
+	if (spec->levels == 1)
+		bytes = tg->ops->get_table_size(spec->page_shift, spec->size,
+						1);
+	else
+		bytes = 2UL << level_shift(spec);
+	return bytes >> PAGE_SHIFT;
+}
+
+/* The platform's table for a window, with the copy for KVM that it must have */
+static int create_table(struct iommu_table_group *tg, int slot,
+			const struct tce2_window_spec *spec,
+			struct iommu_table **tblp)
+{
+	struct iommu_table *tbl = NULL;
+	int ret;
+
+	ret = platform_error(tg->ops->create_table(tg, slot, spec->page_shift,
+						   spec->size, spec->levels,
+						   &tbl));
+	if (ret)
+		return ret;
+	/* pseries goes on without the copy if it can't be allocated */
+	if (!tbl->it_userspace) {
+		tg->ops->unset_window(tg, slot);
+		iommu_tce_table_put(tbl);
+		return -ENOMEM;
+	}
+	*tblp = tbl;
+	return 0;
+}
+
+/* Makes a window in a free slot for every group; a failure leaves nothing */
+static int create_window(struct tce2_ddw *ddw, struct tce2_cache *cache,
+			 int slot, const struct tce2_window_spec *spec)
+	__must_hold(&ddw->lock)
+{
+	struct iommu_table_group *tg = first_table_group(ddw);
+	unsigned long charge = initial_charge(tg, spec);
+	struct tce2_window *window;
+	struct iommu_table *tbl;
+	int ret;
+
+	lockdep_assert_held_write(&ddw->lock);
+	window = kzalloc(sizeof(*window), GFP_KERNEL_ACCOUNT);
+	if (!window)
+		return -ENOMEM;
+	ret = account_locked_vm(cache->mm, charge, true);
+	if (ret)
+		goto free;
+	ret = create_table(tg, slot, spec, &tbl);
+	if (ret)
+		goto uncharge;
+	ret = set_window(ddw, slot, tbl);
+	if (ret)
+		goto put_table;
+
+	tce2_window_init(window, tbl, cache, spec->size, charge);
+	ddw->window[slot] = window;
+	return 0;
+
+put_table:
+	iommu_tce_table_put(tbl);
+uncharge:
+	account_locked_vm(cache->mm, charge, false);
+free:
+	kfree(window);
+	return ret;
+}
+
+/* Unmaps all of a window and takes it from every group; can't fail */
+static void destroy_window(struct tce2_ddw *ddw, int slot)
+	__must_hold(&ddw->lock)
+{
+	struct tce2_window *window = ddw->window[slot];
+
+	lockdep_assert_held_write(&ddw->lock);
+	ddw->window[slot] = NULL;
+	tce2_window_clear(window);
+	/*
+	 * A table that the hardware may still walk must not be freed: it is all
+	 * zeroes by now and does no harm but for the memory.
+	 */
+	if (unset_window(ddw, slot, NULL))
+		iommu_tce_table_put(window->tbl);
+	else
+		pr_err_ratelimited("window at %#llx is stuck, leaking its table\n",
+				   window->start);
+	account_locked_vm(window->cache->mm, window->charged, false);
+	kfree(window);
+}
+
+/**
+ * tce2_ddw_destroy() - detach every group and remove every window
+ * @ddw: the groups and windows, which no new request can reach
+ *
+ * Can't fail. Context: may sleep.
+ */
+void tce2_ddw_destroy(struct tce2_ddw *ddw)
+{
+	struct tce2_group *group, *next;
+	int slot;
+
+	down_write(&ddw->lock);
+	for (slot = 0; slot < NR_SLOTS; slot++) {
+		if (ddw->window[slot])
+			destroy_window(ddw, slot);
+	}
+	ddw->default_pending = false;
+	list_for_each_entry_safe(group, next, &ddw->groups, node) {
+		tce2_release_ownership(group->table_group);
+		list_del(&group->node);
+		kfree(group);
+	}
+	up_write(&ddw->lock);
+}
+
+/* Takes every window from one group, which others go on using */
+static void unset_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg,
+			  int slots)
+	__must_hold(&ddw->lock)
+{
+	int slot;
+
+	lockdep_assert_held_write(&ddw->lock);
+	for (slot = 0; slot < slots; slot++) {
+		if (ddw->window[slot])
+			tg->ops->unset_window(tg, slot);
+	}
+}
+
+/* Programs every window for a group that joins, or none */
+static int set_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
+	__must_hold(&ddw->lock)
+{
+	int slot, ret;
+
+	lockdep_assert_held_write(&ddw->lock);
+	for (slot = 0; slot < NR_SLOTS; slot++) {
+		struct tce2_window *window = ddw->window[slot];
+
+		if (!window)
+			continue;
+		ret = platform_error(tg->ops->set_window(tg, slot,
+							 window->tbl));
+		if (ret) {
+			unset_windows(ddw, tg, slot);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+/* Whether a group may join the groups and windows that are there */
+static int check_group(struct tce2_ddw *ddw, struct iommu_group *iommu_group,
+		       struct iommu_table_group *tg)
+	__must_hold(&ddw->lock)
+{
+	struct tce2_group *group;
+	int slot;
+
+	if (!tg)
+		return -ENODEV;
+	if (!tg->max_dynamic_windows_supported || !tg->ops ||
+	    !tg->ops->get_table_size || !tg->ops->create_table ||
+	    !tg->ops->set_window || !tg->ops->unset_window)
+		return -EINVAL;
+
+	lockdep_assert_held(&ddw->lock);
+	list_for_each_entry(group, &ddw->groups, node) {
+		if (group->group == iommu_group)
+			return -EBUSY;
+		if (group->table_group->ops->create_table !=
+		    tg->ops->create_table)
+			return -EPERM;
+	}
+	for (slot = 0; slot < NR_SLOTS; slot++) {
+		struct tce2_window *window = ddw->window[slot];
+
+		if (window && !(tg->pgsizes & BIT_ULL(window->page_shift)))
+			return -EPERM;
+	}
+	return 0;
+}
+
+/**
+ * tce2_ddw_attach() - let a group use the container's windows
+ * @ddw: the groups and windows
+ * @iommu_group: the group, which VFIO keeps until it is detached
+ *
+ * With the first group the default window becomes pending.
+ *
+ * Context: may sleep.
+ * Return: 0; -ENODEV without a table group, -EINVAL if its platform has no
+ * dynamic windows, -EBUSY if attached already, -EPERM if it can't share tables
+ * with the groups or windows that are there, -ENOMEM, -EIO.
+ */
+int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
+{
+	struct iommu_table_group *tg = iommu_group_get_iommudata(iommu_group);
+	struct tce2_group *group;
+	int ret;
+
+	group = kzalloc(sizeof(*group), GFP_KERNEL_ACCOUNT);
+	if (!group)
+		return -ENOMEM;
+	group->group = iommu_group;
+	group->table_group = tg;
+
+	down_write(&ddw->lock);
+	ret = check_group(ddw, iommu_group, tg);
+	if (ret)
+		goto unlock;
+	tce2_take_ownership(tg);
+	ret = set_windows(ddw, tg);
+	if (ret) {
+		tce2_release_ownership(tg);
+		goto unlock;
+	}
+	if (list_empty(&ddw->groups) && !ddw->window[0])
+		ddw->default_pending = true;
+	list_add_tail(&group->node, &ddw->groups);
+unlock:
+	up_write(&ddw->lock);
+	if (ret)
+		kfree(group);
+	return ret;
+}
+
+/**
+ * tce2_ddw_detach() - take the container's windows from a group
+ * @ddw: the groups and windows
+ * @iommu_group: the group
+ *
+ * The windows and what is mapped in them stay, for the other groups. When this
+ * returns the group's devices reach nothing through them.
+ *
+ * Context: may sleep.
+ * Return: 0, or -ENOENT if the group is not attached.
+ */
+int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
+{
+	struct tce2_group *group;
+	int ret = -ENOENT;
+
+	down_write(&ddw->lock);
+	list_for_each_entry(group, &ddw->groups, node) {
+		if (group->group != iommu_group)
+			continue;
+		unset_windows(ddw, group->table_group, NR_SLOTS);
+		tce2_release_ownership(group->table_group);
+		list_del(&group->node);
+		kfree(group);
+		ret = 0;
+		break;
+	}
+	up_write(&ddw->lock);
+	return ret;
+}
+
+/**
+ * tce2_ddw_info() - what VFIO_IOMMU_SPAPR_TCE_GET_INFO says
+ * @ddw: the groups and windows
+ * @info: filled but for argsz
+ *
+ * Context: may sleep.
+ * Return: 0, or -ENXIO without a group.
+ */
+int tce2_ddw_info(struct tce2_ddw *ddw, struct vfio_iommu_spapr_tce_info *info)
+{
+	struct iommu_table_group *tg;
+	int ret = -ENXIO;
+
+	down_read(&ddw->lock);
+	if (list_empty(&ddw->groups))
+		goto unlock;
+	tg = first_table_group(ddw);
+	info->flags = VFIO_IOMMU_SPAPR_INFO_DDW;
+	info->dma32_window_start = tg->tce32_start;
+	info->dma32_window_size = tg->tce32_size;
+	info->ddw.pgsizes = common_pgsizes(ddw, &info->ddw.levels);
+	info->ddw.max_dynamic_windows_supported =
+		tg->max_dynamic_windows_supported;
+	ret = 0;
+unlock:
+	up_read(&ddw->lock);
+	return ret;
+}
+
+/**
+ * tce2_ddw_create_default() - make the default window if it is pending
+ * @ddw: the groups and windows, locked for writing by the caller
+ * @cache: region cache of the container's process
+ *
+ * Context: may sleep.
+ * Return: 0, or as tce2_ddw_create().
+ */
+int tce2_ddw_create_default(struct tce2_ddw *ddw, struct tce2_cache *cache)
+	__must_hold(&ddw->lock)
+{
+	struct tce2_window_spec spec = {
+		.page_shift = DEFAULT_PAGE_SHIFT, .levels = 1,
+	};
+	int ret;
+
+	lockdep_assert_held_write(&ddw->lock);
+	if (!ddw->default_pending)
+		return 0;
+	if (list_empty(&ddw->groups))
+		return -ENXIO;
+	spec.size = first_table_group(ddw)->tce32_size;
+	ret = check_spec(ddw, &spec);
+	if (ret)
+		return ret;
+	ret = create_window(ddw, cache, 0, &spec);
+	if (!ret)
+		ddw->default_pending = false;
+	return ret;
+}
+
+static int free_slot(struct tce2_ddw *ddw)
+	__must_hold(&ddw->lock)
+{
+	int slot;
+
+	lockdep_assert_held(&ddw->lock);
+	for (slot = 0; slot < NR_SLOTS; slot++) {
+		if (!ddw->window[slot])
+			return slot;
+	}
+	return -ENOSPC;
+}
+
+/* Makes a window and tells the client where it begins, or undoes it */
+static int create_and_tell(struct tce2_ddw *ddw, struct tce2_cache *cache,
+			   const struct tce2_window_spec *spec,
+			   u64 __user *start)
+	__must_hold(&ddw->lock)
+{
+	int slot = free_slot(ddw), ret;
+
+	if (slot < 0)
+		return slot;
+	ret = create_window(ddw, cache, slot, spec);
+	if (ret)
+		return ret;
+	/*
+	 * Still under the lock, so that no other thread can have got hold of a
+	 * window that is about to be taken back.
+	 */
+	if (put_user(ddw->window[slot]->start, start)) {
+		destroy_window(ddw, slot);
+		return -EFAULT;
+	}
+	return 0;
+}
+
+/**
+ * tce2_ddw_create() - create a window for all groups
+ * @ddw: the groups and windows
+ * @cache: region cache of the container's process
+ * @spec: the window
+ * @start: where to tell the client the window's first bus address
+ *
+ * A pending default window is made first, since it owns slot 0; whatever
+ * fails leaves it pending. VFIO_IOMMU_SPAPR_TCE_CREATE of uapi/linux/vfio.h.
+ *
+ * Context: may sleep.
+ * Return: 0; or with everything as it was before, -ENXIO without a group,
+ * -EINVAL if the platform does not offer such a window, -ENOSPC without a free
+ * slot, -ENOMEM without memory or over RLIMIT_MEMLOCK, -EFAULT if @start can't
+ * be written, -EPERM or -EIO if the platform refuses, -EINTR.
+ */
+int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
+		    const struct tce2_window_spec *spec, u64 __user *start)
+{
+	bool was_pending;
+	int ret = -ENXIO;
+
+	if (down_write_killable(&ddw->lock))
+		return -EINTR;
+	if (list_empty(&ddw->groups))
+		goto unlock;
+	ret = check_spec(ddw, spec);
+	if (ret)
+		goto unlock;
+
+	was_pending = ddw->default_pending;
+	ret = tce2_ddw_create_default(ddw, cache);
+	if (ret)
+		goto unlock;
+	ret = create_and_tell(ddw, cache, spec, start);
+	if (ret && was_pending) {
+		destroy_window(ddw, 0);
+		ddw->default_pending = true;
+	}
+unlock:
+	up_write(&ddw->lock);
+	return ret;
+}
+
+/**
+ * tce2_ddw_remove() - remove a window from all groups
+ * @ddw: the groups and windows
+ * @start: first bus address of the window
+ *
+ * What is mapped in it is unmapped. A pending default window is removed by not
+ * being made. VFIO_IOMMU_SPAPR_TCE_REMOVE of uapi/linux/vfio.h.
+ *
+ * Context: may sleep.
+ * Return: 0, -ENXIO without a group, -EINVAL if no window begins there, -EINTR.
+ */
+int tce2_ddw_remove(struct tce2_ddw *ddw, u64 start)
+{
+	int slot, ret = -EINVAL;
+
+	if (down_write_killable(&ddw->lock))
+		return -EINTR;
+	if (list_empty(&ddw->groups)) {
+		ret = -ENXIO;
+		goto unlock;
+	}
+	if (ddw->default_pending &&
+	    start == first_table_group(ddw)->tce32_start) {
+		ddw->default_pending = false;
+		ret = 0;
+		goto unlock;
+	}
+	for (slot = 0; slot < NR_SLOTS; slot++) {
+		if (ddw->window[slot] && ddw->window[slot]->start == start) {
+			destroy_window(ddw, slot);
+			ret = 0;
+			break;
+		}
+	}
+unlock:
+	up_write(&ddw->lock);
+	return ret;
+}
+
+static bool has_iova(const struct tce2_bus_range *range, u64 iova)
+{
+	return iova >= range->start && iova - range->start < range->size;
+}
+
+/**
+ * tce2_ddw_find() - the window that a bus address lies in
+ * @ddw: the groups and windows, locked by the caller
+ * @iova: the bus address
+ * @range: set to the window's place and page size; its window is NULL if it
+ *	is the default window and still pending
+ *
+ * Return: 0, or -ENXIO if no window has the address.
+ */
+int tce2_ddw_find(struct tce2_ddw *ddw, u64 iova, struct tce2_bus_range *range)
+	__must_hold(&ddw->lock)
+{
+	int slot;
+
+	lockdep_assert_held(&ddw->lock);
+	for (slot = 0; slot < NR_SLOTS; slot++) {
+		struct tce2_window *window = ddw->window[slot];
+
+		if (!window)
+			continue;
+		*range = (struct tce2_bus_range){
+			window->start, window->size, window->page_shift, window,
+		};
+		if (has_iova(range, iova))
+			return 0;
+	}
+	if (ddw->default_pending && !list_empty(&ddw->groups)) {
+		struct iommu_table_group *tg = first_table_group(ddw);
+
+		*range = (struct tce2_bus_range){
+			tg->tce32_start, tg->tce32_size, DEFAULT_PAGE_SHIFT,
+			NULL,
+		};
+		if (has_iova(range, iova))
+			return 0;
+	}
+	return -ENXIO;
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * EEH: error handling operations on a group's partitionable endpoint.
+ *
+ * Owns the meaning of VFIO_EEH_PE_OP. It is served here because the VFIO core
+ * asks only the container's own backend.
+ *
+ * Locks: none of its own; the caller keeps the group.
+ * Calls: the kernel's EEH core.
+ */
+#include <linux/iommu.h>
+#include <linux/kernel.h>
+#include <linux/vfio.h>
+
+#include <asm/eeh.h>
+
+#include "tce2_eeh.h"
+
+static int set_option(struct eeh_pe *pe, int option,
+		      const struct vfio_eeh_pe_err *err)
+{
+	return eeh_pe_set_option(pe, option);
+}
+
+static int get_state(struct eeh_pe *pe, int unused,
+		     const struct vfio_eeh_pe_err *err)
+{
+	return eeh_pe_get_state(pe);
+}
+
+static int reset(struct eeh_pe *pe, int option,
+		 const struct vfio_eeh_pe_err *err)
+{
+	return eeh_pe_reset(pe, option, true);
+}
+
+static int configure(struct eeh_pe *pe, int unused,
+		     const struct vfio_eeh_pe_err *err)
+{
+	return eeh_pe_configure(pe);
+}
+
+static int inject(struct eeh_pe *pe, int unused,
+		  const struct vfio_eeh_pe_err *err)
+{
+	return eeh_pe_inject_err(pe, err->type, err->func, err->addr,
+				 err->mask);
+}
+
+static const struct {
+	int (*run)(struct eeh_pe *pe, int arg,
+		   const struct vfio_eeh_pe_err *err);
+	int arg;
+} pe_ops[] = {
+	[VFIO_EEH_PE_DISABLE]		= { set_option, EEH_OPT_DISABLE },
+	[VFIO_EEH_PE_ENABLE]		= { set_option, EEH_OPT_ENABLE },
+	[VFIO_EEH_PE_UNFREEZE_IO]	= { set_option, EEH_OPT_THAW_MMIO },
+	[VFIO_EEH_PE_UNFREEZE_DMA]	= { set_option, EEH_OPT_THAW_DMA },
+	[VFIO_EEH_PE_GET_STATE]		= { get_state },
+	[VFIO_EEH_PE_RESET_DEACTIVATE]	= { reset, EEH_RESET_DEACTIVATE },
+	[VFIO_EEH_PE_RESET_HOT]		= { reset, EEH_RESET_HOT },
+	[VFIO_EEH_PE_RESET_FUNDAMENTAL]	= { reset, EEH_RESET_FUNDAMENTAL },
+	[VFIO_EEH_PE_CONFIGURE]		= { configure },
+	[VFIO_EEH_PE_INJECT_ERR]	= { inject },
+};
+
+/**
+ * tce2_eeh_enabled() - whether VFIO_EEH is to be offered
+ *
+ * Return: true if the kernel handles EEH on this machine.
+ */
+bool tce2_eeh_enabled(void)
+{
+	return eeh_enabled();
+}
+
+/**
+ * tce2_eeh_check() - check an operation before any group sees it
+ * @op: the operation; the error to inject included, if it is to inject one
+ *
+ * The platform checks an error to inject too, but complains in the kernel log.
+ *
+ * Return: 0; -EINVAL for an unknown operation or function, -ERANGE for an
+ * unknown type of error.
+ */
+int tce2_eeh_check(const struct vfio_eeh_pe_op *op)
+{
+	if (op->op >= ARRAY_SIZE(pe_ops))
+		return -EINVAL;
+	if (op->op != VFIO_EEH_PE_INJECT_ERR)
+		return 0;
+	/* EEH_ERR_FUNC_MIN is 0 */
+	if (op->err.func > EEH_ERR_FUNC_MAX)
+		return -EINVAL;
+	if (op->err.type != EEH_ERR_TYPE_32 && op->err.type != EEH_ERR_TYPE_64)
+		return -ERANGE;
+	return 0;
+}
+
+/**
+ * tce2_eeh_pe_op() - carry out an operation on a group
+ * @group: the group
+ * @op: the operation, checked
+ *
+ * Context: may sleep, for seconds in a reset.
+ * Return: 0 or more (VFIO_EEH_PE_GET_STATE), -ENODEV if the group has no
+ * endpoint, or what the EEH core returns.
+ */
+int tce2_eeh_pe_op(struct iommu_group *group, const struct vfio_eeh_pe_op *op)
+{
+	struct eeh_pe *pe = eeh_iommu_group_to_pe(group);
+
+	if (!pe)
+		return -ENODEV;
+	return pe_ops[op->op].run(pe, pe_ops[op->op].arg, &op->err);
+}

@@ -1,0 +1,657 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Region cache: user memory pinned once and shared by a process's containers.
+ *
+ * Owns the caches, their index by mm, the regions and their two counters, the
+ * pins and the locked_vm charge. include/tce2_mm_iommu.h tells the life of a
+ * region. Destroying one never fails.
+ *
+ * Locks: the index lock, and a lock for each cache. Lookups for mapping
+ * take neither.
+ * Calls: extents, realmode (the lockless lookup), the kernel's mm.
+ */
+#include <linux/hash.h>
+#include <linux/hashtable.h>
+#include <linux/mm.h>
+#include <linux/overflow.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "tce2_mm_iommu.h"
+#include "tce2_realmode.h"
+
+#define PIN_BATCH	(PAGE_SIZE / sizeof(struct page *))
+
+static DEFINE_MUTEX(index_lock);
+static DEFINE_HASHTABLE(cache_index, 6);
+
+static struct tce2_cache *cache_find(struct mm_struct *mm)
+	__must_hold(&index_lock)
+{
+	struct tce2_cache *cache;
+
+	lockdep_assert_held(&index_lock);
+	hash_for_each_possible(cache_index, cache, link, (unsigned long)mm) {
+		if (cache->mm == mm)
+			return cache;
+	}
+	return NULL;
+}
+
+/**
+ * tce2_cache_get() - get a process's region cache, made if there is none
+ * @mm: the process's mm; the caller has it from a live task
+ *
+ * Context: may sleep.
+ * Return: the cache with a reference for the caller, or NULL without memory.
+ */
+struct tce2_cache *tce2_cache_get(struct mm_struct *mm)
+{
+	struct tce2_cache *cache;
+
+	mutex_lock(&index_lock);
+	cache = cache_find(mm);
+	if (cache)
+		goto found;
+
+	cache = kzalloc(sizeof(*cache), GFP_KERNEL_ACCOUNT);
+	if (!cache)
+		goto unlock;
+	mmgrab(mm);
+	cache->mm = mm;
+	mutex_init(&cache->lock);
+	seqcount_mutex_init(&cache->seq, &cache->lock);
+	cache->regions = RB_ROOT;
+	hash_add(cache_index, &cache->link, (unsigned long)mm);
+found:
+	cache->users++;
+unlock:
+	mutex_unlock(&index_lock);
+	return cache;
+}
+
+/**
+ * tce2_cache_put() - drop a reference of tce2_cache_get()
+ * @cache: the cache; with the last reference it must have no region left
+ *
+ * Context: may sleep.
+ */
+void tce2_cache_put(struct tce2_cache *cache)
+{
+	mutex_lock(&index_lock);
+	if (--cache->users) {
+		mutex_unlock(&index_lock);
+		return;
+	}
+	hash_del(&cache->link);
+	mutex_unlock(&index_lock);
+
+	WARN_ON_ONCE(!RB_EMPTY_ROOT(&cache->regions));
+	mmdrop(cache->mm);
+	kfree(cache);
+}
+
+static void region_link(struct tce2_region *region)
+	__must_hold(&region->cache->lock)
+{
+	struct tce2_cache *cache = region->cache;
+	struct rb_node **link = &cache->regions.rb_node, *parent = NULL;
+
+	lockdep_assert_held(&cache->lock);
+	while (*link) {
+		parent = *link;
+		link = region->ua < rb_entry(parent, struct tce2_region,
+					     node)->ua ?
+			&parent->rb_left : &parent->rb_right;
+	}
+	/* Its barrier makes the region complete before lookups can see it */
+	write_seqcount_begin(&cache->seq);
+	rb_link_node(&region->node, parent, link);
+	rb_insert_color(&region->node, &cache->regions);
+	write_seqcount_end(&cache->seq);
+}
+
+static void region_unlink(struct tce2_region *region)
+	__must_hold(&region->cache->lock)
+{
+	struct tce2_cache *cache = region->cache;
+
+	lockdep_assert_held(&cache->lock);
+	if (RB_EMPTY_NODE(&region->node))
+		return;
+	write_seqcount_begin(&cache->seq);
+	rb_erase(&region->node, &cache->regions);
+	RB_CLEAR_NODE(&region->node);
+	write_seqcount_end(&cache->seq);
+}
+
+static struct tce2_region *find_overlap(struct tce2_cache *cache, u64 ua,
+					u64 size)
+	__must_hold(&cache->lock)
+{
+	struct rb_node *node = cache->regions.rb_node;
+
+	lockdep_assert_held(&cache->lock);
+	while (node) {
+		struct tce2_region *region =
+			rb_entry(node, struct tce2_region, node);
+
+		if (ua + size <= region->ua)
+			node = node->rb_left;
+		else if (region->ua + region->size <= ua)
+			node = node->rb_right;
+		else
+			return region;
+	}
+	return NULL;
+}
+
+/* Unpins what has been pinned of a region, dirty where a device could write */
+static void unpin_region(struct tce2_region *region)
+{
+	const struct tce2_extents *ext = &region->extents;
+	u64 ua = ext->ua, end = ext->ua + ext->filled;
+
+	while (ua < end) {
+		u64 hpa, flags;
+		u64 bytes = tce2_extents_run(ext, ua, &hpa, &flags);
+
+		unpin_user_page_range_dirty_lock(pfn_to_page(PHYS_PFN(hpa)),
+						 bytes >> PAGE_SHIFT,
+						 flags & TCE2_EXTENT_DIRTY);
+		ua += bytes;
+		cond_resched();
+	}
+}
+
+static void region_free(struct tce2_region *region)
+{
+	tce2_extents_free(&region->extents);
+	kfree(region);
+}
+
+static void region_free_rcu(struct rcu_head *rcu)
+{
+	region_free(container_of(rcu, struct tce2_region, rcu));
+}
+
+/*
+ * Destroys a region whose mapped counter this thread took to 0. The pages are
+ * unpinned before the charge goes back, so that a process never holds more
+ * than it is charged for; the memory of the region itself waits for readers.
+ */
+static void region_destroy(struct tce2_region *region)
+{
+	struct tce2_cache *cache = region->cache;
+
+	mutex_lock(&cache->lock);
+	region_unlink(region);
+	mutex_unlock(&cache->lock);
+
+	unpin_region(region);
+	account_locked_vm(cache->mm, region->size >> PAGE_SHIFT, false);
+	call_rcu(&region->rcu, region_free_rcu);
+}
+
+/*
+ * The stretch of one mapping that begins at @ua: its end is put into @end
+ * unless that is nearer, and whether the process may write there is told.
+ */
+static int next_mapping(struct mm_struct *mm, u64 ua, u64 *end, bool *writable)
+{
+	struct vm_area_struct *vma;
+	int ret = 0;
+
+	mmap_read_lock(mm);
+	vma = find_vma(mm, ua);
+	if (!vma || vma->vm_start > ua) {
+		ret = -EFAULT;
+	} else {
+		*end = min_t(u64, *end, vma->vm_end);
+		*writable = vma->vm_flags & VM_WRITE;
+	}
+	mmap_read_unlock(mm);
+	return ret;
+}
+
+/* Refuses a range with holes before anything is charged or pinned */
+static int check_mapped(struct mm_struct *mm, u64 ua, u64 size)
+{
+	u64 end = ua + size;
+
+	while (ua < end) {
+		u64 stop = end;
+		bool writable;
+		int ret = next_mapping(mm, ua, &stop, &writable);
+
+		if (ret)
+			return ret;
+		ua = stop;
+	}
+	return 0;
+}
+
+/*
+ * Hands a batch of pinned pages over to the extents as contiguous runs. Pages
+ * that could not be handed over are unpinned here.
+ */
+static int append_pages(struct tce2_extents *ext, struct page **pages,
+			unsigned long count, u64 flags)
+{
+	unsigned long i = 0, run;
+	int ret;
+
+	while (i < count) {
+		unsigned long pfn = page_to_pfn(pages[i]);
+
+		for (run = 1; i + run < count; run++) {
+			if (page_to_pfn(pages[i + run]) != pfn + run)
+				break;
+		}
+		ret = tce2_extents_append(ext, PFN_PHYS(pfn),
+					  (u64)run << PAGE_SHIFT, flags);
+		if (ret) {
+			unpin_user_pages(pages + i, count - i);
+			return ret;
+		}
+		i += run;
+	}
+	return 0;
+}
+
+/* Pins one mapping's share of a region, in batches */
+static int pin_mapping(struct tce2_extents *ext, u64 end, bool writable,
+		       struct page **pages)
+{
+	unsigned int gup_flags = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0);
+
+	while (ext->ua + ext->filled < end) {
+		u64 ua = ext->ua + ext->filled;
+		int want = min_t(u64, (end - ua) >> PAGE_SHIFT, PIN_BATCH);
+		int got, ret;
+
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		got = pin_user_pages_fast(ua, want, gup_flags, pages);
+		if (got <= 0)
+			return got ?: -EFAULT;
+		ret = append_pages(ext, pages, got,
+				   writable ? 0 : TCE2_EXTENT_READONLY);
+		if (ret)
+			return ret;
+		cond_resched();
+	}
+	return 0;
+}
+
+/*
+ * Pins a region of the current process. Mappings without write permission are
+ * pinned for reading, and devices will only be allowed to read them.
+ */
+static int pin_region(struct tce2_region *region)
+{
+	struct mm_struct *mm = region->cache->mm;
+	u64 end = region->ua + region->size;
+	u64 ua;
+	struct page **pages;
+	int ret = 0;
+
+	pages = (struct page **)__get_free_page(GFP_KERNEL);
+	if (!pages)
+		return -ENOMEM;
+
+	tce2_extents_init(&region->extents, region->ua, region->size);
+	for (ua = region->ua; ua < end && !ret;) {
+		u64 stop = end;
+		bool writable;
+
+		ret = next_mapping(mm, ua, &stop, &writable);
+		if (!ret)
+			ret = pin_mapping(&region->extents, stop, writable,
+					  pages);
+		ua = stop;
+	}
+	if (ret)
+		unpin_region(region);
+	else
+		tce2_extents_trim(&region->extents);
+	free_page((unsigned long)pages);
+	return ret;
+}
+
+/* Makes and links the region; whatever fails leaves nothing behind */
+static int region_create(struct tce2_cache *cache, u64 ua, u64 size,
+			 struct tce2_region **regionp)
+	__must_hold(&cache->lock)
+{
+	struct tce2_region *region;
+	int ret;
+
+	ret = check_mapped(cache->mm, ua, size);
+	if (ret)
+		return ret;
+	ret = account_locked_vm(cache->mm, size >> PAGE_SHIFT, true);
+	if (ret)
+		return ret;
+
+	region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
+	if (!region) {
+		ret = -ENOMEM;
+		goto uncharge;
+	}
+	region->cache = cache;
+	region->ua = ua;
+	region->size = size;
+	region->used = 1;
+	atomic64_set(&region->mapped, 1);
+	ret = pin_region(region);
+	if (ret)
+		goto free;
+
+	region_link(region);
+	*regionp = region;
+	return 0;
+
+free:
+	region_free(region);
+uncharge:
+	account_locked_vm(cache->mm, size >> PAGE_SHIFT, false);
+	return ret;
+}
+
+/*
+ * Makes one more container a user of an existing region. An abandoned one that
+ * other containers still map is taken up again.
+ */
+static bool region_join(struct tce2_region *region)
+	__must_hold(&region->cache->lock)
+{
+	lockdep_assert_held(&region->cache->lock);
+	if (!region->used && !atomic64_inc_not_zero(&region->mapped))
+		return false;
+	WRITE_ONCE(region->used, region->used + 1);
+	return true;
+}
+
+/**
+ * tce2_region_register() - register a range of the current process's memory
+ * @cache: the current process's region cache
+ * @ua: first user address, a multiple of the page size
+ * @size: bytes, a multiple of the page size, more than 0, not wrapping
+ * @regionp: set to the region
+ *
+ * A range that another container registered is shared, not pinned again.
+ * Everything is checked before anything is charged, and charged before
+ * anything is pinned. VFIO_IOMMU_SPAPR_REGISTER_MEMORY of uapi/linux/vfio.h.
+ *
+ * Context: may sleep, for long; a fatal signal interrupts it.
+ * Return: 0; -EINVAL if it overlaps a region without being the same; -EFAULT
+ * if not all of it is mapped memory that can be pinned; -ENOMEM over
+ * RLIMIT_MEMLOCK or without memory; -EINTR.
+ */
+int tce2_region_register(struct tce2_cache *cache, u64 ua, u64 size,
+			 struct tce2_region **regionp)
+{
+	struct tce2_region *region;
+	int ret;
+
+	if (mutex_lock_killable(&cache->lock))
+		return -EINTR;
+
+	while ((region = find_overlap(cache, ua, size))) {
+		bool dying = !atomic64_read(&region->mapped);
+
+		if (!dying && (region->ua != ua || region->size != size)) {
+			ret = -EINVAL;
+			goto unlock;
+		}
+		if (!dying && region_join(region)) {
+			*regionp = region;
+			ret = 0;
+			goto unlock;
+		}
+		/* Its destroyer waits for this lock: get it out of the way */
+		region_unlink(region);
+	}
+	ret = region_create(cache, ua, size, regionp);
+unlock:
+	mutex_unlock(&cache->lock);
+	return ret;
+}
+
+/**
+ * tce2_region_unregister() - take back one container's registration
+ * @region: the region; gone on return if this was its last user
+ *
+ * The pages are unpinned and the charge is refunded when this returns.
+ *
+ * Context: may sleep.
+ * Return: 0; -EBUSY, with nothing changed, if this is the last registration
+ * and IOMMU pages still point into the region; -EINTR.
+ */
+int tce2_region_unregister(struct tce2_region *region)
+{
+	struct tce2_cache *cache = region->cache;
+
+	if (mutex_lock_killable(&cache->lock))
+		return -EINTR;
+	if (region->used > 1) {
+		WRITE_ONCE(region->used, region->used - 1);
+		mutex_unlock(&cache->lock);
+		return 0;
+	}
+	if (atomic64_cmpxchg(&region->mapped, 1, 0) != 1) {
+		mutex_unlock(&cache->lock);
+		return -EBUSY;
+	}
+	WRITE_ONCE(region->used, 0);
+	mutex_unlock(&cache->lock);
+
+	region_destroy(region);
+	return 0;
+}
+
+static void region_drop(struct tce2_region *region, u64 count)
+{
+	if (atomic64_sub_and_test(count, &region->mapped))
+		region_destroy(region);
+}
+
+/**
+ * tce2_region_abandon() - a container that registered the region is going away
+ * @region: the region
+ *
+ * Can't fail: if other containers of the process still map the region, it
+ * stays pinned and charged until they unmap it. Context: may sleep.
+ */
+void tce2_region_abandon(struct tce2_region *region)
+{
+	struct tce2_cache *cache = region->cache;
+	bool last;
+
+	mutex_lock(&cache->lock);
+	WRITE_ONCE(region->used, region->used - 1);
+	last = !region->used;
+	mutex_unlock(&cache->lock);
+
+	if (last)
+		region_drop(region, 1);
+}
+
+/*
+ * Finds the region that contains an IOMMU page and adds to its mapped counter,
+ * as many pages as it has from there on, up to @pages. NULL is certain.
+ */
+static struct tce2_region *region_get(struct tce2_cache *cache, u64 ua,
+				      unsigned int shift, u64 *pages)
+{
+	struct tce2_region *region;
+	unsigned int seq;
+	u64 count = 0;
+	bool retry;
+
+	do {
+		rcu_read_lock();
+		seq = read_seqcount_begin(&cache->seq);
+		region = tce2_rm_lookup(cache, ua, 1ULL << shift);
+		if (region) {
+			count = min(*pages,
+				    (region->size - (ua - region->ua)) >> shift);
+			if (!READ_ONCE(region->used) ||
+			    !atomic64_add_unless(&region->mapped, count, 0))
+				region = NULL;
+		}
+		retry = !region && read_seqcount_retry(&cache->seq, seq);
+		rcu_read_unlock();
+	} while (retry);
+
+	*pages = count;
+	return region;
+}
+
+/*
+ * Holds the beginning of a stretch, as far as the region of its first page
+ * goes. Returns the IOMMU pages held, or what tce2_memory_hold() returns.
+ */
+static s64 hold_in_region(struct tce2_cache *cache, u64 ua, unsigned int shift,
+			  u64 pages, bool write)
+{
+	struct tce2_region *region = region_get(cache, ua, shift, &pages);
+	enum tce2_rm_status status;
+	u64 i, hpa;
+
+	if (!region)
+		return -EINVAL;
+	for (i = 0; i < pages; i++) {
+		status = tce2_rm_ua_to_hpa(region, ua + (i << shift), shift,
+					   write, &hpa);
+		if (status != TCE2_RM_OK) {
+			region_drop(region, pages);
+			return status == TCE2_RM_READ_ONLY ? -EPERM : -EINVAL;
+		}
+		if (!(i % PIN_BATCH))
+			cond_resched();
+	}
+	if (write)
+		tce2_extents_mark_dirty(&region->extents, ua, pages << shift);
+	return pages;
+}
+
+/**
+ * tce2_region_find_held() - the region of an IOMMU page that is held
+ * @cache: the region cache
+ * @ua: user address of the page
+ * @shift: log2 of the IOMMU page size in bytes
+ *
+ * Context: may spin for a moment; the caller knows that the page is held.
+ * Return: the region, which stays as long as the page is held; NULL can only
+ * come from a bug of ours.
+ */
+struct tce2_region *tce2_region_find_held(struct tce2_cache *cache, u64 ua,
+					  unsigned int shift)
+{
+	struct tce2_region *region;
+	unsigned int seq;
+
+	do {
+		rcu_read_lock();
+		seq = read_seqcount_begin(&cache->seq);
+		region = tce2_rm_lookup(cache, ua, 1ULL << shift);
+		rcu_read_unlock();
+	} while (!region && read_seqcount_retry(&cache->seq, seq));
+
+	WARN_ON_ONCE(!region);
+	return region;
+}
+
+/**
+ * tce2_drop_page() - drop the count of one IOMMU page
+ * @drop: begun with .cache set and the rest 0
+ * @ua: user address of the page, which is held
+ * @shift: log2 of the IOMMU page size in bytes
+ *
+ * Counts of pages in one region are gathered and given back at once, when a
+ * page of another region comes or with tce2_drop_flush(). The caller has made
+ * sure that no device can reach the page through this mapping any more: the
+ * region may be unpinned here. Context: may sleep.
+ */
+void tce2_drop_page(struct tce2_drop *drop, u64 ua, unsigned int shift)
+{
+	if (!drop->region || !tce2_region_contains(drop->region, ua)) {
+		tce2_drop_flush(drop);
+		drop->region = tce2_region_find_held(drop->cache, ua, shift);
+		if (!drop->region)
+			return;
+	}
+	drop->count++;
+}
+
+/**
+ * tce2_drop_flush() - give back the counts gathered
+ * @drop: empty afterwards
+ *
+ * Context: may sleep.
+ */
+void tce2_drop_flush(struct tce2_drop *drop)
+{
+	if (drop->count)
+		region_drop(drop->region, drop->count);
+	drop->region = NULL;
+	drop->count = 0;
+}
+
+/**
+ * tce2_memory_hold() - count a stretch of user memory as mapped
+ * @cache: the region cache
+ * @ua: user address of the first IOMMU page, a multiple of 1 << @shift
+ * @shift: log2 of the IOMMU page size in bytes
+ * @pages: IOMMU pages, more than 0; the stretch does not wrap
+ * @write: whether the device shall be able to write; if so, the memory is
+ *	from now on taken to be dirty
+ *
+ * Every page is held or none. A page held keeps its region pinned until it is
+ * dropped with tce2_drop_page() or tce2_memory_drop().
+ *
+ * Context: may sleep.
+ * Return: 0; -EINVAL if not all of it is registered, or an IOMMU page is
+ * larger than the contiguous memory behind it; -EPERM if the device may not
+ * write there.
+ */
+int tce2_memory_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
+		     u64 pages, bool write)
+{
+	u64 held = 0;
+
+	while (held < pages) {
+		s64 ret = hold_in_region(cache, ua + (held << shift), shift,
+					 pages - held, write);
+
+		if (ret < 0) {
+			tce2_memory_drop(cache, ua, shift, held);
+			return ret;
+		}
+		held += ret;
+	}
+	return 0;
+}
+
+/**
+ * tce2_memory_drop() - undo tce2_memory_hold()
+ * @cache: the region cache
+ * @ua: user address of the first IOMMU page
+ * @shift: log2 of the IOMMU page size in bytes
+ * @pages: IOMMU pages, all held
+ *
+ * Context: may sleep.
+ */
+void tce2_memory_drop(struct tce2_cache *cache, u64 ua, unsigned int shift,
+		      u64 pages)
+{
+	struct tce2_drop drop = { .cache = cache };
+
+	for (; pages; pages--, ua += 1ULL << shift)
+		tce2_drop_page(&drop, ua, shift);
+	tce2_drop_flush(&drop);
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Range lock: map and unmap requests for separate entries run in parallel,
+ * those for overlapping entries one after the other.
+ *
+ * Owns the lock that include/tce2_range.h describes.
+ *
+ * Locks: the spinlock inside, held for a walk along the waiting threads.
+ * Calls: nothing of this project.
+ */
+#include <linux/sched/signal.h>
+
+#include "tce2_range.h"
+
+/**
+ * tce2_range_lock_init() - make a lock with nothing held
+ * @rl: the lock
+ */
+void tce2_range_lock_init(struct tce2_range_lock *rl)
+{
+	static struct lock_class_key __maybe_unused key;
+
+	spin_lock_init(&rl->lock);
+	INIT_LIST_HEAD(&rl->ranges);
+	init_waitqueue_head(&rl->wait);
+#ifdef CONFIG_DEBUG_LOCK_ALLOC
+	lockdep_init_map(&rl->dep_map, "tce2_range_lock", &key, 0);
+#endif
+}
+
+static bool is_first(struct tce2_range_lock *rl, struct tce2_range *range)
+	__must_hold(&rl->lock)
+{
+	struct tce2_range *other;
+
+	lockdep_assert_held(&rl->lock);
+	list_for_each_entry(other, &rl->ranges, node) {
+		if (other == range)
+			return true;
+		if (other->first <= range->last && range->first <= other->last)
+			return false;
+	}
+	return false;
+}
+
+static bool range_held(struct tce2_range_lock *rl, struct tce2_range *range)
+{
+	bool held;
+
+	spin_lock(&rl->lock);
+	held = is_first(rl, range);
+	spin_unlock(&rl->lock);
+	return held;
+}
+
+static void leave(struct tce2_range_lock *rl, struct tce2_range *range)
+{
+	spin_lock(&rl->lock);
+	list_del(&range->node);
+	spin_unlock(&rl->lock);
+	if (wq_has_sleeper(&rl->wait))
+		wake_up_all(&rl->wait);
+}
+
+/**
+ * tce2_range_lock() - lock a range of entries
+ * @rl: the lock
+ * @range: the caller's, to be kept until tce2_range_unlock()
+ * @first: first entry
+ * @count: entries, more than 0
+ *
+ * Context: may sleep. A thread may hold one range of a table at a time.
+ * Return: 0, or -EINTR after a fatal signal.
+ */
+int tce2_range_lock(struct tce2_range_lock *rl, struct tce2_range *range,
+		    u64 first, u64 count)
+{
+	bool held;
+
+	might_sleep();
+	lock_map_acquire(&rl->dep_map);
+	range->first = first;
+	range->last = first + count - 1;
+
+	spin_lock(&rl->lock);
+	list_add_tail(&range->node, &rl->ranges);
+	held = is_first(rl, range);
+	spin_unlock(&rl->lock);
+
+	if (!held && wait_event_killable(rl->wait, range_held(rl, range))) {
+		leave(rl, range);
+		lock_map_release(&rl->dep_map);
+		return -EINTR;
+	}
+	return 0;
+}
+
+/**
+ * tce2_range_unlock() - unlock a range of entries
+ * @rl: the lock
+ * @range: what tce2_range_lock() got
+ *
+ * Context: any that may take a spinlock.
+ */
+void tce2_range_unlock(struct tce2_range_lock *rl, struct tce2_range *range)
+{
+	leave(rl, range);
+	lock_map_release(&rl->dep_map);
+}

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The interface to user space: one table with every ioctl of a v2 container.
+ *
+ * Owns the reading of user structures, the checks that need nothing but the
+ * structure (size, flags), and the order of the checks. What the fields mean
+ * is for others. Structures and numbers: uapi/linux/vfio.h.
+ *
+ * Locks: none, and none is held while user memory is read.
+ * Calls: container; ddw (GET_INFO); eeh (whether it is there).
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/kernel.h>
+#include <linux/stddef.h>
+#include <linux/uaccess.h>
+#include <linux/vfio.h>
+
+#include "tce2_container.h"
+#include "tce2_eeh.h"
+#include "tce2_tce_v2.h"
+#include "tce2_uapi.h"
+
+/* Any request, read from user space; all begin with the same two fields */
+union request {
+	struct {
+		u32 argsz;
+		u32 flags;
+	};
+	struct vfio_iommu_spapr_tce_info info;
+	struct vfio_iommu_type1_dma_map map;
+	struct vfio_iommu_type1_dma_unmap unmap;
+	struct vfio_iommu_spapr_register_memory memory;
+	struct vfio_iommu_spapr_tce_create create;
+	struct vfio_iommu_spapr_tce_remove remove;
+	struct vfio_eeh_pe_op eeh;
+};
+
+static long get_info(struct tce2_container *container, union request *request,
+		     void __user *arg)
+{
+	size_t size = offsetofend(struct vfio_iommu_spapr_tce_info,
+				  dma32_window_size);
+	int ret = tce2_ddw_info(&container->ddw, &request->info);
+
+	if (ret)
+		return ret;
+	/* Clients from before DDW pass a shorter structure */
+	if (request->argsz >= offsetofend(struct vfio_iommu_spapr_tce_info, ddw))
+		size = offsetofend(struct vfio_iommu_spapr_tce_info, ddw);
+	return copy_to_user(arg, &request->info, size) ? -EFAULT : 0;
+}
+
+static long map_dma(struct tce2_container *container, union request *request,
+		    void __user *arg)
+{
+	u64 perm = 0;
+
+	if (request->flags & VFIO_DMA_MAP_FLAG_READ)
+		perm |= TCE2_VIEW_READ;
+	if (request->flags & VFIO_DMA_MAP_FLAG_WRITE)
+		perm |= TCE2_VIEW_WRITE;
+	return tce2_container_map(container, request->map.iova,
+				  request->map.vaddr, request->map.size, perm);
+}
+
+static long unmap_dma(struct tce2_container *container, union request *request,
+		      void __user *arg)
+{
+	return tce2_container_unmap(container, request->unmap.iova,
+				    request->unmap.size);
+}
+
+static long register_memory(struct tce2_container *container,
+			    union request *request, void __user *arg)
+{
+	return tce2_container_register(container, request->memory.vaddr,
+				       request->memory.size);
+}
+
+static long unregister_memory(struct tce2_container *container,
+			      union request *request, void __user *arg)
+{
+	return tce2_container_unregister(container, request->memory.vaddr,
+					 request->memory.size);
+}
+
+static long create_window(struct tce2_container *container,
+			  union request *request, void __user *arg)
+{
+	struct vfio_iommu_spapr_tce_create __user *user = arg;
+	struct tce2_window_spec spec = {
+		.size = request->create.window_size,
+		.page_shift = request->create.page_shift,
+		.levels = request->create.levels,
+	};
+
+	return tce2_container_create_window(container, &spec,
+					    &user->start_addr);
+}
+
+static long remove_window(struct tce2_container *container,
+			  union request *request, void __user *arg)
+{
+	return tce2_container_remove_window(container,
+					    request->remove.start_addr);
+}
+
+static long eeh_pe_op(struct tce2_container *container, union request *request,
+		      void __user *arg)
+{
+	/* Only an error to inject makes the structure this long */
+	if (request->eeh.op == VFIO_EEH_PE_INJECT_ERR) {
+		size_t size = offsetofend(struct vfio_eeh_pe_op, err.mask);
+
+		if (request->argsz < size)
+			return -EINVAL;
+		if (copy_from_user(&request->eeh, arg, size))
+			return -EFAULT;
+		request->eeh.op = VFIO_EEH_PE_INJECT_ERR;
+	}
+	return tce2_container_eeh(container, &request->eeh);
+}
+
+/* What must have happened before a request is so much as read */
+enum needs {
+	NOTHING,
+	A_PROCESS,	/* the container is bound to one */
+	MEMORY,		/* something has been registered */
+};
+
+/**
+ * struct ioctl_row - one ioctl
+ * @cmd: its number
+ * @name: what debug messages call it
+ * @needs: what must have happened before; -EPERM otherwise
+ * @size: bytes of the structure that are read, and the least argsz
+ * @flags: flags that may be set
+ * @run: carries it out
+ */
+struct ioctl_row {
+	unsigned int cmd;
+	const char *name;
+	enum needs needs;
+	size_t size;
+	u32 flags;
+	long (*run)(struct tce2_container *container, union request *request,
+		    void __user *arg);
+};
+
+static const struct ioctl_row ioctls[] = {
+	{ VFIO_IOMMU_MAP_DMA, "MAP_DMA", MEMORY,
+	  offsetofend(struct vfio_iommu_type1_dma_map, size),
+	  VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE, map_dma },
+	{ VFIO_IOMMU_UNMAP_DMA, "UNMAP_DMA", MEMORY,
+	  offsetofend(struct vfio_iommu_type1_dma_unmap, size), 0, unmap_dma },
+	{ VFIO_IOMMU_SPAPR_REGISTER_MEMORY, "REGISTER_MEMORY", NOTHING,
+	  offsetofend(struct vfio_iommu_spapr_register_memory, size), 0,
+	  register_memory },
+	{ VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, "UNREGISTER_MEMORY", A_PROCESS,
+	  offsetofend(struct vfio_iommu_spapr_register_memory, size), 0,
+	  unregister_memory },
+	/* GET_INFO's flags are output, as is start_addr of TCE_CREATE */
+	{ VFIO_IOMMU_SPAPR_TCE_GET_INFO, "TCE_GET_INFO", NOTHING,
+	  offsetofend(struct vfio_iommu_spapr_tce_info, dma32_window_size),
+	  ~0U, get_info },
+	{ VFIO_IOMMU_SPAPR_TCE_CREATE, "TCE_CREATE", NOTHING,
+	  offsetofend(struct vfio_iommu_spapr_tce_create, start_addr), 0,
+	  create_window },
+	{ VFIO_IOMMU_SPAPR_TCE_REMOVE, "TCE_REMOVE", NOTHING,
+	  offsetofend(struct vfio_iommu_spapr_tce_remove, start_addr), 0,
+	  remove_window },
+	{ VFIO_EEH_PE_OP, "EEH_PE_OP", NOTHING,
+	  offsetofend(struct vfio_eeh_pe_op, op), 0, eeh_pe_op },
+};
+
+static const struct ioctl_row *find_ioctl(unsigned int cmd)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ioctls); i++) {
+		if (ioctls[i].cmd == cmd)
+			return &ioctls[i];
+	}
+	return NULL;
+}
+
+static bool has_needs(struct tce2_container *container, enum needs needs)
+{
+	switch (needs) {
+	case A_PROCESS:
+		return READ_ONCE(container->cache);
+	case MEMORY:
+		return READ_ONCE(container->enabled);
+	default:
+		return true;
+	}
+}
+
+static long run_ioctl(struct tce2_container *container,
+		      const struct ioctl_row *row, void __user *arg)
+{
+	union request request = {};
+	int ret = tce2_container_check_process(container);
+
+	if (ret)
+		return ret;
+	if (!has_needs(container, row->needs))
+		return -EPERM;
+	if (copy_from_user(&request, arg, row->size))
+		return -EFAULT;
+	if (request.argsz < row->size || (request.flags & ~row->flags))
+		return -EINVAL;
+	return row->run(container, &request, arg);
+}
+
+/**
+ * tce2_check_extension() - what this backend can serve
+ * @extension: a VFIO extension or IOMMU type
+ *
+ * v1 containers are left to the in-tree driver.
+ *
+ * Return: 1 if it can, 0 if not.
+ */
+long tce2_check_extension(unsigned long extension)
+{
+	switch (extension) {
+	case VFIO_SPAPR_TCE_v2_IOMMU:
+		return 1;
+	case VFIO_EEH:
+		return tce2_eeh_enabled();
+	default:
+		return 0;
+	}
+}
+
+/**
+ * tce2_uapi_ioctl() - serve a container ioctl
+ * @container: the container
+ * @cmd: number of the ioctl
+ * @arg: its argument, a user pointer
+ *
+ * Context: may sleep.
+ * Return: 0 or more, or an error that include/tce2_container.h's functions
+ * name; -ENOTTY if there is no such ioctl; -EPERM from another process than
+ * the container is bound to; -EFAULT, -EINVAL for the structure itself.
+ */
+long tce2_uapi_ioctl(struct tce2_container *container, unsigned int cmd,
+		     unsigned long arg)
+{
+	const struct ioctl_row *row = find_ioctl(cmd);
+	long ret;
+
+	if (!row)
+		return tce2_container_check_process(container) ?: -ENOTTY;
+	ret = run_ioctl(container, row, (void __user *)arg);
+	if (ret < 0)
+		pr_debug("container %u: %s: error %ld\n", container->id,
+			 row->name, ret);
+	return ret;
+}
