@@ -26,8 +26,9 @@ struct vfio_device;
 
 /*
  * vfio.ko exports vfio_register_iommu_driver() but keeps the types it takes
- * in drivers/vfio/vfio.h, which no headers package carries, and its CRC covers
- * a pointer to an incomplete type. What follows declares the same layout.
+ * in drivers/vfio/vfio.h, which no headers package carries. What follows
+ * declares the same layout; no CRC notices if the kernel's changes, because
+ * this module takes the CRC of the function from the kernel it is built for.
  */
 
 /**

@@ -5,6 +5,8 @@
 #include <linux/bits.h>
 #include <linux/types.h>
 
+#include <asm/page.h>
+
 /*
  * How the physical addresses of a pinned range of user memory are stored.
  *
@@ -19,11 +21,11 @@
  * the block would begin; being an offset it may wrap below zero, and adding
  * the user address's low bits wraps it back.
  *
- * Entries live in leaves of TCE2_EXTENT_LEAF entries reached through an array
+ * Entries live in leaves of a page's size reached through an array
  * of pointers, both from the slab allocator and hence in the linear mapping:
  * code that runs with the data MMU off can follow them.
  */
-#define TCE2_EXTENT_LEAF_SHIFT	9
+#define TCE2_EXTENT_LEAF_SHIFT	(PAGE_SHIFT - 3)
 #define TCE2_EXTENT_LEAF	BIT(TCE2_EXTENT_LEAF_SHIFT)
 
 /* The device may have written to the block; see tce2_extents_mark_dirty() */

@@ -24,7 +24,8 @@ struct tce2_cache;
  * A window too big for one table has a tree of them in hardware, and the
  * kernel makes the lower ones when an entry below is first written. Each such
  * table, and the copy of it that the kernel keeps for KVM, is charged to
- * locked_vm at that moment, and refunded with the window.
+ * locked_vm at that moment, and refunded with the window. The view's own leaves
+ * are charged to the memory cgroup only.
  */
 #define TCE2_VIEW_READ	BIT_ULL(0)	/* the device may read */
 #define TCE2_VIEW_WRITE	BIT_ULL(1)	/* the device may write */
@@ -44,6 +45,8 @@ struct tce2_cache;
  * @hw_leaves: which lowest-level tables of the hardware are accounted for, by
  *	entry number / entries a table; unused with a single level
  * @charged: pages of locked_vm charged for the window
+ * @stuck: the platform failed to take the window from a group that left, whose
+ *	hardware may walk the table for ever; the owner's lock for writing
  *
  * The window itself is kept by the owner's lock (struct tce2_ddw), held at
  * least for reading by whoever maps or unmaps.
@@ -62,6 +65,7 @@ struct tce2_window {
 	struct mutex hw_lock;	/* guards hw_leaves, charged */
 	struct xarray hw_leaves;
 	unsigned long charged;
+	bool stuck;
 };
 
 void tce2_window_init(struct tce2_window *window, struct iommu_table *tbl,

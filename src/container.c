@@ -28,6 +28,7 @@
 #include "tce2_tce_v2.h"
 
 static DEFINE_XARRAY_ALLOC1(containers);
+static u32 next_id;
 static atomic_t nr_containers = ATOMIC_INIT(0);
 static DECLARE_WAIT_QUEUE_HEAD(all_gone);
 
@@ -49,8 +50,9 @@ void *tce2_container_open(void)
 	mutex_init(&container->reg_lock);
 	xa_init_flags(&container->regions, XA_FLAGS_ACCOUNT);
 
-	if (xa_alloc(&containers, &container->id, container, xa_limit_31b,
-		     GFP_KERNEL)) {
+	/* Cyclic: a late request must not end up in somebody else's container */
+	if (xa_alloc_cyclic(&containers, &container->id, container,
+			    xa_limit_31b, &next_id, GFP_KERNEL) < 0) {
 		kfree(container);
 		return ERR_PTR(-ENOMEM);
 	}
@@ -98,7 +100,9 @@ void tce2_container_put(struct tce2_container *container)
  * tce2_container_wait_all_gone() - wait for the last request to end
  *
  * For module exit: VFIO keeps the module while it uses a container, but not
- * for a request that outlives the release. Context: may sleep.
+ * for a request that outlives the release. The few instructions by which that
+ * one still leaves the module are covered by the grace period that the kernel
+ * waits for before it frees a module. Context: may sleep.
  */
 void tce2_container_wait_all_gone(void)
 {
@@ -318,7 +322,8 @@ static int find_window(struct tce2_container *container, u64 iova, u64 ua,
 		if (!ret)
 			ret = find_range(ddw, iova, ua, size, &range);
 	}
-	*window = range.window;
+	if (!ret)
+		*window = range.window;
 	return ret;
 }
 
@@ -424,10 +429,11 @@ int tce2_container_remove_window(struct tce2_container *container, u64 start)
  * @container: the container
  * @op: the operation
  *
- * Stops at the first group that fails. VFIO_EEH_PE_OP of uapi/linux/vfio.h.
+ * Stops at the first group that answers anything but 0, be it an error or a
+ * state other than normal. VFIO_EEH_PE_OP of uapi/linux/vfio.h.
  *
  * Context: may sleep, for seconds in a reset.
- * Return: what the last group answered, or as tce2_eeh_check().
+ * Return: that answer, or 0 if there was none, or as tce2_eeh_check().
  */
 int tce2_container_eeh(struct tce2_container *container,
 		       const struct vfio_eeh_pe_op *op)
@@ -441,7 +447,7 @@ int tce2_container_eeh(struct tce2_container *container,
 		return -EINTR;
 	list_for_each_entry(group, &container->ddw.groups, node) {
 		ret = tce2_eeh_pe_op(group->group, op);
-		if (ret < 0)
+		if (ret)
 			break;
 	}
 	up_read(&container->ddw.lock);

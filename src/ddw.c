@@ -93,8 +93,9 @@ static bool unset_window(struct tce2_ddw *ddw, int slot,
 	return unset;
 }
 
-/* Programs a table into a slot of every group, or of none */
-static int set_window(struct tce2_ddw *ddw, int slot, struct iommu_table *tbl)
+/* Programs a table into a slot of every group, or of those before @failed */
+static int set_window(struct tce2_ddw *ddw, int slot, struct iommu_table *tbl,
+		      struct tce2_group **failed)
 	__must_hold(&ddw->lock)
 {
 	struct tce2_group *group;
@@ -105,11 +106,24 @@ static int set_window(struct tce2_ddw *ddw, int slot, struct iommu_table *tbl)
 		int ret = platform_error(tg->ops->set_window(tg, slot, tbl));
 
 		if (ret) {
-			unset_window(ddw, slot, group);
+			*failed = group;
 			return ret;
 		}
 	}
 	return 0;
+}
+
+/*
+ * Frees a table, unless the hardware may still walk it: nothing is mapped in
+ * it any more, so keeping it does no harm but for the memory.
+ */
+static void release_table(struct iommu_table *tbl, bool unset)
+{
+	if (unset)
+		iommu_tce_table_put(tbl);
+	else
+		pr_err_ratelimited("platform keeps the window at %#lx, leaking its table\n",
+				   tbl->it_offset << tbl->it_page_shift);
 }
 
 /* The page sizes that all groups offer, and in @levels how many levels */
@@ -126,6 +140,16 @@ static u64 common_pgsizes(struct tce2_ddw *ddw, u32 *levels)
 		*levels = min(*levels, group->table_group->max_levels);
 	}
 	return pgsizes;
+}
+
+/*
+ * Whether the TCE tables are the hypervisor's (PAPR LoPAR, DDW). They then have
+ * one level, or none where it offers no dynamic windows.
+ */
+static bool hypervisor_tables(struct tce2_ddw *ddw)
+	__must_hold(&ddw->lock)
+{
+	return first_table_group(ddw)->max_levels <= 1;
 }
 
 /*
@@ -161,9 +185,8 @@ static int check_spec(struct tce2_ddw *ddw,
 	/*
 	 * Known not to fit before the platform tries, which would complain in
 	 * the kernel log. Clients count on ENOMEM to go on with more levels.
-	 * (With one level at the most the table is the hypervisor's.)
 	 */
-	if (max_levels > 1 &&
+	if (!hypervisor_tables(ddw) &&
 	    level_shift(spec) > PAGE_SHIFT + TCE2_MAX_PAGE_ORDER)
 		return -ENOMEM;
 	return 0;
@@ -171,8 +194,9 @@ static int check_spec(struct tce2_ddw *ddw,
 
 /*
  * Pages of locked_vm for what the platform allocates with a new window: the
- * whole table and the copy that it keeps for KVM if there is one level, the
- * root of either if there are more. Lower levels are charged as mapping makes
+ * whole table and the copy that it keeps for KVM if there is one level (the
+ * copy alone if the table is the hypervisor's), the root of either if there
+ * are more. Lower levels are charged as mapping makes
  * them. (The in-tree driver charges all levels in full at once: 1 TiB for a
  * window of 2^48 with 4 KiB pages, nearly none of which ever exists.)
  */
@@ -219,6 +243,7 @@ static int create_window(struct tce2_ddw *ddw, struct tce2_cache *cache,
 {
 	struct iommu_table_group *tg = first_table_group(ddw);
 	unsigned long charge = initial_charge(tg, spec);
+	struct tce2_group *failed;
 	struct tce2_window *window;
 	struct iommu_table *tbl;
 	int ret;
@@ -233,7 +258,7 @@ static int create_window(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	ret = create_table(tg, slot, spec, &tbl);
 	if (ret)
 		goto uncharge;
-	ret = set_window(ddw, slot, tbl);
+	ret = set_window(ddw, slot, tbl, &failed);
 	if (ret)
 		goto put_table;
 
@@ -242,7 +267,7 @@ static int create_window(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	return 0;
 
 put_table:
-	iommu_tce_table_put(tbl);
+	release_table(tbl, unset_window(ddw, slot, failed));
 uncharge:
 	account_locked_vm(cache->mm, charge, false);
 free:
@@ -259,15 +284,8 @@ static void destroy_window(struct tce2_ddw *ddw, int slot)
 	lockdep_assert_held_write(&ddw->lock);
 	ddw->window[slot] = NULL;
 	tce2_window_clear(window);
-	/*
-	 * A table that the hardware may still walk must not be freed: it is all
-	 * zeroes by now and does no harm but for the memory.
-	 */
-	if (unset_window(ddw, slot, NULL))
-		iommu_tce_table_put(window->tbl);
-	else
-		pr_err_ratelimited("window at %#llx is stuck, leaking its table\n",
-				   window->start);
+	release_table(window->tbl,
+		      unset_window(ddw, slot, NULL) && !window->stuck);
 	account_locked_vm(window->cache->mm, window->charged, false);
 	kfree(window);
 }
@@ -297,7 +315,10 @@ void tce2_ddw_destroy(struct tce2_ddw *ddw)
 	up_write(&ddw->lock);
 }
 
-/* Takes every window from one group, which others go on using */
+/*
+ * Takes every window from one group; others go on using them. If the platform
+ * keeps one, its table must never be freed.
+ */
 static void unset_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg,
 			  int slots)
 	__must_hold(&ddw->lock)
@@ -306,8 +327,10 @@ static void unset_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg,
 
 	lockdep_assert_held_write(&ddw->lock);
 	for (slot = 0; slot < slots; slot++) {
-		if (ddw->window[slot])
-			tg->ops->unset_window(tg, slot);
+		struct tce2_window *window = ddw->window[slot];
+
+		if (window && tg->ops->unset_window(tg, slot))
+			window->stuck = true;
 	}
 }
 
@@ -490,23 +513,26 @@ int tce2_ddw_create_default(struct tce2_ddw *ddw, struct tce2_cache *cache)
 		return 0;
 	if (list_empty(&ddw->groups))
 		return -ENXIO;
+	/* It is the platform's own idea and needs no check */
 	spec.size = first_table_group(ddw)->tce32_size;
-	ret = check_spec(ddw, &spec);
-	if (ret)
-		return ret;
 	ret = create_window(ddw, cache, 0, &spec);
 	if (!ret)
 		ddw->default_pending = false;
 	return ret;
 }
 
+/* A slot that is free and will be with the default window made */
 static int free_slot(struct tce2_ddw *ddw)
 	__must_hold(&ddw->lock)
 {
-	int slot;
+	u32 slot, slots = NR_SLOTS;
+	struct tce2_group *group;
 
 	lockdep_assert_held(&ddw->lock);
-	for (slot = 0; slot < NR_SLOTS; slot++) {
+	list_for_each_entry(group, &ddw->groups, node)
+		slots = min(slots,
+			    group->table_group->max_dynamic_windows_supported);
+	for (slot = ddw->default_pending ? 1 : 0; slot < slots; slot++) {
 		if (!ddw->window[slot])
 			return slot;
 	}
@@ -515,15 +541,12 @@ static int free_slot(struct tce2_ddw *ddw)
 
 /* Makes a window and tells the client where it begins, or undoes it */
 static int create_and_tell(struct tce2_ddw *ddw, struct tce2_cache *cache,
-			   const struct tce2_window_spec *spec,
+			   int slot, const struct tce2_window_spec *spec,
 			   u64 __user *start)
 	__must_hold(&ddw->lock)
 {
-	int slot = free_slot(ddw), ret;
+	int ret = create_window(ddw, cache, slot, spec);
 
-	if (slot < 0)
-		return slot;
-	ret = create_window(ddw, cache, slot, spec);
 	if (ret)
 		return ret;
 	/*
@@ -544,8 +567,10 @@ static int create_and_tell(struct tce2_ddw *ddw, struct tce2_cache *cache,
  * @spec: the window
  * @start: where to tell the client the window's first bus address
  *
- * A pending default window is made first, since it owns slot 0; whatever
- * fails leaves it pending. VFIO_IOMMU_SPAPR_TCE_CREATE of uapi/linux/vfio.h.
+ * A pending default window is made first, since it owns slot 0. If the new
+ * window can't be made it becomes pending again, but for a hypervisor: after a
+ * request that failed there it might not be had a second time.
+ * VFIO_IOMMU_SPAPR_TCE_CREATE of uapi/linux/vfio.h.
  *
  * Context: may sleep.
  * Return: 0; or with everything as it was before, -ENXIO without a group,
@@ -557,7 +582,7 @@ int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		    const struct tce2_window_spec *spec, u64 __user *start)
 {
 	bool was_pending;
-	int ret = -ENXIO;
+	int slot, ret = -ENXIO;
 
 	if (down_write_killable(&ddw->lock))
 		return -EINTR;
@@ -567,12 +592,18 @@ int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	if (ret)
 		goto unlock;
 
+	slot = free_slot(ddw);
+	if (slot < 0) {
+		ret = slot;
+		goto unlock;
+	}
+
 	was_pending = ddw->default_pending;
 	ret = tce2_ddw_create_default(ddw, cache);
 	if (ret)
 		goto unlock;
-	ret = create_and_tell(ddw, cache, spec, start);
-	if (ret && was_pending) {
+	ret = create_and_tell(ddw, cache, slot, spec, start);
+	if (ret && was_pending && !hypervisor_tables(ddw)) {
 		destroy_window(ddw, 0);
 		ddw->default_pending = true;
 	}

@@ -14,6 +14,7 @@
 #include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "tce2_extents.h"
@@ -91,6 +92,8 @@ static int shrink_blocks(struct tce2_extents *ext, unsigned int shift)
 		u64 old = *tce2_extents_entry(ext, in_range);
 		u64 old_start = (in_range >> ext->shift) << ext->shift;
 
+		if (!(block & (TCE2_EXTENT_LEAF - 1)))
+			cond_resched();
 		if (reserve_block(&small, block)) {
 			tce2_extents_free(&small);
 			return -ENOMEM;
@@ -166,7 +169,7 @@ int tce2_extents_append(struct tce2_extents *ext, u64 hpa, u64 bytes, u64 flags)
  * tce2_extents_trim() - give back what the finished store does not need
  * @ext: the extents, all runs appended
  *
- * A small region must not keep a leaf made for 512 blocks. krealloc() never
+ * A small region must not keep a whole page for its leaf. krealloc() never
  * shrinks, hence the copies; where one can't be had, the memory is kept. Context: may sleep.
  */
 void tce2_extents_trim(struct tce2_extents *ext)
@@ -202,7 +205,7 @@ void tce2_extents_trim(struct tce2_extents *ext)
  * @bytes: how many, all inside the range, more than 0
  *
  * Concurrent callers can only set the same bit, so a plain store will do.
- * Context: any.
+ * Context: may sleep.
  */
 void tce2_extents_mark_dirty(struct tce2_extents *ext, u64 ua, u64 bytes)
 {
@@ -214,6 +217,8 @@ void tce2_extents_mark_dirty(struct tce2_extents *ext, u64 ua, u64 bytes)
 
 		if (!(old & TCE2_EXTENT_DIRTY))
 			WRITE_ONCE(*entry, old | TCE2_EXTENT_DIRTY);
+		if (!((ua >> ext->shift) & (TCE2_EXTENT_LEAF - 1)))
+			cond_resched();
 	}
 }
 

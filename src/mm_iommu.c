@@ -275,8 +275,11 @@ static int pin_mapping(struct tce2_extents *ext, u64 end, bool writable,
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		got = pin_user_pages_fast(ua, want, gup_flags, pages);
+		if (got == -ENOMEM || got == -EINTR)
+			return got;
+		/* Holes, files, devices: whatever can't be pinned for long */
 		if (got <= 0)
-			return got ?: -EFAULT;
+			return -EFAULT;
 		ret = append_pages(ext, pages, got,
 				   writable ? 0 : TCE2_EXTENT_READONLY);
 		if (ret)
@@ -649,9 +652,16 @@ int tce2_memory_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 void tce2_memory_drop(struct tce2_cache *cache, u64 ua, unsigned int shift,
 		      u64 pages)
 {
-	struct tce2_drop drop = { .cache = cache };
+	while (pages) {
+		struct tce2_region *region =
+			tce2_region_find_held(cache, ua, shift);
+		u64 count;
 
-	for (; pages; pages--, ua += 1ULL << shift)
-		tce2_drop_page(&drop, ua, shift);
-	tce2_drop_flush(&drop);
+		if (!region)
+			return;
+		count = min(pages, (region->ua + region->size - ua) >> shift);
+		region_drop(region, count);
+		pages -= count;
+		ua += count << shift;
+	}
 }

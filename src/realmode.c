@@ -75,7 +75,8 @@ struct tce2_region *tce2_rm_lookup(const struct tce2_cache *cache, u64 ua,
  * backs it: every byte of it is pinned, so no more is needed for a device to
  * be kept inside the region. (The in-tree driver asks for hugetlb.)
  *
- * Context: as tce2_rm_lookup(). At most 1 << (@shift - PAGE_SHIFT) steps.
+ * Context: as tce2_rm_lookup(). A step for each block of the page, so at most
+ * as many as it has base pages.
  * Return: TCE2_RM_OK, TCE2_RM_READ_ONLY, or TCE2_RM_TOO_HARD where the memory
  * is scattered or misaligned.
  */

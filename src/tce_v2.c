@@ -17,6 +17,8 @@
  * to stay (the owner's lock).
  * Calls: mm_iommu, realmode (translation), range; the table's it_ops.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/dma-direction.h>
 #include <linux/gfp.h>
 #include <linux/log2.h>
@@ -28,6 +30,9 @@
 #include "tce2_mm_iommu.h"
 #include "tce2_realmode.h"
 #include "tce2_tce_v2.h"
+
+/* Entries whose cached translations are invalidated at a time */
+#define INVALIDATE_BATCH	BIT(20)
 
 #define LEAF_SHIFT	(PAGE_SHIFT - 3)
 #define LEAF_ENTRIES	BIT(LEAF_SHIFT)
@@ -131,7 +136,8 @@ static unsigned int missing_tables(struct tce2_window *window, u64 hw_leaf)
  * The copy must exist before the entry does: KVM's in-kernel unmap takes a
  * missing one for "nothing was mapped" and would let a guest clear the entry
  * behind the view's back (kvmppc_tce_iommu_mapped_dec). With the copy there and
- * zero it hands the request to userspace, which comes here.
+ * zero it puts the entry back and hands the request to userspace, which comes
+ * here; Documentation/design.rst tells what that leaves open.
  */
 static int add_hw_tables(struct tce2_window *window, u64 index, u64 hw_leaf)
 	__must_hold(&window->hw_lock)
@@ -248,18 +254,34 @@ static int write_tce(struct tce2_window *window, u64 index, u64 entry,
 	return 0;
 }
 
-/* Makes the device see the table as it is now */
+/*
+ * Makes the device see the table as it is now. Firmware counts entries in 32
+ * bits and may take its time, hence the batches. A count of 0 would be an
+ * endless loop on PHB3 (pnv_pci_phb3_tce_invalidate).
+ */
 static void invalidate(struct tce2_window *window, u64 index, u64 count)
 {
-	iommu_tce_kill(window->tbl, tbl_index(window, index), count);
+	u64 end = index + count;
+
+	while (index < end) {
+		u64 batch = min_t(u64, end - index, INVALIDATE_BATCH);
+
+		iommu_tce_kill(window->tbl, tbl_index(window, index), batch);
+		cond_resched();
+		index += batch;
+	}
 	iommu_flush_tce(window->tbl);
 }
 
-/* Writes back what the view says, after a map request failed half-way */
-static void restore_tces(struct tce2_window *window, u64 index, u64 count)
+/*
+ * Writes back what the view says, after a map request failed half-way. False
+ * if the platform did not let that be done everywhere.
+ */
+static bool restore_tces(struct tce2_window *window, u64 index, u64 count)
 {
 	struct tce2_region *region = NULL;
 	u64 first = index, end = index + count;
+	bool restored = true;
 
 	while (index < end) {
 		struct leaf_part part = first_part(index, end - index);
@@ -267,22 +289,28 @@ static void restore_tces(struct tce2_window *window, u64 index, u64 count)
 		u64 *entry = view_entries(leaf, part.index);
 		unsigned long i;
 
-		for (i = 0; i < part.count; i++)
-			write_tce(window, part.index + i, entry[i], &region);
+		for (i = 0; i < part.count; i++) {
+			if (write_tce(window, part.index + i, entry[i],
+				      &region))
+				restored = false;
+		}
 		cond_resched();
 		index += part.count;
 	}
 	invalidate(window, first, count);
+	return restored;
 }
 
+/* Writes the TCEs of a mapping; @written tells how many, if that fails */
 static int write_tces(struct tce2_window *window, u64 index, u64 count, u64 ua,
-		      u64 perm)
+		      u64 perm, u64 *written)
 {
 	struct tce2_region *region = NULL;
 	u64 i;
 	int ret = 0;
 
 	for (i = 0; i < count; i++) {
+		*written = i;
 		if (!(i & (LEAF_ENTRIES - 1))) {
 			cond_resched();
 			ret = fatal_signal_pending(current) ? -EINTR : 0;
@@ -291,10 +319,8 @@ static int write_tces(struct tce2_window *window, u64 index, u64 count, u64 ua,
 			ret = write_tce(window, index + i,
 					(ua + (i << window->page_shift)) | perm,
 					&region);
-		if (ret) {
-			restore_tces(window, index, i);
+		if (ret)
 			return ret;
-		}
 	}
 	invalidate(window, index, count);
 	return 0;
@@ -357,6 +383,7 @@ int tce2_window_map(struct tce2_window *window, u64 iova, u64 ua, u64 size,
 	u64 index = (iova - window->start) >> window->page_shift;
 	u64 count = size >> window->page_shift;
 	struct tce2_range range;
+	u64 written;
 	int ret;
 
 	ret = tce2_range_lock(&window->ranges, &range, index, count);
@@ -369,7 +396,13 @@ int tce2_window_map(struct tce2_window *window, u64 iova, u64 ua, u64 size,
 	ret = prepare_view(window, index, count);
 	if (ret)
 		goto drop;
-	ret = write_tces(window, index, count, ua, perm);
+	ret = write_tces(window, index, count, ua, perm, &written);
+	if (ret && !restore_tces(window, index, written)) {
+		/* A device may reach the memory: it must stay pinned for good */
+		pr_err_ratelimited("platform keeps TCEs from %#llx on, leaking memory they map\n",
+				   iova);
+		goto unlock;
+	}
 	if (ret)
 		goto drop;
 	commit_view(window, index, count, ua, perm);
@@ -383,25 +416,15 @@ unlock:
 }
 
 /*
- * Clears the mapped runs of one leaf in the hardware's table. it_ops->clear
- * invalidates what it clears.
+ * Clears a stretch of one leaf in the hardware's table, whatever the view says
+ * of it: an entry that KVM took out and put back must go too (see
+ * Documentation/design.rst). it_ops->clear invalidates what it clears.
  */
-static void clear_tces(struct tce2_window *window, const u64 *entry,
-		       struct leaf_part part)
+static void clear_tces(struct tce2_window *window, struct leaf_part part)
 {
 	struct iommu_table *tbl = window->tbl;
-	unsigned long i = 0, run;
 
-	while (i < part.count) {
-		if (!entry[i]) {
-			i++;
-			continue;
-		}
-		for (run = 1; i + run < part.count && entry[i + run]; run++)
-			;
-		tbl->it_ops->clear(tbl, tbl_index(window, part.index + i), run);
-		i += run;
-	}
+	tbl->it_ops->clear(tbl, tbl_index(window, part.index), part.count);
 	iommu_flush_tce(tbl);
 }
 
@@ -440,7 +463,7 @@ static int clear_range(struct tce2_window *window, u64 index, u64 count,
 
 		if (killable && fatal_signal_pending(current))
 			return -EINTR;
-		clear_tces(window, entry, part);
+		clear_tces(window, part);
 		clear_view(window, entry, part.count);
 		cond_resched();
 	}

@@ -122,18 +122,12 @@ static long eeh_pe_op(struct tce2_container *container, union request *request,
 	return tce2_container_eeh(container, &request->eeh);
 }
 
-/* What must have happened before a request is so much as read */
-enum needs {
-	NOTHING,
-	A_PROCESS,	/* the container is bound to one */
-	MEMORY,		/* something has been registered */
-};
-
 /**
  * struct ioctl_row - one ioctl
  * @cmd: its number
  * @name: what debug messages call it
- * @needs: what must have happened before; -EPERM otherwise
+ * @needs_memory: -EPERM, before the request is so much as read, unless memory
+ *	has been registered
  * @size: bytes of the structure that are read, and the least argsz
  * @flags: flags that may be set
  * @run: carries it out
@@ -141,7 +135,7 @@ enum needs {
 struct ioctl_row {
 	unsigned int cmd;
 	const char *name;
-	enum needs needs;
+	bool needs_memory;
 	size_t size;
 	u32 flags;
 	long (*run)(struct tce2_container *container, union request *request,
@@ -149,28 +143,28 @@ struct ioctl_row {
 };
 
 static const struct ioctl_row ioctls[] = {
-	{ VFIO_IOMMU_MAP_DMA, "MAP_DMA", MEMORY,
+	{ VFIO_IOMMU_MAP_DMA, "MAP_DMA", true,
 	  offsetofend(struct vfio_iommu_type1_dma_map, size),
 	  VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE, map_dma },
-	{ VFIO_IOMMU_UNMAP_DMA, "UNMAP_DMA", MEMORY,
+	{ VFIO_IOMMU_UNMAP_DMA, "UNMAP_DMA", true,
 	  offsetofend(struct vfio_iommu_type1_dma_unmap, size), 0, unmap_dma },
-	{ VFIO_IOMMU_SPAPR_REGISTER_MEMORY, "REGISTER_MEMORY", NOTHING,
+	{ VFIO_IOMMU_SPAPR_REGISTER_MEMORY, "REGISTER_MEMORY", false,
 	  offsetofend(struct vfio_iommu_spapr_register_memory, size), 0,
 	  register_memory },
-	{ VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, "UNREGISTER_MEMORY", A_PROCESS,
+	{ VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, "UNREGISTER_MEMORY", false,
 	  offsetofend(struct vfio_iommu_spapr_register_memory, size), 0,
 	  unregister_memory },
 	/* GET_INFO's flags are output, as is start_addr of TCE_CREATE */
-	{ VFIO_IOMMU_SPAPR_TCE_GET_INFO, "TCE_GET_INFO", NOTHING,
+	{ VFIO_IOMMU_SPAPR_TCE_GET_INFO, "TCE_GET_INFO", false,
 	  offsetofend(struct vfio_iommu_spapr_tce_info, dma32_window_size),
 	  ~0U, get_info },
-	{ VFIO_IOMMU_SPAPR_TCE_CREATE, "TCE_CREATE", NOTHING,
+	{ VFIO_IOMMU_SPAPR_TCE_CREATE, "TCE_CREATE", false,
 	  offsetofend(struct vfio_iommu_spapr_tce_create, start_addr), 0,
 	  create_window },
-	{ VFIO_IOMMU_SPAPR_TCE_REMOVE, "TCE_REMOVE", NOTHING,
+	{ VFIO_IOMMU_SPAPR_TCE_REMOVE, "TCE_REMOVE", false,
 	  offsetofend(struct vfio_iommu_spapr_tce_remove, start_addr), 0,
 	  remove_window },
-	{ VFIO_EEH_PE_OP, "EEH_PE_OP", NOTHING,
+	{ VFIO_EEH_PE_OP, "EEH_PE_OP", false,
 	  offsetofend(struct vfio_eeh_pe_op, op), 0, eeh_pe_op },
 };
 
@@ -185,18 +179,6 @@ static const struct ioctl_row *find_ioctl(unsigned int cmd)
 	return NULL;
 }
 
-static bool has_needs(struct tce2_container *container, enum needs needs)
-{
-	switch (needs) {
-	case A_PROCESS:
-		return READ_ONCE(container->cache);
-	case MEMORY:
-		return READ_ONCE(container->enabled);
-	default:
-		return true;
-	}
-}
-
 static long run_ioctl(struct tce2_container *container,
 		      const struct ioctl_row *row, void __user *arg)
 {
@@ -205,7 +187,7 @@ static long run_ioctl(struct tce2_container *container,
 
 	if (ret)
 		return ret;
-	if (!has_needs(container, row->needs))
+	if (row->needs_memory && !READ_ONCE(container->enabled))
 		return -EPERM;
 	if (copy_from_user(&request, arg, row->size))
 		return -EFAULT;
