@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The commands of this project; `make help` lists them. How the module is made
+# of its objects is in Kbuild, which kbuild reads instead of this file.
+
+# The kernel to build for in place, on a POWER host.
+KDIR ?= /lib/modules/$(shell uname -r)/build
+in_place := $(or $(filter ppc64le,$(shell uname -m)),$(filter command environment,$(firstword $(origin KDIR))))
+
+.PHONY: all module kernels demo check lint modules modules_install install clean help
+
+ifneq ($(KERNEL),)
+all: module
+else ifneq ($(in_place),)
+all: modules
+else
+all:
+	@echo "This is no ppc64le machine, so there is no running kernel to build for."
+	@echo "Build for a Debian kernel:  make module KERNEL=6.12-64k  (make kernels lists them)"
+	@echo "See it work:                make demo"
+	@false
+endif
+
+modules modules_install:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
+
+install: modules_install
+
+module:
+	@test -n "$(KERNEL)" || { echo "say which kernel: make module KERNEL=<label>"; scripts/kernel --list; false; }
+	@scripts/hosttools
+	@scripts/module "$(KERNEL)"
+
+kernels:
+	@scripts/kernel --list
+
+demo:
+	@scripts/demo
+
+check:
+	@tests/run
+
+lint:
+	@scripts/lint
+
+clean:
+	rm -rf build
+	find . -path ./.git -prune -o -type f \( -name '*.o' -o -name '*.ko' \
+		-o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' \
+		-o -name Module.symvers -o -name modules.order \) -exec rm -f {} +
+
+help:
+	@echo "make demo                    see it work on an emulated POWER9 (KERNEL=<label>)"
+	@echo "make check                   run the tests on every supported kernel (KERNELS='<label>...', V=1, ONLY=<case>)"
+	@echo "make kernels                 list the labels of the kernels"
+	@echo "make module KERNEL=<label>   build build/<label>/vfio_spapr_tce2.ko (W=1, C=2, V=1)"
+	@echo "make lint                    warnings, sparse and shellcheck, for every supported kernel"
+	@echo "make                         on a ppc64le host: build for the running kernel (KDIR=<build tree>)"
+	@echo "make install                 on a ppc64le host: install that module"
+	@echo "make clean                   remove everything built; downloads stay in ~/.cache"

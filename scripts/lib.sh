@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash disable=SC2034 # used by those who source it
+#
+# What every host-side script shares: progress lines, the cache directory and
+# the table of kernels. Sourced, never run.
+
+set -euo pipefail
+shopt -s inherit_errexit
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/vfio-spapr-tce2
+BUILD=$TOP/build
+LOGS=$BUILD/logs
+CROSS=powerpc64le-linux-gnu-
+
+# depmod and friends are no user's commands in Debian, but run for any user.
+PATH=$PATH:/usr/sbin:/sbin
+
+# Exported, so that scripts called by scripts count from the same moment.
+export TCE2_START=${TCE2_START:-$EPOCHSECONDS}
+
+mkdir -p "$LOGS"
+
+say() {
+	printf '[%3ds] %s\n' $((EPOCHSECONDS - TCE2_START)) "$*"
+}
+
+die() {
+	printf '[%3ds] error: %s\n' $((EPOCHSECONDS - TCE2_START)) "$*" >&2
+	exit 1
+}
+
+# seconds_since EPOCH
+seconds_since() {
+	echo $((EPOCHSECONDS - $1))
+}
+
+# A sign of life every 15 s, until the calling step stops it. It waits in a
+# read that never comes: a killed shell would leave a sleep behind, and that
+# would hold the caller's output and locks open.
+heartbeat() {
+	local began=$EPOCHSECONDS
+
+	until read -rt 15 <> <(:); do
+		say "... still $1 ($(seconds_since "$began") s)"
+	done
+}
+
+# logged LOG "what is being done" COMMAND...: one progress line instead of the
+# command's output, which goes to LOG. A function given as COMMAND must chain
+# its steps with &&: the shell's errexit is off in a tested command.
+logged() {
+	local log=$1 what=$2 pulse status=0
+	shift 2
+
+	say "$what"
+	echo "+ $*" >>"$log"
+	heartbeat "$what" &
+	pulse=$!
+	"$@" >>"$log" 2>&1 </dev/null || status=$?
+	kill "$pulse" 2>/dev/null || true
+	wait "$pulse" 2>/dev/null || true
+	return "$status"
+}
+
+# The same, and the end of the log where the command fails.
+quietly() {
+	logged "$@" && return
+	tail -n 20 "$1" | sed 's/^/    /' >&2
+	printf '    (all of it: %s)\n' "${1#"$TOP/"}" >&2
+	return 1
+}
+
+# The kernels: label | series | flavour | suites | what this release does with it.
+# Suites joined by + are used together; of several choices the first counts
+# whose lists verify. `run` boots devices, `load` only loads
+# and unloads (VFIO on POWER refuses every device in 6.1), `known` is not
+# supported yet.
+LABELS='
+6.12-64k|6.12|powerpc64le-64k|bookworm-backports|run
+6.12-4k|6.12|powerpc64le|bookworm-backports|run
+6.1-64k|6.1|powerpc64le|bookworm+bookworm-security bookworm|load
+7.2-4k|7.2|powerpc64le|trixie-backports forky sid|known
+7.2-64k|7.2|powerpc64le-64k|trixie-backports forky sid|known
+7.3-4k|7.3|powerpc64le|experimental|known
+7.3-64k|7.3|powerpc64le-64k|experimental|known
+'
+
+DEFAULT_LABEL=6.12-64k
+
+all_labels() {
+	awk -F'|' 'NF { print $1 }' <<<"$LABELS"
+}
+
+supported_labels() {
+	awk -F'|' 'NF && $5 != "known" { print $1 }' <<<"$LABELS"
+}
+
+# label_field LABEL series|flavour|suites|use
+label_field() {
+	awk -F'|' -v label="$1" -v field="$2" '
+		BEGIN { column["series"] = 2; column["flavour"] = 3
+			column["suites"] = 4; column["use"] = 5 }
+		$1 == label { print $column[field] }' <<<"$LABELS"
+}
+
+# Ends the script with a sentence for a label that can't be built.
+require_supported() {
+	case $(label_field "$1" use) in
+	'')	die "no kernel is called '$1'; 'make kernels' lists the labels" ;;
+	known)	die "kernel $1 is known but not supported by this release; 'make kernels' lists those that are" ;;
+	esac
+}
+
+kernel_dir() {
+	echo "$CACHE/kernels/$1"
+}
