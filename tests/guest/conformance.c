@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The conformance runner: options, the list of tests, TAP output, one process
+ * per test, and the oracles checked after each: locked memory of the test's
+ * process, pinned pages of the system, use count of the backend's module.
+ *
+ *	conformance [--backend tce2|intree|any] [--list] [--only NAME] [--times]
+ *
+ * With --backend intree, a test that the in-tree driver is known to fail is
+ * reported as TAP's "TODO" and does not count, and one that may crash the
+ * kernel is skipped.
+ */
+#define _GNU_SOURCE
+#include "conformance.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define TEST_SECONDS	120	/* wall time, emulated machines are slow */
+#define SETTLE_MS	3000	/* for what the kernel gives back late */
+
+enum { PASSED, FAILED, SKIPPED };
+
+static const struct suite *const suites[] = {
+	&container_suite, &memory_suite, &map_suite, &window_suite,
+	&shared_suite, &process_suite, &race_suite, &eeh_suite,
+};
+
+const char *backend_module = "vfio_spapr_tce2";
+static bool backend_is_intree;
+static const char *only;
+static bool show_times;
+
+/* Filled by a test that is skipped, in memory shared with its process */
+static char *skip_reason;
+#define SKIP_REASON_SIZE	256
+
+void skip(const char *reason)
+{
+	snprintf(skip_reason, SKIP_REASON_SIZE, "%s", reason);
+	_exit(SKIPPED);
+}
+
+void fail(const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	dprintf(STDOUT_FILENO, "# %s\n", text);
+	_exit(FAILED);
+}
+
+static void prepare(const struct test *test, struct vfio *v)
+{
+	vfio_init(v);
+	if (test->setup == TWO_GROUPS && vfio_devices() < 2)
+		skip("needs two edu devices");
+	if (test->setup == BARE)
+		return;
+	expect(vfio_open(v), 0);
+	expect(vfio_attach(v, 0), 0);
+	if (test->setup == TWO_GROUPS)
+		expect(vfio_attach(v, 1), 0);
+	expect(vfio_set_iommu(v, VFIO_SPAPR_TCE_v2_IOMMU), 0);
+}
+
+static void run_in_this_process(const struct test *test)
+{
+	int64_t locked = vmlck();
+	struct vfio v;
+
+	setpgid(0, 0);
+	alarm(TEST_SECONDS);
+	prepare(test, &v);
+	test->run(&v);
+	vfio_close(&v);
+	if (vmlck() != locked)
+		fail("VmLck expected back at %lld bytes, saw %lld",
+		     (long long)locked, (long long)vmlck());
+	_exit(PASSED);
+}
+
+struct system_state {
+	int64_t pins;
+	int refs;
+};
+
+static struct system_state system_state(void)
+{
+	return (struct system_state){
+		.pins = pins(),
+		.refs = backend_module ? module_refs(backend_module) : 0,
+	};
+}
+
+static bool same_state(struct system_state a, struct system_state b)
+{
+	return a.pins == b.pins && a.refs == b.refs;
+}
+
+static bool nothing_left(struct system_state before)
+{
+	uint64_t deadline = now_ms() + SETTLE_MS;
+	struct system_state now = system_state();
+
+	while (!same_state(before, now) && now_ms() < deadline) {
+		usleep(20000);
+		now = system_state();
+	}
+	if (now.pins != before.pins)
+		dprintf(STDOUT_FILENO,
+			"# expected %lld pinned pages afterwards, saw %lld\n",
+			(long long)before.pins, (long long)now.pins);
+	if (now.refs != before.refs)
+		dprintf(STDOUT_FILENO,
+			"# expected use count of %s to be %d afterwards, saw %d\n",
+			backend_module, before.refs, now.refs);
+	return same_state(before, now);
+}
+
+static int result_of(int status)
+{
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status);
+	dprintf(STDOUT_FILENO, "# the test's process ended by signal %d (%s)\n",
+		WTERMSIG(status), strsignal(WTERMSIG(status)));
+	return FAILED;
+}
+
+/* Runs a test in a child; whatever the child left running ends with it */
+static int run_test(const struct test *test)
+{
+	struct system_state before = system_state();
+	int status, result;
+	pid_t pid;
+
+	skip_reason[0] = 0;
+	pid = fork();
+	if (pid < 0)
+		return FAILED;
+	if (!pid)
+		run_in_this_process(test);
+	while (waitpid(pid, &status, 0) < 0)
+		;
+	kill(-pid, SIGKILL);
+	result = result_of(status);
+	if (!nothing_left(before) && result == PASSED)
+		result = FAILED;
+	return result;
+}
+
+/* One line of TAP; true unless the test counts as failed */
+static bool report(int number, const struct test *test)
+{
+	uint64_t begin = now_ms();
+	int result;
+
+	if (backend_is_intree && test->crashes) {
+		dprintf(STDOUT_FILENO,
+			"ok %d - %s # SKIP may crash the kernel: %s\n",
+			number, test->name, test->intree);
+		return true;
+	}
+	result = run_test(test);
+	if (show_times)
+		dprintf(STDOUT_FILENO, "# %llu ms\n",
+			(unsigned long long)(now_ms() - begin));
+	if (result == SKIPPED) {
+		dprintf(STDOUT_FILENO, "ok %d - %s # SKIP %s\n", number,
+			test->name, skip_reason);
+		return true;
+	}
+	if (result == PASSED) {
+		dprintf(STDOUT_FILENO, "ok %d - %s\n", number, test->name);
+		return true;
+	}
+	if (backend_is_intree && test->intree) {
+		dprintf(STDOUT_FILENO, "not ok %d - %s # TODO in-tree: %s\n",
+			number, test->name, test->intree);
+		return true;
+	}
+	dprintf(STDOUT_FILENO, "not ok %d - %s\n", number, test->name);
+	return false;
+}
+
+static bool selected(const struct test *test)
+{
+	return !only || !strcmp(only, test->name);
+}
+
+static int count_selected(void)
+{
+	int count = 0;
+
+	for (size_t s = 0; s < ARRAY_SIZE(suites); s++)
+		for (size_t t = 0; t < suites[s]->count; t++)
+			count += selected(&suites[s]->tests[t]);
+	return count;
+}
+
+static void list(void)
+{
+	for (size_t s = 0; s < ARRAY_SIZE(suites); s++)
+		for (size_t t = 0; t < suites[s]->count; t++)
+			puts(suites[s]->tests[t].name);
+}
+
+/* False, with the reason printed, if it is another backend that answers */
+static bool backend_serves(void)
+{
+	int before = backend_module ? module_refs(backend_module) : 0;
+	struct vfio v;
+	int ret, refs;
+
+	if (before < 0) {
+		printf("Bail out! module %s is not loaded\n", backend_module);
+		return false;
+	}
+	ret = vfio_open(&v);
+	if (!ret)
+		ret = vfio_attach(&v, 0);
+	if (!ret)
+		ret = vfio_set_iommu(&v, VFIO_SPAPR_TCE_v2_IOMMU);
+	refs = backend_module ? module_refs(backend_module) : 1;
+	vfio_close(&v);
+	if (ret)
+		printf("Bail out! no v2 container: %s\n", strerror(-ret));
+	else if (refs != before + 1)
+		printf("Bail out! container isn't served by %s: its use count went %d -> %d\n",
+		       backend_module, before, refs);
+	return !ret && refs == before + 1;
+}
+
+static int run_all(void)
+{
+	int number = 0, failures = 0;
+
+	printf("1..%d\n", count_selected());
+	printf("# backend %s, %zu KiB pages, %d edu devices\n",
+	       backend_module ? backend_module : "any", base_page() / 1024,
+	       vfio_devices());
+	if (!backend_serves())
+		return 1;
+	fflush(stdout);
+	for (size_t s = 0; s < ARRAY_SIZE(suites); s++)
+		for (size_t t = 0; t < suites[s]->count; t++)
+			if (selected(&suites[s]->tests[t]))
+				failures += !report(++number,
+						    &suites[s]->tests[t]);
+	dprintf(STDOUT_FILENO, "# %d run, %d failed\n", number, failures);
+	return failures || !number;
+}
+
+static void usage(void)
+{
+	fputs("usage: conformance [--backend tce2|intree|any] [--list] [--only NAME] [--times]\n",
+	      stderr);
+	exit(2);
+}
+
+static void choose_backend(const char *name)
+{
+	if (!strcmp(name, "tce2")) {
+		backend_module = "vfio_spapr_tce2";
+	} else if (!strcmp(name, "intree")) {
+		backend_module = "vfio_iommu_spapr_tce";
+		backend_is_intree = true;
+	} else if (!strcmp(name, "any")) {
+		backend_module = NULL;
+	} else {
+		usage();
+	}
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "--after-exec"))
+		return after_exec(argc, argv);
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--list")) {
+			list();
+			return 0;
+		} else if (!strcmp(argv[i], "--times")) {
+			show_times = true;
+		} else if (!strcmp(argv[i], "--backend") && i + 1 < argc) {
+			choose_backend(argv[++i]);
+		} else if (!strcmp(argv[i], "--only") && i + 1 < argc) {
+			only = argv[++i];
+		} else {
+			usage();
+		}
+	}
+	skip_reason = mmap(NULL, SKIP_REASON_SIZE, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (skip_reason == MAP_FAILED)
+		return 1;
+	return run_all();
+}

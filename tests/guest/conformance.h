@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the conformance tests are written in.
+ *
+ * A test is a function whose name is a sentence about the interface that is
+ * true. It runs in a process of its own on a fresh container, and ends by
+ * returning; the first expectation that isn't met ends the whole process. The
+ * runner (conformance.c) then checks that nothing was left behind: locked
+ * memory, pinned pages, use count of the backend.
+ */
+#ifndef GUEST_CONFORMANCE_H
+#define GUEST_CONFORMANCE_H
+
+#include "lib.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+/* What the runner prepares for a test */
+enum setup {
+	ONE_GROUP,	/* container with slot 0's group, SET_IOMMU(v2) done */
+	TWO_GROUPS,	/* the same with the groups of both slots */
+	BARE,		/* nothing: the test opens its own */
+};
+
+/**
+ * struct test - a conformance test
+ * @name: the sentence that is true
+ * @run: proves it
+ * @setup: what it starts from
+ * @intree: why the in-tree driver is known to answer otherwise, or NULL;
+ *	"defect N" counts as in KERNEL-FACTS.md
+ * @crashes: the in-tree driver may take the kernel down, so it isn't tried
+ */
+struct test {
+	const char *name;
+	void (*run)(struct vfio *v);
+	enum setup setup;
+	const char *intree;
+	bool crashes;
+};
+
+#define TEST(fn, ...)	{ .name = #fn, .run = fn, __VA_ARGS__ }
+
+struct suite {
+	const struct test *tests;
+	size_t count;
+};
+
+#define SUITE(name, array) \
+	const struct suite name = { array, ARRAY_SIZE(array) }
+
+extern const struct suite container_suite, memory_suite, map_suite,
+	window_suite, shared_suite, process_suite, race_suite, eeh_suite;
+
+/* The backend under test, or NULL with --backend any */
+extern const char *backend_module;
+
+/*
+ * Expectations
+ */
+
+void fail(const char *fmt, ...)
+	__attribute__((format(printf, 1, 2), noreturn));
+void skip(const char *reason) __attribute__((noreturn));
+void expect_at(const char *file, int line, const char *what, long saw,
+	       long want);
+void expect_either_at(const char *file, int line, const char *what, long saw,
+		      long want, long or_else);
+
+#define expect(what, want) \
+	expect_at(__FILE__, __LINE__, #what, (what), (want))
+#define expect_either(what, want, or_else) \
+	expect_either_at(__FILE__, __LINE__, #what, (what), (want), (or_else))
+/* The same for a row of a table: says which row, and goes on */
+bool row_is(const char *row, long saw, long want);
+
+/* What is charged to this process and pinned in the system, at some moment */
+struct ledger {
+	int64_t vmlck;
+	int64_t pins;
+};
+
+struct ledger ledger(void);
+void expect_ledger(const char *when, struct ledger before, int64_t bytes);
+
+/*
+ * Containers, memory and user pointers
+ */
+
+#define IOVA		MIB(16)		/* where tests map, default window */
+#define SINK_IOVA	MIB(512)	/* where a sink is, default window */
+
+void open_container(struct vfio *v, int slot);
+struct vfio_iommu_spapr_tce_info info_of(struct vfio *v);
+bool has_page_shift(struct vfio *v, unsigned int shift);
+uint64_t new_window(struct vfio *v, unsigned int shift, uint64_t size,
+		    unsigned int levels);
+
+uint8_t *memory(size_t size);
+uint8_t *registered(struct vfio *v, size_t size);
+uint8_t *mapped(struct vfio *v, uint64_t iova, size_t size);
+void unregister_ok(struct vfio *v, const void *ua, size_t size);
+void *at_page_end(const void *data, size_t len);
+void expect_bad_pointers_fault(int fd, unsigned long nr);
+
+/*
+ * Proofs by the device. A sink is a page it certainly reaches: it carries
+ * known bytes to the device, and back what the device has read elsewhere.
+ */
+
+struct sink {
+	uint64_t iova;
+	uint8_t *ua;
+};
+
+#define PROBE		256		/* bytes a proof moves */
+
+struct sink sink_at(struct vfio *v, uint64_t iova);
+struct edu *device(struct vfio *v, int slot);
+void device_reaches(struct vfio *v, int slot, uint64_t iova, uint8_t *ua);
+void device_reads(struct vfio *v, int slot, uint64_t iova, const uint8_t *ua,
+		  struct sink *sink);
+void device_cannot_read(struct vfio *v, int slot, uint64_t iova, uint8_t *ua,
+			struct sink *sink);
+void device_cannot_write(struct vfio *v, int slot, uint64_t iova,
+			 const uint8_t *ua, struct sink *sink);
+void device_cannot_reach(struct vfio *v, int slot, uint64_t iova, uint8_t *ua,
+			 struct sink *sink);
+
+/*
+ * Children and threads
+ */
+
+int start_child(void (*run)(void *), void *arg);
+void expect_child_ok(int pid);
+void in_child(void (*run)(void *), void *arg);
+void expect_soon(const char *what, bool (*so)(void *), void *arg);
+
+#define MAX_THREADS	4
+
+/**
+ * struct crowd - threads that do one thing over and over, together
+ * @v: the container they work on
+ * @arg: the test's own, for all of them
+ * @stop: set when it is time to end
+ * @thread: those that run
+ * @threads: how many that is
+ */
+struct crowd {
+	struct vfio *v;
+	void *arg;
+	volatile bool stop;
+	pthread_t thread[MAX_THREADS];
+	int threads;
+};
+
+/* run() is called with the thread's number until the crowd is stopped */
+typedef void crowd_fn(struct crowd *crowd, int number);
+
+void crowd_start(struct crowd *crowd, int threads, crowd_fn *run);
+void crowd_stop(struct crowd *crowd);
+
+bool eeh_is_enabled(void);
+int after_exec(int argc, char **argv);
+
+#endif /* GUEST_CONFORMANCE_H */

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Conformance: who serves a container, what it says it can do, and groups that
+ * join and leave.
+ *
+ * Not to be seen from here: a container without a group has no backend at all
+ * (the core answers EINVAL, not the backend ENXIO), and the machine has neither
+ * emulated groups nor groups of another platform to be refused.
+ */
+#include "conformance.h"
+
+#include <stdio.h>
+
+#define INTREE_MODULE	"vfio_iommu_spapr_tce"
+
+static void the_container_is_served_by_the_backend_under_test(struct vfio *v)
+{
+	int before;
+
+	if (!backend_module)
+		skip("any backend may serve it");
+	before = module_refs(backend_module);
+	expect(vfio_open(v), 0);
+	expect(vfio_attach(v, 0), 0);
+	expect(module_refs(backend_module), before);
+	expect(vfio_set_iommu(v, VFIO_SPAPR_TCE_v2_IOMMU), 0);
+	expect(module_refs(backend_module), before + 1);
+	vfio_close(v);
+	expect(module_refs(backend_module), before);
+}
+
+static void v1_containers_are_left_to_the_in_tree_driver(struct vfio *v)
+{
+	int ours = module_refs("vfio_spapr_tce2");
+	int theirs = module_refs(INTREE_MODULE);
+
+	if (theirs < 0)
+		skip("in-tree driver isn't loaded");
+	expect(vfio_open(v), 0);
+	expect(vfio_attach(v, 0), 0);
+	expect(vfio_set_iommu(v, VFIO_SPAPR_TCE_IOMMU), 0);
+	expect(module_refs(INTREE_MODULE), theirs + 1);
+	expect(module_refs("vfio_spapr_tce2"), ours);
+}
+
+static void v2_is_offered_before_a_backend_is_chosen(struct vfio *v)
+{
+	expect(vfio_open(v), 0);
+	expect(check_extension(v->fd, VFIO_SPAPR_TCE_v2_IOMMU), 1);
+	expect(vfio_attach(v, 0), 0);
+	expect(check_extension(v->fd, VFIO_SPAPR_TCE_v2_IOMMU), 1);
+}
+
+static void v2_is_the_only_iommu_type_of_the_container(struct vfio *v)
+{
+	static const unsigned long others[] = {
+		0, VFIO_TYPE1_IOMMU, VFIO_SPAPR_TCE_IOMMU, VFIO_TYPE1v2_IOMMU,
+		VFIO_DMA_CC_IOMMU, VFIO_TYPE1_NESTING_IOMMU, 8, 9, 10, 11, 12,
+		0x80000007, 0x100000007, ~0UL,
+	};
+	bool ok = true;
+	char row[32];
+
+	expect(check_extension(v->fd, VFIO_SPAPR_TCE_v2_IOMMU), 1);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		snprintf(row, sizeof(row), "extension %#lx", others[i]);
+		ok &= row_is(row, check_extension(v->fd, others[i]), 0);
+	}
+	if (!ok)
+		fail("extensions are offered that aren't served");
+}
+
+static void eeh_is_offered_exactly_where_it_is_enabled(struct vfio *v)
+{
+	expect(check_extension(v->fd, VFIO_EEH), eeh_is_enabled());
+}
+
+/*
+ * Not in the list: type1's VFIO_IOMMU_GET_INFO and VFIO_IOMMU_DIRTY_PAGES have
+ * the numbers of SPAPR_TCE_GET_INFO and SPAPR_REGISTER_MEMORY.
+ */
+static void enable_disable_and_unknown_calls_are_not_known(struct vfio *v)
+{
+	static const unsigned long unknown[] = {
+		VFIO_IOMMU_ENABLE, VFIO_IOMMU_DISABLE,
+		_IO(VFIO_TYPE, VFIO_BASE + 22), _IO(VFIO_TYPE, VFIO_BASE + 23),
+		_IO(VFIO_TYPE, 255), _IO('?', 0), 0xffffffff,
+	};
+	bool ok = true;
+	char row[32];
+
+	for (size_t i = 0; i < ARRAY_SIZE(unknown); i++) {
+		snprintf(row, sizeof(row), "ioctl %#lx", unknown[i]);
+		ok &= row_is(row, call(v->fd, unknown[i], NULL), -ENOTTY);
+	}
+	registered(v, base_page());
+	ok &= row_is("VFIO_IOMMU_ENABLE with memory registered",
+		     call(v->fd, VFIO_IOMMU_ENABLE, NULL), -ENOTTY);
+	if (!ok)
+		fail("calls are known that shouldn't be");
+}
+
+/* The core refuses this one before the backend is asked */
+static void attaching_a_group_twice_is_refused(struct vfio *v)
+{
+	uint8_t *ua = mapped(v, IOVA, base_page());
+
+	expect(call(v->group[0], VFIO_GROUP_SET_CONTAINER, &v->fd), -EINVAL);
+	device_reaches(v, 0, IOVA, ua);
+}
+
+static void setting_the_iommu_twice_is_refused(struct vfio *v)
+{
+	expect(vfio_set_iommu(v, VFIO_SPAPR_TCE_v2_IOMMU), -EINVAL);
+	mapped(v, IOVA, base_page());
+}
+
+static void two_groups_share_windows_and_mappings(struct vfio *v)
+{
+	uint8_t *low = mapped(v, IOVA, base_page());
+	uint64_t start = new_window(v, 12, GIB(1), 1);
+	uint8_t *high = mapped(v, start + IOVA, base_page());
+
+	for (int slot = 0; slot < SLOTS; slot++) {
+		device_reaches(v, slot, IOVA, low);
+		device_reaches(v, slot, start + IOVA, high);
+	}
+}
+
+static void removing_a_window_takes_it_from_both_groups(struct vfio *v)
+{
+	struct sink sink = sink_at(v, SINK_IOVA);
+	uint64_t start = new_window(v, 12, GIB(1), 1);
+	uint8_t *ua = mapped(v, start + IOVA, base_page());
+
+	expect(window_remove(v->fd, start), 0);
+	for (int slot = 0; slot < SLOTS; slot++)
+		device_cannot_reach(v, slot, start + IOVA, ua, &sink);
+	unregister_ok(v, ua, base_page());
+}
+
+static void a_group_attached_late_can_dma_at_once(struct vfio *v)
+{
+	uint8_t *low, *high;
+	uint64_t start;
+
+	if (vfio_devices() < 2)
+		skip("needs two edu devices");
+	low = mapped(v, IOVA, base_page());
+	start = new_window(v, 12, GIB(1), 1);
+	high = mapped(v, start + IOVA, base_page());
+	device_reaches(v, 0, IOVA, low);
+	expect(vfio_attach(v, 1), 0);
+	device_reaches(v, 1, IOVA, low);
+	device_reaches(v, 1, start + IOVA, high);
+	device_reaches(v, 0, start + IOVA, high);
+}
+
+/* What one group leaves, and what it takes along: nothing (defect 5) */
+static void detach_one(struct vfio *v, int leaves, int stays)
+{
+	uint8_t *ua = mapped(v, IOVA, base_page());
+	struct vfio elsewhere;
+	struct sink sink;
+
+	device_reaches(v, leaves, IOVA, ua);
+	expect(vfio_detach(v, leaves), 0);
+	device_reaches(v, stays, IOVA, ua);
+	expect(spapr_unregister(v->fd, ua, base_page()), -EBUSY);
+
+	open_container(&elsewhere, leaves);
+	sink = sink_at(&elsewhere, SINK_IOVA);
+	device_cannot_reach(&elsewhere, leaves, IOVA, ua, &sink);
+	vfio_close(&elsewhere);
+
+	device_reaches(v, stays, IOVA, ua);
+	expect(dma_unmap(v->fd, IOVA, base_page()), 0);
+	unregister_ok(v, ua, base_page());
+}
+
+static void detaching_the_first_group_takes_nothing_from_the_second(
+	struct vfio *v)
+{
+	detach_one(v, 0, 1);
+}
+
+static void detaching_the_second_group_takes_nothing_from_the_first(
+	struct vfio *v)
+{
+	detach_one(v, 1, 0);
+}
+
+static void a_group_may_leave_and_come_back(struct vfio *v)
+{
+	uint8_t *ua = mapped(v, IOVA, base_page());
+
+	expect(vfio_detach(v, 1), 0);
+	expect(vfio_attach(v, 1), 0);
+	device_reaches(v, 1, IOVA, ua);
+	device_reaches(v, 0, IOVA, ua);
+}
+
+static void the_last_group_to_leave_gives_everything_back(struct vfio *v)
+{
+	struct ledger before = ledger();
+	int refs = backend_module ? module_refs(backend_module) : 0;
+
+	mapped(v, IOVA, MIB(1));
+	new_window(v, 12, GIB(1), 1);
+	expect(vfio_detach(v, 0), 0);
+	expect_ledger("after the last group left", before, 0);
+	if (backend_module)
+		expect(module_refs(backend_module), refs - 1);
+	expect(dma_unmap(v->fd, IOVA, MIB(1)), -EINVAL);
+}
+
+static void a_container_can_be_used_again_after_its_last_group_left(
+	struct vfio *v)
+{
+	uint8_t *ua = mapped(v, IOVA, base_page());
+
+	expect(vfio_detach(v, 0), 0);
+	expect(vfio_attach(v, 0), 0);
+	expect(vfio_set_iommu(v, VFIO_SPAPR_TCE_v2_IOMMU), 0);
+	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_WRITE), -EPERM);
+	expect(spapr_register(v->fd, ua, base_page()), 0);
+	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_WRITE), 0);
+	device_reaches(v, 0, IOVA, ua);
+}
+
+static const struct test tests[] = {
+	TEST(the_container_is_served_by_the_backend_under_test, .setup = BARE),
+	TEST(v1_containers_are_left_to_the_in_tree_driver, .setup = BARE),
+	TEST(v2_is_offered_before_a_backend_is_chosen, .setup = BARE),
+	TEST(v2_is_the_only_iommu_type_of_the_container,
+	     .intree = "serves v1 as well"),
+	TEST(eeh_is_offered_exactly_where_it_is_enabled),
+	TEST(enable_disable_and_unknown_calls_are_not_known),
+	TEST(attaching_a_group_twice_is_refused),
+	TEST(setting_the_iommu_twice_is_refused),
+	TEST(two_groups_share_windows_and_mappings, .setup = TWO_GROUPS),
+	TEST(removing_a_window_takes_it_from_both_groups, .setup = TWO_GROUPS),
+	TEST(a_group_attached_late_can_dma_at_once),
+	TEST(detaching_the_first_group_takes_nothing_from_the_second,
+	     .setup = TWO_GROUPS, .intree = "defect 5"),
+	TEST(detaching_the_second_group_takes_nothing_from_the_first,
+	     .setup = TWO_GROUPS, .intree = "defect 5"),
+	TEST(a_group_may_leave_and_come_back, .setup = TWO_GROUPS,
+	     .intree = "defect 5"),
+	TEST(the_last_group_to_leave_gives_everything_back),
+	TEST(a_container_can_be_used_again_after_its_last_group_left),
+};
+
+SUITE(container_suite, tests);

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Conformance: EEH_PE_OP, enhanced error handling. What the platform answers is
+ * its own affair (the emulated one knows no frozen state); that a request
+ * arrives there, or is refused before, is the backend's.
+ *
+ * Last in the list, because a reset may leave the device in another state.
+ */
+#include "conformance.h"
+
+#define OP_FULL		12	/* bytes up to and with op, without padding */
+#define INJECT_FULL	sizeof(struct vfio_eeh_pe_op)
+
+#define BAD_OP		10
+#define BAD_ERR_TYPE	99
+#define BAD_ERR_FUNC	20
+
+static void need_eeh(void)
+{
+	if (!eeh_is_enabled())
+		skip("EEH isn't enabled on this platform");
+}
+
+static void the_state_is_normal(struct vfio *v)
+{
+	need_eeh();
+	expect(eeh_op(v->fd, VFIO_EEH_PE_GET_STATE), VFIO_EEH_PE_STATE_NORMAL);
+}
+
+static void the_state_is_asked_of_both_groups(struct vfio *v)
+{
+	need_eeh();
+	expect(eeh_op(v->fd, VFIO_EEH_PE_GET_STATE), VFIO_EEH_PE_STATE_NORMAL);
+}
+
+static void eeh_needs_no_memory_and_no_window(struct vfio *v)
+{
+	need_eeh();
+	expect(window_remove(v->fd, 0), 0);
+	expect(eeh_op(v->fd, VFIO_EEH_PE_GET_STATE), VFIO_EEH_PE_STATE_NORMAL);
+}
+
+static void disable_and_enable_succeed(struct vfio *v)
+{
+	need_eeh();
+	expect(eeh_op(v->fd, VFIO_EEH_PE_DISABLE), 0);
+	expect(eeh_op(v->fd, VFIO_EEH_PE_ENABLE), 0);
+}
+
+/* Neither refused by the backend nor unknown to it */
+static void expect_arrived(const char *op, int ret)
+{
+	if (ret == -EINVAL || ret == -ENOTTY || ret == -EFAULT ||
+	    ret == -EPERM || ret == -ENODEV)
+		fail("%s: expected the platform's answer, saw %d", op, ret);
+}
+
+static void unfreezing_arrives_at_the_platform(struct vfio *v)
+{
+	need_eeh();
+	expect_arrived("UNFREEZE_IO", eeh_op(v->fd, VFIO_EEH_PE_UNFREEZE_IO));
+	expect_arrived("UNFREEZE_DMA", eeh_op(v->fd, VFIO_EEH_PE_UNFREEZE_DMA));
+}
+
+struct op_row {
+	const char *row;
+	uint32_t argsz;
+	uint32_t flags;
+	uint32_t op;
+	int want;
+};
+
+static void bad_eeh_requests_are_refused(struct vfio *v)
+{
+	static const struct op_row rows[] = {
+		{ "argsz 0", 0, 0, VFIO_EEH_PE_GET_STATE, -EINVAL },
+		{ "argsz one short", OP_FULL - 1, 0, VFIO_EEH_PE_GET_STATE,
+		  -EINVAL },
+		{ "flag 0", INJECT_FULL, 1, VFIO_EEH_PE_GET_STATE, -EINVAL },
+		{ "all flags", INJECT_FULL, ~0U, VFIO_EEH_PE_GET_STATE,
+		  -EINVAL },
+		{ "first unknown op", INJECT_FULL, 0, BAD_OP, -EINVAL },
+		{ "op 2^31", INJECT_FULL, 0, 1U << 31, -EINVAL },
+		{ "op 2^32 - 1", INJECT_FULL, 0, ~0U, -EINVAL },
+		{ "injection without its part", OP_FULL, 0,
+		  VFIO_EEH_PE_INJECT_ERR, -EINVAL },
+		{ "injection one short", INJECT_FULL - 1, 0,
+		  VFIO_EEH_PE_INJECT_ERR, -EINVAL },
+		{ "argsz just enough", OP_FULL, 0, VFIO_EEH_PE_GET_STATE, 0 },
+		{ "argsz huge", ~0U, 0, VFIO_EEH_PE_GET_STATE, 0 },
+	};
+	bool ok = true;
+
+	need_eeh();
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct vfio_eeh_pe_op op = {
+			.argsz = rows[i].argsz,
+			.flags = rows[i].flags,
+			.op = rows[i].op,
+		};
+
+		ok &= row_is(rows[i].row, call(v->fd, VFIO_EEH_PE_OP, &op),
+			     rows[i].want);
+	}
+	expect_bad_pointers_fault(v->fd, VFIO_EEH_PE_OP);
+	if (!ok)
+		fail("rows of the table were answered otherwise");
+}
+
+static void the_short_struct_is_all_that_is_read(struct vfio *v)
+{
+	struct vfio_eeh_pe_op op = {
+		.argsz = ~0U,
+		.op = VFIO_EEH_PE_GET_STATE,
+	}, injection = {
+		.argsz = ~0U,
+		.op = VFIO_EEH_PE_INJECT_ERR,
+	};
+
+	need_eeh();
+	expect(call(v->fd, VFIO_EEH_PE_OP, at_page_end(&op, OP_FULL)), 0);
+	expect(call(v->fd, VFIO_EEH_PE_OP, at_page_end(&injection, OP_FULL)),
+	       -EFAULT);
+}
+
+static int inject(struct vfio *v, uint32_t type, uint32_t func)
+{
+	struct vfio_eeh_pe_op op = {
+		.argsz = sizeof(op),
+		.op = VFIO_EEH_PE_INJECT_ERR,
+		.err = { .type = type, .func = func },
+	};
+
+	return call(v->fd, VFIO_EEH_PE_OP, &op);
+}
+
+static void injecting_an_unknown_error_is_refused_by_the_platform(
+	struct vfio *v)
+{
+	need_eeh();
+	expect(inject(v, 0, BAD_ERR_FUNC), -EINVAL);
+	expect(inject(v, 0, ~0U), -EINVAL);
+	expect(inject(v, BAD_ERR_TYPE, 0), -ERANGE);
+}
+
+/* The order a client recovers in; the device must then work as before */
+static void a_reset_device_can_be_used_again(struct vfio *v)
+{
+	uint8_t *ua = mapped(v, IOVA, base_page());
+
+	need_eeh();
+	device(v, 0);
+	expect_arrived("RESET_HOT", eeh_op(v->fd, VFIO_EEH_PE_RESET_HOT));
+	expect_arrived("RESET_DEACTIVATE",
+		       eeh_op(v->fd, VFIO_EEH_PE_RESET_DEACTIVATE));
+	expect_arrived("CONFIGURE", eeh_op(v->fd, VFIO_EEH_PE_CONFIGURE));
+	expect(eeh_op(v->fd, VFIO_EEH_PE_GET_STATE), VFIO_EEH_PE_STATE_NORMAL);
+	expect(edu_enable(&v->edu[0]), 0);
+	device_reaches(v, 0, IOVA, ua);
+}
+
+static const struct test tests[] = {
+	TEST(the_state_is_normal),
+	TEST(the_state_is_asked_of_both_groups, .setup = TWO_GROUPS),
+	TEST(eeh_needs_no_memory_and_no_window),
+	TEST(disable_and_enable_succeed),
+	TEST(unfreezing_arrives_at_the_platform),
+	TEST(bad_eeh_requests_are_refused),
+	TEST(the_short_struct_is_all_that_is_read),
+	TEST(injecting_an_unknown_error_is_refused_by_the_platform),
+	TEST(a_reset_device_can_be_used_again),
+};
+
+SUITE(eeh_suite, tests);

@@ -1,0 +1,608 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Conformance: REGISTER_MEMORY and UNREGISTER_MEMORY. Which memory may be
+ * registered, what that pins and charges, and when it can be taken back.
+ */
+#define _GNU_SOURCE
+#include "conformance.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define SIZE	MIB(1)
+
+/* One request of a table; the row says what is odd about it */
+struct region_row {
+	const char *row;
+	uint32_t argsz;
+	uint32_t flags;
+	uint64_t vaddr;
+	uint64_t size;
+	int want;
+};
+
+#define FULL	sizeof(struct vfio_iommu_spapr_register_memory)
+
+static int region_call(int fd, unsigned long nr, const struct region_row *row)
+{
+	struct vfio_iommu_spapr_register_memory reg = {
+		.argsz = row->argsz,
+		.flags = row->flags,
+		.vaddr = row->vaddr,
+		.size = row->size,
+	};
+
+	return call(fd, nr, &reg);
+}
+
+static void expect_rows(struct vfio *v, unsigned long nr,
+			const struct region_row *row, size_t rows)
+{
+	struct ledger before = ledger();
+	bool ok = true;
+
+	for (; rows--; row++) {
+		ok &= row_is(row->row, region_call(v->fd, nr, row), row->want);
+		expect_ledger(row->row, before, 0);
+	}
+	if (!ok)
+		fail("rows of the table were answered otherwise");
+}
+
+static void register_pins_and_charges_every_page_once(struct vfio *v)
+{
+	struct ledger before = ledger();
+	uint8_t *ua = registered(v, SIZE);
+
+	expect_ledger("registered", before, SIZE);
+	unregister_ok(v, ua, SIZE);
+	expect_ledger("unregistered", before, 0);
+}
+
+static void unregister_has_given_back_when_it_returns(struct vfio *v)
+{
+	uint8_t *ua = memory(SIZE);
+	struct ledger before = ledger();
+
+	for (int i = 0; i < 10; i++) {
+		expect(spapr_register(v->fd, ua, SIZE), 0);
+		expect_ledger("registered", before, SIZE);
+		unregister_ok(v, ua, SIZE);
+		expect_ledger("unregistered", before, 0);
+	}
+}
+
+static void a_mapping_pins_no_page_again(struct vfio *v)
+{
+	uint8_t *ua = registered(v, SIZE);
+	int64_t pinned = pins();
+
+	expect(dma_map(v->fd, IOVA, ua, SIZE, READ_WRITE), 0);
+	expect(pins(), pinned);
+	expect(dma_unmap(v->fd, IOVA, SIZE), 0);
+	expect(pins(), pinned);
+}
+
+static void registering_a_region_twice_is_busy(struct vfio *v)
+{
+	struct ledger before = ledger();
+	uint8_t *ua = registered(v, SIZE);
+
+	expect(spapr_register(v->fd, ua, SIZE), -EBUSY);
+	expect_ledger("registered twice", before, SIZE);
+	unregister_ok(v, ua, SIZE);
+	expect(spapr_unregister(v->fd, ua, SIZE), -ENOENT);
+}
+
+/* Defect 18: found out before anything was pinned */
+static void a_partial_overlap_is_refused_before_anything_is_pinned(
+	struct vfio *v)
+{
+	uint64_t p = base_page();
+	uint8_t *ua = memory(12 * p);
+	uint64_t at = (uintptr_t)ua;
+	const struct region_row rows[] = {
+		{ "overlaps the front", FULL, 0, at + 3 * p, 2 * p, -EINVAL },
+		{ "overlaps the end", FULL, 0, at + 7 * p, 2 * p, -EINVAL },
+		{ "first page", FULL, 0, at + 4 * p, p, -EINVAL },
+		{ "middle page", FULL, 0, at + 5 * p, p, -EINVAL },
+		{ "last page", FULL, 0, at + 7 * p, p, -EINVAL },
+		{ "all and more", FULL, 0, at, 12 * p, -EINVAL },
+		{ "same start, longer", FULL, 0, at + 4 * p, 5 * p, -EINVAL },
+		{ "same end, longer", FULL, 0, at + 3 * p, 5 * p, -EINVAL },
+	};
+
+	expect(spapr_register(v->fd, ua + 4 * p, 4 * p), 0);
+	expect_rows(v, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, rows,
+		    ARRAY_SIZE(rows));
+	unregister_ok(v, ua + 4 * p, 4 * p);
+}
+
+static void neighbours_are_no_overlap(struct vfio *v)
+{
+	uint64_t p = base_page();
+	uint8_t *ua = memory(3 * p);
+
+	expect(spapr_register(v->fd, ua + p, p), 0);
+	expect(spapr_register(v->fd, ua, p), 0);
+	expect(spapr_register(v->fd, ua + 2 * p, p), 0);
+	for (int i = 0; i < 3; i++)
+		unregister_ok(v, ua + i * p, p);
+}
+
+static void bad_register_requests_change_nothing(struct vfio *v)
+{
+	uint8_t *ua = memory(SIZE);
+	uint64_t at = (uintptr_t)ua, p = base_page();
+	const struct region_row rows[] = {
+		{ "argsz 0", 0, 0, at, SIZE, -EINVAL },
+		{ "argsz 4", 4, 0, at, SIZE, -EINVAL },
+		{ "argsz one short", FULL - 1, 0, at, SIZE, -EINVAL },
+		{ "flag 0", FULL, 1, at, SIZE, -EINVAL },
+		{ "flag 31", FULL, 1U << 31, at, SIZE, -EINVAL },
+		{ "all flags", FULL, ~0U, at, SIZE, -EINVAL },
+		{ "size 0", FULL, 0, at, 0, -EINVAL },
+		{ "size 1", FULL, 0, at, 1, -EINVAL },
+		{ "size one short", FULL, 0, at, SIZE - 1, -EINVAL },
+		{ "size one more", FULL, 0, at, SIZE + 1, -EINVAL },
+		{ "size half a page", FULL, 0, at, p / 2, -EINVAL },
+		{ "address one more", FULL, 0, at + 1, SIZE, -EINVAL },
+		{ "address half a page more", FULL, 0, at + p / 2, p, -EINVAL },
+		{ "ends at 2^64", FULL, 0, -p, p, -EINVAL },
+		{ "ends past 2^64", FULL, 0, -p, 2 * p, -EINVAL },
+		{ "wraps to before its start", FULL, 0, at, -p, -EINVAL },
+		{ "size 2^63 wraps", FULL, 0, 1ULL << 63, 1ULL << 63, -EINVAL },
+	};
+
+	expect_rows(v, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, rows,
+		    ARRAY_SIZE(rows));
+	expect_bad_pointers_fault(v->fd, VFIO_IOMMU_SPAPR_REGISTER_MEMORY);
+	expect(spapr_register(v->fd, ua, SIZE), 0);
+}
+
+static void memory_outside_user_space_is_a_fault(struct vfio *v)
+{
+	uint64_t p = base_page();
+	const struct region_row rows[] = {
+		{ "page 0", FULL, 0, 0, p, -EFAULT },
+		{ "kernel's linear map", FULL, 0, 0xc000000000000000ULL, p,
+		  -EFAULT },
+		{ "kernel's vmalloc space", FULL, 0, 0xc008000000000000ULL, p,
+		  -EFAULT },
+		{ "behind the largest user address", FULL, 0, 1ULL << 52, p,
+		  -EFAULT },
+		{ "last page but one", FULL, 0, -2 * p, p, -EFAULT },
+	};
+
+	expect_rows(v, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, rows,
+		    ARRAY_SIZE(rows));
+}
+
+/*
+ * Defect 11. The hole is at the front, in the middle and at the end by turns;
+ * what comes before it has been pinned by the time it is found.
+ */
+static void a_range_with_a_hole_is_a_fault_and_pins_nothing(struct vfio *v)
+{
+	static const int holes[] = { 0, 7, 15 };
+	uint64_t p = base_page();
+	uint8_t *ua = memory(16 * p);
+	struct ledger before = ledger();
+
+	for (size_t i = 0; i < ARRAY_SIZE(holes); i++) {
+		uint8_t *hole = ua + holes[i] * p;
+
+		munmap(hole, p);
+		expect(spapr_register(v->fd, ua, 16 * p), -EFAULT);
+		expect_ledger("refused", before, 0);
+		if (mmap(hole, p, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+			 MAP_ANONYMOUS | MAP_FIXED, -1, 0) != hole)
+			fail("can't mend the hole");
+	}
+	expect(spapr_register(v->fd, ua, 16 * p), 0);
+	expect_ledger("hole mended", before, 16 * p);
+}
+
+static void a_huge_range_with_holes_is_refused_quickly(struct vfio *v)
+{
+	uint8_t *ua = memory(SIZE);
+	struct ledger before = ledger();
+	uint64_t begin = now_ms();
+
+	expect_either(spapr_register(v->fd, ua, 1ULL << 46), -EFAULT, -ENOMEM);
+	expect_ledger("refused", before, 0);
+	if (now_ms() - begin > 5000)
+		fail("expected an answer within 5 s, it took %llu ms",
+		     (unsigned long long)(now_ms() - begin));
+}
+
+static void memory_that_may_not_be_accessed_is_a_fault(struct vfio *v)
+{
+	uint8_t *ua = memory(4 * base_page());
+	struct ledger before = ledger();
+
+	mprotect(ua + base_page(), base_page(), PROT_NONE);
+	expect(spapr_register(v->fd, ua, 4 * base_page()), -EFAULT);
+	expect_ledger("refused", before, 0);
+}
+
+static void drop_ipc_lock(void)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, data))
+		fail("capget: %s", strerror(errno));
+	data[0].effective &= ~(1U << CAP_IPC_LOCK);
+	if (syscall(SYS_capset, &header, data))
+		fail("capset: %s", strerror(errno));
+}
+
+static void limit_memlock(uint64_t bytes)
+{
+	struct rlimit limit = { .rlim_cur = bytes, .rlim_max = bytes };
+
+	if (setrlimit(RLIMIT_MEMLOCK, &limit))
+		fail("setrlimit: %s", strerror(errno));
+	drop_ipc_lock();
+}
+
+static void register_over_the_memlock_limit_is_no_memory(struct vfio *v)
+{
+	uint64_t p = base_page();
+	uint8_t *ua = memory(8 * p);
+	struct ledger before = ledger();
+
+	limit_memlock(before.vmlck + 4 * p);
+	expect(spapr_register(v->fd, ua, 8 * p), -ENOMEM);
+	expect(spapr_register(v->fd, ua, 5 * p), -ENOMEM);
+	expect_ledger("over the limit", before, 0);
+	expect(spapr_register(v->fd, ua, 4 * p), 0);
+	expect(spapr_register(v->fd, ua + 4 * p, p), -ENOMEM);
+	expect_ledger("at the limit", before, 4 * p);
+}
+
+static void unregister_makes_room_under_the_memlock_limit(struct vfio *v)
+{
+	uint64_t p = base_page();
+	uint8_t *ua = memory(8 * p);
+	struct ledger before = ledger();
+
+	limit_memlock(before.vmlck + 4 * p);
+	for (int i = 0; i < 4; i++) {
+		expect(spapr_register(v->fd, ua, 4 * p), 0);
+		expect(spapr_register(v->fd, ua + 4 * p, 4 * p), -ENOMEM);
+		unregister_ok(v, ua, 4 * p);
+	}
+	expect_ledger("unregistered", before, 0);
+}
+
+/* 8 MiB of table, whatever else */
+static void a_window_over_the_memlock_limit_is_no_memory(struct vfio *v)
+{
+	struct ledger before;
+
+	expect(window_remove(v->fd, 0), 0);
+	before = ledger();
+	limit_memlock(before.vmlck + base_page());
+	expect(window_create(v->fd, 12, GIB(4), 1, NULL), -ENOMEM);
+	expect_ledger("over the limit", before, 0);
+}
+
+/* A page of known content that the process itself may only read */
+static uint8_t *read_only_page(void)
+{
+	uint8_t *ua = memory(base_page());
+
+	pattern_fill(ua, base_page(), 4711);
+	mprotect(ua, base_page(), PROT_READ);
+	return ua;
+}
+
+/* Defect 12, here and in the next three */
+static void read_only_memory_can_be_registered_and_read_by_the_device(
+	struct vfio *v)
+{
+	struct sink sink = sink_at(v, SINK_IOVA);
+	uint8_t *ua = read_only_page();
+	struct ledger before = ledger();
+
+	expect(spapr_register(v->fd, ua, base_page()), 0);
+	expect_ledger("registered", before, base_page());
+	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_ONLY), 0);
+	device_reads(v, 0, IOVA, ua, &sink);
+	device_cannot_write(v, 0, IOVA, ua, &sink);
+	expect(dma_unmap(v->fd, IOVA, base_page()), 0);
+	unregister_ok(v, ua, base_page());
+	expect_ledger("unregistered", before, 0);
+}
+
+static void read_only_memory_is_not_mapped_for_writing(struct vfio *v)
+{
+	struct sink sink = sink_at(v, SINK_IOVA);
+	uint8_t *ua = read_only_page();
+
+	expect(spapr_register(v->fd, ua, base_page()), 0);
+	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_WRITE), -EPERM);
+	expect(dma_map(v->fd, IOVA, ua, base_page(), WRITE_ONLY), -EPERM);
+	device_cannot_write(v, 0, IOVA, ua, &sink);
+	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_ONLY), 0);
+	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_WRITE), -EPERM);
+	device_reads(v, 0, IOVA, ua, &sink);
+	device_cannot_write(v, 0, IOVA, ua, &sink);
+}
+
+static void read_only_file_mappings_can_be_registered(struct vfio *v)
+{
+	struct sink sink = sink_at(v, SINK_IOVA);
+	int fd = memfd_create("tce2", MFD_CLOEXEC), reopened;
+	struct ledger before;
+	char path[64];
+	uint8_t *ua;
+
+	if (fd < 0 || ftruncate(fd, base_page()) ||
+	    pwrite(fd, read_only_page(), PROBE, 0) != PROBE)
+		fail("can't make a file");
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	reopened = open(path, O_RDONLY | O_CLOEXEC);
+	ua = mmap(NULL, base_page(), PROT_READ, MAP_SHARED, reopened, 0);
+	if (ua == MAP_FAILED)
+		fail("can't map the file for reading");
+	before = ledger();
+	expect(spapr_register(v->fd, ua, base_page()), 0);
+	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_WRITE), -EPERM);
+	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_ONLY), 0);
+	device_reads(v, 0, IOVA, ua, &sink);
+	device_cannot_write(v, 0, IOVA, ua, &sink);
+	expect(dma_unmap(v->fd, IOVA, base_page()), 0);
+	unregister_ok(v, ua, base_page());
+	expect_ledger("unregistered", before, 0);
+	close(reopened);
+	close(fd);
+}
+
+static void read_only_memory_never_touched_reads_as_zeros(struct vfio *v)
+{
+	struct sink sink = sink_at(v, SINK_IOVA);
+	uint8_t *ua = mmap(NULL, base_page(), PROT_READ,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	expect(spapr_register(v->fd, ua, base_page()), 0);
+	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_ONLY), 0);
+	device_reads(v, 0, IOVA, ua, &sink);
+	expect(dma_unmap(v->fd, IOVA, base_page()), 0);
+	unregister_ok(v, ua, base_page());
+}
+
+/* The second half may be mapped for writing, the first may not */
+static void a_region_may_be_writable_in_parts(struct vfio *v)
+{
+	uint64_t p = base_page();
+	uint8_t *ua = memory(4 * p);
+
+	mprotect(ua, 2 * p, PROT_READ);
+	expect(spapr_register(v->fd, ua, 4 * p), 0);
+	expect(dma_map(v->fd, IOVA, ua, 4 * p, READ_WRITE), -EPERM);
+	expect(dma_map(v->fd, IOVA, ua, 4 * p, READ_ONLY), 0);
+	expect(dma_map(v->fd, IOVA + 2 * p, ua + 2 * p, 2 * p, READ_WRITE), 0);
+	expect(dma_unmap(v->fd, IOVA, 4 * p), 0);
+	unregister_ok(v, ua, 4 * p);
+}
+
+static void shared_memory_can_be_registered_and_reached(struct vfio *v)
+{
+	uint8_t *ua = mmap(NULL, base_page(), PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	expect(spapr_register(v->fd, ua, base_page()), 0);
+	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_WRITE), 0);
+	device_reaches(v, 0, IOVA, ua);
+}
+
+static void memory_never_touched_can_be_registered_and_reached(struct vfio *v)
+{
+	uint8_t *ua = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	expect(spapr_register(v->fd, ua, SIZE), 0);
+	expect(dma_map(v->fd, IOVA, ua, SIZE, READ_WRITE), 0);
+	device_reaches(v, 0, IOVA + SIZE - TCE_4K, ua + SIZE - TCE_4K);
+}
+
+static void a_hugepage_is_charged_as_its_base_pages(struct vfio *v)
+{
+	uint8_t *ua = mem_hugetlb(MIB(2), 2);
+	int64_t locked = vmlck();
+
+	if (!ua)
+		skip("no 2 MiB hugepages to be had");
+	expect(spapr_register(v->fd, ua, MIB(4)), 0);
+	expect(vmlck() - locked, MIB(4));
+	unregister_ok(v, ua, MIB(4));
+	expect(vmlck() - locked, 0);
+}
+
+static void part_of_a_hugepage_can_be_registered(struct vfio *v)
+{
+	uint8_t *ua = mem_hugetlb(MIB(2), 1);
+	uint64_t p = base_page();
+	int64_t locked = vmlck();
+
+	if (!ua)
+		skip("no 2 MiB hugepages to be had");
+	expect(spapr_register(v->fd, ua + p, 4 * p), 0);
+	expect(vmlck() - locked, 4 * p);
+	expect(dma_map(v->fd, IOVA, ua + 2 * p, p, READ_WRITE), 0);
+	device_reaches(v, 0, IOVA, ua + 2 * p);
+}
+
+static void unregister_in_a_fresh_container_is_no_entry(struct vfio *v)
+{
+	expect(spapr_unregister(v->fd, memory(SIZE), SIZE), -ENOENT);
+	expect(call(v->fd, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, NULL), -EFAULT);
+}
+
+static void bad_unregister_requests_change_nothing(struct vfio *v)
+{
+	uint8_t *area = memory(3 * SIZE), *ua = area + SIZE;
+	uint64_t at = (uintptr_t)ua, p = base_page();
+	const struct region_row rows[] = {
+		{ "argsz 0", 0, 0, at, SIZE, -EINVAL },
+		{ "argsz one short", FULL - 1, 0, at, SIZE, -EINVAL },
+		{ "flag 0", FULL, 1, at, SIZE, -EINVAL },
+		{ "all flags", FULL, ~0U, at, SIZE, -EINVAL },
+		{ "size 1", FULL, 0, at, 1, -EINVAL },
+		{ "size one more", FULL, 0, at, SIZE + 1, -EINVAL },
+		{ "address one more", FULL, 0, at + 1, SIZE, -EINVAL },
+		{ "half of it", FULL, 0, at, SIZE / 2, -ENOENT },
+		{ "the other half", FULL, 0, at + SIZE / 2, SIZE / 2, -ENOENT },
+		{ "a page more", FULL, 0, at, SIZE + p, -ENOENT },
+		{ "a page before", FULL, 0, at - p, SIZE, -ENOENT },
+		{ "never registered", FULL, 0, at + SIZE, SIZE, -ENOENT },
+		{ "kernel address", FULL, 0, 0xc000000000000000ULL, SIZE,
+		  -ENOENT },
+	};
+
+	expect(spapr_register(v->fd, ua, SIZE), 0);
+	expect_rows(v, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, rows,
+		    ARRAY_SIZE(rows));
+	expect_either(spapr_unregister(v->fd, ua, 0), -EINVAL, -ENOENT);
+	expect_bad_pointers_fault(v->fd, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY);
+	unregister_ok(v, ua, SIZE);
+}
+
+static void register_and_unregister_accept_a_larger_argsz(struct vfio *v)
+{
+	uint8_t *ua = memory(SIZE);
+	struct vfio_iommu_spapr_register_memory reg = {
+		.argsz = ~0U,
+		.vaddr = (uintptr_t)ua,
+		.size = SIZE,
+	};
+	void *last = at_page_end(&reg, sizeof(reg));
+
+	expect(call(v->fd, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, last), 0);
+	expect(call(v->fd, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, last), 0);
+}
+
+/* Defect 3: refused, still registered, still reached, and later it works */
+static void unregister_while_mapped_is_busy_and_retryable(struct vfio *v)
+{
+	struct ledger before = ledger();
+	uint8_t *ua = mapped(v, IOVA, SIZE);
+
+	expect(spapr_unregister(v->fd, ua, SIZE), -EBUSY);
+	expect(spapr_unregister(v->fd, ua, SIZE), -EBUSY);
+	expect(pins() - before.pins, SIZE / base_page());
+	device_reaches(v, 0, IOVA, ua);
+	expect(spapr_register(v->fd, ua, SIZE), -EBUSY);
+	expect(dma_unmap(v->fd, IOVA, SIZE), 0);
+	unregister_ok(v, ua, SIZE);
+	expect(pins(), before.pins);
+	expect(spapr_unregister(v->fd, ua, SIZE), -ENOENT);
+	expect(spapr_register(v->fd, ua, SIZE), 0);
+}
+
+static void one_mapped_tce_keeps_the_whole_region(struct vfio *v)
+{
+	uint8_t *ua = registered(v, SIZE);
+
+	expect(dma_map(v->fd, IOVA, ua + SIZE - TCE_4K, TCE_4K, READ_WRITE), 0);
+	expect(spapr_unregister(v->fd, ua, SIZE), -EBUSY);
+	expect(dma_unmap(v->fd, IOVA, TCE_4K), 0);
+	unregister_ok(v, ua, SIZE);
+}
+
+static void memory_unmapped_by_the_process_stays_with_the_device(
+	struct vfio *v)
+{
+	struct sink sink = sink_at(v, SINK_IOVA);
+	uint8_t *ua = mapped(v, IOVA, base_page());
+	uint8_t copy[PROBE];
+
+	pattern_fill(ua, PROBE, 815);
+	memcpy(copy, ua, PROBE);
+	munmap(ua, base_page());
+	device_reads(v, 0, IOVA, copy, &sink);
+	expect(dma_unmap(v->fd, IOVA, base_page()), 0);
+	unregister_ok(v, ua, base_page());
+}
+
+/* Even pages first, then the odd ones; taken back in an order of its own */
+static void many_regions_come_and_go_exactly(struct vfio *v)
+{
+	enum { PAGES = 256, STRIDE = 37 };	/* coprime */
+	uint64_t p = base_page();
+	uint8_t *ua = memory(PAGES * p);
+	struct ledger before = ledger();
+
+	for (int i = 0; i < PAGES; i++) {
+		int page = 2 * i % PAGES + 2 * i / PAGES;
+
+		expect(spapr_register(v->fd, ua + page * p, p), 0);
+	}
+	expect_ledger("all registered", before, PAGES * p);
+	expect(dma_map(v->fd, IOVA, ua + 77 * p, p, READ_WRITE), 0);
+	for (int i = 0; i < PAGES; i++) {
+		int page = i * STRIDE % PAGES;
+
+		expect(spapr_unregister(v->fd, ua + page * p, p),
+		       page == 77 ? -EBUSY : 0);
+	}
+	expect(dma_unmap(v->fd, IOVA, p), 0);
+	unregister_ok(v, ua + 77 * p, p);
+}
+
+static const struct test tests[] = {
+	TEST(register_pins_and_charges_every_page_once,
+	     .intree = "defect 18: unpins later"),
+	TEST(unregister_has_given_back_when_it_returns,
+	     .intree = "defect 18: unpins later"),
+	TEST(a_mapping_pins_no_page_again),
+	TEST(registering_a_region_twice_is_busy),
+	TEST(a_partial_overlap_is_refused_before_anything_is_pinned),
+	TEST(neighbours_are_no_overlap),
+	TEST(bad_register_requests_change_nothing,
+	     .intree = "defect 11: size 0 gives ENOMEM and a WARNING"),
+	TEST(memory_outside_user_space_is_a_fault),
+	TEST(a_range_with_a_hole_is_a_fault_and_pins_nothing,
+	     .intree = "defect 11"),
+	TEST(a_huge_range_with_holes_is_refused_quickly,
+	     .intree = "defect 11"),
+	TEST(memory_that_may_not_be_accessed_is_a_fault,
+	     .intree = "defect 11"),
+	TEST(register_over_the_memlock_limit_is_no_memory),
+	TEST(unregister_makes_room_under_the_memlock_limit),
+	TEST(a_window_over_the_memlock_limit_is_no_memory),
+	TEST(read_only_memory_can_be_registered_and_read_by_the_device,
+	     .intree = "defect 12"),
+	TEST(read_only_memory_is_not_mapped_for_writing,
+	     .intree = "defect 12"),
+	TEST(read_only_file_mappings_can_be_registered, .intree = "defect 12"),
+	TEST(read_only_memory_never_touched_reads_as_zeros,
+	     .intree = "defect 12"),
+	TEST(a_region_may_be_writable_in_parts, .intree = "defect 12"),
+	TEST(shared_memory_can_be_registered_and_reached),
+	TEST(memory_never_touched_can_be_registered_and_reached),
+	TEST(a_hugepage_is_charged_as_its_base_pages),
+	TEST(part_of_a_hugepage_can_be_registered),
+	TEST(unregister_in_a_fresh_container_is_no_entry),
+	TEST(bad_unregister_requests_change_nothing),
+	TEST(register_and_unregister_accept_a_larger_argsz),
+	TEST(unregister_while_mapped_is_busy_and_retryable,
+	     .intree = "defect 3"),
+	TEST(one_mapped_tce_keeps_the_whole_region, .intree = "defect 3"),
+	TEST(memory_unmapped_by_the_process_stays_with_the_device),
+	TEST(many_regions_come_and_go_exactly,
+	     .intree = "defect 3"),
+};
+
+SUITE(memory_suite, tests);

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Conformance: processes. Who may use a container, and what becomes of its
+ * memory when processes fork, exec, exit or are killed.
+ */
+#define _GNU_SOURCE
+#include "conformance.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SIZE	MIB(1)
+
+/* For a process that isn't the one the container belongs to */
+static void expect_stranger(struct vfio *v)
+{
+	struct vfio_iommu_spapr_tce_info info;
+	uint8_t *ua = memory(base_page());
+
+	expect(spapr_register(v->fd, ua, base_page()), -EPERM);
+	expect(spapr_unregister(v->fd, ua, base_page()), -EPERM);
+	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_WRITE), -EPERM);
+	expect(dma_unmap(v->fd, IOVA, base_page()), -EPERM);
+	expect(window_create(v->fd, 12, GIB(1), 1, NULL), -EPERM);
+	expect(window_remove(v->fd, 0), -EPERM);
+	expect(get_info(v->fd, &info), -EPERM);
+	expect(eeh_op(v->fd, VFIO_EEH_PE_GET_STATE), -EPERM);
+	expect(check_extension(v->fd, VFIO_SPAPR_TCE_v2_IOMMU), 1);
+}
+
+static void stranger(void *arg)
+{
+	expect_stranger(arg);
+}
+
+static void a_forked_child_is_not_permitted_and_the_parent_goes_on(
+	struct vfio *v)
+{
+	uint8_t *ua = mapped(v, IOVA, SIZE);
+
+	in_child(stranger, v);
+	device_reaches(v, 0, IOVA, ua);
+	expect(dma_unmap(v->fd, IOVA, SIZE), 0);
+	unregister_ok(v, ua, SIZE);
+}
+
+static void tce_create_binds_the_container_to_the_process(struct vfio *v)
+{
+	new_window(v, 12, GIB(1), 1);
+	in_child(stranger, v);
+}
+
+static void tce_remove_binds_the_container_to_the_process(struct vfio *v)
+{
+	expect(window_remove(v->fd, 0), 0);
+	in_child(stranger, v);
+}
+
+static void ask(void *arg)
+{
+	info_of(arg);
+}
+
+static void get_info_does_not_bind(struct vfio *v)
+{
+	in_child(ask, v);
+	ask(v);
+	registered(v, SIZE);
+}
+
+static void register_something(void *arg)
+{
+	registered(arg, SIZE);
+}
+
+static void the_first_to_register_owns_the_container(struct vfio *v)
+{
+	in_child(register_something, v);
+	expect_stranger(v);
+}
+
+struct written {
+	uint8_t *ua;
+};
+
+static void scribble(void *arg)
+{
+	struct written *written = arg;
+
+	memset(written->ua, 0xff, base_page());
+}
+
+/* Copy on write must give the copy to the child */
+static void fork_leaves_the_memory_with_the_parent_and_its_device(
+	struct vfio *v)
+{
+	struct written written = { mapped(v, IOVA, base_page()) };
+
+	pattern_fill(written.ua, PROBE, 5);
+	in_child(scribble, &written);
+	if (!pattern_is(written.ua, PROBE, 5))
+		fail("the child's writes arrived in the parent");
+	device_reaches(v, 0, IOVA, written.ua);
+}
+
+/*
+ * Exec. A child sets up a container with a private page holding a secret and a
+ * page of a file, then executes this program again. The new image is a
+ * stranger; its device still reads the old image's page, until the last
+ * descriptor is closed.
+ */
+#define SECRET_SEED	1234567
+
+static void keep_across_exec(int fd)
+{
+	fcntl(fd, F_SETFD, 0);
+}
+
+static void exec_with_everything_mapped(void *arg)
+{
+	struct vfio *v = arg;
+	int file = memfd_create("tce2", 0);
+	char fds[4][16];
+	uint8_t *secret, *shared;
+
+	open_container(v, 0);
+	secret = mapped(v, IOVA, base_page());
+	pattern_fill(secret, PROBE, SECRET_SEED);
+	if (file < 0 || ftruncate(file, base_page()))
+		fail("can't make a file");
+	shared = mmap(NULL, base_page(), PROT_READ | PROT_WRITE, MAP_SHARED,
+		      file, 0);
+	expect(spapr_register(v->fd, shared, base_page()), 0);
+	expect(dma_map(v->fd, SINK_IOVA, shared, base_page(), READ_WRITE), 0);
+	device(v, 0);
+
+	keep_across_exec(v->fd);
+	keep_across_exec(v->group[0]);
+	keep_across_exec(v->edu[0].fd);
+	snprintf(fds[0], sizeof(fds[0]), "%d", v->fd);
+	snprintf(fds[1], sizeof(fds[1]), "%d", v->edu[0].fd);
+	snprintf(fds[2], sizeof(fds[2]), "%d", file);
+	snprintf(fds[3], sizeof(fds[3]), "%lld", (long long)pins());
+	execl("/proc/self/exe", "conformance", "--after-exec", fds[0], fds[1],
+	      fds[2], fds[3], NULL);
+	fail("exec: %s", strerror(errno));
+}
+
+/* What the new image does: main() calls it for --after-exec */
+int after_exec(int argc, char **argv)
+{
+	struct vfio v;
+	uint8_t *shared;
+	int file;
+
+	if (argc != 6)
+		return 1;
+	vfio_init(&v);
+	v.fd = atoi(argv[2]);
+	file = atoi(argv[4]);
+	expect(vmlck(), 0);
+	expect(pins(), atoll(argv[5]));
+	expect_stranger(&v);
+	expect(edu_adopt(&v.edu[0], atoi(argv[3])), 0);
+	shared = mmap(NULL, base_page(), PROT_READ | PROT_WRITE, MAP_SHARED,
+		      file, 0);
+	if (shared == MAP_FAILED)
+		fail("can't map the file");
+	expect(edu_to_device(&v.edu[0], IOVA, 0, PROBE), 0);
+	expect(edu_from_device(&v.edu[0], SINK_IOVA, 0, PROBE), 0);
+	if (!pattern_is(shared, PROBE, SECRET_SEED))
+		fail("expected the device to keep the old image's memory");
+	return 0;
+}
+
+static void exec_makes_a_stranger_and_keeps_the_memory_until_close(
+	struct vfio *v)
+{
+	int64_t before = pins();
+
+	in_child(exec_with_everything_mapped, v);
+	expect(pins(), before);
+}
+
+/*
+ * The end of a process with everything in use: two windows, mappings in both,
+ * hugepages where there are any.
+ */
+static void use_everything(struct vfio *v)
+{
+	uint8_t *huge = mem_hugetlb(MIB(2), 1);
+
+	open_container(v, 0);
+	mapped(v, IOVA, MIB(4));
+	new_window(v, 12, GIB(1), 1);
+	mapped(v, WINDOW1_START, MIB(4));
+	if (huge)
+		expect(spapr_register(v->fd, huge, MIB(2)), 0);
+}
+
+static void exit_in_use(void *arg)
+{
+	use_everything(arg);
+}
+
+/* Use counts and pins as the test found them */
+struct found {
+	int64_t pins;
+	int refs;
+};
+
+static struct found found(void)
+{
+	return (struct found){
+		.pins = pins(),
+		.refs = backend_module ? module_refs(backend_module) : 0,
+	};
+}
+
+static bool as_found(void *arg)
+{
+	struct found *before = arg, now = found();
+
+	return now.pins == before->pins && now.refs == before->refs;
+}
+
+static void exit_with_everything_mapped_gives_everything_back(struct vfio *v)
+{
+	struct found before = found();
+
+	in_child(exit_in_use, v);
+	expect_soon("pages unpinned, backend unused", as_found, &before);
+}
+
+struct channel {
+	struct vfio *v;
+	int fd[2];
+};
+
+static void use_everything_and_wait(void *arg)
+{
+	struct channel *channel = arg;
+
+	use_everything(channel->v);
+	if (write(channel->fd[1], "x", 1) != 1)
+		fail("write");
+	for (;;)
+		pause();
+}
+
+static void await_byte(struct channel *channel)
+{
+	char byte;
+
+	if (read(channel->fd[0], &byte, 1) != 1)
+		fail("a child of the test ended too early");
+}
+
+static void kill_with_everything_mapped_gives_everything_back(struct vfio *v)
+{
+	struct found before = found();
+	struct channel ready = { .v = v };
+	int pid;
+
+	if (pipe(ready.fd))
+		fail("pipe");
+	pid = start_child(use_everything_and_wait, &ready);
+	close(ready.fd[1]);
+	await_byte(&ready);
+	if (as_found(&before))
+		fail("expected pages pinned in the child, saw none");
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	expect_soon("pages unpinned, backend unused", as_found, &before);
+}
+
+/* Waits until it is told to end; the container lives in its descriptors */
+static void hold_descriptors(void *arg)
+{
+	struct channel *channel = arg;
+	char byte;
+
+	close(channel->fd[1]);
+	if (read(channel->fd[0], &byte, 1) < 0)
+		fail("read");
+}
+
+static void use_everything_and_leave_a_holder(void *arg)
+{
+	struct channel *channel = arg;
+
+	use_everything(channel->v);
+	start_child(hold_descriptors, arg);
+}
+
+/* The owner is gone with its address space; the fd's last holder matters */
+static void memory_stays_pinned_while_anybody_holds_the_container(
+	struct vfio *v)
+{
+	struct found before = found();
+	struct channel hold = { .v = v };
+	int64_t held;
+
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	if (pipe(hold.fd))
+		fail("pipe");
+	in_child(use_everything_and_leave_a_holder, &hold);
+	held = pins() - before.pins;
+	if (held < (int64_t)(MIB(8) / base_page()))
+		fail("expected 8 MiB pinned while held, saw %lld pages",
+		     (long long)held);
+	close(hold.fd[0]);
+	close(hold.fd[1]);
+	expect_child_ok(-1);
+	expect_soon("pages unpinned, backend unused", as_found, &before);
+}
+
+static void a_child_may_outlive_the_container(struct vfio *v)
+{
+	struct channel hold = { .v = v };
+	uint8_t *ua;
+	int pid;
+
+	if (pipe(hold.fd))
+		fail("pipe");
+	ua = mapped(v, IOVA, SIZE);
+	pid = start_child(hold_descriptors, &hold);
+	expect(dma_unmap(v->fd, IOVA, SIZE), 0);
+	unregister_ok(v, ua, SIZE);
+	vfio_close(v);
+	close(hold.fd[1]);
+	expect_child_ok(pid);
+}
+
+static const struct test tests[] = {
+	TEST(a_forked_child_is_not_permitted_and_the_parent_goes_on),
+	TEST(tce_create_binds_the_container_to_the_process),
+	TEST(tce_remove_binds_the_container_to_the_process),
+	TEST(get_info_does_not_bind),
+	TEST(the_first_to_register_owns_the_container),
+	TEST(fork_leaves_the_memory_with_the_parent_and_its_device),
+	TEST(exec_makes_a_stranger_and_keeps_the_memory_until_close,
+	     .setup = BARE),
+	TEST(exit_with_everything_mapped_gives_everything_back, .setup = BARE),
+	TEST(kill_with_everything_mapped_gives_everything_back, .setup = BARE),
+	TEST(memory_stays_pinned_while_anybody_holds_the_container,
+	     .setup = BARE),
+	TEST(a_child_may_outlive_the_container),
+};
+
+SUITE(process_suite, tests);

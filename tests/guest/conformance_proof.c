@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The vocabulary of the tests: expectations, ready-made memory and containers,
+ * proofs by the device, children, crowds of threads. Whatever goes wrong in
+ * here fails the test.
+ */
+#define _GNU_SOURCE
+#include "conformance.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/*
+ * Expectations
+ */
+
+/* "-22 (EINVAL)"; buf has room for 48 */
+static const char *answer(long value, char *buf)
+{
+	const char *name = NULL;
+
+	if (value < 0 && value > -4096)
+		name = strerrorname_np(-value);
+	if (name)
+		snprintf(buf, 48, "%ld (%s)", value, name);
+	else
+		snprintf(buf, 48, "%ld", value);
+	return buf;
+}
+
+void expect_at(const char *file, int line, const char *what, long saw,
+	       long want)
+{
+	char a[48], b[48];
+
+	if (saw != want)
+		fail("%s:%d: %s: expected %s, saw %s", file, line, what,
+		     answer(want, a), answer(saw, b));
+}
+
+void expect_either_at(const char *file, int line, const char *what, long saw,
+		      long want, long or_else)
+{
+	char a[48], b[48], c[48];
+
+	if (saw != want && saw != or_else)
+		fail("%s:%d: %s: expected %s or %s, saw %s", file, line, what,
+		     answer(want, a), answer(or_else, b), answer(saw, c));
+}
+
+bool row_is(const char *row, long saw, long want)
+{
+	char a[48], b[48];
+
+	if (saw == want)
+		return true;
+	dprintf(STDOUT_FILENO, "# %s: expected %s, saw %s\n", row,
+		answer(want, a), answer(saw, b));
+	return false;
+}
+
+struct ledger ledger(void)
+{
+	return (struct ledger){ .vmlck = vmlck(), .pins = pins() };
+}
+
+/* Charged and pinned: so many bytes of base pages more than before */
+void expect_ledger(const char *when, struct ledger before, int64_t bytes)
+{
+	struct ledger now = ledger();
+	int64_t pages = bytes / (int64_t)base_page();
+
+	if (now.vmlck - before.vmlck != bytes)
+		fail("%s: expected VmLck to have changed by %lld bytes, saw %lld",
+		     when, (long long)bytes,
+		     (long long)(now.vmlck - before.vmlck));
+	if (now.pins - before.pins != pages)
+		fail("%s: expected pinned pages to have changed by %lld, saw %lld",
+		     when, (long long)pages,
+		     (long long)(now.pins - before.pins));
+}
+
+/*
+ * Containers, memory and user pointers
+ */
+
+/* A v2 container with the group of one slot */
+void open_container(struct vfio *v, int slot)
+{
+	expect(vfio_open(v), 0);
+	expect(vfio_attach(v, slot), 0);
+	expect(vfio_set_iommu(v, VFIO_SPAPR_TCE_v2_IOMMU), 0);
+}
+
+struct vfio_iommu_spapr_tce_info info_of(struct vfio *v)
+{
+	struct vfio_iommu_spapr_tce_info info;
+
+	expect(get_info(v->fd, &info), 0);
+	return info;
+}
+
+bool has_page_shift(struct vfio *v, unsigned int shift)
+{
+	return info_of(v).ddw.pgsizes & (1ULL << shift);
+}
+
+uint64_t new_window(struct vfio *v, unsigned int shift, uint64_t size,
+		    unsigned int levels)
+{
+	uint64_t start = ~0ULL;
+
+	expect(window_create(v->fd, shift, size, levels, &start), 0);
+	return start;
+}
+
+uint8_t *memory(size_t size)
+{
+	uint8_t *ua = mem_base(size);
+
+	if (!ua)
+		fail("no memory for the test itself");
+	return ua;
+}
+
+uint8_t *registered(struct vfio *v, size_t size)
+{
+	uint8_t *ua = memory(size);
+
+	expect(spapr_register(v->fd, ua, size), 0);
+	return ua;
+}
+
+uint8_t *mapped(struct vfio *v, uint64_t iova, size_t size)
+{
+	uint8_t *ua = registered(v, size);
+
+	expect(dma_map(v->fd, iova, ua, size, READ_WRITE), 0);
+	return ua;
+}
+
+/* Registered until now, mapped nowhere */
+void unregister_ok(struct vfio *v, const void *ua, size_t size)
+{
+	expect(spapr_unregister(v->fd, ua, size), 0);
+}
+
+/* A copy of data whose last byte is the last one that can be read */
+void *at_page_end(const void *data, size_t len)
+{
+	uint8_t *page = mmap(NULL, 2 * base_page(), PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED || mprotect(page + base_page(), base_page(),
+					   PROT_NONE))
+		fail("no memory for the test itself");
+	return memcpy(page + base_page() - len, data, len);
+}
+
+/* NULL, a kernel address, and a struct of which only the first half is there */
+void expect_bad_pointers_fault(int fd, unsigned long nr)
+{
+	static const uint32_t half[2] = { 256, 0 };
+
+	expect(call(fd, nr, NULL), -EFAULT);
+	expect(call(fd, nr, (void *)0xc000000000000000ULL), -EFAULT);
+	expect(call(fd, nr, (void *)~0xfffULL), -EFAULT);
+	expect(call(fd, nr, at_page_end(half, sizeof(half))), -EFAULT);
+}
+
+/*
+ * Proofs by the device
+ */
+
+static uint64_t fresh_seed(void)
+{
+	static uint64_t seed;
+
+	if (!seed)
+		seed = (uint64_t)getpid() << 32;
+	return ++seed;
+}
+
+struct edu *device(struct vfio *v, int slot)
+{
+	expect(vfio_open_device(v, slot), 0);
+	return &v->edu[slot];
+}
+
+struct sink sink_at(struct vfio *v, uint64_t iova)
+{
+	return (struct sink){
+		.iova = iova,
+		.ua = mapped(v, iova, base_page()),
+	};
+}
+
+static void to_device(struct vfio *v, int slot, uint64_t iova)
+{
+	expect(edu_to_device(device(v, slot), iova, 0, PROBE), 0);
+}
+
+static void from_device(struct vfio *v, int slot, uint64_t iova)
+{
+	expect(edu_from_device(device(v, slot), iova, 0, PROBE), 0);
+}
+
+/* Reads bytes only found at ua, and brings them back there */
+void device_reaches(struct vfio *v, int slot, uint64_t iova, uint8_t *ua)
+{
+	uint64_t seed = fresh_seed();
+
+	pattern_fill(ua, PROBE, seed);
+	to_device(v, slot, iova);
+	memset(ua, 0, PROBE);
+	from_device(v, slot, iova);
+	if (!pattern_is(ua, PROBE, seed))
+		fail("expected device %d to read and write %p at iova %#llx, it did not",
+		     slot, (void *)ua, (unsigned long long)iova);
+}
+
+/* For memory that the process can't or won't change */
+void device_reads(struct vfio *v, int slot, uint64_t iova, const uint8_t *ua,
+		  struct sink *sink)
+{
+	pattern_fill(sink->ua, PROBE, fresh_seed());
+	to_device(v, slot, iova);
+	from_device(v, slot, sink->iova);
+	if (memcmp(sink->ua, ua, PROBE))
+		fail("expected device %d to read %p at iova %#llx, it did not",
+		     slot, (const void *)ua, (unsigned long long)iova);
+}
+
+void device_cannot_read(struct vfio *v, int slot, uint64_t iova, uint8_t *ua,
+			struct sink *sink)
+{
+	uint64_t secret = fresh_seed(), other = fresh_seed();
+
+	pattern_fill(ua, PROBE, secret);
+	pattern_fill(sink->ua, PROBE, other);
+	to_device(v, slot, iova);
+	from_device(v, slot, sink->iova);
+	if (pattern_is(sink->ua, PROBE, secret))
+		fail("expected device %d not to read %p at iova %#llx, it did",
+		     slot, (void *)ua, (unsigned long long)iova);
+	if (pattern_is(sink->ua, PROBE, other))
+		fail("no proof: device %d did not reach its sink at %#llx",
+		     slot, (unsigned long long)sink->iova);
+}
+
+/* The whole IOMMU page at ua stays what it was */
+void device_cannot_write(struct vfio *v, int slot, uint64_t iova,
+			 const uint8_t *ua, struct sink *sink)
+{
+	uint64_t seed = fresh_seed();
+	uint8_t before[TCE_4K];
+
+	memcpy(before, ua, sizeof(before));
+	pattern_fill(sink->ua, PROBE, seed);
+	to_device(v, slot, sink->iova);
+	from_device(v, slot, iova);
+	if (memcmp(before, ua, sizeof(before)))
+		fail("expected device %d not to write %p at iova %#llx, it did",
+		     slot, (const void *)ua, (unsigned long long)iova);
+	memset(sink->ua, 0, PROBE);
+	from_device(v, slot, sink->iova);
+	if (!pattern_is(sink->ua, PROBE, seed))
+		fail("no proof: device %d did not hold the bytes to write",
+		     slot);
+}
+
+void device_cannot_reach(struct vfio *v, int slot, uint64_t iova, uint8_t *ua,
+			 struct sink *sink)
+{
+	device_cannot_read(v, slot, iova, ua, sink);
+	device_cannot_write(v, slot, iova, ua, sink);
+}
+
+/*
+ * Children and threads
+ */
+
+int start_child(void (*run)(void *), void *arg)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		fail("fork: %s", strerror(errno));
+	if (!pid) {
+		run(arg);
+		_exit(0);
+	}
+	return pid;
+}
+
+/* A pid of -1 stands for whichever child ends first */
+void expect_child_ok(int pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) < 0)
+		fail("waitpid: %s", strerror(errno));
+	if (!WIFEXITED(status) || WEXITSTATUS(status))
+		fail("a child of the test failed (wait status %#x)", status);
+}
+
+void in_child(void (*run)(void *), void *arg)
+{
+	expect_child_ok(start_child(run, arg));
+}
+
+/* For what another process's end brings about: true within two seconds */
+void expect_soon(const char *what, bool (*so)(void *), void *arg)
+{
+	uint64_t deadline = now_ms() + 2000;
+
+	while (!so(arg)) {
+		if (now_ms() > deadline)
+			fail("expected soon: %s", what);
+		usleep(10000);
+	}
+}
+
+struct member {
+	struct crowd *crowd;
+	crowd_fn *run;
+	int number;
+};
+
+static void *member_main(void *arg)
+{
+	struct member member = *(struct member *)arg;
+
+	free(arg);
+	while (!member.crowd->stop)
+		member.run(member.crowd, member.number);
+	return NULL;
+}
+
+void crowd_start(struct crowd *crowd, int threads, crowd_fn *run)
+{
+	for (int i = 0; i < threads; i++) {
+		struct member *member = malloc(sizeof(*member));
+		pthread_t thread;
+
+		if (!member || crowd->threads == MAX_THREADS)
+			fail("too many threads in a test");
+		*member = (struct member){ crowd, run, crowd->threads };
+		if (pthread_create(&thread, NULL, member_main, member))
+			fail("pthread_create");
+		crowd->thread[crowd->threads++] = thread;
+	}
+}
+
+void crowd_stop(struct crowd *crowd)
+{
+	crowd->stop = true;
+	for (int i = 0; i < crowd->threads; i++)
+		pthread_join(crowd->thread[i], NULL);
+	crowd->threads = 0;
+}
+
+bool eeh_is_enabled(void)
+{
+	FILE *f = fopen("/proc/powerpc/eeh", "re");
+	char line[128];
+	bool enabled;
+
+	if (!f)
+		return false;
+	enabled = fgets(line, sizeof(line), f) && strstr(line, "is enabled");
+	fclose(f);
+	return enabled;
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Conformance: two containers of one process, each with a device. They share
+ * the memory that is registered, and nothing else.
+ */
+#include "conformance.h"
+
+#define SIZE	MIB(1)
+
+/* The two containers: a has slot 0's device, b has slot 1's */
+static struct vfio b;
+
+static struct vfio *two_containers(struct vfio *a)
+{
+	if (vfio_devices() < 2)
+		skip("needs two edu devices");
+	open_container(a, 0);
+	open_container(&b, 1);
+	return a;
+}
+
+static void a_region_of_two_containers_is_pinned_and_charged_once(
+	struct vfio *v)
+{
+	struct vfio *a = two_containers(v);
+	struct ledger before = ledger();
+	uint8_t *ua = registered(a, SIZE);
+
+	expect_ledger("registered in a", before, SIZE);
+	expect(spapr_register(b.fd, ua, SIZE), 0);
+	expect_ledger("registered in b as well", before, SIZE);
+	expect(spapr_register(b.fd, ua, SIZE), -EBUSY);
+	unregister_ok(a, ua, SIZE);
+	expect_ledger("unregistered in a", before, SIZE);
+	unregister_ok(&b, ua, SIZE);
+	expect_ledger("unregistered in b as well", before, 0);
+	vfio_close(&b);
+}
+
+static void unregister_leaves_the_region_to_the_other_container(struct vfio *v)
+{
+	struct vfio *a = two_containers(v);
+	uint8_t *ua = registered(a, SIZE);
+
+	expect(spapr_register(b.fd, ua, SIZE), 0);
+	expect(dma_map(b.fd, IOVA, ua, SIZE, READ_WRITE), 0);
+	unregister_ok(a, ua, SIZE);
+	expect(spapr_unregister(a->fd, ua, SIZE), -ENOENT);
+	device_reaches(&b, 1, IOVA, ua);
+	expect(spapr_unregister(b.fd, ua, SIZE), -EBUSY);
+	expect(spapr_register(a->fd, ua, SIZE), 0);
+	vfio_close(&b);
+	unregister_ok(a, ua, SIZE);
+}
+
+static void unregister_elsewhere_is_not_found(struct vfio *v)
+{
+	struct vfio *a = two_containers(v);
+	uint8_t *ua = registered(a, SIZE);
+
+	registered(&b, base_page());
+	expect(spapr_unregister(b.fd, ua, SIZE), -ENOENT);
+	unregister_ok(a, ua, SIZE);
+	vfio_close(&b);
+}
+
+static void an_overlap_with_the_other_containers_region_is_refused(
+	struct vfio *v)
+{
+	struct vfio *a = two_containers(v);
+	uint8_t *ua = registered(a, SIZE);
+	struct ledger before = ledger();
+
+	expect(spapr_register(b.fd, ua, SIZE / 2), -EINVAL);
+	expect(spapr_register(b.fd, ua + SIZE / 2, SIZE / 2), -EINVAL);
+	expect_ledger("refused", before, 0);
+	vfio_close(&b);
+}
+
+static void memory_of_one_container_can_be_mapped_in_the_other(struct vfio *v)
+{
+	struct vfio *a = two_containers(v);
+	uint8_t *ua = registered(a, SIZE);
+
+	expect(dma_map(b.fd, IOVA, ua, SIZE, READ_WRITE), -EPERM);
+	registered(&b, base_page());
+	expect(dma_map(b.fd, IOVA, ua, SIZE, READ_WRITE), 0);
+	device_reaches(&b, 1, IOVA, ua);
+	expect(spapr_unregister(a->fd, ua, SIZE), -EBUSY);
+	expect(dma_unmap(b.fd, IOVA, SIZE), 0);
+	unregister_ok(a, ua, SIZE);
+	vfio_close(&b);
+}
+
+/* Once the registering container is gone, the other's unmap is the last user */
+static void memory_of_a_closed_container_stays_with_the_others_device(
+	struct vfio *v)
+{
+	struct vfio *a = two_containers(v);
+	struct ledger before = ledger();
+	uint8_t *ua = registered(a, SIZE);
+	uint64_t own = base_page();
+
+	registered(&b, own);
+	expect(dma_map(b.fd, IOVA, ua, SIZE, READ_WRITE), 0);
+	vfio_close(a);
+	expect(pins() - before.pins, (SIZE + own) / base_page());
+	device_reaches(&b, 1, IOVA, ua);
+	expect(dma_unmap(b.fd, IOVA, SIZE), 0);
+	expect(pins() - before.pins, own / base_page());
+	expect(dma_map(b.fd, IOVA, ua, SIZE, READ_WRITE), -EINVAL);
+	vfio_close(&b);
+}
+
+static void closing_both_containers_releases_what_they_shared(struct vfio *v)
+{
+	struct vfio *a = two_containers(v);
+	struct ledger before = ledger();
+	uint8_t *ua = mapped(a, IOVA, SIZE);
+
+	expect(spapr_register(b.fd, ua, SIZE), 0);
+	expect(dma_map(b.fd, IOVA, ua, SIZE, READ_WRITE), 0);
+	vfio_close(&b);
+	device_reaches(a, 0, IOVA, ua);
+	vfio_close(a);
+	expect_ledger("both closed", before, 0);
+}
+
+static void each_container_has_windows_of_its_own(struct vfio *v)
+{
+	struct vfio *a = two_containers(v);
+	uint8_t *of_a = mapped(a, IOVA, base_page());
+	uint8_t *of_b = mapped(&b, IOVA, base_page());
+
+	device_reaches(a, 0, IOVA, of_a);
+	device_reaches(&b, 1, IOVA, of_b);
+	expect(window_remove(a->fd, 0), 0);
+	expect(new_window(a, 12, GIB(1), 1), 0);
+	device_reaches(&b, 1, IOVA, of_b);
+	expect(new_window(&b, 12, GIB(1), 1), WINDOW1_START);
+	expect(new_window(a, 12, GIB(1), 1), WINDOW1_START);
+	vfio_close(&b);
+}
+
+static const struct test tests[] = {
+	TEST(a_region_of_two_containers_is_pinned_and_charged_once,
+	     .setup = BARE, .intree = "defect 18: unpins later"),
+	TEST(unregister_leaves_the_region_to_the_other_container,
+	     .setup = BARE, .intree = "defect 3"),
+	TEST(unregister_elsewhere_is_not_found, .setup = BARE),
+	TEST(an_overlap_with_the_other_containers_region_is_refused,
+	     .setup = BARE),
+	TEST(memory_of_one_container_can_be_mapped_in_the_other, .setup = BARE,
+	     .intree = "defect 3"),
+	TEST(memory_of_a_closed_container_stays_with_the_others_device,
+	     .setup = BARE, .intree = "defect 3"),
+	TEST(closing_both_containers_releases_what_they_shared, .setup = BARE,
+	     .intree = "defect 18: unpins later"),
+	TEST(each_container_has_windows_of_its_own, .setup = BARE),
+};
+
+SUITE(shared_suite, tests);

@@ -1,0 +1,582 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Conformance: TCE_GET_INFO, TCE_CREATE and TCE_REMOVE. Which windows there can
+ * be, where they start, what they cost, and what goes with them.
+ */
+#define _GNU_SOURCE
+#include "conformance.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define CREATE_FULL	sizeof(struct vfio_iommu_spapr_tce_create)
+#define REMOVE_FULL	sizeof(struct vfio_iommu_spapr_tce_remove)
+#define INFO_SHORT	offsetof(struct vfio_iommu_spapr_tce_info, ddw)
+
+#define HUGE_WINDOW	(1ULL << 48)	/* bytes */
+#define HUGE_LEVELS	3
+
+static void get_info_describes_the_platform(struct vfio *v)
+{
+	struct vfio_iommu_spapr_tce_info info = info_of(v);
+
+	expect(info.flags, VFIO_IOMMU_SPAPR_INFO_DDW);
+	expect(info.dma32_window_start, 0);
+	if (!info.dma32_window_size)
+		fail("expected a default window, its size is 0");
+	expect(info.ddw.max_dynamic_windows_supported, 2);
+	if (!(info.ddw.pgsizes & (1ULL << 12)) || !info.ddw.levels)
+		fail("expected 4K pages and levels, saw page sizes %#llx, %u levels",
+		     (unsigned long long)info.ddw.pgsizes, info.ddw.levels);
+}
+
+static void get_info_without_the_ddw_part_leaves_the_rest_alone(struct vfio *v)
+{
+	struct vfio_iommu_spapr_tce_info full = info_of(v), info;
+
+	memset(&info, 0xa5, sizeof(info));
+	info.argsz = INFO_SHORT;
+	expect(call(v->fd, VFIO_IOMMU_SPAPR_TCE_GET_INFO, &info), 0);
+	expect(info.dma32_window_start, full.dma32_window_start);
+	expect(info.dma32_window_size, full.dma32_window_size);
+	for (size_t i = INFO_SHORT; i < sizeof(info); i++)
+		expect(((uint8_t *)&info)[i], 0xa5);
+}
+
+static void get_info_between_short_and_long_is_short(struct vfio *v)
+{
+	struct vfio_iommu_spapr_tce_info info;
+
+	memset(&info, 0xa5, sizeof(info));
+	info.argsz = sizeof(info) - 1;
+	expect(call(v->fd, VFIO_IOMMU_SPAPR_TCE_GET_INFO, &info), 0);
+	for (size_t i = INFO_SHORT; i < sizeof(info); i++)
+		expect(((uint8_t *)&info)[i], 0xa5);
+}
+
+static void get_info_with_a_larger_argsz_is_accepted(struct vfio *v)
+{
+	struct vfio_iommu_spapr_tce_info full = info_of(v);
+	struct vfio_iommu_spapr_tce_info in = { .argsz = ~0U }, *info;
+
+	info = at_page_end(&in, sizeof(in));
+	expect(call(v->fd, VFIO_IOMMU_SPAPR_TCE_GET_INFO, info), 0);
+	expect(memcmp(&info->ddw, &full.ddw, sizeof(full.ddw)), 0);
+}
+
+static void bad_get_info_requests_are_refused(struct vfio *v)
+{
+	struct vfio_iommu_spapr_tce_info info = { .argsz = 0 };
+	void *read_only;
+
+	expect(call(v->fd, VFIO_IOMMU_SPAPR_TCE_GET_INFO, &info), -EINVAL);
+	info.argsz = INFO_SHORT - 1;
+	expect(call(v->fd, VFIO_IOMMU_SPAPR_TCE_GET_INFO, &info), -EINVAL);
+	expect_bad_pointers_fault(v->fd, VFIO_IOMMU_SPAPR_TCE_GET_INFO);
+	info.argsz = sizeof(info);
+	read_only = memcpy(memory(base_page()), &info, sizeof(info));
+	mprotect(read_only, base_page(), PROT_READ);
+	expect(call(v->fd, VFIO_IOMMU_SPAPR_TCE_GET_INFO, read_only), -EFAULT);
+}
+
+static void a_second_window_starts_at_bit_59(struct vfio *v)
+{
+	uint8_t *low = mapped(v, IOVA, base_page()), *high;
+
+	expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
+	high = mapped(v, WINDOW1_START + IOVA, base_page());
+	device_reaches(v, 0, WINDOW1_START + IOVA, high);
+	device_reaches(v, 0, IOVA, low);
+}
+
+/* The default window needn't have been used to be there */
+static void the_pending_default_window_keeps_its_place(struct vfio *v)
+{
+	uint8_t *ua;
+
+	expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
+	ua = mapped(v, IOVA, base_page());
+	device_reaches(v, 0, IOVA, ua);
+}
+
+static void removing_the_pending_default_window_makes_room_at_zero(
+	struct vfio *v)
+{
+	uint8_t *ua = registered(v, base_page());
+
+	expect(window_remove(v->fd, info_of(v).dma32_window_start), 0);
+	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_WRITE), -ENXIO);
+	expect(dma_unmap(v->fd, IOVA, base_page()), -ENXIO);
+	expect(window_remove(v->fd, 0), -EINVAL);
+	expect(new_window(v, 12, GIB(1), 1), 0);
+	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_WRITE), 0);
+	device_reaches(v, 0, IOVA, ua);
+}
+
+static void a_removed_default_window_makes_room_at_zero(struct vfio *v)
+{
+	uint8_t *ua = mapped(v, IOVA, base_page());
+
+	expect(window_remove(v->fd, 0), 0);
+	unregister_ok(v, ua, base_page());
+	expect(new_window(v, 12, GIB(4), 1), 0);
+	/* Not in the last 64 KiB, which are the bridge's 32-bit MSI addresses */
+	ua = mapped(v, GIB(4) - MIB(1), base_page());
+	device_reaches(v, 0, GIB(4) - MIB(1), ua);
+}
+
+static void a_third_window_is_no_space(struct vfio *v)
+{
+	int64_t locked;
+
+	new_window(v, 12, GIB(1), 1);
+	locked = vmlck();
+	expect(window_create(v->fd, 12, GIB(1), 1, NULL), -ENOSPC);
+	expect(vmlck(), locked);
+	expect(window_remove(v->fd, 0), 0);
+	expect(new_window(v, 12, GIB(1), 1), 0);
+	expect(window_create(v->fd, 12, GIB(1), 1, NULL), -ENOSPC);
+	expect(window_remove(v->fd, WINDOW1_START), 0);
+	expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
+}
+
+static void windows_of_every_offered_page_size_work(struct vfio *v)
+{
+	struct vfio_iommu_spapr_tce_info info = info_of(v);
+	uint8_t *ua = registered(v, base_page());
+
+	for (unsigned int shift = 12; shift < 64; shift++) {
+		if (!(info.ddw.pgsizes & (1ULL << shift)))
+			continue;
+		expect(new_window(v, shift, 1ULL << (shift + 16), 1),
+		       WINDOW1_START);
+		if ((1ULL << shift) <= base_page()) {
+			expect(dma_map(v->fd, WINDOW1_START, ua, base_page(),
+				       READ_WRITE), 0);
+			device_reaches(v, 0, WINDOW1_START, ua);
+		}
+		expect(window_remove(v->fd, WINDOW1_START), 0);
+	}
+}
+
+/* What DPDK does; the table of one level is too big to be allocated */
+static void dpdks_search_for_levels_ends_in_a_window_at_zero(struct vfio *v)
+{
+	struct vfio_iommu_spapr_tce_info info = info_of(v);
+	uint64_t start = ~0ULL;
+	int64_t locked;
+	int ret = -1;
+
+	if (!has_page_shift(v, 21))
+		skip("platform has no 2 MiB IOMMU pages");
+	expect(window_remove(v->fd, info.dma32_window_start), 0);
+	locked = vmlck();
+	for (uint32_t levels = 1; ret && levels <= info.ddw.levels; levels++) {
+		ret = window_create(v->fd, 21, 1ULL << 47, levels, &start);
+		if (ret)
+			expect(vmlck(), locked);
+	}
+	expect(ret, 0);
+	expect(start, 0);
+	if (vmlck() - locked > (int64_t)MIB(64))
+		fail("expected an empty window to cost little, it costs %lld bytes",
+		     (long long)(vmlck() - locked));
+}
+
+/* What QEMU does for a guest's default window */
+static void qemus_window_with_levels_found_by_trying_is_at_zero(struct vfio *v)
+{
+	struct vfio_iommu_spapr_tce_info info = info_of(v);
+	unsigned int shift = 63 - __builtin_clzll(info.ddw.pgsizes &
+						  (2 * base_page() - 1));
+	uint64_t start = ~0ULL;
+	int ret = -1;
+
+	expect(window_remove(v->fd, 0), 0);
+	for (uint32_t levels = 1; ret && levels <= info.ddw.levels; levels++)
+		ret = window_create(v->fd, shift, GIB(1), levels, &start);
+	expect(ret, 0);
+	expect(start, 0);
+}
+
+struct create_row {
+	const char *row;
+	uint32_t argsz;
+	uint32_t flags;
+	uint32_t shift;
+	uint64_t size;
+	uint32_t levels;
+};
+
+/* All EINVAL; defects 6 and 8 */
+static void bad_create_requests_change_nothing(struct vfio *v)
+{
+	struct vfio_iommu_spapr_tce_info info = info_of(v), after;
+	uint32_t more = info.ddw.levels + 1;
+	const struct create_row rows[] = {
+		{ "argsz 0", 0, 0, 12, GIB(1), 1 },
+		{ "argsz one short", CREATE_FULL - 1, 0, 12, GIB(1), 1 },
+		{ "flag 0", CREATE_FULL, 1, 12, GIB(1), 1 },
+		{ "all flags", CREATE_FULL, ~0U, 12, GIB(1), 1 },
+		{ "page shift 0", CREATE_FULL, 0, 0, GIB(1), 1 },
+		{ "page shift 1", CREATE_FULL, 0, 1, GIB(1), 1 },
+		{ "page shift 11", CREATE_FULL, 0, 11, GIB(1), 1 },
+		{ "page shift 13", CREATE_FULL, 0, 13, GIB(1), 1 },
+		{ "page shift 20", CREATE_FULL, 0, 20, GIB(1), 1 },
+		{ "page shift 31", CREATE_FULL, 0, 31, 1ULL << 40, 1 },
+		{ "page shift 32", CREATE_FULL, 0, 32, 1ULL << 40, 1 },
+		{ "page shift 63", CREATE_FULL, 0, 63, 1ULL << 63, 1 },
+		{ "page shift 64", CREATE_FULL, 0, 64, GIB(1), 1 },
+		{ "page shift 76", CREATE_FULL, 0, 76, GIB(1), 1 },
+		{ "page shift 140", CREATE_FULL, 0, 140, GIB(1), 1 },
+		{ "page shift 144", CREATE_FULL, 0, 144, GIB(1), 1 },
+		{ "page shift 268", CREATE_FULL, 0, 268, GIB(1), 1 },
+		{ "page shift 2^31 + 12", CREATE_FULL, 0, (1U << 31) + 12,
+		  GIB(1), 1 },
+		{ "page shift 2^32 - 1", CREATE_FULL, 0, ~0U, GIB(1), 1 },
+		{ "size 0", CREATE_FULL, 0, 12, 0, 1 },
+		{ "size 1", CREATE_FULL, 0, 12, 1, 1 },
+		{ "size half a page", CREATE_FULL, 0, 12, 2048, 1 },
+		{ "size half a large page", CREATE_FULL, 0, 21, MIB(1), 1 },
+		{ "size no power of two", CREATE_FULL, 0, 12, GIB(3), 1 },
+		{ "size one short", CREATE_FULL, 0, 12, GIB(1) - 1, 1 },
+		{ "size one page more", CREATE_FULL, 0, 12, GIB(1) + 4096, 1 },
+		{ "size 2^64 - 1", CREATE_FULL, 0, 12, ~0ULL, 1 },
+		{ "levels 0", CREATE_FULL, 0, 12, GIB(1), 0 },
+		{ "levels one too many", CREATE_FULL, 0, 12, GIB(1), more },
+		{ "levels 64", CREATE_FULL, 0, 12, GIB(1), 64 },
+		{ "levels 2^31", CREATE_FULL, 0, 12, GIB(1), 1U << 31 },
+		{ "levels 2^32 - 1", CREATE_FULL, 0, 12, GIB(1), ~0U },
+	};
+	int64_t locked = vmlck();
+	bool ok = true;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct vfio_iommu_spapr_tce_create create = {
+			.argsz = rows[i].argsz,
+			.flags = rows[i].flags,
+			.page_shift = rows[i].shift,
+			.window_size = rows[i].size,
+			.levels = rows[i].levels,
+		};
+
+		ok &= row_is(rows[i].row,
+			     call(v->fd, VFIO_IOMMU_SPAPR_TCE_CREATE, &create),
+			     -EINVAL);
+		ok &= row_is("VmLck after it", vmlck(), locked);
+	}
+	expect_bad_pointers_fault(v->fd, VFIO_IOMMU_SPAPR_TCE_CREATE);
+	after = info_of(v);
+	expect(memcmp(&info, &after, sizeof(info)), 0);
+	if (!ok)
+		fail("rows of the table were answered otherwise");
+	expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
+	expect(window_create(v->fd, 12, GIB(1), 1, NULL), -ENOSPC);
+}
+
+/* EINVAL or ENOMEM, as the platform's limits lie */
+static void a_window_beyond_the_hardware_is_refused(struct vfio *v)
+{
+	uint32_t most = info_of(v).ddw.levels;
+	int64_t locked = vmlck();
+
+	for (uint32_t levels = 1; levels <= most; levels++) {
+		expect_either(window_create(v->fd, 12, 1ULL << 63, levels,
+					    NULL), -EINVAL, -ENOMEM);
+		expect_either(window_create(v->fd, 12, 1ULL << 62, levels,
+					    NULL), -EINVAL, -ENOMEM);
+		expect_either(window_create(v->fd, 16, 1ULL << 61, levels,
+					    NULL), -EINVAL, -ENOMEM);
+		expect_either(window_create(v->fd, 12, 1ULL << 60, levels,
+					    NULL), -EINVAL, -ENOMEM);
+		expect(vmlck(), locked);
+	}
+	expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
+}
+
+/* Defect 6: 2^28 entries in one piece */
+static void a_table_too_big_to_allocate_is_no_memory_and_costs_nothing(
+	struct vfio *v)
+{
+	int64_t locked = vmlck();
+	uint8_t *ua;
+
+	expect(window_create(v->fd, 12, 1ULL << 40, 1, NULL), -ENOMEM);
+	expect(window_create(v->fd, 12, 1ULL << 40, 1, NULL), -ENOMEM);
+	expect(vmlck(), locked);
+	ua = mapped(v, IOVA, base_page());
+	device_reaches(v, 0, IOVA, ua);
+	expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
+}
+
+/* Defect 7: neither window nor slot nor charge stays */
+static void a_create_that_cannot_answer_leaves_nothing(struct vfio *v)
+{
+	struct vfio_iommu_spapr_tce_create create = {
+		.argsz = sizeof(create),
+		.page_shift = 12,
+		.window_size = GIB(1),
+		.levels = 1,
+	};
+	void *read_only = memcpy(memory(base_page()), &create, sizeof(create));
+	int64_t locked;
+
+	mprotect(read_only, base_page(), PROT_READ);
+	mapped(v, IOVA, base_page());	/* the default window is there */
+	locked = vmlck();
+	for (int i = 0; i < 3; i++) {
+		expect(call(v->fd, VFIO_IOMMU_SPAPR_TCE_CREATE, read_only),
+		       -EFAULT);
+		expect(vmlck(), locked);
+	}
+	expect(dma_unmap(v->fd, WINDOW1_START, TCE_4K), -ENXIO);
+	expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
+	expect(window_create(v->fd, 12, GIB(1), 1, NULL), -ENOSPC);
+}
+
+static void create_ignores_reserved_fields_and_a_larger_argsz(struct vfio *v)
+{
+	struct vfio_iommu_spapr_tce_create create = {
+		.argsz = ~0U,
+		.page_shift = 12,
+		.__resv1 = ~0U,
+		.window_size = GIB(1),
+		.levels = 1,
+		.__resv2 = ~0U,
+		.start_addr = ~0ULL,
+	}, *last = at_page_end(&create, sizeof(create));
+
+	expect(call(v->fd, VFIO_IOMMU_SPAPR_TCE_CREATE, last), 0);
+	expect(last->start_addr, WINDOW1_START);
+	expect(last->page_shift, 12);
+	expect(last->levels, 1);
+}
+
+/* Defect 13: what isn't used isn't charged */
+static void a_huge_empty_window_costs_little(struct vfio *v)
+{
+	int64_t locked = vmlck();
+	uint64_t last = HUGE_WINDOW - base_page();
+	uint8_t *ua;
+
+	expect(window_remove(v->fd, 0), 0);
+	expect(new_window(v, 12, HUGE_WINDOW, HUGE_LEVELS), 0);
+	if (vmlck() - locked > (int64_t)MIB(64))
+		fail("expected less than 64 MiB, saw %lld bytes charged",
+		     (long long)(vmlck() - locked));
+	ua = mapped(v, last, base_page());
+	device_reaches(v, 0, last, ua);
+	expect(window_remove(v->fd, 0), 0);
+	unregister_ok(v, ua, base_page());
+	expect(vmlck(), locked);
+}
+
+static void expect_quick(const char *what, uint64_t begin)
+{
+	uint64_t took = now_ms() - begin;
+
+	if (took > 1000)
+		fail("%s: expected to be quick, it took %llu ms", what,
+		     (unsigned long long)took);
+}
+
+/* Defect 13: time grows with what is mapped, not with the window */
+static void unmapping_and_removing_a_huge_window_is_quick(struct vfio *v)
+{
+	uint64_t far = HUGE_WINDOW / 3 & ~(base_page() - 1);
+	uint64_t begin;
+	uint8_t *ua;
+
+	expect(window_remove(v->fd, 0), 0);
+	new_window(v, 12, HUGE_WINDOW, HUGE_LEVELS);
+	registered(v, base_page());
+	begin = now_ms();
+	expect(dma_unmap(v->fd, 0, HUGE_WINDOW), 0);
+	expect_quick("unmap of an empty window", begin);
+	ua = mapped(v, far, base_page());
+	begin = now_ms();
+	expect(dma_unmap(v->fd, 0, HUGE_WINDOW), 0);
+	expect_quick("unmap of a nearly empty window", begin);
+	unregister_ok(v, ua, base_page());
+	ua = mapped(v, far, base_page());
+	begin = now_ms();
+	expect(window_remove(v->fd, 0), 0);
+	expect_quick("removal of a nearly empty window", begin);
+	unregister_ok(v, ua, base_page());
+}
+
+static void removing_a_window_drops_its_mappings(struct vfio *v)
+{
+	struct sink sink = sink_at(v, SINK_IOVA);
+	uint64_t start = new_window(v, 12, GIB(1), 1);
+	uint8_t *ua = mapped(v, start + IOVA, MIB(1));
+
+	device_reaches(v, 0, start + IOVA, ua);
+	expect(window_remove(v->fd, start), 0);
+	device_cannot_reach(v, 0, start + IOVA, ua, &sink);
+	expect(dma_map(v->fd, start + IOVA, ua, MIB(1), READ_WRITE), -ENXIO);
+	unregister_ok(v, ua, MIB(1));
+	expect(window_remove(v->fd, start), -EINVAL);
+}
+
+static void a_window_made_again_is_empty(struct vfio *v)
+{
+	struct sink sink = sink_at(v, SINK_IOVA);
+	uint64_t start = new_window(v, 12, GIB(1), 1);
+	uint8_t *ua = mapped(v, start + IOVA, base_page());
+
+	expect(window_remove(v->fd, start), 0);
+	expect(new_window(v, 12, GIB(1), 1), start);
+	device_cannot_reach(v, 0, start + IOVA, ua, &sink);
+}
+
+static void removing_one_window_leaves_the_other(struct vfio *v)
+{
+	uint8_t *low = mapped(v, IOVA, base_page()), *high;
+	uint64_t start = new_window(v, 12, GIB(1), 1);
+
+	high = mapped(v, start + IOVA, base_page());
+	expect(window_remove(v->fd, 0), 0);
+	device_reaches(v, 0, start + IOVA, high);
+	unregister_ok(v, low, base_page());
+	expect(spapr_unregister(v->fd, high, base_page()), -EBUSY);
+}
+
+/* Defect 10 */
+static void an_address_inside_a_window_does_not_remove_it(struct vfio *v)
+{
+	uint64_t start = new_window(v, 12, GIB(1), 1), p = base_page();
+	uint8_t *low = mapped(v, IOVA, p), *high = mapped(v, start + IOVA, p);
+	uint64_t end = info_of(v).dma32_window_size;
+
+	expect(window_remove(v->fd, 1), -EINVAL);
+	expect(window_remove(v->fd, TCE_4K), -EINVAL);
+	expect(window_remove(v->fd, IOVA), -EINVAL);
+	expect(window_remove(v->fd, end - TCE_4K), -EINVAL);
+	expect(window_remove(v->fd, start + 1), -EINVAL);
+	expect(window_remove(v->fd, start + IOVA), -EINVAL);
+	device_reaches(v, 0, IOVA, low);
+	device_reaches(v, 0, start + IOVA, high);
+}
+
+struct remove_row {
+	const char *row;
+	uint32_t argsz;
+	uint32_t flags;
+	uint64_t start;
+};
+
+/* All EINVAL, while the default window is pending */
+static void bad_remove_requests_change_nothing(struct vfio *v)
+{
+	static const struct remove_row rows[] = {
+		{ "argsz 0", 0, 0, 0 },
+		{ "argsz one short", REMOVE_FULL - 1, 0, 0 },
+		{ "flag 0", REMOVE_FULL, 1, 0 },
+		{ "all flags", REMOVE_FULL, ~0U, 0 },
+		{ "inside the pending window", REMOVE_FULL, 0, IOVA },
+		{ "one more", REMOVE_FULL, 0, 1 },
+		{ "no such window", REMOVE_FULL, 0, WINDOW1_START },
+		{ "2^63", REMOVE_FULL, 0, 1ULL << 63 },
+		{ "2^64 - 1", REMOVE_FULL, 0, ~0ULL },
+	};
+	bool ok = true;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct vfio_iommu_spapr_tce_remove remove = {
+			.argsz = rows[i].argsz,
+			.flags = rows[i].flags,
+			.start_addr = rows[i].start,
+		};
+
+		ok &= row_is(rows[i].row,
+			     call(v->fd, VFIO_IOMMU_SPAPR_TCE_REMOVE, &remove),
+			     -EINVAL);
+	}
+	expect_bad_pointers_fault(v->fd, VFIO_IOMMU_SPAPR_TCE_REMOVE);
+	if (!ok)
+		fail("rows of the table were answered otherwise");
+	expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
+}
+
+static void remove_accepts_a_larger_argsz(struct vfio *v)
+{
+	struct vfio_iommu_spapr_tce_remove remove = { .argsz = ~0U };
+
+	expect(call(v->fd, VFIO_IOMMU_SPAPR_TCE_REMOVE,
+		    at_page_end(&remove, sizeof(remove))), 0);
+	expect(new_window(v, 12, GIB(1), 1), 0);
+}
+
+static void windows_may_come_and_go_all_day(struct vfio *v)
+{
+	uint8_t *ua = registered(v, base_page());
+	int64_t locked;
+
+	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_WRITE), 0);
+	locked = vmlck();
+	for (int i = 0; i < 20; i++) {
+		uint64_t start = new_window(v, 12, GIB(1), 1 + i % 2);
+
+		expect(start, WINDOW1_START);
+		expect(dma_map(v->fd, start, ua, base_page(), READ_WRITE), 0);
+		expect(window_remove(v->fd, start), 0);
+		expect(vmlck(), locked);
+	}
+	expect(dma_unmap(v->fd, IOVA, base_page()), 0);
+	unregister_ok(v, ua, base_page());
+}
+
+static void slot_zero_may_change_its_page_size(struct vfio *v)
+{
+	uint8_t *ua = registered(v, base_page());
+
+	if (!has_page_shift(v, 16))
+		skip("platform has no 64 KiB IOMMU pages");
+	expect(window_remove(v->fd, 0), 0);
+	expect(new_window(v, 16, GIB(4), 1), 0);
+	expect(dma_map(v->fd, IOVA, ua, TCE_4K, READ_WRITE), -EINVAL);
+	expect(window_remove(v->fd, 0), 0);
+	expect(new_window(v, 12, GIB(1), 1), 0);
+	expect(dma_map(v->fd, IOVA, ua, TCE_4K, READ_WRITE), 0);
+	device_reaches(v, 0, IOVA, ua);
+}
+
+static const struct test tests[] = {
+	TEST(get_info_describes_the_platform),
+	TEST(get_info_without_the_ddw_part_leaves_the_rest_alone),
+	TEST(get_info_between_short_and_long_is_short),
+	TEST(get_info_with_a_larger_argsz_is_accepted),
+	TEST(bad_get_info_requests_are_refused),
+	TEST(a_second_window_starts_at_bit_59),
+	TEST(the_pending_default_window_keeps_its_place),
+	TEST(removing_the_pending_default_window_makes_room_at_zero),
+	TEST(a_removed_default_window_makes_room_at_zero),
+	TEST(a_third_window_is_no_space),
+	TEST(windows_of_every_offered_page_size_work),
+	TEST(dpdks_search_for_levels_ends_in_a_window_at_zero,
+	     .intree = "defects 6, 13"),
+	TEST(qemus_window_with_levels_found_by_trying_is_at_zero),
+	TEST(bad_create_requests_change_nothing, .intree = "defects 6, 8",
+	     .crashes = true),
+	TEST(a_window_beyond_the_hardware_is_refused, .intree = "defect 6"),
+	TEST(a_table_too_big_to_allocate_is_no_memory_and_costs_nothing,
+	     .intree = "defect 6"),
+	TEST(a_create_that_cannot_answer_leaves_nothing, .intree = "defect 7"),
+	TEST(create_ignores_reserved_fields_and_a_larger_argsz),
+	TEST(a_huge_empty_window_costs_little, .intree = "defect 13"),
+	TEST(unmapping_and_removing_a_huge_window_is_quick,
+	     .intree = "defect 13"),
+	TEST(removing_a_window_drops_its_mappings),
+	TEST(a_window_made_again_is_empty),
+	TEST(removing_one_window_leaves_the_other, .intree = "defect 3"),
+	TEST(an_address_inside_a_window_does_not_remove_it,
+	     .intree = "defect 10"),
+	TEST(bad_remove_requests_change_nothing, .intree = "defect 10"),
+	TEST(remove_accepts_a_larger_argsz),
+	TEST(windows_may_come_and_go_all_day),
+	TEST(slot_zero_may_change_its_page_size),
+};
+
+SUITE(window_suite, tests);

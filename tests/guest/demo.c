@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Shows a person what the backend does: memory registered, mapped in two
+ * windows, reached by a real device exactly as far as it may, and everything
+ * given back. One line a step, printed only after the step was proven.
+ *
+ * Exit status 0 only if every step was.
+ */
+#include "lib.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MODULE		"vfio_spapr_tce2"
+#define BASE_SIZE	MIB(64)
+#define BASE_IOVA	MIB(256)	/* in the default window */
+#define WINDOW_SIZE	GIB(1024)
+#define PROBE		EDU_BUFFER	/* bytes a DMA moves */
+
+static struct vfio vfio;
+static uint64_t seed = 1;
+
+static struct {
+	uint8_t *ua;
+	uint64_t size;
+	uint64_t page;
+	uint64_t window;
+} huge;
+static uint8_t *base;
+
+static __attribute__((format(printf, 1, 2))) void say(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fputs("DEMO: ", stdout);
+	vprintf(fmt, ap);
+	putchar('\n');
+	fflush(stdout);
+	va_end(ap);
+}
+
+static __attribute__((format(printf, 1, 2), noreturn)) void
+failed(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fputs("DEMO: FAILED: ", stdout);
+	vprintf(fmt, ap);
+	putchar('\n');
+	fflush(stdout);
+	va_end(ap);
+	exit(1);
+}
+
+static void need(int ret, const char *what)
+{
+	if (ret)
+		failed("%s: %s", what, ret < 0 ? strerror(-ret) : "odd answer");
+}
+
+/* "64 MiB"; two at most in one call of say() */
+static const char *amount(uint64_t bytes)
+{
+	static const char *const unit[] = { "bytes", "KiB", "MiB", "GiB", "TiB" };
+	static char text[2][32];
+	static int turn;
+	unsigned int i = 0;
+
+	while (i < ARRAY_SIZE(unit) - 1 && bytes >= 1024 && bytes % 1024 == 0) {
+		bytes /= 1024;
+		i++;
+	}
+	turn = !turn;
+	snprintf(text[turn], sizeof(text[turn]), "%llu %s",
+		 (unsigned long long)bytes, unit[i]);
+	return text[turn];
+}
+
+/* The device carries PROBE bytes from one address to another: compared */
+static void copy_proven(uint64_t src_iova, uint8_t *src, uint64_t dst_iova,
+			uint8_t *dst, const char *what)
+{
+	pattern_fill(src, PROBE, ++seed);
+	memset(dst, 0, PROBE);
+	need(edu_to_device(&vfio.edu[0], src_iova, 0, PROBE), "DMA to device");
+	need(edu_from_device(&vfio.edu[0], dst_iova, 0, PROBE),
+	     "DMA from device");
+	if (!pattern_is(dst, PROBE, seed))
+		failed("%s: the bytes that arrived are not those sent", what);
+}
+
+static void open_container(void)
+{
+	int before = module_refs(MODULE), after;
+
+	if (before < 0)
+		failed("module " MODULE " is not loaded");
+	if (!vfio_devices())
+		failed("no edu device with an IOMMU group");
+	need(vfio_open(&vfio), "open /dev/vfio/vfio");
+	need(vfio_attach(&vfio, 0), "attach the device's group");
+	need(vfio_set_iommu(&vfio, VFIO_SPAPR_TCE_v2_IOMMU),
+	     "VFIO_SET_IOMMU(SPAPR TCE v2)");
+	after = module_refs(MODULE);
+	if (after != before + 1)
+		failed("container is served by another backend");
+	need(vfio_open_device(&vfio, 0), "open the device");
+	say("device %s (IOMMU group %d): container served by " MODULE
+	    " (its use count went %d -> %d)", vfio_device_name(0),
+	    vfio_device_group(0), before, after);
+}
+
+static void show_info(void)
+{
+	struct vfio_iommu_spapr_tce_info info;
+	char sizes[160] = "";
+
+	need(get_info(vfio.fd, &info), "VFIO_IOMMU_SPAPR_TCE_GET_INFO");
+	if (!(info.flags & VFIO_IOMMU_SPAPR_INFO_DDW))
+		failed("no dynamic windows offered");
+	for (int shift = 12; shift < 64; shift++)
+		if (info.ddw.pgsizes & (1ULL << shift))
+			snprintf(sizes + strlen(sizes),
+				 sizeof(sizes) - strlen(sizes), "%s%s",
+				 *sizes ? ", " : "", amount(1ULL << shift));
+	say("offered: default window of %s at %#x, %u windows, up to %u levels, IOMMU pages of %s",
+	    amount(info.dma32_window_size), info.dma32_window_start,
+	    info.ddw.max_dynamic_windows_supported, info.ddw.levels, sizes);
+}
+
+static void get_hugepages(void)
+{
+	huge.page = GIB(1);
+	huge.size = GIB(1);
+	huge.ua = mem_hugetlb(huge.page, 1);
+	if (huge.ua)
+		return;
+	huge.page = MIB(2);
+	huge.size = MIB(32);
+	huge.ua = mem_hugetlb(huge.page, huge.size / huge.page);
+	if (!huge.ua)
+		failed("no hugepages to be had");
+}
+
+static void register_memory(void)
+{
+	int64_t locked = vmlck(), pinned = pins();
+
+	base = mem_base(BASE_SIZE);
+	if (!base)
+		failed("no memory");
+	get_hugepages();
+	need(spapr_register(vfio.fd, base, BASE_SIZE), "register base pages");
+	need(spapr_register(vfio.fd, huge.ua, huge.size), "register hugepages");
+	if (vmlck() - locked != (int64_t)(BASE_SIZE + huge.size))
+		failed("charged %lld bytes", (long long)(vmlck() - locked));
+	say("registered %s of base pages and %s of hugepages: VmLck %lld -> %lld MiB, %lld pages pinned",
+	    amount(BASE_SIZE), amount(huge.size), (long long)(locked >> 20),
+	    (long long)(vmlck() >> 20), (long long)(pins() - pinned));
+}
+
+static void use_default_window(void)
+{
+	uint64_t last = BASE_SIZE - PROBE;
+
+	need(dma_map(vfio.fd, BASE_IOVA, base, BASE_SIZE, READ_WRITE),
+	     "map in the default window");
+	say("mapped %s at %#llx in the default 32-bit window, with 4 KiB IOMMU pages",
+	    amount(BASE_SIZE), (unsigned long long)BASE_IOVA);
+	copy_proven(BASE_IOVA, base, BASE_IOVA + last, base + last,
+		    "default window");
+	copy_proven(BASE_IOVA + last, base + last, BASE_IOVA, base,
+		    "default window");
+	say("device read %d bytes from the first page and wrote them to the last, and back: compared equal",
+	    PROBE);
+}
+
+static void use_second_window(void)
+{
+	uint64_t last = huge.size - PROBE;
+
+	need(window_create(vfio.fd, __builtin_ctzll(huge.page), WINDOW_SIZE, 1,
+			   &huge.window), "create the second window");
+	if (huge.window != WINDOW1_START)
+		failed("second window starts at %#llx",
+		       (unsigned long long)huge.window);
+	need(dma_map(vfio.fd, huge.window, huge.ua, huge.size, READ_WRITE),
+	     "map in the second window");
+	say("second window at %#llx (1 << 59) with %s IOMMU pages, hugepage memory mapped there",
+	    (unsigned long long)huge.window, amount(huge.page));
+	copy_proven(BASE_IOVA, base, huge.window + last, huge.ua + last,
+		    "second window");
+	copy_proven(huge.window + last, huge.ua + last, BASE_IOVA, base,
+		    "second window");
+	say("device copied from the 32-bit window to the end of the 64-bit one, and back: compared equal");
+}
+
+/* What the device reads at iova isn't what lies, or lay, behind it at ua */
+static void not_readable(uint64_t iova, uint8_t *ua)
+{
+	uint64_t secret = ++seed;
+
+	pattern_fill(ua, PROBE, secret);
+	pattern_fill(base, PROBE, ++seed);
+	need(edu_to_device(&vfio.edu[0], iova, 0, PROBE), "DMA to device");
+	need(edu_from_device(&vfio.edu[0], BASE_IOVA, 0, PROBE),
+	     "DMA from device");
+	if (pattern_is(base, PROBE, secret))
+		failed("device read memory behind the unmapped %#llx",
+		       (unsigned long long)iova);
+	if (pattern_is(base, PROBE, seed))
+		failed("device did not write to a mapped address");
+}
+
+static void not_writable(uint64_t iova, uint8_t *ua)
+{
+	uint64_t secret = ++seed;
+
+	pattern_fill(ua, PROBE, secret);
+	pattern_fill(base, PROBE, ++seed);
+	need(edu_to_device(&vfio.edu[0], BASE_IOVA, 0, PROBE), "DMA to device");
+	need(edu_from_device(&vfio.edu[0], iova, 0, PROBE), "DMA from device");
+	if (!pattern_is(ua, PROBE, secret))
+		failed("device wrote to memory behind the unmapped %#llx",
+		       (unsigned long long)iova);
+}
+
+static void reach_nothing(void)
+{
+	uint64_t hole = MIB(32);
+
+	need(dma_unmap(vfio.fd, BASE_IOVA + hole, base_page()), "unmap a page");
+	not_readable(BASE_IOVA + hole, base + hole);
+	not_writable(BASE_IOVA + hole, base + hole);
+	say("unmapped the page at %#llx: device neither reads nor writes it any more",
+	    (unsigned long long)(BASE_IOVA + hole));
+	not_writable(BASE_IOVA + BASE_SIZE, base + BASE_SIZE - PROBE);
+	not_writable(huge.window + huge.size, huge.ua);
+	say("DMA to addresses never mapped, in either window, reached nothing");
+}
+
+static void busy_while_mapped(void)
+{
+	int ret = spapr_unregister(vfio.fd, base, BASE_SIZE);
+
+	if (ret != -EBUSY)
+		failed("unregister of mapped memory answered %d", ret);
+	copy_proven(BASE_IOVA, base, huge.window, huge.ua,
+		    "after the refused unregister");
+	say("unregistering mapped memory was refused with EBUSY, and the device still works");
+}
+
+static void give_back(int64_t locked, int64_t pinned, int refs)
+{
+	need(dma_unmap(vfio.fd, BASE_IOVA, BASE_SIZE), "unmap");
+	need(window_remove(vfio.fd, huge.window), "remove the second window");
+	need(spapr_unregister(vfio.fd, base, BASE_SIZE),
+	     "unregister base pages");
+	need(spapr_unregister(vfio.fd, huge.ua, huge.size),
+	     "unregister hugepages");
+	if (pins() != pinned)
+		failed("%lld pages are still pinned",
+		       (long long)(pins() - pinned));
+	say("unmapped, second window removed with its mappings, unregistered: no page is pinned any more");
+	vfio_close(&vfio);
+	if (vmlck() != locked)
+		failed("VmLck is %lld KiB, was %lld KiB",
+		       (long long)(vmlck() >> 10), (long long)(locked >> 10));
+	if (module_refs(MODULE) != refs)
+		failed("module is still in use (%d)", module_refs(MODULE));
+	say("closed: VmLck back at %lld MiB, use count of " MODULE
+	    " back at %d", (long long)(locked >> 20), refs);
+}
+
+int main(void)
+{
+	int64_t locked = vmlck(), pinned = pins();
+	int refs = module_refs(MODULE);
+
+	open_container();
+	show_info();
+	register_memory();
+	use_default_window();
+	use_second_window();
+	reach_nothing();
+	busy_while_mapped();
+	give_back(locked, pinned, refs);
+	return 0;
+}

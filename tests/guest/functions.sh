@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+#
+# What the guest's scripts share: loading the backends, giving the devices to
+# vfio-pci, huge pages, TAP, and reading the kernel's log. Sourced by busybox sh.
+
+OURS=vfio_spapr_tce2
+COMPLAINTS='WARNING|BUG|Oops|Call Trace|UBSAN|leak'
+
+# Kernel lines of level warning or worse, and any that look like a splat,
+# whatever their level.
+kernel_complaints() {
+	dmesg -r | awk -v splat="$COMPLAINTS" '
+		match($0, /^<[0-9]+>/) {
+			level = substr($0, 2, RLENGTH - 2) % 8
+			text = substr($0, RLENGTH + 1)
+			if (level <= 4 || text ~ splat)
+				print text
+		}'
+}
+
+# kernel_mark: from here on the kernel's log counts.
+kernel_mark() {
+	echo "<4>tce2: mark" >/dev/kmsg
+}
+
+# What a test run must not cause, since the mark: a splat, or a line of our own
+# module at warning or worse. Other lines are the emulated machine's.
+kernel_splats() {
+	kernel_complaints | sed '1,/tce2: mark/d' |
+		grep -v 'loading out-of-tree module taints' |
+		grep -E "$COMPLAINTS|$OURS: "
+}
+
+# The in-tree backend first and ours last: VFIO asks the youngest one first.
+load_backends() {
+	modprobe vfio_iommu_spapr_tce &&
+	modprobe vfio-pci &&
+	modprobe $OURS
+}
+
+unload_backend() {
+	rmmod $OURS
+}
+
+backend_loaded() {
+	[ -d /sys/module/$OURS ]
+}
+
+backend_gone() {
+	! backend_loaded
+}
+
+# The PCI addresses of the edu devices.
+edu_devices() {
+	for device in /sys/bus/pci/devices/*; do
+		if [ "$(cat "$device/vendor") $(cat "$device/device")" = "0x1234 0x11e8" ]; then
+			basename "$device"
+		fi
+	done
+}
+
+# bind_edu: gives them all to vfio-pci; prints "ADDRESS GROUP" for each.
+bind_edu() {
+	for address in $(edu_devices); do
+		device=/sys/bus/pci/devices/$address
+		# An open would reset the bus behind the bridge, and that takes
+		# a second each time.
+		echo >"$device/reset_method" 2>/dev/null
+		echo vfio-pci >"$device/driver_override"
+		echo "$address" >/sys/bus/pci/drivers_probe
+		[ "$(basename "$(readlink "$device/driver")")" = vfio-pci ] || return 1
+		echo "$address $(basename "$(readlink "$device/iommu_group")")"
+	done
+}
+
+# edu_bound COUNT: vfio-pci has so many edu devices
+edu_bound() {
+	count=0
+	for address in $(edu_devices); do
+		if [ -e "/sys/bus/pci/drivers/vfio-pci/$address" ]; then
+			count=$((count + 1))
+		fi
+	done
+	[ "$count" = "$1" ]
+}
+
+# reserve_pages KILOBYTES COUNT: huge pages of that size, where they exist
+reserve_pages() {
+	pool=/sys/kernel/mm/hugepages/hugepages-$1kB
+
+	[ -d "$pool" ] || return 0
+	echo "$2" >"$pool/nr_hugepages"
+	[ "$(cat "$pool/nr_hugepages")" = "$2" ]
+}
+
+# reserve_hugepages COUNT-OF-2M COUNT-OF-1G
+reserve_hugepages() {
+	reserve_pages 2048 "$1"
+	reserve_pages 1048576 "$2"
+}
+
+# TAP: tap NAME STATUS; tap_plan at the end
+TAP_COUNT=0
+TAP_FAILED=0
+
+tap() {
+	TAP_COUNT=$((TAP_COUNT + 1))
+	if [ "$2" = 0 ]; then
+		echo "ok $TAP_COUNT - $1"
+	else
+		TAP_FAILED=$((TAP_FAILED + 1))
+		echo "not ok $TAP_COUNT - $1"
+	fi
+}
+
+# tap_try NAME COMMAND...: the case holds where the command succeeds
+tap_try() {
+	tap_name=$1
+	shift
+	"$@"
+	tap "$tap_name" $?
+}
+
+# The module loads last, unloads, and loads again; it is loaded afterwards.
+tap_load_cycle() {
+	tap_try "in-tree backend, vfio-pci and then the module load" load_backends
+	tap_try "module unloads while unused" unload_backend
+	tap_try "module is gone once unloaded" backend_gone
+	tap_try "module loads again" modprobe $OURS
+	tap_try "module is there once loaded" backend_loaded
+}
+
+tap_no_splats() {
+	splats=$(kernel_splats)
+	[ -z "$splats" ] || echo "$splats" | sed 's/^/# /'
+	[ -z "$splats" ]
+	tap "kernel log is free of warnings, BUGs and Oopses" $?
+}
+
+tap_plan() {
+	echo "1..$TAP_COUNT"
+	[ "$TAP_FAILED" = 0 ]
+}

@@ -1,0 +1,725 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Owns the details that no test should have to show: finding the edu devices,
+ * opening VFIO, driving the edu DMA engine, allocating memory with a known
+ * physical backing, and reading the kernel's counters.
+ */
+#define _GNU_SOURCE
+#include "lib.h"
+
+#include <dirent.h>
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+size_t base_page(void)
+{
+	static size_t size;
+
+	if (!size)
+		size = sysconf(_SC_PAGESIZE);
+	return size;
+}
+
+uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* One line of a small text file, without its newline; false if there is none */
+static bool read_line(const char *path, char *line, int size)
+{
+	FILE *f = fopen(path, "re");
+	bool ok;
+
+	if (!f)
+		return false;
+	ok = fgets(line, size, f);
+	fclose(f);
+	if (ok)
+		line[strcspn(line, "\n")] = 0;
+	return ok;
+}
+
+static int64_t read_number(const char *path)
+{
+	char line[64];
+
+	return read_line(path, line, sizeof(line)) ? strtoll(line, NULL, 0) : -1;
+}
+
+static bool write_number(const char *path, int64_t number)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok;
+
+	if (fd < 0)
+		return false;
+	ok = dprintf(fd, "%lld\n", (long long)number) > 0;
+	close(fd);
+	return ok;
+}
+
+/*
+ * Oracles
+ */
+
+/* Bytes this process is charged for locked memory (locked_vm) */
+int64_t vmlck(void)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	long long kib = -1;
+	char line[128];
+
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "VmLck: %lld kB", &kib) == 1)
+			break;
+	fclose(f);
+	return kib < 0 ? -1 : kib * 1024;
+}
+
+/*
+ * Pages pinned in the whole system. The counters are kept per CPU and folded
+ * together about once a second; stat_refresh does that at once.
+ */
+int64_t pins(void)
+{
+	long long acquired = 0, released = 0;
+	char line[128];
+	FILE *f;
+
+	write_number("/proc/sys/vm/stat_refresh", 1);
+	f = fopen("/proc/vmstat", "re");
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof(line), f)) {
+		sscanf(line, "nr_foll_pin_acquired %lld", &acquired);
+		sscanf(line, "nr_foll_pin_released %lld", &released);
+	}
+	fclose(f);
+	return acquired - released;
+}
+
+/* Use count of a module, -1 if it isn't loaded */
+int module_refs(const char *name)
+{
+	FILE *f = fopen("/proc/modules", "re");
+	char line[512], loaded[64];
+	int refs, found = -1;
+
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "%63s %*u %d", loaded, &refs) == 2 &&
+		    !strcmp(loaded, name))
+			found = refs;
+	fclose(f);
+	return found;
+}
+
+/*
+ * Memory. All of it is private, anonymous and touched, unless said otherwise.
+ */
+
+static void *reserve_aligned(size_t size, size_t align)
+{
+	uint8_t *ua = mmap(NULL, size + align, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (ua == MAP_FAILED)
+		return NULL;
+	return (void *)(((uintptr_t)ua + align - 1) & ~(uintptr_t)(align - 1));
+}
+
+static void touch(uint8_t *ua, size_t size)
+{
+	for (size_t off = 0; off < size; off += base_page())
+		ua[off] = 1;
+}
+
+/* Base pages, never huge ones */
+void *mem_base(size_t size)
+{
+	void *ua = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (ua == MAP_FAILED)
+		return NULL;
+	madvise(ua, size, MADV_NOHUGEPAGE);
+	touch(ua, size);
+	return ua;
+}
+
+/*
+ * Base pages that aren't neighbours in physical memory: touched by turns with
+ * those of a second mapping, which stays. Aligned to 2 MiB, as a client would
+ * that hopes for large IOMMU pages.
+ */
+void *mem_scattered(size_t size)
+{
+	uint8_t *ua = reserve_aligned(size, MIB(2));
+	uint8_t *other = reserve_aligned(size, MIB(2));
+
+	if (!ua || !other)
+		return NULL;
+	madvise(ua, size, MADV_NOHUGEPAGE);
+	madvise(other, size, MADV_NOHUGEPAGE);
+	for (size_t off = 0; off < size; off += base_page()) {
+		ua[off] = 1;
+		other[off] = 1;
+	}
+	return ua;
+}
+
+static bool reserve_hugetlb(size_t page, size_t count)
+{
+	char nr[96], spare[96];
+	int64_t have;
+
+	snprintf(nr, sizeof(nr),
+		 "/sys/kernel/mm/hugepages/hugepages-%zukB/nr_hugepages",
+		 page / 1024);
+	snprintf(spare, sizeof(spare),
+		 "/sys/kernel/mm/hugepages/hugepages-%zukB/free_hugepages",
+		 page / 1024);
+	have = read_number(spare);
+	if (have < 0)
+		return false;
+	if (have < (int64_t)count)
+		write_number(nr, read_number(nr) + count - have);
+	return read_number(spare) >= (int64_t)count;
+}
+
+/* Pages from the hugetlb pool, which is enlarged for it; NULL if it can't be */
+void *mem_hugetlb(size_t page, size_t count)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB |
+		    (__builtin_ctzll(page) << MAP_HUGE_SHIFT);
+	uint8_t *ua;
+
+	if (!reserve_hugetlb(page, count))
+		return NULL;
+	ua = mmap(NULL, page * count, PROT_READ | PROT_WRITE, flags, -1, 0);
+	if (ua == MAP_FAILED)
+		return NULL;
+	for (size_t i = 0; i < count; i++)
+		ua[i * page] = 1;
+	return ua;
+}
+
+/* Transparent 2 MiB hugepages; NULL if the kernel hasn't given such */
+void *mem_thp(size_t size)
+{
+	uint8_t *ua = reserve_aligned(size, MIB(2));
+
+	if (!ua || madvise(ua, size, MADV_HUGEPAGE))
+		return NULL;
+	touch(ua, size);
+	for (size_t off = 0; off < size; off += MIB(2))
+		if (!mem_contiguous(ua + off, MIB(2)))
+			return NULL;
+	return ua;
+}
+
+/*
+ * Page frame number of the page at ua, 0 if unknown: the low 55 bits of its
+ * entry in /proc/self/pagemap.
+ */
+static uint64_t frame_of(int pagemap, const uint8_t *ua)
+{
+	uint64_t entry;
+
+	if (pread(pagemap, &entry, sizeof(entry),
+		  (uintptr_t)ua / base_page() * sizeof(entry)) != sizeof(entry))
+		return 0;
+	return entry & ((1ULL << 55) - 1);
+}
+
+/* Whether one naturally aligned piece of physical memory lies behind it */
+bool mem_contiguous(const void *ua, size_t size)
+{
+	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t first, pages = size / base_page();
+	bool ok;
+
+	if (pagemap < 0)
+		return false;
+	first = frame_of(pagemap, ua);
+	ok = first && first % pages == 0;
+	for (uint64_t i = 1; ok && i < pages; i++)
+		ok = frame_of(pagemap, (const uint8_t *)ua +
+					       i * base_page()) == first + i;
+	close(pagemap);
+	return ok;
+}
+
+/* Different for every seed, and at every offset (xorshift64*) */
+static uint64_t pattern_next(uint64_t *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return *state * 0x2545f4914f6cdd1dULL;
+}
+
+void pattern_fill(void *ua, size_t len, uint64_t seed)
+{
+	uint64_t state = seed * 2 + 1, word;
+
+	for (size_t off = 0; off < len; off += sizeof(word)) {
+		word = pattern_next(&state);
+		memcpy((uint8_t *)ua + off, &word, sizeof(word));
+	}
+}
+
+bool pattern_is(const void *ua, size_t len, uint64_t seed)
+{
+	uint64_t state = seed * 2 + 1, word;
+
+	for (size_t off = 0; off < len; off += sizeof(word)) {
+		word = pattern_next(&state);
+		if (memcmp((const uint8_t *)ua + off, &word, sizeof(word)))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The interface's calls
+ */
+
+int call(int fd, unsigned long nr, void *arg)
+{
+	int ret = ioctl(fd, nr, arg);
+
+	return ret < 0 ? -errno : ret;
+}
+
+int check_extension(int fd, unsigned long type)
+{
+	return call(fd, VFIO_CHECK_EXTENSION, (void *)type);
+}
+
+int get_info(int fd, struct vfio_iommu_spapr_tce_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->argsz = sizeof(*info);
+	return call(fd, VFIO_IOMMU_SPAPR_TCE_GET_INFO, info);
+}
+
+int spapr_register(int fd, const void *ua, uint64_t size)
+{
+	struct vfio_iommu_spapr_register_memory reg = {
+		.argsz = sizeof(reg),
+		.vaddr = (uintptr_t)ua,
+		.size = size,
+	};
+
+	return call(fd, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, &reg);
+}
+
+int spapr_unregister(int fd, const void *ua, uint64_t size)
+{
+	struct vfio_iommu_spapr_register_memory reg = {
+		.argsz = sizeof(reg),
+		.vaddr = (uintptr_t)ua,
+		.size = size,
+	};
+
+	return call(fd, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, &reg);
+}
+
+int dma_map(int fd, uint64_t iova, const void *ua, uint64_t size,
+	    uint32_t flags)
+{
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map),
+		.flags = flags,
+		.vaddr = (uintptr_t)ua,
+		.iova = iova,
+		.size = size,
+	};
+
+	return call(fd, VFIO_IOMMU_MAP_DMA, &map);
+}
+
+int dma_unmap(int fd, uint64_t iova, uint64_t size)
+{
+	struct vfio_iommu_type1_dma_unmap unmap = {
+		.argsz = sizeof(unmap),
+		.iova = iova,
+		.size = size,
+	};
+
+	return call(fd, VFIO_IOMMU_UNMAP_DMA, &unmap);
+}
+
+int window_create(int fd, uint32_t page_shift, uint64_t size, uint32_t levels,
+		  uint64_t *start)
+{
+	struct vfio_iommu_spapr_tce_create create = {
+		.argsz = sizeof(create),
+		.page_shift = page_shift,
+		.window_size = size,
+		.levels = levels,
+	};
+	int ret = call(fd, VFIO_IOMMU_SPAPR_TCE_CREATE, &create);
+
+	if (!ret && start)
+		*start = create.start_addr;
+	return ret;
+}
+
+int window_remove(int fd, uint64_t start)
+{
+	struct vfio_iommu_spapr_tce_remove remove = {
+		.argsz = sizeof(remove),
+		.start_addr = start,
+	};
+
+	return call(fd, VFIO_IOMMU_SPAPR_TCE_REMOVE, &remove);
+}
+
+int eeh_op(int fd, uint32_t op)
+{
+	struct vfio_eeh_pe_op pe_op = { .argsz = sizeof(pe_op), .op = op };
+
+	return call(fd, VFIO_EEH_PE_OP, &pe_op);
+}
+
+/*
+ * The edu device (QEMU docs/specs/edu.rst)
+ */
+
+enum {
+	EDU_ID		= 0x00,
+	EDU_LIVENESS	= 0x04,	/* reads back inverted */
+	EDU_DMA_SRC	= 0x80,
+	EDU_DMA_DST	= 0x88,
+	EDU_DMA_COUNT	= 0x90,
+	EDU_DMA_COMMAND	= 0x98,
+};
+
+#define EDU_ID_VALUE		0x010000edU
+#define EDU_BUFFER_ADDR		0x40000ULL
+#define EDU_COMMAND_START	1
+#define EDU_COMMAND_TO_RAM	2
+#define EDU_TIMEOUT_MS		10000
+
+#define PCI_COMMAND_OFFSET	4
+#define PCI_COMMAND_MEMORY	2
+#define PCI_COMMAND_MASTER	4
+
+static uint32_t edu_read32(struct edu *edu, unsigned int reg)
+{
+	uint32_t value = *(volatile uint32_t *)(edu->bar + reg);
+
+	return edu->swap ? __builtin_bswap32(value) : value;
+}
+
+static void edu_write32(struct edu *edu, unsigned int reg, uint32_t value)
+{
+	*(volatile uint32_t *)(edu->bar + reg) =
+		edu->swap ? __builtin_bswap32(value) : value;
+}
+
+static uint64_t edu_read64(struct edu *edu, unsigned int reg)
+{
+	uint64_t value = *(volatile uint64_t *)(edu->bar + reg);
+
+	return edu->swap ? __builtin_bswap64(value) : value;
+}
+
+static void edu_write64(struct edu *edu, unsigned int reg, uint64_t value)
+{
+	*(volatile uint64_t *)(edu->bar + reg) =
+		edu->swap ? __builtin_bswap64(value) : value;
+}
+
+/* Finds the registers' byte order; fails if it isn't an edu device at all */
+static int edu_self_check(struct edu *edu)
+{
+	const uint32_t probe = 0x12345678;
+
+	edu->swap = false;
+	if (edu_read32(edu, EDU_ID) != EDU_ID_VALUE)
+		edu->swap = true;
+	if (edu_read32(edu, EDU_ID) != EDU_ID_VALUE)
+		return -ENODEV;
+	edu_write32(edu, EDU_LIVENESS, probe);
+	return edu_read32(edu, EDU_LIVENESS) == ~probe ? 0 : -EIO;
+}
+
+static int region_info(int fd, uint32_t index, struct vfio_region_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->argsz = sizeof(*info);
+	info->index = index;
+	return call(fd, VFIO_DEVICE_GET_REGION_INFO, info);
+}
+
+/* Lets the device answer on its BAR and do DMA */
+int edu_enable(struct edu *edu)
+{
+	uint64_t where = edu->config + PCI_COMMAND_OFFSET;
+	uint16_t command;
+
+	if (pread(edu->fd, &command, sizeof(command), where) != sizeof(command))
+		return -EIO;
+	command = htole16(le16toh(command) | PCI_COMMAND_MEMORY |
+			  PCI_COMMAND_MASTER);
+	if (pwrite(edu->fd, &command, sizeof(command), where) !=
+	    sizeof(command))
+		return -EIO;
+	return 0;
+}
+
+static int edu_map_bar(struct edu *edu)
+{
+	struct vfio_region_info info;
+	int ret = region_info(edu->fd, VFIO_PCI_BAR0_REGION_INDEX, &info);
+	void *bar;
+
+	if (ret)
+		return ret;
+	bar = mmap(NULL, info.size, PROT_READ | PROT_WRITE, MAP_SHARED, edu->fd,
+		   info.offset);
+	if (bar == MAP_FAILED)
+		return -errno;
+	edu->bar = bar;
+	edu->bar_size = info.size;
+	return 0;
+}
+
+/* Makes an edu of an open VFIO device, which it then owns */
+int edu_adopt(struct edu *edu, int fd)
+{
+	struct vfio_region_info info;
+	int ret;
+
+	*edu = (struct edu){ .fd = fd };
+	ret = region_info(fd, VFIO_PCI_CONFIG_REGION_INDEX, &info);
+	if (ret)
+		return ret;
+	edu->config = info.offset;
+	ret = edu_enable(edu);
+	if (!ret)
+		ret = edu_map_bar(edu);
+	if (!ret)
+		ret = edu_self_check(edu);
+	return ret;
+}
+
+/* The mapping of the BAR holds the device open, so that goes first */
+void edu_close(struct edu *edu)
+{
+	if (edu->bar)
+		munmap((void *)edu->bar, edu->bar_size);
+	if (edu->fd >= 0)
+		close(edu->fd);
+	*edu = (struct edu){ .fd = -1 };
+}
+
+/* Starts the DMA engine and waits for it; what it reached isn't known here */
+static int edu_dma(struct edu *edu, uint64_t src, uint64_t dst, size_t len,
+		   uint64_t command)
+{
+	uint64_t deadline = now_ms() + EDU_TIMEOUT_MS;
+
+	edu_write64(edu, EDU_DMA_SRC, src);
+	edu_write64(edu, EDU_DMA_DST, dst);
+	edu_write64(edu, EDU_DMA_COUNT, len);
+	__sync_synchronize();
+	edu_write64(edu, EDU_DMA_COMMAND, command | EDU_COMMAND_START);
+	while (edu_read64(edu, EDU_DMA_COMMAND) & EDU_COMMAND_START) {
+		if (now_ms() > deadline)
+			return -ETIMEDOUT;
+		usleep(2000);
+	}
+	__sync_synchronize();
+	return 0;
+}
+
+/* The device reads len bytes at iova into its buffer at off */
+int edu_to_device(struct edu *edu, uint64_t iova, size_t off, size_t len)
+{
+	if (off + len > EDU_BUFFER)
+		return -ERANGE;
+	return edu_dma(edu, iova, EDU_BUFFER_ADDR + off, len, 0);
+}
+
+/* The device writes len bytes of its buffer from off to iova */
+int edu_from_device(struct edu *edu, uint64_t iova, size_t off, size_t len)
+{
+	if (off + len > EDU_BUFFER)
+		return -ERANGE;
+	return edu_dma(edu, EDU_BUFFER_ADDR + off, iova, len,
+		       EDU_COMMAND_TO_RAM);
+}
+
+/*
+ * VFIO
+ */
+
+#define PCI_DEVICES	"/sys/bus/pci/devices"
+
+static struct {
+	char name[32];
+	int group;
+} devices[SLOTS];
+
+static bool is_edu(const char *name)
+{
+	char path[320];
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/vendor", name);
+	if (read_number(path) != 0x1234)
+		return false;
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/device", name);
+	return read_number(path) == 0x11e8;
+}
+
+static int group_of(const char *name)
+{
+	char path[320], link[320];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/iommu_group", name);
+	len = readlink(path, link, sizeof(link) - 1);
+	if (len < 0)
+		return -1;
+	link[len] = 0;
+	return atoi(strrchr(link, '/') + 1);
+}
+
+/* Number of edu devices with a group; they fill the slots in order of address */
+int vfio_devices(void)
+{
+	static int found = -1;
+	struct dirent **entry;
+	int n;
+
+	if (found >= 0)
+		return found;
+	found = 0;
+	n = scandir(PCI_DEVICES, &entry, NULL, alphasort);
+	for (int i = 0; i < n; i++) {
+		const char *name = entry[i]->d_name;
+
+		if (found < SLOTS && is_edu(name) && group_of(name) >= 0) {
+			snprintf(devices[found].name,
+				 sizeof(devices[found].name), "%.31s", name);
+			devices[found++].group = group_of(name);
+		}
+		free(entry[i]);
+	}
+	if (n >= 0)
+		free(entry);
+	return found;
+}
+
+const char *vfio_device_name(int slot)
+{
+	return slot < vfio_devices() ? devices[slot].name : NULL;
+}
+
+int vfio_device_group(int slot)
+{
+	return slot < vfio_devices() ? devices[slot].group : -1;
+}
+
+/* Nothing open; vfio_close() may follow */
+void vfio_init(struct vfio *v)
+{
+	v->fd = -1;
+	for (int slot = 0; slot < SLOTS; slot++) {
+		v->group[slot] = -1;
+		v->edu[slot] = (struct edu){ .fd = -1 };
+	}
+}
+
+/* An empty container: no group, no backend */
+int vfio_open(struct vfio *v)
+{
+	vfio_init(v);
+	v->fd = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+	return v->fd < 0 ? -errno : 0;
+}
+
+/* Adds the group of a slot's device to the container */
+int vfio_attach(struct vfio *v, int slot)
+{
+	char path[32];
+	int ret;
+
+	if (slot >= vfio_devices())
+		return -ENODEV;
+	snprintf(path, sizeof(path), "/dev/vfio/%d", devices[slot].group);
+	v->group[slot] = open(path, O_RDWR | O_CLOEXEC);
+	if (v->group[slot] < 0)
+		return -errno;
+	ret = call(v->group[slot], VFIO_GROUP_SET_CONTAINER, &v->fd);
+	if (ret) {
+		close(v->group[slot]);
+		v->group[slot] = -1;
+	}
+	return ret;
+}
+
+int vfio_set_iommu(struct vfio *v, unsigned long type)
+{
+	return call(v->fd, VFIO_SET_IOMMU, (void *)type);
+}
+
+/* Opens a slot's device if it isn't; for DMA, as it may cost a bus reset */
+int vfio_open_device(struct vfio *v, int slot)
+{
+	int fd, ret;
+
+	if (v->edu[slot].fd >= 0)
+		return 0;
+	fd = call(v->group[slot], VFIO_GROUP_GET_DEVICE_FD, devices[slot].name);
+	if (fd < 0)
+		return fd;
+	ret = edu_adopt(&v->edu[slot], fd);
+	if (ret)
+		edu_close(&v->edu[slot]);
+	return ret;
+}
+
+/* Takes a group out of the container, explicitly */
+int vfio_detach(struct vfio *v, int slot)
+{
+	int ret;
+
+	edu_close(&v->edu[slot]);
+	ret = call(v->group[slot], VFIO_GROUP_UNSET_CONTAINER, NULL);
+	close(v->group[slot]);
+	v->group[slot] = -1;
+	return ret;
+}
+
+void vfio_close(struct vfio *v)
+{
+	for (int slot = 0; slot < SLOTS; slot++) {
+		edu_close(&v->edu[slot]);
+		if (v->group[slot] >= 0)
+			close(v->group[slot]);
+		v->group[slot] = -1;
+	}
+	if (v->fd >= 0)
+		close(v->fd);
+	v->fd = -1;
+}

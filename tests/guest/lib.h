@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the guest's test programs share: a VFIO container with up to two edu
+ * devices, the calls of the SPAPR TCE v2 interface, the device's DMA engine,
+ * memory of every kind of backing, and the oracles that tell whether anything
+ * was left behind.
+ *
+ * Calls return 0 (or what the kernel answered, if positive) or -errno. Nothing
+ * here prints or exits: that is up to the program.
+ */
+#ifndef GUEST_LIB_H
+#define GUEST_LIB_H
+
+#include <linux/vfio.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define KIB(n)		((uint64_t)(n) << 10)
+#define MIB(n)		((uint64_t)(n) << 20)
+#define GIB(n)		((uint64_t)(n) << 30)
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+
+#define READ_ONLY	VFIO_DMA_MAP_FLAG_READ
+#define WRITE_ONLY	VFIO_DMA_MAP_FLAG_WRITE
+#define READ_WRITE	(READ_ONLY | WRITE_ONLY)
+
+/* Windows of IODA2: slot 0 at 0, slot 1 where PCI address bit 59 is set */
+#define WINDOW1_START	(1ULL << 59)
+/* Page size of the default window's TCEs, bytes */
+#define TCE_4K		KIB(4)
+
+size_t base_page(void);
+
+/* The edu device: its buffer is the only memory of its own, in bytes */
+#define EDU_BUFFER	4096
+
+/**
+ * struct edu - an open edu device
+ * @fd: VFIO device, -1 when closed
+ * @config: file offset of the configuration space region
+ * @bar: BAR 0, mapped
+ * @bar_size: bytes of it
+ * @swap: its registers have the other byte order than the CPU
+ */
+struct edu {
+	int fd;
+	uint64_t config;
+	volatile uint8_t *bar;
+	size_t bar_size;
+	bool swap;
+};
+
+int edu_adopt(struct edu *edu, int fd);
+void edu_close(struct edu *edu);
+int edu_enable(struct edu *edu);
+int edu_to_device(struct edu *edu, uint64_t iova, size_t off, size_t len);
+int edu_from_device(struct edu *edu, uint64_t iova, size_t off, size_t len);
+
+#define SLOTS		2
+
+/**
+ * struct vfio - a container and what is attached to it
+ * @fd: the container
+ * @group: group of the edu device of each slot, -1 when not attached
+ * @edu: the device of each slot, opened on demand
+ */
+struct vfio {
+	int fd;
+	int group[SLOTS];
+	struct edu edu[SLOTS];
+};
+
+int vfio_devices(void);
+const char *vfio_device_name(int slot);
+int vfio_device_group(int slot);
+
+void vfio_init(struct vfio *v);
+int vfio_open(struct vfio *v);
+int vfio_attach(struct vfio *v, int slot);
+int vfio_set_iommu(struct vfio *v, unsigned long type);
+int vfio_open_device(struct vfio *v, int slot);
+int vfio_detach(struct vfio *v, int slot);
+void vfio_close(struct vfio *v);
+
+int call(int fd, unsigned long nr, void *arg);
+int check_extension(int fd, unsigned long type);
+int get_info(int fd, struct vfio_iommu_spapr_tce_info *info);
+int spapr_register(int fd, const void *ua, uint64_t size);
+int spapr_unregister(int fd, const void *ua, uint64_t size);
+int dma_map(int fd, uint64_t iova, const void *ua, uint64_t size,
+	    uint32_t flags);
+int dma_unmap(int fd, uint64_t iova, uint64_t size);
+int window_create(int fd, uint32_t page_shift, uint64_t size, uint32_t levels,
+		  uint64_t *start);
+int window_remove(int fd, uint64_t start);
+int eeh_op(int fd, uint32_t op);
+
+void *mem_base(size_t size);
+void *mem_scattered(size_t size);
+void *mem_hugetlb(size_t page, size_t count);
+void *mem_thp(size_t size);
+bool mem_contiguous(const void *ua, size_t size);
+
+void pattern_fill(void *ua, size_t len, uint64_t seed);
+bool pattern_is(const void *ua, size_t len, uint64_t seed);
+
+int64_t vmlck(void);
+int64_t pins(void);
+int module_refs(const char *name);
+uint64_t now_ms(void);
+
+#endif /* GUEST_LIB_H */
