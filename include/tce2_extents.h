@@ -21,12 +21,14 @@
  * the block would begin; being an offset it may wrap below zero, and adding
  * the user address's low bits wraps it back.
  *
- * Entries live in leaves of a page's size reached through an array
- * of pointers, both from the slab allocator and hence in the linear mapping:
- * code that runs with the data MMU off can follow them.
+ * Entries live in nodes of a page's size, under as many levels of nodes with
+ * pointers as it takes; the last node of a level is as long as it must be. All
+ * come from the slab allocator, hence from the linear mapping: code that runs
+ * with the data MMU off can follow them, and no allocation is larger than a
+ * page, however large the range.
  */
-#define TCE2_EXTENT_LEAF_SHIFT	(PAGE_SHIFT - 3)
-#define TCE2_EXTENT_LEAF	BIT(TCE2_EXTENT_LEAF_SHIFT)
+#define TCE2_EXTENT_NODE_SHIFT	(PAGE_SHIFT - 3)
+#define TCE2_EXTENT_NODE	BIT(TCE2_EXTENT_NODE_SHIFT)
 
 /* The device may have written to the block; see tce2_extents_mark_dirty() */
 #define TCE2_EXTENT_DIRTY	BIT_ULL(0)
@@ -39,9 +41,9 @@
  * @ua: first user address, a multiple of the page size
  * @filled: bytes appended so far; the range's whole size once it is built
  * @shift: log2 of the block size in bytes, PAGE_SHIFT at the least
- * @nr_leaves: leaves allocated
- * @max_leaves: room in @leaf
- * @leaf: the leaves
+ * @depth: levels of pointers above the entries
+ * @blocks: blocks that there is room for, those of the bytes filled at least
+ * @root: node of the highest level, NULL while there is no block
  *
  * Built by one thread, then immutable but for TCE2_EXTENT_DIRTY, which any
  * thread may set and none clears. No lock.
@@ -50,9 +52,9 @@ struct tce2_extents {
 	u64 ua;
 	u64 filled;
 	unsigned int shift;
-	unsigned long nr_leaves;
-	unsigned long max_leaves;
-	u64 **leaf;
+	unsigned int depth;
+	u64 blocks;
+	u64 *root;
 };
 
 /**
@@ -66,9 +68,15 @@ static __always_inline u64 *tce2_extents_entry(const struct tce2_extents *ext,
 					       u64 ua)
 {
 	u64 block = (ua >> ext->shift) - (ext->ua >> ext->shift);
+	unsigned int level;
+	u64 *node = ext->root;
 
-	return &ext->leaf[block >> TCE2_EXTENT_LEAF_SHIFT]
-			 [block & (TCE2_EXTENT_LEAF - 1)];
+	for (level = ext->depth; level; level--) {
+		u64 slot = block >> (level * TCE2_EXTENT_NODE_SHIFT);
+
+		node = (u64 *)node[slot & (TCE2_EXTENT_NODE - 1)];
+	}
+	return &node[block & (TCE2_EXTENT_NODE - 1)];
 }
 
 void tce2_extents_init(struct tce2_extents *ext, u64 ua, u64 size);

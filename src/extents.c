@@ -44,34 +44,59 @@ void tce2_extents_init(struct tce2_extents *ext, u64 ua, u64 size)
 	};
 }
 
-static int add_leaf(struct tce2_extents *ext)
+/*
+ * Makes the nodes that block number @block, counted from the first of *@node,
+ * lacks. Nothing is made if one can't be.
+ */
+static int add_nodes(u64 **node, unsigned int level, u64 block)
 {
-	u64 *leaf;
+	u64 slot = block >> (level * TCE2_EXTENT_NODE_SHIFT);
+	bool made = !*node;
+	int ret;
 
-	if (ext->nr_leaves == ext->max_leaves) {
-		unsigned long max_leaves = max(1UL, 2 * ext->max_leaves);
-		u64 **dir = krealloc_array(ext->leaf, max_leaves, sizeof(*dir),
-					   GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-
-		if (!dir)
-			return -ENOMEM;
-		ext->leaf = dir;
-		ext->max_leaves = max_leaves;
-	}
-	leaf = kmalloc_array(TCE2_EXTENT_LEAF, sizeof(*leaf),
-			     GFP_KERNEL_ACCOUNT);
-	if (!leaf)
+	if (made)
+		*node = kmalloc(PAGE_SIZE, GFP_KERNEL_ACCOUNT |
+				(level ? __GFP_ZERO : 0));
+	if (!*node)
 		return -ENOMEM;
-	ext->leaf[ext->nr_leaves++] = leaf;
+	if (!level)
+		return 0;
+
+	ret = add_nodes((u64 **)&(*node)[slot], level - 1,
+			block - (slot << (level * TCE2_EXTENT_NODE_SHIFT)));
+	if (ret && made) {
+		kfree(*node);
+		*node = NULL;
+	}
+	return ret;
+}
+
+/* Puts another level on top, which the first block that needs it will fill */
+static int add_level(struct tce2_extents *ext)
+{
+	u64 *root = kzalloc(PAGE_SIZE, GFP_KERNEL_ACCOUNT);
+
+	if (!root)
+		return -ENOMEM;
+	root[0] = (unsigned long)ext->root;
+	ext->root = root;
+	ext->depth++;
 	return 0;
 }
 
-/* Makes room for the block of number @block, the next one or an existing one */
-static int reserve_block(struct tce2_extents *ext, u64 block)
+/* Makes room for one more block */
+static int add_block(struct tce2_extents *ext)
 {
-	if ((block >> TCE2_EXTENT_LEAF_SHIFT) < ext->nr_leaves)
-		return 0;
-	return add_leaf(ext);
+	u64 block = ext->blocks;
+	int ret = 0;
+
+	if (block >> ((ext->depth + 1) * TCE2_EXTENT_NODE_SHIFT))
+		ret = add_level(ext);
+	if (!ret && !(block & (TCE2_EXTENT_NODE - 1)))
+		ret = add_nodes(&ext->root, ext->depth, block);
+	if (!ret)
+		ext->blocks++;
+	return ret;
 }
 
 /*
@@ -92,9 +117,9 @@ static int shrink_blocks(struct tce2_extents *ext, unsigned int shift)
 		u64 old = *tce2_extents_entry(ext, in_range);
 		u64 old_start = (in_range >> ext->shift) << ext->shift;
 
-		if (!(block & (TCE2_EXTENT_LEAF - 1)))
+		if (!(block & (TCE2_EXTENT_NODE - 1)))
 			cond_resched();
-		if (reserve_block(&small, block)) {
+		if (add_block(&small)) {
 			tce2_extents_free(&small);
 			return -ENOMEM;
 		}
@@ -130,7 +155,8 @@ static bool at_block_start(const struct tce2_extents *ext)
  * @flags: TCE2_EXTENT_READONLY or 0
  *
  * Context: may sleep.
- * Return: 0, or -ENOMEM with nothing of the run added.
+ * Return: 0, or -ENOMEM with nothing of the run added; then the store can be
+ * read and freed, but no longer be appended to.
  */
 int tce2_extents_append(struct tce2_extents *ext, u64 hpa, u64 bytes, u64 flags)
 {
@@ -148,9 +174,7 @@ int tce2_extents_append(struct tce2_extents *ext, u64 hpa, u64 bytes, u64 flags)
 		u64 left = (1ULL << ext->shift) - (ua - start);
 
 		if (at_block_start(ext)) {
-			u64 block = (ua >> ext->shift) - (ext->ua >> ext->shift);
-
-			ret = reserve_block(ext, block);
+			ret = add_block(ext);
 			if (ret) {
 				ext->filled = filled;
 				return ret;
@@ -165,37 +189,36 @@ int tce2_extents_append(struct tce2_extents *ext, u64 hpa, u64 bytes, u64 flags)
 	return 0;
 }
 
+/* Replaces the last node of each level, which holds @blocks blocks, by a copy */
+static void trim_nodes(u64 **node, unsigned int level, u64 blocks)
+{
+	u64 last = (blocks - 1) >> (level * TCE2_EXTENT_NODE_SHIFT);
+	u64 *copy;
+
+	if (level)
+		trim_nodes((u64 **)&(*node)[last], level - 1, blocks -
+			   (last << (level * TCE2_EXTENT_NODE_SHIFT)));
+	if (last == TCE2_EXTENT_NODE - 1)
+		return;
+	copy = kmemdup(*node, (last + 1) * sizeof(*copy),
+		       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (copy) {
+		kfree(*node);
+		*node = copy;
+	}
+}
+
 /**
  * tce2_extents_trim() - give back what the finished store does not need
  * @ext: the extents, all runs appended
  *
- * A small region must not keep a whole page for its leaf. krealloc() never
- * shrinks, hence the copies; where one can't be had, the memory is kept. Context: may sleep.
+ * A small region must not keep a whole page for its entries. krealloc() never
+ * shrinks, hence the copies; where one can't be had, the memory is kept.
+ * Context: may sleep.
  */
 void tce2_extents_trim(struct tce2_extents *ext)
 {
-	u64 last = nr_blocks(ext, ext->shift) - 1;
-	size_t used = (last & (TCE2_EXTENT_LEAF - 1)) + 1;
-	u64 **tail = &ext->leaf[ext->nr_leaves - 1];
-	void *copy;
-
-	if (used < TCE2_EXTENT_LEAF) {
-		copy = kmemdup(*tail, used * sizeof(**tail),
-			       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-		if (copy) {
-			kfree(*tail);
-			*tail = copy;
-		}
-	}
-	if (ext->nr_leaves < ext->max_leaves) {
-		copy = kmemdup(ext->leaf, ext->nr_leaves * sizeof(*tail),
-			       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-		if (copy) {
-			kfree(ext->leaf);
-			ext->leaf = copy;
-			ext->max_leaves = ext->nr_leaves;
-		}
-	}
+	trim_nodes(&ext->root, ext->depth, ext->blocks);
 }
 
 /**
@@ -217,7 +240,7 @@ void tce2_extents_mark_dirty(struct tce2_extents *ext, u64 ua, u64 bytes)
 
 		if (!(old & TCE2_EXTENT_DIRTY))
 			WRITE_ONCE(*entry, old | TCE2_EXTENT_DIRTY);
-		if (!((ua >> ext->shift) & (TCE2_EXTENT_LEAF - 1)))
+		if (!((ua >> ext->shift) & (TCE2_EXTENT_NODE - 1)))
 			cond_resched();
 	}
 }
@@ -243,6 +266,16 @@ u64 tce2_extents_run(const struct tce2_extents *ext, u64 ua, u64 *hpa,
 	return min((1ULL << ext->shift) - (ua - start), end - ua);
 }
 
+static void free_nodes(u64 *node, unsigned int level, u64 blocks)
+{
+	u64 i, span = 1ULL << (level * TCE2_EXTENT_NODE_SHIFT);
+
+	for (i = 0; level && i * span < blocks; i++)
+		free_nodes((u64 *)node[i], level - 1,
+			   min(blocks - i * span, span));
+	kfree(node);
+}
+
 /**
  * tce2_extents_free() - free the store
  * @ext: the extents, built or half-built
@@ -251,12 +284,8 @@ u64 tce2_extents_run(const struct tce2_extents *ext, u64 ua, u64 *hpa,
  */
 void tce2_extents_free(struct tce2_extents *ext)
 {
-	unsigned long i;
-
-	for (i = 0; i < ext->nr_leaves; i++)
-		kfree(ext->leaf[i]);
-	kfree(ext->leaf);
-	ext->leaf = NULL;
-	ext->nr_leaves = 0;
-	ext->max_leaves = 0;
+	free_nodes(ext->root, ext->depth, ext->blocks);
+	ext->root = NULL;
+	ext->depth = 0;
+	ext->blocks = 0;
 }
