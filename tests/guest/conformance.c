@@ -28,7 +28,7 @@
 enum { PASSED, FAILED, SKIPPED };
 
 static const struct suite *const suites[] = {
-	&container_suite, &memory_suite, &map_suite, &window_suite,
+	&container_suite, &memory_suite, &region_suite, &map_suite, &window_suite,
 	&shared_suite, &process_suite, &race_suite, &eeh_suite,
 };
 

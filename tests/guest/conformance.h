@@ -50,7 +50,7 @@ struct suite {
 #define SUITE(name, array) \
 	const struct suite name = { array, ARRAY_SIZE(array) }
 
-extern const struct suite container_suite, memory_suite, map_suite,
+extern const struct suite container_suite, memory_suite, region_suite, map_suite,
 	window_suite, shared_suite, process_suite, race_suite, eeh_suite;
 
 /* The backend under test, or NULL with --backend any */

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Conformance: what becomes of registered memory, page by page. How much of it
+ * there may be, what the process may do to it meanwhile, which pages are dirty
+ * afterwards, and which kinds of memory are moved or refused.
+ */
+#define _GNU_SOURCE
+#include "conformance.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PFN_MASK	((1ULL << 55) - 1)	/* of a pagemap entry */
+#define KPF_DIRTY	(1ULL << 4)
+
+/* The 64-bit entry of number @nr in a file of such entries */
+static uint64_t entry_of(const char *path, uint64_t nr)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint64_t entry;
+
+	if (fd < 0 || pread(fd, &entry, sizeof(entry), nr * sizeof(entry)) !=
+			      sizeof(entry))
+		fail("can't read %s", path);
+	close(fd);
+	return entry;
+}
+
+static uint64_t frame_of(const uint8_t *ua)
+{
+	return entry_of("/proc/self/pagemap", (uintptr_t)ua / base_page()) &
+	       PFN_MASK;
+}
+
+static bool is_dirty(const uint8_t *ua)
+{
+	return entry_of("/proc/kpageflags", frame_of(ua)) & KPF_DIRTY;
+}
+
+static void gibibytes_are_registered_exactly(struct vfio *v)
+{
+	struct ledger before = ledger();
+	uint64_t size = GIB(2);
+	uint8_t *ua = mem_thp(size);
+
+	if (!ua)
+		skip("no 2 GiB of transparent hugepages to be had");
+	expect(spapr_register(v->fd, ua, size), 0);
+	expect_ledger("registered", before, size);
+	expect(dma_map(v->fd, IOVA, ua + size - base_page(), base_page(),
+		       READ_WRITE), 0);
+	device_reaches(v, 0, IOVA, ua + size - base_page());
+	expect(dma_unmap(v->fd, IOVA, base_page()), 0);
+	unregister_ok(v, ua, size);
+	/* The default window, made for the mapping, is charged as well */
+	expect(window_remove(v->fd, 0), 0);
+	expect_ledger("unregistered", before, 0);
+}
+
+static void sixteen_thousand_regions_are_registered_exactly(struct vfio *v)
+{
+	enum { REGIONS = 16384, STRIDE = 4099 };	/* coprime */
+	uint64_t p = base_page();
+	uint8_t *area = memory(2 * REGIONS * p);
+	struct ledger before = ledger();
+	uint8_t *ua = area + 2 * (REGIONS / 3) * p;
+
+	for (uint64_t i = 0; i < REGIONS; i++)
+		expect(spapr_register(v->fd, area + 2 * (i * STRIDE % REGIONS) *
+						    p, p), 0);
+	expect_ledger("registered", before, REGIONS * p);
+	expect(dma_map(v->fd, IOVA, ua, p, READ_WRITE), 0);
+	device_reaches(v, 0, IOVA, ua);
+	/* The page behind it belongs to no region */
+	expect(dma_map(v->fd, IOVA + p, ua + p, p, READ_WRITE), -EINVAL);
+	expect(dma_unmap(v->fd, IOVA, p), 0);
+	for (uint64_t i = 0; i < REGIONS; i++)
+		expect(spapr_unregister(v->fd, area + 2 * i * p, p), 0);
+	expect(window_remove(v->fd, 0), 0);
+	expect_ledger("unregistered", before, 0);
+}
+
+/* The process gets new pages; the device keeps the registered ones */
+static void memory_discarded_by_the_process_stays_with_the_device(
+	struct vfio *v)
+{
+	struct sink sink = sink_at(v, SINK_IOVA);
+	uint8_t *ua = mapped(v, IOVA, base_page());
+	uint8_t copy[PROBE];
+
+	pattern_fill(ua, PROBE, 4711);
+	memcpy(copy, ua, PROBE);
+	if (madvise(ua, base_page(), MADV_DONTNEED))
+		fail("madvise");
+	expect(ua[0], 0);
+	device_reads(v, 0, IOVA, copy, &sink);
+	expect(dma_unmap(v->fd, IOVA, base_page()), 0);
+	unregister_ok(v, ua, base_page());
+}
+
+/* Anonymous memory becomes dirty, to the kernel, only when it is told so */
+static void only_memory_that_was_mapped_for_writing_is_dirty(struct vfio *v)
+{
+	static const uint32_t perm[] = { 0, READ_ONLY, WRITE_ONLY, READ_WRITE };
+	uint64_t p = base_page();
+
+	for (size_t i = 0; i < ARRAY_SIZE(perm); i++) {
+		uint8_t *ua = registered(v, p);
+
+		if (is_dirty(ua))
+			skip("fresh anonymous memory is dirty here");
+		if (perm[i]) {
+			expect(dma_map(v->fd, IOVA, ua, p, perm[i]), 0);
+			expect(dma_unmap(v->fd, IOVA, p), 0);
+		}
+		unregister_ok(v, ua, p);
+		expect(is_dirty(ua), perm[i] & WRITE_ONLY ? 1 : 0);
+	}
+}
+
+/* A scattered region knows of each page by itself */
+static void the_neighbours_of_a_written_page_stay_clean(struct vfio *v)
+{
+	uint64_t p = base_page(), size = 16 * p;
+	uint8_t *ua = mem_scattered(size);
+
+	if (!ua || mem_contiguous(ua + 4 * p, 4 * p))
+		skip("no scattered memory to be had");
+	expect(spapr_register(v->fd, ua, size), 0);
+	expect(dma_map(v->fd, IOVA, ua + 5 * p, p, READ_WRITE), 0);
+	expect(dma_unmap(v->fd, IOVA, p), 0);
+	unregister_ok(v, ua, size);
+	expect(is_dirty(ua + 5 * p), 1);
+	expect(is_dirty(ua), 0);
+	expect(is_dirty(ua + 15 * p), 0);
+}
+
+static void memory_of_a_device_is_a_fault(struct vfio *v)
+{
+	struct edu *edu = device(v, 0);
+	struct ledger before = ledger();
+
+	expect(spapr_register(v->fd, (void *)edu->bar, base_page()), -EFAULT);
+	expect_ledger("refused", before, 0);
+}
+
+/* Registers memory that has yet to be faulted in, and plenty of it */
+static void register_for_long(void *arg)
+{
+	struct vfio *v = arg;
+	uint64_t size = GIB(3);
+	uint8_t *ua = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (ua == MAP_FAILED || madvise(ua, size, MADV_NOHUGEPAGE))
+		fail("mmap");
+	spapr_register(v->fd, ua, size);
+	for (;;)
+		pause();
+}
+
+struct pinned {
+	int64_t before;
+	int64_t least;
+};
+
+static bool many_are_pinned(void *arg)
+{
+	struct pinned *pinned = arg;
+
+	return pins() - pinned->before >= pinned->least;
+}
+
+static bool none_is_pinned(void *arg)
+{
+	struct pinned *pinned = arg;
+
+	return pins() == pinned->before;
+}
+
+static void a_kill_ends_registration_and_unpins_exactly(struct vfio *v)
+{
+	struct pinned pinned = { .before = pins(), .least = 64 };
+	int pid = start_child(register_for_long, v);
+
+	expect_soon("some pages pinned", many_are_pinned, &pinned);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	expect_soon("all of them unpinned", none_is_pinned, &pinned);
+}
+
+#define BLOCKS	"/sys/devices/system/memory"
+
+static bool write_state(int block, const char *state)
+{
+	char path[64];
+	int fd;
+	bool ok;
+
+	snprintf(path, sizeof(path), BLOCKS "/memory%d/state", block);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ok = write(fd, state, strlen(state)) == (ssize_t)strlen(state);
+	close(fd);
+	return ok;
+}
+
+static uint64_t block_frames(void)
+{
+	unsigned long long size = 0;
+	FILE *f = fopen(BLOCKS "/block_size_bytes", "r");
+
+	if (f) {
+		if (fscanf(f, "%llx", &size) != 1)
+			size = 0;
+		fclose(f);
+	}
+	return size / base_page();
+}
+
+/* Makes a block of memory movable: one that is free and can be put offline */
+static int movable_block(void)
+{
+	for (int block = 255; block > 0; block--) {
+		if (!write_state(block, "offline"))
+			continue;
+		if (write_state(block, "online_movable"))
+			return block;
+		write_state(block, "online");
+	}
+	return -1;
+}
+
+/* Pages that hotplug must be able to take away may not be pinned for long */
+static void movable_memory_is_migrated_before_it_is_pinned(struct vfio *v)
+{
+	uint64_t p = base_page(), size = 64 * p, frames = block_frames();
+	int block = frames ? movable_block() : -1;
+	uint64_t first = block * frames, movable = 0;
+	uint8_t *ua;
+
+	if (block < 0)
+		skip("no block of memory can be made movable");
+	ua = memory(size);
+	pattern_fill(ua, size, 99);
+	for (uint64_t off = 0; off < size; off += p)
+		movable += frame_of(ua + off) - first < frames;
+	if (!movable)
+		fail("expected some pages in movable memory, saw none");
+
+	expect(spapr_register(v->fd, ua, size), 0);
+	for (uint64_t off = 0; off < size; off += p)
+		if (frame_of(ua + off) - first < frames)
+			fail("expected no pinned page in movable memory");
+	expect(pattern_is(ua, size, 99), 1);
+	expect(dma_map(v->fd, IOVA, ua, size, READ_WRITE), 0);
+	device_reaches(v, 0, IOVA + size - p, ua + size - p);
+	expect(dma_unmap(v->fd, IOVA, size), 0);
+	unregister_ok(v, ua, size);
+	munmap(ua, size);
+	expect(write_state(block, "offline"), 1);
+	expect(write_state(block, "online"), 1);
+}
+
+static const struct test tests[] = {
+	TEST(gibibytes_are_registered_exactly, .intree = "defect 18"),
+	TEST(sixteen_thousand_regions_are_registered_exactly,
+	     .intree = "defects 3, 18"),
+	TEST(memory_discarded_by_the_process_stays_with_the_device),
+	TEST(only_memory_that_was_mapped_for_writing_is_dirty),
+	TEST(the_neighbours_of_a_written_page_stay_clean),
+	TEST(memory_of_a_device_is_a_fault),
+	TEST(a_kill_ends_registration_and_unpins_exactly),
+	TEST(movable_memory_is_migrated_before_it_is_pinned),
+};
+
+SUITE(region_suite, tests);

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A search tree with the kernel's interface, but another way to stay balanced:
+ * see rbtree.c.
+ */
+#ifndef DUP_RBTREE_H
+#define DUP_RBTREE_H
+
+#include <linux/compiler.h>
+#include <linux/types.h>
+
+struct rb_node {
+	struct rb_node *rb_parent;
+	struct rb_node *rb_right;
+	struct rb_node *rb_left;
+};
+
+struct rb_root {
+	struct rb_node *rb_node;
+};
+
+#define RB_ROOT ((struct rb_root){ NULL })
+#define RB_EMPTY_ROOT(root) (!READ_ONCE((root)->rb_node))
+
+/* A node that is in no tree is its own parent */
+#define RB_EMPTY_NODE(node) ((node)->rb_parent == (node))
+#define RB_CLEAR_NODE(node) ((node)->rb_parent = (node))
+
+#define rb_entry(ptr, type, member) container_of(ptr, type, member)
+
+static inline void rb_link_node(struct rb_node *node, struct rb_node *parent,
+				struct rb_node **link)
+{
+	node->rb_parent = parent;
+	node->rb_left = NULL;
+	node->rb_right = NULL;
+	*link = node;
+}
+
+void rb_insert_color(struct rb_node *node, struct rb_root *root);
+void rb_erase(struct rb_node *node, struct rb_root *root);
+
+#endif /* DUP_RBTREE_H */

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Search tree behind shim/dup/linux/rbtree.h: a treap. Each node has a rank, a
+ * hash of its address, and none has a child of a higher rank. Ranks being as
+ * good as random, the tree is as deep as one built in random order.
+ */
+#include <linux/rbtree.h>
+
+static u64 rank(const struct rb_node *node)
+{
+	u64 x = (uintptr_t)node;
+
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+	return x ^ (x >> 31);
+}
+
+/* Whatever led to @old leads to @new */
+static void replace(struct rb_root *root, struct rb_node *old,
+		    struct rb_node *new)
+{
+	struct rb_node *parent = old->rb_parent;
+
+	if (!parent)
+		root->rb_node = new;
+	else if (parent->rb_left == old)
+		parent->rb_left = new;
+	else
+		parent->rb_right = new;
+	if (new)
+		new->rb_parent = parent;
+}
+
+/* Makes a node the parent of its parent */
+static void rotate_up(struct rb_root *root, struct rb_node *node)
+{
+	struct rb_node *parent = node->rb_parent, *child;
+
+	replace(root, parent, node);
+	if (parent->rb_left == node) {
+		child = node->rb_right;
+		node->rb_right = parent;
+		parent->rb_left = child;
+	} else {
+		child = node->rb_left;
+		node->rb_left = parent;
+		parent->rb_right = child;
+	}
+	parent->rb_parent = node;
+	if (child)
+		child->rb_parent = parent;
+}
+
+void rb_insert_color(struct rb_node *node, struct rb_root *root)
+{
+	while (node->rb_parent && rank(node->rb_parent) < rank(node))
+		rotate_up(root, node);
+}
+
+void rb_erase(struct rb_node *node, struct rb_root *root)
+{
+	while (node->rb_left && node->rb_right)
+		rotate_up(root, rank(node->rb_left) > rank(node->rb_right) ?
+					node->rb_left :
+					node->rb_right);
+	replace(root, node, node->rb_left ? node->rb_left : node->rb_right);
+}

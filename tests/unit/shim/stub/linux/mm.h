@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef STUB_MM_H
+#define STUB_MM_H
+
+#include <errno.h>
+
+#include <asm/page.h>
+#include <linux/bug.h>
+#include <linux/lockdep.h>
+#include <linux/minmax.h>
+#include <linux/slab.h>
+#include <linux/types.h>
+
+#define VM_READ 0x1UL
+#define VM_WRITE 0x2UL
+
+#define FOLL_WRITE 0x1U
+#define FOLL_LONGTERM 0x100U
+
+#define PFN_PHYS(pfn) ((u64)(pfn) << PAGE_SHIFT)
+#define PHYS_PFN(hpa) ((unsigned long)((hpa) >> PAGE_SHIFT))
+
+/*
+ * Nobody but the simulated machine looks into a page, so there need be none:
+ * the number is all.
+ */
+struct page;
+
+static inline struct page *pfn_to_page(unsigned long pfn)
+{
+	return (struct page *)(uintptr_t)((pfn + 1) * 64);
+}
+
+static inline unsigned long page_to_pfn(const struct page *page)
+{
+	return (uintptr_t)page / 64 - 1;
+}
+
+struct mm_struct;
+
+/**
+ * struct vm_area_struct - a mapping of a simulated process
+ * @vm_start: first user address
+ * @vm_end: the one after the last
+ * @vm_flags: VM_READ, VM_WRITE
+ * @shift: log2 of the size in bytes of its pages, PAGE_SHIFT at the least
+ * @pfn: the first page frame of each; see SIM_UNPINNABLE
+ */
+struct vm_area_struct {
+	unsigned long vm_start;
+	unsigned long vm_end;
+	unsigned long vm_flags;
+	unsigned int shift;
+	u64 *pfn;
+};
+
+void mmap_read_lock(struct mm_struct *mm);
+void mmap_read_unlock(struct mm_struct *mm);
+struct vm_area_struct *find_vma(struct mm_struct *mm, unsigned long ua);
+int account_locked_vm(struct mm_struct *mm, unsigned long pages, bool inc);
+
+int pin_user_pages_fast(unsigned long ua, int want, unsigned int gup_flags,
+			struct page **pages);
+void unpin_user_pages(struct page **pages, unsigned long count);
+void unpin_user_page_range_dirty_lock(struct page *page, unsigned long count,
+				      bool dirty);
+
+unsigned long __get_free_page(gfp_t gfp);
+void free_page(unsigned long addr);
+
+#endif /* STUB_MM_H */

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef STUB_SCHED_H
+#define STUB_SCHED_H
+
+#include "sim.h"
+
+struct task_struct;
+
+#define current ((struct task_struct *)NULL)
+
+static inline void cond_resched(void)
+{
+	sim_may_sleep("cond_resched");
+}
+
+#endif /* STUB_SCHED_H */

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef STUB_SLAB_H
+#define STUB_SLAB_H
+
+#include <errno.h>
+
+#include <linux/types.h>
+
+#define GFP_KERNEL 0x1U
+#define GFP_KERNEL_ACCOUNT 0x2U
+#define __GFP_NOWARN 0x4U
+#define __GFP_ZERO 0x8U
+
+void *kmalloc(size_t size, gfp_t gfp);
+void *kmemdup(const void *src, size_t size, gfp_t gfp);
+void kfree(const void *ptr);
+
+static inline void *kzalloc(size_t size, gfp_t gfp)
+{
+	return kmalloc(size, gfp | __GFP_ZERO);
+}
+
+#endif /* STUB_SLAB_H */
