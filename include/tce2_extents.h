@@ -22,10 +22,10 @@
  * the user address's low bits wraps it back.
  *
  * Entries live in nodes of a page's size, under as many levels of nodes with
- * pointers as it takes; the last node of a level is as long as it must be. All
- * come from the slab allocator, hence from the linear mapping: code that runs
- * with the data MMU off can follow them, and no allocation is larger than a
- * page, however large the range.
+ * pointers as it takes; the last node of a level is only as long as it must be.
+ * All come from the slab allocator, hence from the linear mapping: code that
+ * runs with the data MMU off can follow them, and no allocation is larger than
+ * a page, however large the range.
  */
 #define TCE2_EXTENT_NODE_SHIFT	(PAGE_SHIFT - 3)
 #define TCE2_EXTENT_NODE	BIT(TCE2_EXTENT_NODE_SHIFT)
@@ -39,22 +39,26 @@
 /**
  * struct tce2_extents - physical addresses of a range of user memory
  * @ua: first user address, a multiple of the page size
- * @filled: bytes appended so far; the range's whole size once it is built
+ * @size: bytes of the range
+ * @filled: bytes appended so far, @size once it is built
  * @shift: log2 of the block size in bytes, PAGE_SHIFT at the least
  * @depth: levels of pointers above the entries
- * @blocks: blocks that there is room for, those of the bytes filled at least
- * @root: node of the highest level, NULL while there is no block
+ * @blocks: entries made so far, those of the bytes filled at least
+ * @root: node of the highest level, NULL while there is no entry
+ * @tail: node of the last entry made; of no meaning once it is built
  *
  * Built by one thread, then immutable but for TCE2_EXTENT_DIRTY, which any
  * thread may set and none clears. No lock.
  */
 struct tce2_extents {
 	u64 ua;
+	u64 size;
 	u64 filled;
 	unsigned int shift;
 	unsigned int depth;
 	u64 blocks;
 	u64 *root;
+	u64 *tail;
 };
 
 /**
@@ -82,7 +86,6 @@ static __always_inline u64 *tce2_extents_entry(const struct tce2_extents *ext,
 void tce2_extents_init(struct tce2_extents *ext, u64 ua, u64 size);
 int tce2_extents_append(struct tce2_extents *ext, u64 hpa, u64 bytes,
 			u64 flags);
-void tce2_extents_trim(struct tce2_extents *ext);
 void tce2_extents_mark_dirty(struct tce2_extents *ext, u64 ua, u64 bytes);
 u64 tce2_extents_run(const struct tce2_extents *ext, u64 ua, u64 *hpa,
 		     u64 *flags);

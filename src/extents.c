@@ -19,12 +19,30 @@
 
 #include "tce2_extents.h"
 
-/* Blocks needed for the bytes filled so far, at a given block size */
-static u64 nr_blocks(const struct tce2_extents *ext, unsigned int shift)
+/* Blocks that the first @bytes of the range take at a given block size */
+static u64 nr_blocks(const struct tce2_extents *ext, unsigned int shift,
+		     u64 bytes)
 {
-	if (!ext->filled)
+	if (!bytes)
 		return 0;
-	return ((ext->ua + ext->filled - 1) >> shift) - (ext->ua >> shift) + 1;
+	return ((ext->ua + bytes - 1) >> shift) - (ext->ua >> shift) + 1;
+}
+
+/* Levels of pointers that a number of entries needs */
+static unsigned int depth_of(u64 blocks)
+{
+	unsigned int depth = 0;
+
+	while ((blocks - 1) >> ((depth + 1) * TCE2_EXTENT_NODE_SHIFT))
+		depth++;
+	return depth;
+}
+
+static void init_shift(struct tce2_extents *ext, u64 ua, u64 size,
+		       unsigned int shift)
+{
+	*ext = (struct tce2_extents){ .ua = ua, .size = size, .shift = shift };
+	ext->depth = depth_of(nr_blocks(ext, shift, size));
 }
 
 /**
@@ -38,32 +56,36 @@ static u64 nr_blocks(const struct tce2_extents *ext, unsigned int shift)
  */
 void tce2_extents_init(struct tce2_extents *ext, u64 ua, u64 size)
 {
-	*ext = (struct tce2_extents){
-		.ua = ua,
-		.shift = max_t(unsigned int, PAGE_SHIFT, fls64(size - 1)),
-	};
+	init_shift(ext, ua, size,
+		   max_t(unsigned int, PAGE_SHIFT, fls64(size - 1)));
 }
 
 /*
- * Makes the nodes that block number @block, counted from the first of *@node,
- * lacks. Nothing is made if one can't be.
+ * Makes the nodes that block number @block lacks, of the @blocks that there
+ * will be below *@node, and finds the one of its entry. Nothing is made if one
+ * can't be.
  */
-static int add_nodes(u64 **node, unsigned int level, u64 block)
+static int add_nodes(u64 **node, unsigned int level, u64 block, u64 blocks,
+		     u64 **tail)
 {
-	u64 slot = block >> (level * TCE2_EXTENT_NODE_SHIFT);
+	unsigned int shift = level * TCE2_EXTENT_NODE_SHIFT;
+	u64 slot = block >> shift, first = slot << shift;
+	u64 slots = min(TCE2_EXTENT_NODE, ((blocks - 1) >> shift) + 1);
 	bool made = !*node;
 	int ret;
 
 	if (made)
-		*node = kmalloc(PAGE_SIZE, GFP_KERNEL_ACCOUNT |
-				(level ? __GFP_ZERO : 0));
+		*node = kmalloc_array(slots, sizeof(**node),
+				      GFP_KERNEL_ACCOUNT |
+				      (level ? __GFP_ZERO : 0));
 	if (!*node)
 		return -ENOMEM;
-	if (!level)
+	if (!level) {
+		*tail = *node;
 		return 0;
-
-	ret = add_nodes((u64 **)&(*node)[slot], level - 1,
-			block - (slot << (level * TCE2_EXTENT_NODE_SHIFT)));
+	}
+	ret = add_nodes((u64 **)&(*node)[slot], level - 1, block - first,
+			blocks - first, tail);
 	if (ret && made) {
 		kfree(*node);
 		*node = NULL;
@@ -71,32 +93,23 @@ static int add_nodes(u64 **node, unsigned int level, u64 block)
 	return ret;
 }
 
-/* Puts another level on top, which the first block that needs it will fill */
-static int add_level(struct tce2_extents *ext)
+/* Adds the entry of the next block */
+static int add_block(struct tce2_extents *ext, u64 entry)
 {
-	u64 *root = kzalloc(PAGE_SIZE, GFP_KERNEL_ACCOUNT);
+	u64 slot = ext->blocks & (TCE2_EXTENT_NODE - 1);
+	int ret;
 
-	if (!root)
-		return -ENOMEM;
-	root[0] = (unsigned long)ext->root;
-	ext->root = root;
-	ext->depth++;
+	if (!slot) {
+		ret = add_nodes(&ext->root, ext->depth, ext->blocks,
+				nr_blocks(ext, ext->shift, ext->size),
+				&ext->tail);
+		if (ret)
+			return ret;
+		cond_resched();
+	}
+	ext->tail[slot] = entry;
+	ext->blocks++;
 	return 0;
-}
-
-/* Makes room for one more block */
-static int add_block(struct tce2_extents *ext)
-{
-	u64 block = ext->blocks;
-	int ret = 0;
-
-	if (block >> ((ext->depth + 1) * TCE2_EXTENT_NODE_SHIFT))
-		ret = add_level(ext);
-	if (!ret && !(block & (TCE2_EXTENT_NODE - 1)))
-		ret = add_nodes(&ext->root, ext->depth, block);
-	if (!ret)
-		ext->blocks++;
-	return ret;
 }
 
 /*
@@ -105,46 +118,40 @@ static int add_block(struct tce2_extents *ext)
  */
 static int shrink_blocks(struct tce2_extents *ext, unsigned int shift)
 {
-	struct tce2_extents small = {
-		.ua = ext->ua, .filled = ext->filled, .shift = shift,
-	};
-	u64 block, count = nr_blocks(ext, shift);
+	u64 block, count = nr_blocks(ext, shift, ext->filled);
 	u64 base = (ext->ua >> shift) << shift;
+	struct tce2_extents small;
 
+	init_shift(&small, ext->ua, ext->size, shift);
+	small.filled = ext->filled;
 	for (block = 0; block < count; block++) {
 		u64 ua = base + (block << shift);
 		u64 in_range = max(ua, ext->ua);
 		u64 old = *tce2_extents_entry(ext, in_range);
 		u64 old_start = (in_range >> ext->shift) << ext->shift;
 
-		if (!(block & (TCE2_EXTENT_NODE - 1)))
-			cond_resched();
-		if (add_block(&small)) {
+		if (add_block(&small, old + (ua - old_start))) {
 			tce2_extents_free(&small);
 			return -ENOMEM;
 		}
-		*tce2_extents_entry(&small, in_range) = old + (ua - old_start);
 	}
 	tce2_extents_free(ext);
 	*ext = small;
 	return 0;
 }
 
-/* Whether memory at @hpa continues the block that ends at the last byte filled */
-static bool continues_block(const struct tce2_extents *ext, u64 hpa, u64 flags)
+/*
+ * Whether memory at @hpa goes on where the last block left off, so that the
+ * block is contiguous; or begins a new block, which then need not be.
+ */
+static bool fits_block(const struct tce2_extents *ext, u64 hpa, u64 flags)
 {
-	u64 next = ext->ua + ext->filled;
-	u64 entry = *tce2_extents_entry(ext, next - 1);
-	u64 start = ((next - 1) >> ext->shift) << ext->shift;
+	u64 filled_to = (ext->ua + ext->filled) & ((1ULL << ext->shift) - 1);
 
-	return entry + (next - start) == (hpa | flags);
-}
-
-static bool at_block_start(const struct tce2_extents *ext)
-{
-	u64 next = ext->ua + ext->filled;
-
-	return !ext->filled || !(next & ((1ULL << ext->shift) - 1));
+	if (!filled_to || !ext->blocks)
+		return true;
+	return ext->tail[(ext->blocks - 1) & (TCE2_EXTENT_NODE - 1)] +
+		filled_to == (hpa | flags);
 }
 
 /**
@@ -160,65 +167,30 @@ static bool at_block_start(const struct tce2_extents *ext)
  */
 int tce2_extents_append(struct tce2_extents *ext, u64 hpa, u64 bytes, u64 flags)
 {
-	u64 filled = ext->filled, ua, end = ext->ua + ext->filled + bytes;
+	u64 ua = ext->ua + ext->filled, end = ua + bytes, step;
 	int ret;
 
-	if (!at_block_start(ext) && !continues_block(ext, hpa, flags)) {
-		ret = shrink_blocks(ext, __ffs64(ext->ua + ext->filled));
+	if (!fits_block(ext, hpa, flags)) {
+		ret = shrink_blocks(ext, __ffs64(ua));
 		if (ret)
 			return ret;
 	}
 
-	for (ua = ext->ua + ext->filled; ua < end; ua = ext->ua + ext->filled) {
-		u64 start = (ua >> ext->shift) << ext->shift;
-		u64 left = (1ULL << ext->shift) - (ua - start);
+	step = 1ULL << ext->shift;
+	while (ua < end) {
+		u64 offset = ua & (step - 1);
+		u64 bytes_here = min(step - offset, end - ua);
 
-		if (at_block_start(ext)) {
-			ret = add_block(ext);
-			if (ret) {
-				ext->filled = filled;
+		if (!offset || !ext->blocks) {
+			ret = add_block(ext, (hpa - offset) | flags);
+			if (ret)
 				return ret;
-			}
-			*tce2_extents_entry(ext, ua) =
-				(hpa - (ua - start)) | flags;
 		}
-		left = min(left, end - ua);
-		ext->filled += left;
-		hpa += left;
+		ua += bytes_here;
+		hpa += bytes_here;
 	}
+	ext->filled += bytes;
 	return 0;
-}
-
-/* Replaces the last node of each level, which holds @blocks blocks, by a copy */
-static void trim_nodes(u64 **node, unsigned int level, u64 blocks)
-{
-	u64 last = (blocks - 1) >> (level * TCE2_EXTENT_NODE_SHIFT);
-	u64 *copy;
-
-	if (level)
-		trim_nodes((u64 **)&(*node)[last], level - 1, blocks -
-			   (last << (level * TCE2_EXTENT_NODE_SHIFT)));
-	if (last == TCE2_EXTENT_NODE - 1)
-		return;
-	copy = kmemdup(*node, (last + 1) * sizeof(*copy),
-		       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (copy) {
-		kfree(*node);
-		*node = copy;
-	}
-}
-
-/**
- * tce2_extents_trim() - give back what the finished store does not need
- * @ext: the extents, all runs appended
- *
- * A small region must not keep a whole page for its entries. krealloc() never
- * shrinks, hence the copies; where one can't be had, the memory is kept.
- * Context: may sleep.
- */
-void tce2_extents_trim(struct tce2_extents *ext)
-{
-	trim_nodes(&ext->root, ext->depth, ext->blocks);
 }
 
 /**

@@ -148,22 +148,60 @@ static struct tce2_region *find_overlap(struct tce2_cache *cache, u64 ua,
 	return NULL;
 }
 
-/* Unpins what has been pinned of a region, dirty where a device could write */
+/**
+ * struct unpin_batch - single pages gathered to be unpinned together
+ * @count: how many
+ * @dirty: whether they are dirty, all or none
+ * @pages: the pages
+ */
+struct unpin_batch {
+	unsigned int count;
+	bool dirty;
+	struct page *pages[32];
+};
+
+static void unpin_flush(struct unpin_batch *batch)
+{
+	unpin_user_pages_dirty_lock(batch->pages, batch->count, batch->dirty);
+	batch->count = 0;
+	cond_resched();
+}
+
+static void unpin_page(struct unpin_batch *batch, struct page *page, bool dirty)
+{
+	if (batch->count == ARRAY_SIZE(batch->pages) ||
+	    (batch->count && batch->dirty != dirty))
+		unpin_flush(batch);
+	batch->dirty = dirty;
+	batch->pages[batch->count++] = page;
+}
+
+/*
+ * Unpins what has been pinned of a region, dirty where a device could write.
+ * The kernel unpins a run quickest as a run, and single pages as an array.
+ */
 static void unpin_region(struct tce2_region *region)
 {
 	const struct tce2_extents *ext = &region->extents;
 	u64 ua = ext->ua, end = ext->ua + ext->filled;
+	struct unpin_batch batch = {};
 
 	while (ua < end) {
 		u64 hpa, flags;
 		u64 bytes = tce2_extents_run(ext, ua, &hpa, &flags);
+		struct page *page = pfn_to_page(PHYS_PFN(hpa));
+		bool dirty = flags & TCE2_EXTENT_DIRTY;
 
-		unpin_user_page_range_dirty_lock(pfn_to_page(PHYS_PFN(hpa)),
-						 bytes >> PAGE_SHIFT,
-						 flags & TCE2_EXTENT_DIRTY);
 		ua += bytes;
+		if (bytes == PAGE_SIZE) {
+			unpin_page(&batch, page, dirty);
+			continue;
+		}
+		unpin_user_page_range_dirty_lock(page, bytes >> PAGE_SHIFT,
+						 dirty);
 		cond_resched();
 	}
+	unpin_flush(&batch);
 }
 
 static void region_free(struct tce2_region *region)
@@ -195,11 +233,19 @@ static void region_destroy(struct tce2_region *region)
 	call_rcu(&region->rcu, region_free_rcu);
 }
 
-/*
- * The stretch of one mapping that begins at @ua: its end is put into @end
- * unless that is nearer, and whether the process may write there is told.
+/**
+ * struct mapping - what matters of one of the process's mappings
+ * @end: first user address behind it, or behind the region if that is nearer
+ * @writable: whether the process may write to it
  */
-static int next_mapping(struct mm_struct *mm, u64 ua, u64 *end, bool *writable)
+struct mapping {
+	u64 end;
+	bool writable;
+};
+
+/* The mapping that contains @ua, as far as @end */
+static int find_mapping(struct mm_struct *mm, u64 ua, u64 end,
+			struct mapping *mapping)
 {
 	struct vm_area_struct *vma;
 	int ret = 0;
@@ -209,28 +255,54 @@ static int next_mapping(struct mm_struct *mm, u64 ua, u64 *end, bool *writable)
 	if (!vma || vma->vm_start > ua) {
 		ret = -EFAULT;
 	} else {
-		*end = min_t(u64, *end, vma->vm_end);
-		*writable = vma->vm_flags & VM_WRITE;
+		mapping->end = min_t(u64, end, vma->vm_end);
+		mapping->writable = vma->vm_flags & VM_WRITE;
 	}
 	mmap_read_unlock(mm);
 	return ret;
 }
 
-/* Refuses a range with holes before anything is charged or pinned */
-static int check_mapped(struct mm_struct *mm, u64 ua, u64 size)
+/*
+ * Refuses a range with holes before anything is charged or pinned, and tells
+ * the first mapping: mostly the only one, which need not be looked up again.
+ */
+static int check_mapped(struct mm_struct *mm, u64 ua, u64 end,
+			struct mapping *first)
 {
-	u64 end = ua + size;
+	struct mapping mapping;
+	int ret;
 
-	while (ua < end) {
-		u64 stop = end;
-		bool writable;
-		int ret = next_mapping(mm, ua, &stop, &writable);
-
+	ret = find_mapping(mm, ua, end, first);
+	if (ret)
+		return ret;
+	for (ua = first->end; ua < end; ua = mapping.end) {
+		ret = find_mapping(mm, ua, end, &mapping);
 		if (ret)
 			return ret;
-		ua = stop;
+		cond_resched();
 	}
 	return 0;
+}
+
+/* How many pages, from the first on, lie behind one another in memory */
+static unsigned long run_length(struct page **pages, unsigned long count)
+{
+	struct page *first = pages[0];
+	unsigned long run = 1;
+
+	/* Page descriptors are as contiguous as what they describe */
+	BUILD_BUG_ON(!IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP) &&
+		     !IS_ENABLED(CONFIG_FLATMEM));
+	/* Unrolled: over huge pages most of a registration is spent here */
+	while (count - run >= 4 &&
+	       pages[run] == first + run &&
+	       pages[run + 1] == first + run + 1 &&
+	       pages[run + 2] == first + run + 2 &&
+	       pages[run + 3] == first + run + 3)
+		run += 4;
+	while (run < count && pages[run] == first + run)
+		run++;
+	return run;
 }
 
 /*
@@ -240,36 +312,33 @@ static int check_mapped(struct mm_struct *mm, u64 ua, u64 size)
 static int append_pages(struct tce2_extents *ext, struct page **pages,
 			unsigned long count, u64 flags)
 {
-	unsigned long i = 0, run;
-	int ret;
+	while (count) {
+		unsigned long run = run_length(pages, count);
+		int ret = tce2_extents_append(ext,
+					      PFN_PHYS(page_to_pfn(*pages)),
+					      (u64)run << PAGE_SHIFT, flags);
 
-	while (i < count) {
-		unsigned long pfn = page_to_pfn(pages[i]);
-
-		for (run = 1; i + run < count; run++) {
-			if (page_to_pfn(pages[i + run]) != pfn + run)
-				break;
-		}
-		ret = tce2_extents_append(ext, PFN_PHYS(pfn),
-					  (u64)run << PAGE_SHIFT, flags);
 		if (ret) {
-			unpin_user_pages(pages + i, count - i);
+			unpin_user_pages(pages, count);
 			return ret;
 		}
-		i += run;
+		pages += run;
+		count -= run;
 	}
 	return 0;
 }
 
-/* Pins one mapping's share of a region, in batches */
-static int pin_mapping(struct tce2_extents *ext, u64 end, bool writable,
-		       struct page **pages)
+/* Pins one mapping's share of a region, in batches of as many as @pages has */
+static int pin_mapping(struct tce2_extents *ext, const struct mapping *mapping,
+		       struct page **pages, int batch)
 {
-	unsigned int gup_flags = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0);
+	unsigned int gup_flags = FOLL_LONGTERM |
+				 (mapping->writable ? FOLL_WRITE : 0);
+	u64 flags = mapping->writable ? 0 : TCE2_EXTENT_READONLY;
 
-	while (ext->ua + ext->filled < end) {
+	while (ext->ua + ext->filled < mapping->end) {
 		u64 ua = ext->ua + ext->filled;
-		int want = min_t(u64, (end - ua) >> PAGE_SHIFT, PIN_BATCH);
+		int want = min_t(u64, (mapping->end - ua) >> PAGE_SHIFT, batch);
 		int got, ret;
 
 		if (fatal_signal_pending(current))
@@ -280,8 +349,7 @@ static int pin_mapping(struct tce2_extents *ext, u64 end, bool writable,
 		/* Holes, files, devices: whatever can't be pinned for long */
 		if (got <= 0)
 			return -EFAULT;
-		ret = append_pages(ext, pages, got,
-				   writable ? 0 : TCE2_EXTENT_READONLY);
+		ret = append_pages(ext, pages, got, flags);
 		if (ret)
 			return ret;
 		cond_resched();
@@ -293,34 +361,29 @@ static int pin_mapping(struct tce2_extents *ext, u64 end, bool writable,
  * Pins a region of the current process. Mappings without write permission are
  * pinned for reading, and devices will only be allowed to read them.
  */
-static int pin_region(struct tce2_region *region)
+static int pin_region(struct tce2_region *region, struct mapping mapping)
 {
-	struct mm_struct *mm = region->cache->mm;
+	struct tce2_extents *ext = &region->extents;
 	u64 end = region->ua + region->size;
-	u64 ua;
+	int batch = min_t(u64, region->size >> PAGE_SHIFT, PIN_BATCH);
 	struct page **pages;
-	int ret = 0;
+	int ret;
 
-	pages = (struct page **)__get_free_page(GFP_KERNEL);
+	pages = kmalloc_array(batch, sizeof(*pages), GFP_KERNEL);
 	if (!pages)
 		return -ENOMEM;
 
-	tce2_extents_init(&region->extents, region->ua, region->size);
-	for (ua = region->ua; ua < end && !ret;) {
-		u64 stop = end;
-		bool writable;
-
-		ret = next_mapping(mm, ua, &stop, &writable);
+	tce2_extents_init(ext, region->ua, region->size);
+	ret = pin_mapping(ext, &mapping, pages, batch);
+	while (!ret && mapping.end < end) {
+		ret = find_mapping(region->cache->mm, mapping.end, end,
+				   &mapping);
 		if (!ret)
-			ret = pin_mapping(&region->extents, stop, writable,
-					  pages);
-		ua = stop;
+			ret = pin_mapping(ext, &mapping, pages, batch);
 	}
 	if (ret)
 		unpin_region(region);
-	else
-		tce2_extents_trim(&region->extents);
-	free_page((unsigned long)pages);
+	kfree(pages);
 	return ret;
 }
 
@@ -330,9 +393,10 @@ static int region_create(struct tce2_cache *cache, u64 ua, u64 size,
 	__must_hold(&cache->lock)
 {
 	struct tce2_region *region;
+	struct mapping first;
 	int ret;
 
-	ret = check_mapped(cache->mm, ua, size);
+	ret = check_mapped(cache->mm, ua, ua + size, &first);
 	if (ret)
 		return ret;
 	ret = account_locked_vm(cache->mm, size >> PAGE_SHIFT, true);
@@ -349,7 +413,7 @@ static int region_create(struct tce2_cache *cache, u64 ua, u64 size,
 	region->size = size;
 	region->used = 1;
 	atomic64_set(&region->mapped, 1);
-	ret = pin_region(region);
+	ret = pin_region(region, first);
 	if (ret)
 		goto free;
 
