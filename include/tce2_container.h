@@ -3,16 +3,27 @@
 #define TCE2_CONTAINER_H
 
 #include <linux/mutex.h>
+#include <linux/rbtree.h>
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
 #include <linux/types.h>
-#include <linux/xarray.h>
 
 #include "tce2_ddw.h"
 
 struct iommu_group;
 struct tce2_cache;
+struct tce2_region;
 struct vfio_eeh_pe_op;
+
+/**
+ * struct tce2_registration - a region that a container has registered
+ * @node: in the container's tree; the container's reg_lock
+ * @region: the region, which the registration counts in its used counter
+ */
+struct tce2_registration {
+	struct rb_node node;
+	struct tce2_region *region;
+};
 
 /**
  * struct tce2_container - this backend's part of a VFIO container
@@ -21,12 +32,12 @@ struct vfio_eeh_pe_op;
  * @cache: region cache of the process the container is bound to; set once,
  *	by the first request that needs one, then immutable
  * @ddw: groups and windows, with the lock for them
- * @reg_lock: guards @regions and @closed, and makes registering and
+ * @reg_lock: guards @registrations and @closed, and makes registering and
  *	unregistering through this container take turns
- * @regions: regions registered through this container, by page number of
- *	their first user address
- * @enabled: something has been registered once; set under @reg_lock, never
- *	cleared, read without
+ * @registrations: what was registered through this container
+ *	(struct tce2_registration), by first user address
+ * @enabled: something has been registered once; set under @reg_lock, after
+ *	@cache, and never cleared; read without a lock
  * @closed: VFIO has let go of the container: nothing may be registered
  * @rcu: readers may still find the container in the table
  *
@@ -37,8 +48,8 @@ struct tce2_container {
 	u32 id;
 	struct tce2_cache *cache;
 	struct tce2_ddw ddw;
-	struct mutex reg_lock;	/* guards regions, closed */
-	struct xarray regions;
+	struct mutex reg_lock;	/* guards registrations, closed */
+	struct rb_root registrations;
 	bool enabled;
 	bool closed;
 	struct rcu_head rcu;

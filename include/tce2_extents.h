@@ -3,9 +3,13 @@
 #define TCE2_EXTENTS_H
 
 #include <linux/bits.h>
+#include <linux/compiler.h>
+#include <linux/minmax.h>
 #include <linux/types.h>
 
 #include <asm/page.h>
+
+struct page;
 
 /*
  * How the physical addresses of a pinned range of user memory are stored.
@@ -83,12 +87,34 @@ static __always_inline u64 *tce2_extents_entry(const struct tce2_extents *ext,
 	return &node[block & (TCE2_EXTENT_NODE - 1)];
 }
 
+/**
+ * tce2_extents_run() - the contiguous run that begins at a user address
+ * @ext: the extents
+ * @ua: a user address among the bytes filled
+ * @hpa: set to the host physical address of @ua
+ * @flags: set to the run's TCE2_EXTENT_* flags
+ *
+ * Return: bytes from @ua to the end of its block.
+ */
+static inline u64 tce2_extents_run(const struct tce2_extents *ext, u64 ua,
+				   u64 *hpa, u64 *flags)
+{
+	u64 entry = READ_ONCE(*tce2_extents_entry(ext, ua));
+	u64 start = (ua >> ext->shift) << ext->shift;
+	u64 end = ext->ua + ext->filled;
+
+	*flags = entry & TCE2_EXTENT_FLAGS;
+	*hpa = (entry & ~TCE2_EXTENT_FLAGS) + (ua - start);
+	return min((1ULL << ext->shift) - (ua - start), end - ua);
+}
+
 void tce2_extents_init(struct tce2_extents *ext, u64 ua, u64 size);
 int tce2_extents_append(struct tce2_extents *ext, u64 hpa, u64 bytes,
 			u64 flags);
+int tce2_extents_append_pages(struct tce2_extents *ext, struct page **pages,
+			      unsigned long count, u64 flags,
+			      unsigned long *done);
 void tce2_extents_mark_dirty(struct tce2_extents *ext, u64 ua, u64 bytes);
-u64 tce2_extents_run(const struct tce2_extents *ext, u64 ua, u64 *hpa,
-		     u64 *flags);
 void tce2_extents_free(struct tce2_extents *ext);
 
 #endif /* TCE2_EXTENTS_H */

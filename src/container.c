@@ -21,6 +21,7 @@
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
 #include <linux/wait.h>
+#include <linux/xarray.h>
 
 #include "tce2_container.h"
 #include "tce2_eeh.h"
@@ -48,7 +49,7 @@ void *tce2_container_open(void)
 	refcount_set(&container->refs, 1);
 	tce2_ddw_init(&container->ddw);
 	mutex_init(&container->reg_lock);
-	xa_init_flags(&container->regions, XA_FLAGS_ACCOUNT);
+	container->registrations = RB_ROOT;
 
 	/* Cyclic: a late request must not end up in somebody else's container */
 	if (xa_alloc_cyclic(&containers, &container->id, container,
@@ -118,9 +119,8 @@ void tce2_container_wait_all_gone(void)
  */
 void tce2_container_release(void *cookie)
 {
+	struct tce2_registration *registration, *next;
 	struct tce2_container *container;
-	struct tce2_region *region;
-	unsigned long index;
 
 	container = xa_erase(&containers, (unsigned long)cookie);
 	if (WARN_ON_ONCE(!container))
@@ -131,9 +131,11 @@ void tce2_container_release(void *cookie)
 
 	mutex_lock(&container->reg_lock);
 	container->closed = true;
-	xa_for_each(&container->regions, index, region)
-		tce2_region_abandon(region);
-	xa_destroy(&container->regions);
+	rbtree_postorder_for_each_entry_safe(registration, next,
+					     &container->registrations, node) {
+		tce2_region_abandon(registration->region);
+		kfree(registration);
+	}
 	mutex_unlock(&container->reg_lock);
 
 	tce2_container_put(container);
@@ -170,31 +172,58 @@ static int bind_process(struct tce2_container *container)
 	return tce2_container_check_process(container);
 }
 
+static int compare_ua(const void *key, const struct rb_node *node)
+{
+	u64 ua = *(const u64 *)key;
+	u64 other = rb_entry(node, struct tce2_registration, node)->region->ua;
+
+	return ua < other ? -1 : ua > other;
+}
+
+static int compare_registrations(struct rb_node *node,
+				 const struct rb_node *other)
+{
+	return compare_ua(&rb_entry(node, struct tce2_registration,
+				    node)->region->ua, other);
+}
+
+static struct tce2_registration *
+find_registration(struct tce2_container *container, u64 ua)
+	__must_hold(&container->reg_lock)
+{
+	struct rb_node *node;
+
+	lockdep_assert_held(&container->reg_lock);
+	node = rb_find(&ua, &container->registrations, compare_ua);
+	return node ? rb_entry(node, struct tce2_registration, node) : NULL;
+}
+
 static int register_region(struct tce2_container *container, u64 ua, u64 size)
 	__must_hold(&container->reg_lock)
 {
-	unsigned long index = ua >> PAGE_SHIFT;
-	struct tce2_region *region;
+	struct tce2_registration *registration;
 	int ret;
 
 	lockdep_assert_held(&container->reg_lock);
 	if (container->closed)
 		return -ENODEV;
-	region = xa_load(&container->regions, index);
-	if (region)
-		return region->size == size ? -EBUSY : -EINVAL;
+	registration = find_registration(container, ua);
+	if (registration)
+		return registration->region->size == size ? -EBUSY : -EINVAL;
 
-	/* All that can fail, before the region is there to be lost */
-	ret = xa_reserve(&container->regions, index, GFP_KERNEL_ACCOUNT);
-	if (ret)
-		return ret;
-	ret = tce2_region_register(container->cache, ua, size, &region);
+	registration = kmalloc(sizeof(*registration), GFP_KERNEL_ACCOUNT);
+	if (!registration)
+		return -ENOMEM;
+	ret = tce2_region_register(container->cache, ua, size,
+				   &registration->region);
 	if (ret) {
-		xa_release(&container->regions, index);
+		kfree(registration);
 		return ret;
 	}
-	xa_store(&container->regions, index, region, 0);
-	WRITE_ONCE(container->enabled, true);
+	rb_find_add(&registration->node, &container->registrations,
+		    compare_registrations);
+	/* Pairs with run_ioctl(): the binding is seen by who sees this */
+	smp_store_release(&container->enabled, true);
 	return 0;
 }
 
@@ -232,6 +261,24 @@ int tce2_container_register(struct tce2_container *container, u64 ua, u64 size)
 	return ret;
 }
 
+static int unregister_region(struct tce2_container *container, u64 ua,
+			     u64 size)
+	__must_hold(&container->reg_lock)
+{
+	struct tce2_registration *registration;
+	int ret;
+
+	registration = find_registration(container, ua);
+	if (!registration || registration->region->size != size)
+		return -ENOENT;
+	ret = tce2_region_unregister(registration->region);
+	if (ret)
+		return ret;
+	rb_erase(&registration->node, &container->registrations);
+	kfree(registration);
+	return 0;
+}
+
 /**
  * tce2_container_unregister() - undo tce2_container_register()
  * @container: the container
@@ -242,25 +289,23 @@ int tce2_container_register(struct tce2_container *container, u64 ua, u64 size)
  *
  * Context: may sleep.
  * Return: 0; -EINVAL if misaligned; -ENOENT if not registered through this
- * container; -EBUSY if still mapped and nobody else has it registered; -EINTR.
+ * container; -EBUSY if still mapped and nobody else has it registered; -EPERM
+ * from another process; -EINTR.
  */
 int tce2_container_unregister(struct tce2_container *container, u64 ua,
 			      u64 size)
 {
-	struct tce2_region *region;
-	int ret = -ENOENT;
+	int ret;
 
 	if (!PAGE_ALIGNED(ua) || !PAGE_ALIGNED(size))
 		return -EINVAL;
 
 	if (mutex_lock_killable(&container->reg_lock))
 		return -EINTR;
-	region = xa_load(&container->regions, ua >> PAGE_SHIFT);
-	if (region && region->size == size) {
-		ret = tce2_region_unregister(region);
-		if (!ret)
-			xa_erase(&container->regions, ua >> PAGE_SHIFT);
-	}
+	/* Again, now that no other process can be binding the container */
+	ret = tce2_container_check_process(container);
+	if (!ret)
+		ret = unregister_region(container, ua, size);
 	mutex_unlock(&container->reg_lock);
 	return ret;
 }
@@ -271,9 +316,12 @@ static int find_range(struct tce2_ddw *ddw, u64 iova, u64 ua, u64 size,
 	__must_hold(&ddw->lock)
 {
 	int ret = tce2_ddw_find(ddw, iova, range);
+	u64 end;
 
 	if (ret)
 		return ret;
+	if (!size || check_add_overflow(ua, size, &end))
+		return -EINVAL;
 	if ((iova | ua | size) & (BIT_ULL(range->page_shift) - 1))
 		return -EINVAL;
 	if (size > range->size - (iova - range->start))
@@ -313,6 +361,8 @@ static int find_window(struct tce2_container *container, u64 iova, u64 ua,
 	int ret;
 
 	ret = find_range(ddw, iova, ua, size, &range);
+	if (!ret && !perm)
+		ret = -EINVAL;
 	if (!ret && !range.window) {
 		/* Another thread may change everything while it is unlocked */
 		up_read(&ddw->lock);
@@ -338,19 +388,16 @@ static int find_window(struct tce2_container *container, u64 iova, u64 ua,
  * VFIO_IOMMU_MAP_DMA of uapi/linux/vfio.h.
  *
  * Context: may sleep; a fatal signal interrupts it.
- * Return: 0; -EINVAL if empty, without permission, misaligned, wrapping or
- * reaching past the window; -ENXIO if @iova is in no window; or as
+ * Return: 0; -ENXIO if @iova is in no window; -EINVAL if empty, without
+ * permission, misaligned, wrapping or reaching past the window; or as
  * tce2_window_map(). Nothing is changed then.
  */
 int tce2_container_map(struct tce2_container *container, u64 iova, u64 ua,
 		       u64 size, u64 perm)
 {
 	struct tce2_window *window;
-	u64 end;
 	int ret;
 
-	if (!size || !perm || check_add_overflow(ua, size, &end))
-		return -EINVAL;
 	if (down_read_killable(&container->ddw.lock))
 		return -EINTR;
 	ret = find_window(container, iova, ua, size, perm, &window);
@@ -369,16 +416,14 @@ int tce2_container_map(struct tce2_container *container, u64 iova, u64 ua,
  * VFIO_IOMMU_UNMAP_DMA of uapi/linux/vfio.h.
  *
  * Context: may sleep; a fatal signal interrupts it.
- * Return: 0; -EINVAL if empty, misaligned or reaching past the window; -ENXIO
- * if @iova is in no window; -EINTR.
+ * Return: 0; -ENXIO if @iova is in no window; -EINVAL if empty, misaligned or
+ * reaching past the window; -EINTR.
  */
 int tce2_container_unmap(struct tce2_container *container, u64 iova, u64 size)
 {
 	struct tce2_bus_range range;
 	int ret;
 
-	if (!size)
-		return -EINVAL;
 	if (down_read_killable(&container->ddw.lock))
 		return -EINTR;
 	ret = find_range(&container->ddw, iova, 0, size, &range);

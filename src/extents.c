@@ -93,19 +93,24 @@ static int add_nodes(u64 **node, unsigned int level, u64 block, u64 blocks,
 	return ret;
 }
 
+/* Makes the node that the next entry begins */
+static noinline int begin_node(struct tce2_extents *ext)
+{
+	cond_resched();
+	return add_nodes(&ext->root, ext->depth, ext->blocks,
+			 nr_blocks(ext, ext->shift, ext->size), &ext->tail);
+}
+
 /* Adds the entry of the next block */
-static int add_block(struct tce2_extents *ext, u64 entry)
+static inline int add_block(struct tce2_extents *ext, u64 entry)
 {
 	u64 slot = ext->blocks & (TCE2_EXTENT_NODE - 1);
 	int ret;
 
 	if (!slot) {
-		ret = add_nodes(&ext->root, ext->depth, ext->blocks,
-				nr_blocks(ext, ext->shift, ext->size),
-				&ext->tail);
+		ret = begin_node(ext);
 		if (ret)
 			return ret;
-		cond_resched();
 	}
 	ext->tail[slot] = entry;
 	ext->blocks++;
@@ -114,9 +119,10 @@ static int add_block(struct tce2_extents *ext, u64 entry)
 
 /*
  * Rewrites the store with smaller blocks: each old block is contiguous, so its
- * parts differ from it by their distance alone.
+ * parts differ from it by their distance alone. (Not inline: it is rare, and the
+ * registers it needs would be saved for every run appended.)
  */
-static int shrink_blocks(struct tce2_extents *ext, unsigned int shift)
+static noinline int shrink_blocks(struct tce2_extents *ext, unsigned int shift)
 {
 	u64 block, count = nr_blocks(ext, shift, ext->filled);
 	u64 base = (ext->ua >> shift) << shift;
@@ -193,6 +199,95 @@ int tce2_extents_append(struct tce2_extents *ext, u64 hpa, u64 bytes, u64 flags)
 	return 0;
 }
 
+/*
+ * How many pages, from the first on, lie behind one another in memory.
+ *
+ * A page of hugetlbfs is mapped whole, so the pages that follow it are those of
+ * the same huge page, to its end. A transparent huge page may be mapped in
+ * pieces with others between them: it has to be looked at page by page.
+ */
+static unsigned long run_length(struct page **pages, unsigned long count)
+{
+	struct page **page = pages + 1, **end = pages + count;
+	struct folio *folio = page_folio(*pages);
+	struct page *next = *pages + 1;
+	unsigned long run;
+
+	if (folio_test_hugetlb(folio)) {
+		run = min_t(unsigned long, count, folio_nr_pages(folio) -
+			    folio_page_idx(folio, *pages));
+		if (pages[run - 1] == *pages + run - 1)
+			return run;
+	}
+
+	/* Page descriptors are as contiguous as what they describe */
+	BUILD_BUG_ON(!IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP) &&
+		     !IS_ENABLED(CONFIG_FLATMEM));
+	/* Unrolled: over huge pages much of a registration is spent here */
+	while (end - page >= 4 && page[0] == next && page[1] == next + 1 &&
+	       page[2] == next + 2 && page[3] == next + 3) {
+		page += 4;
+		next += 4;
+	}
+	while (page < end && *page == next) {
+		page++;
+		next++;
+	}
+	return page - pages;
+}
+
+/* Adds pages each as a block of its own, once that is the size of blocks */
+static int append_scattered(struct tce2_extents *ext, struct page **pages,
+			    unsigned long count, u64 flags,
+			    unsigned long *done)
+{
+	unsigned long i;
+	int ret = 0;
+
+	for (i = 0; i < count; i++) {
+		ret = add_block(ext, PFN_PHYS(page_to_pfn(pages[i])) | flags);
+		if (ret)
+			break;
+	}
+	ext->filled += (u64)i << PAGE_SHIFT;
+	*done += i;
+	return ret;
+}
+
+/**
+ * tce2_extents_append_pages() - add the next pages
+ * @ext: the extents, being built
+ * @pages: the pages, in the order of their user addresses
+ * @count: how many
+ * @flags: TCE2_EXTENT_READONLY or 0
+ * @done: set to the number of pages that were added
+ *
+ * Context: may sleep.
+ * Return: 0, or as tce2_extents_append().
+ */
+int tce2_extents_append_pages(struct tce2_extents *ext, struct page **pages,
+			      unsigned long count, u64 flags,
+			      unsigned long *done)
+{
+	*done = 0;
+	while (*done < count) {
+		struct page **page = pages + *done;
+		unsigned long run;
+		int ret;
+
+		if (ext->shift == PAGE_SHIFT)
+			return append_scattered(ext, page, count - *done, flags,
+						done);
+		run = run_length(page, count - *done);
+		ret = tce2_extents_append(ext, PFN_PHYS(page_to_pfn(*page)),
+					  (u64)run << PAGE_SHIFT, flags);
+		if (ret)
+			return ret;
+		*done += run;
+	}
+	return 0;
+}
+
 /**
  * tce2_extents_mark_dirty() - remember that the device may write to a range
  * @ext: the extents
@@ -215,27 +310,6 @@ void tce2_extents_mark_dirty(struct tce2_extents *ext, u64 ua, u64 bytes)
 		if (!((ua >> ext->shift) & (TCE2_EXTENT_NODE - 1)))
 			cond_resched();
 	}
-}
-
-/**
- * tce2_extents_run() - the contiguous run that begins at a user address
- * @ext: the extents
- * @ua: a user address among the bytes filled
- * @hpa: set to the host physical address of @ua
- * @flags: set to the run's TCE2_EXTENT_* flags
- *
- * Return: bytes from @ua to the end of its block.
- */
-u64 tce2_extents_run(const struct tce2_extents *ext, u64 ua, u64 *hpa,
-		     u64 *flags)
-{
-	u64 entry = READ_ONCE(*tce2_extents_entry(ext, ua));
-	u64 start = (ua >> ext->shift) << ext->shift;
-	u64 end = ext->ua + ext->filled;
-
-	*flags = entry & TCE2_EXTENT_FLAGS;
-	*hpa = (entry & ~TCE2_EXTENT_FLAGS) + (ua - start);
-	return min((1ULL << ext->shift) - (ua - start), end - ua);
 }
 
 static void free_nodes(u64 *node, unsigned int level, u64 blocks)

@@ -148,60 +148,35 @@ static struct tce2_region *find_overlap(struct tce2_cache *cache, u64 ua,
 	return NULL;
 }
 
-/**
- * struct unpin_batch - single pages gathered to be unpinned together
- * @count: how many
- * @dirty: whether they are dirty, all or none
- * @pages: the pages
- */
-struct unpin_batch {
-	unsigned int count;
-	bool dirty;
-	struct page *pages[32];
-};
-
-static void unpin_flush(struct unpin_batch *batch)
-{
-	unpin_user_pages_dirty_lock(batch->pages, batch->count, batch->dirty);
-	batch->count = 0;
-	cond_resched();
-}
-
-static void unpin_page(struct unpin_batch *batch, struct page *page, bool dirty)
-{
-	if (batch->count == ARRAY_SIZE(batch->pages) ||
-	    (batch->count && batch->dirty != dirty))
-		unpin_flush(batch);
-	batch->dirty = dirty;
-	batch->pages[batch->count++] = page;
-}
-
 /*
- * Unpins what has been pinned of a region, dirty where a device could write.
- * The kernel unpins a run quickest as a run, and single pages as an array.
+ * Unpins a run of pages. The kernel's function for a run is the quickest for
+ * many pages of one folio, and several times slower for a single page.
  */
+static void unpin_run(struct page *page, unsigned long pages, bool dirty)
+{
+	if (pages == 1 && !dirty)
+		unpin_user_page(page);
+	else
+		unpin_user_page_range_dirty_lock(page, pages, dirty);
+}
+
+/* Unpins what has been pinned of a region, dirty where a device could write */
 static void unpin_region(struct tce2_region *region)
 {
 	const struct tce2_extents *ext = &region->extents;
 	u64 ua = ext->ua, end = ext->ua + ext->filled;
-	struct unpin_batch batch = {};
+	unsigned int runs = 0;
 
 	while (ua < end) {
 		u64 hpa, flags;
 		u64 bytes = tce2_extents_run(ext, ua, &hpa, &flags);
-		struct page *page = pfn_to_page(PHYS_PFN(hpa));
-		bool dirty = flags & TCE2_EXTENT_DIRTY;
 
+		unpin_run(pfn_to_page(PHYS_PFN(hpa)), bytes >> PAGE_SHIFT,
+			  flags & TCE2_EXTENT_DIRTY);
 		ua += bytes;
-		if (bytes == PAGE_SIZE) {
-			unpin_page(&batch, page, dirty);
-			continue;
-		}
-		unpin_user_page_range_dirty_lock(page, bytes >> PAGE_SHIFT,
-						 dirty);
-		cond_resched();
+		if (!(++runs % 64))
+			cond_resched();
 	}
-	unpin_flush(&batch);
 }
 
 static void region_free(struct tce2_region *region)
@@ -284,48 +259,16 @@ static int check_mapped(struct mm_struct *mm, u64 ua, u64 end,
 	return 0;
 }
 
-/* How many pages, from the first on, lie behind one another in memory */
-static unsigned long run_length(struct page **pages, unsigned long count)
-{
-	struct page *first = pages[0];
-	unsigned long run = 1;
-
-	/* Page descriptors are as contiguous as what they describe */
-	BUILD_BUG_ON(!IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP) &&
-		     !IS_ENABLED(CONFIG_FLATMEM));
-	/* Unrolled: over huge pages most of a registration is spent here */
-	while (count - run >= 4 &&
-	       pages[run] == first + run &&
-	       pages[run + 1] == first + run + 1 &&
-	       pages[run + 2] == first + run + 2 &&
-	       pages[run + 3] == first + run + 3)
-		run += 4;
-	while (run < count && pages[run] == first + run)
-		run++;
-	return run;
-}
-
-/*
- * Hands a batch of pinned pages over to the extents as contiguous runs. Pages
- * that could not be handed over are unpinned here.
- */
+/* Hands a batch of pinned pages over to the extents, or unpins what it can't */
 static int append_pages(struct tce2_extents *ext, struct page **pages,
 			unsigned long count, u64 flags)
 {
-	while (count) {
-		unsigned long run = run_length(pages, count);
-		int ret = tce2_extents_append(ext,
-					      PFN_PHYS(page_to_pfn(*pages)),
-					      (u64)run << PAGE_SHIFT, flags);
+	unsigned long done;
+	int ret = tce2_extents_append_pages(ext, pages, count, flags, &done);
 
-		if (ret) {
-			unpin_user_pages(pages, count);
-			return ret;
-		}
-		pages += run;
-		count -= run;
-	}
-	return 0;
+	if (ret)
+		unpin_user_pages(pages + done, count - done);
+	return ret;
 }
 
 /* Pins one mapping's share of a region, in batches of as many as @pages has */
@@ -352,7 +295,8 @@ static int pin_mapping(struct tce2_extents *ext, const struct mapping *mapping,
 		ret = append_pages(ext, pages, got, flags);
 		if (ret)
 			return ret;
-		cond_resched();
+		if (ext->ua + ext->filled < mapping->end)
+			cond_resched();
 	}
 	return 0;
 }
@@ -598,7 +542,7 @@ static s64 hold_in_region(struct tce2_cache *cache, u64 ua, unsigned int shift,
 			region_drop(region, pages);
 			return status == TCE2_RM_READ_ONLY ? -EPERM : -EINVAL;
 		}
-		if (!(i % PIN_BATCH))
+		if (i % PIN_BATCH == PIN_BATCH - 1)
 			cond_resched();
 	}
 	if (write)

@@ -51,6 +51,13 @@ static struct leaf_part first_part(u64 index, u64 count)
 	return (struct leaf_part){ index, min(left, count) };
 }
 
+/* Lets others run in a long loop; a short one does not pay for it */
+static void pause_before(u64 index, u64 end)
+{
+	if (index < end)
+		cond_resched();
+}
+
 static u64 *view_entries(u64 *leaf, u64 index)
 {
 	return &leaf[index & (LEAF_ENTRIES - 1)];
@@ -217,8 +224,8 @@ static int prepare_view(struct tce2_window *window, u64 index, u64 count)
 			ret = prepare_hw(window, part.index);
 		if (ret)
 			return ret;
-		cond_resched();
 		index += part.count;
+		pause_before(index, end);
 	}
 	return 0;
 }
@@ -267,8 +274,8 @@ static void invalidate(struct tce2_window *window, u64 index, u64 count)
 		u64 batch = min_t(u64, end - index, INVALIDATE_BATCH);
 
 		iommu_tce_kill(window->tbl, tbl_index(window, index), batch);
-		cond_resched();
 		index += batch;
+		pause_before(index, end);
 	}
 	iommu_flush_tce(window->tbl);
 }
@@ -294,8 +301,8 @@ static bool restore_tces(struct tce2_window *window, u64 index, u64 count)
 				      &region))
 				restored = false;
 		}
-		cond_resched();
 		index += part.count;
+		pause_before(index, end);
 	}
 	invalidate(window, first, count);
 	return restored;
@@ -311,7 +318,7 @@ static int write_tces(struct tce2_window *window, u64 index, u64 count, u64 ua,
 
 	for (i = 0; i < count; i++) {
 		*written = i;
-		if (!(i & (LEAF_ENTRIES - 1))) {
+		if (i && !(i & (LEAF_ENTRIES - 1))) {
 			cond_resched();
 			ret = fatal_signal_pending(current) ? -EINTR : 0;
 		}
@@ -352,8 +359,8 @@ static void commit_view(struct tce2_window *window, u64 index, u64 count,
 				tce2_drop_page(&drop, view_ua(old),
 					       window->page_shift);
 		}
-		cond_resched();
 		index += part.count;
+		pause_before(index, end);
 	}
 	tce2_drop_flush(&drop);
 }

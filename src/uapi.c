@@ -182,12 +182,19 @@ static const struct ioctl_row *find_ioctl(unsigned int cmd)
 static long run_ioctl(struct tce2_container *container,
 		      const struct ioctl_row *row, void __user *arg)
 {
-	union request request = {};
-	int ret = tce2_container_check_process(container);
+	union request request;
+	bool enabled;
+	int ret;
 
+	/*
+	 * In this order: who finds the container enabled finds it bound, so a
+	 * process that it is not bound to can't slip in while it gets bound.
+	 */
+	enabled = smp_load_acquire(&container->enabled);
+	ret = tce2_container_check_process(container);
 	if (ret)
 		return ret;
-	if (row->needs_memory && !READ_ONCE(container->enabled))
+	if (row->needs_memory && !enabled)
 		return -EPERM;
 	if (copy_from_user(&request, arg, row->size))
 		return -EFAULT;
