@@ -7,7 +7,7 @@
 KDIR ?= /lib/modules/$(shell uname -r)/build
 in_place := $(or $(filter ppc64le,$(shell uname -m)),$(filter command environment,$(firstword $(origin KDIR))))
 
-.PHONY: all module kernels demo check lint modules modules_install install clean help
+.PHONY: all module kernels demo check unit fuzz bench lint modules modules_install install clean help
 
 ifneq ($(KERNEL),)
 all: module
@@ -40,6 +40,15 @@ demo:
 check:
 	@tests/run
 
+unit:
+	@tests/run unit
+
+fuzz:
+	@tests/unit/fuzz
+
+bench:
+	@scripts/bench
+
 lint:
 	@scripts/lint
 
@@ -52,6 +61,9 @@ clean:
 help:
 	@echo "make demo                    see it work on an emulated POWER9 (KERNEL=<label>)"
 	@echo "make check                   run the tests on every supported kernel (KERNELS='<label>...', V=1, ONLY=<case>)"
+	@echo "make bench                   compare with the in-tree driver (KERNELS='<label>...', THREADS=1), build/bench/"
+	@echo "make unit                    run only those of the tests that need no guest (ONLY=<case>, TCE2_SEED=<seed>)"
+	@echo "make fuzz                    let libFuzzer look for what the tests miss (FUZZ_SECONDS=60)"
 	@echo "make kernels                 list the labels of the kernels"
 	@echo "make module KERNEL=<label>   build build/<label>/vfio_spapr_tce2.ko (W=1, C=2, V=1)"
 	@echo "make lint                    warnings, sparse and shellcheck, for every supported kernel"

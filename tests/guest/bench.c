@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The benchmark, guest side: this backend and the in-tree one by turns, in the
- * same process and on the same memory. Prints one line for each measured value:
+ * same process and on the same memory. Prints one line for each value measured:
  *
  *	BENCH: {"figure": ..., "backend": ..., "unit": ..., "value": ...}
  *
- *	tce2-bench [cache] [map]	default: all parts
+ *	tce2-bench [cache] [memory] [map] [threads]
+ *
+ * Without arguments: all that instructions can judge, hence not threads.
  *
  * The in-tree backend is loaded all the time. VFIO asks the backend loaded last,
  * so this module's turn begins with modprobe and ends with rmmod; the use count
@@ -22,7 +24,6 @@
 #define _GNU_SOURCE
 #include "bench.h"
 
-#include <errno.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -86,8 +87,8 @@ static void print_figure(const char *name, va_list ap, const char *rest)
 {
 	printf("BENCH: {\"figure\": \"");
 	vprintf(name, ap);
-	printf("\", \"backend\": \"%s\", %s}\n", backend->name, rest);
-	fflush(stdout);
+	printf("\", \"backend\": \"%s\", %s}\n", backend ? backend->name : "none",
+	       rest);
 }
 
 void figure(double value, const char *unit, const char *name, ...)
@@ -163,6 +164,20 @@ void settle(void)
 	gaps_ns();
 }
 
+/* Lets the kernel finish booting: until as little happens as ever */
+static void wait_for_quiet(void)
+{
+	double least = SPIN_NS;
+	int quiet = 0;
+
+	for (int i = 0; i < SETTLE_SPINS && quiet < 10; i++) {
+		double gaps = gaps_ns();
+
+		quiet = gaps < least * 1.2 ? quiet + 1 : 0;
+		least = gaps < least ? gaps : least;
+	}
+}
+
 static void wait_for_unpinning(void)
 {
 	for (int i = 0; i < SETTLE_SPINS; i++) {
@@ -215,10 +230,13 @@ static void open_container(void)
 		die("container is not served by %s", backend->module);
 }
 
+/* Console output and loaded modules go on to cost instructions: settle() */
 static void begin_turn(void)
 {
+	fflush(stdout);
 	if (backend->ours)
 		run("modprobe", backend->module);
+	settle();
 	pins_before = pins();
 	open_container();
 }
@@ -229,6 +247,7 @@ static void end_turn(void)
 	wait_for_unpinning();
 	if (backend->ours)
 		run("rmmod", backend->module);
+	backend = NULL;
 }
 
 void each_backend(void (*measure)(void *arg), void *arg)
@@ -267,11 +286,17 @@ static uint64_t thp_bytes(const void *ua)
 	return found;
 }
 
-/* Touches every page; an odd stride leaves no neighbours in physical memory */
-static void touch_pages(uint8_t *ua, uint64_t pages, uint64_t stride)
+static void touch_every(uint8_t *ua, uint64_t count, uint64_t page,
+			uint64_t stride)
 {
-	for (uint64_t i = 0; i < pages; i++)
-		ua[i * stride % pages * base_page()] = 1;
+	for (uint64_t i = 0; i < count; i++)
+		ua[i * stride % count * page] = 1;
+}
+
+/* @count is a power of two, so an odd stride meets every page */
+void touch_scattered(uint8_t *ua, uint64_t count, uint64_t page)
+{
+	touch_every(ua, count, page, 7919);
 }
 
 static bool memory_map(struct memory *mem)
@@ -308,7 +333,10 @@ bool memory_get(struct memory *mem, enum memory_kind kind, uint64_t size)
 		return memory_hugetlb(mem, GIB(1));
 	if (!memory_map(mem))
 		return false;
-	touch_pages(mem->ua, pages, kind == SCATTERED ? 7919 : 1);
+	if (kind == SCATTERED)
+		touch_scattered(mem->ua, pages, base_page());
+	else
+		touch_every(mem->ua, pages, base_page(), 1);
 	return kind != THP || thp_bytes(mem->ua) >= size;
 }
 
@@ -317,19 +345,33 @@ void memory_put(struct memory *mem)
 	munmap(mem->mapping, mem->mapped);
 }
 
-static bool wanted(int argc, char **argv, const char *part)
+static const struct part {
+	const char *name;
+	void (*run)(void);
+	bool on_demand;		/* wants another machine than the rest */
+} parts[] = {
+	{ "cache", bench_cache, false },
+	{ "memory", bench_memory, false },
+	{ "map", bench_map, false },
+	{ "threads", bench_threads, true },
+};
+
+static bool wanted(int argc, char **argv, const struct part *part)
 {
 	for (int i = 1; i < argc; i++)
-		if (!strcmp(argv[i], part))
+		if (!strcmp(argv[i], part->name))
 			return true;
-	return argc == 1;
+	return argc == 1 && !part->on_demand;
 }
 
 int main(int argc, char **argv)
 {
-	if (wanted(argc, argv, "cache"))
-		bench_cache();
-	if (wanted(argc, argv, "map"))
-		bench_map();
+	static char buffer[1 << 20];
+
+	setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
+	wait_for_quiet();
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		if (wanted(argc, argv, &parts[i]))
+			parts[i].run();
 	return 0;
 }

@@ -13,8 +13,6 @@
 
 #include <sys/platform/ppc.h>
 
-#define PAGES_PER_GIB	(GIB(1) / base_page())
-
 extern struct vfio vfio;
 
 /* Ends the program unless a call went well */
@@ -48,6 +46,7 @@ void refused(int error, const char *name, ...);
 void settle(void);
 double deferred_ns(void);
 
+/* SCATTERED: base pages without neighbours; FRESH: as the kernel hands them out */
 enum memory_kind { SCATTERED, FRESH, THP, HUGE_2M, HUGE_1G, KINDS };
 
 extern const char *const kind_name[KINDS];
@@ -60,10 +59,15 @@ struct memory {
 	uint64_t mapped;
 };
 
+/* Touches pages in an order that leaves no neighbours in physical memory */
+void touch_scattered(uint8_t *ua, uint64_t count, uint64_t page);
+
 bool memory_get(struct memory *mem, enum memory_kind kind, uint64_t size);
 void memory_put(struct memory *mem);
 
 void bench_cache(void);
+void bench_memory(void);
 void bench_map(void);
+void bench_threads(void);
 
 #endif /* GUEST_BENCH_H */

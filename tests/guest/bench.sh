@@ -11,7 +11,7 @@
 reserve_hugepages 512 1 || echo "no hugepages"
 kernel_mark
 modprobe vfio_iommu_spapr_tce && modprobe vfio-pci && bind_edu || exit 2
-grep . /proc/version /proc/meminfo | head -n 8
+mount -t tracefs tracefs /sys/kernel/tracing
 
 /bin/tce2-bench "$@"
 status=$?

@@ -6,18 +6,17 @@
 #include "bench.h"
 
 #include <stdio.h>
-#include <sys/mman.h>
 
 #define REPEATS		65	/* of short calls; the median counts */
+#define LARGE_REPEATS	3	/* of long ones, each is reported */
 #define MANY		256	/* one-page regions unregistered at once */
 
 static const char per_page[] = "instructions per page";
 static const char per_call[] = "instructions per call";
 
 /* One region of a GiB */
-static void measure_large(void *arg)
+static void measure_large_once(const struct memory *mem)
 {
-	struct memory *mem = arg;
 	const char *kind = kind_name[mem->kind];
 	double pages = mem->size / base_page();
 	double took;
@@ -35,6 +34,12 @@ static void measure_large(void *arg)
 	figure(took, per_call, "cache.unregister-returns.%s", kind);
 	took += deferred_ns();
 	figure(took / pages, per_page, "cache.unregister-total.%s", kind);
+}
+
+static void measure_large(void *arg)
+{
+	for (int i = 0; i < LARGE_REPEATS; i++)
+		measure_large_once(arg);
 }
 
 /* Unregistering regions of one page, everything included */
@@ -107,6 +112,21 @@ static void measure_one_tce(uint8_t *ua, unsigned int regions,
 	       regions, which);
 }
 
+/* MAP and UNMAP of 512 TCEs that point into as many regions as it takes */
+static void measure_many_tces(uint8_t *ua, unsigned int regions)
+{
+	double tces = MIB(2) / TCE_4K;
+	uint64_t start = ticks();
+
+	need(dma_map(vfio.fd, IOVA, ua, MIB(2), READ_WRITE), "map");
+	figure(ns_since(start) / tces, "instructions per TCE",
+	       "map.512-tces.%u-regions.middle", regions);
+	start = ticks();
+	need(dma_unmap(vfio.fd, IOVA, MIB(2)), "unmap");
+	figure(ns_since(start) / tces, "instructions per TCE",
+	       "unmap.512-tces.%u-regions.middle", regions);
+}
+
 static void measure_regions(void *arg)
 {
 	uint8_t *ua = arg;
@@ -122,6 +142,8 @@ static void measure_regions(void *arg)
 		measure_one_tce(ua, want, "first");
 		measure_one_tce(ua + want / 2 * base_page(), want, "middle");
 		measure_one_tce(ua + (want - 1) * base_page(), want, "last");
+		if (want / 2 * base_page() >= MIB(2))
+			measure_many_tces(ua + want / 2 * base_page(), want);
 	}
 }
 

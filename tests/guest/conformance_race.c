@@ -8,7 +8,10 @@
 #include "conformance.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -393,6 +396,54 @@ static void a_kill_in_the_middle_of_calls_is_safe(struct vfio *v)
 	}
 }
 
+/* Shared by the owner of a container and a process with the same descriptors */
+struct intrusion {
+	volatile int fd;
+	volatile bool stop;
+	volatile long undone;
+	uint8_t *ua;
+};
+
+/* Another mm, so whatever it asks of a bound container is not permitted */
+static void intrude(struct intrusion *shared)
+{
+	while (!shared->stop)
+		if (!spapr_unregister(shared->fd, shared->ua, base_page()))
+			shared->undone++;
+	_exit(0);
+}
+
+static void a_stranger_cannot_slip_in_while_the_container_is_bound(
+	struct vfio *v)
+{
+	struct intrusion *shared =
+		mmap(NULL, base_page(), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t end = now_ms() + RACE_MS;
+	int pid;
+
+	if (shared == MAP_FAILED)
+		fail("mmap");
+	shared->fd = -1;
+	shared->ua = memory(base_page());
+	pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+	if (pid < 0)
+		fail("clone");
+	if (!pid)
+		intrude(shared);
+
+	while (now_ms() < end) {
+		open_container(v, 0);
+		shared->fd = v->fd;
+		expect(spapr_register(v->fd, shared->ua, base_page()), 0);
+		expect(spapr_unregister(v->fd, shared->ua, base_page()), 0);
+		vfio_close(v);
+	}
+	shared->stop = true;
+	waitpid(pid, NULL, 0);
+	expect(shared->undone, 0);
+}
+
 static const struct test tests[] = {
 	TEST(threads_may_map_different_ranges_at_once),
 	TEST(threads_on_the_same_entries_keep_every_count,
@@ -416,6 +467,8 @@ static const struct test tests[] = {
 	     .intree = "defect 4", .crashes = true),
 	TEST(a_kill_in_the_middle_of_calls_is_safe, .setup = BARE,
 	     .intree = "defect 4", .crashes = true),
+	TEST(a_stranger_cannot_slip_in_while_the_container_is_bound,
+	     .setup = BARE, .intree = "the process is checked once"),
 };
 
 SUITE(race_suite, tests);

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The benchmark's part about memory: what the kernel keeps allocated for a
+ * registered region. Three sources make up the sum:
+ *
+ *	slab	this process's kmalloc and kfree events, from the kernel's tracer
+ *	pages	its page allocation events, without those that the other sources
+ *		count
+ *	vmalloc	VmallocUsed of /proc/meminfo, as the tracer doesn't see it
+ *
+ * That is exact to the byte, where the counters of /proc/meminfo know whole
+ * slabs only. Hugepages of which there is one serve a large region by being
+ * mapped many times over.
+ */
+#define _GNU_SOURCE
+#include "bench.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define TRACING		"/sys/kernel/tracing/"
+#define LARGE_PAGES	(16ULL << 20)	/* base pages of the largest region */
+#define OBJECTS		65536
+#define MANY		1024
+
+static void *first_page;
+
+static const char *const events[] = {
+	"kmem/kmalloc", "kmem/kfree", "kmem/kmem_cache_alloc",
+	"kmem/kmem_cache_free", "kmem/mm_page_alloc", "kmem/mm_page_free",
+};
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		need(-errno, path);
+	close(fd);
+}
+
+static void trace_events(bool on)
+{
+	char path[96];
+
+	for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
+		snprintf(path, sizeof(path), TRACING "events/%s/enable",
+			 events[i]);
+		write_file(path, on ? "1" : "0");
+	}
+}
+
+static void trace_begin(void)
+{
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	write_file(TRACING "set_event_pid", pid);
+	write_file(TRACING "buffer_size_kb", "16384");
+	write_file(TRACING "trace", "");
+	trace_events(true);
+}
+
+static struct object {
+	unsigned long long id;	/* address or page frame */
+	long long bytes;
+} objects[OBJECTS];
+static size_t nr_objects;
+
+static void object_add(unsigned long long id, long long bytes)
+{
+	if (nr_objects < OBJECTS)
+		objects[nr_objects++] = (struct object){ id, bytes };
+	else
+		printf("BENCH-NOTE: too many objects\n");
+}
+
+/* The newest of that name; one that is older than the trace isn't there */
+static void object_remove(unsigned long long id)
+{
+	for (size_t i = nr_objects; i--;) {
+		if (objects[i].id == id) {
+			objects[i] = objects[--nr_objects];
+			return;
+		}
+	}
+}
+
+/* The number after a key of an event, 0 if there is none */
+static unsigned long long field(const char *line, const char *key, int base)
+{
+	const char *at = strstr(line, key);
+
+	return at ? strtoull(at + strlen(key), NULL, base) : 0;
+}
+
+/* Pages that slabs are made of, and what vmalloc or user memory is made of */
+static bool counted_elsewhere(const char *line)
+{
+	return strstr(line, "__GFP_COMP") || strstr(line, "HIGHMEM") ||
+	       strstr(line, "HIGHUSER");
+}
+
+static void count_event(const char *line)
+{
+	if (strstr(line, "kmalloc: ") || strstr(line, "kmem_cache_alloc: "))
+		object_add(field(line, " ptr=", 16),
+			   field(line, " bytes_alloc=", 10));
+	else if (strstr(line, "kfree: ") || strstr(line, "kmem_cache_free: "))
+		object_remove(field(line, " ptr=", 16));
+	else if (strstr(line, "mm_page_alloc: ") && !counted_elsewhere(line))
+		object_add(field(line, " pfn=", 16),
+			   base_page() << field(line, " order=", 10));
+	else if (strstr(line, "mm_page_free: "))
+		object_remove(field(line, " pfn=", 16));
+}
+
+/* Bytes that this process has had the kernel allocate and not free */
+static long long trace_end(void)
+{
+	char line[512];
+	long long sum = 0;
+	FILE *f;
+
+	trace_events(false);
+	f = fopen(TRACING "trace", "re");
+	if (!f)
+		need(-errno, "trace");
+	nr_objects = 0;
+	while (fgets(line, sizeof(line), f))
+		count_event(line);
+	fclose(f);
+	for (size_t i = 0; i < nr_objects; i++)
+		sum += objects[i].bytes;
+	return sum;
+}
+
+static long long vmalloc_used(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	long long kib = 0;
+	char line[128];
+
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "VmallocUsed: %lld", &kib);
+	if (f)
+		fclose(f);
+	return kib * 1024;
+}
+
+/* Bytes for memory registered as so many regions of the same size */
+static double register_measured(uint8_t *ua, uint64_t size, int regions)
+{
+	long long bytes = -vmalloc_used();
+
+	trace_begin();
+	for (int i = 0; i < regions; i++)
+		need(spapr_register(vfio.fd, ua + i * size, size), "register");
+	bytes += trace_end();
+	bytes += vmalloc_used();
+	for (int i = 0; i < regions; i++)
+		need(spapr_unregister(vfio.fd, ua + i * size, size),
+		     "unregister");
+	return bytes;
+}
+
+static void measure_memory(void *arg)
+{
+	struct memory *mem = arg;
+	double gib = (double)mem->size / GIB(1);
+
+	/* What the first registration sets up isn't the region's */
+	need(spapr_register(vfio.fd, first_page, base_page()), "register");
+	figure(register_measured(mem->ua, mem->size, 1) / gib, "bytes per GiB",
+	       "memory.region-of-%.0fg.%s", gib, kind_name[mem->kind]);
+	need(spapr_unregister(vfio.fd, first_page, base_page()), "unregister");
+}
+
+/* Regions of a single page: what a region costs at least */
+static void measure_least(void *arg)
+{
+	figure(register_measured(arg, base_page(), MANY) / MANY,
+	       "bytes per region", "memory.region-of-a-page");
+}
+
+/* Maps a GiB of a file over and over until @mem is full */
+static bool map_repeated(const struct memory *mem, int fd)
+{
+	uint64_t off;
+
+	for (off = 0; off < mem->size; off += GIB(1)) {
+		if (mmap(mem->ua + off, GIB(1), PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+			return false;
+		touch_scattered(mem->ua + off, GIB(1) / MIB(2), MIB(2));
+	}
+	return true;
+}
+
+/* A large region over one GiB of hugepages */
+static bool memory_repeated(struct memory *mem, enum memory_kind kind)
+{
+	unsigned int shift = kind == HUGE_1G ? 30 : 21;
+	int fd = memfd_create("bench", MFD_CLOEXEC | MFD_HUGETLB |
+			      shift << MFD_HUGE_SHIFT);
+	bool ok;
+
+	*mem = (struct memory){ .kind = kind, .size = LARGE_PAGES * base_page() };
+	mem->mapped = mem->size + GIB(1);
+	mem->mapping = mmap(NULL, mem->mapped, PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (fd < 0 || mem->mapping == MAP_FAILED || ftruncate(fd, GIB(1)))
+		return false;
+	mem->ua = (void *)(((uintptr_t)mem->mapping + GIB(1) - 1) &
+			   ~(GIB(1) - 1));
+	ok = map_repeated(mem, fd);
+	close(fd);
+	return ok;
+}
+
+void bench_memory(void)
+{
+	static const enum memory_kind kinds[] = { SCATTERED, THP };
+	static const enum memory_kind huge[] = { HUGE_2M, HUGE_1G };
+	struct memory mem;
+
+	first_page = mem_base(base_page());
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (memory_get(&mem, kinds[i], GIB(1))) {
+			each_backend(measure_memory, &mem);
+			if (kinds[i] == SCATTERED)
+				each_backend(measure_least, mem.ua);
+		}
+		memory_put(&mem);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(huge); i++) {
+		if (memory_repeated(&mem, huge[i]))
+			each_backend(measure_memory, &mem);
+		else
+			printf("BENCH-NOTE: no large region of %s\n",
+			       kind_name[huge[i]]);
+		memory_put(&mem);
+	}
+}
