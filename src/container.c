@@ -136,6 +136,8 @@ void tce2_container_release(void *cookie)
 		tce2_region_abandon(registration->region);
 		kfree(registration);
 	}
+	/* A late request may still look into it */
+	container->registrations = RB_ROOT;
 	mutex_unlock(&container->reg_lock);
 
 	tce2_container_put(container);
