@@ -202,9 +202,10 @@ int tce2_extents_append(struct tce2_extents *ext, u64 hpa, u64 bytes, u64 flags)
 /*
  * How many pages, from the first on, lie behind one another in memory.
  *
- * A page of hugetlbfs is mapped whole, so the pages that follow it are those of
- * the same huge page, to its end. A transparent huge page may be mapped in
- * pieces with others between them: it has to be looked at page by page.
+ * A huge page of hugetlbfs is mapped by a single page table entry, from which
+ * pin_user_pages_fast() takes all pages at once: what follows one of its pages
+ * is the rest of it. A transparent huge page may be mapped in pieces with others
+ * between them: it has to be looked at page by page.
  */
 static unsigned long run_length(struct page **pages, unsigned long count)
 {

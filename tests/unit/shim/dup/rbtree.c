@@ -60,8 +60,8 @@ void rb_insert_color(struct rb_node *node, struct rb_root *root)
 void rb_erase(struct rb_node *node, struct rb_root *root)
 {
 	while (node->rb_left && node->rb_right)
-		rotate_up(root, rank(node->rb_left) > rank(node->rb_right) ?
-					node->rb_left :
-					node->rb_right);
+		rotate_up(root, rank(node->rb_left) > rank(node->rb_right)
+					? node->rb_left
+					: node->rb_right);
 	replace(root, node, node->rb_left ? node->rb_left : node->rb_right);
 }

@@ -2,7 +2,7 @@
 #ifndef DUP_BITS_H
 #define DUP_BITS_H
 
-#define BIT(nr) (1UL << (nr))
+#define BIT(nr)	    (1UL << (nr))
 #define BIT_ULL(nr) (1ULL << (nr))
 
 #endif /* DUP_BITS_H */

@@ -19,7 +19,7 @@ struct rb_root {
 	struct rb_node *rb_node;
 };
 
-#define RB_ROOT ((struct rb_root){ NULL })
+#define RB_ROOT		    ((struct rb_root){ NULL })
 #define RB_EMPTY_ROOT(root) (!READ_ONCE((root)->rb_node))
 
 /* A node that is in no tree is its own parent */

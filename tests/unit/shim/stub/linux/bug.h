@@ -5,13 +5,13 @@
 #include "sim.h"
 
 /* What the kernel would only warn about ends the test */
-#define WARN_ON_ONCE(condition)                                 \
-	({                                                      \
-		bool warn_on = (condition);                     \
-		if (warn_on)                                    \
-			sim_bug("%s:%d: WARN_ON_ONCE(%s)", __FILE__, \
-				__LINE__, #condition);          \
-		warn_on;                                        \
+#define WARN_ON_ONCE(condition)                                                \
+	({                                                                     \
+		bool warn_on = (condition);                                    \
+		if (warn_on)                                                   \
+			sim_bug("%s:%d: WARN_ON_ONCE(%s)", __FILE__, __LINE__, \
+				#condition);                                   \
+		warn_on;                                                       \
 	})
 
 #endif /* STUB_BUG_H */

@@ -5,16 +5,19 @@
 #include <errno.h>
 
 #include <asm/page.h>
+#include <linux/array_size.h>
 #include <linux/bug.h>
+#include <linux/build_bug.h>
+#include <linux/compiler.h>
 #include <linux/lockdep.h>
 #include <linux/minmax.h>
 #include <linux/slab.h>
 #include <linux/types.h>
 
-#define VM_READ 0x1UL
+#define VM_READ	 0x1UL
 #define VM_WRITE 0x2UL
 
-#define FOLL_WRITE 0x1U
+#define FOLL_WRITE    0x1U
 #define FOLL_LONGTERM 0x100U
 
 #define PFN_PHYS(pfn) ((u64)(pfn) << PAGE_SHIFT)
@@ -22,18 +25,35 @@
 
 /*
  * Nobody but the simulated machine looks into a page, so there need be none:
- * the number is all.
+ * the address is all, and goes with the page frame number.
  */
-struct page;
+struct page {
+	u64 unused[8];
+};
 
 static inline struct page *pfn_to_page(unsigned long pfn)
 {
-	return (struct page *)(uintptr_t)((pfn + 1) * 64);
+	return (struct page *)(uintptr_t)((pfn + 1) * sizeof(struct page));
 }
 
 static inline unsigned long page_to_pfn(const struct page *page)
 {
-	return (uintptr_t)page / 64 - 1;
+	return (uintptr_t)page / sizeof(*page) - 1;
+}
+
+/* A large page, of hugetlbfs or not, or a base page: its first page, again */
+struct folio {
+	struct page page;
+};
+
+struct folio *page_folio(struct page *page);
+bool folio_test_hugetlb(const struct folio *folio);
+unsigned long folio_nr_pages(const struct folio *folio);
+
+static inline unsigned long folio_page_idx(const struct folio *folio,
+					   const struct page *page)
+{
+	return page_to_pfn(page) - page_to_pfn(&folio->page);
 }
 
 struct mm_struct;
@@ -61,11 +81,11 @@ int account_locked_vm(struct mm_struct *mm, unsigned long pages, bool inc);
 
 int pin_user_pages_fast(unsigned long ua, int want, unsigned int gup_flags,
 			struct page **pages);
+void unpin_user_page(struct page *page);
 void unpin_user_pages(struct page **pages, unsigned long count);
+void unpin_user_pages_dirty_lock(struct page **pages, unsigned long count,
+				 bool dirty);
 void unpin_user_page_range_dirty_lock(struct page *page, unsigned long count,
 				      bool dirty);
-
-unsigned long __get_free_page(gfp_t gfp);
-void free_page(unsigned long addr);
 
 #endif /* STUB_MM_H */

@@ -6,14 +6,21 @@
 
 #include <linux/types.h>
 
-#define GFP_KERNEL 0x1U
+#define GFP_KERNEL	   0x1U
 #define GFP_KERNEL_ACCOUNT 0x2U
-#define __GFP_NOWARN 0x4U
-#define __GFP_ZERO 0x8U
+#define __GFP_NOWARN	   0x4U
+#define __GFP_ZERO	   0x8U
 
 void *kmalloc(size_t size, gfp_t gfp);
-void *kmemdup(const void *src, size_t size, gfp_t gfp);
 void kfree(const void *ptr);
+
+static inline void *kmalloc_array(size_t n, size_t size, gfp_t gfp)
+{
+	size_t bytes;
+
+	return __builtin_mul_overflow(n, size, &bytes) ? NULL
+						       : kmalloc(bytes, gfp);
+}
 
 static inline void *kzalloc(size_t size, gfp_t gfp)
 {

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What tests, model and fuzzer share: expectations, and processes with memory
+ * of a certain kind. Knows no test framework; sim_bug() is where it ends.
+ */
+#include "unit.h"
+
+const char *row;
+
+void expect_at(const char *file, int line, const char *what, s64 saw, s64 want)
+{
+	if (saw == want)
+		return;
+	sim_bug("%s:%d: %s%s%s: expected %lld, saw %lld", file, line,
+		row ? row : "", row ? ": " : "", what, want, saw);
+}
+
+void expect_counts_at(const char *file, int line, struct sim_counts want)
+{
+	expect_at(file, line, "pins", sim.now.pinned, want.pinned);
+	expect_at(file, line, "pages charged", sim.now.charged, want.charged);
+	expect_at(file, line, "allocations", sim.now.allocs, want.allocs);
+	expect_at(file, line, "bytes allocated", sim.now.bytes, want.bytes);
+}
+
+/* The cache of a new process, which is then the current one */
+struct tce2_cache *new_process(void)
+{
+	struct tce2_cache *cache = tce2_cache_get(sim_process());
+
+	expect(!cache, false);
+	return cache;
+}
+
+void map_contiguous(u64 ua, u64 pages, u64 pfn, bool writable)
+{
+	u64 *frame = sim_mmap(sim.mm, ua, PAGES(pages), PAGE_SHIFT, writable);
+
+	for (u64 i = 0; i < pages; i++)
+		frame[i] = pfn + i;
+}
+
+void map_scattered(u64 ua, u64 pages, u64 pfn, bool writable)
+{
+	u64 *frame = sim_mmap(sim.mm, ua, PAGES(pages), PAGE_SHIFT, writable);
+
+	for (u64 i = 0; i < pages; i++)
+		frame[i] = pfn + pages - 1 - i;
+}
+
+struct tce2_region *registered(struct tce2_cache *cache, u64 ua, u64 size)
+{
+	struct tce2_region *region = NULL;
+
+	expect(tce2_region_register(cache, ua, size, &region), 0);
+	expect(region->ua, ua);
+	expect(region->size, size);
+	return region;
+}
+
+int hold(struct tce2_cache *cache, u64 ua, u64 pages, bool write)
+{
+	return tce2_memory_hold(cache, ua, PAGE_SHIFT, pages, write);
+}
+
+void drop(struct tce2_cache *cache, u64 ua, u64 pages)
+{
+	tce2_memory_drop(cache, ua, PAGE_SHIFT, pages);
+}

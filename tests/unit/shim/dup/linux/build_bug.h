@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DUP_BUILD_BUG_H
+#define DUP_BUILD_BUG_H
+
+#define BUILD_BUG_ON(condition) _Static_assert(!(condition), #condition)
+
+/* Of the options that src/ asks for, these are on */
+#define IS_ENABLED(option)	 (option)
+#define CONFIG_SPARSEMEM_VMEMMAP 1
+#define CONFIG_FLATMEM		 0
+
+#endif /* DUP_BUILD_BUG_H */

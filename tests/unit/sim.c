@@ -1,0 +1,613 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The simulated machine, see sim.h. Owns all of its state and the functions
+ * that the headers of shim/stub declare.
+ *
+ * There is one thread. At certain points a test can have a function run as if
+ * another thread had come in between, see sim_when().
+ */
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/bitops.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
+
+#include "sim.h"
+
+#define MAX_VMAS      640
+#define MAX_PROCESSES 4
+
+/**
+ * struct mm_struct - a simulated process
+ * @refs: users of this structure, 1 of them the process itself
+ * @readers: holders of mmap_lock
+ * @locked: pages charged to locked_vm
+ * @limit: the most that may be
+ * @vmas: how many of @vma there are
+ * @vma: the mappings, by address
+ */
+struct mm_struct {
+	int refs;
+	int readers;
+	u64 locked;
+	u64 limit;
+	unsigned int vmas;
+	struct vm_area_struct vma[MAX_VMAS];
+};
+
+/**
+ * struct thread - what the running thread holds
+ * @id: its number
+ * @rcu: RCU read-side sections it is in
+ * @mutexes: how many it holds
+ * @mmap_locks: how many of these
+ */
+struct thread {
+	unsigned int id;
+	unsigned int rcu;
+	unsigned int mutexes;
+	unsigned int mmap_locks;
+};
+
+struct hook {
+	unsigned int countdown;
+	void (*other)(void);
+};
+
+struct sim sim;
+
+static struct mm_struct *processes[MAX_PROCESSES];
+static struct thread thread;
+static unsigned int threads, era, readers;
+static unsigned int countdown[SIM_FAULTS];
+static struct hook hooks[SIM_POINTS];
+static struct rcu_head *rcu_list;
+
+static struct sim_frame frames[SIM_FRAMES];
+static struct sim_frame folios[SIM_BIG_BYTES >> SIM_BIG_SHIFT];
+static u64 frames_end, folios_end; /* those above were never touched */
+
+static void free_process(struct mm_struct *mm)
+{
+	sim_munmap_all(mm);
+	free(mm);
+}
+
+/**
+ * sim_reset() - a machine that has just been switched on
+ *
+ * What a failed test left in src/'s own variables stays: its locks count as
+ * free, being of another era, and its processes are not reused, so that nobody
+ * finds their caches.
+ */
+void sim_reset(void)
+{
+	bool clean = !sim.now.allocs;
+
+	for (unsigned int i = 0; i < MAX_PROCESSES; i++) {
+		if (clean && processes[i])
+			free_process(processes[i]);
+		processes[i] = NULL;
+	}
+	memset(frames, 0, frames_end * sizeof(*frames));
+	memset(folios, 0, folios_end * sizeof(*folios));
+	frames_end = 0;
+	folios_end = 0;
+	memset(hooks, 0, sizeof(hooks));
+	memset(&sim, 0, sizeof(sim));
+	sim.large_shift = SIM_BIG_SHIFT;
+	sim_fail_nothing();
+	rcu_list = NULL;
+	readers = 0;
+	threads = 1;
+	thread = (struct thread){ .id = 1 };
+	era++;
+}
+
+/* All that was made has gone: what every test ends with */
+void sim_expect_nothing_left(void)
+{
+	sim_grace_period();
+	if (rcu_list || readers || thread.rcu || thread.mutexes)
+		sim_bug("left behind: locks or readers");
+	if (sim.now.pinned)
+		sim_bug("left behind: %llu pins", sim.now.pinned);
+	if (sim.now.charged)
+		sim_bug("left behind: a charge of %llu pages", sim.now.charged);
+	if (sim.now.allocs)
+		sim_bug("left behind: %llu allocations, %llu bytes",
+			sim.now.allocs, sim.now.bytes);
+	for (unsigned int i = 0; i < MAX_PROCESSES; i++) {
+		if (processes[i] && processes[i]->refs != 1)
+			sim_bug("left behind: %d references to an mm",
+				processes[i]->refs - 1);
+	}
+	for (unsigned int i = 0; i < SIM_POINTS; i++) {
+		if (hooks[i].countdown)
+			sim_bug("the other thread never came in");
+	}
+	for (u64 i = 0; i < frames_end; i++) {
+		if (frames[i].pins)
+			sim_bug("left behind: page frame %llu is pinned", i);
+	}
+	for (u64 i = 0; i < folios_end; i++) {
+		if (folios[i].pins)
+			sim_bug("left behind: folio %llu is pinned", i);
+	}
+}
+
+/*
+ * Failures and other threads
+ */
+
+/* The @nth time from now it fails, once; 0 is never */
+void sim_fail(enum sim_fault fault, unsigned int nth)
+{
+	countdown[fault] = nth;
+}
+
+void sim_fail_nothing(void)
+{
+	memset(countdown, 0, sizeof(countdown));
+	sim.fired = false;
+	sim.pin_error = -ENOMEM;
+	sim.pin_at_most = 1 << 30;
+}
+
+bool sim_fails(enum sim_fault fault)
+{
+	if (!countdown[fault] || --countdown[fault])
+		return false;
+	sim.fired = true;
+	return true;
+}
+
+/* The @nth time from now that a thread gets there, another one runs first */
+void sim_when(enum sim_point point, unsigned int nth, void (*other)(void))
+{
+	hooks[point] = (struct hook){ nth, other };
+}
+
+void sim_point(enum sim_point point)
+{
+	struct hook *hook = &hooks[point];
+	struct thread self = thread;
+
+	if (!hook->countdown || --hook->countdown)
+		return;
+	thread = (struct thread){ .id = ++threads };
+	hook->other();
+	if (thread.rcu || thread.mutexes || thread.mmap_locks)
+		sim_bug("the other thread ends with a lock held");
+	thread = self;
+}
+
+void sim_may_sleep(const char *what)
+{
+	if (thread.rcu)
+		sim_bug("%s: sleeps in an RCU read-side section", what);
+}
+
+/*
+ * Locks
+ */
+
+static bool is_held(const struct mutex *lock)
+{
+	return lock->owner && lock->era == era;
+}
+
+void mutex_init(struct mutex *lock)
+{
+	lock->owner = 0;
+}
+
+void mutex_lock(struct mutex *lock)
+{
+	sim_may_sleep("mutex_lock");
+	sim_point(SIM_AT_LOCK);
+	if (is_held(lock))
+		sim_bug("deadlock: thread %u wants what thread %u holds",
+			thread.id, lock->owner);
+	lock->owner = thread.id;
+	lock->era = era;
+	thread.mutexes++;
+}
+
+int mutex_lock_killable(struct mutex *lock)
+{
+	if (sim_fails(SIM_KILL))
+		return -EINTR;
+	mutex_lock(lock);
+	return 0;
+}
+
+void mutex_unlock(struct mutex *lock)
+{
+	lockdep_assert_held(lock);
+	lock->owner = 0;
+	thread.mutexes--;
+	sim_point(SIM_AT_UNLOCK);
+}
+
+void lockdep_assert_held(const struct mutex *lock)
+{
+	if (!is_held(lock) || lock->owner != thread.id)
+		sim_bug("a lock that should be held is not");
+}
+
+void rcu_read_lock(void)
+{
+	thread.rcu++;
+	readers++;
+}
+
+void rcu_read_unlock(void)
+{
+	if (!thread.rcu)
+		sim_bug("rcu_read_unlock without rcu_read_lock");
+	thread.rcu--;
+	readers--;
+	sim_point(SIM_AT_READ_END);
+}
+
+void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
+{
+	head->func = func;
+	head->next = rcu_list;
+	rcu_list = head;
+}
+
+/* One has passed, unless somebody is still reading */
+void sim_grace_period(void)
+{
+	while (rcu_list && !readers) {
+		struct rcu_head *head = rcu_list;
+
+		rcu_list = head->next;
+		head->func(head);
+	}
+}
+
+/*
+ * Allocator
+ */
+
+/* What the slab allocator takes from the machine for an object */
+static size_t slab_size(size_t size)
+{
+	size_t power = 8;
+
+	if (size > 64 && size <= 96)
+		return 96;
+	if (size > 128 && size <= 192)
+		return 192;
+	while (power < size)
+		power *= 2;
+	return power;
+}
+
+static void count_alloc(size_t size)
+{
+	sim.now.allocs++;
+	sim.now.bytes += size;
+	sim.now.slab_bytes += slab_size(size);
+	sim.largest = max_t(u64, sim.largest, size);
+}
+
+void *kmalloc(size_t size, gfp_t gfp)
+{
+	void *ptr;
+
+	sim_may_sleep("kmalloc");
+	if (sim_fails(SIM_ALLOC))
+		return NULL;
+	ptr = malloc(size);
+	if (!ptr)
+		abort();
+	/* Whoever counts on zeroes shall not get them by chance */
+	memset(ptr, gfp & __GFP_ZERO ? 0 : 0xa5, size);
+	count_alloc(malloc_usable_size(ptr));
+	return ptr;
+}
+
+void kfree(const void *ptr)
+{
+	size_t size = malloc_usable_size((void *)ptr);
+
+	if (!ptr)
+		return;
+	sim.now.allocs--;
+	sim.now.bytes -= size;
+	sim.now.slab_bytes -= slab_size(size);
+	free((void *)ptr);
+}
+
+/*
+ * Processes
+ */
+
+struct mm_struct *sim_process(void)
+{
+	struct mm_struct *mm = calloc(1, sizeof(*mm));
+	unsigned int i = 0;
+
+	while (i < MAX_PROCESSES && processes[i])
+		i++;
+	if (!mm || i == MAX_PROCESSES)
+		abort();
+	processes[i] = mm;
+	mm->refs = 1;
+	mm->limit = 1ULL << 50;
+	sim.mm = mm;
+	return mm;
+}
+
+void sim_limit(struct mm_struct *mm, u64 pages)
+{
+	mm->limit = pages;
+}
+
+u64 sim_charged(const struct mm_struct *mm)
+{
+	return mm->locked;
+}
+
+int sim_mm_refs(const struct mm_struct *mm)
+{
+	return mm->refs;
+}
+
+void mmgrab(struct mm_struct *mm)
+{
+	mm->refs++;
+}
+
+void mmdrop(struct mm_struct *mm)
+{
+	if (!--mm->refs)
+		sim_bug("the process's own reference to its mm is dropped");
+}
+
+/**
+ * sim_mmap() - map memory
+ * @mm: the process
+ * @ua: first user address, in no mapping
+ * @bytes: how many
+ * @shift: log2 of the size in bytes of the pages that back it
+ * @writable: PROT_WRITE
+ *
+ * Return: the page frame numbers of these pages, to be filled in; a page
+ * larger than PAGE_SIZE is all the frames from that number on.
+ */
+u64 *sim_mmap(struct mm_struct *mm, u64 ua, u64 bytes, unsigned int shift,
+	      bool writable)
+{
+	unsigned int at = mm->vmas;
+	u64 *pfn = calloc((bytes >> shift) + 1, sizeof(*pfn));
+
+	if (!pfn || mm->vmas == MAX_VMAS)
+		abort();
+	while (at && mm->vma[at - 1].vm_start > ua)
+		at--;
+	memmove(&mm->vma[at + 1], &mm->vma[at],
+		(mm->vmas - at) * sizeof(mm->vma[0]));
+	mm->vmas++;
+	mm->vma[at] = (struct vm_area_struct){
+		.vm_start = ua,
+		.vm_end = ua + bytes,
+		.vm_flags = VM_READ | (writable ? VM_WRITE : 0),
+		.shift = shift,
+		.pfn = pfn,
+	};
+	return pfn;
+}
+
+void sim_munmap_all(struct mm_struct *mm)
+{
+	while (mm->vmas)
+		free(mm->vma[--mm->vmas].pfn);
+}
+
+/* The first mapping that ends behind @ua */
+static struct vm_area_struct *first_vma(struct mm_struct *mm, u64 ua)
+{
+	unsigned int low = 0, high = mm->vmas;
+
+	while (low < high) {
+		unsigned int mid = (low + high) / 2;
+
+		if (mm->vma[mid].vm_end > ua)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low < mm->vmas ? &mm->vma[low] : NULL;
+}
+
+/* The mapping of a user address, or NULL */
+struct vm_area_struct *sim_vma(struct mm_struct *mm, u64 ua)
+{
+	struct vm_area_struct *vma = first_vma(mm, ua);
+
+	return vma && vma->vm_start <= ua ? vma : NULL;
+}
+
+void mmap_read_lock(struct mm_struct *mm)
+{
+	sim_may_sleep("mmap_read_lock");
+	if (thread.mmap_locks++)
+		sim_bug("mmap_lock is taken twice");
+	mm->readers++;
+}
+
+void mmap_read_unlock(struct mm_struct *mm)
+{
+	mm->readers--;
+	thread.mmap_locks--;
+}
+
+struct vm_area_struct *find_vma(struct mm_struct *mm, unsigned long ua)
+{
+	if (!mm->readers || !thread.mmap_locks)
+		sim_bug("find_vma without mmap_lock");
+	return first_vma(mm, ua);
+}
+
+/* Takes mmap_lock itself, as the kernel's does */
+int account_locked_vm(struct mm_struct *mm, unsigned long pages, bool inc)
+{
+	sim_may_sleep("account_locked_vm");
+	if (thread.mmap_locks)
+		sim_bug("account_locked_vm with mmap_lock held");
+	if (!inc) {
+		if (mm->locked < pages)
+			sim_bug("more is refunded than was charged");
+		mm->locked -= pages;
+		sim.now.charged -= pages;
+		if (sim.now.pinned > sim.now.charged)
+			sim_bug("refunded while still pinned");
+		return 0;
+	}
+	sim.charge_calls++;
+	if (sim_fails(SIM_CHARGE) || mm->locked + pages > mm->limit)
+		return -ENOMEM;
+	mm->locked += pages;
+	sim.now.charged += pages;
+	return 0;
+}
+
+/*
+ * Page frames
+ */
+
+struct sim_frame *sim_frame(u64 pfn)
+{
+	u64 folio;
+
+	if (pfn < SIM_FRAMES) {
+		frames_end = max_t(u64, frames_end, pfn + 1);
+		return &frames[pfn];
+	}
+	folio = (pfn - SIM_BIG) >> (SIM_BIG_SHIFT - PAGE_SHIFT);
+	if (pfn < SIM_BIG || folio >= SIM_BIG_BYTES >> SIM_BIG_SHIFT)
+		sim_bug("there is no page frame %llx", pfn);
+	folios_end = max_t(u64, folios_end, folio + 1);
+	return &folios[folio];
+}
+
+struct folio *page_folio(struct page *page)
+{
+	u64 pfn = page_to_pfn(page);
+
+	if (pfn >= SIM_BIG)
+		pfn -= (pfn - SIM_BIG) &
+		       ((1ULL << (sim.large_shift - PAGE_SHIFT)) - 1);
+	return (struct folio *)pfn_to_page(pfn);
+}
+
+bool folio_test_hugetlb(const struct folio *folio)
+{
+	return sim.hugetlb && page_to_pfn(&folio->page) >= SIM_BIG;
+}
+
+unsigned long folio_nr_pages(const struct folio *folio)
+{
+	if (page_to_pfn(&folio->page) < SIM_BIG)
+		return 1;
+	return 1UL << (sim.large_shift - PAGE_SHIFT);
+}
+
+static void pin_frame(u64 pfn, bool write)
+{
+	struct sim_frame *frame = sim_frame(pfn);
+
+	frame->pins++;
+	frame->writers += write;
+	if (++sim.now.pinned > sim.now.charged)
+		sim_bug("pinned without being charged");
+}
+
+static void unpin_frame(u64 pfn, bool dirty)
+{
+	struct sim_frame *frame = sim_frame(pfn);
+
+	if (!frame->pins)
+		sim_bug("page frame %llx is unpinned but was not pinned", pfn);
+	if (dirty && !frame->writers)
+		sim_bug("page frame %llx is dirtied, pinned for reading", pfn);
+	frame->dirtied += dirty;
+	if (!--frame->pins)
+		frame->writers = 0;
+	sim.now.pinned--;
+}
+
+/*
+ * Pins what it can from one mapping, at most @want pages; it may get fewer,
+ * and says why not only if it gets none.
+ */
+int pin_user_pages_fast(unsigned long ua, int want, unsigned int gup_flags,
+			struct page **pages)
+{
+	bool write = gup_flags & FOLL_WRITE;
+	struct vm_area_struct *vma;
+	int got = 0;
+
+	sim_may_sleep("pin_user_pages_fast");
+	sim_point(SIM_AT_PIN);
+	sim.pin_calls++;
+	if (thread.mmap_locks)
+		sim_bug("pin_user_pages_fast with mmap_lock held");
+	if (!(gup_flags & FOLL_LONGTERM))
+		sim_bug("pinned without FOLL_LONGTERM");
+	if (sim_fails(SIM_PIN))
+		return sim.pin_error;
+	vma = sim_vma(sim.mm, ua);
+	if (!vma || (write && !(vma->vm_flags & VM_WRITE)))
+		return -EFAULT;
+
+	want = min(want, sim.pin_at_most);
+	for (; got < want && ua < vma->vm_end; got++, ua += PAGE_SIZE) {
+		u64 offset = ua - vma->vm_start;
+		u64 pfn = vma->pfn[offset >> vma->shift];
+
+		if (pfn & SIM_UNPINNABLE)
+			return got ? got : -EFAULT;
+		pfn += (offset & ((1ULL << vma->shift) - 1)) >> PAGE_SHIFT;
+		pin_frame(pfn, write);
+		pages[got] = pfn_to_page(pfn);
+	}
+	return got;
+}
+
+void unpin_user_page(struct page *page)
+{
+	unpin_user_pages_dirty_lock(&page, 1, false);
+}
+
+void unpin_user_pages(struct page **pages, unsigned long count)
+{
+	unpin_user_pages_dirty_lock(pages, count, false);
+}
+
+void unpin_user_pages_dirty_lock(struct page **pages, unsigned long count,
+				 bool dirty)
+{
+	sim_may_sleep("unpin_user_pages_dirty_lock");
+	while (count--)
+		unpin_frame(page_to_pfn(*pages++), dirty);
+}
+
+void unpin_user_page_range_dirty_lock(struct page *page, unsigned long count,
+				      bool dirty)
+{
+	u64 pfn = page_to_pfn(page);
+
+	sim_may_sleep("unpin_user_page_range_dirty_lock");
+	while (count--)
+		unpin_frame(pfn++, dirty);
+}

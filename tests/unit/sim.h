@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The simulated machine that src/ runs on in these tests: processes with their
+ * page tables, page frames with their pins, the allocator, locks and RCU. It
+ * counts everything, fails what it is told to fail, and ends the test as soon
+ * as a rule of the kernel is broken: sleeping where that is forbidden, pinning
+ * more than is charged, dirtying a page that was pinned for reading, ...
+ */
+#ifndef UNIT_SIM_H
+#define UNIT_SIM_H
+
+#include <asm/page.h>
+#include <linux/types.h>
+
+struct mm_struct;
+struct vm_area_struct;
+
+/* What can be made to fail, see sim_fail() */
+enum sim_fault {
+	SIM_ALLOC,		/* an allocation */
+	SIM_PIN,		/* a call to pin user pages */
+	SIM_CHARGE,		/* a charge to locked_vm */
+	SIM_SIGNAL,		/* a look whether a fatal signal is pending */
+	SIM_KILL,		/* waiting for a lock, killed meanwhile */
+	SIM_FAULTS,
+};
+
+/* Where another thread can come in between, see sim_when() */
+enum sim_point {
+	SIM_AT_LOCK,		/* about to take a mutex */
+	SIM_AT_UNLOCK,		/* having released a mutex */
+	SIM_AT_READ_END,	/* having left an RCU read-side section */
+	SIM_AT_LOOKUP,		/* a lockless lookup has begun */
+	SIM_AT_COUNT,		/* about to count as mapped, unless it is 0 */
+	SIM_AT_PIN,		/* about to pin a batch of pages */
+	SIM_POINTS,
+};
+
+/**
+ * struct sim_counts - what the machine is in the middle of
+ * @pinned: pins, one for each time a page is pinned
+ * @charged: pages charged to locked_vm, of all processes
+ * @allocs: allocations not yet freed
+ * @bytes: what was asked for in these
+ * @slab_bytes: what they take: the slab allocator rounds up
+ */
+struct sim_counts {
+	u64 pinned;
+	u64 charged;
+	u64 allocs;
+	u64 bytes;
+	u64 slab_bytes;
+};
+
+/**
+ * struct sim - the state of the machine
+ * @now: see struct sim_counts
+ * @pin_calls: calls to pin so far
+ * @charge_calls: calls to charge so far
+ * @largest: bytes of the largest allocation so far
+ * @fired: whether a failure asked for with sim_fail() has happened
+ * @pin_error: what a failing pin call returns
+ * @pin_at_most: pages that a pin call pins at most
+ * @large_shift: log2 of the size in bytes of the large pages from SIM_BIG on
+ * @hugetlb: whether these are of hugetlbfs
+ * @mm: the current process
+ */
+struct sim {
+	struct sim_counts now;
+	u64 pin_calls;
+	u64 charge_calls;
+	u64 largest;
+	bool fired;
+	int pin_error;
+	int pin_at_most;
+	unsigned int large_shift;
+	bool hugetlb;
+	struct mm_struct *mm;
+};
+
+extern struct sim sim;
+
+void sim_reset(void);
+void sim_expect_nothing_left(void);
+void sim_grace_period(void);
+
+void sim_fail(enum sim_fault fault, unsigned int nth);
+void sim_fail_nothing(void);
+bool sim_fails(enum sim_fault fault);
+void sim_when(enum sim_point point, unsigned int nth, void (*other)(void));
+void sim_point(enum sim_point point);
+void sim_may_sleep(const char *what);
+
+/* Ends the test. Defined by the program: unit.c or fuzz.c */
+void sim_bug(const char *fmt, ...)
+	__attribute__((format(printf, 1, 2), noreturn));
+
+/*
+ * Processes
+ */
+
+/* In a page frame's number: mapped, but it can't be pinned for long */
+#define SIM_UNPINNABLE BIT_ULL(63)
+
+struct mm_struct *sim_process(void);
+void sim_limit(struct mm_struct *mm, u64 pages);
+u64 sim_charged(const struct mm_struct *mm);
+int sim_mm_refs(const struct mm_struct *mm);
+
+u64 *sim_mmap(struct mm_struct *mm, u64 ua, u64 bytes, unsigned int shift,
+	      bool writable);
+void sim_munmap_all(struct mm_struct *mm);
+struct vm_area_struct *sim_vma(struct mm_struct *mm, u64 ua);
+
+/*
+ * Page frames. Those below SIM_FRAMES have their own counters. From SIM_BIG on
+ * there are large folios, whose 2 MiB share one, as the kernel counts a large
+ * folio's pins in its first page.
+ */
+
+#define SIM_FRAMES    0x10000ULL
+#define SIM_BIG	      (1ULL << 36 >> (PAGE_SHIFT - 12))
+#define SIM_BIG_SHIFT 21
+#define SIM_BIG_BYTES (1ULL << 41)
+
+/**
+ * struct sim_frame - what is known of a page frame
+ * @pins: times pinned now
+ * @writers: pins for writing since it was last free of pins
+ * @dirtied: times marked dirty at unpinning, since sim_reset()
+ */
+struct sim_frame {
+	u32 pins;
+	u32 writers;
+	u32 dirtied;
+};
+
+struct sim_frame *sim_frame(u64 pfn);
+
+#endif /* UNIT_SIM_H */

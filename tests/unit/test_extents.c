@@ -1,0 +1,492 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How compactly a region's memory is stored, and that it can be read back:
+ * block sizes, bytes, translation of IOMMU pages of any size.
+ */
+#include "unit.h"
+
+static struct tce2_cache *cache;
+static struct tce2_region *region;
+
+static void begin(void)
+{
+	cache = new_process();
+}
+
+static void end(void)
+{
+	expect(tce2_region_unregister(region), 0);
+	tce2_cache_put(cache);
+}
+
+/* Base pages of the frames listed, -1 ends the list */
+static void map_list(u64 ua, const s32 *list)
+{
+	u64 count = 0, *pfn;
+
+	while (list[count] >= 0)
+		count++;
+	pfn = sim_mmap(sim.mm, ua, PAGES(count), PAGE_SHIFT, true);
+	for (u64 i = 0; i < count; i++)
+		pfn[i] = list[i];
+}
+
+/*
+ * Memory backed by @count large pages, in descending order of their address.
+ * Whether of hugetlbfs or transparent must make no difference.
+ */
+static void map_large(u64 ua, u64 count, unsigned int shift)
+{
+	u64 *pfn = sim_mmap(sim.mm, ua, count << shift, shift, true);
+
+	sim.large_shift = shift;
+	for (u64 i = 0; i < count; i++)
+		pfn[i] = SIM_BIG + ((count - 1 - i) << (shift - PAGE_SHIFT));
+}
+
+/* Holds one IOMMU page, tells where the device would find it, and drops it */
+static int translate(u64 ua, unsigned int shift, u64 *hpa)
+{
+	int ret = tce2_memory_hold(cache, ua, shift, 1, WRITE);
+
+	*hpa = ~0ULL;
+	if (ret)
+		return ret;
+	expect(tce2_rm_ua_to_hpa(tce2_region_find_held(cache, ua, shift), ua,
+				 shift, WRITE, hpa),
+	       TCE2_RM_OK);
+	tce2_memory_drop(cache, ua, shift, 1);
+	return 0;
+}
+
+static void expect_hpa(u64 ua, unsigned int shift, u64 want)
+{
+	u64 hpa;
+
+	expect(translate(ua, shift, &hpa), 0);
+	expect(hpa, want);
+}
+
+static void expect_refused(u64 ua, unsigned int shift)
+{
+	u64 hpa;
+
+	expect(translate(ua, shift, &hpa), -EINVAL);
+}
+
+/*
+ * Block sizes
+ */
+
+/* The page the memory begins at, log2 of pages in a block, the page frames */
+struct block_row {
+	const char *row;
+	u64 first;
+	int shift;
+	s32 frames[20];
+};
+
+static const struct block_row block_rows[] = {
+	{ "one page", 64, 0, { 7, -1 } },
+	{ "all contiguous", 64, 2, { 8, 9, 10, 11, -1 } },
+	{ "all contiguous, misaligned", 64, 2, { 7, 8, 9, 10, -1 } },
+	{ "three pages", 64, 2, { 8, 9, 10, -1 } },
+	{ "two halves", 64, 1, { 8, 9, 20, 21, -1 } },
+	{ "scattered", 64, 0, { 8, 6, 4, 2, -1 } },
+	{ "last page", 64, 0, { 8, 9, 10, 11, 12, 13, 14, 7, -1 } },
+	{ "last two pages", 64, 1, { 8, 9, 10, 11, 12, 13, 1, 2, -1 } },
+	{ "last half", 64, 2, { 8, 9, 10, 11, 1, 2, 3, 4, -1 } },
+	{ "starts in a block", 63, 2, { 7, 8, 9, -1 } },
+	{ "that is elsewhere",
+	  63,
+	  2,
+	  { 30, 8, 9, 10, 11, 16, 17, 18, 19, -1 } },
+	{ "in its middle",
+	  66,
+	  2,
+	  { 30, 31, 8, 9, 10, 11, 16, 17, 18, 19, -1 } },
+	{ "ends in a block", 64, 2, { 8, 9, 10, 11, 16, 17, -1 } },
+	{ "block begins below frame 0", 67, 3, { 0, 1, 2, 3, 4, -1 } },
+	{ "finer and finer", 64, 0, { 8, 9, 10, 11, 32, 33, 49, 48, -1 } },
+};
+
+static void a_block_is_as_large_as_all_the_memory_is_contiguous(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(block_rows); i++) {
+		const struct block_row *r = &block_rows[i];
+		u64 ua = PAGES(r->first), count = 0;
+
+		row = r->row;
+		begin();
+		map_list(ua, r->frames);
+		while (r->frames[count] >= 0)
+			count++;
+		region = registered(cache, ua, PAGES(count));
+		expect(region->extents.shift - PAGE_SHIFT, r->shift);
+		for (u64 p = 0; p < count; p++)
+			expect_hpa(ua + PAGES(p), PAGE_SHIFT,
+				   PAGES(r->frames[p]));
+		end();
+		sim_expect_nothing_left();
+		sim_reset();
+	}
+}
+
+/*
+ * Bytes
+ */
+
+/*
+ * What a region costs at most beyond 8 bytes a block: the region itself, what
+ * the slab allocator rounds these up to, and of the store's last node the same.
+ */
+#define REGION_BYTES 256
+/*
+ * Nodes of pointers stand over nodes of entries, one pointer for as many
+ * entries as fit into a page. (The kernel keeps as much for the vmalloc()ed
+ * array of the in-tree driver.)
+ */
+#define POINTER_BYTES(entries) ((entries)*8 / (PAGE_SIZE / 8 - 1) + 64)
+
+static u64 bytes_of_region(u64 ua, u64 size, bool rounded)
+{
+	struct sim_counts before;
+	u64 bytes;
+
+	sim_grace_period();
+	before = sim.now;
+	region = registered(cache, ua, size);
+	bytes = rounded ? sim.now.slab_bytes - before.slab_bytes
+			: sim.now.bytes - before.bytes;
+	return bytes;
+}
+
+static void expect_at_most(const char *what, u64 bytes, u64 most)
+{
+	row = what;
+	if (bytes > most)
+		expect(bytes, most);
+}
+
+static void a_terabyte_of_gigabyte_pages_takes_8_bytes_a_gigabyte(void)
+{
+	u64 bytes;
+
+	begin();
+	sim.hugetlb = true;
+	map_large(TIB(1), 1024, 30);
+	bytes = bytes_of_region(TIB(1), TIB(1), true);
+	expect(region->extents.shift, 30);
+	expect(sim.now.pinned, TIB(1) >> PAGE_SHIFT);
+	expect_at_most("8 bytes a GiB", bytes,
+		       8 * 1024 + REGION_BYTES + POINTER_BYTES(1024));
+	expect_at_most("64 KiB a TiB", bytes, KIB(64));
+	expect_hpa(TIB(1) + GIB(5) + MIB(16), 24,
+		   PAGES(SIM_BIG) + GIB(1018) + MIB(16));
+	end();
+}
+
+static void a_gigabyte_page_takes_one_entry(void)
+{
+	begin();
+	map_large(TIB(1), 1, 30);
+	for (int i = 0; i < 2; i++) {
+		sim.hugetlb = i;
+		expect_at_most("one entry",
+			       bytes_of_region(TIB(1), GIB(1), true),
+			       8 + REGION_BYTES);
+		expect_hpa(TIB(1), 30, PAGES(SIM_BIG));
+		expect(tce2_region_unregister(region), 0);
+	}
+	tce2_cache_put(cache);
+}
+
+/* In-tree: 8 bytes for each base page, of 64 KiB at best */
+static void two_megabyte_pages_take_a_thirtieth_of_8_bytes_a_64k_page(void)
+{
+	const u64 size = GIB(16);
+
+	begin();
+	map_large(TIB(1), size >> 21, 21);
+	for (int i = 0; i < 2; i++) {
+		sim.hugetlb = i;
+		expect_at_most("1/30 of in-tree",
+			       bytes_of_region(TIB(1), size, true),
+			       (size >> 16) * 8 / 30);
+		expect(region->extents.shift, 21);
+		expect_hpa(TIB(1) + MIB(2), 21, PAGES(SIM_BIG) + size - MIB(4));
+		expect_refused(TIB(1), 22);
+		expect(tce2_region_unregister(region), 0);
+	}
+	tce2_cache_put(cache);
+}
+
+/* The worst there is; sizes around those at which the store gets a node more */
+static void scattered_memory_takes_8_bytes_a_page(void)
+{
+	const u64 node = PAGE_SIZE / 8;
+	/* clang-format off */
+	const u64 counts[] = {
+		1, 2, 3, 15, 100, node - 1, node, node + 1, node + 9,
+		2 * node, 2 * node + 1, 5 * node, 7 * node + node / 2,
+	};
+	/* clang-format on */
+
+	begin();
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		u64 count = counts[i], bytes;
+
+		map_scattered(UA, count, 1, true);
+		bytes = bytes_of_region(UA, PAGES(count), false);
+		expect(region->extents.shift, PAGE_SHIFT);
+		expect_at_most(
+			"bytes asked for", bytes,
+			8 * count + REGION_BYTES +
+				(count > node ? POINTER_BYTES(count) : 0));
+		expect(tce2_region_unregister(region), 0);
+
+		/* The last node is what the slab allocator may double */
+		bytes = bytes_of_region(UA, PAGES(count), true);
+		expect_at_most("bytes taken", bytes,
+			       8 * count + REGION_BYTES + PAGE_SIZE / 2 +
+				       2 * POINTER_BYTES(count));
+		for (u64 p = 0; p < count; p += 1 + p / 7)
+			expect_hpa(UA + PAGES(p), PAGE_SHIFT, PAGES(count - p));
+		expect(tce2_region_unregister(region), 0);
+		sim_munmap_all(sim.mm);
+	}
+	tce2_cache_put(cache);
+}
+
+static int fill_backwards(struct tce2_extents *ext, u64 count)
+{
+	int ret = 0;
+
+	tce2_extents_init(ext, UA, PAGES(count));
+	for (u64 i = count; i && !ret; i--)
+		ret = tce2_extents_append(ext, PAGES(i), PAGE_SIZE, 0);
+	return ret;
+}
+
+/* As many levels as can be had without gigabytes: three, or two */
+static void a_store_of_many_nodes_is_freed_whichever_could_not_be_had(void)
+{
+	const u64 node = PAGE_SIZE / 8;
+	const u64 count = PAGE_SHIFT == 12 ? node * node + 1 : 2 * node + 1;
+	struct tce2_extents ext;
+	u64 nodes;
+
+	expect(fill_backwards(&ext, count), 0);
+	nodes = sim.now.allocs;
+	for (u64 i = 0; i < count; i += 1 + i / 5)
+		expect(*tce2_extents_entry(&ext, UA + PAGES(i)),
+		       PAGES(count - i));
+	tce2_extents_free(&ext);
+	expect(sim.now.allocs, 0);
+
+	/* The block that could not be made smaller is a node, too */
+	for (u64 nth = 1; nth <= nodes + 1; nth++) {
+		if (nth == 6 && nodes > 12)
+			nth = nodes - 4;
+		sim_fail(SIM_ALLOC, nth);
+		expect(fill_backwards(&ext, count), -ENOMEM);
+		tce2_extents_free(&ext);
+		expect(sim.now.allocs, 0);
+	}
+}
+
+/* Real-mode code could follow no vmalloc()ed array, and a large one may fail */
+static void no_allocation_is_larger_than_a_page(void)
+{
+	const u64 count = 60000;
+
+	begin();
+	map_scattered(UA, count, 1, true);
+	region = registered(cache, UA, PAGES(count));
+	expect_at_most("largest allocation", sim.largest, PAGE_SIZE);
+	end();
+}
+
+/*
+ * Translation
+ */
+
+static void a_stretch_crosses_blocks_and_regions(void)
+{
+	struct tce2_region *second;
+
+	begin();
+	map_list(UA, (const s32[]){ 8, 9, 20, 21, 4, 5, 6, 7, -1 });
+	region = registered(cache, UA, PAGES(4));
+	second = registered(cache, UA + PAGES(4), PAGES(4));
+	expect(tce2_memory_hold(cache, UA, PAGE_SHIFT + 1, 4, WRITE), 0);
+	expect(tce2_region_unregister(region), -EBUSY);
+	expect(tce2_region_unregister(second), -EBUSY);
+	tce2_memory_drop(cache, UA, PAGE_SHIFT + 1, 4);
+	expect(tce2_region_unregister(second), 0);
+	end();
+}
+
+static void a_hold_that_fails_anywhere_holds_nothing(void)
+{
+	struct tce2_region *second;
+
+	begin();
+	map_scattered(UA, 4, 0, true);
+	map_scattered(UA + PAGES(4), 4, 100, false);
+	region = registered(cache, UA, PAGES(4));
+	second = registered(cache, UA + PAGES(4), PAGES(3));
+	expect(hold(cache, UA, 8, READ), -EINVAL); /* beyond the end */
+	expect(hold(cache, UA, 6, WRITE), -EPERM); /* second read-only */
+	expect(hold(cache, UA - PAGE_SIZE, 2, READ), -EINVAL);
+	expect(hold(cache, UA, 7, READ), 0);
+	drop(cache, UA, 7);
+	expect(tce2_region_unregister(second), 0);
+	end();
+}
+
+static void an_iommu_page_lies_in_one_region(void)
+{
+	struct tce2_region *second;
+
+	begin();
+	map_contiguous(UA, 8, 64, true);
+	region = registered(cache, UA, PAGES(2));
+	second = registered(cache, UA + PAGES(2), PAGES(6));
+	expect_hpa(UA, PAGE_SHIFT + 1, PAGES(64));
+	expect_refused(UA, PAGE_SHIFT + 2);
+	expect_hpa(UA + PAGES(4), PAGE_SHIFT + 2, PAGES(68));
+	expect_refused(UA + PAGES(8), PAGE_SHIFT);
+	expect(tce2_region_unregister(second), 0);
+	end();
+}
+
+/* As with THP: it does not matter why the memory is contiguous */
+static void an_iommu_page_may_be_larger_than_the_blocks_if_contiguous(void)
+{
+	s32 frames[34];
+
+	for (int i = 0; i < 32; i++)
+		frames[i] = 64 + i;
+	frames[32] = 7; /* makes the blocks single pages */
+	frames[33] = -1;
+	frames[31] = 3;
+	begin();
+	map_list(UA, frames);
+	region = registered(cache, UA, PAGES(33));
+	expect(region->extents.shift, PAGE_SHIFT);
+	expect_hpa(UA, PAGE_SHIFT + 4, PAGES(64));
+	expect_hpa(UA + PAGES(16), PAGE_SHIFT + 3, PAGES(80));
+	expect_refused(UA + PAGES(16), PAGE_SHIFT + 4);
+	expect_refused(UA, PAGE_SHIFT + 5);
+	end();
+}
+
+static void an_iommu_page_must_be_aligned_in_memory_too(void)
+{
+	begin();
+	map_contiguous(UA, 8, 66, true);
+	region = registered(cache, UA, PAGES(8));
+	expect_hpa(UA, PAGE_SHIFT + 1, PAGES(66));
+	expect_refused(UA, PAGE_SHIFT + 2);
+	expect_refused(UA, PAGE_SHIFT + 3);
+	end();
+}
+
+static void an_iommu_page_may_be_smaller_than_a_page(void)
+{
+	begin();
+	map_list(UA, (const s32[]){ 40, 30, -1 });
+	region = registered(cache, UA, PAGES(2));
+	for (u64 at = 0; at < PAGE_SIZE; at += 4096) {
+		expect_hpa(UA + at, 12, PAGES(40) + at);
+		expect_hpa(UA + PAGE_SIZE + at, 12, PAGES(30) + at);
+	}
+	expect(tce2_memory_hold(cache, UA, 12, 2 * PAGE_SIZE / 4096, WRITE), 0);
+	expect(tce2_region_unregister(region), -EBUSY);
+	tce2_memory_drop(cache, UA, 12, 2 * PAGE_SIZE / 4096 - 1);
+	expect(tce2_region_unregister(region), -EBUSY);
+	tce2_memory_drop(cache, UA + PAGES(2) - 4096, 12, 1);
+	end();
+}
+
+static void mixed_page_sizes_translate_as_they_are(void)
+{
+	begin();
+	map_large(TIB(1), 4, 21);
+	map_scattered(TIB(1) + MIB(8), 16, 0, true);
+	for (int i = 0; i < 2; i++) {
+		sim.hugetlb = i;
+		region = registered(cache, TIB(1), MIB(8) + PAGES(16));
+		expect_hpa(TIB(1), 21, PAGES(SIM_BIG) + MIB(6));
+		expect_hpa(TIB(1) + MIB(6), 21, PAGES(SIM_BIG));
+		expect_refused(TIB(1), 22);
+		expect_hpa(TIB(1) + MIB(8), PAGE_SHIFT, PAGES(15));
+		expect_refused(TIB(1) + MIB(8), PAGE_SHIFT + 1);
+		expect(tce2_region_unregister(region), 0);
+	}
+	tce2_cache_put(cache);
+}
+
+/* It may begin and end within huge pages, and so do the pin calls' batches */
+static void a_region_may_be_a_part_of_huge_pages(void)
+{
+	const u64 page = MIB(2);
+
+	begin();
+	map_large(TIB(1), 4, 21);
+	for (int i = 0; i < 2; i++) {
+		sim.hugetlb = i;
+		sim.pin_at_most = i ? 7 : 5;
+		region = registered(cache, TIB(1) + PAGES(3),
+				    3 * page + PAGES(2));
+		expect(region->extents.shift, 21);
+		expect_refused(TIB(1), 21);
+		for (u64 at = PAGES(3); at < 3 * page + PAGES(5);
+		     at += PAGE_SIZE)
+			expect_hpa(TIB(1) + at, PAGE_SHIFT,
+				   PAGES(SIM_BIG) + (3 - at / page) * page +
+					   at % page);
+		expect(tce2_region_unregister(region), 0);
+	}
+	tce2_cache_put(cache);
+}
+
+/* Pieces of one, in an order of their own, as mremap() can leave it */
+static void a_transparent_huge_page_may_be_mapped_in_pieces(void)
+{
+	static const int order[] = { 0, 1, 2, 9, 4, 5, 6, 7, 8 };
+	const int count = ARRAY_SIZE(order);
+	u64 *pfn;
+
+	begin();
+	pfn = sim_mmap(sim.mm, UA, PAGES(count), PAGE_SHIFT, true);
+	for (int i = 0; i < count; i++)
+		pfn[i] = SIM_BIG + order[i];
+	region = registered(cache, UA, PAGES(count));
+	for (int i = 0; i < count; i++)
+		expect_hpa(UA + PAGES(i), PAGE_SHIFT,
+			   PAGES(SIM_BIG + order[i]));
+	end();
+}
+
+static const struct test tests[] = {
+	TEST(a_block_is_as_large_as_all_the_memory_is_contiguous),
+	TEST(a_terabyte_of_gigabyte_pages_takes_8_bytes_a_gigabyte),
+	TEST(a_gigabyte_page_takes_one_entry),
+	TEST(two_megabyte_pages_take_a_thirtieth_of_8_bytes_a_64k_page),
+	TEST(scattered_memory_takes_8_bytes_a_page),
+	TEST(a_store_of_many_nodes_is_freed_whichever_could_not_be_had),
+	TEST(no_allocation_is_larger_than_a_page),
+	TEST(a_stretch_crosses_blocks_and_regions),
+	TEST(a_hold_that_fails_anywhere_holds_nothing),
+	TEST(an_iommu_page_lies_in_one_region),
+	TEST(an_iommu_page_may_be_larger_than_the_blocks_if_contiguous),
+	TEST(an_iommu_page_must_be_aligned_in_memory_too),
+	TEST(an_iommu_page_may_be_smaller_than_a_page),
+	TEST(mixed_page_sizes_translate_as_they_are),
+	TEST(a_region_may_be_a_part_of_huge_pages),
+	TEST(a_transparent_huge_page_may_be_mapped_in_pieces),
+};
+
+SUITE(extents_suite, tests);

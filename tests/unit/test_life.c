@@ -1,0 +1,550 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The life of a region as include/tce2_mm_iommu.h tells it: who shares it, who
+ * keeps it, who destroys it, and what other threads see of that.
+ */
+#include <linux/rcupdate.h>
+
+#include "unit.h"
+
+#define COUNT 8 /* pages of the regions here */
+#define SIZE  PAGES(COUNT)
+
+/* The cast of the tests in which another thread comes in between */
+static struct tce2_cache *cache;
+static struct tce2_region *region, *other;
+
+static void begin(void)
+{
+	cache = new_process();
+	map_scattered(UA, 4 * COUNT, 0, true);
+	region = NULL;
+	other = NULL;
+}
+
+static void begin_registered(void)
+{
+	begin();
+	region = registered(cache, UA, SIZE);
+}
+
+static void expect_pins_and_charge(u64 pages)
+{
+	expect(sim.now.pinned, pages);
+	expect(sim.now.charged, pages);
+	expect(sim_charged(sim.mm), pages);
+}
+
+static void a_region_is_pinned_and_charged_once_however_many_register_it(void)
+{
+	u64 pin_calls, charge_calls;
+
+	begin_registered();
+	pin_calls = sim.pin_calls;
+	charge_calls = sim.charge_calls;
+	for (int i = 0; i < 3; i++) {
+		expect(registered(cache, UA, SIZE) == region, true);
+		expect_pins_and_charge(COUNT);
+	}
+	expect(sim.pin_calls, pin_calls);
+	expect(sim.charge_calls, charge_calls);
+
+	for (int i = 0; i < 3; i++) {
+		expect(tce2_region_unregister(region), 0);
+		expect_pins_and_charge(COUNT);
+	}
+	expect(tce2_region_unregister(region), 0);
+	expect_pins_and_charge(0);
+	tce2_cache_put(cache);
+}
+
+static void unregister_has_given_back_pins_and_charge_when_it_returns(void)
+{
+	begin();
+	for (int i = 0; i < 3; i++) {
+		region = registered(cache, UA, SIZE);
+		expect_pins_and_charge(COUNT);
+		expect(tce2_region_unregister(region), 0);
+		expect_pins_and_charge(0);
+	}
+	tce2_cache_put(cache);
+}
+
+static void unregister_while_mapped_is_busy_and_retryable(void)
+{
+	struct sim_counts before;
+
+	begin_registered();
+	expect(hold(cache, UA, 2, WRITE), 0);
+	before = sim.now;
+	expect(tce2_region_unregister(region), -EBUSY);
+	expect_counts(before);
+
+	drop(cache, UA, 1);
+	expect(tce2_region_unregister(region), -EBUSY);
+	drop(cache, UA + PAGES(1), 1);
+	expect_counts(before);
+	expect(tce2_region_unregister(region), 0);
+	tce2_cache_put(cache);
+}
+
+static void an_unregister_before_the_last_is_fine_while_mapped(void)
+{
+	begin_registered();
+	registered(cache, UA, SIZE);
+	expect(hold(cache, UA, COUNT, WRITE), 0);
+	expect(tce2_region_unregister(region), 0);
+	expect(tce2_region_unregister(region), -EBUSY);
+	expect_pins_and_charge(COUNT);
+	drop(cache, UA, COUNT);
+	expect(tce2_region_unregister(region), 0);
+	tce2_cache_put(cache);
+}
+
+static void abandon_of_an_unmapped_region_destroys_it_with_the_last_user(void)
+{
+	begin_registered();
+	registered(cache, UA, SIZE);
+	tce2_region_abandon(region);
+	expect_pins_and_charge(COUNT);
+	tce2_region_abandon(region);
+	expect_pins_and_charge(0);
+	tce2_cache_put(cache);
+}
+
+static void an_abandoned_region_stays_until_its_last_mapping_goes(void)
+{
+	begin_registered();
+	expect(hold(cache, UA, 3, WRITE), 0);
+	expect(hold(cache, UA, 1, READ), 0);
+	tce2_region_abandon(region);
+	expect_pins_and_charge(COUNT);
+	drop(cache, UA, 1);
+	drop(cache, UA + PAGES(1), 2);
+	expect_pins_and_charge(COUNT);
+	drop(cache, UA, 1);
+	expect_pins_and_charge(0);
+	tce2_cache_put(cache);
+}
+
+static void an_abandoned_region_takes_no_new_mapping(void)
+{
+	begin_registered();
+	expect(hold(cache, UA, 1, WRITE), 0);
+	tce2_region_abandon(region);
+	expect(hold(cache, UA, 1, READ), -EINVAL);
+	expect(hold(cache, UA + PAGES(2), 1, READ), -EINVAL);
+	drop(cache, UA, 1);
+	expect_pins_and_charge(0);
+	tce2_cache_put(cache);
+}
+
+static void an_abandoned_region_is_taken_up_again_without_pinning(void)
+{
+	u64 pin_calls;
+
+	begin_registered();
+	expect(hold(cache, UA, 1, WRITE), 0);
+	tce2_region_abandon(region);
+
+	pin_calls = sim.pin_calls;
+	expect(registered(cache, UA, SIZE) == region, true);
+	expect(sim.pin_calls, pin_calls);
+	expect_pins_and_charge(COUNT);
+
+	expect(hold(cache, UA + PAGES(1), 1, WRITE), 0);
+	drop(cache, UA, 2);
+	expect_pins_and_charge(COUNT);
+	expect(tce2_region_unregister(region), 0);
+	expect_pins_and_charge(0);
+	tce2_cache_put(cache);
+}
+
+static void an_abandoned_region_still_bars_what_overlaps_it(void)
+{
+	begin_registered();
+	expect(hold(cache, UA, 1, WRITE), 0);
+	tce2_region_abandon(region);
+	expect(tce2_region_register(cache, UA, SIZE + PAGES(1), &other),
+	       -EINVAL);
+	expect_pins_and_charge(COUNT);
+	drop(cache, UA, 1);
+	other = registered(cache, UA, SIZE + PAGES(1));
+	expect(tce2_region_unregister(other), 0);
+	tce2_cache_put(cache);
+}
+
+static void drop_page_gathers_counts_and_flush_gives_them_back(void)
+{
+	struct tce2_drop gather;
+
+	begin_registered();
+	gather = (struct tce2_drop){ .cache = cache };
+	expect(hold(cache, UA, 3, WRITE), 0);
+	tce2_region_abandon(region);
+	for (int i = 0; i < 3; i++) {
+		expect_pins_and_charge(COUNT);
+		tce2_drop_page(&gather, UA + PAGES(i), PAGE_SHIFT);
+	}
+	expect(gather.count, 3);
+	expect_pins_and_charge(COUNT);
+	tce2_drop_flush(&gather);
+	expect_pins_and_charge(0);
+	expect(gather.count, 0);
+	tce2_drop_flush(&gather);
+	tce2_cache_put(cache);
+}
+
+static void drop_page_of_another_region_gives_back_the_first_s_counts(void)
+{
+	struct tce2_drop gather;
+
+	begin_registered();
+	gather = (struct tce2_drop){ .cache = cache };
+	other = registered(cache, UA + SIZE, SIZE);
+	expect(hold(cache, UA, 2 * COUNT, WRITE), 0);
+	tce2_region_abandon(region);
+	tce2_region_abandon(other);
+	for (int i = 0; i < COUNT; i++)
+		tce2_drop_page(&gather, UA + PAGES(i), PAGE_SHIFT);
+	expect_pins_and_charge(2 * COUNT);
+	for (int i = COUNT; i < 2 * COUNT; i++) {
+		tce2_drop_page(&gather, UA + PAGES(i), PAGE_SHIFT);
+		expect_pins_and_charge(COUNT);
+	}
+	tce2_drop_flush(&gather);
+	expect_pins_and_charge(0);
+	tce2_cache_put(cache);
+}
+
+static void find_held_tells_the_region_of_a_held_page(void)
+{
+	begin_registered();
+	other = registered(cache, UA + SIZE, SIZE);
+	expect(hold(cache, UA, 2 * COUNT, READ), 0);
+	for (int i = 0; i < COUNT; i++) {
+		expect(tce2_region_find_held(cache, UA + PAGES(i),
+					     PAGE_SHIFT) == region,
+		       true);
+		expect(tce2_region_find_held(cache, UA + SIZE + PAGES(i),
+					     PAGE_SHIFT) == other,
+		       true);
+	}
+	drop(cache, UA, 2 * COUNT);
+	expect(tce2_region_unregister(region), 0);
+	expect(tce2_region_unregister(other), 0);
+	tce2_cache_put(cache);
+}
+
+static void a_destroyed_region_s_memory_waits_for_its_readers(void)
+{
+	u64 allocs;
+
+	begin();
+	allocs = sim.now.allocs;
+	region = registered(cache, UA, SIZE);
+	rcu_read_lock();
+	other = tce2_rm_lookup(cache, UA, PAGE_SIZE);
+	rcu_read_unlock();
+	expect(other == region, true);
+	expect(tce2_region_unregister(region), 0);
+	expect_pins_and_charge(0);
+	/* A reader from before may still look; ASan would tell */
+	expect(other->ua, UA);
+	sim_grace_period();
+	expect(sim.now.allocs, allocs);
+	tce2_cache_put(cache);
+}
+
+/*
+ * Other threads. A region dies when its mapped counter becomes 0; until the
+ * thread that took it there gets the lock, it is still in the tree.
+ */
+
+static void register_the_same(void)
+{
+	other = registered(cache, UA, SIZE);
+}
+
+static void registering_a_dying_region_makes_a_new_one(void)
+{
+	begin_registered();
+	expect(hold(cache, UA, 1, WRITE), 0);
+	tce2_region_abandon(region);
+	sim_when(SIM_AT_LOCK, 1, register_the_same);
+	drop(cache, UA, 1);
+
+	expect(other && other != region, true);
+	expect_pins_and_charge(COUNT);
+	expect(hold(cache, UA, COUNT, WRITE), 0);
+	expect(tce2_region_find_held(cache, UA, PAGE_SHIFT) == other, true);
+	drop(cache, UA, COUNT);
+	expect(tce2_region_unregister(other), 0);
+	tce2_cache_put(cache);
+}
+
+static void register_an_overlap(void)
+{
+	other = registered(cache, UA + PAGES(1), SIZE);
+}
+
+static void a_dying_region_gets_out_of_the_way_of_an_overlap(void)
+{
+	begin_registered();
+	expect(hold(cache, UA, 1, WRITE), 0);
+	tce2_region_abandon(region);
+	sim_when(SIM_AT_LOCK, 1, register_an_overlap);
+	drop(cache, UA, 1);
+
+	expect_pins_and_charge(COUNT);
+	expect(hold(cache, UA, 1, READ), -EINVAL);
+	expect(hold(cache, UA + SIZE, 1, READ), 0);
+	drop(cache, UA + SIZE, 1);
+	expect(tce2_region_unregister(other), 0);
+	tce2_cache_put(cache);
+}
+
+static void hold_is_refused(void)
+{
+	expect(hold(cache, UA, 1, READ), -EINVAL);
+	expect(hold(cache, UA, COUNT, WRITE), -EINVAL);
+}
+
+static void no_mapping_begins_on_a_dying_region(void)
+{
+	begin_registered();
+	expect(hold(cache, UA, 1, WRITE), 0);
+	tce2_region_abandon(region);
+	sim_when(SIM_AT_LOCK, 1, hold_is_refused);
+	drop(cache, UA, 1);
+	expect_pins_and_charge(0);
+
+	/* Lock 1 is unregister's own, lock 2 the destroyer's */
+	region = registered(cache, UA, SIZE);
+	sim_when(SIM_AT_LOCK, 2, hold_is_refused);
+	expect(tce2_region_unregister(region), 0);
+	expect_pins_and_charge(0);
+	tce2_cache_put(cache);
+}
+
+static void join(void)
+{
+	expect(registered(cache, UA, SIZE) == region, true);
+}
+
+/* The last user is gone, but the 1 that stands for it is not dropped yet */
+static void a_region_can_be_taken_up_while_it_is_being_abandoned(void)
+{
+	begin_registered();
+	sim_when(SIM_AT_UNLOCK, 1, join);
+	tce2_region_abandon(region);
+	expect_pins_and_charge(COUNT);
+	expect(hold(cache, UA, 1, WRITE), 0);
+	drop(cache, UA, 1);
+	expect(tce2_region_unregister(region), 0);
+	expect_pins_and_charge(0);
+	tce2_cache_put(cache);
+}
+
+static void abandon_it(void)
+{
+	tce2_region_abandon(region);
+	expect_pins_and_charge(COUNT);
+}
+
+/* It has counted all its pages when it finds that one may not be written */
+static void the_last_drop_may_be_that_of_a_failing_hold(void)
+{
+	begin();
+	map_scattered(UA + PAGES(100), COUNT, 1000, false);
+	sim_mmap(sim.mm, UA + PAGES(99), PAGE_SIZE, PAGE_SHIFT, true)[0] = 2000;
+	region = registered(cache, UA + PAGES(99), SIZE);
+	sim_when(SIM_AT_READ_END, 1, abandon_it);
+	expect(hold(cache, UA + PAGES(99), COUNT, WRITE), -EPERM);
+	expect_pins_and_charge(0);
+	tce2_cache_put(cache);
+}
+
+static void unregister_it(void)
+{
+	expect(tce2_region_unregister(region), 0);
+}
+
+static void replace_it(void)
+{
+	unregister_it();
+	register_the_same();
+}
+
+static void a_hold_that_loses_its_region_at_the_last_moment_is_refused(void)
+{
+	begin_registered();
+	sim_when(SIM_AT_COUNT, 1, unregister_it);
+	expect(hold(cache, UA, 1, WRITE), -EINVAL);
+	expect_pins_and_charge(0);
+	tce2_cache_put(cache);
+}
+
+static void a_hold_that_loses_its_region_finds_the_next_one_there(void)
+{
+	begin_registered();
+	sim_when(SIM_AT_COUNT, 1, replace_it);
+	expect(hold(cache, UA, 1, WRITE), 0);
+	expect(tce2_region_find_held(cache, UA, PAGE_SHIFT) == other, true);
+	drop(cache, UA, 1);
+	expect(tce2_region_unregister(other), 0);
+	tce2_cache_put(cache);
+}
+
+static void then_register_the_same(void)
+{
+	unregister_it();
+	sim_when(SIM_AT_LOOKUP, 1, register_the_same);
+}
+
+static void absent_is_only_said_when_nothing_changed_meanwhile(void)
+{
+	begin_registered();
+	sim_when(SIM_AT_LOOKUP, 1, then_register_the_same);
+	expect(hold(cache, UA, 1, WRITE), 0);
+	drop(cache, UA, 1);
+	expect(tce2_region_unregister(other), 0);
+	tce2_cache_put(cache);
+}
+
+static void hold_one(void)
+{
+	expect(hold(cache, UA, 1, WRITE), 0);
+}
+
+static void a_hold_just_before_the_unregister_makes_it_busy(void)
+{
+	begin_registered();
+	sim_when(SIM_AT_LOCK, 1, hold_one);
+	expect(tce2_region_unregister(region), -EBUSY);
+	drop(cache, UA, 1);
+	expect(tce2_region_unregister(region), 0);
+	tce2_cache_put(cache);
+}
+
+static void a_killed_thread_waits_for_no_lock_and_changes_nothing(void)
+{
+	struct sim_counts before;
+
+	begin_registered();
+	before = sim.now;
+	sim_fail(SIM_KILL, 1);
+	expect(tce2_region_register(cache, UA, SIZE, &other), -EINTR);
+	sim_fail(SIM_KILL, 1);
+	expect(tce2_region_unregister(region), -EINTR);
+	expect_counts(before);
+	expect(tce2_region_unregister(region), 0);
+	tce2_cache_put(cache);
+}
+
+/*
+ * Caches
+ */
+
+static void a_process_has_one_cache_and_keeps_its_mm_with_it(void)
+{
+	begin();
+	expect(sim_mm_refs(sim.mm), 2);
+	expect(tce2_cache_get(sim.mm) == cache, true);
+	expect(sim_mm_refs(sim.mm), 2);
+	tce2_cache_put(cache);
+	expect(sim_mm_refs(sim.mm), 2);
+	expect(tce2_cache_get(sim.mm) == cache, true);
+	tce2_cache_put(cache);
+	tce2_cache_put(cache);
+	expect(sim_mm_refs(sim.mm), 1);
+	expect(sim.now.allocs, 0);
+}
+
+static void processes_share_nothing_but_page_frames(void)
+{
+	struct tce2_cache *first;
+
+	begin_registered();
+	first = cache;
+	other = region;
+	expect(sim_frame(4 * COUNT - 1)->pins, 1);
+
+	cache = new_process();
+	map_scattered(UA, 4 * COUNT, 0, true);
+	expect(hold(cache, UA, 1, READ), -EINVAL);
+	region = registered(cache, UA, SIZE);
+	expect(region != other, true);
+	expect(sim_frame(4 * COUNT - 1)->pins, 2);
+	expect(sim_charged(first->mm), COUNT);
+	expect(sim_charged(cache->mm), COUNT);
+
+	expect(hold(cache, UA, 1, WRITE), 0);
+	expect(tce2_region_unregister(region), -EBUSY);
+	expect(tce2_region_unregister(other), 0);
+	expect(sim_charged(first->mm), 0);
+	expect_pins_and_charge(COUNT);
+	tce2_cache_put(first);
+
+	drop(cache, UA, 1);
+	expect(tce2_region_unregister(region), 0);
+	tce2_cache_put(cache);
+}
+
+/* As many as one process is known to register, in the worst order for a tree */
+static void a_hundred_thousand_regions_are_each_found(void)
+{
+	const u64 count = 100000;
+	static struct tce2_region *regions[100000];
+	u64 *pfn;
+
+	cache = new_process();
+	pfn = sim_mmap(sim.mm, UA, PAGES(2 * count), PAGE_SHIFT, true);
+	for (u64 i = 0; i < 2 * count; i++)
+		pfn[i] = i % 1000;
+	for (u64 i = 0; i < count; i++)
+		regions[i] = registered(cache, UA + PAGES(2 * i), PAGE_SIZE);
+	for (u64 i = 0; i < count; i++) {
+		u64 ua = UA + PAGES(2 * i);
+
+		expect(tce2_rm_lookup(cache, ua + PAGE_SIZE - 1, 1) ==
+			       regions[i],
+		       true);
+		expect(tce2_rm_lookup(cache, ua, PAGE_SIZE + 1) == NULL, true);
+		expect(tce2_rm_lookup(cache, ua + PAGE_SIZE, 1) == NULL, true);
+	}
+	for (u64 i = 0; i < count; i++)
+		expect(tce2_region_unregister(regions[i]), 0);
+	tce2_cache_put(cache);
+}
+
+static const struct test tests[] = {
+	TEST(a_region_is_pinned_and_charged_once_however_many_register_it),
+	TEST(unregister_has_given_back_pins_and_charge_when_it_returns),
+	TEST(unregister_while_mapped_is_busy_and_retryable),
+	TEST(an_unregister_before_the_last_is_fine_while_mapped),
+	TEST(abandon_of_an_unmapped_region_destroys_it_with_the_last_user),
+	TEST(an_abandoned_region_stays_until_its_last_mapping_goes),
+	TEST(an_abandoned_region_takes_no_new_mapping),
+	TEST(an_abandoned_region_is_taken_up_again_without_pinning),
+	TEST(an_abandoned_region_still_bars_what_overlaps_it),
+	TEST(drop_page_gathers_counts_and_flush_gives_them_back),
+	TEST(drop_page_of_another_region_gives_back_the_first_s_counts),
+	TEST(find_held_tells_the_region_of_a_held_page),
+	TEST(a_destroyed_region_s_memory_waits_for_its_readers),
+	TEST(registering_a_dying_region_makes_a_new_one),
+	TEST(a_dying_region_gets_out_of_the_way_of_an_overlap),
+	TEST(no_mapping_begins_on_a_dying_region),
+	TEST(a_region_can_be_taken_up_while_it_is_being_abandoned),
+	TEST(the_last_drop_may_be_that_of_a_failing_hold),
+	TEST(a_hold_that_loses_its_region_at_the_last_moment_is_refused),
+	TEST(a_hold_that_loses_its_region_finds_the_next_one_there),
+	TEST(absent_is_only_said_when_nothing_changed_meanwhile),
+	TEST(a_hold_just_before_the_unregister_makes_it_busy),
+	TEST(a_killed_thread_waits_for_no_lock_and_changes_nothing),
+	TEST(a_process_has_one_cache_and_keeps_its_mm_with_it),
+	TEST(processes_share_nothing_but_page_frames),
+	TEST(a_hundred_thousand_regions_are_each_found),
+};
+
+SUITE(life_suite, tests);

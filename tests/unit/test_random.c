@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Random operations against the naive model (model.c). The seed is printed;
+ * with TCE2_SEED set to it the same operations are done again.
+ */
+#include <stdlib.h>
+#include <time.h>
+
+#include "model.h"
+#include "unit.h"
+
+#define EPISODES   500
+#define OPERATIONS 1500 /* in each */
+#define STORES	   6000
+
+static struct source random_source(void)
+{
+	const char *text = getenv("TCE2_SEED");
+	u64 seed = text ? strtoull(text, NULL, 0) : 0;
+
+	if (!text)
+		seed = (u64)time(NULL) << 20 ^ (u64)clock();
+	printf("# TCE2_SEED=%llu\n", seed);
+	/* Neighbouring seeds shall not be alike, and 0 is none */
+	return (struct source){
+		.state = (seed + 1) * 0x9e3779b97f4a7c15ULL | 1,
+	};
+}
+
+static void random_operations_agree_with_the_model(void)
+{
+	struct source source = random_source();
+
+	for (int i = 0; i < EPISODES; i++) {
+		model_run(&source, OPERATIONS);
+		sim_reset();
+	}
+}
+
+static void random_memory_is_read_back_as_it_was_stored(void)
+{
+	struct source source = random_source();
+
+	for (int i = 0; i < STORES; i++)
+		model_extents(&source);
+}
+
+static const struct test tests[] = {
+	TEST(random_operations_agree_with_the_model),
+	TEST(random_memory_is_read_back_as_it_was_stored),
+};
+
+SUITE(random_suite, tests);

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the host-side tests of the region cache are written in.
+ *
+ * A test is a function whose name is a sentence about src/mm_iommu.c,
+ * src/extents.c or src/realmode.c that is true. It starts on a machine that has
+ * just been switched on (sim.h) and ends by returning, with everything given
+ * back: pins, charges, allocations; the runner (unit.c) looks. The first
+ * expectation that isn't met ends it.
+ */
+#ifndef UNIT_UNIT_H
+#define UNIT_UNIT_H
+
+#include <errno.h>
+#include <stdio.h>
+
+#include <linux/mm.h>
+
+#include "sim.h"
+#include "tce2_mm_iommu.h"
+#include "tce2_realmode.h"
+
+/**
+ * struct test - a test
+ * @name: the sentence that is true
+ * @run: proves it
+ */
+struct test {
+	const char *name;
+	void (*run)(void);
+};
+
+#define TEST(fn)                       \
+	{                              \
+		.name = #fn, .run = fn \
+	}
+
+struct suite {
+	const struct test *tests;
+	size_t count;
+};
+
+#define SUITE(name, array) \
+	const struct suite name = { array, ARRAY_SIZE(array) }
+
+extern const struct suite life_suite, memory_suite, extents_suite,
+	failnth_suite, random_suite;
+
+/*
+ * Expectations
+ */
+
+void expect_at(const char *file, int line, const char *what, s64 saw, s64 want);
+
+#define expect(what, want) expect_at(__FILE__, __LINE__, #what, (what), (want))
+
+/* Pins, charge and allocations are what they were */
+void expect_counts_at(const char *file, int line, struct sim_counts want);
+
+#define expect_counts(want) expect_counts_at(__FILE__, __LINE__, want)
+
+/* A row of a table is named in what is printed when an expectation fails */
+extern const char *row;
+
+/*
+ * Processes and their memory
+ */
+
+#define KIB(n)	 ((u64)(n) << 10)
+#define MIB(n)	 ((u64)(n) << 20)
+#define GIB(n)	 ((u64)(n) << 30)
+#define TIB(n)	 ((u64)(n) << 40)
+#define PAGES(n) ((u64)(n) << PAGE_SHIFT)
+
+#define UA    GIB(16) /* where tests have their memory */
+#define READ  false
+#define WRITE true
+
+struct tce2_cache *new_process(void);
+
+/* Base pages of ascending frame numbers, or with no two of them adjacent */
+void map_contiguous(u64 ua, u64 pages, u64 pfn, bool writable);
+void map_scattered(u64 ua, u64 pages, u64 pfn, bool writable);
+
+struct tce2_region *registered(struct tce2_cache *cache, u64 ua, u64 size);
+
+/* Holds or drops memory in base pages */
+int hold(struct tce2_cache *cache, u64 ua, u64 pages, bool write);
+void drop(struct tce2_cache *cache, u64 ua, u64 pages);
+
+#endif /* UNIT_UNIT_H */
