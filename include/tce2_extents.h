@@ -109,8 +109,6 @@ static inline u64 tce2_extents_run(const struct tce2_extents *ext, u64 ua,
 }
 
 void tce2_extents_init(struct tce2_extents *ext, u64 ua, u64 size);
-int tce2_extents_append(struct tce2_extents *ext, u64 hpa, u64 bytes,
-			u64 flags);
 int tce2_extents_append_pages(struct tce2_extents *ext, struct page **pages,
 			      unsigned long count, u64 flags,
 			      unsigned long *done);

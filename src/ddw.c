@@ -196,9 +196,9 @@ static int check_spec(struct tce2_ddw *ddw,
  * Pages of locked_vm for what the platform allocates with a new window: the
  * whole table and the copy that it keeps for KVM if there is one level (the
  * copy alone if the table is the hypervisor's), the root of either if there
- * are more. Lower levels are charged as mapping makes
- * them. (The in-tree driver charges all levels in full at once: 1 TiB for a
- * window of 2^48 with 4 KiB pages, nearly none of which ever exists.)
+ * are more. Lower levels are charged as mapping makes them. (The in-tree driver
+ * charges all levels in full at once: 1 TiB for a window of 2^48 with 4 KiB
+ * pages, nearly none of which ever exists.)
  */
 static unsigned long initial_charge(struct iommu_table_group *tg,
 				    const struct tce2_window_spec *spec)
@@ -423,7 +423,7 @@ int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 		goto unlock;
 	}
 	if (list_empty(&ddw->groups) && !ddw->window[0])
-		ddw->default_pending = true;
+		ddw->default_pending = tg->tce32_size;
 	list_add_tail(&group->node, &ddw->groups);
 unlock:
 	up_write(&ddw->lock);

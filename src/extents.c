@@ -119,8 +119,8 @@ static inline int add_block(struct tce2_extents *ext, u64 entry)
 
 /*
  * Rewrites the store with smaller blocks: each old block is contiguous, so its
- * parts differ from it by their distance alone. (Not inline: it is rare, and the
- * registers it needs would be saved for every run appended.)
+ * parts differ from it by their distance alone. (Not inline: it is rare, and
+ * the registers it needs would be saved for every run appended.)
  */
 static noinline int shrink_blocks(struct tce2_extents *ext, unsigned int shift)
 {
@@ -160,18 +160,13 @@ static bool fits_block(const struct tce2_extents *ext, u64 hpa, u64 flags)
 		filled_to == (hpa | flags);
 }
 
-/**
- * tce2_extents_append() - add the next physically contiguous run
- * @ext: the extents, being built
- * @hpa: host physical address of the run, a multiple of the page size
- * @bytes: length of the run, a multiple of the page size, more than 0
- * @flags: TCE2_EXTENT_READONLY or 0
- *
- * Context: may sleep.
- * Return: 0, or -ENOMEM with nothing of the run added; then the store can be
- * read and freed, but no longer be appended to.
+/*
+ * Adds the next physically contiguous run. Returns 0, or -ENOMEM with nothing of
+ * it added; then the store can be read and freed, but no longer be appended to.
+ * (Inline, because it runs for each huge page.)
  */
-int tce2_extents_append(struct tce2_extents *ext, u64 hpa, u64 bytes, u64 flags)
+static inline int append_run(struct tce2_extents *ext, u64 hpa, u64 bytes,
+			     u64 flags)
 {
 	u64 ua = ext->ua + ext->filled, end = ua + bytes, step;
 	int ret;
@@ -204,8 +199,8 @@ int tce2_extents_append(struct tce2_extents *ext, u64 hpa, u64 bytes, u64 flags)
  *
  * A huge page of hugetlbfs is mapped by a single page table entry, from which
  * pin_user_pages_fast() takes all pages at once: what follows one of its pages
- * is the rest of it. A transparent huge page may be mapped in pieces with others
- * between them: it has to be looked at page by page.
+ * is the rest of it. A transparent huge page may be mapped in pieces with
+ * others between them: it has to be looked at page by page.
  */
 static unsigned long run_length(struct page **pages, unsigned long count)
 {
@@ -261,10 +256,11 @@ static int append_scattered(struct tce2_extents *ext, struct page **pages,
  * @pages: the pages, in the order of their user addresses
  * @count: how many
  * @flags: TCE2_EXTENT_READONLY or 0
- * @done: set to the number of pages that were added
+ * @done: set to the number of pages that were added, @count but for an error
  *
  * Context: may sleep.
- * Return: 0, or as tce2_extents_append().
+ * Return: 0, or -ENOMEM; then the store can be read and freed, but no longer be
+ * appended to.
  */
 int tce2_extents_append_pages(struct tce2_extents *ext, struct page **pages,
 			      unsigned long count, u64 flags,
@@ -280,8 +276,8 @@ int tce2_extents_append_pages(struct tce2_extents *ext, struct page **pages,
 			return append_scattered(ext, page, count - *done, flags,
 						done);
 		run = run_length(page, count - *done);
-		ret = tce2_extents_append(ext, PFN_PHYS(page_to_pfn(*page)),
-					  (u64)run << PAGE_SHIFT, flags);
+		ret = append_run(ext, PFN_PHYS(page_to_pfn(*page)),
+				 (u64)run << PAGE_SHIFT, flags);
 		if (ret)
 			return ret;
 		*done += run;

@@ -913,6 +913,17 @@ static u64 pick_hpa(u64 ua, u64 next)
 	}
 }
 
+/* Appends pages that lie behind one another in memory */
+static int append_run(struct tce2_extents *ext, u64 hpa, u32 count, u64 flags,
+		      unsigned long *done)
+{
+	static struct page *pages[STORE_MAX];
+
+	for (u32 i = 0; i < count; i++)
+		pages[i] = pfn_to_page(PHYS_PFN(hpa) + i);
+	return tce2_extents_append_pages(ext, pages, count, flags, done);
+}
+
 /* Returns the pages that could be appended, all of them if nothing failed */
 static u32 fill_store(u32 pages)
 {
@@ -924,24 +935,26 @@ static u32 fill_store(u32 pages)
 
 	while (filled < pages) {
 		u32 run = 1 + pick(1 << pick(longest + 1));
+		unsigned long done;
 		int ret;
 
 		run = min(run, pages - filled);
 		hpa = pick_hpa(ext->ua + PAGES(filled), hpa);
 		if (one_in(8))
 			writable = !writable;
-		ret = tce2_extents_append(ext, hpa, PAGES(run),
-					  writable ? 0 : TCE2_EXTENT_READONLY);
-		expect(ext->filled, PAGES(filled + (ret ? 0 : run)));
+		ret = append_run(ext, hpa, run,
+				 writable ? 0 : TCE2_EXTENT_READONLY, &done);
+		expect(ext->filled, PAGES(filled + done));
+		for (; done; done--, run--, hpa += PAGE_SIZE) {
+			store.hpa[filled] = hpa;
+			store.writable[filled++] = writable;
+		}
 		if (ret) {
 			expect(ret, -ENOMEM);
 			expect(sim.fired, true);
 			break;
 		}
-		for (; run--; hpa += PAGE_SIZE) {
-			store.hpa[filled] = hpa;
-			store.writable[filled++] = writable;
-		}
+		expect(run, 0);
 	}
 	return filled;
 }

@@ -263,8 +263,12 @@ static int fill_backwards(struct tce2_extents *ext, u64 count)
 	int ret = 0;
 
 	tce2_extents_init(ext, UA, PAGES(count));
-	for (u64 i = count; i && !ret; i--)
-		ret = tce2_extents_append(ext, PAGES(i), PAGE_SIZE, 0);
+	for (u64 i = count; i && !ret; i--) {
+		struct page *page = pfn_to_page(i);
+		unsigned long done;
+
+		ret = tce2_extents_append_pages(ext, &page, 1, 0, &done);
+	}
 	return ret;
 }
 
