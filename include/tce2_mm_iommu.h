@@ -102,6 +102,8 @@ int tce2_memory_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 		     u64 pages, bool write);
 void tce2_memory_drop(struct tce2_cache *cache, u64 ua, unsigned int shift,
 		      u64 pages);
+s64 tce2_region_run(const struct tce2_region *region, u64 ua,
+		    unsigned int shift, u64 pages, bool write, u64 *hpa);
 struct tce2_region *tce2_region_find_held(struct tce2_cache *cache, u64 ua,
 					  unsigned int shift);
 void tce2_drop_page(struct tce2_drop *drop, u64 ua, unsigned int shift);

@@ -522,6 +522,41 @@ static struct tce2_region *region_get(struct tce2_cache *cache, u64 ua,
 	return region;
 }
 
+/**
+ * tce2_region_run() - how far an IOMMU mapping goes on in one piece
+ * @region: a region that contains the first IOMMU page
+ * @ua: user address of that page, a multiple of 1 << @shift
+ * @shift: log2 of the IOMMU page size in bytes
+ * @pages: IOMMU pages wanted, more than 0
+ * @write: whether the device shall be able to write
+ * @hpa: set to the host physical address of the first page
+ *
+ * Context: any.
+ * Return: pages that lie behind one another in memory, between 1 and @pages;
+ * -EINVAL if the first is larger than the contiguous memory behind it; -EPERM
+ * if the device may not write there.
+ */
+s64 tce2_region_run(const struct tce2_region *region, u64 ua,
+		    unsigned int shift, u64 pages, bool write, u64 *hpa)
+{
+	u64 block = 1ULL << region->extents.shift;
+	u64 in_region = region->size - (ua - region->ua);
+	u64 in_block = block - (ua & (block - 1));
+
+	switch (tce2_rm_ua_to_hpa(region, ua, shift, write, hpa)) {
+	case TCE2_RM_OK:
+		break;
+	case TCE2_RM_READ_ONLY:
+		return -EPERM;
+	default:
+		return -EINVAL;
+	}
+	/* A block is of one protection, and its pages as aligned as the first */
+	if (in_block >> shift <= 1)
+		return 1;
+	return min(pages, min(in_block, in_region) >> shift);
+}
+
 /*
  * Holds the beginning of a stretch, as far as the region of its first page
  * goes. Returns the IOMMU pages held, or what tce2_memory_hold() returns.
@@ -530,19 +565,20 @@ static s64 hold_in_region(struct tce2_cache *cache, u64 ua, unsigned int shift,
 			  u64 pages, bool write)
 {
 	struct tce2_region *region = region_get(cache, ua, shift, &pages);
-	enum tce2_rm_status status;
-	u64 i, hpa;
+	unsigned int runs = 0;
+	u64 done, hpa;
+	s64 run;
 
 	if (!region)
 		return -EINVAL;
-	for (i = 0; i < pages; i++) {
-		status = tce2_rm_ua_to_hpa(region, ua + (i << shift), shift,
-					   write, &hpa);
-		if (status != TCE2_RM_OK) {
+	for (done = 0; done < pages; done += run) {
+		run = tce2_region_run(region, ua + (done << shift), shift,
+				      pages - done, write, &hpa);
+		if (run < 0) {
 			region_drop(region, pages);
-			return status == TCE2_RM_READ_ONLY ? -EPERM : -EINVAL;
+			return run;
 		}
-		if (i % PIN_BATCH == PIN_BATCH - 1)
+		if (!(++runs % PIN_BATCH))
 			cond_resched();
 	}
 	if (write)

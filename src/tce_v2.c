@@ -34,6 +34,12 @@
 /* Entries whose cached translations are invalidated at a time */
 #define INVALIDATE_BATCH	BIT(20)
 
+/*
+ * From so many entries in one piece on, it_ops->set is worth the invalidation
+ * (a firmware call) that comes with it
+ */
+#define SET_MIN		16
+
 #define LEAF_SHIFT	(PAGE_SHIFT - 3)
 #define LEAF_ENTRIES	BIT(LEAF_SHIFT)
 
@@ -230,20 +236,30 @@ static int prepare_view(struct tce2_window *window, u64 index, u64 count)
 	return 0;
 }
 
-/*
- * Writes one TCE, without invalidating what the device may have cached.
- * @regionp remembers the region between the entries of a stretch.
- */
-static int write_tce(struct tce2_window *window, u64 index, u64 entry,
-		     struct tce2_region **regionp)
+/* Exchanges one TCE, without invalidating what the device may have cached */
+static int exchange_tce(struct tce2_window *window, u64 index,
+			unsigned long hpa, enum dma_data_direction direction)
 {
 	struct iommu_table *tbl = window->tbl;
-	enum dma_data_direction direction = perm_direction(entry);
-	unsigned long tce = 0;
-	u64 ua = view_ua(entry), hpa;
-	long ret;
+	long ret = tbl->it_ops->xchg_no_kill(tbl, tbl_index(window, index),
+					     &hpa, &direction);
 
-	if (direction != DMA_NONE) {
+	/* -ENOMEM for a table level, else a firmware or hypervisor code */
+	if (ret)
+		return ret == -ENOMEM ? -ENOMEM : -EIO;
+	return 0;
+}
+
+/*
+ * Writes the TCE that an entry of the view stands for. @regionp remembers the
+ * region between the entries of a stretch.
+ */
+static int write_entry(struct tce2_window *window, u64 index, u64 entry,
+		       struct tce2_region **regionp)
+{
+	u64 ua = view_ua(entry), hpa = 0;
+
+	if (entry) {
 		if (!*regionp || !tce2_region_contains(*regionp, ua))
 			*regionp = tce2_region_find_held(window->cache, ua,
 							 window->page_shift);
@@ -251,14 +267,8 @@ static int write_tce(struct tce2_window *window, u64 index, u64 entry,
 		    tce2_rm_ua_to_hpa(*regionp, ua, window->page_shift, false,
 				      &hpa) != TCE2_RM_OK)
 			return -EINVAL;
-		tce = hpa;
 	}
-	ret = tbl->it_ops->xchg_no_kill(tbl, tbl_index(window, index), &tce,
-					&direction);
-	/* -ENOMEM for a table level, else a firmware or hypervisor code */
-	if (ret)
-		return ret == -ENOMEM ? -ENOMEM : -EIO;
-	return 0;
+	return exchange_tce(window, index, hpa, perm_direction(entry));
 }
 
 /*
@@ -297,8 +307,8 @@ static bool restore_tces(struct tce2_window *window, u64 index, u64 count)
 		unsigned long i;
 
 		for (i = 0; i < part.count; i++) {
-			if (write_tce(window, part.index + i, entry[i],
-				      &region))
+			if (write_entry(window, part.index + i, entry[i],
+					&region))
 				restored = false;
 		}
 		index += part.count;
@@ -308,28 +318,76 @@ static bool restore_tces(struct tce2_window *window, u64 index, u64 count)
 	return restored;
 }
 
-/* Writes the TCEs of a mapping; @written tells how many, if that fails */
+/*
+ * Writes the TCEs of memory that is in one piece, all in one leaf. Long runs go
+ * to it_ops->set, which invalidates too; it writes to a table level without
+ * looking whether it could be made, so an entry is exchanged first, which fails
+ * cleanly. *@stale is the first entry that is still to be invalidated.
+ */
+static int write_run(struct tce2_window *window, u64 index, u64 count, u64 hpa,
+		     u64 perm, u64 *stale)
+{
+	enum dma_data_direction direction = perm_direction(perm);
+	unsigned long first = tbl_index(window, index);
+	struct iommu_table *tbl = window->tbl;
+	bool set = count >= SET_MIN;
+	u64 i;
+
+	for (i = 0; i < (set ? 1 : count); i++) {
+		int ret = exchange_tce(window, index + i,
+				       hpa + (i << window->page_shift),
+				       direction);
+
+		if (ret)
+			return ret;
+	}
+	if (!set)
+		return 0;
+	invalidate(window, *stale, index - *stale);
+	*stale = index + count;
+	if (tbl->it_ops->set(tbl, first, count, (unsigned long)__va(hpa),
+			     direction, 0))
+		return -EIO;
+	return 0;
+}
+
+/*
+ * Writes the TCEs of a mapping and makes the device see them. If that fails,
+ * @written tells how many may have been written.
+ */
 static int write_tces(struct tce2_window *window, u64 index, u64 count, u64 ua,
 		      u64 perm, u64 *written)
 {
 	struct tce2_region *region = NULL;
-	u64 i;
-	int ret = 0;
+	u64 end = index + count, stale = index, hpa;
+	u64 first = index;
+	s64 run;
+	int ret;
 
-	for (i = 0; i < count; i++) {
-		*written = i;
-		if (i && !(i & (LEAF_ENTRIES - 1))) {
-			cond_resched();
-			ret = fatal_signal_pending(current) ? -EINTR : 0;
-		}
-		if (!ret)
-			ret = write_tce(window, index + i,
-					(ua + (i << window->page_shift)) | perm,
-					&region);
+	while (index < end) {
+		struct leaf_part part = first_part(index, end - index);
+
+		if (!region || !tce2_region_contains(region, ua))
+			region = tce2_region_find_held(window->cache, ua,
+						       window->page_shift);
+		run = region ? tce2_region_run(region, ua, window->page_shift,
+					       part.count, false, &hpa) :
+			       -EINVAL;
+		*written = index - first + max_t(s64, run, 0);
+		if (run < 0)
+			return run;
+		ret = write_run(window, index, run, hpa, perm, &stale);
 		if (ret)
 			return ret;
+		index += run;
+		ua += run << window->page_shift;
+		if (index < end && !(index & (LEAF_ENTRIES - 1))) {
+			cond_resched();
+			if (fatal_signal_pending(current))
+				return -EINTR;
+		}
 	}
-	invalidate(window, index, count);
+	invalidate(window, stale, end - stale);
 	return 0;
 }
 
