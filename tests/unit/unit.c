@@ -20,18 +20,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "unit.h"
+#include "suites.h"
 
 #define TEST_SECONDS 60
 
 const char *__asan_default_options(void);
 const char *__ubsan_default_options(void);
 int __lsan_is_turned_off(void);
-
-static const struct suite *const suites[] = {
-	&life_suite,	&memory_suite, &extents_suite,
-	&failnth_suite, &random_suite,
-};
 
 /* The test that is being run, NULL once it has failed */
 static const struct test *running;
@@ -129,7 +124,7 @@ int main(int argc, char **argv)
 	signal(SIGABRT, last_words);
 	signal(SIGALRM, last_words);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (size_t i = 0; i < ARRAY_SIZE(suites); i++)
+	for (size_t i = 0; suites[i]; i++)
 		n += add_suite(list + n, suites[i], argc > 1 ? argv[1] : NULL);
 	if (_cmocka_run_group_tests("unit", list, n, NULL, NULL))
 		failed = true;

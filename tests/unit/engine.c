@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The tests of src/tce_v2.c, ddw.c and range.c, see engine.h. */
+#include <string.h>
+
+#include "engine.h"
+#include "suites.h"
+
+const struct suite *const suites[] = {
+	&map_suite,
+	&window_suite,
+	&range_suite,
+	NULL,
+};
+
+#define MAX_REGIONS 8
+
+struct tce2_ddw ddw;
+struct tce2_cache *proc;
+struct fake_group *group[MAX_GROUPS];
+bool scattered;
+
+static struct tce2_region *regions[MAX_REGIONS];
+static unsigned int nr_regions;
+
+void begin(unsigned int groups, u32 max_levels)
+{
+	platform_reset();
+	proc = new_process();
+	nr_regions = 0;
+	memset(&ddw, 0, sizeof(ddw));
+	tce2_ddw_init(&ddw);
+	for (unsigned int i = 0; i < groups; i++) {
+		group[i] = platform_group(max_levels);
+		expect(tce2_ddw_attach(&ddw, &group[i]->group), 0);
+	}
+}
+
+void finish(void)
+{
+	sim_fail_nothing();
+	platform_fail_nothing();
+	tce2_ddw_destroy(&ddw);
+	for (unsigned int i = 0; i < nr_regions; i++) {
+		expect(regions[i]->mapped.counter, 1);
+		tce2_region_abandon(regions[i]);
+	}
+	tce2_cache_put(proc);
+	platform_expect_nothing_left();
+}
+
+struct tce2_region *memory(u64 ua, u64 pages)
+{
+	static u64 pfn;
+	u64 half = scattered ? pages / 2 : pages;
+
+	pfn = nr_regions ? pfn : 16;
+	map_contiguous(ua, half, pfn, true);
+	if (scattered)
+		map_scattered(ua + PAGES(half), pages - half, pfn + half, true);
+	pfn += pages;
+	regions[nr_regions] = registered(proc, ua, PAGES(pages));
+	return regions[nr_regions++];
+}
+
+int create(u64 size, u32 shift, u32 levels, u64 *start)
+{
+	struct tce2_window_spec spec = { size, shift, levels };
+
+	return tce2_ddw_create(&ddw, proc, &spec, start);
+}
+
+struct tce2_window *only_window(u64 size, u32 levels)
+{
+	u64 start = 1;
+
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	expect(create(size, SHIFT, levels, &start), 0);
+	expect(start, 0);
+	return ddw.window[0];
+}
+
+int map(struct tce2_window *window, u64 index, u64 page, u64 count, u64 perm)
+{
+	int ret;
+
+	down_read(&ddw.lock);
+	ret = tce2_window_map(window, window->start + IOVA(index),
+			      UA + IOVA(page), IOVA(count), perm);
+	up_read(&ddw.lock);
+	return ret;
+}
+
+int unmap(struct tce2_window *window, u64 index, u64 count)
+{
+	int ret;
+
+	down_read(&ddw.lock);
+	ret = tce2_window_unmap(window, window->start + IOVA(index),
+				IOVA(count));
+	up_read(&ddw.lock);
+	return ret;
+}
+
+u64 view_at(struct tce2_window *window, u64 index)
+{
+	u64 *leaf = xa_load(&window->leaves, index / LEAF);
+
+	return leaf ? leaf[index % LEAF] : 0;
+}
+
+void expect_in_step(struct tce2_window *window, u64 count)
+{
+	for (u64 i = 0; i < count; i++) {
+		u64 entry = view_at(window, i), ua = entry & ~RW, want = 0;
+		struct vm_area_struct *vma;
+
+		if (entry) {
+			vma = sim_vma(sim.mm, ua);
+			ua -= vma->vm_start;
+			want = PFN_PHYS(vma->pfn[ua >> PAGE_SHIFT]) |
+			       (ua & (PAGE_SIZE - 1)) | (entry & RW);
+		}
+		expect(platform_tce(window->tbl, i), want);
+	}
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the tests of src/tce_v2.c, ddw.c and range.c are written in: a container
+ * without its file, on the simulated machine and platform (sim.h, platform.h).
+ * A test begins with begin() and ends with finish(), which takes everything
+ * down and looks whether all of it is gone.
+ */
+#ifndef UNIT_ENGINE_H
+#define UNIT_ENGINE_H
+
+#include "platform.h"
+#include "tce2_compat.h"
+#include "tce2_ddw.h"
+#include "tce2_tce_v2.h"
+#include "unit.h"
+
+extern const struct suite map_suite, window_suite, range_suite;
+
+#define SHIFT	12 /* of the windows' pages, if not said otherwise */
+#define RW	TCE2_VIEW_PERM
+#define LEAF	(PAGE_SIZE / 8) /* entries in a leaf of the view */
+#define NOWHERE (1ULL << 59) /* where the second window begins */
+#define IOVA(n) ((u64)(n) << SHIFT)
+
+extern struct tce2_ddw ddw;
+extern struct tce2_cache *proc;
+extern struct fake_group *group[MAX_GROUPS];
+
+/* Groups attached, nothing registered, the default window pending */
+void begin(unsigned int groups, u32 max_levels);
+void finish(void);
+
+/* Registers memory that is in one piece, or of which half is scattered */
+extern bool scattered;
+struct tce2_region *memory(u64 ua, u64 pages);
+
+int create(u64 size, u32 shift, u32 levels, u64 *start);
+/* The only window, from bus address 0 on */
+struct tce2_window *only_window(u64 size, u32 levels);
+
+/* In IOMMU pages: entry @index maps page @page from UA on, and so on */
+int map(struct tce2_window *window, u64 index, u64 page, u64 count, u64 perm);
+int unmap(struct tce2_window *window, u64 index, u64 count);
+u64 view_at(struct tce2_window *window, u64 index);
+
+/* The hardware has exactly what the view says, from entry 0 to @count */
+void expect_in_step(struct tce2_window *window, u64 count);
+
+#endif /* UNIT_ENGINE_H */

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The simulated platform: TCE tables, the groups they are programmed for, and
+ * devices that may have cached any translation until they are told otherwise.
+ *
+ * It keeps count of how often each piece of memory is held (the calls of
+ * src/tce_v2.c to hold and drop are listened to) and of how many entries of
+ * tables, live or cached, lead a device there. It ends the test when the latter
+ * are more: then memory could be unpinned that a device still reaches. It also
+ * does when a table is made that nobody was charged for, freed while something
+ * is mapped or a group's hardware walks it, or asked for what hangs firmware.
+ */
+#ifndef UNIT_PLATFORM_H
+#define UNIT_PLATFORM_H
+
+#include <linux/types.h>
+
+#include <asm/iommu.h>
+
+/* What can be made to fail, see platform_fail() */
+enum platform_fault {
+	PLATFORM_XCHG, /* writing an entry */
+	PLATFORM_USERADDR, /* making the kernel's copy of a table */
+	PLATFORM_CREATE, /* making a table */
+	PLATFORM_SET, /* programming a table for a group */
+	PLATFORM_UNSET, /* taking it from a group: it stays programmed */
+	PLATFORM_PUT_USER, /* writing to the client's memory */
+	PLATFORM_FAULTS,
+};
+
+enum platform_event {
+	EVENT_WRITE,
+	EVENT_CLEAR,
+	EVENT_KILL,
+	EVENT_FLUSH,
+	EVENT_DROP,
+	EVENTS,
+};
+
+/**
+ * struct event - something that happened
+ * @what: kind of event
+ * @first: first entry, counted from bus address 0; the user address of a drop
+ * @count: entries
+ */
+struct event {
+	enum platform_event what;
+	u64 first;
+	u64 count;
+};
+
+#define MAX_EVENTS 4096
+
+/**
+ * struct platform - the state of the platform
+ * @hypervisor: tables are a hypervisor's; it makes and programs them at once
+ * @no_copy: tables come without the kernel's copy
+ * @error: what a failing hook returns
+ * @fired: whether a failure asked for with platform_fail() has happened
+ * @tables: tables that exist
+ * @pages: pages they take, with the copies
+ * @held: IOMMU pages held now
+ * @owned: groups taken from the platform
+ * @complaints: lines written to the kernel log
+ * @kill_most: the most entries invalidated at a time
+ * @calls: how often each event happened
+ * @calls_to: how often what can fail was asked for
+ * @events: the first events
+ * @logged: how many of them
+ */
+struct platform {
+	bool hypervisor;
+	bool no_copy;
+	int error;
+	bool fired;
+	u64 tables;
+	u64 pages;
+	u64 held;
+	u64 owned;
+	u64 complaints;
+	u64 kill_most;
+	u64 calls[EVENTS];
+	u64 calls_to[PLATFORM_FAULTS];
+	struct event events[MAX_EVENTS];
+	size_t logged;
+};
+
+extern struct platform platform;
+
+struct iommu_group {
+	void *data;
+};
+
+/**
+ * struct fake_group - a group of devices
+ * @tg: what src/ knows of it
+ * @group: the same for the IOMMU core
+ * @walks: the tables that its hardware walks
+ * @owned: whether it is taken from the platform
+ */
+struct fake_group {
+	struct iommu_table_group tg;
+	struct iommu_group group;
+	struct iommu_table *walks[IOMMU_TABLE_GROUP_MAX_TABLES];
+	bool owned;
+};
+
+#define MAX_GROUPS 3
+
+void platform_reset(void);
+void platform_expect_nothing_left(void);
+struct fake_group *platform_group(u32 max_levels);
+unsigned int platform_users(const struct iommu_table *tbl);
+/* Frees tables that can't be got rid of otherwise */
+void platform_forget_leaked(u64 tables);
+
+/* The @nth time from now it fails, and the next @times - 1 times, too */
+void platform_fail(enum platform_fault fault, unsigned int nth,
+		   unsigned int times);
+void platform_fail_nothing(void);
+bool platform_fails(enum platform_fault fault);
+
+#define TCE_READ  1ULL
+#define TCE_WRITE 2ULL
+/* In a TCE: not of ours, so it is not looked at whether memory is held */
+#define TCE_ALIEN (1ULL << 62)
+
+u64 platform_tce(struct iommu_table *tbl, u64 index);
+void platform_poke(struct iommu_table *tbl, u64 index, u64 tce);
+/* All entries that are not 0: how many, and a sum by which to compare them */
+u64 platform_mapped(struct iommu_table *tbl);
+u64 platform_sum(struct iommu_table *tbl);
+
+void platform_forget_events(void);
+
+#endif /* UNIT_PLATFORM_H */

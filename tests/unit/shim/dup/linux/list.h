@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DUP_LIST_H
+#define DUP_LIST_H
+
+#include <linux/compiler.h>
+#include <linux/types.h>
+
+/* A ring; its head is no object's */
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+static inline void INIT_LIST_HEAD(struct list_head *head)
+{
+	head->next = head;
+	head->prev = head;
+}
+
+static inline bool list_empty(const struct list_head *head)
+{
+	return head->next == head;
+}
+
+static inline void list_add_tail(struct list_head *node, struct list_head *head)
+{
+	node->next = head;
+	node->prev = head->prev;
+	head->prev->next = node;
+	head->prev = node;
+}
+
+static inline void list_del(struct list_head *node)
+{
+	node->prev->next = node->next;
+	node->next->prev = node->prev;
+	node->next = NULL;
+	node->prev = NULL;
+}
+
+#define list_entry(ptr, type, member) container_of(ptr, type, member)
+
+#define list_first_entry(head, type, member) \
+	list_entry((head)->next, type, member)
+
+#define list_for_each_entry(obj, head, member)                            \
+	for (obj = list_entry((head)->next, __typeof__(*obj), member);    \
+	     &obj->member != (head);                                      \
+	     obj = list_entry(obj->member.next, __typeof__(*obj), member))
+
+#define list_for_each_entry_safe(obj, after, head, member)                     \
+	for (obj = list_entry((head)->next, __typeof__(*obj), member),         \
+	    after = list_entry(obj->member.next, __typeof__(*obj), member);    \
+	     &obj->member != (head); obj = after,                              \
+	    after = list_entry(after->member.next, __typeof__(*obj), member))
+
+#endif /* DUP_LIST_H */

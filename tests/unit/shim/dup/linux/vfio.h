@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DUP_VFIO_H
+#define DUP_VFIO_H
+
+/* The interface to userspace is the machine's own, and wants its types */
+#include <asm/types.h>
+#define __aligned_u64 __u64 __attribute__((aligned(8)))
+#include_next <linux/vfio.h>
+
+#endif /* DUP_VFIO_H */

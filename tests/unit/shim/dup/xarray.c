@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Sparse array behind shim/dup/linux/xarray.h: sorted, in memory that is made
+ * anew for each entry more, so that making room may fail each time.
+ */
+#include <string.h>
+
+#include <linux/xarray.h>
+
+#define XA_ENOMEM ((void *)(~0UL - ENOMEM * 4 + 3))
+
+/* The first slot of at least @index, or the one behind the last */
+static size_t slot_from(const struct xarray *xa, unsigned long index)
+{
+	size_t low = 0, high = xa->count;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (xa->slots[mid].index < index)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static bool is_at(const struct xarray *xa, size_t slot, unsigned long index)
+{
+	return slot < xa->count && xa->slots[slot].index == index;
+}
+
+void *xa_load(const struct xarray *xa, unsigned long index)
+{
+	size_t slot = slot_from(xa, index);
+
+	return is_at(xa, slot, index) ? xa->slots[slot].entry : NULL;
+}
+
+void *xa_store(struct xarray *xa, unsigned long index, void *entry, gfp_t gfp)
+{
+	size_t slot = slot_from(xa, index);
+	struct xa_slot *slots;
+	void *old;
+
+	if (is_at(xa, slot, index)) {
+		old = xa->slots[slot].entry;
+		xa->slots[slot].entry = entry;
+		return old;
+	}
+	slots = kmalloc_array(xa->count + 1, sizeof(*slots), gfp);
+	if (!slots)
+		return XA_ENOMEM;
+	if (xa->count) {
+		memcpy(slots, xa->slots, slot * sizeof(*slots));
+		memcpy(slots + slot + 1, xa->slots + slot,
+		       (xa->count - slot) * sizeof(*slots));
+	}
+	slots[slot] = (struct xa_slot){ index, entry };
+	kfree(xa->slots);
+	xa->slots = slots;
+	xa->count++;
+	return NULL;
+}
+
+int xa_insert(struct xarray *xa, unsigned long index, void *entry, gfp_t gfp)
+{
+	if (xa_load(xa, index))
+		return -EBUSY;
+	return xa_err(xa_store(xa, index, entry, gfp));
+}
+
+void *xa_find(const struct xarray *xa, unsigned long *index, unsigned long max,
+	      unsigned int filter)
+{
+	size_t slot = slot_from(xa, *index);
+
+	(void)filter;
+	if (slot == xa->count || xa->slots[slot].index > max)
+		return NULL;
+	*index = xa->slots[slot].index;
+	return xa->slots[slot].entry;
+}
+
+void xa_destroy(struct xarray *xa)
+{
+	kfree(xa->slots);
+	xa->slots = NULL;
+	xa->count = 0;
+}
+
+int xa_err(const void *entry)
+{
+	return entry == XA_ENOMEM ? -ENOMEM : 0;
+}
+
+void *xa_mk_value(unsigned long value)
+{
+	return (void *)(value << 1 | 1);
+}

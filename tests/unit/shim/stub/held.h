@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Locks other than mutexes, for lockdep_assert_held() */
+#ifndef STUB_HELD_H
+#define STUB_HELD_H
+
+#include <linux/lockdep.h>
+#include <linux/types.h>
+
+struct spinlock;
+struct rw_semaphore;
+
+void spin_assert_held(struct spinlock *lock);
+void rwsem_assert_held(struct rw_semaphore *sem);
+void rwsem_assert_held_write(struct rw_semaphore *sem);
+
+#define lockdep_assert_held(lock)                             \
+	_Generic((lock), struct spinlock *: spin_assert_held, \
+		 struct rw_semaphore *: rwsem_assert_held,    \
+		 default: lockdep_assert_held)(lock)
+
+#define lockdep_assert_held_write(sem) rwsem_assert_held_write(sem)
+
+#define lock_map_acquire(map) ((void)0)
+#define lock_map_release(map) ((void)0)
+
+struct lock_class_key {
+	int unused;
+};
+
+#define __maybe_unused __attribute__((__unused__))
+
+#endif /* STUB_HELD_H */

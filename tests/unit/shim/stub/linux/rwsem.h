@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef STUB_RWSEM_H
+#define STUB_RWSEM_H
+
+#include "held.h"
+
+/**
+ * struct rw_semaphore - a lock of the only thread
+ * @readers: how often it is held for reading
+ * @writer: whether it is held for writing
+ */
+struct rw_semaphore {
+	unsigned int readers;
+	bool writer;
+};
+
+void init_rwsem(struct rw_semaphore *sem);
+void down_read(struct rw_semaphore *sem);
+void up_read(struct rw_semaphore *sem);
+void down_write(struct rw_semaphore *sem);
+int down_write_killable(struct rw_semaphore *sem);
+void up_write(struct rw_semaphore *sem);
+
+#endif /* STUB_RWSEM_H */

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef STUB_SPINLOCK_H
+#define STUB_SPINLOCK_H
+
+#include <pthread.h>
+
+#include "held.h"
+
+/**
+ * struct spinlock - a lock of real threads
+ * @mutex: what it is made of
+ * @owner: the thread that holds it
+ * @held: whether one does
+ */
+typedef struct spinlock {
+	pthread_mutex_t mutex;
+	pthread_t owner;
+	bool held;
+} spinlock_t;
+
+void spin_lock_init(spinlock_t *lock);
+void spin_lock(spinlock_t *lock);
+void spin_unlock(spinlock_t *lock);
+
+#endif /* STUB_SPINLOCK_H */

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The tests of the region cache. */
+#include "suites.h"
+
+const struct suite *const suites[] = {
+	&life_suite,	&memory_suite, &extents_suite,
+	&failnth_suite, &random_suite, NULL,
+};

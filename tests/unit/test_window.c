@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Windows of src/ddw.c: what is left of one that could not be made, or not be
+ * taken away.
+ */
+#include "engine.h"
+
+#define SIZE GIB(1)
+
+/* Two groups, the default window removed: slot 0 is free */
+static void begin_empty(u32 max_levels)
+{
+	begin(2, max_levels);
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+}
+
+static void expect_no_window(void)
+{
+	expect(sim.now.charged, sim.now.pinned);
+	expect(platform.tables, 0);
+	for (int i = 0; i < 4; i++) {
+		expect(!group[i / 2]->walks[i % 2], true);
+		expect(!group[i / 2]->tg.tables[i % 2], true);
+		expect(!ddw.window[i % 2], true);
+	}
+}
+
+static void a_failed_create_table_leaves_no_charge_and_no_window(void)
+{
+	static const int errors[][2] = {
+		{ -ENOMEM, -ENOMEM }, { -EINVAL, -EINVAL }, { -EIO, -EIO },
+		{ -55, -EIO },	      { 3, -EIO },
+	};
+	u64 start = 7;
+
+	begin_empty(3);
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		struct sim_counts before = sim.now;
+
+		platform_fail(PLATFORM_CREATE, 1, 1);
+		platform.error = errors[i][0];
+		expect(create(SIZE, SHIFT, 1, &start), errors[i][1]);
+		expect(start, 7);
+		expect_counts(before);
+		expect_no_window();
+	}
+	finish();
+}
+
+/* As a hypervisor's may be: Linux only warns that it has no memory for it */
+static void a_table_without_the_kernels_copy_is_not_used(void)
+{
+	u64 start;
+
+	begin(1, 1);
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	platform.hypervisor = true;
+	platform.no_copy = true;
+	expect(create(SIZE, SHIFT, 1, &start), -ENOMEM);
+	expect(platform.tables, 0);
+	expect(!group[0]->walks[0], true);
+	expect(sim.now.charged, 0);
+	finish();
+}
+
+static void a_failed_set_window_of_any_group_is_undone_for_those_before(void)
+{
+	struct tce2_window *window;
+	u64 start = 7;
+
+	begin_empty(3);
+	for (int nth = 1; nth <= 2; nth++) {
+		struct sim_counts before = sim.now;
+
+		platform_fail(PLATFORM_SET, nth, 1);
+		expect(create(SIZE, SHIFT, 2, &start), -EIO);
+		expect(start, 7);
+		expect_counts(before);
+		expect_no_window();
+	}
+	expect(create(SIZE, SHIFT, 2, &start), 0);
+	window = ddw.window[0];
+	expect(platform_users(window->tbl), 3);
+	expect(group[0]->walks[0] == window->tbl, true);
+	expect(group[1]->walks[0] == window->tbl, true);
+	expect(sim.now.charged, platform.pages);
+	finish();
+}
+
+static void a_second_group_of_a_hypervisor_gets_no_part_of_a_window(void)
+{
+	u64 start;
+
+	begin_empty(1);
+	platform.hypervisor = true;
+	expect(create(SIZE, SHIFT, 1, &start), -EPERM);
+	expect_no_window();
+	finish();
+}
+
+static void an_answer_that_cannot_be_written_removes_the_window(void)
+{
+	struct sim_counts before;
+	u64 start = 7;
+
+	begin_empty(3);
+	before = sim.now;
+	platform_fail(PLATFORM_PUT_USER, 1, 1);
+	expect(create(SIZE, SHIFT, 2, &start), -EFAULT);
+	expect(start, 7);
+	expect_counts(before);
+	expect_no_window();
+	finish();
+}
+
+static void a_failed_create_makes_the_default_window_pending_again(void)
+{
+	struct sim_counts before;
+	u64 start;
+
+	begin(2, 3);
+	before = sim.now;
+	for (int what = 0; what < 3; what++) {
+		platform_fail(what == 0	  ? PLATFORM_CREATE
+			      : what == 1 ? PLATFORM_SET
+					  : PLATFORM_PUT_USER,
+			      what == 0	  ? 2
+			      : what == 1 ? 4
+					  : 1,
+			      1);
+		expect(create(SIZE, SHIFT, 2, &start) < 0, true);
+		expect(platform.fired, true);
+		platform_fail_nothing();
+		expect(ddw.default_pending, true);
+		expect_counts(before);
+		expect_no_window();
+	}
+	finish();
+}
+
+static void a_failed_create_keeps_the_default_window_of_a_hypervisor(void)
+{
+	u64 start;
+
+	begin(1, 1);
+	platform.hypervisor = true;
+	platform_fail(PLATFORM_CREATE, 2, 1);
+	expect(create(SIZE, SHIFT, 1, &start), -EIO);
+	expect(ddw.default_pending, false);
+	expect(!ddw.window[0], false);
+	expect(!ddw.window[1], true);
+	expect(sim.now.charged, platform.pages);
+	finish();
+}
+
+static void create_that_lacks_memory_at_any_point_leaves_nothing(void)
+{
+	static const enum sim_fault faults[] = { SIM_ALLOC, SIM_CHARGE,
+						 SIM_KILL };
+	u64 start;
+
+	begin(2, 3);
+	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
+		for (unsigned int nth = 1;; nth++) {
+			struct sim_counts before = sim.now;
+			int ret;
+
+			sim_fail(faults[i], nth);
+			ret = create(SIZE, SHIFT, 2, &start);
+			if (!sim.fired) {
+				sim_fail_nothing();
+				expect(ret, 0);
+				break;
+			}
+			sim_fail_nothing();
+			expect(ret, faults[i] == SIM_KILL ? -EINTR : -ENOMEM);
+			expect_counts(before);
+			expect(ddw.default_pending, true);
+			expect_no_window();
+		}
+		expect(tce2_ddw_remove(&ddw, 0), 0);
+		expect(tce2_ddw_remove(&ddw, NOWHERE), 0);
+		expect_no_window();
+		ddw.default_pending = true;
+	}
+	finish();
+}
+
+static void a_window_that_the_platform_keeps_has_its_table_leaked(void)
+{
+	struct tce2_window *window;
+
+	begin(2, 3);
+	window = only_window(SIZE, 1);
+	memory(UA, 64);
+	expect(map(window, 0, 0, 16, RW), 0);
+	platform_fail(PLATFORM_UNSET, 2, 1);
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	expect(platform.complaints, 1);
+	expect(platform.tables, 1);
+	expect(platform_mapped(group[1]->walks[0]), 0);
+	expect(sim.now.charged, sim.now.pinned);
+	expect(platform.held, 0);
+	tce2_ddw_destroy(&ddw);
+	platform_forget_leaked(1);
+	finish();
+}
+
+static void a_window_that_a_leaving_group_keeps_has_its_table_leaked(void)
+{
+	struct tce2_window *window;
+
+	begin(2, 3);
+	window = only_window(SIZE, 1);
+	platform_fail(PLATFORM_UNSET, 1, 1);
+	expect(tce2_ddw_detach(&ddw, &group[0]->group), 0);
+	expect(window->stuck, true);
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	expect(platform.tables, 1);
+	expect(sim.now.charged, 0);
+	tce2_ddw_destroy(&ddw);
+	platform_forget_leaked(1);
+	finish();
+}
+
+static void a_table_is_leaked_if_undoing_a_failed_create_fails_too(void)
+{
+	u64 start;
+
+	begin_empty(3);
+	platform_fail(PLATFORM_SET, 2, 1);
+	platform_fail(PLATFORM_UNSET, 1, 1);
+	expect(create(SIZE, SHIFT, 1, &start), -EIO);
+	expect(platform.tables, 1);
+	expect(platform.complaints, 1);
+	expect(sim.now.charged, 0);
+	expect(!ddw.window[0], true);
+	tce2_ddw_destroy(&ddw);
+	platform_forget_leaked(1);
+	finish();
+}
+
+static void a_group_that_cannot_have_every_window_joins_with_none(void)
+{
+	u64 start;
+
+	begin(1, 3);
+	expect(create(SIZE, SHIFT, 2, &start), 0);
+	expect(start, NOWHERE);
+	group[1] = platform_group(3);
+	for (int nth = 1; nth <= 2; nth++) {
+		platform_fail(PLATFORM_SET, nth, 1);
+		expect(tce2_ddw_attach(&ddw, &group[1]->group), -EIO);
+		expect(!group[1]->walks[0] && !group[1]->walks[1], true);
+		expect(group[1]->owned, false);
+		expect(platform_users(ddw.window[0]->tbl), 2);
+		expect(platform_users(ddw.window[1]->tbl), 2);
+	}
+	expect(tce2_ddw_attach(&ddw, &group[1]->group), 0);
+	expect(platform_users(ddw.window[1]->tbl), 3);
+	finish();
+}
+
+static const struct test window_tests[] = {
+	TEST(a_failed_create_table_leaves_no_charge_and_no_window),
+	TEST(a_table_without_the_kernels_copy_is_not_used),
+	TEST(a_failed_set_window_of_any_group_is_undone_for_those_before),
+	TEST(a_second_group_of_a_hypervisor_gets_no_part_of_a_window),
+	TEST(an_answer_that_cannot_be_written_removes_the_window),
+	TEST(a_failed_create_makes_the_default_window_pending_again),
+	TEST(a_failed_create_keeps_the_default_window_of_a_hypervisor),
+	TEST(create_that_lacks_memory_at_any_point_leaves_nothing),
+	TEST(a_window_that_the_platform_keeps_has_its_table_leaked),
+	TEST(a_window_that_a_leaving_group_keeps_has_its_table_leaked),
+	TEST(a_table_is_leaked_if_undoing_a_failed_create_fails_too),
+	TEST(a_group_that_cannot_have_every_window_joins_with_none),
+};
+
+SUITE(window_suite, window_tests);
