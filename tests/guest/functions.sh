@@ -25,13 +25,14 @@ kernel_mark() {
 }
 
 # What a test run must not cause, since the mark: a splat, or a line of our own
-# module above debug level. Other lines are the emulated machine's.
+# module above debug level. Other lines are the emulated machine's, and what the
+# kernel says of any module that is neither its own nor signed.
 kernel_splats() {
 	{
 		kernel_complaints | sed '1,/tce2: mark/d' | grep -E "$COMPLAINTS"
 		dmesg -r | sed '1,/tce2: mark/d' |
 			grep "$OURS: " | grep -v '^<[0-9]*7>\|^<15>'
-	} | grep -v 'loading out-of-tree module taints'
+	} | grep -vE 'loading out-of-tree module taints|module verification failed'
 }
 
 # The in-tree backend first and ours last: VFIO asks the youngest one first.
