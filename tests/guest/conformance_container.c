@@ -247,7 +247,8 @@ static const struct test tests[] = {
 	     .setup = TWO_GROUPS, .intree = "defect 5"),
 	TEST(a_group_may_leave_and_come_back, .setup = TWO_GROUPS,
 	     .intree = "defect 5"),
-	TEST(the_last_group_to_leave_gives_everything_back),
+	TEST(the_last_group_to_leave_gives_everything_back,
+	     .intree = "defect 18: unpins later"),
 	TEST(a_container_can_be_used_again_after_its_last_group_left),
 };
 

@@ -347,7 +347,7 @@ static const struct test tests[] = {
 	TEST(the_first_to_register_owns_the_container),
 	TEST(fork_leaves_the_memory_with_the_parent_and_its_device),
 	TEST(exec_makes_a_stranger_and_keeps_the_memory_until_close,
-	     .setup = BARE),
+	     .setup = BARE, .intree = "defect 18: unpins later"),
 	TEST(exit_with_everything_mapped_gives_everything_back, .setup = BARE),
 	TEST(kill_with_everything_mapped_gives_everything_back, .setup = BARE),
 	TEST(memory_stays_pinned_while_anybody_holds_the_container,

@@ -445,7 +445,8 @@ static void a_stranger_cannot_slip_in_while_the_container_is_bound(
 }
 
 static const struct test tests[] = {
-	TEST(threads_may_map_different_ranges_at_once),
+	TEST(threads_may_map_different_ranges_at_once,
+	     .intree = "defect 15"),
 	TEST(threads_on_the_same_entries_keep_every_count,
 	     .intree = "defect 4", .crashes = true),
 	TEST(mapping_while_windows_come_and_go_is_safe, .intree = "defect 4",
