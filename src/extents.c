@@ -10,8 +10,6 @@
  * Calls: the kernel's allocator.
  */
 #include <linux/bitops.h>
-#include <linux/limits.h>
-#include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/sched.h>

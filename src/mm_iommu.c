@@ -10,10 +10,8 @@
  * take neither.
  * Calls: extents, realmode (the lockless lookup), the kernel's mm.
  */
-#include <linux/hash.h>
 #include <linux/hashtable.h>
 #include <linux/mm.h>
-#include <linux/overflow.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
