@@ -48,6 +48,7 @@ struct page;
  * @shift: log2 of the block size in bytes, PAGE_SHIFT at the least
  * @depth: levels of pointers above the entries
  * @blocks: entries made so far, those of the bytes filled at least
+ * @flags: TCE2_EXTENT_READONLY if any block is
  * @root: node of the highest level, NULL while there is no entry
  * @tail: node of the last entry made; of no meaning once it is built
  *
@@ -61,6 +62,7 @@ struct tce2_extents {
 	unsigned int shift;
 	unsigned int depth;
 	u64 blocks;
+	u64 flags;
 	u64 *root;
 	u64 *tail;
 };

@@ -82,7 +82,7 @@ struct tce2_region {
  * @region: the region of the counts gathered so far, or NULL
  * @count: how many, in IOMMU pages
  *
- * On the stack of one thread; see tce2_drop_page().
+ * On the stack of one thread; see tce2_drop_pages().
  */
 struct tce2_drop {
 	struct tce2_cache *cache;
@@ -99,14 +99,15 @@ int tce2_region_unregister(struct tce2_region *region);
 void tce2_region_abandon(struct tce2_region *region);
 
 int tce2_memory_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
-		     u64 pages, bool write);
+		     u64 pages, bool write, struct tce2_region **regionp);
 void tce2_memory_drop(struct tce2_cache *cache, u64 ua, unsigned int shift,
 		      u64 pages);
 s64 tce2_region_run(const struct tce2_region *region, u64 ua,
 		    unsigned int shift, u64 pages, bool write, u64 *hpa);
 struct tce2_region *tce2_region_find_held(struct tce2_cache *cache, u64 ua,
 					  unsigned int shift);
-void tce2_drop_page(struct tce2_drop *drop, u64 ua, unsigned int shift);
+void tce2_drop_pages(struct tce2_drop *drop, u64 ua, unsigned int shift,
+		     u64 pages);
 void tce2_drop_flush(struct tce2_drop *drop);
 
 /**

@@ -2,7 +2,6 @@
 #ifndef TCE2_RANGE_H
 #define TCE2_RANGE_H
 
-#include <linux/list.h>
 #include <linux/lockdep.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
@@ -10,14 +9,14 @@
 
 /**
  * struct tce2_range - a range of TCEs that a thread has locked or waits for
- * @node: in the list of its lock; the lock's spinlock
+ * @next: the one that came after it; the lock's spinlock
  * @first: first entry
  * @last: last entry, included
  *
  * On the stack of its thread.
  */
 struct tce2_range {
-	struct list_head node;
+	struct tce2_range *next;
 	u64 first;
 	u64 last;
 };
@@ -25,7 +24,8 @@ struct tce2_range {
 /**
  * struct tce2_range_lock - lets threads work on separate ranges of a table
  * @lock: guards @ranges
- * @ranges: ranges held and waited for, in the order they came; a range is
+ * @ranges: ranges held and waited for, in the order they came (a bare list:
+ *	checked list functions would cost as much as the rest); a range is
  *	held when none before it overlaps
  * @wait: threads whose range is not held yet
  * @dep_map: for lockdep, which sees any range of the table as the same lock:
@@ -36,7 +36,7 @@ struct tce2_range {
  */
 struct tce2_range_lock {
 	spinlock_t lock;	/* guards ranges */
-	struct list_head ranges;
+	struct tce2_range *ranges;
 	wait_queue_head_t wait;
 #ifdef CONFIG_DEBUG_LOCK_ALLOC
 	struct lockdep_map dep_map;

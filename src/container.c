@@ -340,10 +340,11 @@ static int make_default(struct tce2_container *container, u64 ua, u64 size,
 	__must_hold(&container->ddw.lock)
 {
 	u64 pages = size >> page_shift;
+	struct tce2_region *region;
 	int ret;
 
 	ret = tce2_memory_hold(container->cache, ua, page_shift, pages,
-			       perm & TCE2_VIEW_WRITE);
+			       perm & TCE2_VIEW_WRITE, &region);
 	if (!ret) {
 		ret = tce2_ddw_create_default(&container->ddw,
 					      container->cache);

@@ -284,9 +284,9 @@ static void destroy_window(struct tce2_ddw *ddw, int slot)
 	lockdep_assert_held_write(&ddw->lock);
 	ddw->window[slot] = NULL;
 	tce2_window_clear(window);
-	release_table(window->tbl,
+	release_table(window->table.tbl,
 		      unset_window(ddw, slot, NULL) && !window->stuck);
-	account_locked_vm(window->cache->mm, window->charged, false);
+	account_locked_vm(window->cache->mm, window->table.charged, false);
 	kfree(window);
 }
 
@@ -347,7 +347,7 @@ static int set_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 		if (!window)
 			continue;
 		ret = platform_error(tg->ops->set_window(tg, slot,
-							 window->tbl));
+							 window->table.tbl));
 		if (ret) {
 			unset_windows(ddw, tg, slot);
 			return ret;

@@ -128,6 +128,7 @@ static noinline int shrink_blocks(struct tce2_extents *ext, unsigned int shift)
 
 	init_shift(&small, ext->ua, ext->size, shift);
 	small.filled = ext->filled;
+	small.flags = ext->flags;
 	for (block = 0; block < count; block++) {
 		u64 ua = base + (block << shift);
 		u64 in_range = max(ua, ext->ua);
@@ -265,6 +266,7 @@ int tce2_extents_append_pages(struct tce2_extents *ext, struct page **pages,
 			      unsigned long *done)
 {
 	*done = 0;
+	ext->flags |= flags;
 	while (*done < count) {
 		struct page **page = pages + *done;
 		unsigned long run;
@@ -295,14 +297,18 @@ int tce2_extents_append_pages(struct tce2_extents *ext, struct page **pages,
 void tce2_extents_mark_dirty(struct tce2_extents *ext, u64 ua, u64 bytes)
 {
 	u64 step = 1ULL << ext->shift, last = ua + bytes - 1;
+	unsigned int blocks = 0;
 
-	for (ua &= ~(step - 1); ua <= last; ua += step) {
-		u64 *entry = tce2_extents_entry(ext, max(ua, ext->ua));
+	for (;;) {
+		u64 *entry = tce2_extents_entry(ext, ua);
 		u64 old = READ_ONCE(*entry);
 
 		if (!(old & TCE2_EXTENT_DIRTY))
 			WRITE_ONCE(*entry, old | TCE2_EXTENT_DIRTY);
-		if (!((ua >> ext->shift) & (TCE2_EXTENT_NODE - 1)))
+		ua = (ua | (step - 1)) + 1;
+		if (ua - 1 >= last)
+			break;
+		if (!(++blocks % TCE2_EXTENT_NODE))
 			cond_resched();
 	}
 }

@@ -520,6 +520,23 @@ static struct tce2_region *region_get(struct tce2_cache *cache, u64 ua,
 	return region;
 }
 
+/*
+ * tce2_region_run() for an IOMMU page that takes several blocks (not inline,
+ * for the sake of the others)
+ */
+static noinline s64 run_of_blocks(const struct tce2_region *region, u64 ua,
+				  unsigned int shift, bool write, u64 *hpa)
+{
+	switch (tce2_rm_ua_to_hpa(region, ua, shift, write, hpa)) {
+	case TCE2_RM_OK:
+		return 1;
+	case TCE2_RM_READ_ONLY:
+		return -EPERM;
+	default:
+		return -EINVAL;
+	}
+}
+
 /**
  * tce2_region_run() - how far an IOMMU mapping goes on in one piece
  * @region: a region that contains the first IOMMU page
@@ -537,22 +554,43 @@ static struct tce2_region *region_get(struct tce2_cache *cache, u64 ua,
 s64 tce2_region_run(const struct tce2_region *region, u64 ua,
 		    unsigned int shift, u64 pages, bool write, u64 *hpa)
 {
-	u64 block = 1ULL << region->extents.shift;
-	u64 in_region = region->size - (ua - region->ua);
-	u64 in_block = block - (ua & (block - 1));
+	u64 flags, bytes;
 
-	switch (tce2_rm_ua_to_hpa(region, ua, shift, write, hpa)) {
-	case TCE2_RM_OK:
-		break;
-	case TCE2_RM_READ_ONLY:
-		return -EPERM;
-	default:
-		return -EINVAL;
-	}
+	if (shift > region->extents.shift)
+		return run_of_blocks(region, ua, shift, write, hpa);
 	/* A block is of one protection, and its pages as aligned as the first */
-	if (in_block >> shift <= 1)
-		return 1;
-	return min(pages, min(in_block, in_region) >> shift);
+	bytes = tce2_extents_run(&region->extents, ua, hpa, &flags);
+	if (*hpa & ((1ULL << shift) - 1))
+		return -EINVAL;
+	if (write && (flags & TCE2_EXTENT_READONLY))
+		return -EPERM;
+	return min(pages, bytes >> shift);
+}
+
+/*
+ * Whether each of a stretch of IOMMU pages, all in the region, is contiguous in
+ * memory and permitted
+ */
+static int check_pages(const struct tce2_region *region, u64 ua,
+		       unsigned int shift, u64 pages, bool write)
+{
+	unsigned int runs = 0;
+	u64 done, hpa;
+	s64 run;
+
+	/* Nothing is pinned in smaller pieces than a page */
+	if (shift <= PAGE_SHIFT &&
+	    !(write && (region->extents.flags & TCE2_EXTENT_READONLY)))
+		return 0;
+	for (done = 0; done < pages; done += run) {
+		run = tce2_region_run(region, ua + (done << shift), shift,
+				      pages - done, write, &hpa);
+		if (run < 0)
+			return run;
+		if (!(++runs % PIN_BATCH))
+			cond_resched();
+	}
+	return 0;
 }
 
 /*
@@ -560,27 +598,21 @@ s64 tce2_region_run(const struct tce2_region *region, u64 ua,
  * goes. Returns the IOMMU pages held, or what tce2_memory_hold() returns.
  */
 static s64 hold_in_region(struct tce2_cache *cache, u64 ua, unsigned int shift,
-			  u64 pages, bool write)
+			  u64 pages, bool write, struct tce2_region **regionp)
 {
 	struct tce2_region *region = region_get(cache, ua, shift, &pages);
-	unsigned int runs = 0;
-	u64 done, hpa;
-	s64 run;
+	int ret;
 
 	if (!region)
 		return -EINVAL;
-	for (done = 0; done < pages; done += run) {
-		run = tce2_region_run(region, ua + (done << shift), shift,
-				      pages - done, write, &hpa);
-		if (run < 0) {
-			region_drop(region, pages);
-			return run;
-		}
-		if (!(++runs % PIN_BATCH))
-			cond_resched();
+	ret = check_pages(region, ua, shift, pages, write);
+	if (ret) {
+		region_drop(region, pages);
+		return ret;
 	}
 	if (write)
 		tce2_extents_mark_dirty(&region->extents, ua, pages << shift);
+	*regionp = region;
 	return pages;
 }
 
@@ -612,25 +644,36 @@ struct tce2_region *tce2_region_find_held(struct tce2_cache *cache, u64 ua,
 }
 
 /**
- * tce2_drop_page() - drop the count of one IOMMU page
+ * tce2_drop_pages() - drop the counts of a stretch of user memory
  * @drop: begun with .cache set and the rest 0
- * @ua: user address of the page, which is held
+ * @ua: user address of the first IOMMU page
  * @shift: log2 of the IOMMU page size in bytes
+ * @pages: IOMMU pages, all held
  *
  * Counts of pages in one region are gathered and given back at once, when a
  * page of another region comes or with tce2_drop_flush(). The caller has made
- * sure that no device can reach the page through this mapping any more: the
+ * sure that no device can reach the memory through this mapping any more: the
  * region may be unpinned here. Context: may sleep.
  */
-void tce2_drop_page(struct tce2_drop *drop, u64 ua, unsigned int shift)
+void tce2_drop_pages(struct tce2_drop *drop, u64 ua, unsigned int shift,
+		     u64 pages)
 {
-	if (!drop->region || !tce2_region_contains(drop->region, ua)) {
-		tce2_drop_flush(drop);
-		drop->region = tce2_region_find_held(drop->cache, ua, shift);
-		if (!drop->region)
-			return;
+	while (pages) {
+		struct tce2_region *region = drop->region;
+		u64 count;
+
+		if (!region || !tce2_region_contains(region, ua)) {
+			tce2_drop_flush(drop);
+			region = tce2_region_find_held(drop->cache, ua, shift);
+			if (!region)
+				return;
+			drop->region = region;
+		}
+		count = min(pages, (region->ua + region->size - ua) >> shift);
+		drop->count += count;
+		pages -= count;
+		ua += count << shift;
 	}
-	drop->count++;
 }
 
 /**
@@ -655,9 +698,10 @@ void tce2_drop_flush(struct tce2_drop *drop)
  * @pages: IOMMU pages, more than 0; the stretch does not wrap
  * @write: whether the device shall be able to write; if so, the memory is
  *	from now on taken to be dirty
+ * @regionp: set to the region of the first page
  *
  * Every page is held or none. A page held keeps its region pinned until it is
- * dropped with tce2_drop_page() or tce2_memory_drop().
+ * dropped with tce2_drop_pages() or tce2_memory_drop().
  *
  * Context: may sleep.
  * Return: 0; -EINVAL if not all of it is registered, or an IOMMU page is
@@ -665,13 +709,15 @@ void tce2_drop_flush(struct tce2_drop *drop)
  * write there.
  */
 int tce2_memory_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
-		     u64 pages, bool write)
+		     u64 pages, bool write, struct tce2_region **regionp)
 {
+	struct tce2_region *other;
 	u64 held = 0;
 
 	while (held < pages) {
 		s64 ret = hold_in_region(cache, ua + (held << shift), shift,
-					 pages - held, write);
+					 pages - held, write,
+					 held ? &other : regionp);
 
 		if (ret < 0) {
 			tce2_memory_drop(cache, ua, shift, held);
@@ -694,16 +740,8 @@ int tce2_memory_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 void tce2_memory_drop(struct tce2_cache *cache, u64 ua, unsigned int shift,
 		      u64 pages)
 {
-	while (pages) {
-		struct tce2_region *region =
-			tce2_region_find_held(cache, ua, shift);
-		u64 count;
+	struct tce2_drop drop = { .cache = cache };
 
-		if (!region)
-			return;
-		count = min(pages, (region->ua + region->size - ua) >> shift);
-		region_drop(region, count);
-		pages -= count;
-		ua += count << shift;
-	}
+	tce2_drop_pages(&drop, ua, shift, pages);
+	tce2_drop_flush(&drop);
 }

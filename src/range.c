@@ -21,42 +21,56 @@ void tce2_range_lock_init(struct tce2_range_lock *rl)
 	static struct lock_class_key __maybe_unused key;
 
 	spin_lock_init(&rl->lock);
-	INIT_LIST_HEAD(&rl->ranges);
+	rl->ranges = NULL;
 	init_waitqueue_head(&rl->wait);
 #ifdef CONFIG_DEBUG_LOCK_ALLOC
 	lockdep_init_map(&rl->dep_map, "tce2_range_lock", &key, 0);
 #endif
 }
 
-static bool is_first(struct tce2_range_lock *rl, struct tce2_range *range)
-	__must_hold(&rl->lock)
+static bool overlap(const struct tce2_range *a, const struct tce2_range *b)
 {
-	struct tce2_range *other;
-
-	lockdep_assert_held(&rl->lock);
-	list_for_each_entry(other, &rl->ranges, node) {
-		if (other == range)
-			return true;
-		if (other->first <= range->last && range->first <= other->last)
-			return false;
-	}
-	return false;
+	return a->first <= b->last && b->first <= a->last;
 }
 
-static bool range_held(struct tce2_range_lock *rl, struct tce2_range *range)
+/* Puts a range behind those that came before; true if it is held at once */
+static bool join(struct tce2_range_lock *rl, struct tce2_range *range)
 {
-	bool held;
+	struct tce2_range **link;
+	bool held = true;
 
+	range->next = NULL;
 	spin_lock(&rl->lock);
-	held = is_first(rl, range);
+	for (link = &rl->ranges; *link; link = &(*link)->next) {
+		if (overlap(*link, range))
+			held = false;
+	}
+	*link = range;
 	spin_unlock(&rl->lock);
 	return held;
 }
 
+static bool range_held(struct tce2_range_lock *rl, struct tce2_range *range)
+{
+	const struct tce2_range *other;
+
+	spin_lock(&rl->lock);
+	for (other = rl->ranges; other != range; other = other->next) {
+		if (overlap(other, range))
+			break;
+	}
+	spin_unlock(&rl->lock);
+	return other == range;
+}
+
 static void leave(struct tce2_range_lock *rl, struct tce2_range *range)
 {
+	struct tce2_range **link;
+
 	spin_lock(&rl->lock);
-	list_del(&range->node);
+	for (link = &rl->ranges; *link != range; link = &(*link)->next)
+		;
+	*link = range->next;
 	spin_unlock(&rl->lock);
 	if (wq_has_sleeper(&rl->wait))
 		wake_up_all(&rl->wait);
@@ -75,19 +89,11 @@ static void leave(struct tce2_range_lock *rl, struct tce2_range *range)
 int tce2_range_lock(struct tce2_range_lock *rl, struct tce2_range *range,
 		    u64 first, u64 count)
 {
-	bool held;
-
-	might_sleep();
 	lock_map_acquire(&rl->dep_map);
 	range->first = first;
 	range->last = first + count - 1;
-
-	spin_lock(&rl->lock);
-	list_add_tail(&range->node, &rl->ranges);
-	held = is_first(rl, range);
-	spin_unlock(&rl->lock);
-
-	if (!held && wait_event_killable(rl->wait, range_held(rl, range))) {
+	if (!join(rl, range) &&
+	    wait_event_killable(rl->wait, range_held(rl, range))) {
 		leave(rl, range);
 		lock_map_release(&rl->dep_map);
 		return -EINTR;

@@ -179,6 +179,25 @@ static const struct ioctl_row *find_ioctl(unsigned int cmd)
 	return NULL;
 }
 
+/*
+ * Reads the beginning of a request. Of a size that the compiler knows it can
+ * tell that it fits; else that is checked each time, for as much as the copying
+ * costs. So the two frequent requests have their sizes named.
+ */
+static unsigned long read_request(union request *request,
+				  const void __user *arg, size_t size)
+{
+	const size_t map = offsetofend(struct vfio_iommu_type1_dma_map, size);
+	const size_t unmap = offsetofend(struct vfio_iommu_type1_dma_unmap,
+					 size);
+
+	if (size == map)
+		return copy_from_user(request, arg, map);
+	if (size == unmap)
+		return copy_from_user(request, arg, unmap);
+	return copy_from_user(request, arg, size);
+}
+
 static long run_ioctl(struct tce2_container *container,
 		      const struct ioctl_row *row, void __user *arg)
 {
@@ -196,7 +215,7 @@ static long run_ioctl(struct tce2_container *container,
 		return ret;
 	if (row->needs_memory && !enabled)
 		return -EPERM;
-	if (copy_from_user(&request, arg, row->size))
+	if (read_request(&request, arg, row->size))
 		return -EFAULT;
 	if (request.argsz < row->size || (request.flags & ~row->flags))
 		return -EINVAL;

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef TCE2_VIEW_H
+#define TCE2_VIEW_H
+
+#include <linux/bits.h>
+#include <linux/types.h>
+
+/*
+ * The userspace view: which user address each TCE of a window maps, and what
+ * devices may do there. It alone decides what an unmap has to undo.
+ *
+ * Entries are looked after in leaves of TCE2_VIEW_LEAF. What a leaf maps is
+ * told by one 64-bit word:
+ *
+ *	0		nothing, and nothing ever was: the hardware's entries
+ *			need not be looked at
+ *	a run		one run of entries, mapping user addresses that follow
+ *			one another: first and last entry, user address of the
+ *			first, permissions. Without permission: nothing, now
+ *	an array	of a 64-bit entry a TCE, where there are more runs: the
+ *			user address with the permissions in its low bits, or 0
+ *
+ * So a mapping that is contiguous for the client costs 8 bytes for every
+ * TCE2_VIEW_LEAF entries, whatever the memory behind it is like, and entries
+ * mapped each on its own cost 8 bytes each. The words are kept in a tree of
+ * small nodes, made when something below is first mapped; a part of the window
+ * that was never mapped costs neither memory nor time.
+ */
+#define TCE2_VIEW_READ	BIT_ULL(0)	/* the device may read */
+#define TCE2_VIEW_WRITE	BIT_ULL(1)	/* the device may write */
+#define TCE2_VIEW_PERM	(TCE2_VIEW_READ | TCE2_VIEW_WRITE)
+
+#define TCE2_VIEW_LEAF_SHIFT	9
+#define TCE2_VIEW_LEAF		BIT_ULL(TCE2_VIEW_LEAF_SHIFT)
+
+/**
+ * struct tce2_view - the userspace view of a window
+ * @root: the tree's highest node, as a word of the tree; 0 while there is none
+ * @depth: levels of nodes
+ * @page_shift: log2 of the IOMMU page size in bytes
+ *
+ * Nodes are added by any thread and stay until the view goes. The word of a
+ * leaf, and its array, belong to who holds the leaf's entries in the window's
+ * range lock.
+ */
+struct tce2_view {
+	u64 root;
+	unsigned int depth;
+	unsigned int page_shift;
+};
+
+/**
+ * struct tce2_view_run - entries that map user addresses following one another
+ * @index: first entry, counted from the window's start
+ * @count: entries
+ * @ua: user address that the first one maps
+ * @perm: TCE2_VIEW_READ, TCE2_VIEW_WRITE or both, the same for all
+ */
+struct tce2_view_run {
+	u64 index;
+	u64 count;
+	u64 ua;
+	u64 perm;
+};
+
+void tce2_view_init(struct tce2_view *view, u64 entries,
+		    unsigned int page_shift);
+void tce2_view_free(struct tce2_view *view);
+
+int tce2_view_prepare(struct tce2_view *view, const struct tce2_view_run *run);
+void tce2_view_set(struct tce2_view *view, const struct tce2_view_run *run);
+void tce2_view_clear(struct tce2_view *view, u64 index, u64 count);
+
+bool tce2_view_next(const struct tce2_view *view, u64 index, u64 end,
+		    struct tce2_view_run *run);
+u64 tce2_view_next_touched(const struct tce2_view *view, u64 index, u64 end);
+
+/**
+ * tce2_view_leaf_end() - where the leaf of an entry ends
+ * @index: the entry
+ * @end: an entry behind it
+ *
+ * Return: the first entry of the next leaf, but @end at the most.
+ */
+static inline u64 tce2_view_leaf_end(u64 index, u64 end)
+{
+	u64 next = (index | (TCE2_VIEW_LEAF - 1)) + 1;
+
+	return next < end ? next : end;
+}
+
+#endif /* TCE2_VIEW_H */

@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * TCE table: what the hardware walks, and what it may have cached of it.
+ *
+ * Owns every write to a table, the invalidation that makes devices see it, and
+ * the charge for the lower tables of a tree. Entries are counted from the
+ * window's start. Nothing here knows what an entry stands for.
+ *
+ * Where the table lies in memory (IODA2, on powernv), its format is that of the
+ * hardware, which no kernel can change: big-endian doublewords, address and
+ * two permission bits, in a tree of such tables. So entries are stored there
+ * directly, a few instructions each, where the kernel's own function walks the
+ * tree for every entry. It is done only after the platform was seen to have
+ * written an entry of this very table in this way; else, and for a hypervisor,
+ * the platform's functions are used.
+ *
+ * Locks: struct tce2_table.lock. Entries are the caller's.
+ * Calls: the table's it_ops.
+ */
+#include <linux/align.h>
+#include <linux/dma-direction.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/mmzone.h>
+#include <linux/sched.h>
+
+#include <asm/barrier.h>
+#include <asm/iommu.h>
+#include <asm/tce.h>
+
+#include "tce2_table.h"
+#include "tce2_view.h"
+
+#define TCE_PERM	(TCE_PCI_READ | TCE_PCI_WRITE)
+
+/*
+ * Entries whose cached translations are invalidated at a time: firmware does it
+ * one by one, with interrupts off.
+ */
+#define INVALIDATE_BATCH	8192
+
+/* The table's number of an entry, which counts from bus address 0 */
+static unsigned long tbl_index(const struct tce2_table *table, u64 index)
+{
+	return table->tbl->it_offset + index;
+}
+
+static enum dma_data_direction perm_direction(u64 perm)
+{
+	switch (perm) {
+	case TCE2_VIEW_READ:
+		return DMA_TO_DEVICE;
+	case TCE2_VIEW_WRITE:
+		return DMA_FROM_DEVICE;
+	case TCE2_VIEW_PERM:
+		return DMA_BIDIRECTIONAL;
+	default:
+		return DMA_NONE;
+	}
+}
+
+/* Platforms let a device read what it may write (pnv_tce_xchg) */
+static u64 make_tce(u64 hpa, u64 perm)
+{
+	return hpa | TCE_PCI_READ |
+	       (perm & TCE2_VIEW_WRITE ? TCE_PCI_WRITE : 0);
+}
+
+/**
+ * tce2_table_init() - begin with a table in which nothing is mapped
+ * @table: memory for it
+ * @tbl: the kernel's table
+ * @mm: whose locked_vm is charged
+ * @charged: pages already charged for @tbl
+ */
+void tce2_table_init(struct tce2_table *table, struct iommu_table *tbl,
+		     struct mm_struct *mm, unsigned long charged)
+{
+	table->tbl = tbl;
+	table->mm = mm;
+	table->level_bits = ilog2(tbl->it_level_size);
+	/* A hypervisor's table has no address */
+	table->layout = tbl->it_base ? TCE2_TABLE_UNSEEN : TCE2_TABLE_PLATFORM;
+	mutex_init(&table->lock);
+	xa_init_flags(&table->leaves, XA_FLAGS_ACCOUNT);
+	table->charged = charged;
+}
+
+/**
+ * tce2_table_destroy() - forget a table
+ * @table: the table, which nobody uses any more; tbl and the charge stay the
+ *	caller's
+ */
+void tce2_table_destroy(struct tce2_table *table)
+{
+	xa_destroy(&table->leaves);
+}
+
+/*
+ * Where the hardware finds the TCEs from @index on, up to the end of the table
+ * of the lowest level; NULL if there is no such table yet. (IODA2; PAPR has no
+ * such trees.)
+ */
+static __be64 *walk(const struct tce2_table *table, u64 index)
+{
+	const struct iommu_table *tbl = table->tbl;
+	unsigned long level = tbl->it_indirect_levels;
+	__be64 *tces = (__be64 *)tbl->it_base;
+	u64 mask = tbl->it_level_size - 1;
+
+	for (; level; level--) {
+		u64 slot = (index >> (level * table->level_bits)) & mask;
+		u64 tce = be64_to_cpu(READ_ONCE(tces[slot])) & ~TCE_PERM;
+
+		if (!tce || !pfn_valid(PHYS_PFN(tce)))
+			return NULL;
+		tces = __va(tce);
+		index &= (1ULL << (level * table->level_bits)) - 1;
+	}
+	return tces + index;
+}
+
+/* The same, if the table may be written that way */
+static __be64 *find_tces(const struct tce2_table *table, u64 index)
+{
+	if (READ_ONCE(table->layout) != TCE2_TABLE_MEMORY)
+		return NULL;
+	return walk(table, index);
+}
+
+/*
+ * Stores TCEs that follow one another. An aligned doubleword is written at once.
+ * (WRITE_ONCE() would keep the compiler from storing it byte-reversed with one
+ * instruction.)
+ */
+static inline void store_tces(const struct tce2_table *table, __be64 *tces,
+			      u64 count, u64 tce)
+{
+	u64 step = 1ULL << table->tbl->it_page_shift;
+	__be64 *end = tces + count;
+
+	for (; tces < end; tces++) {
+		*tces = cpu_to_be64(tce);
+		tce += step;
+		barrier();
+	}
+}
+
+/* find_tces() for an entry that the platform has just been made to write */
+static __be64 *look_for_tce(struct tce2_table *table, u64 index, u64 tce)
+{
+	__be64 *tces;
+
+	if (READ_ONCE(table->layout) == TCE2_TABLE_PLATFORM)
+		return NULL;
+	tces = walk(table, index);
+	if (!tces || READ_ONCE(*tces) != cpu_to_be64(tce)) {
+		WRITE_ONCE(table->layout, TCE2_TABLE_PLATFORM);
+		return NULL;
+	}
+	WRITE_ONCE(table->layout, TCE2_TABLE_MEMORY);
+	return tces;
+}
+
+/*
+ * Tables that the hardware's tree lacks on the way to lowest-level table
+ * number @leaf: that table itself, and each one above it that has no other
+ * table below. The root was made with the window.
+ */
+static unsigned int missing_tables(struct tce2_table *table, u64 leaf)
+	__must_hold(&table->lock)
+{
+	unsigned int level, missing = 1;
+
+	lockdep_assert_held(&table->lock);
+	for (level = 1; level < table->tbl->it_indirect_levels; level++) {
+		unsigned int bits = level * table->level_bits;
+		unsigned long below = leaf >> bits << bits;
+		unsigned long last = below + (1UL << bits) - 1;
+
+		if (xa_find(&table->leaves, &below, last, XA_PRESENT))
+			break;
+		missing++;
+	}
+	return missing;
+}
+
+/*
+ * Charges the hardware tables about to be made for an entry, and makes the
+ * kernel's copy of them.
+ *
+ * The copy must exist before the entry does: KVM's in-kernel unmap takes a
+ * missing one for "nothing was mapped" and would let a guest clear the entry
+ * behind the view's back (kvmppc_tce_iommu_mapped_dec). With the copy there and
+ * zero it puts the entry back and hands the request to userspace, which comes
+ * here; Documentation/design.rst tells what that leaves open.
+ */
+static int add_tables(struct tce2_table *table, u64 index, u64 leaf)
+	__must_hold(&table->lock)
+{
+	struct iommu_table *tbl = table->tbl;
+	unsigned long pages = missing_tables(table, leaf) *
+		2 * (tbl->it_level_size * sizeof(u64) >> PAGE_SHIFT);
+	int ret;
+
+	ret = account_locked_vm(table->mm, pages, true);
+	if (ret)
+		return ret;
+
+	ret = -ENOMEM;
+	if (!tbl->it_ops->useraddrptr(tbl, tbl_index(table, index), true))
+		goto uncharge;
+	ret = xa_err(xa_store(&table->leaves, leaf, xa_mk_value(1),
+			      GFP_KERNEL_ACCOUNT));
+	if (ret)
+		goto uncharge;
+	table->charged += pages;
+	return 0;
+
+uncharge:
+	account_locked_vm(table->mm, pages, false);
+	return ret;
+}
+
+/**
+ * tce2_table_prepare() - charge what writing an entry will make
+ * @table: the table
+ * @index: the entry, held; it stands for all in its lowest-level table
+ *
+ * Context: may sleep.
+ * Return: 0; -ENOMEM without memory or over RLIMIT_MEMLOCK.
+ */
+int tce2_table_prepare(struct tce2_table *table, u64 index)
+{
+	u64 leaf = index >> table->level_bits;
+	int ret = 0;
+
+	if (!table->tbl->it_indirect_levels)
+		return 0;
+	/* A table that is there was accounted for before it was made */
+	if (find_tces(table, index) || xa_load(&table->leaves, leaf))
+		return 0;
+
+	mutex_lock(&table->lock);
+	if (!xa_load(&table->leaves, leaf))
+		ret = add_tables(table, index, leaf);
+	mutex_unlock(&table->lock);
+	return ret;
+}
+
+/* Has the platform exchange an entry; nothing is invalidated */
+static int exchange(struct tce2_table *table, u64 index, u64 hpa, u64 perm)
+{
+	enum dma_data_direction direction = perm_direction(perm);
+	struct iommu_table *tbl = table->tbl;
+	unsigned long addr = hpa;
+	long ret = tbl->it_ops->xchg_no_kill(tbl, tbl_index(table, index),
+					     &addr, &direction);
+
+	/* -ENOMEM for a table level, else a firmware or hypervisor code */
+	if (ret)
+		return ret == -ENOMEM ? -ENOMEM : -EIO;
+	return 0;
+}
+
+/*
+ * Has the platform write a run, in one call if it can (H_PUT_TCE_INDIRECT).
+ * Its function may pass over an entry that the hypervisor refuses, without an
+ * error; but it stops there, so the last entry tells whether all were written.
+ */
+static int write_by_platform(struct tce2_table *table, u64 index, u64 count,
+			     u64 hpa, u64 perm)
+{
+	struct iommu_table *tbl = table->tbl;
+	unsigned int shift = tbl->it_page_shift;
+	u64 i, last = make_tce(hpa + ((count - 1) << shift), perm);
+	int ret;
+
+	if (count > 1 &&
+	    !tbl->it_ops->set(tbl, tbl_index(table, index), count,
+			      (unsigned long)__va(hpa), perm_direction(perm),
+			      0) &&
+	    tbl->it_ops->get(tbl, tbl_index(table, index + count - 1)) == last)
+		return 0;
+	for (i = 0; i < count; i++) {
+		ret = exchange(table, index + i, hpa + (i << shift), perm);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/*
+ * tce2_table_write() but for a single table in memory. The platform makes a
+ * table that is not there; its function for runs would write to that without
+ * looking whether it could be made, the one for single entries does not.
+ */
+static noinline int write_elsewhere(struct tce2_table *table, u64 index,
+				    u64 count, u64 hpa, u64 perm)
+{
+	__be64 *tces = find_tces(table, index);
+	int ret;
+
+	if (!tces && table->tbl->it_base) {
+		ret = exchange(table, index, hpa, perm);
+		if (ret)
+			return ret;
+		tces = look_for_tce(table, index, make_tce(hpa, perm));
+	}
+	if (!tces)
+		return write_by_platform(table, index, count, hpa, perm);
+	store_tces(table, tces, count, make_tce(hpa, perm));
+	return 0;
+}
+
+/**
+ * tce2_table_write() - write TCEs that map contiguous memory
+ * @table: the table
+ * @index: first entry, held and prepared
+ * @count: entries, more than 0, all in one lowest-level table
+ * @hpa: host physical address for the first, a multiple of the IOMMU page size
+ * @perm: TCE2_VIEW_READ, TCE2_VIEW_WRITE or both
+ *
+ * Devices may see the old entries until tce2_table_invalidate().
+ *
+ * Context: may sleep.
+ * Return: 0; -ENOMEM, -EIO, with any of the entries written.
+ */
+int tce2_table_write(struct tce2_table *table, u64 index, u64 count, u64 hpa,
+		     u64 perm)
+{
+	if (READ_ONCE(table->layout) != TCE2_TABLE_MEMORY ||
+	    table->tbl->it_indirect_levels)
+		return write_elsewhere(table, index, count, hpa, perm);
+	store_tces(table, (__be64 *)table->tbl->it_base + index, count,
+		   make_tce(hpa, perm));
+	return 0;
+}
+
+/* Gathers stretches to be invalidated as long as one follows the other */
+static void add_stale(struct tce2_table *table, struct tce2_stale *stale,
+		      u64 index, u64 count)
+{
+	if (stale->count && stale->index + stale->count == index) {
+		stale->count += count;
+		return;
+	}
+	tce2_table_invalidate(table, stale->index, stale->count);
+	*stale = (struct tce2_stale){ index, count };
+}
+
+/**
+ * tce2_table_clear() - clear TCEs, whatever they are
+ * @table: the table
+ * @index: first entry, held
+ * @count: entries, more than 0, all in one lowest-level table
+ * @stale: what is still to be invalidated is added here
+ *
+ * Devices may see the old entries until @stale was invalidated too, with
+ * tce2_table_invalidate(). Context: may sleep.
+ */
+void tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
+		      struct tce2_stale *stale)
+{
+	__be64 *tces = find_tces(table, index);
+	struct iommu_table *tbl = table->tbl;
+	u64 i;
+
+	if (!tces) {
+		/* Invalidates, too; and skips a table that is not there */
+		tbl->it_ops->clear(tbl, tbl_index(table, index), count);
+		iommu_flush_tce(tbl);
+		return;
+	}
+	while (count && !READ_ONCE(tces[count - 1]))
+		count--;
+	for (i = 0; i < count && !READ_ONCE(tces[i]); i++)
+		;
+	if (i == count)
+		return;
+	add_stale(table, stale, index + i, count - i);
+	for (; i < count; i++)
+		WRITE_ONCE(tces[i], 0);
+}
+
+/**
+ * tce2_table_clear_one() - clear a TCE and be told if that failed
+ * @table: the table
+ * @index: the entry, held
+ *
+ * Devices may see the old entry until tce2_table_invalidate().
+ *
+ * Context: may sleep.
+ * Return: 0 or -EIO.
+ */
+int tce2_table_clear_one(struct tce2_table *table, u64 index)
+{
+	return exchange(table, index, 0, 0);
+}
+
+/**
+ * tce2_table_invalidate() - make devices see entries as they are now
+ * @table: the table
+ * @index: first entry
+ * @count: entries
+ *
+ * When it returns no device uses a translation that these entries gave before:
+ * only now may the memory that they led to be let go. Context: may sleep.
+ */
+void tce2_table_invalidate(struct tce2_table *table, u64 index, u64 count)
+{
+	if (!count)
+		return;
+	/* Entries written directly, before firmware has them looked at anew */
+	mb();
+	while (count) {
+		u64 batch = min_t(u64, count, INVALIDATE_BATCH);
+
+		iommu_tce_kill(table->tbl, tbl_index(table, index), batch);
+		index += batch;
+		count -= batch;
+		if (count)
+			cond_resched();
+	}
+	iommu_flush_tce(table->tbl);
+}

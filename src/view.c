@@ -1,0 +1,499 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Userspace view: which user address each TCE of a window maps.
+ *
+ * Owns the format that include/tce2_view.h describes: the tree, the words of
+ * its leaves, and the arrays that some of them lead to. It knows nothing of
+ * hardware, regions or counts.
+ *
+ * Locks: none. The caller holds the entries of the leaves that it touches.
+ * Calls: the kernel's allocator.
+ */
+#include <linux/atomic.h>
+#include <linux/bits.h>
+#include <linux/build_bug.h>
+#include <linux/compiler.h>
+#include <linux/minmax.h>
+#include <linux/slab.h>
+
+#include "tce2_view.h"
+
+#define NODE_SHIFT	6
+#define NODE_SLOTS	BIT(NODE_SHIFT)
+
+#define LEAF_MASK	(TCE2_VIEW_LEAF - 1)
+
+/*
+ * The word of a leaf that maps one run:
+ *
+ *	bit 0		1, which tells it from a pointer
+ *	bits 1-2	permissions
+ *	bits 3-11	first entry of the run
+ *	bits 12-51	the user address of the first entry, as it is
+ *	bits 52-60	last entry of the run
+ */
+#define WORD_RUN	BIT_ULL(0)
+#define WORD_PERM_SHIFT	1
+#define WORD_FIRST_SHIFT 3
+#define WORD_LAST_SHIFT	52
+#define WORD_UA		GENMASK_ULL(WORD_LAST_SHIFT - 1, 12)
+
+/* Nothing is mapped, but something was */
+#define WORD_EMPTY	WORD_RUN
+
+/*
+ * The word of a leaf with an array: the array's address, which is a multiple
+ * of the array's size, and in the low bits how many of its entries are mapped.
+ */
+#define WORD_COUNT_SHIFT 1
+#define WORD_COUNT_1	BIT_ULL(WORD_COUNT_SHIFT)
+#define ARRAY_BYTES	(TCE2_VIEW_LEAF * sizeof(u64))
+#define WORD_ARRAY	(~(ARRAY_BYTES - 1))
+
+/**
+ * struct leaf_run - a run of entries within one leaf
+ * @first: first entry, counted from the leaf's start
+ * @last: last entry
+ * @ua: user address that the first one maps
+ * @perm: permissions, 0 if there is no run
+ */
+struct leaf_run {
+	unsigned int first;
+	unsigned int last;
+	u64 ua;
+	u64 perm;
+};
+
+static bool is_array(u64 word)
+{
+	return word && !(word & WORD_RUN);
+}
+
+static u64 *array_of(u64 word)
+{
+	return (u64 *)(word & WORD_ARRAY);
+}
+
+static u64 encode_run(const struct leaf_run *run)
+{
+	return WORD_RUN | run->perm << WORD_PERM_SHIFT |
+	       (u64)run->first << WORD_FIRST_SHIFT | run->ua |
+	       (u64)run->last << WORD_LAST_SHIFT;
+}
+
+static struct leaf_run decode_run(u64 word)
+{
+	return (struct leaf_run){
+		.first = (word >> WORD_FIRST_SHIFT) & LEAF_MASK,
+		.last = (word >> WORD_LAST_SHIFT) & LEAF_MASK,
+		.ua = word & WORD_UA,
+		.perm = (word >> WORD_PERM_SHIFT) & TCE2_VIEW_PERM,
+	};
+}
+
+static struct leaf_run in_leaf(const struct tce2_view_run *run)
+{
+	unsigned int first = run->index & LEAF_MASK;
+
+	return (struct leaf_run){
+		.first = first, .last = first + run->count - 1,
+		.ua = run->ua, .perm = run->perm,
+	};
+}
+
+/* Where the user addresses of a run would begin if it began with the leaf */
+static u64 run_base(const struct tce2_view *view, const struct leaf_run *run)
+{
+	return run->ua - ((u64)run->first << view->page_shift);
+}
+
+static bool is_whole(const struct leaf_run *run)
+{
+	return !run->first && run->last == LEAF_MASK;
+}
+
+/* Adds @new to @run, if that makes one run of them or nothing is left of it */
+static inline bool join_runs(const struct tce2_view *view, struct leaf_run *run,
+		      const struct leaf_run *new)
+{
+	if (!run->perm ||
+	    (new->first <= run->first && run->last <= new->last)) {
+		*run = *new;
+		return true;
+	}
+	if (run->perm != new->perm ||
+	    run_base(view, run) != run_base(view, new) ||
+	    new->first > run->last + 1 || run->first > new->last + 1)
+		return false;
+	if (new->first < run->first) {
+		run->first = new->first;
+		run->ua = new->ua;
+	}
+	run->last = max(run->last, new->last);
+	return true;
+}
+
+/**
+ * tce2_view_init() - begin an empty view
+ * @view: the view
+ * @entries: TCEs of the window, more than 0
+ * @page_shift: log2 of the IOMMU page size in bytes, 12 at the least
+ */
+void tce2_view_init(struct tce2_view *view, u64 entries,
+		    unsigned int page_shift)
+{
+	u64 leaves = ((entries - 1) >> TCE2_VIEW_LEAF_SHIFT) + 1;
+
+	*view = (struct tce2_view){ .depth = 1, .page_shift = page_shift };
+	while ((leaves - 1) >> (view->depth * NODE_SHIFT))
+		view->depth++;
+}
+
+static void free_word(u64 word, unsigned int level)
+{
+	u64 *node = (u64 *)word;
+	unsigned int i;
+
+	if (!level) {
+		if (is_array(word))
+			kfree(array_of(word));
+		return;
+	}
+	if (!node)
+		return;
+	for (i = 0; i < NODE_SLOTS; i++)
+		free_word(node[i], level - 1);
+	kfree(node);
+}
+
+/**
+ * tce2_view_free() - free a view
+ * @view: the view, which nobody uses any more
+ */
+void tce2_view_free(struct tce2_view *view)
+{
+	free_word(view->root, view->depth);
+	view->root = 0;
+}
+
+/* The word below @node's word that leads to @leaf; @level is that of the word */
+static u64 *slot_below(u64 node, unsigned int level, u64 leaf)
+{
+	return (u64 *)node + ((leaf >> (level * NODE_SHIFT)) &
+			      (NODE_SLOTS - 1));
+}
+
+/* The word of a leaf, or NULL if it has none yet */
+static u64 *find_slot(const struct tce2_view *view, u64 leaf)
+{
+	u64 node = READ_ONCE(view->root);
+	unsigned int level;
+
+	for (level = view->depth - 1; level && node; level--)
+		node = READ_ONCE(*slot_below(node, level, leaf));
+	return node ? slot_below(node, 0, leaf) : NULL;
+}
+
+/* Makes a node, unless another thread is first; 0 without memory */
+static u64 add_node(u64 *slot)
+{
+	u64 *node = kcalloc(NODE_SLOTS, sizeof(*node), GFP_KERNEL_ACCOUNT);
+	u64 other;
+
+	if (!node)
+		return 0;
+	other = cmpxchg(slot, 0, (u64)node);
+	if (other)
+		kfree(node);
+	return other ?: (u64)node;
+}
+
+/* The word of a leaf, made if it has none yet; NULL without memory */
+static u64 *make_slot(struct tce2_view *view, u64 leaf)
+{
+	unsigned int level = view->depth;
+	u64 *slot = &view->root;
+
+	while (level--) {
+		u64 node = READ_ONCE(*slot) ?: add_node(slot);
+
+		if (!node)
+			return NULL;
+		slot = slot_below(node, level, leaf);
+	}
+	return slot;
+}
+
+/* Writes a run into an array; returns how many entries were not mapped before */
+static unsigned int fill_array(const struct tce2_view *view, u64 *array,
+			       const struct leaf_run *run)
+{
+	unsigned int i, added = 0;
+	u64 entry = run->ua | run->perm;
+
+	for (i = run->first; i <= run->last; i++) {
+		if (!array[i])
+			added++;
+		WRITE_ONCE(array[i], entry);
+		entry += 1ULL << view->page_shift;
+	}
+	return added;
+}
+
+/* Turns a leaf's run into an array that says the same */
+static int expand(const struct tce2_view *view, u64 *slot, gfp_t gfp)
+{
+	struct leaf_run run = decode_run(*slot);
+	u64 *array, count;
+
+	BUILD_BUG_ON(WORD_COUNT_1 * TCE2_VIEW_LEAF >= ARRAY_BYTES);
+	array = kzalloc(ARRAY_BYTES, gfp);
+	if (!array)
+		return -ENOMEM;
+	count = fill_array(view, array, &run);
+	WRITE_ONCE(*slot, (u64)array | count << WORD_COUNT_SHIFT);
+	return 0;
+}
+
+/**
+ * tce2_view_prepare() - make sure that a run can be entered
+ * @view: the view
+ * @new: the run, in one leaf, which the caller holds
+ *
+ * What the view says does not change.
+ *
+ * Context: may sleep.
+ * Return: -ENOMEM; else tce2_view_set() of the same run can't fail, and 0 says
+ * that nothing is mapped in the leaf, 1 that something may be.
+ */
+int tce2_view_prepare(struct tce2_view *view, const struct tce2_view_run *new)
+{
+	struct leaf_run part = in_leaf(new), run;
+	u64 *slot = make_slot(view, new->index >> TCE2_VIEW_LEAF_SHIFT);
+
+	if (!slot)
+		return -ENOMEM;
+	if (!*slot || *slot == WORD_EMPTY)
+		return 0;
+	if (is_array(*slot))
+		return 1;
+	run = decode_run(*slot);
+	if (join_runs(view, &run, &part))
+		return 1;
+	return expand(view, slot, GFP_KERNEL_ACCOUNT) ?: 1;
+}
+
+/**
+ * tce2_view_set() - enter a run, in place of what was there
+ * @view: the view
+ * @new: the run, in one leaf, which the caller holds and has prepared
+ */
+void tce2_view_set(struct tce2_view *view, const struct tce2_view_run *new)
+{
+	u64 *slot = find_slot(view, new->index >> TCE2_VIEW_LEAF_SHIFT);
+	struct leaf_run part = in_leaf(new), run;
+	u64 word = *slot, added;
+
+	if (is_array(word) && !is_whole(&part)) {
+		added = fill_array(view, array_of(word), &part);
+		WRITE_ONCE(*slot, word + (added << WORD_COUNT_SHIFT));
+		return;
+	}
+	run = part;
+	if (!is_array(word)) {
+		run = decode_run(word);
+		join_runs(view, &run, &part);
+	}
+	WRITE_ONCE(*slot, encode_run(&run));
+	if (is_array(word))
+		kfree(array_of(word));
+}
+
+static void clear_array(u64 *slot, unsigned int first, unsigned int last)
+{
+	u64 word = *slot, *array = array_of(word);
+	unsigned int i;
+
+	for (i = first; i <= last; i++) {
+		if (!array[i])
+			continue;
+		WRITE_ONCE(array[i], 0);
+		word -= WORD_COUNT_1;
+	}
+	if (word != (u64)array) {
+		WRITE_ONCE(*slot, word);
+		return;
+	}
+	WRITE_ONCE(*slot, WORD_EMPTY);
+	kfree(array);
+}
+
+/* Takes entries out of a leaf's run; false if two runs would be left */
+static bool cut_run(const struct tce2_view *view, struct leaf_run *run,
+		    unsigned int first, unsigned int last)
+{
+	if (last < run->first || run->last < first)
+		return true;
+	if (first <= run->first && run->last <= last) {
+		run->perm = 0;
+		return true;
+	}
+	if (run->first < first && last < run->last)
+		return false;
+	if (run->first < first) {
+		run->last = first - 1;
+	} else {
+		run->ua += (u64)(last + 1 - run->first) << view->page_shift;
+		run->first = last + 1;
+	}
+	return true;
+}
+
+/**
+ * tce2_view_clear() - forget entries
+ * @view: the view
+ * @index: first entry
+ * @count: entries, all in one leaf, which the caller holds
+ *
+ * Can't fail: the memory that it takes to cut a run in two is waited for. It is
+ * one page at the most, and unmapping is what lets a client free memory.
+ *
+ * Context: may sleep.
+ */
+void tce2_view_clear(struct tce2_view *view, u64 index, u64 count)
+{
+	u64 *slot = find_slot(view, index >> TCE2_VIEW_LEAF_SHIFT);
+	unsigned int first = index & LEAF_MASK, last = first + count - 1;
+	struct leaf_run run;
+
+	if (!slot || !*slot)
+		return;
+	if (!is_array(*slot)) {
+		run = decode_run(*slot);
+		if (cut_run(view, &run, first, last)) {
+			WRITE_ONCE(*slot, run.perm ? encode_run(&run) :
+						     WORD_EMPTY);
+			return;
+		}
+		expand(view, slot, GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
+	}
+	clear_array(slot, first, last);
+}
+
+/*
+ * The word of the first leaf from *@leaf to @last that has one other than 0, or
+ * NULL; parts of the tree that are not there are passed over at once
+ */
+static u64 *next_slot(const struct tce2_view *view, u64 *leaf, u64 last)
+{
+	while (*leaf <= last) {
+		u64 word = READ_ONCE(view->root), *slot = NULL;
+		unsigned int level = view->depth;
+
+		while (word && level) {
+			slot = slot_below(word, --level, *leaf);
+			word = READ_ONCE(*slot);
+		}
+		if (word)
+			return slot;
+		*leaf = (*leaf | (BIT_ULL(level * NODE_SHIFT) - 1)) + 1;
+	}
+	return NULL;
+}
+
+/**
+ * tce2_view_next_touched() - next entry that may be mapped in hardware
+ * @view: the view
+ * @index: an entry
+ * @end: an entry behind it, or @index
+ *
+ * Return: the first entry from @index on in whose leaf something is mapped or
+ * was; @end if there is none before that.
+ */
+u64 tce2_view_next_touched(const struct tce2_view *view, u64 index, u64 end)
+{
+	u64 leaf = index >> TCE2_VIEW_LEAF_SHIFT;
+
+	if (index >= end || !next_slot(view, &leaf, (end - 1) >> TCE2_VIEW_LEAF_SHIFT))
+		return end;
+	return max(index, leaf << TCE2_VIEW_LEAF_SHIFT);
+}
+
+/* The first run of an array within [@first, @last] */
+static bool next_in_array(const struct tce2_view *view, const u64 *array,
+			  unsigned int first, unsigned int last,
+			  struct leaf_run *run)
+{
+	u64 step = 1ULL << view->page_shift, entry;
+
+	while (first <= last && !array[first])
+		first++;
+	if (first > last)
+		return false;
+
+	entry = array[first];
+	run->first = first;
+	run->ua = entry & ~TCE2_VIEW_PERM;
+	run->perm = entry & TCE2_VIEW_PERM;
+	while (first < last && array[first + 1] == entry + step) {
+		entry += step;
+		first++;
+	}
+	run->last = first;
+	return true;
+}
+
+/* The first run of a leaf within [@first, @last] */
+static bool next_in_leaf(const struct tce2_view *view, u64 word,
+			 unsigned int first, unsigned int last,
+			 struct leaf_run *run)
+{
+	if (is_array(word))
+		return next_in_array(view, array_of(word), first, last, run);
+	*run = decode_run(word);
+	if (!run->perm || run->last < first || last < run->first)
+		return false;
+	run->last = min(run->last, last);
+	if (run->first < first) {
+		run->ua += (u64)(first - run->first) << view->page_shift;
+		run->first = first;
+	}
+	return true;
+}
+
+/**
+ * tce2_view_next() - next run of mapped entries
+ * @view: the view
+ * @index: an entry
+ * @end: an entry behind it, or @index; the caller holds what lies between
+ * @run: set to the first run from @index on, as far as it goes before @end and
+ *	within a leaf
+ *
+ * Return: true; false if nothing is mapped there.
+ */
+bool tce2_view_next(const struct tce2_view *view, u64 index, u64 end,
+		    struct tce2_view_run *run)
+{
+	while (index < end) {
+		u64 leaf = index >> TCE2_VIEW_LEAF_SHIFT, start;
+		const u64 *slot = next_slot(view, &leaf, (end - 1) >>
+					    TCE2_VIEW_LEAF_SHIFT);
+		struct leaf_run part;
+
+		if (!slot)
+			return false;
+		start = leaf << TCE2_VIEW_LEAF_SHIFT;
+		index = max(index, start);
+		if (next_in_leaf(view, *slot, index - start,
+				 tce2_view_leaf_end(index, end) - 1 - start,
+				 &part)) {
+			*run = (struct tce2_view_run){
+				start + part.first, part.last - part.first + 1,
+				part.ua, part.perm,
+			};
+			return true;
+		}
+		index = tce2_view_leaf_end(index, end);
+	}
+	return false;
+}
