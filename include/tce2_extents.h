@@ -110,11 +110,44 @@ static inline u64 tce2_extents_run(const struct tce2_extents *ext, u64 ua,
 	return min((1ULL << ext->shift) - (ua - start), end - ua);
 }
 
+/**
+ * tce2_extents_mark_block() - remember that the device may write to a block
+ * @ext: the extents
+ * @ua: a user address in the block
+ *
+ * Concurrent callers can only set the same bit, so a plain store will do.
+ */
+static inline void tce2_extents_mark_block(struct tce2_extents *ext, u64 ua)
+{
+	u64 *entry = tce2_extents_entry(ext, ua);
+	u64 old = READ_ONCE(*entry);
+
+	if (!(old & TCE2_EXTENT_DIRTY))
+		WRITE_ONCE(*entry, old | TCE2_EXTENT_DIRTY);
+}
+
 void tce2_extents_init(struct tce2_extents *ext, u64 ua, u64 size);
 int tce2_extents_append_pages(struct tce2_extents *ext, struct page **pages,
 			      unsigned long count, u64 flags,
 			      unsigned long *done);
-void tce2_extents_mark_dirty(struct tce2_extents *ext, u64 ua, u64 bytes);
+void tce2_extents_mark_blocks(struct tce2_extents *ext, u64 ua, u64 bytes);
 void tce2_extents_free(struct tce2_extents *ext);
+
+/**
+ * tce2_extents_mark_dirty() - remember that the device may write to a range
+ * @ext: the extents
+ * @ua: first user address, inside the range
+ * @bytes: how many, all inside the range, more than 0
+ *
+ * Context: may sleep.
+ */
+static inline void tce2_extents_mark_dirty(struct tce2_extents *ext, u64 ua,
+					   u64 bytes)
+{
+	if (!((ua ^ (ua + bytes - 1)) >> ext->shift))
+		tce2_extents_mark_block(ext, ua);
+	else
+		tce2_extents_mark_blocks(ext, ua, bytes);
+}
 
 #endif /* TCE2_EXTENTS_H */

@@ -70,7 +70,7 @@ void tce2_table_destroy(struct tce2_table *table);
 
 int tce2_table_prepare(struct tce2_table *table, u64 index);
 int tce2_table_write(struct tce2_table *table, u64 index, u64 count, u64 hpa,
-		     u64 perm);
+		     u64 perm, bool fresh);
 void tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
 		      struct tce2_stale *stale);
 int tce2_table_clear_one(struct tce2_table *table, u64 index);

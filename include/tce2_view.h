@@ -73,7 +73,22 @@ void tce2_view_clear(struct tce2_view *view, u64 index, u64 count);
 
 bool tce2_view_next(const struct tce2_view *view, u64 index, u64 end,
 		    struct tce2_view_run *run);
-u64 tce2_view_next_touched(const struct tce2_view *view, u64 index, u64 end);
+u64 tce2_view_find_touched(const struct tce2_view *view, u64 index, u64 end);
+
+/**
+ * tce2_view_next_touched() - next entry that may be mapped in hardware
+ * @view: the view
+ * @index: an entry
+ * @end: an entry behind it, or @index
+ *
+ * Return: the first entry from @index on in whose leaf something is mapped or
+ * was; @end if there is none before that.
+ */
+static inline u64 tce2_view_next_touched(const struct tce2_view *view,
+					 u64 index, u64 end)
+{
+	return index < end ? tce2_view_find_touched(view, index, end) : end;
+}
 
 /**
  * tce2_view_leaf_end() - where the leaf of an entry ends

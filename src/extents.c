@@ -286,25 +286,20 @@ int tce2_extents_append_pages(struct tce2_extents *ext, struct page **pages,
 }
 
 /**
- * tce2_extents_mark_dirty() - remember that the device may write to a range
+ * tce2_extents_mark_blocks() - tce2_extents_mark_dirty() for any range
  * @ext: the extents
  * @ua: first user address, inside the range
  * @bytes: how many, all inside the range, more than 0
  *
- * Concurrent callers can only set the same bit, so a plain store will do.
  * Context: may sleep.
  */
-void tce2_extents_mark_dirty(struct tce2_extents *ext, u64 ua, u64 bytes)
+void tce2_extents_mark_blocks(struct tce2_extents *ext, u64 ua, u64 bytes)
 {
 	u64 step = 1ULL << ext->shift, last = ua + bytes - 1;
 	unsigned int blocks = 0;
 
 	for (;;) {
-		u64 *entry = tce2_extents_entry(ext, ua);
-		u64 old = READ_ONCE(*entry);
-
-		if (!(old & TCE2_EXTENT_DIRTY))
-			WRITE_ONCE(*entry, old | TCE2_EXTENT_DIRTY);
+		tce2_extents_mark_block(ext, ua);
 		ua = (ua | (step - 1)) + 1;
 		if (ua - 1 >= last)
 			break;

@@ -78,7 +78,9 @@ void tce2_table_init(struct tce2_table *table, struct iommu_table *tbl,
 {
 	table->tbl = tbl;
 	table->mm = mm;
-	table->level_bits = ilog2(tbl->it_level_size);
+	/* Not set by platforms that have no trees */
+	table->level_bits = tbl->it_indirect_levels ?
+			    ilog2(tbl->it_level_size) : 0;
 	/* A hypervisor's table has no address */
 	table->layout = tbl->it_base ? TCE2_TABLE_UNSEEN : TCE2_TABLE_PLATFORM;
 	mutex_init(&table->lock);
@@ -207,16 +209,20 @@ static int add_tables(struct tce2_table *table, u64 index, u64 leaf)
 	if (ret)
 		return ret;
 
-	ret = -ENOMEM;
-	if (!tbl->it_ops->useraddrptr(tbl, tbl_index(table, index), true))
-		goto uncharge;
-	ret = xa_err(xa_store(&table->leaves, leaf, xa_mk_value(1),
-			      GFP_KERNEL_ACCOUNT));
+	ret = xa_reserve(&table->leaves, leaf, GFP_KERNEL_ACCOUNT);
 	if (ret)
 		goto uncharge;
+	if (!tbl->it_ops->useraddrptr(tbl, tbl_index(table, index), true)) {
+		ret = -ENOMEM;
+		goto release;
+	}
+	/* Can't fail any more; other threads may rely on it from now on */
+	xa_store(&table->leaves, leaf, xa_mk_value(1), GFP_KERNEL_ACCOUNT);
 	table->charged += pages;
 	return 0;
 
+release:
+	xa_release(&table->leaves, leaf);
 uncharge:
 	account_locked_vm(table->mm, pages, false);
 	return ret;
@@ -232,11 +238,12 @@ uncharge:
  */
 int tce2_table_prepare(struct tce2_table *table, u64 index)
 {
-	u64 leaf = index >> table->level_bits;
+	u64 leaf;
 	int ret = 0;
 
 	if (!table->tbl->it_indirect_levels)
 		return 0;
+	leaf = index >> table->level_bits;
 	/* A table that is there was accounted for before it was made */
 	if (find_tces(table, index) || xa_load(&table->leaves, leaf))
 		return 0;
@@ -263,27 +270,46 @@ static int exchange(struct tce2_table *table, u64 index, u64 hpa, u64 perm)
 	return 0;
 }
 
-/*
- * Has the platform write a run, in one call if it can (H_PUT_TCE_INDIRECT).
- * Its function may pass over an entry that the hypervisor refuses, without an
- * error; but it stops there, so the last entry tells whether all were written.
- */
-static int write_by_platform(struct tce2_table *table, u64 index, u64 count,
-			     u64 hpa, u64 perm)
+/* Whether the platform has the entries of a run, from @first on, as they should be */
+static bool written_by_platform(struct tce2_table *table, u64 index, u64 count,
+				u64 tce, u64 first)
 {
 	struct iommu_table *tbl = table->tbl;
-	unsigned int shift = tbl->it_page_shift;
-	u64 i, last = make_tce(hpa + ((count - 1) << shift), perm);
+	u64 i;
+
+	for (i = first; i < count; i++) {
+		if (tbl->it_ops->get(tbl, tbl_index(table, index + i)) !=
+		    tce + (i << tbl->it_page_shift))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Has the platform write a run, in one call if it can (H_PUT_TCE_INDIRECT).
+ * Its function may pass over what the hypervisor refuses, without an error:
+ * then entries are exchanged one by one, which reports errors. Where nothing was
+ * mapped before it is enough to look at the last entry, since the hypervisor
+ * stops at what it refuses; else any entry could still lead to memory that is
+ * about to be dropped.
+ */
+static int write_by_platform(struct tce2_table *table, u64 index, u64 count,
+			     u64 hpa, u64 perm, bool fresh)
+{
+	struct iommu_table *tbl = table->tbl;
 	int ret;
+	u64 i;
 
 	if (count > 1 &&
 	    !tbl->it_ops->set(tbl, tbl_index(table, index), count,
 			      (unsigned long)__va(hpa), perm_direction(perm),
 			      0) &&
-	    tbl->it_ops->get(tbl, tbl_index(table, index + count - 1)) == last)
+	    written_by_platform(table, index, count, make_tce(hpa, perm),
+				fresh ? count - 1 : 0))
 		return 0;
 	for (i = 0; i < count; i++) {
-		ret = exchange(table, index + i, hpa + (i << shift), perm);
+		ret = exchange(table, index + i,
+			       hpa + (i << tbl->it_page_shift), perm);
 		if (ret)
 			return ret;
 	}
@@ -296,7 +322,7 @@ static int write_by_platform(struct tce2_table *table, u64 index, u64 count,
  * looking whether it could be made, the one for single entries does not.
  */
 static noinline int write_elsewhere(struct tce2_table *table, u64 index,
-				    u64 count, u64 hpa, u64 perm)
+				    u64 count, u64 hpa, u64 perm, bool fresh)
 {
 	__be64 *tces = find_tces(table, index);
 	int ret;
@@ -308,7 +334,7 @@ static noinline int write_elsewhere(struct tce2_table *table, u64 index,
 		tces = look_for_tce(table, index, make_tce(hpa, perm));
 	}
 	if (!tces)
-		return write_by_platform(table, index, count, hpa, perm);
+		return write_by_platform(table, index, count, hpa, perm, fresh);
 	store_tces(table, tces, count, make_tce(hpa, perm));
 	return 0;
 }
@@ -320,6 +346,7 @@ static noinline int write_elsewhere(struct tce2_table *table, u64 index,
  * @count: entries, more than 0, all in one lowest-level table
  * @hpa: host physical address for the first, a multiple of the IOMMU page size
  * @perm: TCE2_VIEW_READ, TCE2_VIEW_WRITE or both
+ * @fresh: nothing was mapped there before
  *
  * Devices may see the old entries until tce2_table_invalidate().
  *
@@ -327,11 +354,11 @@ static noinline int write_elsewhere(struct tce2_table *table, u64 index,
  * Return: 0; -ENOMEM, -EIO, with any of the entries written.
  */
 int tce2_table_write(struct tce2_table *table, u64 index, u64 count, u64 hpa,
-		     u64 perm)
+		     u64 perm, bool fresh)
 {
 	if (READ_ONCE(table->layout) != TCE2_TABLE_MEMORY ||
 	    table->tbl->it_indirect_levels)
-		return write_elsewhere(table, index, count, hpa, perm);
+		return write_elsewhere(table, index, count, hpa, perm, fresh);
 	store_tces(table, (__be64 *)table->tbl->it_base + index, count,
 		   make_tce(hpa, perm));
 	return 0;
@@ -372,14 +399,12 @@ void tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
 		iommu_flush_tce(tbl);
 		return;
 	}
-	while (count && !READ_ONCE(tces[count - 1]))
-		count--;
-	for (i = 0; i < count && !READ_ONCE(tces[i]); i++)
-		;
-	if (i == count)
-		return;
-	add_stale(table, stale, index + i, count - i);
-	for (; i < count; i++)
+	/*
+	 * Invalidated even where an entry is 0: KVM may have taken it out for a
+	 * moment, while devices still know it.
+	 */
+	add_stale(table, stale, index, count);
+	for (i = 0; i < count; i++)
 		WRITE_ONCE(tces[i], 0);
 }
 

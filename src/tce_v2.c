@@ -35,6 +35,12 @@
  */
 #define UNMAP_BATCH	(64 * TCE2_VIEW_LEAF)
 
+/*
+ * The steps of a map request are inlined: for a single TCE, which clients map
+ * most often, handing things from one to the other would cost as much as they
+ * do themselves.
+ */
+
 /* Lets others run in a long loop; a short one does not pay for it */
 static void pause_before(u64 index, u64 end)
 {
@@ -75,7 +81,7 @@ static int lock_leaves(struct tce2_window *window, struct tce2_range *range,
 }
 
 /* What of @run lies in the leaf of @index */
-static struct tce2_view_run run_in_leaf(const struct tce2_window *window,
+static __always_inline struct tce2_view_run run_in_leaf(const struct tce2_window *window,
 					const struct tce2_view_run *run,
 					u64 index)
 {
@@ -89,7 +95,7 @@ static struct tce2_view_run run_in_leaf(const struct tce2_window *window,
 }
 
 /* *@replaces tells whether entries that are mapped may be replaced */
-static int prepare(struct tce2_window *window, const struct tce2_view_run *run,
+static __always_inline int prepare(struct tce2_window *window, const struct tce2_view_run *run,
 		   bool *replaces)
 {
 	u64 index = run->index, end = index + run->count;
@@ -120,7 +126,7 @@ static int prepare(struct tce2_window *window, const struct tce2_view_run *run,
  * region between calls. *@written grows by what may have been written.
  */
 static int write_leaf(struct tce2_window *window,
-		      const struct tce2_view_run *run,
+		      const struct tce2_view_run *run, bool fresh,
 		      struct tce2_region **regionp, u64 *written)
 {
 	u64 ua = run->ua, index = run->index, end = index + run->count;
@@ -144,7 +150,7 @@ static int write_leaf(struct tce2_window *window,
 		if (piece < 0)
 			return piece;
 		ret = tce2_table_write(&window->table, index, piece, hpa,
-				       run->perm);
+				       run->perm, fresh);
 		if (ret)
 			return ret;
 		index += piece;
@@ -155,8 +161,8 @@ static int write_leaf(struct tce2_window *window,
 }
 
 /* Writes the TCEs of a mapping and makes the device see them */
-static int write_tces(struct tce2_window *window,
-		      const struct tce2_view_run *run,
+static __always_inline int write_tces(struct tce2_window *window,
+		      const struct tce2_view_run *run, bool fresh,
 		      struct tce2_region *region, u64 *written)
 {
 	u64 index = run->index, end = index + run->count;
@@ -166,7 +172,7 @@ static int write_tces(struct tce2_window *window,
 	for (;;) {
 		struct tce2_view_run part = run_in_leaf(window, run, index);
 
-		ret = write_leaf(window, &part, &region, written);
+		ret = write_leaf(window, &part, fresh, &region, written);
 		if (ret)
 			return ret;
 		index = run->index + *written;
@@ -198,7 +204,7 @@ static bool restore_tces(struct tce2_window *window, u64 index, u64 count)
 			if (tce2_table_clear_one(&window->table, index))
 				restored = false;
 		}
-		if (write_leaf(window, &run, &region, &ignored))
+		if (write_leaf(window, &run, false, &region, &ignored))
 			restored = false;
 		index += run.count;
 		pause_before(index, end);
@@ -224,7 +230,7 @@ static void drop_leaf(struct tce2_window *window, struct tce2_drop *drop,
  * entries by now (write_tces() has invalidated them), so what they held can be
  * dropped as they are overwritten.
  */
-static void commit(struct tce2_window *window, const struct tce2_view_run *run,
+static __always_inline void commit(struct tce2_window *window, const struct tce2_view_run *run,
 		   bool replaces)
 {
 	struct tce2_drop drop = { .cache = window->cache };
@@ -286,7 +292,7 @@ int tce2_window_map(struct tce2_window *window, u64 iova, u64 ua, u64 size,
 	ret = prepare(window, &run, &replaces);
 	if (ret)
 		goto drop;
-	ret = write_tces(window, &run, region, &written);
+	ret = write_tces(window, &run, !replaces, region, &written);
 	if (ret && !restore_tces(window, run.index, written)) {
 		/* A device may reach the memory: it must stay pinned for good */
 		pr_err_ratelimited("platform keeps TCEs from %#llx on, leaking memory they map\n",

@@ -273,8 +273,11 @@ int tce2_view_prepare(struct tce2_view *view, const struct tce2_view_run *new)
 
 	if (!slot)
 		return -ENOMEM;
-	if (!*slot || *slot == WORD_EMPTY)
+	if (!*slot || *slot == WORD_EMPTY) {
+		/* Touched: the hardware's entries may change even in vain */
+		WRITE_ONCE(*slot, WORD_EMPTY);
 		return 0;
+	}
 	if (is_array(*slot))
 		return 1;
 	run = decode_run(*slot);
@@ -402,19 +405,19 @@ static u64 *next_slot(const struct tce2_view *view, u64 *leaf, u64 last)
 }
 
 /**
- * tce2_view_next_touched() - next entry that may be mapped in hardware
+ * tce2_view_find_touched() - tce2_view_next_touched() where there are entries
  * @view: the view
  * @index: an entry
- * @end: an entry behind it, or @index
+ * @end: an entry behind it
  *
  * Return: the first entry from @index on in whose leaf something is mapped or
  * was; @end if there is none before that.
  */
-u64 tce2_view_next_touched(const struct tce2_view *view, u64 index, u64 end)
+u64 tce2_view_find_touched(const struct tce2_view *view, u64 index, u64 end)
 {
 	u64 leaf = index >> TCE2_VIEW_LEAF_SHIFT;
 
-	if (index >= end || !next_slot(view, &leaf, (end - 1) >> TCE2_VIEW_LEAF_SHIFT))
+	if (!next_slot(view, &leaf, (end - 1) >> TCE2_VIEW_LEAF_SHIFT))
 		return end;
 	return max(index, leaf << TCE2_VIEW_LEAF_SHIFT);
 }

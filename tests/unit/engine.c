@@ -6,6 +6,8 @@
 #include "suites.h"
 
 const struct suite *const suites[] = {
+	&view_suite,
+	&table_suite,
 	&map_suite,
 	&window_suite,
 	&range_suite,
@@ -14,10 +16,18 @@ const struct suite *const suites[] = {
 
 #define MAX_REGIONS 8
 
+bool scattered;
+
+/* What a test that failed has left behind */
+void suites_reset(void)
+{
+	platform_kind = PLATFORM_MEMORY;
+	scattered = false;
+}
+
 struct tce2_ddw ddw;
 struct tce2_cache *proc;
 struct fake_group *group[MAX_GROUPS];
-bool scattered;
 
 static struct tce2_region *regions[MAX_REGIONS];
 static unsigned int nr_regions;
@@ -103,23 +113,39 @@ int unmap(struct tce2_window *window, u64 index, u64 count)
 
 u64 view_at(struct tce2_window *window, u64 index)
 {
-	u64 *leaf = xa_load(&window->leaves, index / LEAF);
+	struct tce2_view_run run;
 
-	return leaf ? leaf[index % LEAF] : 0;
+	if (!tce2_view_next(&window->view, index, index + 1, &run))
+		return 0;
+	expect(run.index, index);
+	expect(run.count, 1);
+	return run.ua | run.perm;
+}
+
+u64 hpa_at(u64 ua)
+{
+	struct vm_area_struct *vma = sim_vma(sim.mm, ua);
+	u64 offset = ua - vma->vm_start;
+
+	return PFN_PHYS(vma->pfn[offset >> PAGE_SHIFT]) |
+	       (offset & (PAGE_SIZE - 1));
 }
 
 void expect_in_step(struct tce2_window *window, u64 count)
 {
+	platform_sync();
 	for (u64 i = 0; i < count; i++) {
-		u64 entry = view_at(window, i), ua = entry & ~RW, want = 0;
-		struct vm_area_struct *vma;
+		u64 entry = view_at(window, i), ua = entry & ~RW;
+		u64 want = 0, tce;
 
-		if (entry) {
-			vma = sim_vma(sim.mm, ua);
-			ua -= vma->vm_start;
-			want = PFN_PHYS(vma->pfn[ua >> PAGE_SHIFT]) |
-			       (ua & (PAGE_SIZE - 1)) | (entry & RW);
+		if (entry)
+			want = hpa_at(ua) | (entry & RW);
+		tce = platform_tce(window->table.tbl, i);
+		if (want & TCE_WRITE) {
+			/* It may be read, too, on most platforms */
+			want |= TCE_READ;
+			tce |= TCE_READ;
 		}
-		expect(platform_tce(window->tbl, i), want);
+		expect(tce, want);
 	}
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the tests of src/tce_v2.c, ddw.c and range.c are written in: a container
+ * What the tests of src/tce_v2.c, table.c, ddw.c and range.c are written in: a container
  * without its file, on the simulated machine and platform (sim.h, platform.h).
  * A test begins with begin() and ends with finish(), which takes everything
  * down and looks whether all of it is gone.
@@ -14,11 +14,12 @@
 #include "tce2_tce_v2.h"
 #include "unit.h"
 
-extern const struct suite map_suite, window_suite, range_suite;
+extern const struct suite view_suite, table_suite, map_suite, window_suite,
+	range_suite;
 
 #define SHIFT	12 /* of the windows' pages, if not said otherwise */
 #define RW	TCE2_VIEW_PERM
-#define LEAF	(PAGE_SIZE / 8) /* entries in a leaf of the view */
+#define LEAF	TCE2_VIEW_LEAF
 #define NOWHERE (1ULL << 59) /* where the second window begins */
 #define IOVA(n) ((u64)(n) << SHIFT)
 
@@ -42,6 +43,9 @@ struct tce2_window *only_window(u64 size, u32 levels);
 int map(struct tce2_window *window, u64 index, u64 page, u64 count, u64 perm);
 int unmap(struct tce2_window *window, u64 index, u64 count);
 u64 view_at(struct tce2_window *window, u64 index);
+
+/* The physical address of a user address */
+u64 hpa_at(u64 ua);
 
 /* The hardware has exactly what the view says, from entry 0 to @count */
 void expect_in_step(struct tce2_window *window, u64 count);

@@ -58,9 +58,20 @@ struct tce2_region *registered(struct tce2_cache *cache, u64 ua, u64 size)
 	return region;
 }
 
+int hold_pages(struct tce2_cache *cache, u64 ua, unsigned int shift, u64 pages,
+	       bool write)
+{
+	struct tce2_region *first = NULL;
+	int ret = tce2_memory_hold(cache, ua, shift, pages, write, &first);
+
+	if (!ret)
+		expect(first == tce2_region_find_held(cache, ua, shift), true);
+	return ret;
+}
+
 int hold(struct tce2_cache *cache, u64 ua, u64 pages, bool write)
 {
-	return tce2_memory_hold(cache, ua, PAGE_SHIFT, pages, write);
+	return hold_pages(cache, ua, PAGE_SHIFT, pages, write);
 }
 
 void drop(struct tce2_cache *cache, u64 ua, u64 pages)

@@ -364,6 +364,15 @@ static void check_frames(void)
 	}
 }
 
+static bool any_readonly(const struct region_model *r)
+{
+	for (u32 i = 0; i < r->pages; i++) {
+		if (!r->page[i].writable)
+			return true;
+	}
+	return false;
+}
+
 static void check_region(const struct region_model *r)
 {
 	const struct tce2_extents *ext = &r->real->extents;
@@ -372,6 +381,7 @@ static void check_region(const struct region_model *r)
 	expect(r->real->ua, ua);
 	expect(r->real->size, end - ua);
 	expect(ext->shift, block_shift(r));
+	expect(ext->flags, any_readonly(r) ? TCE2_EXTENT_READONLY : 0);
 	while (ua < end) {
 		u64 hpa, flags, bytes = tce2_extents_run(ext, ua, &hpa, &flags);
 
@@ -658,6 +668,7 @@ static void do_hold(void)
 	const struct region_model *r = &regions[pick(REGIONS)];
 	unsigned int shift = PAGE_SHIFT;
 	bool write = !one_in(3);
+	struct tce2_region *first = NULL;
 	u64 ua, pages, good;
 	int ret, want;
 
@@ -672,8 +683,11 @@ static void do_hold(void)
 	pages = 1 + pick(one_in(4) ? 64 : 6);
 
 	want = want_hold(c->process, ua, shift, pages, write, &good);
-	ret = tce2_memory_hold(c->process->cache, ua, shift, pages, write);
+	ret = tce2_memory_hold(c->process->cache, ua, shift, pages, write,
+			       &first);
 	expect(ret, want);
+	if (!ret)
+		expect(first == region_of(c->process, ua)->real, true);
 	note_held(c->process, ua, shift, good, write, !ret);
 	if (!ret)
 		*h = (struct hold_model){ c, ua, shift, pages };
@@ -721,7 +735,7 @@ static void do_drop(void)
 		drop_front(h, one_in(2) ? h->pages : 1 + pick(h->pages));
 }
 
-/* Pages of several stretches of a process, one by one, gathered */
+/* Pages of several stretches of a process, one by one or more, gathered */
 static void do_drop_pages(void)
 {
 	struct hold_model *h = pick_hold();
@@ -734,6 +748,7 @@ static void do_drop_pages(void)
 	gather.cache = p->cache;
 	for (u32 i = 1 + pick(40); i; i--) {
 		struct region_model *r;
+		u64 pages;
 
 		if (one_in(3))
 			h = pick_hold();
@@ -743,8 +758,9 @@ static void do_drop_pages(void)
 		expect(tce2_region_find_held(p->cache, h->ua, h->shift) ==
 			       r->real,
 		       true);
-		tce2_drop_page(&gather, h->ua, h->shift);
-		note_dropped(h, 1);
+		pages = 1 + pick(one_in(2) ? h->pages : 1);
+		tce2_drop_pages(&gather, h->ua, h->shift, pages);
+		note_dropped(h, pages);
 	}
 	tce2_drop_flush(&gather);
 }
@@ -981,6 +997,18 @@ static void check_store(u32 pages)
 	}
 }
 
+static void check_store_flags(u32 pages)
+{
+	bool readonly = false;
+
+	for (u32 i = 0; i < pages; i++)
+		readonly |= !store.writable[i];
+	/* Pages that could not be appended any more may have been of either */
+	if (readonly || PAGES(pages) == store.region.size)
+		expect(store.region.extents.flags,
+		       readonly ? TCE2_EXTENT_READONLY : 0);
+}
+
 static void check_store_page(u32 pages)
 {
 	u32 shift = MIN_SHIFT + pick(18), first = pick(pages), last;
@@ -1035,6 +1063,7 @@ void model_extents(struct source *s)
 	filled = fill_store(pages);
 	sim_fail_nothing();
 	check_store(filled);
+	check_store_flags(filled);
 
 	for (u32 n = pick(4); n && filled == pages; n--) {
 		u32 first = pick(pages), count = 1 + pick(pages - first);

@@ -21,29 +21,46 @@
 #include "tce2_mm_iommu.h"
 #include "tce2_realmode.h"
 
-#define CHUNK_SHIFT 9
-#define CHUNK	    (1UL << CHUNK_SHIFT)
-#define MAX_STALE   2
-#define MAX_LOWER   64
-#define MAX_KILLED  64
-#define MAX_TABLES  64
-#define HPA(tce)    ((tce) & ~0xfffULL)
+#define MAX_STALE  2
+#define MAX_KILLED 1024
+#define MAX_TABLES 64
+#define HPA(tce)   ((tce) & ~0xfffULL)
+#define PERM(tce)  ((tce) & 0xfffULL)
+
+/* What entries of an odd format differ by: no address has this bit */
+#define ODD (1ULL << 61)
+
+/* Entries that a hypervisor takes in one call (H_PUT_TCE_INDIRECT) */
+#define INDIRECT 512
 
 /* An entry, and what a device may have cached of what it was before */
 struct entry {
 	u64 live;
 	u64 stale[MAX_STALE];
-	unsigned int stales;
+	u8 stales;
+	u8 killed; /* how many of these are as good as forgotten */
 };
 
-struct chunk {
+/**
+ * struct node - one of the tables in memory of which a TCE table consists
+ * @level: 0 is the lowest
+ * @number: which of its level
+ * @bytes: of memory
+ * @mem: the memory, as src/ finds it; NULL in a hypervisor
+ * @seen: what was there when it was last looked at
+ * @entries: what devices make of it, for level 0
+ */
+struct node {
+	unsigned int level;
 	u64 number;
-	struct entry entries[CHUNK];
+	size_t bytes;
+	__be64 *mem;
+	__be64 *seen;
+	struct entry *entries;
 };
 
-/* A table below the root, or the copy of one; level 0 is the lowest */
-struct lower {
-	bool copy;
+/* The kernel's copy of a table below the root; level 0 is the lowest */
+struct copy {
 	unsigned int level;
 	u64 number;
 };
@@ -58,10 +75,13 @@ struct killed {
  * @tbl: what src/ knows of it
  * @refs: references
  * @pages: what it takes
- * @chunks: entries that were ever written, by number
- * @count: how many of @chunks
- * @lower: tables below the root
- * @lowers: how many
+ * @bits: log2 of the entries in a node, or in the table if that is one
+ * @kind: see enum platform_kind
+ * @nodes: tables in memory, the root first
+ * @count: how many of @nodes
+ * @found: where the last search ended
+ * @copies: of tables below the root
+ * @nr_copies: how many
  * @killed: see there
  * @kills: how many
  */
@@ -69,10 +89,13 @@ struct fake_table {
 	struct iommu_table tbl;
 	unsigned int refs;
 	u64 pages;
-	struct chunk **chunks;
+	unsigned int bits;
+	enum platform_kind kind;
+	struct node **nodes;
 	size_t count;
-	struct lower lower[MAX_LOWER];
-	unsigned int lowers;
+	size_t found;
+	struct copy *copies;
+	size_t nr_copies;
 	struct killed killed[MAX_KILLED];
 	unsigned int kills;
 };
@@ -89,6 +112,7 @@ struct failure {
 };
 
 struct platform platform;
+enum platform_kind platform_kind;
 
 static struct fake_table *tables[MAX_TABLES];
 static struct fake_group groups[MAX_GROUPS];
@@ -96,8 +120,9 @@ static unsigned int nr_groups;
 static struct failure failures[PLATFORM_FAULTS];
 static struct reach *reaches;
 static size_t reach_slots, reach_used;
+static bool unordered; /* src/ stored a TCE and did not say mb() since */
 
-static const struct iommu_table_ops table_ops;
+static const struct iommu_table_ops table_ops, hypervisor_ops;
 static const struct iommu_table_group_ops group_ops;
 
 static struct fake_table *fake(struct iommu_table *tbl)
@@ -112,7 +137,7 @@ static struct fake_group *fake_group(struct iommu_table_group *tg)
 
 static void log_event(enum platform_event what, u64 first, u64 count)
 {
-	platform.calls[what]++;
+	platform.calls[what] += what == EVENT_DROP ? count : 1;
 	if (platform.logged < MAX_EVENTS)
 		platform.events[platform.logged++] =
 			(struct event){ what, first, count };
@@ -149,6 +174,7 @@ void platform_fail_nothing(void)
 {
 	memset(failures, 0, sizeof(failures));
 	platform.fired = false;
+	platform.refused = 0;
 	platform.error = -EIO;
 }
 
@@ -163,6 +189,14 @@ bool platform_fails(enum platform_fault fault)
 	if (--f->times)
 		f->nth = 1;
 	return true;
+}
+
+static bool entry_fails(u64 hpa)
+{
+	if (hpa && hpa == platform.refused)
+		platform.fired = true;
+	return platform_fails(PLATFORM_XCHG) ||
+	       (hpa && hpa == platform.refused);
 }
 
 /*
@@ -226,7 +260,6 @@ static void count_dropped(struct tce2_cache *cache, u64 ua, unsigned int shift)
 {
 	struct reach *r = reach(hpa_of(cache, ua, shift), shift);
 
-	log_event(EVENT_DROP, ua, 1);
 	if (!r->held)
 		sim_bug("user address %llx is dropped but not held", ua);
 	r->held--;
@@ -240,77 +273,80 @@ static void count_dropped(struct tce2_cache *cache, u64 ua, unsigned int shift)
 /* Listening to what src/tce_v2.c calls: the linker puts these in between */
 
 int __real_tce2_memory_hold(struct tce2_cache *cache, u64 ua,
-			    unsigned int shift, u64 pages, bool write);
+			    unsigned int shift, u64 pages, bool write,
+			    struct tce2_region **regionp);
 void __real_tce2_memory_drop(struct tce2_cache *cache, u64 ua,
 			     unsigned int shift, u64 pages);
-void __real_tce2_drop_page(struct tce2_drop *drop, u64 ua, unsigned int shift);
+void __real_tce2_drop_pages(struct tce2_drop *drop, u64 ua, unsigned int shift,
+			    u64 pages);
 int __wrap_tce2_memory_hold(struct tce2_cache *cache, u64 ua,
-			    unsigned int shift, u64 pages, bool write);
+			    unsigned int shift, u64 pages, bool write,
+			    struct tce2_region **regionp);
 void __wrap_tce2_memory_drop(struct tce2_cache *cache, u64 ua,
 			     unsigned int shift, u64 pages);
-void __wrap_tce2_drop_page(struct tce2_drop *drop, u64 ua, unsigned int shift);
+void __wrap_tce2_drop_pages(struct tce2_drop *drop, u64 ua, unsigned int shift,
+			    u64 pages);
 
 int __wrap_tce2_memory_hold(struct tce2_cache *cache, u64 ua,
-			    unsigned int shift, u64 pages, bool write)
+			    unsigned int shift, u64 pages, bool write,
+			    struct tce2_region **regionp)
 {
-	int ret = __real_tce2_memory_hold(cache, ua, shift, pages, write);
+	int ret;
 
+	platform_sync();
+	ret = __real_tce2_memory_hold(cache, ua, shift, pages, write, regionp);
 	if (!ret)
 		count_held(cache, ua, shift, pages);
 	return ret;
 }
 
+static void count_all_dropped(struct tce2_cache *cache, u64 ua,
+			      unsigned int shift, u64 pages)
+{
+	platform_sync();
+	log_event(EVENT_DROP, ua, pages);
+	for (u64 i = 0; i < pages; i++)
+		count_dropped(cache, ua + (i << shift), shift);
+}
+
 void __wrap_tce2_memory_drop(struct tce2_cache *cache, u64 ua,
 			     unsigned int shift, u64 pages)
 {
-	for (u64 i = 0; i < pages; i++)
-		count_dropped(cache, ua + (i << shift), shift);
+	count_all_dropped(cache, ua, shift, pages);
 	__real_tce2_memory_drop(cache, ua, shift, pages);
 }
 
-void __wrap_tce2_drop_page(struct tce2_drop *drop, u64 ua, unsigned int shift)
+void __wrap_tce2_drop_pages(struct tce2_drop *drop, u64 ua, unsigned int shift,
+			    u64 pages)
 {
-	count_dropped(drop->cache, ua, shift);
-	__real_tce2_drop_page(drop, ua, shift);
+	count_all_dropped(drop->cache, ua, shift, pages);
+	__real_tce2_drop_pages(drop, ua, shift, pages);
 }
 
 /*
  * Entries
  */
 
-/* The first chunk of at least @number, or the one behind the last */
-static size_t chunk_from(const struct fake_table *t, u64 number)
+static struct node *find_node(struct fake_table *t, unsigned int level,
+			      u64 number)
 {
-	size_t low = 0, high = t->count;
+	for (size_t i = 0; i < t->count; i++) {
+		size_t at = (t->found + i) % t->count;
 
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-
-		if (t->chunks[mid]->number < number)
-			low = mid + 1;
-		else
-			high = mid;
+		if (t->nodes[at]->level == level &&
+		    t->nodes[at]->number == number) {
+			t->found = at;
+			return t->nodes[at];
+		}
 	}
-	return low;
+	return NULL;
 }
 
-static struct entry *find_entry(struct fake_table *t, u64 index, bool make)
+static struct entry *find_entry(struct fake_table *t, u64 index)
 {
-	u64 number = index >> CHUNK_SHIFT;
-	size_t at = chunk_from(t, number);
+	struct node *node = find_node(t, 0, index >> t->bits);
 
-	if (at == t->count || t->chunks[at]->number != number) {
-		if (!make)
-			return NULL;
-		t->chunks =
-			realloc(t->chunks, (t->count + 1) * sizeof(*t->chunks));
-		memmove(t->chunks + at + 1, t->chunks + at,
-			(t->count - at) * sizeof(*t->chunks));
-		t->chunks[at] = calloc(1, sizeof(**t->chunks));
-		t->chunks[at]->number = number;
-		t->count++;
-	}
-	return &t->chunks[at]->entries[index & (CHUNK - 1)];
+	return node ? &node->entries[index & ((1ULL << t->bits) - 1)] : NULL;
 }
 
 static bool is_stale(const struct entry *e, u64 tce)
@@ -336,6 +372,8 @@ static void write_entry(struct fake_table *t, struct entry *e, u64 tce)
 				"killed");
 		e->stale[e->stales++] = old;
 	}
+	/* It may cache the old one again, as long as it is there */
+	e->killed = 0;
 	e->live = tce;
 	if (!new)
 		return;
@@ -356,23 +394,112 @@ static void forget_stale(struct fake_table *t, struct entry *e)
 	e->stales = 0;
 }
 
-/* The next entry from *index on that was ever written */
-static struct entry *next_entry(struct fake_table *t, u64 *index, u64 end)
+/* What the platform puts in memory for a TCE */
+static __be64 image(const struct fake_table *t, u64 tce)
 {
-	size_t at = chunk_from(t, *index >> CHUNK_SHIFT);
-	u64 first;
-
-	if (*index >= end || at == t->count)
-		return NULL;
-	first = t->chunks[at]->number << CHUNK_SHIFT;
-	if (first > *index)
-		*index = first;
-	return *index < end ? &t->chunks[at]->entries[*index & (CHUNK - 1)]
-			    : NULL;
+	if (!tce || t->kind == PLATFORM_ODD_PLACE)
+		return 0;
+	return cpu_to_be64(t->kind == PLATFORM_ODD_FORMAT ? tce ^ ODD : tce);
 }
 
-#define for_each_entry(t, e, index, first, end) \
-	for (index = (first); (e = next_entry(t, &index, end)); index++)
+static void put_image(struct fake_table *t, struct node *node, u64 slot,
+		      u64 tce)
+{
+	if (!node->mem)
+		return;
+	node->mem[slot] = image(t, tce);
+	node->seen[slot] = node->mem[slot];
+}
+
+/* The platform itself writes an entry; a hypervisor invalidates at once */
+static void put_entry(struct fake_table *t, u64 index, u64 tce)
+{
+	struct node *node = find_node(t, 0, index >> t->bits);
+	u64 slot = index & ((1ULL << t->bits) - 1);
+
+	put_image(t, node, slot, tce);
+	write_entry(t, &node->entries[slot], tce);
+	if (t->kind == PLATFORM_HYPERVISOR)
+		forget_stale(t, &node->entries[slot]);
+}
+
+static void check_tce(const struct fake_table *t, u64 tce)
+{
+	if (!tce)
+		return;
+	if ((tce & ((1ULL << t->tbl.it_page_shift) - 1)) != TCE_READ &&
+	    (tce & ((1ULL << t->tbl.it_page_shift) - 1)) !=
+		    (TCE_READ | TCE_WRITE))
+		sim_bug("%llx is no TCE of this hardware", tce);
+}
+
+/* Notes what src/ has stored into a table */
+static void sync_node(struct fake_table *t, struct node *node)
+{
+	u64 written = 0, erased = 0, first = 0;
+
+	if (!node->mem || !memcmp(node->mem, node->seen, node->bytes))
+		return;
+	if (node->level || t->kind != PLATFORM_MEMORY)
+		sim_bug("a table was written to that is not to be written to");
+	for (u64 i = 0; i < node->bytes / 8; i++) {
+		u64 tce = be64_to_cpu(node->mem[i]);
+
+		if (node->mem[i] == node->seen[i])
+			continue;
+		check_tce(t, tce);
+		first = written + erased ? first : i;
+		written += tce != 0;
+		erased += !tce;
+		node->seen[i] = node->mem[i];
+		write_entry(t, &node->entries[i], tce);
+	}
+	unordered = true;
+	first += (node->number << t->bits) + t->tbl.it_offset;
+	if (written)
+		log_event(EVENT_WRITE, first, written);
+	if (erased)
+		log_event(EVENT_ERASE, first, erased);
+}
+
+void platform_sync(void)
+{
+	for (unsigned int i = 0; i < MAX_TABLES; i++) {
+		struct fake_table *t = tables[i];
+
+		for (size_t k = 0; t && k < t->count; k++)
+			sync_node(t, t->nodes[k]);
+	}
+}
+
+void platform_barrier(void)
+{
+	platform_sync();
+	unordered = false;
+}
+
+/* Tables are all the memory that there is */
+bool pfn_valid(unsigned long pfn)
+{
+	for (unsigned int i = 0; i < MAX_TABLES; i++) {
+		struct fake_table *t = tables[i];
+
+		for (size_t k = 0; t && k < t->count; k++) {
+			u64 pa = __pa(t->nodes[k]->mem);
+
+			if (pa && PFN_PHYS(pfn) - pa < t->nodes[k]->bytes)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* From entry @first to @end of a table, those that there are */
+#define for_each_entry(t, e, index, first, end)              \
+	for (index = (first); index < (end); index++)        \
+		if (!((e) = find_entry(t, index)))           \
+			index |= (1ULL << (t)->bits) - 1;    \
+		else
 
 static void check_range(struct fake_table *t, u64 index, u64 count)
 {
@@ -392,32 +519,75 @@ static void make_pages(struct fake_table *t, u64 bytes)
 		sim_bug("a table is made that was not charged for");
 }
 
-static bool has_lower(struct fake_table *t, struct lower want)
+/* Exactly as large as it is: what is stored beside it, the sanitizer tells */
+static struct node *make_node(struct fake_table *t, unsigned int level,
+			      u64 number)
 {
-	for (unsigned int i = 0; i < t->lowers; i++) {
-		struct lower *l = &t->lower[i];
+	struct node *node = calloc(1, sizeof(*node));
+	size_t bytes = 8ULL << t->bits;
 
-		if (l->copy == want.copy && l->level == want.level &&
-		    l->number == want.number)
+	*node = (struct node){ level, number, bytes, NULL, NULL, NULL };
+	if (t->kind != PLATFORM_HYPERVISOR) {
+		node->mem = aligned_alloc(bytes, bytes);
+		memset(node->mem, 0, bytes);
+		node->seen = calloc(1, bytes);
+	}
+	if (!level)
+		node->entries = calloc(1ULL << t->bits, sizeof(struct entry));
+	t->nodes = realloc(t->nodes, (t->count + 1) * sizeof(*t->nodes));
+	t->nodes[t->count++] = node;
+	return node;
+}
+
+static void free_node(struct node *node)
+{
+	free(node->mem);
+	free(node->seen);
+	free(node->entries);
+	free(node);
+}
+
+static bool has_copy(const struct fake_table *t, unsigned int level, u64 number)
+{
+	for (size_t i = 0; i < t->nr_copies; i++) {
+		if (t->copies[i].level == level &&
+		    t->copies[i].number == number)
 			return true;
 	}
 	return false;
 }
 
-/* Makes the tables that lead to an entry, or their copies */
-static void make_lower(struct fake_table *t, u64 index, bool copy)
+/* Makes the copies of the tables that lead to an entry */
+static void make_copies(struct fake_table *t, u64 index)
 {
-	unsigned int bits = ilog2(t->tbl.it_level_size);
-
 	for (unsigned int i = 0; i < t->tbl.it_indirect_levels; i++) {
-		struct lower l = { copy, i, index >> (i + 1) * bits };
+		u64 number = index >> (i + 1) * t->bits;
 
-		if (has_lower(t, l))
+		if (has_copy(t, i, number))
 			continue;
-		if (t->lowers == MAX_LOWER)
-			abort();
-		t->lower[t->lowers++] = l;
-		make_pages(t, t->tbl.it_level_size * 8);
+		t->copies = realloc(t->copies,
+				    (t->nr_copies + 1) * sizeof(*t->copies));
+		t->copies[t->nr_copies++] = (struct copy){ i, number };
+		make_pages(t, 8ULL << t->bits);
+	}
+}
+
+/* Makes the tables that lead to an entry, and links them */
+static void make_tables(struct fake_table *t, u64 index)
+{
+	struct node *above = t->nodes[0];
+
+	for (unsigned int i = t->tbl.it_indirect_levels; i-- > 0;) {
+		u64 number = index >> (i + 1) * t->bits;
+		struct node *node = find_node(t, i, number);
+
+		if (!node) {
+			node = make_node(t, i, number);
+			make_pages(t, node->bytes);
+			put_image(t, above, number & ((1ULL << t->bits) - 1),
+				  __pa(node->mem) | TCE_READ | TCE_WRITE);
+		}
+		above = node;
 	}
 }
 
@@ -426,12 +596,13 @@ static u64 *useraddrptr(struct iommu_table *tbl, long index, bool alloc)
 	static u64 somewhere;
 	struct fake_table *t = fake(tbl);
 
+	platform_sync();
 	check_range(t, index, 1);
 	if (!alloc)
 		sim_bug("nobody here reads the kernel's copy");
 	if (platform_fails(PLATFORM_USERADDR))
 		return NULL;
-	make_lower(t, index - tbl->it_offset, true);
+	make_copies(t, index - tbl->it_offset);
 	return &somewhere;
 }
 
@@ -441,36 +612,67 @@ static const u64 direction_perm[] = {
 	[DMA_FROM_DEVICE] = TCE_WRITE,
 };
 
+/* IODA2 lets devices read what they may write */
+static u64 make_tce(const struct fake_table *t, u64 hpa,
+		    enum dma_data_direction direction)
+{
+	u64 tce = hpa | direction_perm[direction];
+
+	if (t->kind != PLATFORM_HYPERVISOR && (tce & TCE_WRITE))
+		tce |= TCE_READ;
+	if (hpa & ((1ULL << t->tbl.it_page_shift) - 1))
+		sim_bug("%llx is no address of an IOMMU page", hpa);
+	return tce;
+}
+
+static void check_copy(struct fake_table *t, u64 at)
+{
+	if (t->tbl.it_indirect_levels && !has_copy(t, 0, at >> t->bits))
+		sim_bug("entry %llx is written before its copy exists", at);
+}
+
 static int xchg_no_kill(struct iommu_table *tbl, long index, unsigned long *hpa,
 			enum dma_data_direction *direction)
 {
 	struct fake_table *t = fake(tbl);
-	u64 tce = 0, at = index - tbl->it_offset;
-	struct lower copy = { true, 0, at >> ilog2(tbl->it_level_size) };
+	u64 at = index - tbl->it_offset, old;
 
+	platform_sync();
 	check_range(t, index, 1);
 	log_event(EVENT_WRITE, index, 1);
-	if (platform_fails(PLATFORM_XCHG))
+	if (entry_fails(*hpa))
 		return platform.error;
 	if (*direction != DMA_NONE) {
-		tce = *hpa | direction_perm[*direction];
-		if (tbl->it_indirect_levels && !has_lower(t, copy))
-			sim_bug("entry %lx is written before its copy exists",
-				index);
-		make_lower(t, at, false);
+		check_copy(t, at);
+		make_tables(t, at);
+	} else if (*hpa) {
+		sim_bug("an address without a permission");
+	} else if (!find_entry(t, at)) {
+		return 0;
 	}
-	if (*hpa & ((1ULL << tbl->it_page_shift) - 1))
-		sim_bug("%lx is no address of an IOMMU page", *hpa);
-	write_entry(t, find_entry(t, at, true), tce);
+	old = find_entry(t, at)->live;
+	put_entry(t, at, *direction == DMA_NONE ?
+				 0 :
+				 make_tce(t, *hpa, *direction));
+	*hpa = HPA(old);
+	*direction = !PERM(old)		  ? DMA_NONE :
+		     PERM(old) == TCE_READ ? DMA_TO_DEVICE :
+		     PERM(old) == TCE_WRITE ? DMA_FROM_DEVICE :
+					      DMA_BIDIRECTIONAL;
 	return 0;
 }
 
+/* What devices have cached of these they forget with the next flush */
 static void kill_entries(struct fake_table *t, u64 first, u64 count)
 {
+	struct entry *e;
+	u64 i;
+
+	log_event(EVENT_KILL, first + t->tbl.it_offset, count);
 	if (t->kills == MAX_KILLED)
 		sim_bug("kill after kill, and never a flush");
 	t->killed[t->kills++] = (struct killed){ first, count };
-	platform.kill_most = max(platform.kill_most, count);
+	for_each_entry(t, e, i, first, first + count) e->killed = e->stales;
 }
 
 /* Fails with part of it written and nothing of that invalidated */
@@ -480,24 +682,61 @@ static int set_tces(struct iommu_table *tbl, long index, long npages,
 {
 	struct fake_table *t = fake(tbl);
 	u64 at = index - tbl->it_offset;
-	unsigned int bits = ilog2(tbl->it_level_size);
 
+	platform_sync();
 	check_range(t, index, npages);
 	log_event(EVENT_WRITE, index, npages);
 	for (u64 i = at; i < at + npages; i++) {
-		if (platform_fails(PLATFORM_XCHG))
+		u64 hpa = uaddr + ((i - at) << tbl->it_page_shift);
+
+		if (entry_fails(hpa))
 			return platform.error;
-		if (tbl->it_indirect_levels &&
-		    !has_lower(t, (struct lower){ false, 0, i >> bits }))
+		check_copy(t, i);
+		if (!find_entry(t, i))
 			sim_bug("the platform writes to a table that isn't "
 				"there");
-		write_entry(t, find_entry(t, i, true),
-			    (uaddr + ((i - at) << tbl->it_page_shift)) |
-				    direction_perm[direction]);
+		put_entry(t, i, make_tce(t, hpa, direction));
 	}
-	log_event(EVENT_KILL, index, npages);
 	kill_entries(t, at, npages);
 	return 0;
+}
+
+/*
+ * A hypervisor takes entries by the page, up to one that it refuses; then Linux
+ * goes no further and says nothing, unless it is for lack of resources: then
+ * what went well before is cleared again. Where the hypervisor takes them one
+ * by one, Linux only leaves out those that are refused.
+ */
+static int set_hypervisor(struct iommu_table *tbl, long index, long npages,
+			  unsigned long uaddr,
+			  enum dma_data_direction direction,
+			  unsigned long attrs)
+{
+	struct fake_table *t = fake(tbl);
+	u64 at = index - tbl->it_offset, i;
+	bool resources = platform.error == H_NOT_ENOUGH_RESOURCES;
+
+	check_range(t, index, npages);
+	log_event(EVENT_WRITE, index, npages);
+	for (i = 0; i < npages; i++) {
+		u64 hpa = uaddr + (i << tbl->it_page_shift);
+
+		if (!entry_fails(hpa)) {
+			/* Whatever the direction, reading is allowed */
+			put_entry(t, at + i,
+				  make_tce(t, hpa, direction) | TCE_READ);
+			continue;
+		}
+		if (!platform.one_by_one || resources)
+			break;
+	}
+	if (i == npages || !resources)
+		return 0;
+	if (!platform.one_by_one)
+		i -= i % INDIRECT;
+	while (i--)
+		put_entry(t, at + i, 0);
+	return platform.error;
 }
 
 static void tce_kill(struct iommu_table *tbl, unsigned long index,
@@ -506,9 +745,12 @@ static void tce_kill(struct iommu_table *tbl, unsigned long index,
 	if (!pages || pages > 1UL << 31)
 		sim_bug("firmware hangs when it invalidates %lu entries",
 			pages);
+	platform_sync();
+	if (unordered)
+		sim_bug("invalidated what may not be in memory yet");
 	check_range(fake(tbl), index, pages);
-	log_event(EVENT_KILL, index, pages);
 	kill_entries(fake(tbl), index - tbl->it_offset, pages);
+	platform.kill_most = max(platform.kill_most, (u64)pages);
 }
 
 static void clear(struct iommu_table *tbl, long index, long npages)
@@ -517,11 +759,23 @@ static void clear(struct iommu_table *tbl, long index, long npages)
 	struct entry *e;
 	u64 i;
 
+	platform_sync();
 	check_range(t, index, npages);
 	log_event(EVENT_CLEAR, index, npages);
 	index -= tbl->it_offset;
-	for_each_entry(t, e, i, index, index + npages) write_entry(t, e, 0);
-	kill_entries(t, index, npages);
+	for_each_entry(t, e, i, index, index + npages) put_entry(t, i, 0);
+	if (t->kind != PLATFORM_HYPERVISOR)
+		kill_entries(t, index, npages);
+}
+
+static unsigned long get(struct iommu_table *tbl, long index)
+{
+	struct entry *e;
+
+	platform_sync();
+	check_range(fake(tbl), index, 1);
+	e = find_entry(fake(tbl), index - tbl->it_offset);
+	return e ? e->live : 0;
 }
 
 static void flush(struct iommu_table *tbl)
@@ -530,24 +784,33 @@ static void flush(struct iommu_table *tbl)
 	struct entry *e;
 	u64 i;
 
-	log_event(EVENT_FLUSH, 0, 0);
 	for (; t->kills; t->kills--) {
 		struct killed *k = &t->killed[t->kills - 1];
 
 		for_each_entry(t, e, i, k->first, k->first + k->count)
-			forget_stale(t, e);
+		{
+			if (e->killed)
+				forget_stale(t, e);
+		}
 	}
 }
 
 void iommu_tce_kill(struct iommu_table *tbl, unsigned long entry,
 		    unsigned long pages)
 {
-	tbl->it_ops->tce_kill(tbl, entry, pages);
+	if (tbl->it_ops->tce_kill)
+		tbl->it_ops->tce_kill(tbl, entry, pages);
+	else if (!pages)
+		sim_bug("nothing is to be invalidated");
 }
 
 void iommu_flush_tce(struct iommu_table *tbl)
 {
-	tbl->it_ops->flush(tbl);
+	platform_sync();
+	log_event(EVENT_FLUSH, 0, 0);
+	if (tbl->it_ops->flush)
+		tbl->it_ops->flush(tbl);
+	platform_barrier();
 }
 
 static const struct iommu_table_ops table_ops = {
@@ -556,41 +819,83 @@ static const struct iommu_table_ops table_ops = {
 	.tce_kill = tce_kill,
 	.useraddrptr = useraddrptr,
 	.clear = clear,
+	.get = get,
 	.flush = flush,
+};
+
+static const struct iommu_table_ops hypervisor_ops = {
+	.set = set_hypervisor,
+	.xchg_no_kill = xchg_no_kill,
+	.useraddrptr = useraddrptr,
+	.clear = clear,
+	.get = get,
 };
 
 u64 platform_tce(struct iommu_table *tbl, u64 index)
 {
-	struct entry *e = find_entry(fake(tbl), index, false);
+	struct fake_table *t = fake(tbl);
+	struct node *node = find_node(t, 0, index >> t->bits);
+	u64 slot = index & ((1ULL << t->bits) - 1);
 
-	return e ? e->live : 0;
+	if (!node)
+		return 0;
+	if (node->mem && node->mem[slot] != node->seen[slot])
+		platform_sync();
+	return node->entries[slot].live;
 }
 
 void platform_poke(struct iommu_table *tbl, u64 index, u64 tce)
 {
-	find_entry(fake(tbl), index, true)->live = tce | TCE_ALIEN;
+	struct fake_table *t = fake(tbl);
+	struct node *node = find_node(t, 0, index >> t->bits);
+	u64 slot = index & ((1ULL << t->bits) - 1);
+
+	put_image(t, node, slot, tce | TCE_ALIEN);
+	node->entries[slot].live = tce | TCE_ALIEN;
 }
 
 u64 platform_mapped(struct iommu_table *tbl)
 {
-	u64 i, n = 0;
-	struct entry *e;
+	struct fake_table *t = fake(tbl);
+	u64 n = 0;
 
-	for_each_entry(fake(tbl), e, i, 0, tbl->it_size) n += e->live != 0;
+	platform_sync();
+	for (size_t k = 0; k < t->count; k++) {
+		const struct node *node = t->nodes[k];
+
+		for (u64 i = 0; !node->level && i < node->bytes / 8; i++)
+			n += node->entries[i].live != 0;
+	}
 	return n;
 }
 
 u64 platform_sum(struct iommu_table *tbl)
 {
-	u64 i, sum = 0;
-	struct entry *e;
+	struct fake_table *t = fake(tbl);
+	u64 sum = 0;
 
-	for_each_entry(fake(tbl), e, i, 0, tbl->it_size)
-	{
-		if (e->live)
-			sum += (e->live ^ (i << 20)) * 0x9e3779b97f4a7c15ULL;
+	platform_sync();
+	for (size_t k = 0; k < t->count; k++) {
+		const struct node *node = t->nodes[k];
+
+		for (u64 i = 0; !node->level && i < node->bytes / 8; i++) {
+			u64 at = (node->number << t->bits) + i;
+			u64 live = node->entries[i].live;
+
+			/* A hypervisor may or may not let it be read, too */
+			if (live & TCE_WRITE)
+				live |= TCE_READ;
+			if (live)
+				sum += (live ^ (at << 20)) *
+				       0x9e3779b97f4a7c15ULL;
+		}
 	}
 	return sum;
+}
+
+u64 platform_made(struct iommu_table *tbl)
+{
+	return fake(tbl)->count;
 }
 
 /*
@@ -635,12 +940,18 @@ static long create_table(struct iommu_table_group *tg, int num, u32 page_shift,
 	t->tbl = (struct iommu_table){
 		.it_size = size >> page_shift,
 		.it_indirect_levels = levels - 1,
-		.it_level_size = 1UL << (shift - 3),
+		/* pseries does not say */
+		.it_level_size = platform.hypervisor ? 0 : 1UL << (shift - 3),
 		.it_offset = (num ? 1ULL << 59 : tg->tce32_start) >> page_shift,
 		.it_page_shift = page_shift,
 		.it_userspace = platform.no_copy ? NULL : (u64 *)t,
-		.it_ops = (struct iommu_table_ops *)&table_ops,
+		.it_ops = (struct iommu_table_ops *)(platform.hypervisor ?
+							     &hypervisor_ops :
+							     &table_ops),
 	};
+	t->bits = shift - 3;
+	t->kind = platform.hypervisor ? PLATFORM_HYPERVISOR : platform_kind;
+	t->tbl.it_base = (unsigned long)make_node(t, levels - 1, 0)->mem;
 	if (!platform.no_copy)
 		make_pages(t,
 			   platform.hypervisor ? 1ULL << shift : 2ULL << shift);
@@ -719,8 +1030,9 @@ static void free_table(struct fake_table *t)
 	platform.tables--;
 	platform.pages -= t->pages;
 	for (size_t i = 0; i < t->count; i++)
-		free(t->chunks[i]);
-	free(t->chunks);
+		free_node(t->nodes[i]);
+	free(t->nodes);
+	free(t->copies);
 	free(t);
 }
 
@@ -785,7 +1097,10 @@ void platform_reset(void)
 	memset(&platform, 0, sizeof(platform));
 	nr_groups = 0;
 	platform_fail_nothing();
+	platform.hypervisor = platform_kind == PLATFORM_HYPERVISOR;
 	wait_for_others = false;
+	unordered = false;
+	sim_watch(platform_sync);
 }
 
 void platform_forget_leaked(u64 want)

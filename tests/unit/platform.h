@@ -3,12 +3,18 @@
  * The simulated platform: TCE tables, the groups they are programmed for, and
  * devices that may have cached any translation until they are told otherwise.
  *
+ * Tables are in memory, where src/ may store entries without a word: what has
+ * changed there is found by comparing it with what was there, whenever src/ calls
+ * the platform, holds or drops memory, says mb() or lets time pass.
+ *
  * It keeps count of how often each piece of memory is held (the calls of
  * src/tce_v2.c to hold and drop are listened to) and of how many entries of
  * tables, live or cached, lead a device there. It ends the test when the latter
  * are more: then memory could be unpinned that a device still reaches. It also
  * does when a table is made that nobody was charged for, freed while something
- * is mapped or a group's hardware walks it, or asked for what hangs firmware.
+ * is mapped or a group's hardware walks it, or asked for what hangs firmware; when
+ * something is stored where TCEs are not to be, or invalidated before it is sure
+ * to be in memory.
  */
 #ifndef UNIT_PLATFORM_H
 #define UNIT_PLATFORM_H
@@ -16,6 +22,27 @@
 #include <linux/types.h>
 
 #include <asm/iommu.h>
+
+/**
+ * enum platform_kind - where TCE tables are
+ * @PLATFORM_MEMORY: in memory, as IODA2 wants them; src/ may store there
+ * @PLATFORM_HYPERVISOR: in a hypervisor, which is asked (pseries)
+ * @PLATFORM_ODD_FORMAT: in memory, but entries look different
+ * @PLATFORM_ODD_PLACE: in memory, but not where they say they are
+ */
+enum platform_kind {
+	PLATFORM_MEMORY,
+	PLATFORM_HYPERVISOR,
+	PLATFORM_ODD_FORMAT,
+	PLATFORM_ODD_PLACE,
+	PLATFORM_KINDS,
+};
+
+/* What tables made from now on are like; stays until it is set again */
+extern enum platform_kind platform_kind;
+
+/* The code of a hypervisor that Linux's own functions know */
+#define H_NOT_ENOUGH_RESOURCES (-44)
 
 /* What can be made to fail, see platform_fail() */
 enum platform_fault {
@@ -29,8 +56,9 @@ enum platform_fault {
 };
 
 enum platform_event {
-	EVENT_WRITE,
-	EVENT_CLEAR,
+	EVENT_WRITE, /* of entries, by src/ in memory or by the platform */
+	EVENT_ERASE, /* of entries, by src/ in memory */
+	EVENT_CLEAR, /* of entries, by the platform */
 	EVENT_KILL,
 	EVENT_FLUSH,
 	EVENT_DROP,
@@ -54,7 +82,9 @@ struct event {
 /**
  * struct platform - the state of the platform
  * @hypervisor: tables are a hypervisor's; it makes and programs them at once
+ * @one_by_one: it takes entries one by one, and may leave out any
  * @no_copy: tables come without the kernel's copy
+ * @refused: an address for which no entry is taken, 0 for none
  * @error: what a failing hook returns
  * @fired: whether a failure asked for with platform_fail() has happened
  * @tables: tables that exist
@@ -62,7 +92,7 @@ struct event {
  * @held: IOMMU pages held now
  * @owned: groups taken from the platform
  * @complaints: lines written to the kernel log
- * @kill_most: the most entries invalidated at a time
+ * @kill_most: the most entries src/ had invalidated at a time
  * @calls: how often each event happened
  * @calls_to: how often what can fail was asked for
  * @events: the first events
@@ -70,7 +100,9 @@ struct event {
  */
 struct platform {
 	bool hypervisor;
+	bool one_by_one;
 	bool no_copy;
+	u64 refused;
 	int error;
 	bool fired;
 	u64 tables;
@@ -120,6 +152,9 @@ void platform_fail(enum platform_fault fault, unsigned int nth,
 void platform_fail_nothing(void);
 bool platform_fails(enum platform_fault fault);
 
+/* Looks what src/ has stored into tables; it is done at every turn */
+void platform_sync(void);
+
 #define TCE_READ  1ULL
 #define TCE_WRITE 2ULL
 /* In a TCE: not of ours, so it is not looked at whether memory is held */
@@ -130,6 +165,8 @@ void platform_poke(struct iommu_table *tbl, u64 index, u64 tce);
 /* All entries that are not 0: how many, and a sum by which to compare them */
 u64 platform_mapped(struct iommu_table *tbl);
 u64 platform_sum(struct iommu_table *tbl);
+/* Tables in memory that it consists of */
+u64 platform_made(struct iommu_table *tbl);
 
 void platform_forget_events(void);
 

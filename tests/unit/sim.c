@@ -19,7 +19,7 @@
 #include "sim.h"
 
 #define MAX_VMAS      640
-#define MAX_PROCESSES 4
+#define MAX_PROCESSES 64
 
 /**
  * struct mm_struct - a simulated process
@@ -66,6 +66,7 @@ static unsigned int threads, era, readers;
 static unsigned int countdown[SIM_FAULTS];
 static struct hook hooks[SIM_POINTS];
 static struct rcu_head *rcu_list;
+static void (*watcher)(void);
 
 static struct sim_frame frames[SIM_FRAMES];
 static struct sim_frame folios[SIM_BIG_BYTES >> SIM_BIG_SHIFT];
@@ -102,6 +103,7 @@ void sim_reset(void)
 	sim.large_shift = SIM_BIG_SHIFT;
 	sim_fail_nothing();
 	rcu_list = NULL;
+	watcher = NULL;
 	readers = 0;
 	threads = 1;
 	thread = (struct thread){ .id = 1 };
@@ -190,6 +192,17 @@ void sim_may_sleep(const char *what)
 {
 	if (thread.rcu)
 		sim_bug("%s: sleeps in an RCU read-side section", what);
+}
+
+void sim_pause(void)
+{
+	if (watcher)
+		watcher();
+}
+
+void sim_watch(void (*look)(void))
+{
+	watcher = look;
 }
 
 /*
@@ -301,14 +314,20 @@ static void count_alloc(size_t size)
 
 void *kmalloc(size_t size, gfp_t gfp)
 {
+	bool power = size && !(size & (size - 1));
 	void *ptr;
 
 	sim_may_sleep("kmalloc");
-	if (sim_fails(SIM_ALLOC))
+	if (gfp & __GFP_NOFAIL)
+		sim.nofail++;
+	else if (sim_fails(SIM_ALLOC))
 		return NULL;
-	ptr = malloc(size);
+	/* What the kernel promises: aligned as its size is, if a power of 2 */
+	ptr = power && size >= 16 ? aligned_alloc(size, size) : malloc(size);
 	if (!ptr)
 		abort();
+	if (power && ((uintptr_t)ptr & (size - 1)))
+		sim_bug("%zu bytes are not aligned", size);
 	/* Whoever counts on zeroes shall not get them by chance */
 	memset(ptr, gfp & __GFP_ZERO ? 0 : 0xa5, size);
 	count_alloc(malloc_usable_size(ptr));

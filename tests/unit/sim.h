@@ -33,6 +33,7 @@ enum sim_point {
 	SIM_AT_LOOKUP,		/* a lockless lookup has begun */
 	SIM_AT_COUNT,		/* about to count as mapped, unless it is 0 */
 	SIM_AT_PIN,		/* about to pin a batch of pages */
+	SIM_AT_SWAP,		/* about to put a word where there is none */
 	SIM_POINTS,
 };
 
@@ -58,6 +59,7 @@ struct sim_counts {
  * @pin_calls: calls to pin so far
  * @charge_calls: calls to charge so far
  * @largest: bytes of the largest allocation so far
+ * @nofail: allocations that would not take no for an answer
  * @fired: whether a failure asked for with sim_fail() has happened
  * @pin_error: what a failing pin call returns
  * @pin_at_most: pages that a pin call pins at most
@@ -70,6 +72,7 @@ struct sim {
 	u64 pin_calls;
 	u64 charge_calls;
 	u64 largest;
+	u64 nofail;
 	bool fired;
 	int pin_error;
 	int pin_at_most;
@@ -90,6 +93,9 @@ bool sim_fails(enum sim_fault fault);
 void sim_when(enum sim_point point, unsigned int nth, void (*other)(void));
 void sim_point(enum sim_point point);
 void sim_may_sleep(const char *what);
+/* Time passes: whoever watches src/ looks what it has done meanwhile */
+void sim_pause(void);
+void sim_watch(void (*look)(void));
 
 /* Ends the test. Defined by the program: unit.c or fuzz.c */
 void sim_bug(const char *fmt, ...)

@@ -7,4 +7,7 @@
 
 extern const struct suite *const suites[];
 
+/* Before each test */
+void suites_reset(void);
+
 #endif /* UNIT_SUITES_H */

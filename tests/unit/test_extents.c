@@ -47,7 +47,7 @@ static void map_large(u64 ua, u64 count, unsigned int shift)
 /* Holds one IOMMU page, tells where the device would find it, and drops it */
 static int translate(u64 ua, unsigned int shift, u64 *hpa)
 {
-	int ret = tce2_memory_hold(cache, ua, shift, 1, WRITE);
+	int ret = hold_pages(cache, ua, shift, 1, WRITE);
 
 	*hpa = ~0ULL;
 	if (ret)
@@ -323,7 +323,7 @@ static void a_stretch_crosses_blocks_and_regions(void)
 	map_list(UA, (const s32[]){ 8, 9, 20, 21, 4, 5, 6, 7, -1 });
 	region = registered(cache, UA, PAGES(4));
 	second = registered(cache, UA + PAGES(4), PAGES(4));
-	expect(tce2_memory_hold(cache, UA, PAGE_SHIFT + 1, 4, WRITE), 0);
+	expect(hold_pages(cache, UA, PAGE_SHIFT + 1, 4, WRITE), 0);
 	expect(tce2_region_unregister(region), -EBUSY);
 	expect(tce2_region_unregister(second), -EBUSY);
 	tce2_memory_drop(cache, UA, PAGE_SHIFT + 1, 4);
@@ -406,7 +406,7 @@ static void an_iommu_page_may_be_smaller_than_a_page(void)
 		expect_hpa(UA + at, 12, PAGES(40) + at);
 		expect_hpa(UA + PAGE_SIZE + at, 12, PAGES(30) + at);
 	}
-	expect(tce2_memory_hold(cache, UA, 12, 2 * PAGE_SIZE / 4096, WRITE), 0);
+	expect(hold_pages(cache, UA, 12, 2 * PAGE_SIZE / 4096, WRITE), 0);
 	expect(tce2_region_unregister(region), -EBUSY);
 	tce2_memory_drop(cache, UA, 12, 2 * PAGE_SIZE / 4096 - 1);
 	expect(tce2_region_unregister(region), -EBUSY);

@@ -174,7 +174,7 @@ static void an_abandoned_region_still_bars_what_overlaps_it(void)
 	tce2_cache_put(cache);
 }
 
-static void drop_page_gathers_counts_and_flush_gives_them_back(void)
+static void drop_pages_gathers_counts_and_flush_gives_them_back(void)
 {
 	struct tce2_drop gather;
 
@@ -184,7 +184,7 @@ static void drop_page_gathers_counts_and_flush_gives_them_back(void)
 	tce2_region_abandon(region);
 	for (int i = 0; i < 3; i++) {
 		expect_pins_and_charge(COUNT);
-		tce2_drop_page(&gather, UA + PAGES(i), PAGE_SHIFT);
+		tce2_drop_pages(&gather, UA + PAGES(i), PAGE_SHIFT, 1);
 	}
 	expect(gather.count, 3);
 	expect_pins_and_charge(COUNT);
@@ -195,7 +195,7 @@ static void drop_page_gathers_counts_and_flush_gives_them_back(void)
 	tce2_cache_put(cache);
 }
 
-static void drop_page_of_another_region_gives_back_the_first_s_counts(void)
+static void drop_pages_of_another_region_gives_back_the_first_s_counts(void)
 {
 	struct tce2_drop gather;
 
@@ -206,10 +206,10 @@ static void drop_page_of_another_region_gives_back_the_first_s_counts(void)
 	tce2_region_abandon(region);
 	tce2_region_abandon(other);
 	for (int i = 0; i < COUNT; i++)
-		tce2_drop_page(&gather, UA + PAGES(i), PAGE_SHIFT);
+		tce2_drop_pages(&gather, UA + PAGES(i), PAGE_SHIFT, 1);
 	expect_pins_and_charge(2 * COUNT);
 	for (int i = COUNT; i < 2 * COUNT; i++) {
-		tce2_drop_page(&gather, UA + PAGES(i), PAGE_SHIFT);
+		tce2_drop_pages(&gather, UA + PAGES(i), PAGE_SHIFT, 1);
 		expect_pins_and_charge(COUNT);
 	}
 	tce2_drop_flush(&gather);
@@ -528,8 +528,8 @@ static const struct test tests[] = {
 	TEST(an_abandoned_region_takes_no_new_mapping),
 	TEST(an_abandoned_region_is_taken_up_again_without_pinning),
 	TEST(an_abandoned_region_still_bars_what_overlaps_it),
-	TEST(drop_page_gathers_counts_and_flush_gives_them_back),
-	TEST(drop_page_of_another_region_gives_back_the_first_s_counts),
+	TEST(drop_pages_gathers_counts_and_flush_gives_them_back),
+	TEST(drop_pages_of_another_region_gives_back_the_first_s_counts),
 	TEST(find_held_tells_the_region_of_a_held_page),
 	TEST(a_destroyed_region_s_memory_waits_for_its_readers),
 	TEST(registering_a_dying_region_makes_a_new_one),

@@ -154,8 +154,8 @@ static void each_mapping_of_a_region_keeps_its_own_permission(void)
 			drop(cache, UA + PAGES(i), 1);
 	}
 	/* An IOMMU page over both may be read */
-	expect(tce2_memory_hold(cache, UA, PAGE_SHIFT + 3, 1, WRITE), -EPERM);
-	expect(tce2_memory_hold(cache, UA, PAGE_SHIFT + 3, 1, READ), 0);
+	expect(hold_pages(cache, UA, PAGE_SHIFT + 3, 1, WRITE), -EPERM);
+	expect(hold_pages(cache, UA, PAGE_SHIFT + 3, 1, READ), 0);
 	tce2_memory_drop(cache, UA, PAGE_SHIFT + 3, 1);
 	expect(tce2_region_unregister(region), 0);
 	for (int i = 0; i < 12; i++)
@@ -218,7 +218,7 @@ static void a_pin_call_that_gets_fewer_pages_is_continued(void)
 		region = registered(cache, UA, SIZE);
 		expect(sim.now.pinned, COUNT);
 		expect(sim.pin_calls, (COUNT + most - 1) / most);
-		expect(tce2_memory_hold(cache, UA, PAGE_SHIFT + 3, 1, WRITE),
+		expect(hold_pages(cache, UA, PAGE_SHIFT + 3, 1, WRITE),
 		       0);
 		tce2_memory_drop(cache, UA, PAGE_SHIFT + 3, 1);
 		expect(tce2_region_unregister(region), 0);
@@ -355,7 +355,7 @@ static void a_hold_that_is_refused_dirties_nothing_in_that_region(void)
 	map_scattered(UA + PAGES(4), 4, 100, false);
 	region = registered(cache, UA, PAGES(8));
 	expect(hold(cache, UA, 8, WRITE), -EPERM);
-	expect(tce2_memory_hold(cache, UA, PAGE_SHIFT + 1, 1, WRITE), -EINVAL);
+	expect(hold_pages(cache, UA, PAGE_SHIFT + 1, 1, WRITE), -EINVAL);
 	expect(tce2_region_unregister(region), 0);
 	expect_dirtied(0, 200, 0);
 	tce2_cache_put(cache);
@@ -367,7 +367,7 @@ static void writing_to_part_of_a_page_dirties_it(void)
 	begin();
 	map_scattered(UA, 3, 0, true);
 	region = registered(cache, UA, PAGES(3));
-	expect(tce2_memory_hold(cache, UA + PAGES(2) - 4096, 12, 1, WRITE), 0);
+	expect(hold_pages(cache, UA + PAGES(2) - 4096, 12, 1, WRITE), 0);
 	tce2_memory_drop(cache, UA + PAGES(2) - 4096, 12, 1);
 	expect(tce2_region_unregister(region), 0);
 	expect_dirtied(0, 1, 0);

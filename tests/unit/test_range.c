@@ -90,7 +90,7 @@ static void a_held_range_keeps_out_those_that_overlap_and_no_others(void)
 	for (int i = 0; i < 3; i++)
 		pthread_join(touch[i].thread, NULL);
 	expect(got, 5);
-	expect(list_empty(&rl.ranges), true);
+	expect(!rl.ranges, true);
 }
 
 static void overlapping_ranges_are_had_in_the_order_they_were_asked_for(void)
@@ -130,7 +130,7 @@ static void a_killed_waiter_makes_room_for_those_behind_it(void)
 	expect(wide.ret, -EINTR);
 	expect(narrow.ret, 0);
 	tce2_range_unlock(&rl, &range);
-	expect(list_empty(&rl.ranges), true);
+	expect(!rl.ranges, true);
 }
 
 static const struct test range_tests[] = {

@@ -80,9 +80,9 @@ static void a_failed_set_window_of_any_group_is_undone_for_those_before(void)
 	}
 	expect(create(SIZE, SHIFT, 2, &start), 0);
 	window = ddw.window[0];
-	expect(platform_users(window->tbl), 3);
-	expect(group[0]->walks[0] == window->tbl, true);
-	expect(group[1]->walks[0] == window->tbl, true);
+	expect(platform_users(window->table.tbl), 3);
+	expect(group[0]->walks[0] == window->table.tbl, true);
+	expect(group[1]->walks[0] == window->table.tbl, true);
 	expect(sim.now.charged, platform.pages);
 	finish();
 }
@@ -253,11 +253,11 @@ static void a_group_that_cannot_have_every_window_joins_with_none(void)
 		expect(tce2_ddw_attach(&ddw, &group[1]->group), -EIO);
 		expect(!group[1]->walks[0] && !group[1]->walks[1], true);
 		expect(group[1]->owned, false);
-		expect(platform_users(ddw.window[0]->tbl), 2);
-		expect(platform_users(ddw.window[1]->tbl), 2);
+		expect(platform_users(ddw.window[0]->table.tbl), 2);
+		expect(platform_users(ddw.window[1]->table.tbl), 2);
 	}
 	expect(tce2_ddw_attach(&ddw, &group[1]->group), 0);
-	expect(platform_users(ddw.window[1]->tbl), 3);
+	expect(platform_users(ddw.window[1]->table.tbl), 3);
 	finish();
 }
 

@@ -53,6 +53,7 @@ static void run_case(void **state)
 	running = *state;
 	alarm(TEST_SECONDS);
 	sim_reset();
+	suites_reset();
 	row = NULL;
 	running->run();
 	sim_expect_nothing_left();

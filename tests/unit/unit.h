@@ -84,6 +84,9 @@ void map_scattered(u64 ua, u64 pages, u64 pfn, bool writable);
 
 struct tce2_region *registered(struct tce2_cache *cache, u64 ua, u64 size);
 
+/* Holds memory in IOMMU pages of any size */
+int hold_pages(struct tce2_cache *cache, u64 ua, unsigned int shift, u64 pages,
+	       bool write);
 /* Holds or drops memory in base pages */
 int hold(struct tce2_cache *cache, u64 ua, u64 pages, bool write);
 void drop(struct tce2_cache *cache, u64 ua, u64 pages);

@@ -63,11 +63,22 @@ void *xa_store(struct xarray *xa, unsigned long index, void *entry, gfp_t gfp)
 	return NULL;
 }
 
-int xa_insert(struct xarray *xa, unsigned long index, void *entry, gfp_t gfp)
+int xa_reserve(struct xarray *xa, unsigned long index, gfp_t gfp)
 {
-	if (xa_load(xa, index))
-		return -EBUSY;
-	return xa_err(xa_store(xa, index, entry, gfp));
+	if (is_at(xa, slot_from(xa, index), index))
+		return 0;
+	return xa_err(xa_store(xa, index, NULL, gfp));
+}
+
+void xa_release(struct xarray *xa, unsigned long index)
+{
+	size_t slot = slot_from(xa, index);
+
+	if (!is_at(xa, slot, index) || xa->slots[slot].entry)
+		return;
+	xa->count--;
+	memmove(xa->slots + slot, xa->slots + slot + 1,
+		(xa->count - slot) * sizeof(*xa->slots));
 }
 
 void *xa_find(const struct xarray *xa, unsigned long *index, unsigned long max,
@@ -76,6 +87,8 @@ void *xa_find(const struct xarray *xa, unsigned long *index, unsigned long max,
 	size_t slot = slot_from(xa, *index);
 
 	(void)filter;
+	while (slot < xa->count && !xa->slots[slot].entry)
+		slot++;
 	if (slot == xa->count || xa->slots[slot].index > max)
 		return NULL;
 	*index = xa->slots[slot].index;

@@ -50,4 +50,14 @@ static inline bool atomic64_inc_not_zero(atomic64_t *v)
 	return atomic64_add_unless(v, 1, 0);
 }
 
+#define cmpxchg(ptr, old, new)                     \
+	({                                         \
+		__typeof__(*(ptr)) cmpxchg_saw;    \
+		sim_point(SIM_AT_SWAP);            \
+		cmpxchg_saw = *(ptr);              \
+		if (cmpxchg_saw == (old))          \
+			*(ptr) = (new);            \
+		cmpxchg_saw;                       \
+	})
+
 #endif /* DUP_ATOMIC_H */

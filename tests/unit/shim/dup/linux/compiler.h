@@ -7,6 +7,8 @@
 #define READ_ONCE(x)	     (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, value) (*(volatile __typeof__(x) *)&(x) = (value))
 
+#define barrier() __asm__ volatile("" : : : "memory")
+
 #undef __always_inline
 #define __always_inline inline __attribute__((__always_inline__))
 

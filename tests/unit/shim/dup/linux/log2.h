@@ -2,7 +2,8 @@
 #ifndef DUP_LOG2_H
 #define DUP_LOG2_H
 
-#define ilog2(x)	 (63 - __builtin_clzll(x))
+/* -1 for 0, as the kernel's, though nothing says so */
+#define ilog2(x)	 ((x) ? 63 - __builtin_clzll((x) | 1) : -1)
 #define is_power_of_2(x) (__builtin_popcountll(x) == 1)
 
 #endif /* DUP_LOG2_H */

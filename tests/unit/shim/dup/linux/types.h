@@ -12,6 +12,11 @@ typedef int32_t s32;
 typedef unsigned long long u64;
 typedef long long s64;
 typedef unsigned int gfp_t;
+typedef u64 __be64;
+
+/* This machine is little-endian */
+#define cpu_to_be64(x) ((__be64)__builtin_bswap64(x))
+#define be64_to_cpu(x) ((u64)__builtin_bswap64(x))
 
 struct hlist_node {
 	struct hlist_node *next, **pprev;

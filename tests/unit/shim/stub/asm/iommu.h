@@ -19,6 +19,7 @@ typedef u64 dma_addr_t;
 
 /* The linear mapping begins at 0 */
 #define __va(hpa) ((void *)(uintptr_t)(hpa))
+#define __pa(ptr) ((u64)(uintptr_t)(ptr))
 
 void platform_complains(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2)));
@@ -42,6 +43,7 @@ struct iommu_table_ops {
 			 unsigned long pages);
 	u64 *(*useraddrptr)(struct iommu_table *tbl, long index, bool alloc);
 	void (*clear)(struct iommu_table *tbl, long index, long npages);
+	unsigned long (*get)(struct iommu_table *tbl, long index);
 	void (*flush)(struct iommu_table *tbl);
 };
 
@@ -51,6 +53,7 @@ struct iommu_table {
 	unsigned long it_level_size;
 	unsigned long it_offset;
 	unsigned long it_page_shift;
+	unsigned long it_base;
 	u64 *it_userspace;
 	struct iommu_table_ops *it_ops;
 };

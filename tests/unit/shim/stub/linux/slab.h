@@ -10,6 +10,7 @@
 #define GFP_KERNEL_ACCOUNT 0x2U
 #define __GFP_NOWARN	   0x4U
 #define __GFP_ZERO	   0x8U
+#define __GFP_NOFAIL	   0x10U
 
 void *kmalloc(size_t size, gfp_t gfp);
 void kfree(const void *ptr);
@@ -25,6 +26,11 @@ static inline void *kmalloc_array(size_t n, size_t size, gfp_t gfp)
 static inline void *kzalloc(size_t size, gfp_t gfp)
 {
 	return kmalloc(size, gfp | __GFP_ZERO);
+}
+
+static inline void *kcalloc(size_t n, size_t size, gfp_t gfp)
+{
+	return kmalloc_array(n, size, gfp | __GFP_ZERO);
 }
 
 #endif /* STUB_SLAB_H */

@@ -7,6 +7,7 @@
 static inline bool fatal_signal_pending(struct task_struct *task)
 {
 	(void)task;
+	sim_pause();
 	return sim_fails(SIM_SIGNAL);
 }
 

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The TCE table of src/table.c: where entries are stored without asking the
+ * platform and where not, and what is invalidated.
+ */
+#include "engine.h"
+
+static struct tce2_region *region;
+static struct tce2_window *window;
+static struct tce2_table *table;
+
+/* A window of 2 or more tables of 512 entries (8192 with 64K pages) each */
+static void begin_table(u64 size, u32 levels)
+{
+	begin(1, platform_kind == PLATFORM_HYPERVISOR ? 1 : 5);
+	region = memory(UA, 2048);
+	window = only_window(size, levels);
+	table = &window->table;
+	platform_forget_events();
+	platform.calls_to[PLATFORM_XCHG] = 0;
+}
+
+#define LOWER (1ULL << (PAGE_SHIFT - 3)) /* entries in a lower table */
+
+static void entries_are_stored_directly_once_the_platform_has_written_one(void)
+{
+	begin_table(MIB(16), 1);
+	expect(table->layout, TCE2_TABLE_UNSEEN);
+	expect(unmap(window, 0, 4096), 0);
+	expect(table->layout, TCE2_TABLE_UNSEEN);
+	expect(platform.calls[EVENT_CLEAR], 0);
+	platform_fail(PLATFORM_XCHG, 1, 1);
+	expect(map(window, 5, 0, 100, RW), -EIO);
+	platform_fail_nothing();
+	expect(table->layout, TCE2_TABLE_UNSEEN);
+	expect(platform_mapped(table->tbl), 0);
+
+	platform.calls_to[PLATFORM_XCHG] = 0;
+	expect(map(window, 5, 0, 100, RW), 0);
+	expect(table->layout, TCE2_TABLE_MEMORY);
+	expect(platform.calls_to[PLATFORM_XCHG], 1);
+	expect_in_step(window, 4096);
+	/* From here on nobody is asked */
+	expect(map(window, 50, 300, 1000, TCE2_VIEW_READ), 0);
+	expect(map(window, 60, 7, 1, TCE2_VIEW_WRITE), 0);
+	expect(unmap(window, 55, 1), 0);
+	expect(platform.calls_to[PLATFORM_XCHG], 1);
+	expect(platform.calls[EVENT_CLEAR], 0);
+	expect_in_step(window, 4096);
+	finish();
+}
+
+static void entries_that_look_different_are_left_to_the_platform(void)
+{
+	for (u32 levels = 1; levels <= 3; levels++) {
+		platform_kind = PLATFORM_ODD_FORMAT;
+		for (int i = 0; i < 2; i++, platform_kind = PLATFORM_ODD_PLACE) {
+			begin_table(MIB(16), levels);
+			expect(table->layout, TCE2_TABLE_UNSEEN);
+			expect(map(window, 5, 0, 100, RW), 0);
+			expect(table->layout, TCE2_TABLE_PLATFORM);
+			expect(map(window, 50, 300, 1000, RW), 0);
+			expect(unmap(window, 55, 10), 0);
+			expect(table->layout, TCE2_TABLE_PLATFORM);
+			expect_in_step(window, 4096);
+			finish();
+		}
+	}
+	platform_kind = PLATFORM_MEMORY;
+}
+
+static void a_hypervisor_is_given_runs_as_a_whole(void)
+{
+	platform_kind = PLATFORM_HYPERVISOR;
+	begin_table(MIB(16), 1);
+	expect(table->layout, TCE2_TABLE_PLATFORM);
+	expect(map(window, 5, 0, 400, RW), 0);
+	expect(platform.calls[EVENT_WRITE], 1);
+	expect(unmap(window, 5, 400), 0);
+	expect(platform.calls[EVENT_CLEAR], 1);
+	expect(platform.calls[EVENT_KILL], 0);
+	finish();
+}
+
+/* Lower tables are asked for one by one, and only once */
+static void the_platform_makes_lower_tables_as_they_are_needed(void)
+{
+	const u64 count = 2 * LOWER + 40, most = 8 * LOWER;
+
+	for (u32 levels = 2; levels <= 3; levels++) {
+		u64 made;
+
+		begin_table(IOVA(LOWER << (PAGE_SHIFT - 3)), levels);
+		/* Shared entries of the three that are needed: see LOWER */
+		if (table->tbl->it_level_size != LOWER)
+			sim_bug("the test does not know the levels");
+		expect(map(window, LOWER - 20, 0, 20, RW), 0);
+		made = platform_made(table->tbl);
+		expect(made, levels);
+		expect(platform.calls_to[PLATFORM_XCHG], 1);
+		for (u64 i = LOWER - 20; i < LOWER - 20 + count; i += 400)
+			expect(map(window, i, 11,
+				   min(400ULL, LOWER - 20 + count - i), RW),
+			       0);
+		expect(platform_made(table->tbl), made + 3);
+		expect(platform.calls_to[PLATFORM_XCHG], 4);
+		expect_in_step(window, most);
+		expect(unmap(window, 0, most), 0);
+		expect(platform.calls_to[PLATFORM_XCHG], 4);
+		expect(platform_mapped(table->tbl), 0);
+		finish();
+	}
+}
+
+/* Which is the only failure that there is where tables are in memory */
+static void a_lower_table_that_cannot_be_made_changes_nothing(void)
+{
+	const u64 at = LOWER - 20, count = 2 * LOWER + 40;
+	const u64 pages = count >> (PAGE_SHIFT - SHIFT);
+	unsigned int nth;
+
+	for (int old = 0; old < 3; old++) {
+		begin(1, 5);
+		region = memory(UA, pages + 64);
+		window = only_window(IOVA(LOWER << (PAGE_SHIFT - 3)), 2);
+		table = &window->table;
+		if (old)
+			expect(map(window, at + 3, 50, 30, TCE2_VIEW_READ), 0);
+		if (old > 1)
+			expect(map(window, at + 7, 9, 2, TCE2_VIEW_WRITE), 0);
+		for (nth = 1;; nth++) {
+			u64 sum = platform_sum(table->tbl);
+			u64 held = platform.held;
+			int ret;
+
+			platform_fail(PLATFORM_XCHG, nth, 1);
+			platform.error = -ENOMEM;
+			ret = map(window, at, 0, count, RW);
+			platform_fail_nothing();
+			if (!ret)
+				break;
+			expect(ret, -ENOMEM);
+			expect(platform_sum(table->tbl), sum);
+			expect(platform.held, held);
+			expect(region->mapped.counter, 1 + held);
+			expect_in_step(window, 4 * LOWER);
+			expect(sim.now.charged,
+			       sim.now.pinned + table->charged);
+			/* Not to have the next one find those made meanwhile */
+			if (nth > 1 && !old)
+				expect(platform_mapped(table->tbl), 0);
+		}
+		expect(nth > 1, true);
+		expect_in_step(window, 4 * LOWER);
+		finish();
+	}
+}
+
+static void a_run_that_is_cut_short_is_finished_entry_by_entry(void)
+{
+	platform_kind = PLATFORM_HYPERVISOR;
+	for (u64 nth = 1; nth <= 40; nth++) {
+		begin_table(MIB(16), 1);
+		expect(map(window, 0, 200, 100, TCE2_VIEW_READ), 0);
+		/* Refused once, and nobody says so */
+		platform_fail(PLATFORM_XCHG, nth, 1);
+		platform.error = nth % 2 ? 4 : H_NOT_ENOUGH_RESOURCES;
+		expect(map(window, 10, 0, 40, RW), 0);
+		expect(platform.fired, true);
+		platform_fail_nothing();
+		expect_in_step(window, 200);
+		finish();
+	}
+}
+
+static void lack_of_a_hypervisor_s_resources_takes_nothing_away(void)
+{
+	platform_kind = PLATFORM_HYPERVISOR;
+	for (u64 page = 0; page < 500; page += 13) {
+		begin_table(MIB(16), 1);
+		expect(map(window, 0, 600, 512, TCE2_VIEW_READ), 0);
+		platform.refused = hpa_at(UA + IOVA(page));
+		platform.error = H_NOT_ENOUGH_RESOURCES;
+		expect(map(window, 3, 0, 500, RW), -EIO);
+		platform_fail_nothing();
+		expect_in_step(window, 512);
+		expect(region->mapped.counter, 513);
+		finish();
+	}
+}
+
+/* What the last entry of a run is says nothing if it was that before */
+static void a_refusal_is_seen_although_the_last_entry_is_as_it_should_be(void)
+{
+	platform_kind = PLATFORM_HYPERVISOR;
+	begin_table(MIB(16), 1);
+	expect(map(window, 0, 0, 10, RW), 0);
+	expect(map(window, 4, 50, 1, RW), 0);
+	platform.refused = hpa_at(UA + IOVA(4));
+	expect(map(window, 0, 0, 10, RW), -EIO);
+	platform_fail_nothing();
+	expect_in_step(window, 20);
+	finish();
+}
+
+/* As Linux does it for a hypervisor without hcall-multi-tce */
+static void a_refusal_is_seen_where_entries_are_written_one_by_one(void)
+{
+	platform_kind = PLATFORM_HYPERVISOR;
+	begin_table(MIB(16), 1);
+	platform.one_by_one = true;
+	expect(map(window, 0, 100, 10, RW), 0);
+	platform.refused = hpa_at(UA + IOVA(4));
+	expect(map(window, 0, 0, 10, RW), -EIO);
+	platform_fail_nothing();
+	expect_in_step(window, 20);
+	finish();
+}
+
+static void expect_event(size_t i, enum platform_event what, u64 first,
+			 u64 count)
+{
+	expect(i < platform.logged, true);
+	expect(platform.events[i].what, what);
+	expect(platform.events[i].first, first);
+	expect(platform.events[i].count, count);
+}
+
+static void invalidate_goes_in_batches_counted_from_bus_address_0(void)
+{
+	u64 start, offset;
+
+	begin(1, 5);
+	expect(create(MIB(512), SHIFT, 1, &start), 0);
+	expect(start, NOWHERE);
+	window = ddw.window[1];
+	offset = NOWHERE >> SHIFT;
+	platform_forget_events();
+	tce2_table_invalidate(&window->table, 7, 0);
+	expect(platform.logged, 0);
+	tce2_table_invalidate(&window->table, 7, 8192);
+	expect(platform.logged, 2);
+	expect_event(0, EVENT_KILL, offset + 7, 8192);
+	expect(platform.events[1].what, EVENT_FLUSH);
+	platform_forget_events();
+	tce2_table_invalidate(&window->table, 5, 3 * 8192 + 1);
+	expect(platform.logged, 5);
+	for (int i = 0; i < 3; i++)
+		expect_event(i, EVENT_KILL, offset + 5 + 8192 * i, 8192);
+	expect_event(3, EVENT_KILL, offset + 5 + 8192 * 3, 1);
+	expect(platform.events[4].what, EVENT_FLUSH);
+	finish();
+}
+
+/* Entries in memory, of nobody's; what devices may see is not looked at */
+static void poke(u64 first, u64 count)
+{
+	for (u64 i = first; i < first + count; i++)
+		platform_poke(table->tbl, i, PFN_PHYS(i) | TCE_READ);
+}
+
+static void clearing_gathers_what_has_to_be_invalidated(void)
+{
+	struct tce2_stale stale = {};
+
+	begin_table(MIB(64), 1);
+	expect(map(window, 8000, 0, 1, RW), 0);
+	platform_forget_events();
+
+	/* Devices may know what is 0 just now */
+	tce2_table_clear(table, 5, 100, &stale);
+	expect(stale.index, 5);
+	expect(stale.count, 100);
+	/* What follows is added */
+	poke(110, 402);
+	tce2_table_clear(table, 105, 407, &stale);
+	expect(stale.index, 5);
+	expect(stale.count, 507);
+	expect(platform_mapped(table->tbl), 1);
+	tce2_table_clear(table, 512, 512, &stale);
+	expect(stale.count, 1019);
+	expect(platform.calls[EVENT_KILL], 0);
+	/* What does not has the former invalidated */
+	tce2_table_clear(table, 2000, 1, &stale);
+	expect(platform.calls[EVENT_KILL], 1);
+	expect(stale.index, 2000);
+	expect(stale.count, 1);
+	tce2_table_clear(table, 2001, 1, &stale);
+	expect(stale.count, 2);
+	/* And so has what comes before, though it ends there */
+	poke(1999, 1);
+	tce2_table_clear(table, 1999, 1, &stale);
+	expect(stale.index, 1999);
+	expect(stale.count, 1);
+	expect(platform.calls[EVENT_KILL], 2);
+	expect(platform_mapped(table->tbl), 1);
+	tce2_table_invalidate(table, stale.index, stale.count);
+	expect(platform.calls[EVENT_CLEAR], 0);
+	finish();
+}
+
+static void a_lower_table_that_is_not_there_is_cleared_by_the_platform(void)
+{
+	struct tce2_stale stale = {};
+
+	begin_table(IOVA(LOWER << (PAGE_SHIFT - 3)), 2);
+	expect(map(window, 3, 0, 1, RW), 0);
+	platform_forget_events();
+	tce2_table_clear(table, 5 * LOWER, 512, &stale);
+	expect(stale.count, 0);
+	expect(platform.calls[EVENT_CLEAR], 1);
+	expect(platform.calls[EVENT_FLUSH], 1);
+	expect(tce2_table_clear_one(table, 6 * LOWER), 0);
+	expect(platform_made(table->tbl), 2);
+	expect_in_step(window, 512);
+	finish();
+}
+
+/* Whatever the platform says, and whether there is memory or not */
+static void the_platform_s_errors_are_told_as_two(void)
+{
+	static const int errors[][2] = {
+		{ -ENOMEM, -ENOMEM }, { -EIO, -EIO }, { -EPERM, -EIO },
+		{ 44, -EIO }, { H_NOT_ENOUGH_RESOURCES, -EIO },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		begin_table(MIB(16), 1);
+		platform_fail(PLATFORM_XCHG, 1, 1);
+		platform.error = errors[i][0];
+		expect(map(window, 0, 0, 3, RW), errors[i][1]);
+		expect(region->mapped.counter, 1);
+		finish();
+	}
+}
+
+/* Windows without a multiple of a leaf, and of pages larger than that */
+static void a_window_smaller_than_a_leaf_is_mapped_to_its_end(void)
+{
+	for (int kind = 0; kind < PLATFORM_KINDS; kind++) {
+		platform_kind = kind;
+		for (u64 count = 1; count <= 64; count *= 4) {
+			begin_table(IOVA(count < 16 ? 16 : count), 1);
+			count = count < 16 ? 16 : count;
+			expect(map(window, 0, 1, count, RW), 0);
+			expect(map(window, count - 1, 0, 1, RW), 0);
+			expect_in_step(window, count);
+			expect(unmap(window, 0, count), 0);
+			expect(platform_mapped(table->tbl), 0);
+			expect(region->mapped.counter, 1);
+			finish();
+		}
+	}
+}
+
+static const struct test table_tests[] = {
+	TEST(entries_are_stored_directly_once_the_platform_has_written_one),
+	TEST(entries_that_look_different_are_left_to_the_platform),
+	TEST(a_hypervisor_is_given_runs_as_a_whole),
+	TEST(the_platform_makes_lower_tables_as_they_are_needed),
+	TEST(a_lower_table_that_cannot_be_made_changes_nothing),
+	TEST(a_run_that_is_cut_short_is_finished_entry_by_entry),
+	TEST(lack_of_a_hypervisor_s_resources_takes_nothing_away),
+	TEST(a_refusal_is_seen_although_the_last_entry_is_as_it_should_be),
+	TEST(a_refusal_is_seen_where_entries_are_written_one_by_one),
+	TEST(invalidate_goes_in_batches_counted_from_bus_address_0),
+	TEST(clearing_gathers_what_has_to_be_invalidated),
+	TEST(a_lower_table_that_is_not_there_is_cleared_by_the_platform),
+	TEST(the_platform_s_errors_are_told_as_two),
+	TEST(a_window_smaller_than_a_leaf_is_mapped_to_its_end),
+};
+
+SUITE(table_suite, table_tests);

@@ -1,0 +1,574 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The userspace view of src/view.c: whatever is entered and forgotten, in
+ * whatever order, it says what a plain array would, in less memory.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine.h"
+
+#define L	(unsigned int)TCE2_VIEW_LEAF
+#define ARRAY	4096 /* bytes of a leaf's array */
+#define NODE	512  /* bytes of a node of the tree */
+#define FAR_UA	((1ULL << 52) - (1ULL << 30))
+#define ENTRIES (4 * L)
+
+static struct tce2_view view;
+static unsigned int shift;
+static u64 plain[ENTRIES]; /* what the view should say */
+
+static void begin_view(u64 entries, unsigned int page_shift)
+{
+	tce2_view_init(&view, entries, page_shift);
+	shift = page_shift;
+	memset(plain, 0, sizeof(plain));
+}
+
+static void end_view(void)
+{
+	tce2_view_free(&view);
+	expect(sim.now.allocs, 0);
+	expect(sim.now.bytes, 0);
+}
+
+static struct tce2_view_run part_of(u64 index, u64 end, u64 ua, u64 perm)
+{
+	u64 last = tce2_view_leaf_end(index, end);
+
+	return (struct tce2_view_run){ index, last - index, ua, perm };
+}
+
+/* As a map request does: all is prepared, then all is set */
+static int try_set(u64 index, u64 count, u64 ua, u64 perm)
+{
+	u64 end = index + count;
+
+	for (u64 i = index; i < end; i = tce2_view_leaf_end(i, end)) {
+		struct tce2_view_run part = part_of(
+			i, end, ua + ((i - index) << shift), perm);
+		int ret = tce2_view_prepare(&view, &part);
+
+		if (ret < 0)
+			return ret;
+	}
+	sim_fail(SIM_ALLOC, 1);
+	for (u64 i = index; i < end; i = tce2_view_leaf_end(i, end)) {
+		struct tce2_view_run part = part_of(
+			i, end, ua + ((i - index) << shift), perm);
+
+		tce2_view_set(&view, &part);
+		for (u64 k = i; k < i + part.count && k < ENTRIES; k++)
+			plain[k] = (part.ua + ((k - i) << shift)) | perm;
+	}
+	/* What was prepared needs no memory */
+	expect(sim.fired, false);
+	sim_fail_nothing();
+	return 0;
+}
+
+static void set(u64 index, u64 count, u64 ua, u64 perm)
+{
+	expect(try_set(index, count, ua, perm), 0);
+}
+
+/* With memory refused to whoever takes no for an answer */
+static void clear(u64 index, u64 count)
+{
+	u64 end = index + count;
+
+	sim_fail(SIM_ALLOC, 1);
+	for (u64 i = index; i < end; i = tce2_view_leaf_end(i, end))
+		tce2_view_clear(&view, i, tce2_view_leaf_end(i, end) - i);
+	expect(sim.fired, false);
+	sim_fail_nothing();
+	for (u64 k = index; k < end && k < ENTRIES; k++)
+		plain[k] = 0;
+}
+
+/* Runs from @from to @to are those of the array, as long as they can be */
+static void expect_runs(u64 from, u64 to)
+{
+	u64 index = from;
+	struct tce2_view_run run;
+
+	while (tce2_view_next(&view, index, to, &run)) {
+		expect(run.index >= index && run.count > 0, true);
+		expect(run.index + run.count <= to, true);
+		expect(run.index / L, (run.index + run.count - 1) / L);
+		for (; index < run.index; index++)
+			expect(plain[index], 0);
+		for (; index < run.index + run.count; index++)
+			expect((run.ua + ((index - run.index) << shift)) |
+				       run.perm,
+			       plain[index]);
+		/* It ends where it must */
+		if (index < to && index % L)
+			expect(plain[index] ==
+				       ((run.ua + (run.count << shift)) |
+					run.perm),
+			       false);
+	}
+	for (; index < to; index++)
+		expect(plain[index], 0);
+}
+
+/* Leaves with something in them are found, however little is looked at */
+static void expect_touched(void)
+{
+	for (u64 leaf = 0; leaf < ENTRIES / L; leaf++) {
+		bool mapped = false;
+
+		for (u64 i = leaf * L; i < (leaf + 1) * L; i++)
+			mapped |= plain[i] != 0;
+		if (mapped)
+			expect(tce2_view_next_touched(&view, leaf * L + 7,
+						      ENTRIES),
+			       leaf * L + 7);
+	}
+}
+
+static void expect_plain(void)
+{
+	expect_runs(0, ENTRIES);
+	expect_touched();
+}
+
+/* Nothing, or an array, in a leaf */
+static u64 arrays(void)
+{
+	u64 nodes = 0;
+
+	/* Four leaves need a single node */
+	nodes = view.root ? 1 : 0;
+	return sim.now.allocs - nodes;
+}
+
+#define U(n) (UA + ((u64)(n) << shift))
+
+/*
+ * One leaf after up to two runs and some clearing: in steps, each of which is
+ * compared, with as many arrays as there should be
+ */
+static const struct {
+	const char *row;
+	struct {
+		unsigned int first, count, page; /* page 0: clear */
+		unsigned int perm;
+		unsigned int arrays;
+	} step[5];
+} transitions[] = {
+	{ "one entry", { { 0, 1, 1, RW, 0 }, { 0, 1, 0, 0, 0 } } },
+	{ "the last entry", { { 511, 1, 1, RW, 0 }, { 511, 1, 0, 0, 0 } } },
+	{ "a whole leaf", { { 0, 512, 1, RW, 0 }, { 0, 512, 0, 0, 0 } } },
+	{ "joined to the right", { { 5, 5, 5, RW, 0 }, { 10, 5, 10, RW, 0 } } },
+	{ "joined to the left", { { 10, 5, 10, RW, 0 }, { 5, 5, 5, RW, 0 } } },
+	{ "overlap to the right", { { 5, 5, 5, RW, 0 }, { 8, 9, 8, RW, 0 } } },
+	{ "overlap to the left", { { 8, 9, 8, RW, 0 }, { 5, 5, 5, RW, 0 } } },
+	{ "inside", { { 5, 9, 5, RW, 0 }, { 7, 2, 7, RW, 0 } } },
+	{ "one entry between", { { 5, 5, 5, RW, 0 }, { 11, 5, 11, RW, 1 } } },
+	{ "one entry before", { { 11, 5, 11, RW, 0 }, { 5, 5, 5, RW, 1 } } },
+	{ "another address", { { 5, 5, 5, RW, 0 }, { 10, 5, 11, RW, 1 } } },
+	{ "another permission", { { 5, 5, 5, RW, 0 }, { 10, 5, 10, 1, 1 } } },
+	{ "inside, of another", { { 5, 9, 5, RW, 0 }, { 7, 2, 9, RW, 1 } } },
+	{ "the same, of another", { { 5, 9, 5, RW, 0 }, { 5, 9, 9, 1, 0 } } },
+	{ "more, of another", { { 5, 9, 5, RW, 0 }, { 4, 11, 9, 2, 0 } } },
+	{ "not all, of another",
+	  { { 5, 9, 5, RW, 0 }, { 6, 9, 90, 2, 1 }, { 4, 1, 4, 1, 1 } } },
+	{ "nor at its end",
+	  { { 5, 9, 5, RW, 0 }, { 4, 9, 90, 2, 1 }, { 0, 512, 0, 0, 0 } } },
+	{ "all over an array",
+	  { { 5, 9, 5, RW, 0 }, { 30, 1, 7, RW, 1 }, { 0, 512, 3, 1, 0 } } },
+	{ "nearly all over an array",
+	  { { 5, 9, 5, RW, 0 }, { 30, 1, 7, RW, 1 }, { 1, 511, 3, 1, 1 },
+	    { 1, 511, 0, 0, 0 } } },
+	{ "nearly all, but the last",
+	  { { 5, 9, 5, RW, 0 }, { 30, 1, 7, RW, 1 }, { 0, 511, 3, 1, 1 },
+	    { 0, 511, 0, 0, 0 } } },
+	{ "head cleared", { { 5, 9, 5, RW, 0 }, { 3, 4, 0, 0, 0 } } },
+	{ "tail cleared", { { 5, 9, 5, RW, 0 }, { 12, 4, 0, 0, 0 } } },
+	{ "but for the first", { { 5, 9, 5, RW, 0 }, { 6, 8, 0, 0, 0 } } },
+	{ "but for the last", { { 5, 9, 5, RW, 0 }, { 5, 8, 0, 0, 0 } } },
+	{ "middle cleared",
+	  { { 5, 9, 5, RW, 0 }, { 6, 7, 0, 0, 1 }, { 5, 1, 0, 0, 1 },
+	    { 13, 1, 0, 0, 0 } } },
+	{ "one of the middle cleared",
+	  { { 0, 512, 1, RW, 0 }, { 300, 1, 0, 0, 1 }, { 0, 300, 0, 0, 1 },
+	    { 301, 211, 0, 0, 0 } } },
+	{ "next to it cleared",
+	  { { 5, 9, 5, RW, 0 }, { 4, 1, 0, 0, 0 }, { 14, 1, 0, 0, 0 },
+	    { 0, 5, 0, 0, 0 }, { 14, 498, 0, 0, 0 } } },
+	{ "all cleared twice",
+	  { { 5, 9, 5, RW, 0 }, { 5, 9, 0, 0, 0 }, { 0, 1, 0, 0, 0 },
+	    { 0, 512, 0, 0, 0 }, { 9, 3, 1, 1, 0 } } },
+	{ "an array overwritten",
+	  { { 5, 9, 5, RW, 0 }, { 30, 9, 7, RW, 1 }, { 10, 25, 99, 1, 1 },
+	    { 5, 30, 0, 0, 1 }, { 35, 4, 0, 0, 0 } } },
+	{ "holes of an array cleared",
+	  { { 5, 9, 5, RW, 0 }, { 30, 9, 7, RW, 1 }, { 14, 16, 0, 0, 1 },
+	    { 0, 5, 0, 0, 1 }, { 5, 34, 0, 0, 0 } } },
+};
+
+static void each_transition(u64 base)
+{
+	for (size_t t = 0; t < ARRAY_SIZE(transitions); t++) {
+		row = transitions[t].row;
+		begin_view(ENTRIES, shift);
+		for (int i = 0; i < 5 && transitions[t].step[i].count; i++) {
+			u64 first = base + transitions[t].step[i].first;
+			u64 count = transitions[t].step[i].count;
+			u64 page = transitions[t].step[i].page;
+
+			if (page)
+				set(first, count, U(page),
+				    transitions[t].step[i].perm);
+			else
+				clear(first, count);
+			expect_plain();
+			expect(arrays(), transitions[t].step[i].arrays);
+		}
+		clear(base, L);
+		expect(arrays(), 0);
+		expect_plain();
+		/* Something was mapped: it is looked at as long as the view is */
+		expect(tce2_view_next_touched(&view, 0, ENTRIES), base);
+		end_view();
+	}
+	row = NULL;
+}
+
+static void a_leaf_goes_from_any_state_to_any_other(void)
+{
+	static const unsigned int shifts[] = { 12, 16, 24 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(shifts); i++) {
+		shift = shifts[i];
+		each_transition(0);
+		each_transition(3 * L);
+	}
+}
+
+static void the_extremes_of_a_run_are_kept(void)
+{
+	static const u64 uas[] = { 0, 4096, FAR_UA,
+				   (1ULL << 52) - (L << 12) };
+	static const unsigned int spans[][2] = {
+		{ 0, 1 }, { 0, 512 }, { 511, 1 }, { 1, 511 }, { 0, 511 },
+		{ 255, 2 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(uas); i++) {
+		for (size_t k = 0; k < ARRAY_SIZE(spans); k++) {
+			for (u64 perm = 1; perm <= RW; perm++) {
+				begin_view(ENTRIES, 12);
+				set(L + spans[k][0], spans[k][1], uas[i], perm);
+				expect_plain();
+				expect(arrays(), 0);
+				/* And so in an array */
+				if (spans[k][1] >= 3) {
+					clear(L + spans[k][0] + 1, 1);
+					expect_plain();
+					expect(arrays(), 1);
+				}
+				end_view();
+			}
+		}
+	}
+}
+
+/* A part of a leaf is told of what lies within, cut off where it ends */
+static void any_part_of_a_leaf_can_be_asked_for(void)
+{
+	begin_view(ENTRIES, 16);
+	set(100, 50, U(3), RW);
+	set(L + 100, 50, U(3), RW);
+	set(L + 150, 50, U(9), RW);
+	for (u64 from = 95; from < 160; from += 3) {
+		for (u64 to = from; to < 205; to += 7) {
+			expect_runs(from, to);
+			expect_runs(L + from, L + to);
+			expect_runs(from, L + to);
+		}
+	}
+	end_view();
+}
+
+static void a_part_of_the_window_without_leaves_is_passed_over_at_once(void)
+{
+	const u64 entries = 1ULL << 36, far = entries - 1;
+	const u64 at[] = { 0, 1ULL << 20, (1ULL << 35) - 1, 1ULL << 35, far };
+	struct tce2_view_run run;
+	u64 index = 0;
+
+	begin_view(entries, 12);
+	expect(tce2_view_next_touched(&view, 0, entries), entries);
+	expect(tce2_view_next(&view, 0, entries, &run), false);
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++)
+		set(at[i], 1, U(i + 1), RW);
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
+		expect(tce2_view_next_touched(&view, index, entries),
+		       max(index, at[i] / L * L));
+		expect(tce2_view_next(&view, index, entries, &run), true);
+		expect(run.index, at[i]);
+		expect(run.count, 1);
+		expect(run.ua, U(i + 1));
+		/* Whose end is right before it, sees nothing */
+		expect(tce2_view_next(&view, index, at[i], &run), false);
+		index = (at[i] / L + 1) * L;
+	}
+	expect(tce2_view_next(&view, index, entries, &run), false);
+	expect(tce2_view_next_touched(&view, entries, entries), entries);
+	expect(tce2_view_next(&view, entries, entries, &run), false);
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++)
+		clear(at[i], 1);
+	expect(tce2_view_next(&view, 0, entries, &run), false);
+	expect(tce2_view_next_touched(&view, 0, entries), 0);
+	/* Clearing makes nothing */
+	index = sim.now.allocs;
+	clear(1ULL << 33, 3 * L);
+	expect(sim.now.allocs, index);
+	end_view();
+}
+
+/* Windows of every size, one entry included, and their last entries */
+static void a_window_of_any_size_has_room_for_its_entries(void)
+{
+	for (unsigned int bits = 0; bits <= 43; bits++) {
+		u64 entries = 1ULL << bits;
+		struct tce2_view_run run;
+
+		begin_view(entries, 12);
+		set(entries - 1, 1, U(1), RW);
+		set(0, 1, U(1), RW);
+		expect(tce2_view_next(&view, entries - 1, entries, &run), true);
+		expect(run.index, entries - 1);
+		expect(tce2_view_next(&view, 0, 1, &run), true);
+		expect(run.index, 0);
+		if (bits > TCE2_VIEW_LEAF_SHIFT)
+			expect(tce2_view_next(&view, L, entries - 1, &run),
+			       false);
+		end_view();
+	}
+}
+
+static void a_set_that_cannot_be_prepared_changes_nothing(void)
+{
+	static const struct {
+		u64 index, count, page;
+	} requests[] = {
+		{ 40, 600, 77 }, { 1, 3, 99 }, { 192 * L - 2, L, 9 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
+		unsigned int nth = 1;
+		int ret;
+
+		begin_view(1ULL << 30, 12);
+		set(0, 100, U(1), RW);
+		set(L + 10, 20, U(5), TCE2_VIEW_READ);
+		for (;; nth++) {
+			sim_fail(SIM_ALLOC, nth);
+			ret = try_set(requests[i].index, requests[i].count,
+				      U(requests[i].page), TCE2_VIEW_WRITE);
+			sim_fail_nothing();
+			expect_plain();
+			if (!ret)
+				break;
+			expect(ret, -ENOMEM);
+		}
+		expect(nth > 1, true);
+		end_view();
+	}
+}
+
+static void a_first_set_may_fail_for_each_level_of_the_tree(void)
+{
+	unsigned int nth;
+
+	begin_view(1ULL << 36, 12);
+	for (nth = 1;; nth++) {
+		int ret;
+
+		sim_fail(SIM_ALLOC, nth);
+		ret = try_set((1ULL << 35) + 5, 1, U(0), RW);
+		sim_fail_nothing();
+		if (!ret)
+			break;
+		expect(ret, -ENOMEM);
+		expect(tce2_view_next_touched(&view, 0, 1ULL << 36),
+		       1ULL << 36);
+		expect_plain();
+		/* The other levels are made again and again */
+		end_view();
+		begin_view(1ULL << 36, 12);
+	}
+	expect(nth, 1 + view.depth);
+	end_view();
+}
+
+static void prepare_tells_whether_anything_is_replaced(void)
+{
+	struct tce2_view_run run;
+
+	begin_view(ENTRIES, 12);
+	run = part_of(5, 9, U(5), RW);
+	expect(tce2_view_prepare(&view, &run), 0);
+	tce2_view_set(&view, &run);
+	expect(tce2_view_prepare(&view, &run), 1);
+	run = part_of(100, 101, U(5), RW);
+	expect(tce2_view_prepare(&view, &run), 1);
+	expect(arrays(), 1);
+	run = part_of(300, 301, U(5), RW);
+	expect(tce2_view_prepare(&view, &run), 1);
+	tce2_view_clear(&view, 0, L);
+	expect(arrays(), 0);
+	expect(tce2_view_prepare(&view, &run), 0);
+	end_view();
+}
+
+static void clearing_cannot_fail_and_waits_for_a_page_at_most(void)
+{
+	begin_view(ENTRIES, 12);
+	set(0, 2 * L, U(1), RW);
+	expect(sim.nofail, 0);
+	clear(L - 5, 10);
+	expect(sim.nofail, 0);
+	clear(50, 1);
+	expect(sim.nofail, 1);
+	clear(60, 1);
+	expect(sim.nofail, 1);
+	expect(sim.largest <= ARRAY, true);
+	expect_plain();
+	end_view();
+}
+
+static struct tce2_view_run others_run;
+
+static void other_thread(void)
+{
+	others_run = part_of(5 * L, 5 * L + 3, U(9), RW);
+	expect(tce2_view_prepare(&view, &others_run), 0);
+	tce2_view_set(&view, &others_run);
+}
+
+static void a_node_that_another_thread_makes_first_is_used(void)
+{
+	struct tce2_view_run run;
+
+	for (unsigned int nth = 1; nth <= 3; nth++) {
+		begin_view(1ULL << 24, 12);
+		expect(view.depth, 3);
+		sim_when(SIM_AT_SWAP, nth, other_thread);
+		set(3, 2, U(1), RW);
+		expect(tce2_view_next(&view, 5 * L, 6 * L, &run), true);
+		expect(run.ua, others_run.ua);
+		expect(tce2_view_next(&view, 0, L, &run), true);
+		expect(run.index, 3);
+		expect(sim.now.allocs, 3);
+		end_view();
+	}
+}
+
+static void contiguous_entries_cost_a_word_for_each_leaf(void)
+{
+	const u64 entries = 1ULL << 20;
+
+	begin_view(entries, 12);
+	set(0, entries, U(0), RW);
+	/* 32 nodes of words, and one above */
+	expect(sim.now.bytes, (entries / L / 64 + 1) * NODE);
+	expect(sim.now.bytes <= entries / L * 9, true);
+	expect(sim.now.slab_bytes, sim.now.bytes);
+	/* Bit by bit, in any order, comes to the same */
+	for (u64 i = 0; i < 64; i++)
+		set(((i * 37) & 63) * 8, 8, U(((i * 37) & 63) * 8), RW);
+	expect(sim.now.bytes, (entries / L / 64 + 1) * NODE);
+	end_view();
+}
+
+static void isolated_entries_cost_no_more_than_8_bytes_for_each_of_a_leaf(void)
+{
+	const u64 entries = 1ULL << 16, leaves = entries / L;
+
+	begin_view(entries, 12);
+	for (u64 i = 0; i < entries; i += 2)
+		set(i, 1, U(7 * (i % 9)), RW);
+	expect(sim.now.bytes, leaves * ARRAY + (leaves / 64 + 1) * NODE);
+	/* What is left of them costs nothing but the tree */
+	clear(0, entries);
+	expect(sim.now.bytes, (leaves / 64 + 1) * NODE);
+	end_view();
+}
+
+static u64 rnd(u64 *state, u64 limit)
+{
+	*state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (*state >> 33) % limit;
+}
+
+static void random_step(u64 *state)
+{
+	u64 longest = rnd(state, 3) ? 12 : rnd(state, 3) ? L : 2 * L;
+	u64 count = 1 + rnd(state, longest);
+	u64 index = rnd(state, ENTRIES - count + 1);
+	u64 ua = U(index), perm = RW;
+
+	/* Often what goes with the neighbours, often to a leaf's boundary */
+	if (!rnd(state, 3))
+		ua = U(rnd(state, 3 * ENTRIES));
+	if (!rnd(state, 4))
+		perm = 1 + rnd(state, 3);
+	if (!rnd(state, 6))
+		index -= min(index % L, index);
+	if (!rnd(state, 12)) {
+		index = index / L * L;
+		count = L;
+	}
+	if (rnd(state, 9) < 5) {
+		if (!rnd(state, 8))
+			sim_fail(SIM_ALLOC, 1 + rnd(state, 3));
+		if (try_set(index, count, ua, perm))
+			sim_fail_nothing();
+	} else {
+		clear(index, count);
+	}
+}
+
+static void random_requests_agree_with_a_plain_array(void)
+{
+	for (unsigned int page_shift = 12; page_shift <= 16; page_shift += 4) {
+		u64 state = 7 + page_shift;
+
+		begin_view(ENTRIES, page_shift);
+		for (int i = 0; i < 20000; i++) {
+			random_step(&state);
+			if (i < 500 || !(i % 8))
+				expect_plain();
+			if (!(i % 1000)) {
+				end_view();
+				begin_view(ENTRIES, page_shift);
+			}
+		}
+		clear(0, ENTRIES);
+		expect(arrays(), 0);
+		end_view();
+	}
+}
+
+static const struct test view_tests[] = {
+	TEST(a_leaf_goes_from_any_state_to_any_other),
+	TEST(the_extremes_of_a_run_are_kept),
+	TEST(any_part_of_a_leaf_can_be_asked_for),
+	TEST(a_part_of_the_window_without_leaves_is_passed_over_at_once),
+	TEST(a_window_of_any_size_has_room_for_its_entries),
+	TEST(a_set_that_cannot_be_prepared_changes_nothing),
+	TEST(a_first_set_may_fail_for_each_level_of_the_tree),
+	TEST(prepare_tells_whether_anything_is_replaced),
+	TEST(clearing_cannot_fail_and_waits_for_a_page_at_most),
+	TEST(a_node_that_another_thread_makes_first_is_used),
+	TEST(contiguous_entries_cost_a_word_for_each_leaf),
+	TEST(isolated_entries_cost_no_more_than_8_bytes_for_each_of_a_leaf),
+	TEST(random_requests_agree_with_a_plain_array),
+};
+
+SUITE(view_suite, view_tests);
