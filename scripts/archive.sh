@@ -47,15 +47,19 @@ suite_uri() {
 	echo "$uri"
 }
 
-# source_line SUITE, nothing for a security suite the machine doesn't use
+# source_line SUITE, nothing for a security suite the machine doesn't use. A
+# mirror that lags is no reason to refuse the suites that expire within a week.
 source_line() {
-	local uri
+	local uri options="signed-by=$ARCHIVE_KEYS"
 
 	[ -r "$ARCHIVE_KEYS" ] ||
 		die "$ARCHIVE_KEYS is missing: install the package debian-archive-keyring"
 	uri=$(suite_uri "$1")
+	case $1 in
+	forky|sid|experimental) options+=" check-valid-until=no" ;;
+	esac
 	if [ -n "$uri" ]; then
-		echo "deb [signed-by=$ARCHIVE_KEYS] $uri $1 main"
+		echo "deb [$options] $uri $1 main"
 	fi
 }
 
@@ -88,6 +92,9 @@ use_suites() {
 		-o Dir::State="$APT_DIR"
 		-o Dir::State::status="$APT_DIR/status"
 		-o Dir::Cache="$APT_DIR/cache"
+		# Container images switch these off, and each question takes seconds.
+		-o Dir::Cache::pkgcache=pkgcache.bin
+		-o Dir::Cache::srcpkgcache=srcpkgcache.bin
 		-o APT::Architectures::="$HOST_ARCH"
 		# The cache is in a home directory that apt's own user can't enter.
 		-o APT::Sandbox::User=
@@ -114,24 +121,35 @@ update_lists() {
 	return 1
 }
 
-# use_first_of CHOICE...: the first choice of suites whose lists verify.
-use_first_of() {
-	local attempt choice
+# use_first_with REGEX CHOICE...: the first choice of suites whose lists verify
+# and name a package like that; REGEX may be empty.
+use_first_with() {
+	local regex=$1 attempt choice
+	shift
 
 	for attempt in 1 2 3; do
 		for choice; do
 			use_suites "$choice"
-			update_lists && return
-			say "apt refuses ${choice//+/ and } as this mirror has it now"
+			if ! update_lists; then
+				say "apt refuses ${choice//+/ and } as this mirror has it now"
+			elif [ -z "$regex" ] || [ -n "$(newest_package "$regex")" ]; then
+				return
+			else
+				say "${choice//+/ and } has no $regex"
+			fi
 		done
 		[ "$attempt" = 3 ] || { say "once more in 10 s"; sleep 10; }
 	done
-	die "apt can read and verify none of: $*; see build/logs/apt.log, try again later or from another mirror"
+	die "apt can read and verify none of: $*${regex:+ (for a $regex)}; see build/logs/apt.log, try again later or from another mirror"
+}
+
+use_first_of() {
+	use_first_with '' "$@"
 }
 
 # newest_package REGEX: the highest version among the names that match
 newest_package() {
-	private_apt apt-cache pkgnames | grep -Ex "$1" | sort -V | tail -n 1
+	private_apt apt-cache pkgnames | { grep -Ex "$1" || true; } | sort -V | tail -n 1
 }
 
 # package_field PACKAGE:ARCH[=VERSION] FIELD
