@@ -2,6 +2,7 @@
 #ifndef TCE2_TABLE_H
 #define TCE2_TABLE_H
 
+#include <linux/compiler.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
 #include <linux/xarray.h>
@@ -28,8 +29,8 @@ enum tce2_table_layout {
  * @tbl: the kernel's table, immutable
  * @mm: whose locked_vm is charged, immutable
  * @level_bits: log2 of the entries in each table of a tree of them, immutable
- * @layout: see there; goes from unseen to one of the others, without a lock:
- *	threads that find out at the same time find the same
+ * @layout: see there; goes from unseen to one of the others once, without a
+ *	lock
  * @lock: guards @leaves and @charged
  * @leaves: which lowest-level tables of the hardware are accounted for, by
  *	entry number / entries a table; unused with a single level
@@ -71,9 +72,19 @@ void tce2_table_destroy(struct tce2_table *table);
 int tce2_table_prepare(struct tce2_table *table, u64 index);
 int tce2_table_write(struct tce2_table *table, u64 index, u64 count, u64 hpa,
 		     u64 perm, bool fresh);
-void tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
-		      struct tce2_stale *stale);
-int tce2_table_clear_one(struct tce2_table *table, u64 index);
+int tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
+		     struct tce2_stale *stale);
 void tce2_table_invalidate(struct tce2_table *table, u64 index, u64 count);
+
+/**
+ * tce2_table_in_memory() - whether TCEs are stored without the platform's help
+ * @table: the table
+ *
+ * Return: true if they are.
+ */
+static inline bool tce2_table_in_memory(const struct tce2_table *table)
+{
+	return READ_ONCE(table->layout) == TCE2_TABLE_MEMORY;
+}
 
 #endif /* TCE2_TABLE_H */

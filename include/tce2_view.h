@@ -30,6 +30,9 @@
 #define TCE2_VIEW_WRITE	BIT_ULL(1)	/* the device may write */
 #define TCE2_VIEW_PERM	(TCE2_VIEW_READ | TCE2_VIEW_WRITE)
 
+/* User addresses have no more bits than this */
+#define TCE2_VIEW_UA_BITS	52
+
 #define TCE2_VIEW_LEAF_SHIFT	9
 #define TCE2_VIEW_LEAF		BIT_ULL(TCE2_VIEW_LEAF_SHIFT)
 

@@ -37,6 +37,15 @@
  */
 #define MAX_BUS_ADDRESS_BITS	55
 
+/*
+ * Whether a group's TCE tables are the hypervisor's (PAPR LoPAR, DDW). They then
+ * have one level, or none where it offers no dynamic windows.
+ */
+static bool has_hypervisor_tables(const struct iommu_table_group *tg)
+{
+	return tg->max_levels <= 1;
+}
+
 static struct iommu_table_group *first_table_group(struct tce2_ddw *ddw)
 	__must_hold(&ddw->lock)
 {
@@ -143,16 +152,6 @@ static u64 common_pgsizes(struct tce2_ddw *ddw, u32 *levels)
 }
 
 /*
- * Whether the TCE tables are the hypervisor's (PAPR LoPAR, DDW). They then have
- * one level, or none where it offers no dynamic windows.
- */
-static bool hypervisor_tables(struct tce2_ddw *ddw)
-	__must_hold(&ddw->lock)
-{
-	return first_table_group(ddw)->max_levels <= 1;
-}
-
-/*
  * log2 of the bytes in each table of a tree of TCE tables, as IODA2 divides it:
  * index bits spread evenly over the levels, a page at the least.
  */
@@ -186,7 +185,7 @@ static int check_spec(struct tce2_ddw *ddw,
 	 * Known not to fit before the platform tries, which would complain in
 	 * the kernel log. Clients count on ENOMEM to go on with more levels.
 	 */
-	if (!hypervisor_tables(ddw) &&
+	if (!has_hypervisor_tables(first_table_group(ddw)) &&
 	    level_shift(spec) > PAGE_SHIFT + TCE2_MAX_PAGE_ORDER)
 		return -ENOMEM;
 	return 0;
@@ -375,6 +374,9 @@ static int check_group(struct tce2_ddw *ddw, struct iommu_group *iommu_group,
 	list_for_each_entry(group, &ddw->groups, node) {
 		if (group->group == iommu_group)
 			return -EBUSY;
+		/* A hypervisor's table is one group's */
+		if (has_hypervisor_tables(tg))
+			return -EPERM;
 		if (group->table_group->ops->create_table !=
 		    tg->ops->create_table)
 			return -EPERM;
@@ -432,13 +434,33 @@ unlock:
 	return ret;
 }
 
+/* Takes all windows from a group that leaves, before the platform has it back */
+static void take_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
+	__must_hold(&ddw->lock)
+{
+	int slot;
+
+	lockdep_assert_held_write(&ddw->lock);
+	if (!has_hypervisor_tables(tg)) {
+		unset_windows(ddw, tg, NR_SLOTS);
+		return;
+	}
+	/* They go with their only group, and so would the way to clear them */
+	for (slot = 0; slot < NR_SLOTS; slot++) {
+		if (ddw->window[slot])
+			destroy_window(ddw, slot);
+	}
+	ddw->default_pending = false;
+}
+
 /**
  * tce2_ddw_detach() - take the container's windows from a group
  * @ddw: the groups and windows
  * @iommu_group: the group
  *
- * The windows and what is mapped in them stay, for the other groups. When this
- * returns the group's devices reach nothing through them.
+ * The windows and what is mapped in them stay, for other groups; those of a
+ * hypervisor, which have one group, go. When this returns the group's devices
+ * reach nothing through them.
  *
  * Context: may sleep.
  * Return: 0, or -ENOENT if the group is not attached.
@@ -452,7 +474,7 @@ int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 	list_for_each_entry(group, &ddw->groups, node) {
 		if (group->group != iommu_group)
 			continue;
-		unset_windows(ddw, group->table_group, NR_SLOTS);
+		take_windows(ddw, group->table_group);
 		tce2_release_ownership(group->table_group);
 		list_del(&group->node);
 		kfree(group);
@@ -539,6 +561,30 @@ static int free_slot(struct tce2_ddw *ddw)
 	return -ENOSPC;
 }
 
+/*
+ * A hypervisor has one place for a window unlike the default one, wherever Linux
+ * counts it. Asking for another fails there, and Linux then never asks again
+ * for this device; nor can the default window be had back beside such a one
+ * (spapr_tce_create_table).
+ */
+static int check_place(struct tce2_ddw *ddw, int slot,
+		       const struct tce2_window_spec *spec)
+	__must_hold(&ddw->lock)
+{
+	struct iommu_table_group *tg = first_table_group(ddw);
+	bool taken = ddw->window[1];
+
+	lockdep_assert_held(&ddw->lock);
+	if (!has_hypervisor_tables(tg))
+		return 0;
+	if (ddw->window[0] && ddw->window[0]->start != tg->tce32_start)
+		taken = true;
+	if (!taken)
+		return 0;
+	return !slot && spec->page_shift == DEFAULT_PAGE_SHIFT &&
+	       spec->size == tg->tce32_size ? -EPERM : -ENOSPC;
+}
+
 /* Makes a window and tells the client where it begins, or undoes it */
 static int create_and_tell(struct tce2_ddw *ddw, struct tce2_cache *cache,
 			   int slot, const struct tce2_window_spec *spec,
@@ -575,7 +621,7 @@ static int create_and_tell(struct tce2_ddw *ddw, struct tce2_cache *cache,
  * Context: may sleep.
  * Return: 0; or with everything as it was before, -ENXIO without a group,
  * -EINVAL if the platform does not offer such a window, -ENOSPC without a free
- * slot, -ENOMEM without memory or over RLIMIT_MEMLOCK, -EFAULT if @start can't
+ * slot or place, -ENOMEM without memory or over RLIMIT_MEMLOCK, -EFAULT if @start can't
  * be written, -EPERM or -EIO if the platform refuses, -EINTR.
  */
 int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
@@ -597,13 +643,16 @@ int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		ret = slot;
 		goto unlock;
 	}
+	ret = check_place(ddw, slot, spec);
+	if (ret)
+		goto unlock;
 
 	was_pending = ddw->default_pending;
 	ret = tce2_ddw_create_default(ddw, cache);
 	if (ret)
 		goto unlock;
 	ret = create_and_tell(ddw, cache, slot, spec, start);
-	if (ret && was_pending && !hypervisor_tables(ddw)) {
+	if (ret && was_pending && !has_hypervisor_tables(first_table_group(ddw))) {
 		destroy_window(ddw, 0);
 		ddw->default_pending = true;
 	}

@@ -4,7 +4,7 @@
  *
  * Owns every write to a table, the invalidation that makes devices see it, and
  * the charge for the lower tables of a tree. Entries are counted from the
- * window's start. Nothing here knows what an entry stands for.
+ * window's start. What an entry stands for is not known here.
  *
  * Where the table lies in memory (IODA2, on powernv), its format is that of the
  * hardware, which no kernel can change: big-endian doublewords, address and
@@ -17,7 +17,7 @@
  * Locks: struct tce2_table.lock. Entries are the caller's.
  * Calls: the table's it_ops.
  */
-#include <linux/align.h>
+#include <linux/atomic.h>
 #include <linux/dma-direction.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
@@ -25,6 +25,7 @@
 #include <linux/sched.h>
 
 #include <asm/barrier.h>
+#include <asm/firmware.h>
 #include <asm/iommu.h>
 #include <asm/tce.h>
 
@@ -59,7 +60,7 @@ static enum dma_data_direction perm_direction(u64 perm)
 	}
 }
 
-/* Platforms let a device read what it may write (pnv_tce_xchg) */
+/* IODA2 lets a device read what it may write (pnv_tce_xchg) */
 static u64 make_tce(u64 hpa, u64 perm)
 {
 	return hpa | TCE_PCI_READ |
@@ -125,7 +126,7 @@ static __be64 *walk(const struct tce2_table *table, u64 index)
 /* The same, if the table may be written that way */
 static __be64 *find_tces(const struct tce2_table *table, u64 index)
 {
-	if (READ_ONCE(table->layout) != TCE2_TABLE_MEMORY)
+	if (!tce2_table_in_memory(table))
 		return NULL;
 	return walk(table, index);
 }
@@ -148,20 +149,25 @@ static inline void store_tces(const struct tce2_table *table, __be64 *tces,
 	}
 }
 
-/* find_tces() for an entry that the platform has just been made to write */
+/*
+ * find_tces() for an entry that the platform has just been made to write. An
+ * entry that is 0 says nothing: KVM may have taken it out for a moment.
+ */
 static __be64 *look_for_tce(struct tce2_table *table, u64 index, u64 tce)
 {
-	__be64 *tces;
+	enum tce2_table_layout layout = READ_ONCE(table->layout);
+	__be64 *tces, seen;
 
-	if (READ_ONCE(table->layout) == TCE2_TABLE_PLATFORM)
+	if (layout == TCE2_TABLE_PLATFORM)
 		return NULL;
 	tces = walk(table, index);
-	if (!tces || READ_ONCE(*tces) != cpu_to_be64(tce)) {
-		WRITE_ONCE(table->layout, TCE2_TABLE_PLATFORM);
-		return NULL;
-	}
-	WRITE_ONCE(table->layout, TCE2_TABLE_MEMORY);
-	return tces;
+	seen = tces ? READ_ONCE(*tces) : 0;
+	if (layout == TCE2_TABLE_UNSEEN && seen == cpu_to_be64(tce))
+		layout = TCE2_TABLE_MEMORY;
+	else if (layout == TCE2_TABLE_UNSEEN && (seen || !tces))
+		layout = TCE2_TABLE_PLATFORM;
+	cmpxchg(&table->layout, TCE2_TABLE_UNSEEN, layout);
+	return layout == TCE2_TABLE_MEMORY ? tces : NULL;
 }
 
 /*
@@ -270,9 +276,19 @@ static int exchange(struct tce2_table *table, u64 index, u64 hpa, u64 perm)
 	return 0;
 }
 
-/* Whether the platform has the entries of a run, from @first on, as they should be */
-static bool written_by_platform(struct tce2_table *table, u64 index, u64 count,
-				u64 tce, u64 first)
+/*
+ * Entries to be read back of a run of @count that the hypervisor wrote or cleared
+ * in calls for many: it stops at what it refuses, which Linux doesn't report, so
+ * the last entry tells. Without such calls Linux goes on, so any entry may.
+ */
+static u64 first_telling(u64 count, unsigned long calls_for_many)
+{
+	return firmware_has_feature(calls_for_many) ? count - 1 : 0;
+}
+
+/* Whether entries from @first on of a run are as they should be */
+static bool is_written(struct tce2_table *table, u64 index, u64 count, u64 tce,
+		       u64 first)
 {
 	struct iommu_table *tbl = table->tbl;
 	u64 i;
@@ -286,26 +302,26 @@ static bool written_by_platform(struct tce2_table *table, u64 index, u64 count,
 }
 
 /*
- * Has the platform write a run, in one call if it can (H_PUT_TCE_INDIRECT).
- * Its function may pass over what the hypervisor refuses, without an error:
- * then entries are exchanged one by one, which reports errors. Where nothing was
- * mapped before it is enough to look at the last entry, since the hypervisor
- * stops at what it refuses; else any entry could still lead to memory that is
- * about to be dropped.
+ * Has the platform write a run, in one call if it can (H_PUT_TCE_INDIRECT), and
+ * looks whether it did; if not, entries are exchanged one by one, which reports
+ * errors. Where something was mapped before every entry is looked at: it might
+ * still lead to memory that is about to be dropped. (A call for many lets a
+ * device read what it may only write, an exchange does not.)
  */
 static int write_by_platform(struct tce2_table *table, u64 index, u64 count,
 			     u64 hpa, u64 perm, bool fresh)
 {
 	struct iommu_table *tbl = table->tbl;
+	u64 i, first = 0;
 	int ret;
-	u64 i;
 
-	if (count > 1 &&
+	if (fresh)
+		first = first_telling(count, FW_FEATURE_PUT_TCE_IND);
+	if (count > 1 && (perm & TCE2_VIEW_READ) &&
 	    !tbl->it_ops->set(tbl, tbl_index(table, index), count,
 			      (unsigned long)__va(hpa), perm_direction(perm),
 			      0) &&
-	    written_by_platform(table, index, count, make_tce(hpa, perm),
-				fresh ? count - 1 : 0))
+	    is_written(table, index, count, make_tce(hpa, perm), first))
 		return 0;
 	for (i = 0; i < count; i++) {
 		ret = exchange(table, index + i,
@@ -356,8 +372,7 @@ static noinline int write_elsewhere(struct tce2_table *table, u64 index,
 int tce2_table_write(struct tce2_table *table, u64 index, u64 count, u64 hpa,
 		     u64 perm, bool fresh)
 {
-	if (READ_ONCE(table->layout) != TCE2_TABLE_MEMORY ||
-	    table->tbl->it_indirect_levels)
+	if (!tce2_table_in_memory(table) || table->tbl->it_indirect_levels)
 		return write_elsewhere(table, index, count, hpa, perm, fresh);
 	store_tces(table, (__be64 *)table->tbl->it_base + index, count,
 		   make_tce(hpa, perm));
@@ -376,6 +391,44 @@ static void add_stale(struct tce2_table *table, struct tce2_stale *stale,
 	*stale = (struct tce2_stale){ index, count };
 }
 
+/* Whether entries from @first on of a run are clear */
+static bool is_clear(struct tce2_table *table, u64 index, u64 count, u64 first)
+{
+	struct iommu_table *tbl = table->tbl;
+	u64 i;
+
+	for (i = first; i < count; i++) {
+		if (tbl->it_ops->get(tbl, tbl_index(table, index + i)) &
+		    TCE_PERM)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Has the platform clear a run, in one call if it can (H_STUFF_TCE), and looks
+ * whether it did. It invalidates what it clears, and skips a table that is not
+ * there.
+ */
+static int clear_by_platform(struct tce2_table *table, u64 index, u64 count)
+{
+	struct iommu_table *tbl = table->tbl;
+	int ret = 0;
+	u64 i;
+
+	tbl->it_ops->clear(tbl, tbl_index(table, index), count);
+	iommu_flush_tce(tbl);
+	if (is_clear(table, index, count,
+		     first_telling(count, FW_FEATURE_STUFF_TCE)))
+		return 0;
+	for (i = 0; i < count; i++) {
+		if (exchange(table, index + i, 0, 0))
+			ret = -EIO;
+	}
+	tce2_table_invalidate(table, index, count);
+	return ret;
+}
+
 /**
  * tce2_table_clear() - clear TCEs, whatever they are
  * @table: the table
@@ -384,21 +437,19 @@ static void add_stale(struct tce2_table *table, struct tce2_stale *stale,
  * @stale: what is still to be invalidated is added here
  *
  * Devices may see the old entries until @stale was invalidated too, with
- * tce2_table_invalidate(). Context: may sleep.
+ * tce2_table_invalidate().
+ *
+ * Context: may sleep.
+ * Return: 0; -EIO if the platform did not clear all of them.
  */
-void tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
-		      struct tce2_stale *stale)
+int tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
+		     struct tce2_stale *stale)
 {
 	__be64 *tces = find_tces(table, index);
-	struct iommu_table *tbl = table->tbl;
 	u64 i;
 
-	if (!tces) {
-		/* Invalidates, too; and skips a table that is not there */
-		tbl->it_ops->clear(tbl, tbl_index(table, index), count);
-		iommu_flush_tce(tbl);
-		return;
-	}
+	if (!tces)
+		return clear_by_platform(table, index, count);
 	/*
 	 * Invalidated even where an entry is 0: KVM may have taken it out for a
 	 * moment, while devices still know it.
@@ -406,21 +457,7 @@ void tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
 	add_stale(table, stale, index, count);
 	for (i = 0; i < count; i++)
 		WRITE_ONCE(tces[i], 0);
-}
-
-/**
- * tce2_table_clear_one() - clear a TCE and be told if that failed
- * @table: the table
- * @index: the entry, held
- *
- * Devices may see the old entry until tce2_table_invalidate().
- *
- * Context: may sleep.
- * Return: 0 or -EIO.
- */
-int tce2_table_clear_one(struct tce2_table *table, u64 index)
-{
-	return exchange(table, index, 0, 0);
+	return 0;
 }
 
 /**

@@ -16,7 +16,7 @@
  * Locks: a window's range lock, for whole leaves of the view, so that what is
  * in a leaf has one thread at a time. Requires the window to stay (the owner's
  * lock).
- * Calls: table, view, range, mm_iommu, realmode (translation).
+ * Calls: table, view, range, mm_iommu.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -26,14 +26,13 @@
 #include <asm/iommu.h>
 
 #include "tce2_mm_iommu.h"
-#include "tce2_realmode.h"
 #include "tce2_tce_v2.h"
 
 /*
- * Entries that are unmapped at a time, a multiple of a leaf: one invalidation
- * serves them all, and a fatal signal or another task waits no longer
+ * Entries that are invalidated together, a multiple of a leaf; a fatal signal
+ * waits no longer for them
  */
-#define UNMAP_BATCH	(64 * TCE2_VIEW_LEAF)
+#define BATCH		(64 * TCE2_VIEW_LEAF)
 
 /*
  * The steps of a map request are inlined: for a single TCE, which clients map
@@ -81,9 +80,9 @@ static int lock_leaves(struct tce2_window *window, struct tce2_range *range,
 }
 
 /* What of @run lies in the leaf of @index */
-static __always_inline struct tce2_view_run run_in_leaf(const struct tce2_window *window,
-					const struct tce2_view_run *run,
-					u64 index)
+static __always_inline struct tce2_view_run
+run_in_leaf(const struct tce2_window *window, const struct tce2_view_run *run,
+	    u64 index)
 {
 	return (struct tce2_view_run){
 		.index = index,
@@ -95,8 +94,9 @@ static __always_inline struct tce2_view_run run_in_leaf(const struct tce2_window
 }
 
 /* *@replaces tells whether entries that are mapped may be replaced */
-static __always_inline int prepare(struct tce2_window *window, const struct tce2_view_run *run,
-		   bool *replaces)
+static __always_inline int
+prepare(struct tce2_window *window, const struct tce2_view_run *run,
+	bool *replaces)
 {
 	u64 index = run->index, end = index + run->count;
 
@@ -119,6 +119,32 @@ static __always_inline int prepare(struct tce2_window *window, const struct tce2
 		pause_before(index, end);
 	}
 	return 0;
+}
+
+/*
+ * How much of a run is in one piece, over blocks of the region that happen to
+ * follow one another, too: worth looking for where each piece is a hypercall
+ */
+static s64 whole_piece(const struct tce2_window *window,
+		       const struct tce2_region *region, u64 ua, u64 count,
+		       u64 *hpa)
+{
+	unsigned int shift = window->page_shift;
+	s64 piece = tce2_region_run(region, ua, shift, count, false, hpa);
+
+	while (piece > 0 && piece < count) {
+		u64 next = ua + (piece << shift), next_hpa;
+		s64 more;
+
+		if (!tce2_region_contains(region, next))
+			break;
+		more = tce2_region_run(region, next, shift, count - piece,
+				       false, &next_hpa);
+		if (more < 0 || next_hpa != *hpa + (next - ua))
+			break;
+		piece += more;
+	}
+	return piece;
 }
 
 /*
@@ -145,8 +171,12 @@ static int write_leaf(struct tce2_window *window,
 		if (!region)
 			return -EINVAL;
 		/* Whether the device may write was checked by holding */
-		piece = tce2_region_run(region, ua, shift, end - index, false,
-					&hpa);
+		if (tce2_table_in_memory(&window->table))
+			piece = tce2_region_run(region, ua, shift, end - index,
+						false, &hpa);
+		else
+			piece = whole_piece(window, region, ua, end - index,
+					    &hpa);
 		if (piece < 0)
 			return piece;
 		ret = tce2_table_write(&window->table, index, piece, hpa,
@@ -160,55 +190,96 @@ static int write_leaf(struct tce2_window *window,
 	return 0;
 }
 
-/* Writes the TCEs of a mapping and makes the device see them */
-static __always_inline int write_tces(struct tce2_window *window,
-		      const struct tce2_view_run *run, bool fresh,
-		      struct tce2_region *region, u64 *written)
+/* Whether nothing is mapped where a run of one leaf goes; slow */
+static bool is_fresh(const struct tce2_window *window,
+		     const struct tce2_view_run *run)
 {
-	u64 index = run->index, end = index + run->count;
+	struct tce2_view_run old;
+
+	return !tce2_view_next(&window->view, run->index,
+			       run->index + run->count, &old);
+}
+
+/*
+ * Writes the TCEs of a mapping and makes the device see them, by and by so that
+ * a fatal signal need not wait for the firmware
+ */
+static __always_inline int
+write_tces(struct tce2_window *window, const struct tce2_view_run *run,
+	   bool replaces, struct tce2_region *region, u64 *written)
+{
+	u64 index = run->index, end = index + run->count, stale = index;
 	int ret;
 
 	*written = 0;
 	for (;;) {
 		struct tce2_view_run part = run_in_leaf(window, run, index);
+		bool fresh = !replaces;
 
+		/* Only the platform's functions have use for the truth */
+		if (replaces && !tce2_table_in_memory(&window->table))
+			fresh = is_fresh(window, &part);
 		ret = write_leaf(window, &part, fresh, &region, written);
 		if (ret)
 			return ret;
-		index = run->index + *written;
+		index += part.count;
 		if (index == end)
 			break;
+		if (!(index & (BATCH - 1))) {
+			tce2_table_invalidate(&window->table, stale,
+					      index - stale);
+			stale = index;
+		}
 		cond_resched();
 		if (fatal_signal_pending(current))
 			return -EINTR;
 	}
-	tce2_table_invalidate(&window->table, run->index, run->count);
+	tce2_table_invalidate(&window->table, stale, end - stale);
 	return 0;
 }
 
 /*
- * Writes back what the view says, after a map request failed half-way. False
- * if the platform did not let that be done everywhere.
+ * Writes back what the view says of one leaf. Returns false if the platform did
+ * not let that be done everywhere.
  */
-static bool restore_tces(struct tce2_window *window, u64 index, u64 count)
+static bool restore_leaf(struct tce2_window *window, u64 index, u64 end,
+			 struct tce2_region **region, struct tce2_stale *stale)
 {
-	struct tce2_region *region = NULL;
-	u64 first = index, end = index + count, ignored;
 	bool restored = true;
+	u64 ignored;
 
 	while (index < end) {
 		struct tce2_view_run run = { .index = end };
 
 		tce2_view_next(&window->view, index, end, &run);
-		for (; index < run.index; index++) {
-			if (tce2_table_clear_one(&window->table, index))
-				restored = false;
-		}
-		if (write_leaf(window, &run, false, &region, &ignored))
+		if (index < run.index &&
+		    tce2_table_clear(&window->table, index, run.index - index,
+				     stale))
 			restored = false;
-		index += run.count;
+		if (write_leaf(window, &run, false, region, &ignored))
+			restored = false;
+		index = run.index + run.count;
+	}
+	return restored;
+}
+
+/* The same for all that may have been written of a map request that failed */
+static bool restore_tces(struct tce2_window *window, u64 index, u64 count)
+{
+	u64 first = index, end = index + count;
+	struct tce2_region *region = NULL;
+	struct tce2_stale stale = {};
+	bool restored = true;
+
+	while (index < end) {
+		u64 next = tce2_view_leaf_end(index, end);
+
+		if (!restore_leaf(window, index, next, &region, &stale))
+			restored = false;
+		index = next;
 		pause_before(index, end);
 	}
+	/* All of it, and with it what is stale */
 	tce2_table_invalidate(&window->table, first, count);
 	return restored;
 }
@@ -230,8 +301,9 @@ static void drop_leaf(struct tce2_window *window, struct tce2_drop *drop,
  * entries by now (write_tces() has invalidated them), so what they held can be
  * dropped as they are overwritten.
  */
-static __always_inline void commit(struct tce2_window *window, const struct tce2_view_run *run,
-		   bool replaces)
+static __always_inline void
+commit(struct tce2_window *window, const struct tce2_view_run *run,
+       bool replaces)
 {
 	struct tce2_drop drop = { .cache = window->cache };
 	u64 index = run->index, end = index + run->count;
@@ -292,7 +364,7 @@ int tce2_window_map(struct tce2_window *window, u64 iova, u64 ua, u64 size,
 	ret = prepare(window, &run, &replaces);
 	if (ret)
 		goto drop;
-	ret = write_tces(window, &run, !replaces, region, &written);
+	ret = write_tces(window, &run, replaces, region, &written);
 	if (ret && !restore_tces(window, run.index, written)) {
 		/* A device may reach the memory: it must stay pinned for good */
 		pr_err_ratelimited("platform keeps TCEs from %#llx on, leaking memory they map\n",
@@ -314,20 +386,24 @@ unlock:
 /*
  * Clears a stretch in hardware, whatever the view says of it where something
  * was ever mapped: an entry that KVM took out and put back must go too (see
- * Documentation/design.rst). @index is in such a leaf. When this returns no
+ * Documentation/design.rst). @index is in such a leaf. When this returns 0 no
  * device knows them any more.
  */
-static void clear_tces(struct tce2_window *window, u64 index, u64 end)
+static int clear_tces(struct tce2_window *window, u64 index, u64 end)
 {
 	struct tce2_stale stale = {};
+	int ret = 0;
 
 	do {
 		u64 next = tce2_view_leaf_end(index, end);
 
-		tce2_table_clear(&window->table, index, next - index, &stale);
+		if (tce2_table_clear(&window->table, index, next - index,
+				     &stale))
+			ret = -EIO;
 		index = tce2_view_next_touched(&window->view, next, end);
 	} while (index < end);
 	tce2_table_invalidate(&window->table, stale.index, stale.count);
+	return ret;
 }
 
 /* Forgets a stretch, of which no device knows any more */
@@ -345,22 +421,29 @@ static void clear_view(struct tce2_window *window, u64 index, u64 end)
 	tce2_drop_flush(&drop);
 }
 
-/* Unmaps entries that are held, passing over what was never mapped */
+/*
+ * Unmaps entries that are held, passing over what was never mapped. What the
+ * platform does not clear stays mapped, and its memory pinned.
+ */
 static int clear_range(struct tce2_window *window, u64 index, u64 end,
 		       bool killable)
 {
+	int ret = 0;
+
 	index = tce2_view_next_touched(&window->view, index, end);
 	while (index < end) {
-		u64 next = min(end, (index | (UNMAP_BATCH - 1)) + 1);
+		u64 next = min(end, (index | (BATCH - 1)) + 1);
 
 		if (killable && fatal_signal_pending(current))
 			return -EINTR;
-		clear_tces(window, index, next);
-		clear_view(window, index, next);
+		if (clear_tces(window, index, next))
+			ret = -EIO;
+		else
+			clear_view(window, index, next);
 		pause_before(next, end);
 		index = tce2_view_next_touched(&window->view, next, end);
 	}
-	return 0;
+	return ret;
 }
 
 /**
@@ -375,7 +458,8 @@ static int clear_range(struct tce2_window *window, u64 index, u64 end,
  * VFIO_IOMMU_UNMAP_DMA of uapi/linux/vfio.h.
  *
  * Context: may sleep; the window's owner is locked at least for reading.
- * Return: 0; -EINTR after a fatal signal, with part of it unmapped.
+ * Return: 0; -EINTR after a fatal signal, with part of it unmapped; -EIO if the
+ * platform did not clear all entries: those stay mapped.
  */
 int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size)
 {
@@ -406,7 +490,9 @@ void tce2_window_clear(struct tce2_window *window)
 
 	/* With nobody else left there is no wait that a signal could end */
 	WARN_ON_ONCE(lock_leaves(window, &range, 0, count));
-	clear_range(window, 0, count, false);
+	if (clear_range(window, 0, count, false))
+		pr_err_ratelimited("platform keeps TCEs from %#llx on, leaking memory they map\n",
+				   window->start);
 	tce2_range_unlock(&window->ranges, &range);
 
 	tce2_view_free(&window->view);

@@ -191,6 +191,12 @@ static unsigned long read_request(union request *request,
 	const size_t unmap = offsetofend(struct vfio_iommu_type1_dma_unmap,
 					 size);
 
+	/*
+	 * copy_from_user() of Linux 7.2 makes 1 << 63 of a kernel's address and
+	 * counts on a fault, which bare metal does not give.
+	 */
+	if (!access_ok(arg, size))
+		return size;
 	if (size == map)
 		return copy_from_user(request, arg, map);
 	if (size == unmap)

@@ -35,7 +35,7 @@
 #define WORD_RUN	BIT_ULL(0)
 #define WORD_PERM_SHIFT	1
 #define WORD_FIRST_SHIFT 3
-#define WORD_LAST_SHIFT	52
+#define WORD_LAST_SHIFT	TCE2_VIEW_UA_BITS
 #define WORD_UA		GENMASK_ULL(WORD_LAST_SHIFT - 1, 12)
 
 /* Nothing is mapped, but something was */
@@ -113,8 +113,8 @@ static bool is_whole(const struct leaf_run *run)
 }
 
 /* Adds @new to @run, if that makes one run of them or nothing is left of it */
-static inline bool join_runs(const struct tce2_view *view, struct leaf_run *run,
-		      const struct leaf_run *new)
+static inline bool join_runs(const struct tce2_view *view,
+			     struct leaf_run *run, const struct leaf_run *new)
 {
 	if (!run->perm ||
 	    (new->first <= run->first && run->last <= new->last)) {
@@ -286,6 +286,45 @@ int tce2_view_prepare(struct tce2_view *view, const struct tce2_view_run *new)
 	return expand(view, slot, GFP_KERNEL_ACCOUNT) ?: 1;
 }
 
+/* The first run of an array within [@first, @last] */
+static bool next_in_array(const struct tce2_view *view, const u64 *array,
+			  unsigned int first, unsigned int last,
+			  struct leaf_run *run)
+{
+	u64 step = 1ULL << view->page_shift, entry;
+
+	while (first <= last && !array[first])
+		first++;
+	if (first > last)
+		return false;
+
+	entry = array[first];
+	run->first = first;
+	run->ua = entry & ~TCE2_VIEW_PERM;
+	run->perm = entry & TCE2_VIEW_PERM;
+	while (first < last && array[first + 1] == entry + step) {
+		entry += step;
+		first++;
+	}
+	run->last = first;
+	return true;
+}
+
+/* Turns an array that has come to be one run, filled piece by piece, into that */
+static void collapse(const struct tce2_view *view, u64 *slot)
+{
+	u64 *array = array_of(*slot);
+	struct leaf_run run;
+
+	if (*slot != ((u64)array | TCE2_VIEW_LEAF << WORD_COUNT_SHIFT))
+		return;
+	next_in_array(view, array, 0, LEAF_MASK, &run);
+	if (!is_whole(&run))
+		return;
+	WRITE_ONCE(*slot, encode_run(&run));
+	kfree(array);
+}
+
 /**
  * tce2_view_set() - enter a run, in place of what was there
  * @view: the view
@@ -300,6 +339,8 @@ void tce2_view_set(struct tce2_view *view, const struct tce2_view_run *new)
 	if (is_array(word) && !is_whole(&part)) {
 		added = fill_array(view, array_of(word), &part);
 		WRITE_ONCE(*slot, word + (added << WORD_COUNT_SHIFT));
+		if (added)
+			collapse(view, slot);
 		return;
 	}
 	run = part;
@@ -420,30 +461,6 @@ u64 tce2_view_find_touched(const struct tce2_view *view, u64 index, u64 end)
 	if (!next_slot(view, &leaf, (end - 1) >> TCE2_VIEW_LEAF_SHIFT))
 		return end;
 	return max(index, leaf << TCE2_VIEW_LEAF_SHIFT);
-}
-
-/* The first run of an array within [@first, @last] */
-static bool next_in_array(const struct tce2_view *view, const u64 *array,
-			  unsigned int first, unsigned int last,
-			  struct leaf_run *run)
-{
-	u64 step = 1ULL << view->page_shift, entry;
-
-	while (first <= last && !array[first])
-		first++;
-	if (first > last)
-		return false;
-
-	entry = array[first];
-	run->first = first;
-	run->ua = entry & ~TCE2_VIEW_PERM;
-	run->perm = entry & TCE2_VIEW_PERM;
-	while (first < last && array[first + 1] == entry + step) {
-		entry += step;
-		first++;
-	}
-	run->last = first;
-	return true;
 }
 
 /* The first run of a leaf within [@first, @last] */
