@@ -60,8 +60,8 @@ clean:
 
 help:
 	@echo "make demo                    see it work on an emulated POWER9 (KERNEL=<label>)"
-	@echo "make check                   run the tests on every supported kernel (KERNELS='<label>...', V=1, ONLY=<case>)"
-	@echo "make bench                   compare with the in-tree driver (KERNELS='<label>...', THREADS=1), build/bench/"
+	@echo "make check                   run the tests on every supported kernel (KERNELS='<label>...', MACHINES='powernv9 pseries', V=1, ONLY=<case>)"
+	@echo "make bench                   compare with the in-tree driver (KERNELS='<label>...', MACHINE=pseries, THREADS=1), build/bench/"
 	@echo "make unit                    run only those of the tests that need no guest (ONLY=<case>, TCE2_SEED=<seed>)"
 	@echo "make fuzz                    let libFuzzer look for what the tests miss (FUZZ_SECONDS=60)"
 	@echo "make kernels                 list the labels of the kernels"

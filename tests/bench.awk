@@ -105,7 +105,9 @@ function derive_lookup(	i, n, regions, from, to, name, b) {
 # The heading that a figure stands under, after a digit to sort by
 function group(figure,	part) {
 	if (figure ~ /^memory/)
-		return "3 Kernel memory for what is registered"
+		return "3 Kernel memory for what is registered or mapped"
+	if (figure ~ /^growth/)
+		return "A Growth: so many TCEs of 4K in one call, or so many regions"
 	if (figure ~ /one-page/)
 		return "2 Registering one page, with so many regions there"
 	if (figure ~ /^cache/)
@@ -114,6 +116,8 @@ function group(figure,	part) {
 		return "4 Mapping, with so many regions registered"
 	if (figure ~ /^floor/)
 		return "5 The floor: a loop that stores big-endian TCEs"
+	if (figure ~ /^hcalls/)
+		return "9 Hypercalls per TCE"
 	if (figure ~ /256t/)
 		return "7 A window of 256 TiB, 64K TCEs, 2 levels, with 16 TCEs or none"
 	if (figure ~ /threads/)
@@ -146,7 +150,9 @@ function cell(figure, backend) {
 }
 
 function number(x) {
-	return sprintf((x < 1000 && x != int(x)) ? "%.1f" : "%.0f", x)
+	if (x == int(x))
+		return sprintf("%.0f", x)
+	return sprintf(x < 1 ? "%.4f" : x < 1000 ? "%.1f" : "%.0f", x)
 }
 
 function times(x) {
@@ -164,6 +170,27 @@ function row(figure,	mine) {
 		both(figure) ? ratio_text(figure) : "-", spread(figure), unit[figure]
 }
 
+# Hypercalls have a table of their own: a line a backend, a column a kind
+function hcall_row(figure, backend,	i, n, kind) {
+	printf "%-46s %-8s", backend == "ours" ? "" : figure, backend
+	n = split("all put get indirect stuff", kind, " ")
+	for (i = 1; i <= n; i++)
+		printf " %9s", cell(figure "." kind[i], backend)
+	print ""
+}
+
+function hcall_table(	i, figure) {
+	printf "%-46s %-8s %9s %9s %9s %9s %9s\n", "", "", "all", "put", "get", "indirect", "stuff"
+	for (i = 1; i <= figures; i++) {
+		figure = order[i]
+		if (figure !~ /^hcalls.*\.all$/)
+			continue
+		sub(/\.all$/, "", figure)
+		hcall_row(figure, "in-tree")
+		hcall_row(figure, "ours")
+	}
+}
+
 function as_text(	t, i) {
 	printf "kernel   %s\nmodule   %s\nqemu     %s\n", kernel, module, qemu
 	printf "machine  %s\ncommand  %s\n", machine, command
@@ -173,6 +200,11 @@ function as_text(	t, i) {
 	print "UNREGISTER of the in-tree driver returns before it unpins: compare the totals,"
 	print "which include what is left to the kernel (known to about 20000 instructions)"
 	for (t = 1; t <= titles; t++) {
+		if (heading[t] ~ /Hypercalls/) {
+			printf "\n%s\n\n", substr(heading[t], 3)
+			hcall_table()
+			continue
+		}
 		printf "\n%s\n\n%-46s %12s %12s %8s %8s  %s\n", substr(heading[t], 3),
 			"", "in-tree", "ours", "ratio", "spread", "unit"
 		for (i = 1; i <= figures; i++)
@@ -181,11 +213,15 @@ function as_text(	t, i) {
 	}
 }
 
+function precise(x) {
+	return sprintf(x > 0 && x < 1 ? "%.6f" : "%.2f", x)
+}
+
 function json_backend(figure, backend) {
 	if (has(figure, backend))
-		return sprintf("{ \"median\": %.2f, \"min\": %.2f, \"max\": %.2f, \"values\": %d }",
-			median(figure, backend), least(figure, backend),
-			most(figure, backend), count[figure, backend])
+		return sprintf("{ \"median\": %s, \"min\": %s, \"max\": %s, \"values\": %d }",
+			precise(median(figure, backend)), precise(least(figure, backend)),
+			precise(most(figure, backend)), count[figure, backend])
 	if ((figure SUBSEP backend) in refused)
 		return sprintf("{ \"refused\": \"%s\" }", refused[figure, backend])
 	return "null"
@@ -219,7 +255,7 @@ function charted(figure) {
 		return 0
 	return figure ~ /^cache\.(register|unregister-total)/ || figure ~ /^memory/ ||
 		figure ~ /^lookup/ || figure ~ /one-tce\..*middle/ || figure ~ /256t$/ ||
-		figure ~ /threads/ || figure ~ /^(map|replace|unmap)\.[^.]*\.1g\.(hugetlb-1g|scattered)$/
+		figure ~ /threads/ || figure ~ /^hcalls.*\.all$/ || figure ~ /^(map|replace|unmap)\.[^.]*\.1g\.(hugetlb-1g|scattered)$/
 }
 
 function escaped(text) {

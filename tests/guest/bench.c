@@ -5,9 +5,9 @@
  *
  *	BENCH: {"figure": ..., "backend": ..., "unit": ..., "value": ...}
  *
- *	tce2-bench [cache] [memory] [map] [threads]
+ *	tce2-bench [cache] [memory] [map] [threads] [hcalls]
  *
- * Without arguments: all that instructions can judge, hence not threads.
+ * Without arguments: all that instructions can judge, hence not the last two.
  *
  * The in-tree backend is loaded all the time. VFIO asks the backend loaded last,
  * so this module's turn begins with modprobe and ends with rmmod; the use count
@@ -250,6 +250,27 @@ static void end_turn(void)
 	backend = NULL;
 }
 
+const char *backend_name(void)
+{
+	return backend->name;
+}
+
+bool offered(unsigned int shift, unsigned int levels)
+{
+	static struct vfio_iommu_spapr_tce_info info;
+	struct vfio v;
+
+	if (!info.argsz) {
+		need(vfio_open(&v), "open /dev/vfio/vfio");
+		need(vfio_attach(&v, 0), "attach the device's group");
+		need(vfio_set_iommu(&v, VFIO_SPAPR_TCE_v2_IOMMU),
+		     "VFIO_SET_IOMMU(SPAPR TCE v2)");
+		need(get_info(v.fd, &info), "get info");
+		vfio_close(&v);
+	}
+	return (info.ddw.pgsizes & (1ULL << shift)) && levels <= info.ddw.levels;
+}
+
 void each_backend(void (*measure)(void *arg), void *arg)
 {
 	for (int round = 0; round < ROUNDS; round++) {
@@ -353,7 +374,9 @@ static const struct part {
 	{ "cache", bench_cache, false },
 	{ "memory", bench_memory, false },
 	{ "map", bench_map, false },
+	{ "growth", bench_growth, false },
 	{ "threads", bench_threads, true },
+	{ "hcalls", bench_hcalls, true },
 };
 
 static bool wanted(int argc, char **argv, const struct part *part)

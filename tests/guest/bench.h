@@ -32,6 +32,10 @@ double median(double *sample, int count);
  * while it runs; it leaves nothing registered behind, nor mapped.
  */
 void each_backend(void (*measure)(void *arg), void *arg);
+const char *backend_name(void);
+
+/* Whether the platform has windows of such TCEs, and so many levels */
+bool offered(unsigned int shift, unsigned int levels);
 
 /*
  * One measured value. A figure is named by dots: group.what.variant. What the
@@ -68,6 +72,8 @@ void memory_put(struct memory *mem);
 void bench_cache(void);
 void bench_memory(void);
 void bench_map(void);
+void bench_growth(void);
 void bench_threads(void);
+void bench_hcalls(void);
 
 #endif /* GUEST_BENCH_H */

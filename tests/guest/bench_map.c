@@ -29,6 +29,7 @@ static const struct layout layouts[] = {
 	{ "64k-1-level", 16, 1, GIB(2) },
 	{ "64k-2-levels", 16, 2, GIB(1024) },
 	{ "2m-1-level", 21, 1, GIB(64) },
+	{ "16m-1-level", 24, 1, GIB(64) },
 	{ "1g-1-level", 30, 1, GIB(1024) },
 };
 
@@ -139,6 +140,7 @@ static void measure_window(void *arg)
  */
 
 #define SPARSE_SHIFT	16
+#define SPARSE_LEVELS	2
 #define SPARSE_SIZE	(1ULL << 48)
 #define SPARSE_TCES	16
 
@@ -156,8 +158,8 @@ static void measure_sparse(void *arg)
 
 	need(spapr_register(vfio.fd, mem->ua, mem->size), "register");
 	start = ticks();
-	need(window_create(vfio.fd, SPARSE_SHIFT, SPARSE_SIZE, 2, &window),
-	     "create window");
+	need(window_create(vfio.fd, SPARSE_SHIFT, SPARSE_SIZE, SPARSE_LEVELS,
+			   &window), "create window");
 	timed(start, "window.create.256t");
 
 	start = ticks();
@@ -214,6 +216,8 @@ static bool makes_sense(const struct layout *layout, const struct memory *mem)
 {
 	uint64_t page = 1ULL << layout->shift;
 
+	if (!offered(layout->shift, layout->levels))
+		return false;
 	switch (mem->kind) {
 	case SCATTERED:
 		return page <= base_page();
@@ -237,7 +241,7 @@ static void bench_kind(enum memory_kind kind)
 		if (makes_sense(job.layout, &job.mem))
 			each_backend(measure_window, &job);
 	}
-	if (kind == HUGE_1G)
+	if (kind == HUGE_1G && offered(SPARSE_SHIFT, SPARSE_LEVELS))
 		each_backend(measure_sparse, &job.mem);
 	memory_put(&job.mem);
 }

@@ -29,7 +29,7 @@ enum { PASSED, FAILED, SKIPPED };
 
 static const struct suite *const suites[] = {
 	&container_suite, &memory_suite, &region_suite, &map_suite, &window_suite,
-	&shared_suite, &process_suite, &race_suite, &eeh_suite,
+	&shared_suite, &process_suite, &race_suite, &eeh_suite, &last_suite,
 };
 
 const char *backend_module = "vfio_spapr_tce2";
@@ -62,8 +62,8 @@ void fail(const char *fmt, ...)
 static void prepare(const struct test *test, struct vfio *v)
 {
 	vfio_init(v);
-	if (test->setup == TWO_GROUPS && vfio_devices() < 2)
-		skip("needs two edu devices");
+	if (test->setup == TWO_GROUPS)
+		need_groups_that_share();
 	if (test->setup == BARE)
 		return;
 	expect(vfio_open(v), 0);

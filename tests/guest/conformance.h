@@ -51,7 +51,8 @@ struct suite {
 	const struct suite name = { array, ARRAY_SIZE(array) }
 
 extern const struct suite container_suite, memory_suite, region_suite, map_suite,
-	window_suite, shared_suite, process_suite, race_suite, eeh_suite;
+	window_suite, shared_suite, process_suite, race_suite, eeh_suite,
+	last_suite;
 
 /* The backend under test, or NULL with --backend any */
 extern const char *backend_module;
@@ -75,6 +76,9 @@ void expect_either_at(const char *file, int line, const char *what, long saw,
 /* The same for a row of a table: says which row, and goes on */
 bool row_is(const char *row, long saw, long want);
 
+/* Skips the test where two groups can't have a window in common */
+void need_groups_that_share(void);
+
 /* What is charged to this process and pinned in the system, at some moment */
 struct ledger {
 	int64_t vmlck;
@@ -97,7 +101,11 @@ bool has_page_shift(struct vfio *v, unsigned int shift);
 uint64_t new_window(struct vfio *v, unsigned int shift, uint64_t size,
 		    unsigned int levels);
 
+uint64_t first_start(struct vfio *v, unsigned int shift, uint64_t size);
+unsigned int up_to_levels(struct vfio *v, unsigned int levels);
+
 uint8_t *memory(size_t size);
+uint8_t *memory_in_one_piece(size_t size);
 uint8_t *registered(struct vfio *v, size_t size);
 uint8_t *mapped(struct vfio *v, uint64_t iova, size_t size);
 void unregister_ok(struct vfio *v, const void *ua, size_t size);

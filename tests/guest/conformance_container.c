@@ -144,8 +144,7 @@ static void a_group_attached_late_can_dma_at_once(struct vfio *v)
 	uint8_t *low, *high;
 	uint64_t start;
 
-	if (vfio_devices() < 2)
-		skip("needs two edu devices");
+	need_groups_that_share();
 	low = mapped(v, IOVA, base_page());
 	start = new_window(v, 12, GIB(1), 1);
 	high = mapped(v, start + IOVA, base_page());
@@ -154,6 +153,31 @@ static void a_group_attached_late_can_dma_at_once(struct vfio *v)
 	device_reaches(v, 1, IOVA, low);
 	device_reaches(v, 1, start + IOVA, high);
 	device_reaches(v, 0, start + IOVA, high);
+}
+
+/* Whether it may or not, and whether there are windows or not yet */
+static void a_second_group_joins_where_tables_can_be_shared(struct vfio *v)
+{
+	int want = under_hypervisor() ? -EPERM : 0;
+	uint8_t *ua = registered(v, base_page()), *own;
+	struct vfio elsewhere;
+
+	if (vfio_devices() < 2)
+		skip("needs two edu devices");
+	expect(vfio_attach(v, 1), want);
+	if (!want)
+		expect(vfio_detach(v, 1), 0);
+	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_WRITE), 0);
+	expect(vfio_attach(v, 1), want);
+	if (!want)
+		expect(vfio_detach(v, 1), 0);
+	device_reaches(v, 0, IOVA, ua);
+
+	open_container(&elsewhere, 1);
+	own = mapped(&elsewhere, IOVA, base_page());
+	device_reaches(&elsewhere, 1, IOVA, own);
+	device_reaches(v, 0, IOVA, ua);
+	vfio_close(&elsewhere);
 }
 
 /* What one group leaves, and what it takes along: nothing (defect 5) */
@@ -241,6 +265,8 @@ static const struct test tests[] = {
 	TEST(two_groups_share_windows_and_mappings, .setup = TWO_GROUPS),
 	TEST(removing_a_window_takes_it_from_both_groups, .setup = TWO_GROUPS),
 	TEST(a_group_attached_late_can_dma_at_once),
+	TEST(a_second_group_joins_where_tables_can_be_shared,
+	     .intree = "defect 5; pseries: joins, then nothing can be mapped"),
 	TEST(detaching_the_first_group_takes_nothing_from_the_second,
 	     .setup = TWO_GROUPS, .intree = "defect 5"),
 	TEST(detaching_the_second_group_takes_nothing_from_the_first,

@@ -4,7 +4,7 @@
  * its own affair (the emulated one knows no frozen state); that a request
  * arrives there, or is refused before, is the backend's.
  *
- * Last in the list, because a reset may leave the device in another state.
+ * Late in the list, because a reset may leave the device in another state.
  */
 #include "conformance.h"
 

@@ -64,6 +64,14 @@ bool row_is(const char *row, long saw, long want)
 	return false;
 }
 
+void need_groups_that_share(void)
+{
+	if (vfio_devices() < 2)
+		skip("needs two edu devices");
+	if (under_hypervisor())
+		skip("a hypervisor's groups share no tables");
+}
+
 struct ledger ledger(void)
 {
 	return (struct ledger){ .vmlck = vmlck(), .pins = pins() };
@@ -119,12 +127,45 @@ uint64_t new_window(struct vfio *v, unsigned int shift, uint64_t size,
 	return start;
 }
 
+/*
+ * Where a window begins that is made while there is none. A hypervisor has but
+ * two places: one for its default window, or a smaller one like it, and one for
+ * any other.
+ */
+uint64_t first_start(struct vfio *v, unsigned int shift, uint64_t size)
+{
+	bool like_default = shift == 12 && size <= info_of(v).dma32_window_size;
+
+	return under_hypervisor() && !like_default ? WINDOW1_START : 0;
+}
+
+/* So many, or as many as the platform has */
+unsigned int up_to_levels(struct vfio *v, unsigned int levels)
+{
+	unsigned int most = info_of(v).ddw.levels;
+
+	return levels < most ? levels : most;
+}
+
 uint8_t *memory(size_t size)
 {
 	uint8_t *ua = mem_base(size);
 
 	if (!ua)
 		fail("no memory for the test itself");
+	return ua;
+}
+
+/* Contiguous for the device, aligned to its size */
+uint8_t *memory_in_one_piece(size_t size)
+{
+	uint8_t *ua;
+
+	if (size <= base_page())
+		return memory(base_page());
+	ua = mem_hugetlb(size <= MIB(2) ? MIB(2) : GIB(1), 1);
+	if (!ua)
+		skip("no hugepage to be had");
 	return ua;
 }
 

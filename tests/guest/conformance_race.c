@@ -83,13 +83,15 @@ static void mapping_while_windows_come_and_go_is_safe(struct vfio *v)
 {
 	uint8_t *ua = registered(v, SIZE);
 	struct crowd crowd = { .v = v, .arg = ua };
+	unsigned int levels = up_to_levels(v, 2);
 	uint64_t begin = now_ms();
 
 	new_window(v, 12, GIB(1), 1);
 	crowd_start(&crowd, 3, map_in_window_1);
 	for (int i = 0; now_ms() - begin < 2 * RACE_MS; i++) {
 		expect(window_remove(v->fd, WINDOW1_START), 0);
-		expect(new_window(v, 12, GIB(1), 1 + i % 2), WINDOW1_START);
+		expect(new_window(v, 12, GIB(1), 1 + i % levels),
+		       WINDOW1_START);
 	}
 	crowd_stop(&crowd);
 	expect(window_remove(v->fd, WINDOW1_START), 0);
@@ -105,14 +107,18 @@ static void ask_for_info(struct crowd *crowd, int number)
 	expect(info.ddw.max_dynamic_windows_supported, 2);
 }
 
-/* Exactly two windows fit, whoever makes them */
+/*
+ * Exactly two windows fit, whoever makes them; a hypervisor's default window
+ * only before the other
+ */
 static void make_and_remove_a_window(struct crowd *crowd, int number)
 {
 	uint64_t start;
 	int ret = window_create(crowd->v->fd, 12, GIB(1), 1, &start);
 
 	(void)number;
-	expect_either(ret, 0, -ENOSPC);
+	if (ret != -EPERM || !under_hypervisor())
+		expect_either(ret, 0, -ENOSPC);
 	if (!ret)
 		expect(window_remove(crowd->v->fd, start), 0);
 }

@@ -14,8 +14,20 @@
 #define REMOVE_FULL	sizeof(struct vfio_iommu_spapr_tce_remove)
 #define INFO_SHORT	offsetof(struct vfio_iommu_spapr_tce_info, ddw)
 
-#define HUGE_WINDOW	(1ULL << 48)	/* bytes */
-#define HUGE_LEVELS	3
+/* A window with far more TCEs than anybody maps */
+struct huge {
+	unsigned int shift;
+	unsigned int levels;
+	uint64_t size;
+};
+
+/* What one level has is there at once, though a hypervisor keeps half of it */
+static struct huge huge_window(void)
+{
+	if (under_hypervisor())
+		return (struct huge){ 12, 1, 1ULL << 36 };
+	return (struct huge){ 12, 3, 1ULL << 48 };
+}
 
 static void get_info_describes_the_platform(struct vfio *v)
 {
@@ -26,9 +38,15 @@ static void get_info_describes_the_platform(struct vfio *v)
 	if (!info.dma32_window_size)
 		fail("expected a default window, its size is 0");
 	expect(info.ddw.max_dynamic_windows_supported, 2);
-	if (!(info.ddw.pgsizes & (1ULL << 12)) || !info.ddw.levels)
-		fail("expected 4K pages and levels, saw page sizes %#llx, %u levels",
-		     (unsigned long long)info.ddw.pgsizes, info.ddw.levels);
+	if (under_hypervisor()) {
+		expect(info.dma32_window_size, GIB(1));
+		expect(info.ddw.pgsizes, KIB(4) | KIB(64) | MIB(2) | MIB(16));
+		expect(info.ddw.levels, 1);
+	} else {
+		expect(info.dma32_window_size, GIB(2));
+		expect(info.ddw.pgsizes, KIB(4) | KIB(64) | MIB(2) | GIB(1));
+		expect(info.ddw.levels, 5);
+	}
 }
 
 static void get_info_without_the_ddw_part_leaves_the_rest_alone(struct vfio *v)
@@ -114,16 +132,29 @@ static void removing_the_pending_default_window_makes_room_at_zero(
 	device_reaches(v, 0, IOVA, ua);
 }
 
-static void a_removed_default_window_makes_room_at_zero(struct vfio *v)
+static void a_removed_default_window_makes_room_for_a_larger_one(
+	struct vfio *v)
 {
 	uint8_t *ua = mapped(v, IOVA, base_page());
+	uint64_t start = first_start(v, 12, GIB(4));
 
 	expect(window_remove(v->fd, 0), 0);
 	unregister_ok(v, ua, base_page());
-	expect(new_window(v, 12, GIB(4), 1), 0);
+	expect(new_window(v, 12, GIB(4), 1), start);
 	/* Not in the last 64 KiB, which are the bridge's 32-bit MSI addresses */
-	ua = mapped(v, GIB(4) - MIB(1), base_page());
-	device_reaches(v, 0, GIB(4) - MIB(1), ua);
+	ua = mapped(v, start + GIB(4) - MIB(1), base_page());
+	device_reaches(v, 0, start + GIB(4) - MIB(1), ua);
+}
+
+static void a_smaller_default_window_ends_where_it_was_told(struct vfio *v)
+{
+	uint8_t *ua;
+
+	expect(window_remove(v->fd, 0), 0);
+	expect(new_window(v, 12, MIB(256), 1), 0);
+	ua = mapped(v, MIB(256) - base_page(), base_page());
+	device_reaches(v, 0, MIB(256) - base_page(), ua);
+	expect(dma_map(v->fd, MIB(256), ua, TCE_4K, READ_WRITE), -ENXIO);
 }
 
 static void a_third_window_is_no_space(struct vfio *v)
@@ -134,37 +165,79 @@ static void a_third_window_is_no_space(struct vfio *v)
 	locked = vmlck();
 	expect(window_create(v->fd, 12, GIB(1), 1, NULL), -ENOSPC);
 	expect(vmlck(), locked);
-	expect(window_remove(v->fd, 0), 0);
-	expect(new_window(v, 12, GIB(1), 1), 0);
-	expect(window_create(v->fd, 12, GIB(1), 1, NULL), -ENOSPC);
 	expect(window_remove(v->fd, WINDOW1_START), 0);
 	expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
+	expect(window_create(v->fd, 12, GIB(1), 1, NULL), -ENOSPC);
+	expect(vmlck(), locked);
+}
+
+/* A hypervisor would take the other window away with it, so it refuses */
+static void a_default_window_can_be_had_again(struct vfio *v)
+{
+	uint8_t *ua = registered(v, base_page());
+	uint64_t start = new_window(v, 12, GIB(1), 1);
+	bool alone = under_hypervisor();
+	int64_t locked;
+
+	expect(dma_map(v->fd, start, ua, base_page(), READ_WRITE), 0);
+	expect(window_remove(v->fd, 0), 0);
+	locked = vmlck();
+	if (alone) {
+		expect(window_create(v->fd, 12, GIB(1), 1, NULL), -EPERM);
+		expect(window_create(v->fd, 16, GIB(4), 1, NULL), -ENOSPC);
+		expect(vmlck(), locked);
+		device_reaches(v, 0, start, ua);
+		expect(window_remove(v->fd, start), 0);
+	}
+	expect(new_window(v, 12, GIB(1), 1), 0);
+	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_WRITE), 0);
+	device_reaches(v, 0, IOVA, ua);
+	if (alone)
+		expect(new_window(v, 12, GIB(1), 1), start);
+	expect(window_create(v->fd, 12, GIB(1), 1, NULL), -ENOSPC);
+}
+
+/* The first and the last page of a window, and nothing behind it */
+static void both_ends_work(struct vfio *v, unsigned int shift, uint64_t size)
+{
+	uint64_t start = new_window(v, shift, size, 1), page = 1ULL << shift;
+	uint8_t *ua;
+
+	expect(start, WINDOW1_START);
+	if (page < base_page())
+		page = base_page();
+	ua = memory_in_one_piece(page);
+	expect(spapr_register(v->fd, ua, page), 0);
+	expect(dma_map(v->fd, start, ua, page, READ_WRITE), 0);
+	expect(dma_map(v->fd, start + size - page, ua, page, READ_WRITE), 0);
+	device_reaches(v, 0, start, ua);
+	device_reaches(v, 0, start + page - TCE_4K, ua + page - TCE_4K);
+	device_reaches(v, 0, start + size - page, ua);
+	device_reaches(v, 0, start + size - TCE_4K, ua + page - TCE_4K);
+	expect(dma_map(v->fd, start + size, ua, page, READ_WRITE), -ENXIO);
+	expect(window_remove(v->fd, start), 0);
+	unregister_ok(v, ua, page);
 }
 
 static void windows_of_every_offered_page_size_work(struct vfio *v)
 {
 	struct vfio_iommu_spapr_tce_info info = info_of(v);
-	uint8_t *ua = registered(v, base_page());
 
-	for (unsigned int shift = 12; shift < 64; shift++) {
-		if (!(info.ddw.pgsizes & (1ULL << shift)))
-			continue;
-		expect(new_window(v, shift, 1ULL << (shift + 16), 1),
-		       WINDOW1_START);
-		if ((1ULL << shift) <= base_page()) {
-			expect(dma_map(v->fd, WINDOW1_START, ua, base_page(),
-				       READ_WRITE), 0);
-			device_reaches(v, 0, WINDOW1_START, ua);
-		}
-		expect(window_remove(v->fd, WINDOW1_START), 0);
-	}
+	for (unsigned int shift = 12; shift < 64; shift++)
+		if (info.ddw.pgsizes & (1ULL << shift))
+			both_ends_work(v, shift, 1ULL << (shift + 16));
 }
 
-/* What DPDK does; the table of one level is too big to be allocated */
-static void dpdks_search_for_levels_ends_in_a_window_at_zero(struct vfio *v)
+#define DPDK_WINDOW	(1ULL << 47)	/* bytes, for user addresses */
+
+/*
+ * What DPDK does; the table of one level is too big to be allocated, unless it
+ * is a hypervisor that has it
+ */
+static void dpdks_search_for_levels_ends_in_a_window(struct vfio *v)
 {
 	struct vfio_iommu_spapr_tce_info info = info_of(v);
-	uint64_t start = ~0ULL;
+	uint64_t want = first_start(v, 21, DPDK_WINDOW), start = ~0ULL;
 	int64_t locked;
 	int ret = -1;
 
@@ -173,31 +246,35 @@ static void dpdks_search_for_levels_ends_in_a_window_at_zero(struct vfio *v)
 	expect(window_remove(v->fd, info.dma32_window_start), 0);
 	locked = vmlck();
 	for (uint32_t levels = 1; ret && levels <= info.ddw.levels; levels++) {
-		ret = window_create(v->fd, 21, 1ULL << 47, levels, &start);
+		ret = window_create(v->fd, 21, DPDK_WINDOW, levels, &start);
 		if (ret)
 			expect(vmlck(), locked);
 	}
 	expect(ret, 0);
-	expect(start, 0);
-	if (vmlck() - locked > (int64_t)MIB(64))
+	expect(start, want);
+	/* The copy that the kernel keeps of a table of one level */
+	if (info.ddw.levels == 1)
+		expect(vmlck() - locked, DPDK_WINDOW >> 21 << 3);
+	else if (vmlck() - locked > (int64_t)MIB(64))
 		fail("expected an empty window to cost little, it costs %lld bytes",
 		     (long long)(vmlck() - locked));
 }
 
 /* What QEMU does for a guest's default window */
-static void qemus_window_with_levels_found_by_trying_is_at_zero(struct vfio *v)
+static void qemus_window_with_levels_found_by_trying_is_in_its_place(
+	struct vfio *v)
 {
 	struct vfio_iommu_spapr_tce_info info = info_of(v);
 	unsigned int shift = 63 - __builtin_clzll(info.ddw.pgsizes &
 						  (2 * base_page() - 1));
-	uint64_t start = ~0ULL;
+	uint64_t want = first_start(v, shift, GIB(1)), start = ~0ULL;
 	int ret = -1;
 
 	expect(window_remove(v->fd, 0), 0);
 	for (uint32_t levels = 1; ret && levels <= info.ddw.levels; levels++)
 		ret = window_create(v->fd, shift, GIB(1), levels, &start);
 	expect(ret, 0);
-	expect(start, 0);
+	expect(start, want);
 }
 
 struct create_row {
@@ -302,6 +379,8 @@ static void a_table_too_big_to_allocate_is_no_memory_and_costs_nothing(
 	int64_t locked = vmlck();
 	uint8_t *ua;
 
+	if (under_hypervisor())
+		skip("the hypervisor allocates the tables");
 	expect(window_create(v->fd, 12, 1ULL << 40, 1, NULL), -ENOMEM);
 	expect(window_create(v->fd, 12, 1ULL << 40, 1, NULL), -ENOMEM);
 	expect(vmlck(), locked);
@@ -353,21 +432,25 @@ static void create_ignores_reserved_fields_and_a_larger_argsz(struct vfio *v)
 	expect(last->levels, 1);
 }
 
-/* Defect 13: what isn't used isn't charged */
+/* Defect 13: what isn't there isn't charged */
 static void a_huge_empty_window_costs_little(struct vfio *v)
 {
+	struct huge huge = huge_window();
+	uint64_t start = first_start(v, huge.shift, huge.size);
+	uint64_t last = start + huge.size - base_page();
 	int64_t locked = vmlck();
-	uint64_t last = HUGE_WINDOW - base_page();
 	uint8_t *ua;
 
 	expect(window_remove(v->fd, 0), 0);
-	expect(new_window(v, 12, HUGE_WINDOW, HUGE_LEVELS), 0);
-	if (vmlck() - locked > (int64_t)MIB(64))
+	expect(new_window(v, huge.shift, huge.size, huge.levels), start);
+	if (huge.levels == 1)
+		expect(vmlck() - locked, huge.size >> huge.shift << 3);
+	else if (vmlck() - locked > (int64_t)MIB(64))
 		fail("expected less than 64 MiB, saw %lld bytes charged",
 		     (long long)(vmlck() - locked));
 	ua = mapped(v, last, base_page());
 	device_reaches(v, 0, last, ua);
-	expect(window_remove(v->fd, 0), 0);
+	expect(window_remove(v->fd, start), 0);
 	unregister_ok(v, ua, base_page());
 	expect(vmlck(), locked);
 }
@@ -384,24 +467,25 @@ static void expect_quick(const char *what, uint64_t begin)
 /* Defect 13: time grows with what is mapped, not with the window */
 static void unmapping_and_removing_a_huge_window_is_quick(struct vfio *v)
 {
-	uint64_t far = HUGE_WINDOW / 3 & ~(base_page() - 1);
-	uint64_t begin;
+	struct huge huge = huge_window();
+	uint64_t begin, start, far;
 	uint8_t *ua;
 
 	expect(window_remove(v->fd, 0), 0);
-	new_window(v, 12, HUGE_WINDOW, HUGE_LEVELS);
+	start = new_window(v, huge.shift, huge.size, huge.levels);
+	far = start + (huge.size / 3 & ~(base_page() - 1));
 	registered(v, base_page());
 	begin = now_ms();
-	expect(dma_unmap(v->fd, 0, HUGE_WINDOW), 0);
+	expect(dma_unmap(v->fd, start, huge.size), 0);
 	expect_quick("unmap of an empty window", begin);
 	ua = mapped(v, far, base_page());
 	begin = now_ms();
-	expect(dma_unmap(v->fd, 0, HUGE_WINDOW), 0);
+	expect(dma_unmap(v->fd, start, huge.size), 0);
 	expect_quick("unmap of a nearly empty window", begin);
 	unregister_ok(v, ua, base_page());
 	ua = mapped(v, far, base_page());
 	begin = now_ms();
-	expect(window_remove(v->fd, 0), 0);
+	expect(window_remove(v->fd, start), 0);
 	expect_quick("removal of a nearly empty window", begin);
 	unregister_ok(v, ua, base_page());
 }
@@ -512,12 +596,13 @@ static void remove_accepts_a_larger_argsz(struct vfio *v)
 static void windows_may_come_and_go_all_day(struct vfio *v)
 {
 	uint8_t *ua = registered(v, base_page());
+	unsigned int levels = up_to_levels(v, 2);
 	int64_t locked;
 
 	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_WRITE), 0);
 	locked = vmlck();
 	for (int i = 0; i < 20; i++) {
-		uint64_t start = new_window(v, 12, GIB(1), 1 + i % 2);
+		uint64_t start = new_window(v, 12, GIB(1), 1 + i % levels);
 
 		expect(start, WINDOW1_START);
 		expect(dma_map(v->fd, start, ua, base_page(), READ_WRITE), 0);
@@ -530,17 +615,51 @@ static void windows_may_come_and_go_all_day(struct vfio *v)
 
 static void slot_zero_may_change_its_page_size(struct vfio *v)
 {
+	uint64_t start = first_start(v, 16, GIB(4));
 	uint8_t *ua = registered(v, base_page());
 
 	if (!has_page_shift(v, 16))
 		skip("platform has no 64 KiB IOMMU pages");
 	expect(window_remove(v->fd, 0), 0);
-	expect(new_window(v, 16, GIB(4), 1), 0);
-	expect(dma_map(v->fd, IOVA, ua, TCE_4K, READ_WRITE), -EINVAL);
-	expect(window_remove(v->fd, 0), 0);
+	expect(new_window(v, 16, GIB(4), 1), start);
+	expect(dma_map(v->fd, start + IOVA, ua, TCE_4K, READ_WRITE), -EINVAL);
+	expect(window_remove(v->fd, start), 0);
 	expect(new_window(v, 12, GIB(1), 1), 0);
 	expect(dma_map(v->fd, IOVA, ua, TCE_4K, READ_WRITE), 0);
 	device_reaches(v, 0, IOVA, ua);
+}
+
+/*
+ * A hypervisor has only one place for windows unlike its default one. A request
+ * that fails there would cost the device every later one, until a reboot.
+ */
+static void a_window_that_cannot_be_had_costs_no_later_one(struct vfio *v)
+{
+	uint64_t start = first_start(v, 12, GIB(4));
+	uint8_t *ua = registered(v, base_page());
+
+	expect(window_remove(v->fd, 0), 0);
+	expect(new_window(v, 12, GIB(4), 1), start);
+	expect(dma_map(v->fd, start + IOVA, ua, base_page(), READ_WRITE), 0);
+	for (int i = 0; i < 2; i++) {
+		int ret = window_create(v->fd, 12, GIB(1), 1, NULL);
+
+		if (under_hypervisor())
+			expect_either(ret, -EPERM, -ENOSPC);
+		else
+			expect(ret, i ? -ENOSPC : 0);
+	}
+	device_reaches(v, 0, start + IOVA, ua);
+	expect(window_remove(v->fd, start), 0);
+	expect(new_window(v, 12, GIB(4), 1), start);
+	expect(dma_map(v->fd, start + IOVA, ua, base_page(), READ_WRITE), 0);
+	device_reaches(v, 0, start + IOVA, ua);
+
+	vfio_close(v);
+	open_container(v, 0);
+	ua = mapped(v, IOVA, base_page());
+	device_reaches(v, 0, IOVA, ua);
+	expect(new_window(v, 12, GIB(4), 1), WINDOW1_START);
 }
 
 static const struct test tests[] = {
@@ -552,12 +671,14 @@ static const struct test tests[] = {
 	TEST(a_second_window_starts_at_bit_59),
 	TEST(the_pending_default_window_keeps_its_place),
 	TEST(removing_the_pending_default_window_makes_room_at_zero),
-	TEST(a_removed_default_window_makes_room_at_zero),
+	TEST(a_removed_default_window_makes_room_for_a_larger_one),
+	TEST(a_smaller_default_window_ends_where_it_was_told),
 	TEST(a_third_window_is_no_space),
+	TEST(a_default_window_can_be_had_again),
 	TEST(windows_of_every_offered_page_size_work),
-	TEST(dpdks_search_for_levels_ends_in_a_window_at_zero,
+	TEST(dpdks_search_for_levels_ends_in_a_window,
 	     .intree = "defects 6, 13"),
-	TEST(qemus_window_with_levels_found_by_trying_is_at_zero),
+	TEST(qemus_window_with_levels_found_by_trying_is_in_its_place),
 	TEST(bad_create_requests_change_nothing, .intree = "defects 6, 8",
 	     .crashes = true),
 	TEST(a_window_beyond_the_hardware_is_refused, .intree = "defect 6"),
@@ -580,3 +701,11 @@ static const struct test tests[] = {
 };
 
 SUITE(window_suite, tests);
+
+/* Where it fails on a hypervisor, nothing that comes after it can succeed */
+static const struct test last_tests[] = {
+	TEST(a_window_that_cannot_be_had_costs_no_later_one,
+	     .intree = "on pseries the device is lost until a reboot"),
+};
+
+SUITE(last_suite, last_tests);

@@ -24,13 +24,20 @@ kernel_mark() {
 	echo "<4>tce2: mark" >/dev/kmsg
 }
 
+# What comes after the mark; or all, if so much came that the mark is gone.
+since_mark() {
+	awk '/tce2: mark/ { lines = 0; next }
+		{ line[++lines] = $0 }
+		END { for (i = 1; i <= lines; i++) print line[i] }'
+}
+
 # What a test run must not cause, since the mark: a splat, or a line of our own
 # module above debug level. Other lines are the emulated machine's, and what the
 # kernel says of any module that is neither its own nor signed.
 kernel_splats() {
 	{
-		kernel_complaints | sed '1,/tce2: mark/d' | grep -E "$COMPLAINTS"
-		dmesg -r | sed '1,/tce2: mark/d' |
+		kernel_complaints | since_mark | grep -E "$COMPLAINTS"
+		dmesg -r | since_mark |
 			grep "$OURS: " | grep -v '^<[0-9]*7>\|^<15>'
 	} | grep -vE 'loading out-of-tree module taints|module verification failed'
 }
@@ -69,7 +76,7 @@ bind_edu() {
 		device=/sys/bus/pci/devices/$address
 		# An open would reset the bus behind the bridge, and that takes
 		# a second each time.
-		echo >"$device/reset_method" 2>/dev/null
+		{ echo >"$device/reset_method"; } 2>/dev/null
 		echo vfio-pci >"$device/driver_override"
 		echo "$address" >/sys/bus/pci/drivers_probe
 		[ "$(basename "$(readlink "$device/driver")")" = vfio-pci ] || return 1

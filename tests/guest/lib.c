@@ -28,6 +28,21 @@ size_t base_page(void)
 	return size;
 }
 
+/* Whether this is a hypervisor's guest, pseries: it has no TCE tables of its own */
+bool under_hypervisor(void)
+{
+	FILE *f = fopen("/proc/cpuinfo", "re");
+	char line[128];
+	bool found = false;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, "platform", 8))
+			found = strstr(line, "pSeries");
+	if (f)
+		fclose(f);
+	return found;
+}
+
 uint64_t now_ms(void)
 {
 	struct timespec ts;

@@ -25,12 +25,16 @@
 #define WRITE_ONLY	VFIO_DMA_MAP_FLAG_WRITE
 #define READ_WRITE	(READ_ONLY | WRITE_ONLY)
 
-/* Windows of IODA2: slot 0 at 0, slot 1 where PCI address bit 59 is set */
+/*
+ * Windows of IODA2: slot 0 at 0, slot 1 where PCI address bit 59 is set. QEMU's
+ * hypervisor puts every window there that is not the default one.
+ */
 #define WINDOW1_START	(1ULL << 59)
 /* Page size of the default window's TCEs, bytes */
 #define TCE_4K		KIB(4)
 
 size_t base_page(void);
+bool under_hypervisor(void);
 
 /* The edu device: its buffer is the only memory of its own, in bytes */
 #define EDU_BUFFER	4096
