@@ -65,6 +65,9 @@ struct tce2_stale {
 	u64 count;
 };
 
+/* Any of the entries may be mapped, see tce2_table_clear() */
+#define TCE2_TABLE_ANY	(~0ULL)
+
 void tce2_table_init(struct tce2_table *table, struct iommu_table *tbl,
 		     struct mm_struct *mm, unsigned long charged);
 void tce2_table_destroy(struct tce2_table *table);
@@ -73,7 +76,7 @@ int tce2_table_prepare(struct tce2_table *table, u64 index);
 int tce2_table_write(struct tce2_table *table, u64 index, u64 count, u64 hpa,
 		     u64 perm, bool fresh);
 int tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
-		     struct tce2_stale *stale);
+		     u64 mapped, struct tce2_stale *stale);
 void tce2_table_invalidate(struct tce2_table *table, u64 index, u64 count);
 
 /**

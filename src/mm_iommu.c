@@ -8,7 +8,7 @@
  *
  * Locks: the index lock, and a lock for each cache. Lookups for mapping
  * take neither.
- * Calls: extents, realmode (the lockless lookup), the kernel's mm.
+ * Calls: extents, realmode (lockless lookup, translation), the kernel's mm.
  */
 #include <linux/hashtable.h>
 #include <linux/mm.h>

@@ -3,10 +3,11 @@
  * Real mode: reading the region cache without locks or mapped memory.
  *
  * Owns the lookup of a region by user address and the translation of a user
- * address to a physical one. Both are the very code that virtual mode runs for
- * each map request (src/mm_iommu.c), written so that it can also run with the
- * data MMU off: it touches nothing but structures in the linear mapping, calls
- * nothing, takes no lock and makes a bounded number of steps.
+ * address to a physical one. Virtual mode runs the lookup for each map request
+ * and the translation for IOMMU pages of several blocks (src/mm_iommu.c). They
+ * are written so that they can also run with the data MMU off: they touch
+ * nothing but structures in the linear mapping, call nothing, take no lock and
+ * make a bounded number of steps.
  *
  * So far nothing runs it with MSR[DR] clear and nothing is exported for that;
  * page lookup and reference drop for real mode are not here yet either.

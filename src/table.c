@@ -155,18 +155,22 @@ static inline void store_tces(const struct tce2_table *table, __be64 *tces,
  */
 static __be64 *look_for_tce(struct tce2_table *table, u64 index, u64 tce)
 {
-	enum tce2_table_layout layout = READ_ONCE(table->layout);
+	enum tce2_table_layout layout = READ_ONCE(table->layout), other;
 	__be64 *tces, seen;
 
 	if (layout == TCE2_TABLE_PLATFORM)
 		return NULL;
 	tces = walk(table, index);
 	seen = tces ? READ_ONCE(*tces) : 0;
-	if (layout == TCE2_TABLE_UNSEEN && seen == cpu_to_be64(tce))
-		layout = TCE2_TABLE_MEMORY;
-	else if (layout == TCE2_TABLE_UNSEEN && (seen || !tces))
-		layout = TCE2_TABLE_PLATFORM;
-	cmpxchg(&table->layout, TCE2_TABLE_UNSEEN, layout);
+	if (layout == TCE2_TABLE_UNSEEN) {
+		if (seen == cpu_to_be64(tce))
+			layout = TCE2_TABLE_MEMORY;
+		else if (seen || !tces)
+			layout = TCE2_TABLE_PLATFORM;
+		other = cmpxchg(&table->layout, TCE2_TABLE_UNSEEN, layout);
+		if (other != TCE2_TABLE_UNSEEN)
+			layout = other;
+	}
 	return layout == TCE2_TABLE_MEMORY ? tces : NULL;
 }
 
@@ -277,13 +281,14 @@ static int exchange(struct tce2_table *table, u64 index, u64 hpa, u64 perm)
 }
 
 /*
- * Entries to be read back of a run of @count that the hypervisor wrote or cleared
- * in calls for many: it stops at what it refuses, which Linux doesn't report, so
- * the last entry tells. Without such calls Linux goes on, so any entry may.
+ * The first entry to be read back of a run of @count that the hypervisor wrote or
+ * cleared in a call for many: it stops at what it refuses, which Linux doesn't
+ * report, so the last entry tells, provided that it has to have changed. Without
+ * such calls Linux goes on, so any entry may.
  */
-static u64 first_telling(u64 count, unsigned long calls_for_many)
+static u64 first_telling(u64 count, unsigned long call_for_many)
 {
-	return firmware_has_feature(calls_for_many) ? count - 1 : 0;
+	return firmware_has_feature(call_for_many) ? count - 1 : 0;
 }
 
 /* Whether entries from @first on of a run are as they should be */
@@ -410,16 +415,22 @@ static bool is_clear(struct tce2_table *table, u64 index, u64 count, u64 first)
  * whether it did. It invalidates what it clears, and skips a table that is not
  * there.
  */
-static int clear_by_platform(struct tce2_table *table, u64 index, u64 count)
+static int clear_by_platform(struct tce2_table *table, u64 index, u64 count,
+			     u64 mapped)
 {
 	struct iommu_table *tbl = table->tbl;
+	u64 i, first = 0;
 	int ret = 0;
-	u64 i;
 
 	tbl->it_ops->clear(tbl, tbl_index(table, index), count);
 	iommu_flush_tce(tbl);
-	if (is_clear(table, index, count,
-		     first_telling(count, FW_FEATURE_STUFF_TCE)))
+	if (!mapped)
+		return 0;
+	if (mapped == TCE2_TABLE_ANY)
+		mapped = count;
+	else
+		first = first_telling(mapped, FW_FEATURE_STUFF_TCE);
+	if (is_clear(table, index, mapped, first))
 		return 0;
 	for (i = 0; i < count; i++) {
 		if (exchange(table, index + i, 0, 0))
@@ -434,6 +445,8 @@ static int clear_by_platform(struct tce2_table *table, u64 index, u64 count)
  * @table: the table
  * @index: first entry, held
  * @count: entries, more than 0, all in one lowest-level table
+ * @mapped: of these, the entries up to and with the last that is mapped, or
+ *	TCE2_TABLE_ANY if that is not known; not looked at with TCEs in memory
  * @stale: what is still to be invalidated is added here
  *
  * Devices may see the old entries until @stale was invalidated too, with
@@ -443,13 +456,13 @@ static int clear_by_platform(struct tce2_table *table, u64 index, u64 count)
  * Return: 0; -EIO if the platform did not clear all of them.
  */
 int tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
-		     struct tce2_stale *stale)
+		     u64 mapped, struct tce2_stale *stale)
 {
 	__be64 *tces = find_tces(table, index);
 	u64 i;
 
 	if (!tces)
-		return clear_by_platform(table, index, count);
+		return clear_by_platform(table, index, count, mapped);
 	/*
 	 * Invalidated even where an entry is 0: KVM may have taken it out for a
 	 * moment, while devices still know it.

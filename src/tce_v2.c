@@ -254,7 +254,7 @@ static bool restore_leaf(struct tce2_window *window, u64 index, u64 end,
 		tce2_view_next(&window->view, index, end, &run);
 		if (index < run.index &&
 		    tce2_table_clear(&window->table, index, run.index - index,
-				     stale))
+				     TCE2_TABLE_ANY, stale))
 			restored = false;
 		if (write_leaf(window, &run, false, region, &ignored))
 			restored = false;
@@ -383,6 +383,19 @@ unlock:
 	return ret;
 }
 
+/* Entries of a stretch of one leaf up to and with the last that is mapped */
+static u64 mapped_part(const struct tce2_window *window, u64 index, u64 end)
+{
+	u64 first = index, mapped = 0;
+	struct tce2_view_run run;
+
+	while (tce2_view_next(&window->view, index, end, &run)) {
+		index = run.index + run.count;
+		mapped = index - first;
+	}
+	return mapped;
+}
+
 /*
  * Clears a stretch in hardware, whatever the view says of it where something
  * was ever mapped: an entry that KVM took out and put back must go too (see
@@ -395,12 +408,15 @@ static int clear_tces(struct tce2_window *window, u64 index, u64 end)
 	int ret = 0;
 
 	do {
-		u64 next = tce2_view_leaf_end(index, end);
+		u64 next = tce2_view_leaf_end(index, end), mapped = 0;
 
+		if (!tce2_table_in_memory(&window->table))
+			mapped = mapped_part(window, index, next);
 		if (tce2_table_clear(&window->table, index, next - index,
-				     &stale))
+				     mapped, &stale))
 			ret = -EIO;
 		index = tce2_view_next_touched(&window->view, next, end);
+		pause_before(index, end);
 	} while (index < end);
 	tce2_table_invalidate(&window->table, stale.index, stale.count);
 	return ret;

@@ -9,6 +9,7 @@ const struct suite *const suites[] = {
 	&view_suite,
 	&table_suite,
 	&map_suite,
+	&refusal_suite,
 	&window_suite,
 	&range_suite,
 	NULL,
@@ -69,6 +70,19 @@ struct tce2_region *memory(u64 ua, u64 pages)
 		map_scattered(ua + PAGES(half), pages - half, pfn + half, true);
 	pfn += pages;
 	regions[nr_regions] = registered(proc, ua, PAGES(pages));
+	return regions[nr_regions++];
+}
+
+struct tce2_region *large_memory(u64 bytes)
+{
+	const unsigned int shift = 24;
+	u64 pages = ((bytes - 1) >> shift) + 1;
+	u64 *pfn = sim_mmap(sim.mm, UA, pages << shift, shift, true);
+
+	sim.large_shift = shift;
+	for (u64 i = 0; i < pages; i++)
+		pfn[i] = SIM_BIG + ((pages - i) << (shift - PAGE_SHIFT));
+	regions[nr_regions] = registered(proc, UA, pages << shift);
 	return regions[nr_regions++];
 }
 

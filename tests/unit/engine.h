@@ -14,8 +14,8 @@
 #include "tce2_tce_v2.h"
 #include "unit.h"
 
-extern const struct suite view_suite, table_suite, map_suite, window_suite,
-	range_suite;
+extern const struct suite view_suite, table_suite, map_suite, refusal_suite,
+	window_suite, range_suite;
 
 #define SHIFT	12 /* of the windows' pages, if not said otherwise */
 #define RW	TCE2_VIEW_PERM
@@ -34,6 +34,8 @@ void finish(void);
 /* Registers memory that is in one piece, or of which half is scattered */
 extern bool scattered;
 struct tce2_region *memory(u64 ua, u64 pages);
+/* From UA on, in large pages of 16 MiB, no two of them adjacent */
+struct tce2_region *large_memory(u64 bytes);
 
 int create(u64 size, u32 shift, u32 levels, u64 *start);
 /* The only window, from bus address 0 on */

@@ -16,6 +16,8 @@
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 
+#include <asm/firmware.h>
+
 #include "platform.h"
 #include "sim.h"
 #include "tce2_mm_iommu.h"
@@ -30,7 +32,7 @@
 /* What entries of an odd format differ by: no address has this bit */
 #define ODD (1ULL << 61)
 
-/* Entries that a hypervisor takes in one call (H_PUT_TCE_INDIRECT) */
+/* Entries that a hypervisor takes or clears in one call, if it can do that */
 #define INDIRECT 512
 
 /* An entry, and what a device may have cached of what it was before */
@@ -124,6 +126,17 @@ static bool unordered; /* src/ stored a TCE and did not say mb() since */
 
 static const struct iommu_table_ops table_ops, hypervisor_ops;
 static const struct iommu_table_group_ops group_ops;
+
+bool firmware_has_feature(unsigned long feature)
+{
+	return platform.features & feature;
+}
+
+/* How many entries go into a call to the hypervisor */
+static u64 at_a_time(unsigned long calls_for_many)
+{
+	return firmware_has_feature(calls_for_many) ? INDIRECT : 1;
+}
 
 static struct fake_table *fake(struct iommu_table *tbl)
 {
@@ -501,12 +514,25 @@ bool pfn_valid(unsigned long pfn)
 			index |= (1ULL << (t)->bits) - 1;    \
 		else
 
+/* A hypervisor has forgotten a table that it was told to take away */
+static void check_window(struct fake_table *t)
+{
+	if (t->kind != PLATFORM_HYPERVISOR)
+		return;
+	for (unsigned int i = 0; i < nr_groups * 2; i++) {
+		if (groups[i / 2].walks[i % 2] == &t->tbl)
+			return;
+	}
+	sim_bug("a hypervisor is asked for a window that it has not");
+}
+
 static void check_range(struct fake_table *t, u64 index, u64 count)
 {
 	if (index < t->tbl.it_offset || !count ||
 	    index - t->tbl.it_offset + count > t->tbl.it_size)
 		sim_bug("entries %llx to %llx are not in the table", index,
 			index + count);
+	check_window(t);
 }
 
 static void make_pages(struct fake_table *t, u64 bytes)
@@ -639,6 +665,7 @@ static int xchg_no_kill(struct iommu_table *tbl, long index, unsigned long *hpa,
 
 	platform_sync();
 	check_range(t, index, 1);
+	sim_work(1);
 	log_event(EVENT_WRITE, index, 1);
 	if (entry_fails(*hpa))
 		return platform.error;
@@ -654,6 +681,10 @@ static int xchg_no_kill(struct iommu_table *tbl, long index, unsigned long *hpa,
 	put_entry(t, at, *direction == DMA_NONE ?
 				 0 :
 				 make_tce(t, *hpa, *direction));
+	if (platform.taken) {
+		platform.taken--;
+		put_entry(t, at, 0);
+	}
 	*hpa = HPA(old);
 	*direction = !PERM(old)		  ? DMA_NONE :
 		     PERM(old) == TCE_READ ? DMA_TO_DEVICE :
@@ -685,6 +716,7 @@ static int set_tces(struct iommu_table *tbl, long index, long npages,
 
 	platform_sync();
 	check_range(t, index, npages);
+	sim_work(1);
 	log_event(EVENT_WRITE, index, npages);
 	for (u64 i = at; i < at + npages; i++) {
 		u64 hpa = uaddr + ((i - at) << tbl->it_page_shift);
@@ -714,6 +746,7 @@ static int set_hypervisor(struct iommu_table *tbl, long index, long npages,
 {
 	struct fake_table *t = fake(tbl);
 	u64 at = index - tbl->it_offset, i;
+	u64 many = at_a_time(FW_FEATURE_PUT_TCE_IND);
 	bool resources = platform.error == H_NOT_ENOUGH_RESOURCES;
 
 	check_range(t, index, npages);
@@ -721,19 +754,19 @@ static int set_hypervisor(struct iommu_table *tbl, long index, long npages,
 	for (i = 0; i < npages; i++) {
 		u64 hpa = uaddr + (i << tbl->it_page_shift);
 
+		sim_work(i % many == 0);
 		if (!entry_fails(hpa)) {
 			/* Whatever the direction, reading is allowed */
 			put_entry(t, at + i,
 				  make_tce(t, hpa, direction) | TCE_READ);
 			continue;
 		}
-		if (!platform.one_by_one || resources)
+		if (many > 1 || resources)
 			break;
 	}
 	if (i == npages || !resources)
 		return 0;
-	if (!platform.one_by_one)
-		i -= i % INDIRECT;
+	i -= i % many;
 	while (i--)
 		put_entry(t, at + i, 0);
 	return platform.error;
@@ -749,6 +782,7 @@ static void tce_kill(struct iommu_table *tbl, unsigned long index,
 	if (unordered)
 		sim_bug("invalidated what may not be in memory yet");
 	check_range(fake(tbl), index, pages);
+	sim_work(1);
 	kill_entries(fake(tbl), index - tbl->it_offset, pages);
 	platform.kill_most = max(platform.kill_most, (u64)pages);
 }
@@ -761,19 +795,44 @@ static void clear(struct iommu_table *tbl, long index, long npages)
 
 	platform_sync();
 	check_range(t, index, npages);
+	sim_work(1);
 	log_event(EVENT_CLEAR, index, npages);
 	index -= tbl->it_offset;
+	if (platform_fails(PLATFORM_CLEAR))
+		return;
 	for_each_entry(t, e, i, index, index + npages) put_entry(t, i, 0);
-	if (t->kind != PLATFORM_HYPERVISOR)
-		kill_entries(t, index, npages);
+	kill_entries(t, index, npages);
+}
+
+/* As with writing: it stops at what it refuses, or leaves that out */
+static void clear_hypervisor(struct iommu_table *tbl, long index, long npages)
+{
+	u64 many = at_a_time(FW_FEATURE_STUFF_TCE), at = index - tbl->it_offset;
+	bool fails = false;
+
+	check_range(fake(tbl), index, npages);
+	log_event(EVENT_CLEAR, index, npages);
+	for (u64 i = 0; i < npages; i++) {
+		if (i % many == 0) {
+			sim_work(1);
+			fails = platform_fails(PLATFORM_CLEAR);
+		}
+		if (fails && many > 1)
+			break;
+		if (!fails)
+			put_entry(fake(tbl), at + i, 0);
+	}
 }
 
 static unsigned long get(struct iommu_table *tbl, long index)
 {
 	struct entry *e;
 
-	platform_sync();
+	/* It is often asked; and in others src/ may store nothing anyway */
+	if (fake(tbl)->kind == PLATFORM_MEMORY)
+		platform_sync();
 	check_range(fake(tbl), index, 1);
+	sim_work(1);
 	e = find_entry(fake(tbl), index - tbl->it_offset);
 	return e ? e->live : 0;
 }
@@ -827,7 +886,7 @@ static const struct iommu_table_ops hypervisor_ops = {
 	.set = set_hypervisor,
 	.xchg_no_kill = xchg_no_kill,
 	.useraddrptr = useraddrptr,
-	.clear = clear,
+	.clear = clear_hypervisor,
 	.get = get,
 };
 
@@ -1036,6 +1095,27 @@ static void free_table(struct fake_table *t)
 	free(t);
 }
 
+/* The hypervisor clears nothing; what is mapped goes with the window */
+static bool keeps_entries(const struct fake_table *t)
+{
+	return t->kind == PLATFORM_HYPERVISOR &&
+	       failures[PLATFORM_CLEAR].nth && failures[PLATFORM_XCHG].nth;
+}
+
+static void forget_entries(struct fake_table *t)
+{
+	struct entry *e;
+	u64 i;
+
+	for_each_entry(t, e, i, 0, t->tbl.it_size)
+	{
+		if (!e->live)
+			continue;
+		write_entry(t, e, 0);
+		forget_stale(t, e);
+	}
+}
+
 int iommu_tce_table_put(struct iommu_table *tbl)
 {
 	struct fake_table *t = fake(tbl);
@@ -1046,8 +1126,10 @@ int iommu_tce_table_put(struct iommu_table *tbl)
 		if (groups[i / 2].walks[i % 2] == tbl)
 			sim_bug("a table is freed that hardware walks");
 	}
-	if (platform_mapped(tbl))
+	if (platform_mapped(tbl) && !keeps_entries(t))
 		sim_bug("a table is freed in which something is mapped");
+	if (platform_mapped(tbl))
+		forget_entries(t);
 	free_table(t);
 	return 1;
 }
@@ -1098,6 +1180,9 @@ void platform_reset(void)
 	nr_groups = 0;
 	platform_fail_nothing();
 	platform.hypervisor = platform_kind == PLATFORM_HYPERVISOR;
+	if (platform.hypervisor)
+		platform.features = FW_FEATURE_PUT_TCE_IND |
+				    FW_FEATURE_STUFF_TCE;
 	wait_for_others = false;
 	unordered = false;
 	sim_watch(platform_sync);
@@ -1145,6 +1230,7 @@ void init_rwsem(struct rw_semaphore *sem)
 void down_read(struct rw_semaphore *sem)
 {
 	sim_may_sleep("down_read");
+	sim_rest(); /* a request begins */
 	if (sem->writer)
 		sim_bug("deadlock: down_read");
 	sem->readers++;
@@ -1159,6 +1245,7 @@ void up_read(struct rw_semaphore *sem)
 void down_write(struct rw_semaphore *sem)
 {
 	sim_may_sleep("down_write");
+	sim_rest();
 	if (sem->writer || sem->readers)
 		sim_bug("deadlock: down_write");
 	sem->writer = true;

@@ -47,6 +47,7 @@ extern enum platform_kind platform_kind;
 /* What can be made to fail, see platform_fail() */
 enum platform_fault {
 	PLATFORM_XCHG, /* writing an entry */
+	PLATFORM_CLEAR, /* a call to clear entries: they stay, and nobody says so */
 	PLATFORM_USERADDR, /* making the kernel's copy of a table */
 	PLATFORM_CREATE, /* making a table */
 	PLATFORM_SET, /* programming a table for a group */
@@ -82,8 +83,11 @@ struct event {
 /**
  * struct platform - the state of the platform
  * @hypervisor: tables are a hypervisor's; it makes and programs them at once
- * @one_by_one: it takes entries one by one, and may leave out any
+ * @features: FW_FEATURE_* of asm/firmware.h. Without them a hypervisor takes
+ *	entries, or clears them, one by one, and may leave out any
  * @no_copy: tables come without the kernel's copy
+ * @taken: exchanges from now on of which KVM takes the entry out at once, for
+ *	a moment
  * @refused: an address for which no entry is taken, 0 for none
  * @error: what a failing hook returns
  * @fired: whether a failure asked for with platform_fail() has happened
@@ -100,8 +104,9 @@ struct event {
  */
 struct platform {
 	bool hypervisor;
-	bool one_by_one;
+	unsigned long features;
 	bool no_copy;
+	unsigned int taken;
 	u64 refused;
 	int error;
 	bool fired;

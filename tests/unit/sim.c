@@ -200,6 +200,20 @@ void sim_pause(void)
 		watcher();
 }
 
+void sim_work(u64 calls)
+{
+	sim.work += calls;
+	sim.busy += calls;
+	if (sim.busy > SIM_BUSY)
+		sim_bug("%llu calls to firmware, and others not let run",
+			sim.busy);
+}
+
+void sim_rest(void)
+{
+	sim.busy = 0;
+}
+
 void sim_watch(void (*look)(void))
 {
 	watcher = look;

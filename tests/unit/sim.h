@@ -4,7 +4,8 @@
  * page tables, page frames with their pins, the allocator, locks and RCU. It
  * counts everything, fails what it is told to fail, and ends the test as soon
  * as a rule of the kernel is broken: sleeping where that is forbidden, pinning
- * more than is charged, dirtying a page that was pinned for reading, ...
+ * more than is charged, dirtying a page that was pinned for reading, keeping a
+ * processor for too long, ...
  */
 #ifndef UNIT_SIM_H
 #define UNIT_SIM_H
@@ -58,6 +59,8 @@ struct sim_counts {
  * @now: see struct sim_counts
  * @pin_calls: calls to pin so far
  * @charge_calls: calls to charge so far
+ * @busy: calls to firmware since others were let run
+ * @work: calls to firmware so far
  * @largest: bytes of the largest allocation so far
  * @nofail: allocations that would not take no for an answer
  * @fired: whether a failure asked for with sim_fail() has happened
@@ -71,6 +74,8 @@ struct sim {
 	struct sim_counts now;
 	u64 pin_calls;
 	u64 charge_calls;
+	u64 busy;
+	u64 work;
 	u64 largest;
 	u64 nofail;
 	bool fired;
@@ -96,6 +101,15 @@ void sim_may_sleep(const char *what);
 /* Time passes: whoever watches src/ looks what it has done meanwhile */
 void sim_pause(void);
 void sim_watch(void (*look)(void));
+
+/*
+ * What takes its time, in calls to firmware: there may be SIM_BUSY of them before
+ * others are let run, or the request has ended
+ */
+#define SIM_BUSY 4096
+
+void sim_work(u64 calls);
+void sim_rest(void);
 
 /* Ends the test. Defined by the program: unit.c or fuzz.c */
 void sim_bug(const char *fmt, ...)

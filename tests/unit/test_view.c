@@ -534,6 +534,57 @@ static void random_step(u64 *state)
 	}
 }
 
+/* In an order that depends on @step; the leaf's word says so when it is full */
+static void an_array_that_is_filled_in_any_order_collapses_to_a_word(void)
+{
+	static const unsigned int steps[] = { 1, 3, 5, 97, 255, 257, 509, 511 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		begin_view(ENTRIES, i % 2 ? 16 : 12);
+		for (unsigned int n = 0, at = 3; n < L; n++) {
+			expect(n < 2 || steps[i] == 1 || steps[i] == L - 1 ||
+				       arrays() == 1,
+			       true);
+			set(L + at, 1, U(70 + at), RW);
+			at = (at + steps[i]) % L;
+		}
+		expect(arrays(), 0);
+		expect_plain();
+		/* And goes on as any other */
+		set(L + 9, 1, U(1), RW);
+		expect(arrays(), 1);
+		expect_plain();
+		clear(0, 4 * L);
+		expect(arrays(), 0);
+		end_view();
+	}
+}
+
+static void a_full_array_of_more_than_one_run_stays(void)
+{
+	static const struct {
+		u64 at, page, perm;
+	} odd[] = {
+		{ 0, 1, RW }, { L - 1, 1, RW }, { 200, 201, RW },
+		{ 0, 0, TCE2_VIEW_READ }, { L - 1, L - 1, TCE2_VIEW_WRITE },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(odd); i++) {
+		begin_view(ENTRIES, 12);
+		for (u64 k = 0; k < L; k += 2)
+			set(k, 1, U(k), RW);
+		for (u64 k = 1; k < L; k += 2)
+			if (k != odd[i].at && k != 255)
+				set(k, 1, U(k), RW);
+		set(odd[i].at, 1, U(odd[i].page), odd[i].perm);
+		expect(arrays(), 1);
+		set(255, 1, U(255), RW);
+		expect(arrays(), 1);
+		expect_plain();
+		end_view();
+	}
+}
+
 static void random_requests_agree_with_a_plain_array(void)
 {
 	for (unsigned int page_shift = 12; page_shift <= 16; page_shift += 4) {
@@ -568,6 +619,8 @@ static const struct test view_tests[] = {
 	TEST(a_node_that_another_thread_makes_first_is_used),
 	TEST(contiguous_entries_cost_a_word_for_each_leaf),
 	TEST(isolated_entries_cost_no_more_than_8_bytes_for_each_of_a_leaf),
+	TEST(an_array_that_is_filled_in_any_order_collapses_to_a_word),
+	TEST(a_full_array_of_more_than_one_run_stays),
 	TEST(random_requests_agree_with_a_plain_array),
 };
 

@@ -14,15 +14,20 @@ static void begin_empty(u32 max_levels)
 	expect(tce2_ddw_remove(&ddw, 0), 0);
 }
 
-static void expect_no_window(void)
+static void expect_no_window_of(int groups)
 {
 	expect(sim.now.charged, sim.now.pinned);
 	expect(platform.tables, 0);
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 2 * groups; i++) {
 		expect(!group[i / 2]->walks[i % 2], true);
 		expect(!group[i / 2]->tg.tables[i % 2], true);
 		expect(!ddw.window[i % 2], true);
 	}
+}
+
+static void expect_no_window(void)
+{
+	expect_no_window_of(2);
 }
 
 static void a_failed_create_table_leaves_no_charge_and_no_window(void)
@@ -87,14 +92,94 @@ static void a_failed_set_window_of_any_group_is_undone_for_those_before(void)
 	finish();
 }
 
-static void a_second_group_of_a_hypervisor_gets_no_part_of_a_window(void)
+static void a_second_group_of_a_hypervisor_is_refused(void)
+{
+	platform_kind = PLATFORM_HYPERVISOR;
+	for (u32 max_levels = 0; max_levels <= 1; max_levels++) {
+		begin(1, max_levels);
+		group[1] = platform_group(max_levels);
+		for (int windows = 0; windows < 2; windows++) {
+			struct sim_counts before = sim.now;
+
+			expect(tce2_ddw_attach(&ddw, &group[1]->group), -EPERM);
+			expect(tce2_ddw_attach(&ddw, &group[0]->group), -EBUSY);
+			expect(group[1]->owned, false);
+			expect(!group[1]->walks[0], true);
+			expect_counts(before);
+			down_write(&ddw.lock);
+			expect(tce2_ddw_create_default(&ddw, proc), 0);
+			up_write(&ddw.lock);
+		}
+		/* Once the first has left it may have the container */
+		expect(tce2_ddw_detach(&ddw, &group[0]->group), 0);
+		expect(tce2_ddw_attach(&ddw, &group[1]->group), 0);
+		expect(ddw.default_pending, true);
+		finish();
+	}
+}
+
+/* With anything mapped: it goes before the window does, and the memory after */
+static void a_group_that_leaves_a_hypervisor_s_windows_has_them_cleared(void)
 {
 	u64 start;
 
-	begin_empty(1);
-	platform.hypervisor = true;
-	expect(create(SIZE, SHIFT, 1, &start), -EPERM);
-	expect_no_window();
+	platform_kind = PLATFORM_HYPERVISOR;
+	begin(1, 1);
+	expect(create(MIB(64), SHIFT, 1, &start), 0);
+	expect(start, NOWHERE);
+	memory(UA, 600);
+	expect(map(ddw.window[0], 1, 1, 5, RW), 0);
+	expect(map(ddw.window[1], 700, 0, 600, RW), 0);
+	/* As Linux may: the table goes with the hypervisor's window */
+	expect(tce2_ddw_detach(&ddw, &group[0]->group), 0);
+	expect(platform.held, 0);
+	expect(platform.tables, 0);
+	expect(platform.complaints, 0);
+	expect(group[0]->owned, false);
+	expect(ddw.default_pending, false);
+	expect_no_window_of(1);
+	expect(tce2_ddw_remove(&ddw, 0), -ENXIO);
+	/* The container goes on with the next group */
+	expect(tce2_ddw_attach(&ddw, &group[0]->group), 0);
+	expect(ddw.default_pending, true);
+	finish();
+}
+
+static void a_default_window_that_is_pending_goes_with_a_hypervisor_s_group(void)
+{
+	struct tce2_bus_range range;
+
+	platform_kind = PLATFORM_HYPERVISOR;
+	begin(1, 1);
+	expect(ddw.default_pending, true);
+	expect(tce2_ddw_detach(&ddw, &group[0]->group), 0);
+	expect(ddw.default_pending, false);
+	down_read(&ddw.lock);
+	expect(tce2_ddw_find(&ddw, 0, &range), -ENXIO);
+	up_read(&ddw.lock);
+	finish();
+}
+
+/* Where tables are in memory they stay, with all that is mapped, for the others */
+static void a_group_that_leaves_takes_nothing_from_the_others(void)
+{
+	struct tce2_window *window;
+
+	begin(2, 3);
+	window = only_window(MIB(64), 2);
+	memory(UA, 64);
+	expect(map(window, 5, 0, 16, RW), 0);
+	for (int i = 0; i < 2; i++) {
+		expect(tce2_ddw_detach(&ddw, &group[i]->group), 0);
+		expect(ddw.window[0] == window, true);
+		expect(!group[i]->walks[0], true);
+		expect(platform_users(window->table.tbl), 2 - i);
+		expect(platform.held, 16);
+		expect_in_step(window, 64);
+	}
+	expect(tce2_ddw_attach(&ddw, &group[0]->group), 0);
+	expect(group[0]->walks[0] == window->table.tbl, true);
+	expect(ddw.default_pending, false);
 	finish();
 }
 
@@ -265,7 +350,10 @@ static const struct test window_tests[] = {
 	TEST(a_failed_create_table_leaves_no_charge_and_no_window),
 	TEST(a_table_without_the_kernels_copy_is_not_used),
 	TEST(a_failed_set_window_of_any_group_is_undone_for_those_before),
-	TEST(a_second_group_of_a_hypervisor_gets_no_part_of_a_window),
+	TEST(a_second_group_of_a_hypervisor_is_refused),
+	TEST(a_group_that_leaves_a_hypervisor_s_windows_has_them_cleared),
+	TEST(a_default_window_that_is_pending_goes_with_a_hypervisor_s_group),
+	TEST(a_group_that_leaves_takes_nothing_from_the_others),
 	TEST(an_answer_that_cannot_be_written_removes_the_window),
 	TEST(a_failed_create_makes_the_default_window_pending_again),
 	TEST(a_failed_create_keeps_the_default_window_of_a_hypervisor),

@@ -11,6 +11,7 @@ struct task_struct;
 static inline void cond_resched(void)
 {
 	sim_may_sleep("cond_resched");
+	sim_rest();
 	sim_pause();
 }
 

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef STUB_ASM_FIRMWARE_H
+#define STUB_ASM_FIRMWARE_H
+
+#include <linux/types.h>
+
+#define FW_FEATURE_PUT_TCE_IND 0x1UL
+#define FW_FEATURE_STUFF_TCE   0x2UL
+
+/* What the firmware can do is said in ../../platform.h */
+bool firmware_has_feature(unsigned long feature);
+
+#endif /* STUB_ASM_FIRMWARE_H */

@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a platform refuses without a word, what it is asked more often than it
+ * need be, and how long others wait for that. (That nobody keeps a processor
+ * for too long is watched in every test, see sim_work().)
+ */
+#include <asm/firmware.h>
+
+#include "engine.h"
+
+#define FOR_MANY (FW_FEATURE_PUT_TCE_IND | FW_FEATURE_STUFF_TCE)
+#define ALWAYS	 1000000 /* a failure that often */
+#define NO_END	 (1ULL << 16) /* entries of a request that takes long */
+#define BATCH	 (64 * LEAF) /* that are invalidated together */
+
+static struct tce2_region *region;
+static struct tce2_window *window;
+static struct iommu_table *tbl;
+
+/* Platforms, with and without calls for many entries */
+static const struct {
+	const char *row;
+	enum platform_kind kind;
+	unsigned long features;
+} platforms[] = {
+	{ "memory", PLATFORM_MEMORY, 0 },
+	{ "odd format", PLATFORM_ODD_FORMAT, 0 },
+	{ "hypervisor", PLATFORM_HYPERVISOR, FOR_MANY },
+	{ "hypervisor that takes one", PLATFORM_HYPERVISOR,
+	  FW_FEATURE_STUFF_TCE },
+	{ "hypervisor that clears one", PLATFORM_HYPERVISOR,
+	  FW_FEATURE_PUT_TCE_IND },
+	{ "hypervisor of single entries", PLATFORM_HYPERVISOR, 0 },
+};
+
+#define FIRST_ODD	 1
+#define FIRST_HYPERVISOR 2
+
+static void begin_window(size_t i, u64 size)
+{
+	row = platforms[i].row;
+	platform_kind = platforms[i].kind;
+	begin(1, platform_kind == PLATFORM_HYPERVISOR ? 1 : 5);
+	platform.features = platforms[i].features;
+	window = only_window(size, 1);
+	tbl = window->table.tbl;
+}
+
+static void begin_refusal(size_t i)
+{
+	begin_window(i, MIB(64));
+	region = memory(UA, 6000);
+	platform_forget_events();
+}
+
+/* The platform clears nothing, in no way */
+static void clear_nothing(void)
+{
+	platform_fail(PLATFORM_CLEAR, 1, ALWAYS);
+	platform_fail(PLATFORM_XCHG, 1, ALWAYS);
+}
+
+static void expect_held(u64 count)
+{
+	expect(platform.held, count);
+	expect(region->mapped.counter, count + 1);
+}
+
+/* Whatever of it is undone, and whatever was there */
+static void a_long_request_that_is_killed_lets_others_run_meanwhile(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(platforms); i++) {
+		/* Once while it prepares each leaf, then after each it writes */
+		const unsigned int leaves = NO_END / LEAF;
+		u64 sum, flushes;
+
+		begin_window(i, IOVA(NO_END));
+		region = large_memory(IOVA(NO_END));
+		for (int old = 0; old < 3; old++) {
+			if (old == 1)
+				expect(map(window, 7, 3, 5000, RW), 0);
+			for (u64 k = 0; old == 2 && k < 5000; k += 2)
+				expect(map(window, k, 9, 1, RW), 0);
+			sum = platform_sum(tbl);
+			platform_forget_events();
+			sim_fail(SIM_SIGNAL, leaves + 120);
+			expect(map(window, 0, 0, NO_END, RW), -EINTR);
+			expect(sim.fired, true);
+			sim_fail_nothing();
+			expect(platform_sum(tbl), sum);
+			/* After a batch, and when it is undone */
+			flushes = platform.calls[EVENT_FLUSH];
+			if (platform_kind == PLATFORM_MEMORY && !old)
+				expect(flushes, 2);
+			expect_held(platform_mapped(tbl));
+		}
+		expect(map(window, 0, 0, NO_END, RW), 0);
+		expect_held(NO_END);
+		expect(unmap(window, 0, NO_END), 0);
+		expect_held(0);
+		finish();
+	}
+}
+
+/* Its last entry is mapped or not, and so is its first */
+static void a_refused_clear_is_done_entry_by_entry(void)
+{
+	for (size_t i = FIRST_ODD; i < ARRAY_SIZE(platforms); i++) {
+		begin_refusal(i);
+		for (unsigned int nth = 1; nth <= 40; nth++) {
+			expect(map(window, 500, 0, 30, RW), 0);
+			platform_fail(PLATFORM_CLEAR, nth, 1);
+			expect(unmap(window, 498, nth % 2 ? 32 : 40), 0);
+			platform_fail_nothing();
+			expect(platform_mapped(tbl), 0);
+			expect_held(0);
+		}
+		finish();
+	}
+}
+
+static void a_clear_that_is_refused_for_good_keeps_the_memory_held(void)
+{
+	for (size_t i = FIRST_ODD; i < ARRAY_SIZE(platforms); i++) {
+		u64 sum;
+
+		begin_refusal(i);
+		expect(map(window, 1, 0, 2000, TCE2_VIEW_READ), 0);
+		sum = platform_sum(tbl);
+		clear_nothing();
+		expect(unmap(window, 0, 4096), -EIO);
+		expect(unmap(window, 7, 2), -EIO);
+		platform_fail_nothing();
+		expect(platform_sum(tbl), sum);
+		expect_in_step(window, 2010);
+		expect_held(2000);
+		expect(tce2_region_unregister(region), -EBUSY);
+		expect(unmap(window, 0, 4096), 0);
+		expect(platform_mapped(tbl), 0);
+		expect_held(0);
+		finish();
+	}
+}
+
+/* Of any one entry alone, the last one of its leaf or not */
+static void an_entry_that_stays_is_noticed_wherever_it_is(void)
+{
+	for (size_t i = FIRST_ODD; i < ARRAY_SIZE(platforms); i++) {
+		begin_refusal(i);
+		for (unsigned int nth = 1; nth <= 20; nth++) {
+			expect(map(window, 500, 0, 20, 1 + nth % 3), 0);
+			platform_fail(PLATFORM_CLEAR, 1, ALWAYS);
+			platform_fail(PLATFORM_XCHG, nth, 1);
+			expect(unmap(window, 500, 20), -EIO);
+			platform_fail_nothing();
+			/* All others are gone, but the view can't tell which */
+			expect(platform_mapped(tbl), 1);
+			expect_held(20);
+			expect(unmap(window, 500, 20), 0);
+			expect_held(0);
+			expect(platform_mapped(tbl), 0);
+		}
+		finish();
+	}
+}
+
+static void other_batches_of_leaves_are_unmapped_all_the_same(void)
+{
+	for (size_t i = FIRST_ODD; i < ARRAY_SIZE(platforms); i++) {
+		begin_window(i, MIB(512));
+		region = memory(UA, 64);
+		for (u64 k = 0; k < 3; k++)
+			expect(map(window, k * BATCH, k, 1, RW), 0);
+		platform_fail(PLATFORM_XCHG, 1, 1);
+		platform_fail(PLATFORM_CLEAR, 1, 1);
+		expect(unmap(window, 0, 2 * BATCH + 1), -EIO);
+		platform_fail_nothing();
+		expect(platform_tce(tbl, 0) != 0, true);
+		expect(platform_mapped(tbl), 1);
+		expect_held(1);
+		expect(view_at(window, 0), UA | RW);
+		expect(view_at(window, BATCH), 0);
+		finish();
+	}
+}
+
+/* What is clear but for its permissions is clear, says PAPR */
+static void an_entry_without_permissions_is_clear(void)
+{
+	/* Each of whose entries is looked at */
+	begin_refusal(ARRAY_SIZE(platforms) - 1);
+	expect(map(window, 0, 0, 1, RW), 0);
+	expect(unmap(window, 0, 1), 0);
+	platform_poke(tbl, 9, 0x1000);
+	platform_fail(PLATFORM_CLEAR, 1, 2);
+	platform.calls_to[PLATFORM_XCHG] = 0;
+	expect(unmap(window, 8, 2), 0);
+	expect(platform.calls_to[PLATFORM_XCHG], 0);
+	expect(platform_mapped(tbl), 1);
+	platform_fail_nothing();
+	finish();
+}
+
+static void a_window_that_is_never_cleared_leaks_what_it_maps(void)
+{
+	for (size_t i = FIRST_HYPERVISOR; i < ARRAY_SIZE(platforms); i++) {
+		for (int detach = 0; detach < 2; detach++) {
+			begin_refusal(i);
+			expect(map(window, 3, 0, 30, RW), 0);
+			clear_nothing();
+			if (detach)
+				expect(tce2_ddw_detach(&ddw, &group[0]->group),
+				       0);
+			else
+				expect(tce2_ddw_remove(&ddw, 0), 0);
+			platform_fail_nothing();
+			expect(platform.complaints, 1);
+			expect(platform.tables, 0);
+			expect(sim.now.charged, sim.now.pinned);
+			expect_held(30);
+			expect(tce2_region_unregister(region), -EBUSY);
+			/* It is for ever, but this machine is to end clean */
+			tce2_memory_drop(proc, UA, SHIFT, 30);
+			finish();
+		}
+	}
+}
+
+/* Restoring what was not mapped is clearing, and may be refused, too */
+static void a_failed_map_that_cannot_be_cleared_keeps_the_memory_held(void)
+{
+	for (size_t i = FIRST_ODD; i < ARRAY_SIZE(platforms); i++) {
+		for (unsigned int which = 0; which < 2; which++) {
+			begin_refusal(i);
+			expect(map(window, 5, 50, 1, RW), 0);
+			/* One is refused; then all, or the last one */
+			platform.refused = hpa_at(UA + IOVA(LEAF + 7));
+			platform_fail(PLATFORM_CLEAR, 1, ALWAYS);
+			if (which)
+				platform_fail(PLATFORM_XCHG, ALWAYS, 1);
+			expect(map(window, 0, 0, 2 * LEAF, RW), -EIO);
+			platform_fail_nothing();
+			/* The exchange could do it */
+			expect(platform.complaints, 0);
+			expect_in_step(window, 2 * LEAF);
+			expect_held(1);
+			finish();
+		}
+	}
+}
+
+/* How many calls a request takes for so many entries, with them in full leaves */
+static u64 calls_for(u64 count)
+{
+	return (count + 255) / 256 + 4;
+}
+
+static u64 calls_of_map(u64 index, u64 count)
+{
+	u64 before = sim.work;
+
+	expect(map(window, index, index, count, RW), 0);
+	return sim.work - before;
+}
+
+static u64 calls_of_unmap(u64 index, u64 count)
+{
+	u64 before = sim.work;
+
+	expect(unmap(window, index, count), 0);
+	return sim.work - before;
+}
+
+static void expect_few(u64 calls, u64 count)
+{
+	if (calls > calls_for(count))
+		sim_bug("%llu calls for %llu entries", calls, count);
+}
+
+/* Whatever is mapped beside them in the same leaf */
+static void a_hypervisor_is_asked_little_for_what_is_fresh(void)
+{
+	static const u64 counts[] = { 1, 2, 32, 100, 256, 511, 512, 513, 1500 };
+	static const u64 firsts[] = { 0, 1, 31, 511, 512, 700 };
+
+	begin_refusal(FIRST_HYPERVISOR);
+	for (size_t c = 0; c < ARRAY_SIZE(counts); c++) {
+		for (size_t f = 0; f < ARRAY_SIZE(firsts); f++) {
+			u64 first = firsts[f], end = first + counts[c];
+
+			expect_few(calls_of_map(first, end - first),
+				   end - first);
+			expect_few(calls_of_unmap(first, end - first),
+				   end - first);
+			/* With neighbours, which make one run of them or not */
+			for (u64 page = 0; page < 2; page++) {
+				if (first)
+					expect(map(window, first - 1,
+						   page ? 7 : first - 1, 1, RW),
+					       0);
+				expect(map(window, end, page ? 9 : end, 3, RW),
+				       0);
+				expect_few(calls_of_map(first, end - first),
+					   end - first);
+				expect_in_step(window, end + 10);
+				expect_few(calls_of_unmap(first, end - first),
+					   end - first);
+				expect_in_step(window, end + 10);
+				expect(unmap(window, 0, end + 10), 0);
+			}
+		}
+	}
+	expect(map(window, 0, 0, 32, RW), 0);
+	for (u64 i = 32; i < 4096; i += 32)
+		expect(calls_of_map(i, 32), 2);
+	finish();
+}
+
+/* Leaf by leaf: where nothing was mapped the last entry tells */
+static void only_leaves_with_old_entries_are_read_back_in_full(void)
+{
+	begin_refusal(FIRST_HYPERVISOR);
+	expect(map(window, 2 * LEAF + 9, 0, 1, RW), 0);
+	expect(calls_of_map(0, 4 * LEAF), 3 * 2 + 1 + LEAF);
+	expect_in_step(window, 4 * LEAF);
+	finish();
+}
+
+static void a_refusal_is_seen_on_every_hypervisor(void)
+{
+	for (size_t i = FIRST_HYPERVISOR; i < ARRAY_SIZE(platforms); i++) {
+		begin_refusal(i);
+		for (int old = 0; old < 2; old++) {
+			for (u64 page = 0; page < 12; page++) {
+				if (old)
+					expect(map(window, 0, 100, 10, RW), 0);
+				platform.refused = hpa_at(UA + IOVA(page));
+				expect(map(window, 0, 0, 10, RW),
+				       page < 10 ? -EIO : 0);
+				platform_fail_nothing();
+				expect_in_step(window, 20);
+				expect_held(platform_mapped(tbl));
+				expect(unmap(window, 0, 20), 0);
+			}
+		}
+		finish();
+	}
+}
+
+/* Where the last entry of a run is what it was all the time */
+static void a_refusal_is_seen_while_old_entries_are_restored(void)
+{
+	for (size_t i = FIRST_HYPERVISOR; i < ARRAY_SIZE(platforms); i++) {
+		u64 leaks = 0;
+
+		begin_refusal(i);
+		for (unsigned int nth = 1; nth <= 40; nth++) {
+			expect(map(window, 0, 100, 10, RW), 0);
+			platform.refused = hpa_at(UA + IOVA(6));
+			platform_fail(PLATFORM_XCHG, nth, 1);
+			expect(map(window, 0, 0, 10, RW), -EIO);
+			platform_fail_nothing();
+			/* Refused in any other way it was, which is told */
+			if (platform.complaints == leaks)
+				expect_in_step(window, 20);
+			expect(unmap(window, 0, 10), 0);
+			if (platform.complaints > leaks)
+				tce2_memory_drop(proc, UA, SHIFT, 10);
+			leaks = platform.complaints;
+			expect_held(0);
+		}
+		expect(leaks < 40, true);
+		finish();
+	}
+}
+
+static u64 perm_at(u64 index)
+{
+	return platform_tce(tbl, index) & (TCE_READ | TCE_WRITE);
+}
+
+static void expect_perms(u64 first, u64 count, u64 want)
+{
+	for (u64 i = first; i < first + count; i++)
+		expect(perm_at(i), want);
+}
+
+/* But for one of memory, where it is what the hardware does */
+static void a_hypervisor_s_devices_cannot_read_what_they_may_only_write(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(platforms); i++) {
+		u64 want = TCE_WRITE;
+
+		begin_refusal(i);
+		if (platform_kind != PLATFORM_HYPERVISOR)
+			want |= TCE_READ;
+		expect(map(window, 0, 0, 1, TCE2_VIEW_WRITE), 0);
+		expect(map(window, 1, 1, 600, TCE2_VIEW_WRITE), 0);
+		expect_perms(0, 601, want);
+		/* Over others, and written back when a request has failed */
+		expect(map(window, 100, 7, 300, RW), 0);
+		expect_perms(100, 300, TCE_READ | TCE_WRITE);
+		expect(map(window, 200, 9, 50, TCE2_VIEW_WRITE), 0);
+		expect_perms(200, 50, want);
+		sim_fail(SIM_SIGNAL, 5);
+		expect(map(window, 90, 2000, 1000, RW), -EINTR);
+		sim_fail_nothing();
+		expect_perms(0, 100, want);
+		expect_perms(100, 100, TCE_READ | TCE_WRITE);
+		expect_perms(200, 50, want);
+		expect_perms(250, 150, TCE_READ | TCE_WRITE);
+		expect_perms(400, 201, want);
+		expect_perms(601, 20, 0);
+		expect_in_step(window, 1200);
+		finish();
+	}
+}
+
+static void an_entry_that_kvm_takes_out_for_a_moment_says_nothing(void)
+{
+	begin_refusal(0);
+	platform.taken = 1;
+	for (int i = 0; i < 2; i++) {
+		expect(map(window, 5, i, 20, RW), 0);
+		expect(window->table.layout,
+		       i ? TCE2_TABLE_MEMORY : TCE2_TABLE_UNSEEN);
+		expect_in_step(window, 40);
+	}
+	finish();
+
+	/* The only one, or write-only, and in a tree of tables */
+	for (u64 count = 1; count <= 20; count += 19) {
+		begin(1, 5);
+		region = memory(UA, 64);
+		window = only_window(GIB(64), 2);
+		tbl = window->table.tbl;
+		platform.taken = 1;
+		expect(map(window, 5, 0, count, TCE2_VIEW_WRITE), 0);
+		expect(window->table.layout, TCE2_TABLE_UNSEEN);
+		expect_in_step(window, 40);
+		expect(map(window, 5, 1, count, TCE2_VIEW_WRITE), 0);
+		expect(window->table.layout, TCE2_TABLE_MEMORY);
+		expect_in_step(window, 40);
+		finish();
+	}
+}
+
+/* A table that is known to be in memory is, whatever a new part of it shows */
+static void what_is_known_of_a_table_stays(void)
+{
+	u64 lower;
+
+	begin(1, 5);
+	region = memory(UA, 64);
+	window = only_window(GIB(64), 2);
+	tbl = window->table.tbl;
+	lower = tbl->it_level_size;
+	expect(map(window, 5, 0, 20, RW), 0);
+	platform.calls_to[PLATFORM_XCHG] = 0;
+	platform.taken = 1;
+	platform_forget_events();
+	expect(map(window, 3 * lower, 1, 20, RW), 0);
+	expect(window->table.layout, TCE2_TABLE_MEMORY);
+	expect(platform.calls_to[PLATFORM_XCHG], 1);
+	expect_in_step(window, 3 * lower + 40);
+	finish();
+}
+
+static void find_other_layout(void)
+{
+	window->table.layout = TCE2_TABLE_PLATFORM;
+}
+
+static void of_two_threads_that_look_at_a_table_the_first_decides(void)
+{
+	begin_refusal(0);
+	/* That the view need not be made */
+	platform_fail(PLATFORM_XCHG, 1, 1);
+	expect(map(window, 5, 0, 20, RW), -EIO);
+	platform_fail_nothing();
+	expect(window->table.layout, TCE2_TABLE_UNSEEN);
+	sim_when(SIM_AT_SWAP, 1, find_other_layout);
+	expect(map(window, 5, 0, 20, RW), 0);
+	expect(window->table.layout, TCE2_TABLE_PLATFORM);
+	expect_in_step(window, 40);
+	expect(map(window, 5, 3, 20, RW), 0);
+	expect(window->table.layout, TCE2_TABLE_PLATFORM);
+	expect_in_step(window, 40);
+	finish();
+}
+
+static const struct test refusal_tests[] = {
+	TEST(a_long_request_that_is_killed_lets_others_run_meanwhile),
+	TEST(a_refused_clear_is_done_entry_by_entry),
+	TEST(a_clear_that_is_refused_for_good_keeps_the_memory_held),
+	TEST(an_entry_that_stays_is_noticed_wherever_it_is),
+	TEST(other_batches_of_leaves_are_unmapped_all_the_same),
+	TEST(an_entry_without_permissions_is_clear),
+	TEST(a_window_that_is_never_cleared_leaks_what_it_maps),
+	TEST(a_failed_map_that_cannot_be_cleared_keeps_the_memory_held),
+	TEST(a_hypervisor_is_asked_little_for_what_is_fresh),
+	TEST(only_leaves_with_old_entries_are_read_back_in_full),
+	TEST(a_refusal_is_seen_on_every_hypervisor),
+	TEST(a_refusal_is_seen_while_old_entries_are_restored),
+	TEST(a_hypervisor_s_devices_cannot_read_what_they_may_only_write),
+	TEST(an_entry_that_kvm_takes_out_for_a_moment_says_nothing),
+	TEST(what_is_known_of_a_table_stays),
+	TEST(of_two_threads_that_look_at_a_table_the_first_decides),
+};
+
+SUITE(refusal_suite, refusal_tests);
