@@ -247,7 +247,7 @@ int tce2_container_register(struct tce2_container *container, u64 ua, u64 size)
 	u64 end;
 	int ret;
 
-	BUILD_BUG_ON(TASK_SIZE_USER64 > BIT_ULL(TCE2_VIEW_UA_BITS));
+	BUILD_BUG_ON((TASK_SIZE_USER64 - 1) >> TCE2_VIEW_UA_BITS);
 	if (!size || !PAGE_ALIGNED(ua) || !PAGE_ALIGNED(size) ||
 	    check_add_overflow(ua, size, &end))
 		return -EINVAL;

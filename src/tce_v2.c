@@ -302,8 +302,8 @@ static void drop_leaf(struct tce2_window *window, struct tce2_drop *drop,
  * dropped as they are overwritten.
  */
 static __always_inline void
-commit(struct tce2_window *window, const struct tce2_view_run *run,
-       bool replaces)
+commit_view(struct tce2_window *window, const struct tce2_view_run *run,
+	    bool replaces)
 {
 	struct tce2_drop drop = { .cache = window->cache };
 	u64 index = run->index, end = index + run->count;
@@ -373,7 +373,7 @@ int tce2_window_map(struct tce2_window *window, u64 iova, u64 ua, u64 size,
 	}
 	if (ret)
 		goto drop;
-	commit(window, &run, replaces);
+	commit_view(window, &run, replaces);
 	goto unlock;
 
 drop:

@@ -7,8 +7,51 @@
 # shellcheck source=tests/guest/functions.sh
 . /lib/functions.sh
 
+DISK=/dev/nvme0n1
+
+# disk_writes SEED: all of 16 MiB, and the kernel has no copy left
+disk_writes() {
+	i=0
+	while ! [ -b $DISK ]; do
+		i=$((i + 1))
+		[ $i -lt 100 ] || return 1
+		sleep 0.1
+	done
+	yes "$1" | dd of=/tmp/data bs=1M count=16 iflag=fullblock 2>/dev/null &&
+		dd if=/tmp/data of=$DISK bs=1M conv=fsync 2>/dev/null &&
+		echo 3 >/proc/sys/vm/drop_caches
+}
+
+# disk_reads SEED: what disk_writes wrote
+disk_reads() {
+	yes "$1" | dd of=/tmp/data bs=1M count=16 iflag=fullblock 2>/dev/null &&
+		dd if=$DISK bs=1M count=16 2>/dev/null | cmp - /tmp/data
+}
+
+# A device goes from its driver to a client of ours and back, twice: the kernel
+# must find its own DMA windows as they were.
+tap_device_comes_back() {
+	address=$(device_of_class 0x010802)
+	modprobe nvme
+	for turn in first second; do
+		tap_try "a disk works with the kernel's driver before its $turn client" \
+			disk_writes "$turn"
+		tap_try "the disk can be given to its $turn client" give "$address" vfio-pci
+		tap_try "the $turn client has the disk in two windows" /bin/tce2-hold \
+			"$(basename "$(readlink "/sys/bus/pci/devices/$address/iommu_group")")"
+		tap_try "the kernel's driver takes the disk back from its $turn client" \
+			give "$address" nvme
+		tap_try "the disk has kept what was written before its $turn client" \
+			disk_reads "$turn"
+	done
+	tap_try "the disk can be written after all that" disk_writes last
+	tap_try "and read" disk_reads last
+	rm -f /tmp/data
+}
+
 kernel_mark
 tap_load_cycle
+[ $# -gt 0 ] || tap_device_comes_back
 bind_edu | sed 's/^/# edu /'
 tap_try "both edu devices are bound to vfio-pci" edu_bound 2
 

@@ -95,6 +95,27 @@ edu_bound() {
 	[ "$count" = "$1" ]
 }
 
+# give ADDRESS DRIVER: has that driver drive a device, none other
+give() {
+	device=/sys/bus/pci/devices/$1
+
+	[ ! -e "$device/driver" ] || echo "$1" >"$device/driver/unbind"
+	echo "$2" >"$device/driver_override"
+	echo "$1" >/sys/bus/pci/drivers_probe
+	[ "$(basename "$(readlink "$device/driver")")" = "$2" ]
+}
+
+# The PCI address of the first device of a class, such as 0x010802
+device_of_class() {
+	for device in /sys/bus/pci/devices/*; do
+		if [ "$(cat "$device/class")" = "$1" ]; then
+			basename "$device"
+			return
+		fi
+	done
+	return 1
+}
+
 # reserve_pages KILOBYTES COUNT: huge pages of that size, where they exist
 reserve_pages() {
 	pool=/sys/kernel/mm/hugepages/hugepages-$1kB
