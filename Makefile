@@ -7,7 +7,7 @@
 KDIR ?= /lib/modules/$(shell uname -r)/build
 in_place := $(or $(filter ppc64le,$(shell uname -m)),$(filter command environment,$(firstword $(origin KDIR))))
 
-.PHONY: all module kernels demo check unit fuzz bench lint modules modules_install install clean help
+.PHONY: all module kernels demo check stress unit fuzz bench lint modules modules_install install clean help
 
 ifneq ($(KERNEL),)
 all: module
@@ -40,6 +40,9 @@ demo:
 check:
 	@tests/run
 
+stress:
+	@STRESS=1 tests/run
+
 unit:
 	@tests/run unit
 
@@ -61,6 +64,7 @@ clean:
 help:
 	@echo "make demo                    see it work on an emulated POWER9 (KERNEL=<label>)"
 	@echo "make check                   run the tests on every supported kernel (KERNELS='<label>...', MACHINES='powernv9 pseries', V=1, ONLY=<case>)"
+	@echo "make stress                  the storms and the thousands of windows among the tests, for longer (KERNELS, MACHINES as above)"
 	@echo "make bench                   compare with the in-tree driver (KERNELS='<label>...', MACHINE=pseries, THREADS=1), build/bench/"
 	@echo "make unit                    run only those of the tests that need no guest (ONLY=<case>, TCE2_SEED=<seed>)"
 	@echo "make fuzz                    let libFuzzer look for what the tests miss (FUZZ_SECONDS=60)"

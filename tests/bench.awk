@@ -54,8 +54,9 @@ function most(figure, backend,	id) {
 	return value[id, count[id]]
 }
 
+# (What mapping allocates, in-tree allocates with the window: no ratio.)
 function both(figure) {
-	return has(figure, "in-tree") && has(figure, "ours") && median(figure, "ours") > 0
+	return figure !~ /^memory.mapping/ && has(figure, "in-tree") && has(figure, "ours") && median(figure, "ours") > 0
 }
 
 # Values that spread so far are about as large as what can be told apart; then

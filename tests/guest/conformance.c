@@ -5,20 +5,24 @@
  * process, pinned pages of the system, use count of the backend's module.
  *
  *	conformance [--backend tce2|intree|any] [--list] [--only NAME] [--times]
+ *		[--stress]
  *
  * With --backend intree, a test that the in-tree driver is known to fail is
  * reported as TAP's "TODO" and does not count, and one that may crash the
- * kernel is skipped.
+ * kernel is skipped. With --stress only those run that are worth running for
+ * longer, and they do.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
 
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,13 +33,15 @@ enum { PASSED, FAILED, SKIPPED };
 
 static const struct suite *const suites[] = {
 	&container_suite, &memory_suite, &region_suite, &map_suite, &window_suite,
-	&shared_suite, &process_suite, &race_suite, &eeh_suite, &last_suite,
+	&shared_suite, &process_suite, &race_suite, &eeh_suite, &ddw_suite,
+	&last_suite,
 };
 
 const char *backend_module = "vfio_spapr_tce2";
 static bool backend_is_intree;
 static const char *only;
 static bool show_times;
+bool stress;
 
 /* Filled by a test that is skipped, in memory shared with its process */
 static char *skip_reason;
@@ -194,6 +200,8 @@ static bool report(int number, const struct test *test)
 
 static bool selected(const struct test *test)
 {
+	if (stress && !test->stress)
+		return false;
 	return !only || !strcmp(only, test->name);
 }
 
@@ -262,7 +270,7 @@ static int run_all(void)
 
 static void usage(void)
 {
-	fputs("usage: conformance [--backend tce2|intree|any] [--list] [--only NAME] [--times]\n",
+	fputs("usage: conformance [--backend tce2|intree|any] [--list] [--only NAME] [--times] [--stress]\n",
 	      stderr);
 	exit(2);
 }
@@ -281,6 +289,21 @@ static void choose_backend(const char *name)
 	}
 }
 
+/* Charged against the memlock limit from now on, which may still be changed */
+void drop_ipc_lock(void)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, data))
+		fail("capget: %s", strerror(errno));
+	data[0].effective &= ~(1U << CAP_IPC_LOCK);
+	if (syscall(SYS_capset, &header, data))
+		fail("capset: %s", strerror(errno));
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "--after-exec"))
@@ -291,6 +314,8 @@ int main(int argc, char **argv)
 			return 0;
 		} else if (!strcmp(argv[i], "--times")) {
 			show_times = true;
+		} else if (!strcmp(argv[i], "--stress")) {
+			stress = true;
 		} else if (!strcmp(argv[i], "--backend") && i + 1 < argc) {
 			choose_backend(argv[++i]);
 		} else if (!strcmp(argv[i], "--only") && i + 1 < argc) {

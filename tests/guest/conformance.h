@@ -31,6 +31,7 @@ enum setup {
  * @intree: why the in-tree driver is known to answer otherwise, or NULL;
  *	"defect N" counts as in KERNEL-FACTS.md
  * @crashes: the in-tree driver may take the kernel down, so it isn't tried
+ * @stress: goes on for longer with --stress, which leaves others out
  */
 struct test {
 	const char *name;
@@ -38,6 +39,7 @@ struct test {
 	enum setup setup;
 	const char *intree;
 	bool crashes;
+	bool stress;
 };
 
 #define TEST(fn, ...)	{ .name = #fn, .run = fn, __VA_ARGS__ }
@@ -52,10 +54,12 @@ struct suite {
 
 extern const struct suite container_suite, memory_suite, region_suite, map_suite,
 	window_suite, shared_suite, process_suite, race_suite, eeh_suite,
-	last_suite;
+	ddw_suite, last_suite;
 
 /* The backend under test, or NULL with --backend any */
 extern const char *backend_module;
+/* Run with --stress */
+extern bool stress;
 
 /*
  * Expectations
@@ -171,5 +175,8 @@ void crowd_stop(struct crowd *crowd);
 
 bool eeh_is_enabled(void);
 int after_exec(int argc, char **argv);
+
+/* From now on this process is charged against RLIMIT_MEMLOCK */
+void drop_ipc_lock(void);
 
 #endif /* GUEST_CONFORMANCE_H */

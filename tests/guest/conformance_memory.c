@@ -7,12 +7,10 @@
 #include "conformance.h"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define SIZE	MIB(1)
@@ -230,20 +228,6 @@ static void memory_that_may_not_be_accessed_is_a_fault(struct vfio *v)
 	mprotect(ua + base_page(), base_page(), PROT_NONE);
 	expect(spapr_register(v->fd, ua, 4 * base_page()), -EFAULT);
 	expect_ledger("refused", before, 0);
-}
-
-static void drop_ipc_lock(void)
-{
-	struct __user_cap_header_struct header = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct data[2];
-
-	if (syscall(SYS_capget, &header, data))
-		fail("capget: %s", strerror(errno));
-	data[0].effective &= ~(1U << CAP_IPC_LOCK);
-	if (syscall(SYS_capset, &header, data))
-		fail("capset: %s", strerror(errno));
 }
 
 static void limit_memlock(uint64_t bytes)
