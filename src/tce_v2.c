@@ -190,7 +190,7 @@ static int write_leaf(struct tce2_window *window,
 	return 0;
 }
 
-/* Whether nothing is mapped where a run of one leaf goes; slow */
+/* Whether nothing is mapped where a run of one leaf goes */
 static bool is_fresh(const struct tce2_window *window,
 		     const struct tce2_view_run *run)
 {
@@ -246,7 +246,7 @@ static bool restore_leaf(struct tce2_window *window, u64 index, u64 end,
 			 struct tce2_region **region, struct tce2_stale *stale)
 {
 	bool restored = true;
-	u64 ignored;
+	u64 ignored = 0;
 
 	while (index < end) {
 		struct tce2_view_run run = { .index = end };
