@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define SIZE		MIB(4)
-#define WINDOW		GIB(4)
+#define WINDOW		GIB(1)
 #define IOVA		MIB(1)
 
 static void need(int ret, const char *what)
@@ -44,7 +44,7 @@ int main(int argc, char **argv)
 	need(module_refs("vfio_spapr_tce2") != refs + 1, "not served");
 	need(spapr_register(v.fd, ua, SIZE), "REGISTER");
 	need(dma_map(v.fd, IOVA, ua, SIZE, READ_WRITE), "MAP");
-	need(window_create(v.fd, 16, WINDOW, 1, &start), "TCE_CREATE");
+	need(window_create(v.fd, 12, WINDOW, 1, &start), "TCE_CREATE");
 	need(dma_map(v.fd, start + WINDOW - SIZE, ua, SIZE, READ_WRITE),
 	     "MAP in the second window");
 	return 0;
