@@ -619,10 +619,11 @@ static int create_and_tell(struct tce2_ddw *ddw, struct tce2_cache *cache,
  * VFIO_IOMMU_SPAPR_TCE_CREATE of uapi/linux/vfio.h.
  *
  * Context: may sleep.
- * Return: 0; or with everything as it was before, -ENXIO without a group,
- * -EINVAL if the platform does not offer such a window, -ENOSPC without a free
- * slot or place, -ENOMEM without memory or over RLIMIT_MEMLOCK, -EFAULT if @start can't
- * be written, -EPERM or -EIO if the platform refuses, -EINTR.
+ * Return: 0; or with everything as it was before, but for the default window of
+ * a hypervisor, -ENXIO without a group, -EINVAL if the platform does not offer
+ * such a window, -ENOSPC without a free slot or place, -ENOMEM without memory or
+ * over RLIMIT_MEMLOCK, -EFAULT if @start can't be written, -EPERM or -EIO if the
+ * platform refuses, -EINTR.
  */
 int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		    const struct tce2_window_spec *spec, u64 __user *start)
