@@ -111,13 +111,47 @@ static inline u64 tce2_extents_run(const struct tce2_extents *ext, u64 ua,
 }
 
 /**
+ * tce2_extents_piece() - where one naturally aligned piece of memory is
+ * @ext: the extents
+ * @ua: first user address, a multiple of 1 << @shift
+ * @shift: log2 of the piece's bytes, all inside the range
+ * @hpa: set to the host physical address of @ua
+ * @flags: set to the TCE2_EXTENT_* flags of any of its blocks
+ *
+ * Context: any, also with the data MMU off. A step for each block of the piece.
+ * Return: true; false if the piece is scattered or misaligned in memory.
+ */
+static __always_inline bool tce2_extents_piece(const struct tce2_extents *ext,
+					       u64 ua, unsigned int shift,
+					       u64 *hpa, u64 *flags)
+{
+	u64 step = 1ULL << ext->shift, end = ua + (1ULL << shift);
+	u64 first = READ_ONCE(*tce2_extents_entry(ext, ua));
+	u64 start = (first & ~TCE2_EXTENT_FLAGS) + (ua & (step - 1));
+	u64 next;
+
+	*hpa = start;
+	*flags = first & TCE2_EXTENT_FLAGS;
+	if (shift <= ext->shift)
+		return !(start & ((1ULL << shift) - 1));
+	for (next = (ua & ~(step - 1)) + step; next < end; next += step) {
+		u64 entry = READ_ONCE(*tce2_extents_entry(ext, next));
+
+		if ((entry & ~TCE2_EXTENT_FLAGS) != start + (next - ua))
+			return false;
+		*flags |= entry & TCE2_EXTENT_FLAGS;
+	}
+	return !(start & ((1ULL << shift) - 1));
+}
+
+/**
  * tce2_extents_mark_block() - remember that the device may write to a block
  * @ext: the extents
  * @ua: a user address in the block
  *
  * Concurrent callers can only set the same bit, so a plain store will do.
  */
-static inline void tce2_extents_mark_block(struct tce2_extents *ext, u64 ua)
+static __always_inline void tce2_extents_mark_block(struct tce2_extents *ext, u64 ua)
 {
 	u64 *entry = tce2_extents_entry(ext, ua);
 	u64 old = READ_ONCE(*entry);

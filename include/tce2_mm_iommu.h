@@ -9,8 +9,10 @@
 #include <linux/types.h>
 
 #include "tce2_extents.h"
+#include "tce2_realmode.h"
 
 struct mm_struct;
+struct tce2_pages;
 
 /*
  * The region cache: which memory of a process devices may reach.
@@ -36,7 +38,7 @@ struct mm_struct;
 /**
  * struct tce2_cache - the regions of one process
  * @link: in the global index of caches; index lock
- * @users: containers bound to the process; index lock
+ * @users: containers bound to the process, and other users; index lock
  * @mm: the process's address space, immutable, kept from being freed (mmgrab),
  *	not from being torn down
  * @lock: taken to add or remove a region or to change its used counter
@@ -44,6 +46,8 @@ struct mm_struct;
  *	"being moved"
  * @regions: tree of regions by user address; written under @lock and @seq,
  *	read under RCU
+ * @pages: where the regions' page descriptors are; set once, under @lock, if
+ *	somebody asks for it; NULL until then
  */
 struct tce2_cache {
 	struct hlist_node link;
@@ -52,6 +56,7 @@ struct tce2_cache {
 	struct mutex lock;	/* guards regions, used */
 	seqcount_mutex_t seq;
 	struct rb_root regions;
+	struct tce2_pages *pages;
 };
 
 /**
@@ -90,18 +95,11 @@ struct tce2_drop {
 	u64 count;
 };
 
-struct tce2_cache *tce2_cache_get(struct mm_struct *mm);
-void tce2_cache_put(struct tce2_cache *cache);
-
 int tce2_region_register(struct tce2_cache *cache, u64 ua, u64 size,
 			 struct tce2_region **regionp);
 int tce2_region_unregister(struct tce2_region *region);
 void tce2_region_abandon(struct tce2_region *region);
 
-int tce2_memory_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
-		     u64 pages, bool write, struct tce2_region **regionp);
-void tce2_memory_drop(struct tce2_cache *cache, u64 ua, unsigned int shift,
-		      u64 pages);
 s64 tce2_region_run(const struct tce2_region *region, u64 ua,
 		    unsigned int shift, u64 pages, bool write, u64 *hpa);
 struct tce2_region *tce2_region_find_held(struct tce2_cache *cache, u64 ua,
@@ -117,10 +115,26 @@ void tce2_drop_flush(struct tce2_drop *drop);
  *
  * Return: true if it does.
  */
-static inline bool tce2_region_contains(const struct tce2_region *region,
-					u64 ua)
+static __always_inline bool
+tce2_region_contains(const struct tce2_region *region, u64 ua)
 {
 	return ua >= region->ua && ua - region->ua < region->size;
+}
+
+/**
+ * tce2_region_take() - add to a region's mapped counter
+ * @region: the region, which an RCU read-side section keeps from being freed
+ * @pages: IOMMU pages, more than 0
+ *
+ * Context: any interrupt state, data MMU on or off.
+ * Return: true; false if the region is registered nowhere any more or is being
+ * destroyed: nothing may be mapped there.
+ */
+static __always_inline bool tce2_region_take(struct tce2_region *region,
+					     u64 pages)
+{
+	return READ_ONCE(region->used) &&
+	       atomic64_add_unless(&region->mapped, pages, 0);
 }
 
 #endif /* TCE2_MM_IOMMU_H */

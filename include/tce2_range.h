@@ -46,6 +46,8 @@ struct tce2_range_lock {
 void tce2_range_lock_init(struct tce2_range_lock *rl);
 int tce2_range_lock(struct tce2_range_lock *rl, struct tce2_range *range,
 		    u64 first, u64 count);
+void tce2_range_lock_for_good(struct tce2_range_lock *rl,
+			      struct tce2_range *range, u64 first, u64 count);
 void tce2_range_unlock(struct tce2_range_lock *rl, struct tce2_range *range);
 
 #endif /* TCE2_RANGE_H */

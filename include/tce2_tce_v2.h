@@ -2,6 +2,8 @@
 #ifndef TCE2_TCE_V2_H
 #define TCE2_TCE_V2_H
 
+#include <linux/list.h>
+#include <linux/refcount.h>
 #include <linux/types.h>
 
 #include "tce2_range.h"
@@ -13,6 +15,10 @@ struct tce2_cache;
 
 /**
  * struct tce2_window - a DMA window and its table
+ * @link: in the list of windows; the list's lock
+ * @refs: one for the owner, until it removes the window, and one for each
+ *	tce2_window_get()
+ * @live: the owner has not removed the window; cleared with all of @ranges held
  * @cache: region cache of the process that mappings belong to, immutable
  * @start: first bus address, immutable
  * @size: bytes of bus address, immutable
@@ -24,13 +30,17 @@ struct tce2_cache;
  * @stuck: the platform failed to take the window from a group that left, whose
  *	hardware may walk the table for ever; the owner's lock for writing
  *
- * The window itself is kept by the owner's lock (struct tce2_ddw), held at
- * least for reading by whoever maps or unmaps.
+ * The window is kept by its references. Whoever maps or unmaps holds the owner's
+ * lock (struct tce2_ddw) at least for reading, so that it also stays @live: one
+ * that is not has lost @cache and @table, and its view says nothing is mapped.
  *
  * Lock order: owner's lock -> ranges -> table.lock -> mmap_lock, and
- * ranges -> cache lock.
+ * ranges -> cache lock. The list's lock comes after the owner's, alone.
  */
 struct tce2_window {
+	struct list_head link;
+	refcount_t refs;
+	bool live;
 	struct tce2_cache *cache;
 	u64 start;
 	u64 size;
@@ -44,7 +54,7 @@ struct tce2_window {
 void tce2_window_init(struct tce2_window *window, struct iommu_table *tbl,
 		      struct tce2_cache *cache, u64 size,
 		      unsigned long charged);
-void tce2_window_clear(struct tce2_window *window);
+void tce2_window_retire(struct tce2_window *window);
 
 int tce2_window_map(struct tce2_window *window, u64 iova, u64 ua, u64 size,
 		    u64 perm);

@@ -5,6 +5,8 @@
 #include <linux/bits.h>
 #include <linux/types.h>
 
+#include "tce2_realmode.h"
+
 /*
  * The userspace view: which user address each TCE of a window maps, and what
  * devices may do there. It alone decides what an unmap has to undo.
@@ -26,8 +28,8 @@
  * small nodes, made when something below is first mapped; a part of the window
  * that was never mapped costs neither memory nor time.
  */
-#define TCE2_VIEW_READ	BIT_ULL(0)	/* the device may read */
-#define TCE2_VIEW_WRITE	BIT_ULL(1)	/* the device may write */
+#define TCE2_VIEW_READ	TCE2_TCE_READ	/* the device may read */
+#define TCE2_VIEW_WRITE	TCE2_TCE_WRITE	/* the device may write */
 #define TCE2_VIEW_PERM	(TCE2_VIEW_READ | TCE2_VIEW_WRITE)
 
 /* User addresses have no more bits than this */
@@ -41,6 +43,8 @@
  * @root: the tree's highest node, as a word of the tree; 0 while there is none
  * @depth: levels of nodes
  * @page_shift: log2 of the IOMMU page size in bytes
+ * @watched: tce2_view_peek() may be reading: arrays are freed by RCU. Set once,
+ *	with every leaf held
  *
  * Nodes are added by any thread and stay until the view goes. The word of a
  * leaf, and its array, belong to who holds the leaf's entries in the window's
@@ -50,6 +54,7 @@ struct tce2_view {
 	u64 root;
 	unsigned int depth;
 	unsigned int page_shift;
+	bool watched;
 };
 
 /**

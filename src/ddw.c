@@ -282,11 +282,11 @@ static void destroy_window(struct tce2_ddw *ddw, int slot)
 
 	lockdep_assert_held_write(&ddw->lock);
 	ddw->window[slot] = NULL;
-	tce2_window_clear(window);
+	tce2_window_retire(window);
 	release_table(window->table.tbl,
 		      unset_window(ddw, slot, NULL) && !window->stuck);
 	account_locked_vm(window->cache->mm, window->table.charged, false);
-	kfree(window);
+	tce2_window_put(window);
 }
 
 /**

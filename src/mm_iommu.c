@@ -8,8 +8,10 @@
  *
  * Locks: the index lock, and a lock for each cache. Lookups for mapping
  * take neither.
- * Calls: extents, realmode (lockless lookup, translation), the kernel's mm.
+ * Calls: extents, pages, realmode (lockless lookup), the kernel's mm.
  */
+#include <linux/err.h>
+#include <linux/export.h>
 #include <linux/hashtable.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
@@ -17,8 +19,10 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include <asm/barrier.h>
+
 #include "tce2_mm_iommu.h"
-#include "tce2_realmode.h"
+#include "tce2_pages.h"
 
 #define PIN_BATCH	(PAGE_SIZE / sizeof(struct page *))
 
@@ -69,10 +73,12 @@ unlock:
 	mutex_unlock(&index_lock);
 	return cache;
 }
+EXPORT_SYMBOL_GPL(tce2_cache_get);
 
 /**
  * tce2_cache_put() - drop a reference of tce2_cache_get()
- * @cache: the cache; with the last reference it must have no region left
+ * @cache: the cache; with the last reference it must have no region left, so
+ *	the caller drops what it holds of the memory first
  *
  * Context: may sleep.
  */
@@ -87,9 +93,59 @@ void tce2_cache_put(struct tce2_cache *cache)
 	mutex_unlock(&index_lock);
 
 	WARN_ON_ONCE(!RB_EMPTY_ROOT(&cache->regions));
+	tce2_pages_destroy(cache->pages);
 	mmdrop(cache->mm);
 	kfree(cache);
 }
+EXPORT_SYMBOL_GPL(tce2_cache_put);
+
+/* Begins an index of page descriptors with those of the regions there are */
+static int index_pages(struct tce2_cache *cache)
+	__must_hold(&cache->lock)
+{
+	struct tce2_pages *pages = tce2_pages_create();
+	struct rb_node *node;
+	int ret = 0;
+
+	lockdep_assert_held(&cache->lock);
+	if (IS_ERR(pages))
+		return PTR_ERR(pages);
+	for (node = rb_first(&cache->regions); node && !ret;
+	     node = rb_next(node))
+		ret = tce2_pages_add(pages, &rb_entry(node, struct tce2_region,
+						      node)->extents);
+	if (ret) {
+		tce2_pages_destroy(pages);
+		return ret;
+	}
+	/* Complete before tce2_rm_pfn_to_page() can see it */
+	smp_store_release(&cache->pages, pages);
+	return 0;
+}
+
+/**
+ * tce2_cache_find_pages() - have page descriptors found in real mode
+ * @cache: the cache
+ *
+ * From now on tce2_rm_pfn_to_page() answers for memory that is registered, and
+ * each registration looks up where its descriptors are.
+ *
+ * Context: may sleep.
+ * Return: 0, also if asked before; -EOPNOTSUPP where page descriptors can't be
+ * had in real mode (vmemmap under the hash MMU); -ENOMEM, -EINTR.
+ */
+int tce2_cache_find_pages(struct tce2_cache *cache)
+{
+	int ret = 0;
+
+	if (mutex_lock_killable(&cache->lock))
+		return -EINTR;
+	if (!cache->pages)
+		ret = index_pages(cache);
+	mutex_unlock(&cache->lock);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(tce2_cache_find_pages);
 
 static void region_link(struct tce2_region *region)
 	__must_hold(&region->cache->lock)
@@ -358,11 +414,17 @@ static int region_create(struct tce2_cache *cache, u64 ua, u64 size,
 	ret = pin_region(region, first);
 	if (ret)
 		goto free;
+	if (cache->pages)
+		ret = tce2_pages_add(cache->pages, &region->extents);
+	if (ret)
+		goto unpin;
 
 	region_link(region);
 	*regionp = region;
 	return 0;
 
+unpin:
+	unpin_region(region);
 free:
 	region_free(region);
 uncharge:
@@ -508,8 +570,7 @@ static struct tce2_region *region_get(struct tce2_cache *cache, u64 ua,
 		if (region) {
 			count = min(*pages,
 				    (region->size - (ua - region->ua)) >> shift);
-			if (!READ_ONCE(region->used) ||
-			    !atomic64_add_unless(&region->mapped, count, 0))
+			if (!tce2_region_take(region, count))
 				region = NULL;
 		}
 		retry = !region && read_seqcount_retry(&cache->seq, seq);
@@ -527,14 +588,13 @@ static struct tce2_region *region_get(struct tce2_cache *cache, u64 ua,
 static noinline s64 run_of_blocks(const struct tce2_region *region, u64 ua,
 				  unsigned int shift, bool write, u64 *hpa)
 {
-	switch (tce2_rm_ua_to_hpa(region, ua, shift, write, hpa)) {
-	case TCE2_RM_OK:
-		return 1;
-	case TCE2_RM_READ_ONLY:
-		return -EPERM;
-	default:
+	u64 flags;
+
+	if (!tce2_extents_piece(&region->extents, ua, shift, hpa, &flags))
 		return -EINVAL;
-	}
+	if (write && (flags & TCE2_EXTENT_READONLY))
+		return -EPERM;
+	return 1;
 }
 
 /**
@@ -695,7 +755,7 @@ void tce2_drop_flush(struct tce2_drop *drop)
  * @cache: the region cache
  * @ua: user address of the first IOMMU page, a multiple of 1 << @shift
  * @shift: log2 of the IOMMU page size in bytes
- * @pages: IOMMU pages, more than 0; the stretch does not wrap
+ * @pages: IOMMU pages; the stretch does not wrap
  * @write: whether the device shall be able to write; if so, the memory is
  *	from now on taken to be dirty
  * @regionp: set to the region of the first page
@@ -704,8 +764,8 @@ void tce2_drop_flush(struct tce2_drop *drop)
  * dropped with tce2_drop_pages() or tce2_memory_drop().
  *
  * Context: may sleep.
- * Return: 0; -EINVAL if not all of it is registered, or an IOMMU page is
- * larger than the contiguous memory behind it; -EPERM if the device may not
+ * Return: 0; -EINVAL without pages, if not all of it is registered, or if an
+ * IOMMU page is larger than the contiguous memory behind it; -EPERM if the device may not
  * write there.
  */
 int tce2_memory_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
@@ -714,6 +774,8 @@ int tce2_memory_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 	struct tce2_region *other;
 	u64 held = 0;
 
+	if (!pages || shift < TCE2_RM_PAGE_SHIFT || shift > 63)
+		return -EINVAL;
 	while (held < pages) {
 		s64 ret = hold_in_region(cache, ua + (held << shift), shift,
 					 pages - held, write,
@@ -727,6 +789,7 @@ int tce2_memory_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 	}
 	return 0;
 }
+EXPORT_SYMBOL_GPL(tce2_memory_hold);
 
 /**
  * tce2_memory_drop() - undo tce2_memory_hold()
@@ -745,3 +808,4 @@ void tce2_memory_drop(struct tce2_cache *cache, u64 ua, unsigned int shift,
 	tce2_drop_pages(&drop, ua, shift, pages);
 	tce2_drop_flush(&drop);
 }
+EXPORT_SYMBOL_GPL(tce2_memory_drop);

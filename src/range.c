@@ -102,6 +102,25 @@ int tce2_range_lock(struct tce2_range_lock *rl, struct tce2_range *range,
 }
 
 /**
+ * tce2_range_lock_for_good() - lock a range of entries, whatever signals come
+ * @rl: the lock
+ * @range: the caller's, to be kept until tce2_range_unlock()
+ * @first: first entry
+ * @count: entries, more than 0
+ *
+ * Context: may sleep. A thread may hold one range of a table at a time.
+ */
+void tce2_range_lock_for_good(struct tce2_range_lock *rl,
+			      struct tce2_range *range, u64 first, u64 count)
+{
+	lock_map_acquire(&rl->dep_map);
+	range->first = first;
+	range->last = first + count - 1;
+	if (!join(rl, range))
+		wait_event(rl->wait, range_held(rl, range));
+}
+
+/**
  * tce2_range_unlock() - unlock a range of entries
  * @rl: the lock
  * @range: what tce2_range_lock() got

@@ -2,25 +2,34 @@
 /*
  * Real mode: reading the region cache without locks or mapped memory.
  *
- * Owns the lookup of a region by user address and the translation of a user
- * address to a physical one. Virtual mode runs the lookup for each map request
- * and the translation for IOMMU pages of several blocks (src/mm_iommu.c). They
- * are written so that they can also run with the data MMU off: they touch
- * nothing but structures in the linear mapping, call nothing, take no lock and
- * make a bounded number of steps.
+ * Owns the functions that also run with the data MMU off (MSR[DR] = 0), where
+ * no page table may be trusted: finding a region by user address, translating,
+ * the mapped counter, dirty marks, reading the userspace view, and finding and
+ * putting page descriptors. Virtual mode has no other lookup than the one here.
+ * They are written for it: they touch nothing but structures in the linear
+ * mapping, call nothing, take no lock and make a bounded number of steps (where
+ * processors meet at a counter, as many as it takes to change it).
+ * scripts/realmode-check refuses the object if the compiler made it otherwise.
  *
- * So far nothing runs it with MSR[DR] clear and nothing is exported for that;
- * page lookup and reference drop for real mode are not here yet either.
+ * Writing a TCE is not among them. The device's cached translation would have
+ * to be invalidated, and no kernel exports a way to do that in real mode since
+ * KVM's own real-mode handlers went (5.18).
  *
  * Locks: none. The caller is inside an RCU read-side section (interrupts off
  * counts as one), or keeps the region alive by its mapped count.
- * Calls: nothing.
+ * Calls: nothing; inlines of extents, mm_iommu, view.
  */
+#include <linux/atomic.h>
 #include <linux/compiler.h>
+#include <linux/export.h>
+#include <linux/mm.h>
 #include <linux/rbtree.h>
 
 #include "tce2_mm_iommu.h"
+#include "tce2_pages.h"
 #include "tce2_realmode.h"
+#include "tce2_tce_v2.h"
+#include "tce2_view_format.h"
 
 /*
  * A red-black tree of 2^64 nodes is no higher than this. A walk that races
@@ -29,25 +38,43 @@
  */
 #define RM_MAX_DEPTH	128
 
+/* Blocks of memory looked at for one IOMMU page; interrupts are off meanwhile */
+#define RM_MAX_BLOCKS	512
+
+/* Attempts to change a counter that others change at the same time */
+#define RM_MAX_TRIES	64
+
+/*
+ * Whether an address is the same memory in real and in virtual mode: in the
+ * linear mapping, which ends here at the latest under either MMU
+ */
+static __always_inline bool is_linear(const void *ptr)
+{
+	return (unsigned long)ptr - PAGE_OFFSET <
+	       H_KERN_VIRT_START - PAGE_OFFSET;
+}
+
 /**
  * tce2_rm_lookup() - find the region that contains a range of user memory
  * @cache: the process's region cache
  * @ua: first user address
- * @bytes: length of the range, more than 0, not wrapping
+ * @bytes: length of the range, more than 0
  *
  * A region that is found did contain the range when it was read. One that is
- * not found may exist all the same if the tree was being changed: NULL means
- * "too hard" rather than "absent".
+ * not found may exist all the same if the tree was being changed.
  *
  * Context: RCU read-side, any interrupt state, data MMU on or off.
- * Return: the region, or NULL.
+ * Return: the region, or NULL for "too hard"; tce2_memory_hold() is certain.
  */
-struct tce2_region *tce2_rm_lookup(const struct tce2_cache *cache, u64 ua,
-				   u64 bytes)
+noinstr struct tce2_region *tce2_rm_lookup(const struct tce2_cache *cache,
+					   u64 ua, u64 bytes)
 {
-	struct rb_node *node = READ_ONCE(cache->regions.rb_node);
+	struct rb_node *node;
 	unsigned int depth;
 
+	if (!is_linear(cache))
+		return NULL;
+	node = READ_ONCE(cache->regions.rb_node);
 	for (depth = 0; node && depth < RM_MAX_DEPTH; depth++) {
 		struct tce2_region *region =
 			rb_entry(node, struct tce2_region, node);
@@ -63,11 +90,27 @@ struct tce2_region *tce2_rm_lookup(const struct tce2_cache *cache, u64 ua,
 	}
 	return NULL;
 }
+EXPORT_SYMBOL_GPL(tce2_rm_lookup);
+
+/* Whether one IOMMU page is in the region, and in few enough blocks */
+static __always_inline bool is_easy(const struct tce2_region *region, u64 ua,
+				    unsigned int shift)
+{
+	unsigned int block = region->extents.shift;
+	u64 bytes;
+
+	if (shift > 63 || (shift > block &&
+			   (1ULL << (shift - block)) > RM_MAX_BLOCKS))
+		return false;
+	bytes = 1ULL << shift;
+	return !(ua & (bytes - 1)) && tce2_region_contains(region, ua) &&
+	       region->size - (ua - region->ua) >= bytes;
+}
 
 /**
  * tce2_rm_ua_to_hpa() - translate one IOMMU page
- * @region: a region that contains the whole page
- * @ua: user address of the page, a multiple of 1 << @shift
+ * @region: the region
+ * @ua: user address of the page
  * @shift: log2 of the IOMMU page size in bytes
  * @write: whether the device shall be able to write
  * @hpa: set to the page's host physical address
@@ -76,32 +119,246 @@ struct tce2_region *tce2_rm_lookup(const struct tce2_cache *cache, u64 ua,
  * backs it: every byte of it is pinned, so no more is needed for a device to
  * be kept inside the region. (The in-tree driver asks for hugetlb.)
  *
- * Context: as tce2_rm_lookup(). A step for each block of the page, so at most
- * as many as it has base pages.
- * Return: TCE2_RM_OK, TCE2_RM_READ_ONLY, or TCE2_RM_TOO_HARD where the memory
- * is scattered or misaligned.
+ * Context: as tce2_rm_lookup(). A step for each block of the page, at most
+ * 512.
+ * Return: TCE2_RM_OK, TCE2_RM_READ_ONLY, or TCE2_RM_TOO_HARD where the page is
+ * not all in the region, scattered, misaligned or of too many blocks;
+ * tce2_memory_hold() is certain.
  */
-enum tce2_rm_status tce2_rm_ua_to_hpa(const struct tce2_region *region, u64 ua,
-				      unsigned int shift, bool write, u64 *hpa)
+noinstr enum tce2_rm_status
+tce2_rm_ua_to_hpa(const struct tce2_region *region, u64 ua, unsigned int shift,
+		  bool write, u64 *hpa)
 {
-	const struct tce2_extents *ext = &region->extents;
-	u64 step = 1ULL << ext->shift, end = ua + (1ULL << shift);
-	u64 first = READ_ONCE(*tce2_extents_entry(ext, ua));
-	u64 flags = first, start = (first & ~TCE2_EXTENT_FLAGS) +
-				   (ua & (step - 1));
-	u64 next;
+	u64 start, flags;
 
-	for (next = (ua & ~(step - 1)) + step; next < end; next += step) {
-		u64 entry = READ_ONCE(*tce2_extents_entry(ext, next));
-
-		if ((entry & ~TCE2_EXTENT_FLAGS) != start + (next - ua))
-			return TCE2_RM_TOO_HARD;
-		flags |= entry;
-	}
-	if (start & ((1ULL << shift) - 1))
+	if (!is_linear(region) || !is_linear(hpa) ||
+	    !is_easy(region, ua, shift) ||
+	    !tce2_extents_piece(&region->extents, ua, shift, &start, &flags))
 		return TCE2_RM_TOO_HARD;
 	if (write && (flags & TCE2_EXTENT_READONLY))
 		return TCE2_RM_READ_ONLY;
 	*hpa = start;
 	return TCE2_RM_OK;
 }
+EXPORT_SYMBOL_GPL(tce2_rm_ua_to_hpa);
+
+/* Whether a region may have so many IOMMU pages */
+static __always_inline bool is_count(const struct tce2_region *region,
+				     u64 pages)
+{
+	return pages && pages <= region->size >> TCE2_RM_PAGE_SHIFT;
+}
+
+/**
+ * tce2_rm_mapped_get() - count pages of a region as mapped
+ * @region: the region
+ * @pages: IOMMU pages, more than 0 and no more than the region has of 4K
+ *
+ * From now on, and until they are dropped, the region stays pinned:
+ * UNREGISTER_MEMORY says EBUSY, and the last container to be closed leaves it.
+ *
+ * Context: as tce2_rm_lookup().
+ * Return: TCE2_RM_OK, or TCE2_RM_TOO_HARD if the region is going away;
+ * tce2_memory_hold() is certain, and may find another.
+ */
+noinstr enum tce2_rm_status tce2_rm_mapped_get(struct tce2_region *region,
+					       u64 pages)
+{
+	if (!is_linear(region) || !is_count(region, pages) ||
+	    !tce2_region_take(region, pages))
+		return TCE2_RM_TOO_HARD;
+	return TCE2_RM_OK;
+}
+EXPORT_SYMBOL_GPL(tce2_rm_mapped_get);
+
+/**
+ * tce2_rm_mapped_put() - drop pages of a region, unless they are the last
+ * @region: the region
+ * @pages: IOMMU pages, all held by the caller; as many as can be held at once
+ *
+ * Whoever drops the last one has to unpin the region, which real mode can't.
+ *
+ * Context: any interrupt state, data MMU on or off.
+ * Return: TCE2_RM_OK, after which the region is the caller's no more; or
+ * TCE2_RM_TOO_HARD, with the pages still held: tce2_memory_drop() is certain. (It
+ * drops pages that follow one another, so once for each time a page is held.)
+ */
+noinstr enum tce2_rm_status tce2_rm_mapped_put(struct tce2_region *region,
+					       u64 pages)
+{
+	unsigned int tries;
+	s64 old, saw;
+
+	if (!is_linear(region) || !is_count(region, pages))
+		return TCE2_RM_TOO_HARD;
+	old = atomic64_read(&region->mapped);
+	for (tries = 0; tries < RM_MAX_TRIES && old > (s64)pages; tries++) {
+		saw = atomic64_cmpxchg(&region->mapped, old, old - pages);
+		if (saw == old)
+			return TCE2_RM_OK;
+		old = saw;
+	}
+	return TCE2_RM_TOO_HARD;
+}
+EXPORT_SYMBOL_GPL(tce2_rm_mapped_put);
+
+/**
+ * tce2_rm_mark_dirty() - remember that an IOMMU page may have been written to
+ * @region: the region, of which the caller holds the page
+ * @ua: user address of the page
+ * @shift: log2 of the IOMMU page size in bytes
+ *
+ * The kernel is told when the region is unpinned.
+ *
+ * Context: as tce2_rm_ua_to_hpa().
+ * Return: TCE2_RM_OK; TCE2_RM_READ_ONLY if nobody may write there;
+ * TCE2_RM_TOO_HARD where the page is not all in the region or of too many
+ * blocks; tce2_memory_hold() for writing is certain.
+ */
+noinstr enum tce2_rm_status tce2_rm_mark_dirty(struct tce2_region *region,
+					       u64 ua, unsigned int shift)
+{
+	struct tce2_extents *ext = &region->extents;
+	u64 step, end, at;
+
+	if (!is_linear(region) || !is_easy(region, ua, shift))
+		return TCE2_RM_TOO_HARD;
+	step = 1ULL << ext->shift;
+	end = ua + (1ULL << shift);
+	for (at = ua; at < end; at = (at & ~(step - 1)) + step) {
+		if (READ_ONCE(*tce2_extents_entry(ext, at)) &
+		    TCE2_EXTENT_READONLY)
+			return TCE2_RM_READ_ONLY;
+	}
+	for (at = ua; at < end; at = (at & ~(step - 1)) + step)
+		tce2_extents_mark_block(ext, at);
+	return TCE2_RM_OK;
+}
+EXPORT_SYMBOL_GPL(tce2_rm_mark_dirty);
+
+/**
+ * tce2_rm_read_tce() - which user address a TCE maps
+ * @window: the window
+ * @iova: a bus address
+ * @ua: set to the user address that it leads to
+ * @perm: set to TCE2_TCE_READ, TCE2_TCE_WRITE or both: what devices may do;
+ *	0 if nothing is mapped there
+ *
+ * The answer was right at some moment between the call and the return. It is of
+ * what the client mapped; the memory need not be pinned any more.
+ *
+ * Context: as tce2_rm_lookup().
+ * Return: TCE2_RM_OK; TCE2_RM_TOO_HARD outside the window, where nothing was
+ * ever mapped in the neighbourhood, while it is being changed, or when the
+ * window is gone: tce2_window_read_tce() is certain.
+ */
+noinstr enum tce2_rm_status
+tce2_rm_read_tce(const struct tce2_window *window, u64 iova, u64 *ua, u64 *perm)
+{
+	unsigned int shift;
+	u64 entry;
+
+	if (!is_linear(window) || !is_linear(ua) || !is_linear(perm) ||
+	    !READ_ONCE(window->live) || iova < window->start ||
+	    iova - window->start >= window->size)
+		return TCE2_RM_TOO_HARD;
+	shift = window->page_shift;
+	if (!tce2_view_peek(&window->view, (iova - window->start) >> shift,
+			    &entry))
+		return TCE2_RM_TOO_HARD;
+	*perm = entry & TCE2_VIEW_PERM;
+	*ua = *perm ? (entry & ~TCE2_VIEW_PERM) + (iova & ((1ULL << shift) - 1)) :
+		      0;
+	return TCE2_RM_OK;
+}
+EXPORT_SYMBOL_GPL(tce2_rm_read_tce);
+
+/* Where a page descriptor is in the linear mapping; NULL for "too hard" */
+static __always_inline struct page *
+find_descriptor(const struct tce2_pages *pages, unsigned long address)
+{
+	unsigned long offset = address - pages->base;
+	u64 entry;
+
+	if (pages->linear)
+		return (struct page *)address;
+	if (offset >= TCE2_DESCRIPTOR_BYTES ||
+	    (offset & (PAGE_SIZE - 1)) + sizeof(struct page) > PAGE_SIZE ||
+	    !tce2_view_peek(&pages->chunks, offset >> PAGE_SHIFT, &entry) ||
+	    !entry)
+		return NULL;
+	return (struct page *)(PAGE_OFFSET | (entry & ~TCE2_VIEW_PERM) |
+			       (offset & (PAGE_SIZE - 1)));
+}
+
+/**
+ * tce2_rm_pfn_to_page() - the descriptor of a registered page
+ * @cache: the region cache, of which tce2_cache_find_pages() said 0
+ * @pfn: page frame number, of memory that the caller holds
+ * @page: set to where the descriptor is in the linear mapping: not the address
+ *	that pfn_to_page() gives, but the same memory, in either mode
+ *
+ * Context: as tce2_rm_lookup().
+ * Return: TCE2_RM_OK, or TCE2_RM_TOO_HARD; pfn_to_page() is certain.
+ */
+noinstr enum tce2_rm_status tce2_rm_pfn_to_page(const struct tce2_cache *cache,
+						u64 pfn, struct page **page)
+{
+	const struct tce2_pages *pages;
+	struct page *found;
+
+	if (!is_linear(cache) || !is_linear(page) ||
+	    pfn >> (MAX_PHYSMEM_BITS - PAGE_SHIFT))
+		return TCE2_RM_TOO_HARD;
+	pages = READ_ONCE(cache->pages);
+	found = pages ? find_descriptor(pages, pages->base +
+					       pfn * sizeof(struct page)) : NULL;
+	if (!found)
+		return TCE2_RM_TOO_HARD;
+	*page = found;
+	return TCE2_RM_OK;
+}
+EXPORT_SYMBOL_GPL(tce2_rm_pfn_to_page);
+
+/**
+ * tce2_rm_put_page_unless_one() - drop a reference to a page unless it is the
+ * last
+ * @cache: the region cache
+ * @page: a descriptor of tce2_rm_pfn_to_page(), of a page to which the caller
+ *	has a reference (get_page())
+ *
+ * Of a large page, its first descriptor has the count.
+ *
+ * Context: as tce2_rm_lookup().
+ * Return: TCE2_RM_OK, after which the page is the caller's no more; or
+ * TCE2_RM_TOO_HARD, with the reference kept: put_page() of what pfn_to_page()
+ * gives is certain.
+ */
+noinstr enum tce2_rm_status
+tce2_rm_put_page_unless_one(const struct tce2_cache *cache, struct page *page)
+{
+	const struct tce2_pages *pages;
+	unsigned int tries;
+	struct page *head;
+	int old, saw;
+
+	if (!is_linear(cache) || !is_linear(page))
+		return TCE2_RM_TOO_HARD;
+	pages = READ_ONCE(cache->pages);
+	if (!pages)
+		return TCE2_RM_TOO_HARD;
+	head = compound_head(page);
+	if (head != page)
+		head = find_descriptor(pages, (unsigned long)head);
+	if (!head)
+		return TCE2_RM_TOO_HARD;
+	old = atomic_read(&head->_refcount);
+	for (tries = 0; tries < RM_MAX_TRIES && old > 1; tries++) {
+		saw = atomic_cmpxchg(&head->_refcount, old, old - 1);
+		if (saw == old)
+			return TCE2_RM_OK;
+		old = saw;
+	}
+	return TCE2_RM_TOO_HARD;
+}
+EXPORT_SYMBOL_GPL(tce2_rm_put_page_unless_one);

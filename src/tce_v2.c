@@ -13,15 +13,21 @@
  * What an entry held is dropped, and may be unpinned thereby, only after the
  * entry was overwritten and the device's cached translation invalidated.
  *
+ * Owns, too, the list of windows and their references: other modules may look
+ * into the view (include/tce2_realmode.h) while a window comes and goes.
+ *
  * Locks: a window's range lock, for whole leaves of the view, so that what is
- * in a leaf has one thread at a time. Requires the window to stay (the owner's
- * lock).
+ * in a leaf has one thread at a time; the list's lock. Requires the window to
+ * stay live (the owner's lock).
  * Calls: table, view, range, mm_iommu.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/export.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 
 #include <asm/iommu.h>
 
@@ -33,6 +39,10 @@
  * waits no longer for them
  */
 #define BATCH		(64 * TCE2_VIEW_LEAF)
+
+/* All that are live (struct tce2_window) */
+static LIST_HEAD(windows);
+static DEFINE_MUTEX(list_lock);
 
 /*
  * The steps of a map request are inlined: for a single TCE, which clients map
@@ -59,6 +69,8 @@ void tce2_window_init(struct tce2_window *window, struct iommu_table *tbl,
 		      struct tce2_cache *cache, u64 size,
 		      unsigned long charged)
 {
+	refcount_set(&window->refs, 1);
+	window->live = true;
 	window->cache = cache;
 	window->start = (u64)tbl->it_offset << tbl->it_page_shift;
 	window->size = size;
@@ -67,6 +79,9 @@ void tce2_window_init(struct tce2_window *window, struct iommu_table *tbl,
 	tce2_table_init(&window->table, tbl, cache->mm, charged);
 	tce2_view_init(&window->view, size >> tbl->it_page_shift,
 		       tbl->it_page_shift);
+	mutex_lock(&list_lock);
+	list_add(&window->link, &windows);
+	mutex_unlock(&list_lock);
 }
 
 static int lock_leaves(struct tce2_window *window, struct tce2_range *range,
@@ -493,24 +508,134 @@ int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size)
 }
 
 /**
- * tce2_window_clear() - unmap everything and free the view
- * @window: the window, which nobody can reach any more
+ * tce2_window_retire() - unmap everything, for good
+ * @window: the window, in which nobody maps any more
  *
- * The kernel's table and the charge stay the caller's. Context: may sleep;
- * can't fail, nor be interrupted: the window's owner is locked for writing.
+ * Other modules may still have references; they find nothing mapped. The
+ * kernel's table, the charge and a reference stay the caller's.
+ *
+ * Context: may sleep; can't fail, nor be interrupted: the window's owner is
+ * locked for writing.
  */
-void tce2_window_clear(struct tce2_window *window)
+void tce2_window_retire(struct tce2_window *window)
 {
 	u64 count = window->size >> window->page_shift;
 	struct tce2_range range;
 
-	/* With nobody else left there is no wait that a signal could end */
-	WARN_ON_ONCE(lock_leaves(window, &range, 0, count));
+	mutex_lock(&list_lock);
+	list_del(&window->link);
+	mutex_unlock(&list_lock);
+
+	/* None but other modules' readers are left, which hold a leaf briefly */
+	tce2_range_lock_for_good(&window->ranges, &range, 0, count);
 	if (clear_range(window, 0, count, false))
 		pr_err_ratelimited("platform keeps TCEs from %#llx on, leaking memory they map\n",
 				   window->start);
+	WRITE_ONCE(window->live, false);
 	tce2_range_unlock(&window->ranges, &range);
 
-	tce2_view_free(&window->view);
 	tce2_table_destroy(&window->table);
 }
+
+/**
+ * tce2_window_put() - drop a reference to a window
+ * @window: the window, which the caller does not use any more, in real mode or
+ *	otherwise
+ *
+ * Context: may sleep.
+ */
+void tce2_window_put(struct tce2_window *window)
+{
+	if (!refcount_dec_and_test(&window->refs))
+		return;
+	tce2_view_free(&window->view);
+	kfree(window);
+}
+EXPORT_SYMBOL_GPL(tce2_window_put);
+
+static struct tce2_window *find_window(const struct iommu_table *tbl)
+	__must_hold(&list_lock)
+{
+	struct tce2_window *window;
+
+	lockdep_assert_held(&list_lock);
+	list_for_each_entry(window, &windows, link) {
+		if (window->table.tbl == tbl) {
+			refcount_inc(&window->refs);
+			return window;
+		}
+	}
+	return NULL;
+}
+
+/**
+ * tce2_window_get() - the window that a TCE table belongs to
+ * @tbl: the table, such as the kernel has in struct iommu_table_group; it is
+ *	compared, not looked into
+ *
+ * Context: may sleep, for as long as a map request takes; mmap_lock is not held.
+ * Return: the window with a reference for the caller, or NULL if no container
+ * of this backend has such a table, or after a fatal signal.
+ */
+struct tce2_window *tce2_window_get(const struct iommu_table *tbl)
+{
+	struct tce2_window *window;
+	struct tce2_range range;
+
+	mutex_lock(&list_lock);
+	window = find_window(tbl);
+	mutex_unlock(&list_lock);
+	if (!window)
+		return NULL;
+	/* Only with all leaves held does nobody free an array */
+	if (tce2_range_lock(&window->ranges, &range, 0,
+			    window->size >> window->page_shift)) {
+		tce2_window_put(window);
+		return NULL;
+	}
+	window->view.watched = true;
+	tce2_range_unlock(&window->ranges, &range);
+	return window;
+}
+EXPORT_SYMBOL_GPL(tce2_window_get);
+
+/**
+ * tce2_window_read_tce() - which user address a TCE maps
+ * @window: the window
+ * @iova: a bus address
+ * @ua: set to the user address that it leads to
+ * @perm: set to TCE2_TCE_READ, TCE2_TCE_WRITE or both: what devices may do;
+ *	0 if nothing is mapped there
+ *
+ * Waits for a map or unmap request that is changing the entry.
+ *
+ * Context: may sleep; mmap_lock is not held.
+ * Return: 0; -ENODEV if the window was removed; -ENXIO outside it; -EINTR
+ * after a fatal signal.
+ */
+int tce2_window_read_tce(struct tce2_window *window, u64 iova, u64 *ua,
+			 u64 *perm)
+{
+	u64 offset = iova - window->start, index;
+	struct tce2_view_run run = {};
+	struct tce2_range range;
+	int ret;
+
+	if (iova < window->start || offset >= window->size)
+		return -ENXIO;
+	index = offset >> window->page_shift;
+	ret = lock_leaves(window, &range, index, 1);
+	if (ret)
+		return ret;
+	if (!window->live) {
+		ret = -ENODEV;
+		goto unlock;
+	}
+	tce2_view_next(&window->view, index, index + 1, &run);
+	*perm = run.perm;
+	*ua = run.perm ? run.ua + offset - (index << window->page_shift) : 0;
+unlock:
+	tce2_range_unlock(&window->ranges, &range);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(tce2_window_read_tce);

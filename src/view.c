@@ -2,11 +2,12 @@
 /*
  * Userspace view: which user address each TCE of a window maps.
  *
- * Owns the format that include/tce2_view.h describes: the tree, the words of
- * its leaves, and the arrays that some of them lead to. It knows nothing of
- * hardware, regions or counts.
+ * Owns what include/tce2_view.h describes and include/tce2_view_format.h lays
+ * out: the tree, the words of its leaves, and the arrays that some of them lead
+ * to. It knows nothing of hardware, regions or counts.
  *
- * Locks: none. The caller holds the entries of the leaves that it touches.
+ * Locks: none. The caller holds the entries of the leaves that it touches;
+ * others may read them meanwhile (tce2_view_peek()).
  * Calls: the kernel's allocator.
  */
 #include <linux/atomic.h>
@@ -14,107 +15,65 @@
 #include <linux/build_bug.h>
 #include <linux/compiler.h>
 #include <linux/minmax.h>
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
 
-#include "tce2_view.h"
+#include "tce2_view_format.h"
 
-#define NODE_SHIFT	6
-#define NODE_SLOTS	BIT(NODE_SHIFT)
-
-#define LEAF_MASK	(TCE2_VIEW_LEAF - 1)
-
-/*
- * The word of a leaf that maps one run:
- *
- *	bit 0		1, which tells it from a pointer
- *	bits 1-2	permissions
- *	bits 3-11	first entry of the run
- *	bits 12-51	the user address of the first entry, as it is
- *	bits 52-60	last entry of the run
- */
-#define WORD_RUN	BIT_ULL(0)
-#define WORD_PERM_SHIFT	1
-#define WORD_FIRST_SHIFT 3
-#define WORD_LAST_SHIFT	TCE2_VIEW_UA_BITS
-#define WORD_UA		GENMASK_ULL(WORD_LAST_SHIFT - 1, 12)
-
-/* Nothing is mapped, but something was */
-#define WORD_EMPTY	WORD_RUN
-
-/*
- * The word of a leaf with an array: the array's address, which is a multiple
- * of the array's size, and in the low bits how many of its entries are mapped.
- */
-#define WORD_COUNT_SHIFT 1
-#define WORD_COUNT_1	BIT_ULL(WORD_COUNT_SHIFT)
-#define ARRAY_BYTES	(TCE2_VIEW_LEAF * sizeof(u64))
-#define WORD_ARRAY	(~(ARRAY_BYTES - 1))
-
-/**
- * struct leaf_run - a run of entries within one leaf
- * @first: first entry, counted from the leaf's start
- * @last: last entry
- * @ua: user address that the first one maps
- * @perm: permissions, 0 if there is no run
- */
-struct leaf_run {
-	unsigned int first;
-	unsigned int last;
-	u64 ua;
-	u64 perm;
+/* The array of a leaf, which readers without a lock may still be looking at */
+union array {
+	u64 entry[TCE2_VIEW_LEAF];
+	struct rcu_head rcu;
 };
 
-static bool is_array(u64 word)
+/*
+ * Frees an array that the leaf's word has ceased to lead to. The grace period
+ * also keeps its address from coming back while tce2_view_peek() looks at it.
+ */
+static void retire_array(const struct tce2_view *view, u64 *array)
 {
-	return word && !(word & WORD_RUN);
+	if (!view->watched) {
+		kfree(array);
+		return;
+	}
+	/* The word, before the deferral may write over the entries */
+	smp_wmb();
+	kfree_rcu((union array *)array, rcu);
 }
 
-static u64 *array_of(u64 word)
+static u64 encode_run(const struct tce2_leaf_run *run)
 {
-	return (u64 *)(word & WORD_ARRAY);
+	return TCE2_WORD_RUN | run->perm << TCE2_WORD_PERM_SHIFT |
+	       (u64)run->first << TCE2_WORD_FIRST_SHIFT | run->ua |
+	       (u64)run->last << TCE2_WORD_LAST_SHIFT;
 }
 
-static u64 encode_run(const struct leaf_run *run)
+static struct tce2_leaf_run in_leaf(const struct tce2_view_run *run)
 {
-	return WORD_RUN | run->perm << WORD_PERM_SHIFT |
-	       (u64)run->first << WORD_FIRST_SHIFT | run->ua |
-	       (u64)run->last << WORD_LAST_SHIFT;
-}
+	unsigned int first = run->index & TCE2_LEAF_MASK;
 
-static struct leaf_run decode_run(u64 word)
-{
-	return (struct leaf_run){
-		.first = (word >> WORD_FIRST_SHIFT) & LEAF_MASK,
-		.last = (word >> WORD_LAST_SHIFT) & LEAF_MASK,
-		.ua = word & WORD_UA,
-		.perm = (word >> WORD_PERM_SHIFT) & TCE2_VIEW_PERM,
-	};
-}
-
-static struct leaf_run in_leaf(const struct tce2_view_run *run)
-{
-	unsigned int first = run->index & LEAF_MASK;
-
-	return (struct leaf_run){
+	return (struct tce2_leaf_run){
 		.first = first, .last = first + run->count - 1,
 		.ua = run->ua, .perm = run->perm,
 	};
 }
 
 /* Where the user addresses of a run would begin if it began with the leaf */
-static u64 run_base(const struct tce2_view *view, const struct leaf_run *run)
+static u64 run_base(const struct tce2_view *view,
+		    const struct tce2_leaf_run *run)
 {
 	return run->ua - ((u64)run->first << view->page_shift);
 }
 
-static bool is_whole(const struct leaf_run *run)
+static bool is_whole(const struct tce2_leaf_run *run)
 {
-	return !run->first && run->last == LEAF_MASK;
+	return !run->first && run->last == TCE2_LEAF_MASK;
 }
 
 /* Adds @new to @run, if that makes one run of them or nothing is left of it */
 static inline bool join_runs(const struct tce2_view *view,
-			     struct leaf_run *run, const struct leaf_run *new)
+			     struct tce2_leaf_run *run,
+			     const struct tce2_leaf_run *new)
 {
 	if (!run->perm ||
 	    (new->first <= run->first && run->last <= new->last)) {
@@ -145,7 +104,7 @@ void tce2_view_init(struct tce2_view *view, u64 entries,
 	u64 leaves = ((entries - 1) >> TCE2_VIEW_LEAF_SHIFT) + 1;
 
 	*view = (struct tce2_view){ .depth = 1, .page_shift = page_shift };
-	while ((leaves - 1) >> (view->depth * NODE_SHIFT))
+	while ((leaves - 1) >> (view->depth * TCE2_NODE_SHIFT))
 		view->depth++;
 }
 
@@ -155,13 +114,13 @@ static void free_word(u64 word, unsigned int level)
 	unsigned int i;
 
 	if (!level) {
-		if (is_array(word))
-			kfree(array_of(word));
+		if (tce2_word_is_array(word))
+			kfree(tce2_word_array(word));
 		return;
 	}
 	if (!node)
 		return;
-	for (i = 0; i < NODE_SLOTS; i++)
+	for (i = 0; i < TCE2_NODE_SLOTS; i++)
 		free_word(node[i], level - 1);
 	kfree(node);
 }
@@ -176,28 +135,10 @@ void tce2_view_free(struct tce2_view *view)
 	view->root = 0;
 }
 
-/* The word below @node's word that leads to @leaf; @level is that of the word */
-static u64 *slot_below(u64 node, unsigned int level, u64 leaf)
-{
-	return (u64 *)node + ((leaf >> (level * NODE_SHIFT)) &
-			      (NODE_SLOTS - 1));
-}
-
-/* The word of a leaf, or NULL if it has none yet */
-static u64 *find_slot(const struct tce2_view *view, u64 leaf)
-{
-	u64 node = READ_ONCE(view->root);
-	unsigned int level;
-
-	for (level = view->depth - 1; level && node; level--)
-		node = READ_ONCE(*slot_below(node, level, leaf));
-	return node ? slot_below(node, 0, leaf) : NULL;
-}
-
 /* Makes a node, unless another thread is first; 0 without memory */
 static u64 add_node(u64 *slot)
 {
-	u64 *node = kcalloc(NODE_SLOTS, sizeof(*node), GFP_KERNEL_ACCOUNT);
+	u64 *node = kcalloc(TCE2_NODE_SLOTS, sizeof(*node), GFP_KERNEL_ACCOUNT);
 	u64 other;
 
 	if (!node)
@@ -219,14 +160,14 @@ static u64 *make_slot(struct tce2_view *view, u64 leaf)
 
 		if (!node)
 			return NULL;
-		slot = slot_below(node, level, leaf);
+		slot = tce2_view_slot_below(node, level, leaf);
 	}
 	return slot;
 }
 
 /* Writes a run into an array; returns how many entries were not mapped before */
 static unsigned int fill_array(const struct tce2_view *view, u64 *array,
-			       const struct leaf_run *run)
+			       const struct tce2_leaf_run *run)
 {
 	unsigned int i, added = 0;
 	u64 entry = run->ua | run->perm;
@@ -243,15 +184,16 @@ static unsigned int fill_array(const struct tce2_view *view, u64 *array,
 /* Turns a leaf's run into an array that says the same */
 static int expand(const struct tce2_view *view, u64 *slot, gfp_t gfp)
 {
-	struct leaf_run run = decode_run(*slot);
+	struct tce2_leaf_run run = tce2_word_run(*slot);
 	u64 *array, count;
 
-	BUILD_BUG_ON(WORD_COUNT_1 * TCE2_VIEW_LEAF >= ARRAY_BYTES);
-	array = kzalloc(ARRAY_BYTES, gfp);
+	BUILD_BUG_ON(TCE2_WORD_COUNT_1 * TCE2_VIEW_LEAF >= TCE2_ARRAY_BYTES);
+	array = kzalloc(TCE2_ARRAY_BYTES, gfp);
 	if (!array)
 		return -ENOMEM;
 	count = fill_array(view, array, &run);
-	WRITE_ONCE(*slot, (u64)array | count << WORD_COUNT_SHIFT);
+	/* Complete before tce2_view_peek() can find it */
+	smp_store_release(slot, (u64)array | count << TCE2_WORD_COUNT_SHIFT);
 	return 0;
 }
 
@@ -268,19 +210,19 @@ static int expand(const struct tce2_view *view, u64 *slot, gfp_t gfp)
  */
 int tce2_view_prepare(struct tce2_view *view, const struct tce2_view_run *new)
 {
-	struct leaf_run part = in_leaf(new), run;
+	struct tce2_leaf_run part = in_leaf(new), run;
 	u64 *slot = make_slot(view, new->index >> TCE2_VIEW_LEAF_SHIFT);
 
 	if (!slot)
 		return -ENOMEM;
-	if (!*slot || *slot == WORD_EMPTY) {
+	if (!*slot || *slot == TCE2_WORD_EMPTY) {
 		/* Touched: the hardware's entries may change even in vain */
-		WRITE_ONCE(*slot, WORD_EMPTY);
+		WRITE_ONCE(*slot, TCE2_WORD_EMPTY);
 		return 0;
 	}
-	if (is_array(*slot))
+	if (tce2_word_is_array(*slot))
 		return 1;
-	run = decode_run(*slot);
+	run = tce2_word_run(*slot);
 	if (join_runs(view, &run, &part))
 		return 1;
 	return expand(view, slot, GFP_KERNEL_ACCOUNT) ?: 1;
@@ -289,7 +231,7 @@ int tce2_view_prepare(struct tce2_view *view, const struct tce2_view_run *new)
 /* The first run of an array within [@first, @last] */
 static bool next_in_array(const struct tce2_view *view, const u64 *array,
 			  unsigned int first, unsigned int last,
-			  struct leaf_run *run)
+			  struct tce2_leaf_run *run)
 {
 	u64 step = 1ULL << view->page_shift, entry;
 
@@ -313,16 +255,16 @@ static bool next_in_array(const struct tce2_view *view, const u64 *array,
 /* Turns an array that has come to be one run, filled piece by piece, into that */
 static void collapse(const struct tce2_view *view, u64 *slot)
 {
-	u64 *array = array_of(*slot);
-	struct leaf_run run;
+	u64 *array = tce2_word_array(*slot);
+	struct tce2_leaf_run run;
 
-	if (*slot != ((u64)array | TCE2_VIEW_LEAF << WORD_COUNT_SHIFT))
+	if (*slot != ((u64)array | TCE2_VIEW_LEAF << TCE2_WORD_COUNT_SHIFT))
 		return;
-	next_in_array(view, array, 0, LEAF_MASK, &run);
+	next_in_array(view, array, 0, TCE2_LEAF_MASK, &run);
 	if (!is_whole(&run))
 		return;
 	WRITE_ONCE(*slot, encode_run(&run));
-	kfree(array);
+	retire_array(view, array);
 }
 
 /**
@@ -332,48 +274,49 @@ static void collapse(const struct tce2_view *view, u64 *slot)
  */
 void tce2_view_set(struct tce2_view *view, const struct tce2_view_run *new)
 {
-	u64 *slot = find_slot(view, new->index >> TCE2_VIEW_LEAF_SHIFT);
-	struct leaf_run part = in_leaf(new), run;
+	u64 *slot = tce2_view_slot(view, new->index >> TCE2_VIEW_LEAF_SHIFT);
+	struct tce2_leaf_run part = in_leaf(new), run;
 	u64 word = *slot, added;
 
-	if (is_array(word) && !is_whole(&part)) {
-		added = fill_array(view, array_of(word), &part);
-		WRITE_ONCE(*slot, word + (added << WORD_COUNT_SHIFT));
+	if (tce2_word_is_array(word) && !is_whole(&part)) {
+		added = fill_array(view, tce2_word_array(word), &part);
+		WRITE_ONCE(*slot, word + (added << TCE2_WORD_COUNT_SHIFT));
 		if (added)
 			collapse(view, slot);
 		return;
 	}
 	run = part;
-	if (!is_array(word)) {
-		run = decode_run(word);
+	if (!tce2_word_is_array(word)) {
+		run = tce2_word_run(word);
 		join_runs(view, &run, &part);
 	}
 	WRITE_ONCE(*slot, encode_run(&run));
-	if (is_array(word))
-		kfree(array_of(word));
+	if (tce2_word_is_array(word))
+		retire_array(view, tce2_word_array(word));
 }
 
-static void clear_array(u64 *slot, unsigned int first, unsigned int last)
+static void clear_array(const struct tce2_view *view, u64 *slot,
+			unsigned int first, unsigned int last)
 {
-	u64 word = *slot, *array = array_of(word);
+	u64 word = *slot, *array = tce2_word_array(word);
 	unsigned int i;
 
 	for (i = first; i <= last; i++) {
 		if (!array[i])
 			continue;
 		WRITE_ONCE(array[i], 0);
-		word -= WORD_COUNT_1;
+		word -= TCE2_WORD_COUNT_1;
 	}
 	if (word != (u64)array) {
 		WRITE_ONCE(*slot, word);
 		return;
 	}
-	WRITE_ONCE(*slot, WORD_EMPTY);
-	kfree(array);
+	WRITE_ONCE(*slot, TCE2_WORD_EMPTY);
+	retire_array(view, array);
 }
 
 /* Takes entries out of a leaf's run; false if two runs would be left */
-static bool cut_run(const struct tce2_view *view, struct leaf_run *run,
+static bool cut_run(const struct tce2_view *view, struct tce2_leaf_run *run,
 		    unsigned int first, unsigned int last)
 {
 	if (last < run->first || run->last < first)
@@ -406,22 +349,22 @@ static bool cut_run(const struct tce2_view *view, struct leaf_run *run,
  */
 void tce2_view_clear(struct tce2_view *view, u64 index, u64 count)
 {
-	u64 *slot = find_slot(view, index >> TCE2_VIEW_LEAF_SHIFT);
-	unsigned int first = index & LEAF_MASK, last = first + count - 1;
-	struct leaf_run run;
+	u64 *slot = tce2_view_slot(view, index >> TCE2_VIEW_LEAF_SHIFT);
+	unsigned int first = index & TCE2_LEAF_MASK, last = first + count - 1;
+	struct tce2_leaf_run run;
 
 	if (!slot || !*slot)
 		return;
-	if (!is_array(*slot)) {
-		run = decode_run(*slot);
+	if (!tce2_word_is_array(*slot)) {
+		run = tce2_word_run(*slot);
 		if (cut_run(view, &run, first, last)) {
 			WRITE_ONCE(*slot, run.perm ? encode_run(&run) :
-						     WORD_EMPTY);
+						     TCE2_WORD_EMPTY);
 			return;
 		}
 		expand(view, slot, GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
 	}
-	clear_array(slot, first, last);
+	clear_array(view, slot, first, last);
 }
 
 /*
@@ -435,12 +378,12 @@ static u64 *next_slot(const struct tce2_view *view, u64 *leaf, u64 last)
 		unsigned int level = view->depth;
 
 		while (word && level) {
-			slot = slot_below(word, --level, *leaf);
+			slot = tce2_view_slot_below(word, --level, *leaf);
 			word = READ_ONCE(*slot);
 		}
 		if (word)
 			return slot;
-		*leaf = (*leaf | (BIT_ULL(level * NODE_SHIFT) - 1)) + 1;
+		*leaf = (*leaf | (BIT_ULL(level * TCE2_NODE_SHIFT) - 1)) + 1;
 	}
 	return NULL;
 }
@@ -466,11 +409,11 @@ u64 tce2_view_find_touched(const struct tce2_view *view, u64 index, u64 end)
 /* The first run of a leaf within [@first, @last] */
 static bool next_in_leaf(const struct tce2_view *view, u64 word,
 			 unsigned int first, unsigned int last,
-			 struct leaf_run *run)
+			 struct tce2_leaf_run *run)
 {
-	if (is_array(word))
-		return next_in_array(view, array_of(word), first, last, run);
-	*run = decode_run(word);
+	if (tce2_word_is_array(word))
+		return next_in_array(view, tce2_word_array(word), first, last, run);
+	*run = tce2_word_run(word);
 	if (!run->perm || run->last < first || last < run->first)
 		return false;
 	run->last = min(run->last, last);
@@ -498,7 +441,7 @@ bool tce2_view_next(const struct tce2_view *view, u64 index, u64 end,
 		u64 leaf = index >> TCE2_VIEW_LEAF_SHIFT, start;
 		const u64 *slot = next_slot(view, &leaf, (end - 1) >>
 					    TCE2_VIEW_LEAF_SHIFT);
-		struct leaf_run part;
+		struct tce2_leaf_run part;
 
 		if (!slot)
 			return false;

@@ -12,6 +12,7 @@ const struct suite *const suites[] = {
 	&refusal_suite,
 	&window_suite,
 	&range_suite,
+	&handle_suite,
 	NULL,
 };
 

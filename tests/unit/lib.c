@@ -23,6 +23,23 @@ void expect_counts_at(const char *file, int line, struct sim_counts want)
 	expect_at(file, line, "bytes allocated", sim.now.bytes, want.bytes);
 }
 
+u64 rnd(u64 *state, u64 limit)
+{
+	*state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (*state >> 33) % limit;
+}
+
+/* In bits that the linear mapping does not have: vmalloc's, the module area's */
+void *not_linear(const void *ptr, unsigned int which)
+{
+	static const u64 bits[NOT_LINEAR] = {
+		1ULL << 51, 0xc008ULL << 48, 0xc00aULL << 48, 1ULL << 63,
+		~0ULL << 51,
+	};
+
+	return (void *)((uintptr_t)ptr | bits[which]);
+}
+
 /* The cache of a new process, which is then the current one */
 struct tce2_cache *new_process(void)
 {

@@ -20,6 +20,8 @@
 #define FRAMES	   1024 /* page frames they are backed by */
 #define REGION_MAX 96 /* pages of a region */
 
+#define BLOCKS	   512 /* of an IOMMU page, that real mode looks at */
+
 #define MIN_SHIFT 12 /* IOMMU pages from 4 KiB on */
 #define MAX_SHIFT (PAGE_SHIFT + 6)
 
@@ -1016,6 +1018,7 @@ static void check_store_page(u32 pages)
 	u64 ua = (base + PAGES(first)) >> shift << shift;
 	bool contiguous, writable = true, write = one_in(2);
 	enum tce2_rm_status status;
+	s64 run;
 
 	if (ua < base || ua + (1ULL << shift) > base + PAGES(pages))
 		return;
@@ -1028,8 +1031,12 @@ static void check_store_page(u32 pages)
 			store.hpa[i] == store.hpa[first] + PAGES(i - first);
 		writable &= store.writable[i];
 	}
+	/* Virtual mode has no limit */
+	run = tce2_region_run(&store.region, ua, shift, 1, write, &hpa);
+	expect(run, !contiguous ? -EINVAL : write && !writable ? -EPERM : 1);
 	status = tce2_rm_ua_to_hpa(&store.region, ua, shift, write, &hpa);
-	if (!contiguous)
+	if (!contiguous ||
+	    (1ULL << shift) >> store.region.extents.shift > BLOCKS)
 		expect(status, TCE2_RM_TOO_HARD);
 	else if (write && !writable)
 		expect(status, TCE2_RM_READ_ONLY);

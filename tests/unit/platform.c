@@ -256,7 +256,7 @@ static u64 hpa_of(struct tce2_cache *cache, u64 ua, unsigned int shift)
 	struct tce2_region *region = tce2_region_find_held(cache, ua, shift);
 	u64 hpa = 0;
 
-	if (tce2_rm_ua_to_hpa(region, ua, shift, false, &hpa) != TCE2_RM_OK)
+	if (tce2_region_run(region, ua, shift, 1, false, &hpa) != 1)
 		sim_bug("held memory %llx is not contiguous", ua);
 	return hpa;
 }
@@ -1184,6 +1184,7 @@ void platform_reset(void)
 		platform.features = FW_FEATURE_PUT_TCE_IND |
 				    FW_FEATURE_STUFF_TCE;
 	wait_for_others = false;
+	wait_killed = NULL;
 	unordered = false;
 	sim_watch(platform_sync);
 }
@@ -1336,13 +1337,18 @@ void wait_enter(wait_queue_head_t *wait)
 	wait->waiters++;
 }
 
+void wait_for(wait_queue_head_t *wait)
+{
+	if (!wait_for_others)
+		sim_bug("a thread waits for what nobody will do");
+	pthread_cond_wait(&wait->woken, &wait->mutex);
+}
+
 bool wait_interrupted(wait_queue_head_t *wait)
 {
 	if (wait_killed && *(const volatile bool *)wait_killed)
 		return true;
-	if (!wait_for_others)
-		sim_bug("a thread waits for what nobody will do");
-	pthread_cond_wait(&wait->woken, &wait->mutex);
+	wait_for(wait);
 	return false;
 }
 

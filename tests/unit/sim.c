@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include <linux/bitops.h>
+#include <linux/hashtable.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
@@ -53,6 +54,34 @@ struct thread {
 	unsigned int mmap_locks;
 };
 
+/**
+ * struct later - what is to be freed when a grace period has passed
+ * @next: in the list
+ * @ptr: the object, overwritten with POISON
+ */
+struct later {
+	struct later *next;
+	void *ptr;
+};
+
+#define POISON 0x6b
+
+/**
+ * struct chunk - a page of the array of page descriptors
+ * @link: in the table of them
+ * @number: which page of the array
+ * @page: where it is
+ * @hidden: vmalloc_to_page() can't tell
+ */
+struct chunk {
+	struct hlist_node link;
+	u64 number;
+	struct page *page;
+	bool hidden;
+};
+
+#define CHUNK_PAGES (PAGE_SIZE / sizeof(struct page))
+
 struct hook {
 	unsigned int countdown;
 	void (*other)(void);
@@ -66,6 +95,8 @@ static unsigned int threads, era, readers;
 static unsigned int countdown[SIM_FAULTS];
 static struct hook hooks[SIM_POINTS];
 static struct rcu_head *rcu_list;
+static struct later *later_list;
+static DEFINE_HASHTABLE(chunks, 10);
 static void (*watcher)(void);
 
 static struct sim_frame frames[SIM_FRAMES];
@@ -76,6 +107,31 @@ static void free_process(struct mm_struct *mm)
 {
 	sim_munmap_all(mm);
 	free(mm);
+}
+
+static void free_chunks(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(chunks); i++) {
+		while (chunks[i].first) {
+			struct chunk *chunk = hlist_object(chunks[i].first,
+							   struct chunk, link);
+
+			hash_del(&chunk->link);
+			free(chunk->page);
+			free(chunk);
+		}
+	}
+}
+
+/* What a failed test did not wait for is lost */
+static void forget_later(void)
+{
+	while (later_list) {
+		struct later *later = later_list;
+
+		later_list = later->next;
+		free(later);
+	}
 }
 
 /**
@@ -103,6 +159,8 @@ void sim_reset(void)
 	sim.large_shift = SIM_BIG_SHIFT;
 	sim_fail_nothing();
 	rcu_list = NULL;
+	forget_later();
+	free_chunks();
 	watcher = NULL;
 	readers = 0;
 	threads = 1;
@@ -114,7 +172,7 @@ void sim_reset(void)
 void sim_expect_nothing_left(void)
 {
 	sim_grace_period();
-	if (rcu_list || readers || thread.rcu || thread.mutexes)
+	if (rcu_list || later_list || readers || thread.rcu || thread.mutexes)
 		sim_bug("left behind: locks or readers");
 	if (sim.now.pinned)
 		sim_bug("left behind: %llu pins", sim.now.pinned);
@@ -177,10 +235,11 @@ void sim_when(enum sim_point point, unsigned int nth, void (*other)(void))
 void sim_point(enum sim_point point)
 {
 	struct hook *hook = &hooks[point];
-	struct thread self = thread;
+	struct thread self;
 
 	if (!hook->countdown || --hook->countdown)
 		return;
+	self = thread;
 	thread = (struct thread){ .id = ++threads };
 	hook->other();
 	if (thread.rcu || thread.mutexes || thread.mmap_locks)
@@ -289,9 +348,38 @@ void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
 	rcu_list = head;
 }
 
+void sim_free_later(void *ptr)
+{
+	struct later *later = malloc(sizeof(*later));
+
+	if (!later)
+		abort();
+	if (sim.unordered)
+		sim_bug("overwritten by RCU before others see that it is gone");
+	memset(ptr, POISON, malloc_usable_size(ptr));
+	*later = (struct later){ later_list, ptr };
+	later_list = later;
+}
+
+static void free_first_later(void)
+{
+	struct later *later = later_list;
+	unsigned char *bytes = later->ptr;
+
+	for (size_t i = 0; i < malloc_usable_size(bytes); i++) {
+		if (bytes[i] != POISON)
+			sim_bug("written to after it was given up");
+	}
+	kfree(bytes);
+	later_list = later->next;
+	free(later);
+}
+
 /* One has passed, unless somebody is still reading */
 void sim_grace_period(void)
 {
+	while (later_list && !readers)
+		free_first_later();
 	while (rcu_list && !readers) {
 		struct rcu_head *head = rcu_list;
 
@@ -643,4 +731,112 @@ void unpin_user_page_range_dirty_lock(struct page *page, unsigned long count,
 	sim_may_sleep("unpin_user_page_range_dirty_lock");
 	while (count--)
 		unpin_frame(pfn++, dirty);
+}
+
+/*
+ * Page descriptors
+ */
+
+static void describe(struct chunk *chunk)
+{
+	for (u64 i = 0; i < CHUNK_PAGES; i++) {
+		u64 pfn = chunk->number * CHUNK_PAGES + i;
+		struct page *page = pfn_to_page(pfn);
+		struct folio *folio = page_folio(page);
+
+		chunk->page[i] = (struct page){ ._refcount = { 1 } };
+		if (&folio->page != page)
+			chunk->page[i].head = (uintptr_t)folio + 1;
+	}
+}
+
+static struct page *new_chunk_page(void)
+{
+	struct page *page = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
+
+	if (!page)
+		abort();
+	return page;
+}
+
+static struct chunk *chunk_at(u64 number)
+{
+	struct chunk *chunk;
+
+	hash_for_each_possible(chunks, chunk, link, number) {
+		if (chunk->number == number)
+			return chunk;
+	}
+	chunk = calloc(1, sizeof(*chunk));
+	if (!chunk)
+		abort();
+	chunk->number = number;
+	chunk->page = new_chunk_page();
+	describe(chunk);
+	hash_add(chunks, &chunk->link, number);
+	return chunk;
+}
+
+struct page *sim_descriptor(u64 pfn)
+{
+	return &chunk_at(pfn / CHUNK_PAGES)->page[pfn % CHUNK_PAGES];
+}
+
+void sim_move_descriptor(u64 pfn)
+{
+	struct chunk *chunk = chunk_at(pfn / CHUNK_PAGES);
+	struct page *page = new_chunk_page();
+
+	memcpy(page, chunk->page, PAGE_SIZE);
+	free(chunk->page);
+	chunk->page = page;
+}
+
+void sim_hide_descriptor(u64 pfn, bool hidden)
+{
+	chunk_at(pfn / CHUNK_PAGES)->hidden = hidden;
+}
+
+struct page *compound_head(struct page *page)
+{
+	const struct page *real = page;
+
+	if ((uintptr_t)page >= SIM_VMEMMAP)
+		real = sim_descriptor(page_to_pfn(page));
+	return real->head & 1 ? (struct page *)(real->head - 1) : page;
+}
+
+/* Whether there is a pin on the base page or on any part of the large one */
+static bool is_pinned(u64 pfn)
+{
+	struct folio *folio = page_folio(pfn_to_page(pfn));
+	u64 first = page_to_pfn(&folio->page);
+	u64 end = first + folio_nr_pages(folio);
+
+	if (pfn >= SIM_FRAMES && pfn < SIM_BIG)
+		return false;
+	for (; first < end; first += 1ULL << (SIM_BIG_SHIFT - PAGE_SHIFT)) {
+		if (sim_frame(first)->pins)
+			return true;
+	}
+	return false;
+}
+
+/* Only the array is known, and only where it has to be there */
+struct page *vmalloc_to_page(const void *address)
+{
+	u64 number = ((uintptr_t)address - SIM_VMEMMAP) >> PAGE_SHIFT;
+	struct chunk *chunk;
+	bool pinned = false;
+
+	if ((uintptr_t)address < SIM_VMEMMAP || sim.hash_mmu)
+		sim_bug("%p is not in the kernel's page tables", address);
+	for (u64 i = 0; i < CHUNK_PAGES && !pinned; i++)
+		pinned = is_pinned(number * CHUNK_PAGES + i);
+	if (!pinned)
+		sim_bug("descriptors of pages that nobody has pinned");
+	chunk = chunk_at(number);
+	if (chunk->hidden)
+		return NULL;
+	return pfn_to_page((uintptr_t)chunk->page >> PAGE_SHIFT);
 }

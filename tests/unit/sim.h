@@ -34,7 +34,11 @@ enum sim_point {
 	SIM_AT_LOOKUP,		/* a lockless lookup has begun */
 	SIM_AT_COUNT,		/* about to count as mapped, unless it is 0 */
 	SIM_AT_PIN,		/* about to pin a batch of pages */
-	SIM_AT_SWAP,		/* about to put a word where there is none */
+	SIM_AT_SWAP,		/* about to replace a word, unless it changed */
+	SIM_AT_READ,		/* about to read what others may write */
+	SIM_AT_WRITE,		/* about to write what others may read */
+	SIM_AT_PUBLISH,		/* about to write a word that leads to others */
+	SIM_AT_READ_BARRIER,	/* between reads whose order matters */
 	SIM_POINTS,
 };
 
@@ -68,6 +72,8 @@ struct sim_counts {
  * @pin_at_most: pages that a pin call pins at most
  * @large_shift: log2 of the size in bytes of the large pages from SIM_BIG on
  * @hugetlb: whether these are of hugetlbfs
+ * @hash_mmu: the array of page descriptors is not in the kernel's page tables
+ * @unordered: something was written that others read, with no barrier since
  * @mm: the current process
  */
 struct sim {
@@ -83,6 +89,8 @@ struct sim {
 	int pin_at_most;
 	unsigned int large_shift;
 	bool hugetlb;
+	bool hash_mmu;
+	bool unordered;
 	struct mm_struct *mm;
 };
 
@@ -156,5 +164,17 @@ struct sim_frame {
 };
 
 struct sim_frame *sim_frame(u64 pfn);
+
+/*
+ * Page descriptors: an array at SIM_VMEMMAP, of which each page is in a page of
+ * its own, anywhere. It comes to be when it is first asked for.
+ */
+
+/* Where the descriptor of a page frame is in the linear mapping */
+struct page *sim_descriptor(u64 pfn);
+/* The page that has the descriptor goes, another takes its place */
+void sim_move_descriptor(u64 pfn);
+/* Nobody can tell where it is, or everybody again */
+void sim_hide_descriptor(u64 pfn, bool hidden);
 
 #endif /* UNIT_SIM_H */

@@ -8,5 +8,6 @@ void suites_reset(void)
 
 const struct suite *const suites[] = {
 	&life_suite,	&memory_suite, &extents_suite,
-	&failnth_suite, &random_suite, NULL,
+	&failnth_suite, &random_suite, &realmode_suite, &pages_suite,
+	&peek_suite, NULL,
 };

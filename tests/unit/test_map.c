@@ -431,12 +431,6 @@ static void charge_tables(void)
 /* A model: what each entry maps, 0 for nothing */
 static u64 model[MOST];
 
-static u64 rnd(u64 *state, u64 limit)
-{
-	*state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
-	return (*state >> 33) % limit;
-}
-
 /* Unless it is mapped where it would have to be written back */
 static void refuse_one(u64 index, u64 page, u64 count)
 {

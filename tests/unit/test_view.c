@@ -500,12 +500,6 @@ static void isolated_entries_cost_no_more_than_8_bytes_for_each_of_a_leaf(void)
 	end_view();
 }
 
-static u64 rnd(u64 *state, u64 limit)
-{
-	*state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
-	return (*state >> 33) % limit;
-}
-
 static void random_step(u64 *state)
 {
 	u64 longest = rnd(state, 3) ? 12 : rnd(state, 3) ? L : 2 * L;

@@ -2,8 +2,8 @@
 /*
  * What the host-side tests of the region cache are written in.
  *
- * A test is a function whose name is a sentence about src/mm_iommu.c,
- * src/extents.c or src/realmode.c that is true. It starts on a machine that has
+ * A test is a function whose name is a sentence about src/mm_iommu.c, pages.c,
+ * extents.c, realmode.c or view.c that is true. It starts on a machine that has
  * just been switched on (sim.h) and ends by returning, with everything given
  * back: pins, charges, allocations; the runner (unit.c) looks. The first
  * expectation that isn't met ends it.
@@ -44,7 +44,7 @@ struct suite {
 	const struct suite name = { array, ARRAY_SIZE(array) }
 
 extern const struct suite life_suite, memory_suite, extents_suite,
-	failnth_suite, random_suite;
+	failnth_suite, random_suite, realmode_suite, pages_suite, peek_suite;
 
 /*
  * Expectations
@@ -61,6 +61,16 @@ void expect_counts_at(const char *file, int line, struct sim_counts want);
 
 /* A row of a table is named in what is printed when an expectation fails */
 extern const char *row;
+
+/* The next number below @limit of a sequence that begins with any @state */
+u64 rnd(u64 *state, u64 limit);
+
+/* To be found again in what is not to be written to */
+#define NOTHING 0x123456789abcULL
+
+/* One of a few addresses that mean the same only with the data MMU on */
+#define NOT_LINEAR 5
+void *not_linear(const void *ptr, unsigned int which);
 
 /*
  * Processes and their memory

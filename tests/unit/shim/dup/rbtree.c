@@ -65,3 +65,22 @@ void rb_erase(struct rb_node *node, struct rb_root *root)
 					: node->rb_right);
 	replace(root, node, node->rb_left ? node->rb_left : node->rb_right);
 }
+
+struct rb_node *rb_first(const struct rb_root *root)
+{
+	struct rb_node *node = root->rb_node;
+
+	while (node && node->rb_left)
+		node = node->rb_left;
+	return node;
+}
+
+/* The leftmost to the right of it, or the first above that it is left of */
+struct rb_node *rb_next(const struct rb_node *node)
+{
+	if (node->rb_right)
+		return rb_first(&(struct rb_root){ node->rb_right });
+	while (node->rb_parent && node->rb_parent->rb_right == node)
+		node = node->rb_parent;
+	return node->rb_parent;
+}

@@ -8,4 +8,13 @@
 
 #define PAGE_SIZE (1UL << PAGE_SHIFT)
 
+/*
+ * Where the linear mapping begins: a physical address is that of the same
+ * memory here. Where the kernel has other mappings, here is nothing at all.
+ */
+#define PAGE_OFFSET 0UL
+#define H_KERN_VIRT_START (1UL << 51)
+
+#define MAX_PHYSMEM_BITS 51
+
 #endif /* DUP_ASM_PAGE_H */

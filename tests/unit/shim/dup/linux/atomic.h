@@ -11,6 +11,26 @@ typedef struct {
 	s64 counter;
 } atomic64_t;
 
+typedef struct {
+	int counter;
+} atomic_t;
+
+static inline int atomic_read(const atomic_t *v)
+{
+	return v->counter;
+}
+
+static inline int atomic_cmpxchg(atomic_t *v, int old, int new)
+{
+	int saw;
+
+	sim_point(SIM_AT_SWAP);
+	saw = v->counter;
+	if (saw == old)
+		v->counter = new;
+	return saw;
+}
+
 static inline s64 atomic64_read(const atomic64_t *v)
 {
 	return v->counter;
@@ -29,8 +49,10 @@ static inline bool atomic64_sub_and_test(s64 count, atomic64_t *v)
 
 static inline s64 atomic64_cmpxchg(atomic64_t *v, s64 old, s64 new)
 {
-	s64 saw = v->counter;
+	s64 saw;
 
+	sim_point(SIM_AT_SWAP);
+	saw = v->counter;
 	if (saw == old)
 		v->counter = new;
 	return saw;

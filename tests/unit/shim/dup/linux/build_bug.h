@@ -8,5 +8,7 @@
 #define IS_ENABLED(option)	 (option)
 #define CONFIG_SPARSEMEM_VMEMMAP 1
 #define CONFIG_FLATMEM		 0
+#define CONFIG_DEBUG_VIRTUAL	 0
+#define CONFIG_HUGETLB_PAGE_OPTIMIZE_VMEMMAP 0
 
 #endif /* DUP_BUILD_BUG_H */

@@ -4,8 +4,22 @@
 
 #include <stddef.h>
 
-#define READ_ONCE(x)	     (*(const volatile __typeof__(x) *)&(x))
-#define WRITE_ONCE(x, value) (*(volatile __typeof__(x) *)&(x) = (value))
+#include "sim.h"
+
+/* What others may write or read at any time: there they come in between */
+#define READ_ONCE(x)                                \
+	({                                          \
+		sim_point(SIM_AT_READ);             \
+		*(const volatile __typeof__(x) *)&(x); \
+	})
+
+#define WRITE_ONCE(x, value)                                    \
+	do {                                                    \
+		__typeof__(x) write_value = (value);            \
+		sim_point(SIM_AT_WRITE);                        \
+		*(volatile __typeof__(x) *)&(x) = write_value;  \
+		sim.unordered = true;                           \
+	} while (0)
 
 #define barrier() __asm__ volatile("" : : : "memory")
 
@@ -13,6 +27,9 @@
 #define __always_inline inline __attribute__((__always_inline__))
 
 #define noinline __attribute__((__noinline__))
+
+/* Nothing is traced here, so nothing has to be kept from it */
+#define noinstr
 
 /* For sparse */
 #define __must_hold(lock)

@@ -21,6 +21,16 @@ static inline bool list_empty(const struct list_head *head)
 	return head->next == head;
 }
 
+#define LIST_HEAD(name) struct list_head name = { &(name), &(name) }
+
+static inline void list_add(struct list_head *node, struct list_head *head)
+{
+	node->next = head->next;
+	node->prev = head;
+	head->next->prev = node;
+	head->next = node;
+}
+
 static inline void list_add_tail(struct list_head *node, struct list_head *head)
 {
 	node->next = head;

@@ -2,9 +2,27 @@
 #ifndef STUB_ASM_BARRIER_H
 #define STUB_ASM_BARRIER_H
 
+#include <linux/compiler.h>
+
+#include "sim.h"
+
 /* What was written to a table is there for all, from here on */
 void platform_barrier(void);
 
 #define mb() platform_barrier()
+
+/*
+ * With one thread all is in order; but it can be seen that somebody asked for
+ * it: see sim_free_later(), SIM_AT_PUBLISH and SIM_AT_READ_BARRIER.
+ */
+#define smp_rmb() sim_point(SIM_AT_READ_BARRIER)
+#define smp_wmb() ((void)(sim.unordered = false))
+
+#define smp_store_release(ptr, value)    \
+	do {                                 \
+		sim_point(SIM_AT_PUBLISH);   \
+		sim.unordered = false;       \
+		WRITE_ONCE(*(ptr), (value)); \
+	} while (0)
 
 #endif /* STUB_ASM_BARRIER_H */

@@ -4,11 +4,14 @@
 
 #include <errno.h>
 
+#include <asm/barrier.h>
 #include <asm/page.h>
 #include <linux/array_size.h>
+#include <linux/atomic.h>
 #include <linux/bug.h>
 #include <linux/build_bug.h>
 #include <linux/compiler.h>
+#include <linux/err.h>
 #include <linux/lockdep.h>
 #include <linux/minmax.h>
 #include <linux/slab.h>
@@ -23,23 +26,39 @@
 #define PFN_PHYS(pfn) ((u64)(pfn) << PAGE_SHIFT)
 #define PHYS_PFN(hpa) ((unsigned long)((hpa) >> PAGE_SHIFT))
 
-/*
- * Nobody but the simulated machine looks into a page, so there need be none:
- * the address is all, and goes with the page frame number.
+/**
+ * struct page - a page descriptor
+ * @unused: of no use here
+ * @head: 0; in all but the first page of a large one the first's address,
+ *	plus 1
+ * @_refcount: references, and pins; in a large page's first descriptor alone
+ *
+ * Their array is at addresses where nothing is: who wants to look into one has
+ * to find out where it is (vmalloc_to_page()), and gets there through the
+ * linear mapping. The address itself goes with the page frame number.
  */
 struct page {
-	u64 unused[8];
+	u64 unused[6];
+	unsigned long head;
+	atomic_t _refcount;
 };
+
+#define SIM_VMEMMAP 0xc00c000000000000UL
 
 static inline struct page *pfn_to_page(unsigned long pfn)
 {
-	return (struct page *)(uintptr_t)((pfn + 1) * sizeof(struct page));
+	return (struct page *)(SIM_VMEMMAP + pfn * sizeof(struct page));
 }
 
 static inline unsigned long page_to_pfn(const struct page *page)
 {
-	return (uintptr_t)page / sizeof(*page) - 1;
+	return ((uintptr_t)page - SIM_VMEMMAP) / sizeof(*page);
 }
+
+/* May be called with a descriptor's address in either mapping */
+struct page *compound_head(struct page *page);
+/* The page that a piece of the array is in, NULL if that can't be told */
+struct page *vmalloc_to_page(const void *address);
 
 /* A large page, of hugetlbfs or not, or a base page: its first page, again */
 struct folio {

@@ -9,4 +9,16 @@ void rcu_read_unlock(void);
 /* Called back in sim_grace_period() */
 void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head));
 
+/*
+ * Freed in sim_grace_period(). The kernel writes into the object's rcu_head
+ * meanwhile; here all of it is overwritten at once.
+ */
+void sim_free_later(void *ptr);
+
+#define kfree_rcu(ptr, member)                 \
+	do {                                   \
+		(void)&(ptr)->member;          \
+		sim_free_later(ptr);           \
+	} while (0)
+
 #endif /* STUB_RCUPDATE_H */

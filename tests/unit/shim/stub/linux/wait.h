@@ -32,6 +32,7 @@ void init_waitqueue_head(wait_queue_head_t *wait);
 unsigned int wait_count(wait_queue_head_t *wait);
 void wake_up_all(wait_queue_head_t *wait);
 void wait_enter(wait_queue_head_t *wait);
+void wait_for(wait_queue_head_t *wait);
 bool wait_interrupted(wait_queue_head_t *wait);
 void wait_leave(wait_queue_head_t *wait);
 
@@ -49,6 +50,15 @@ void wait_leave(wait_queue_head_t *wait);
 		}                                      \
 		wait_leave(&(wait));                   \
 		wait_ret;                              \
+	})
+
+/* For who can't be interrupted */
+#define wait_event(wait, condition)    \
+	({                             \
+		wait_enter(&(wait));   \
+		while (!(condition))   \
+			wait_for(&(wait)); \
+		wait_leave(&(wait));   \
 	})
 
 #endif /* STUB_WAIT_H */

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef TCE2_VIEW_FORMAT_H
+#define TCE2_VIEW_FORMAT_H
+
+#include <linux/bits.h>
+#include <linux/compiler.h>
+#include <linux/types.h>
+
+#include <asm/barrier.h>
+
+#include "tce2_view.h"
+
+/*
+ * How the userspace view is stored, for src/view.c, which keeps it, and for
+ * src/realmode.c, which reads it without a lock. include/tce2_view.h says what
+ * is stored.
+ */
+#define TCE2_NODE_SHIFT	6
+#define TCE2_NODE_SLOTS	BIT(TCE2_NODE_SHIFT)
+
+#define TCE2_LEAF_MASK	(TCE2_VIEW_LEAF - 1)
+
+/*
+ * The word of a leaf that maps one run:
+ *
+ *	bit 0		1, which tells it from a pointer
+ *	bits 1-2	permissions
+ *	bits 3-11	first entry of the run
+ *	bits 12-51	the user address of the first entry, as it is
+ *	bits 52-60	last entry of the run
+ */
+#define TCE2_WORD_RUN		BIT_ULL(0)
+#define TCE2_WORD_PERM_SHIFT	1
+#define TCE2_WORD_FIRST_SHIFT	3
+#define TCE2_WORD_LAST_SHIFT	TCE2_VIEW_UA_BITS
+#define TCE2_WORD_UA		GENMASK_ULL(TCE2_WORD_LAST_SHIFT - 1, 12)
+
+/* Nothing is mapped, but something was */
+#define TCE2_WORD_EMPTY		TCE2_WORD_RUN
+
+/*
+ * The word of a leaf with an array: the array's address, which is a multiple
+ * of the array's size, and in the low bits how many of its entries are mapped.
+ */
+#define TCE2_WORD_COUNT_SHIFT	1
+#define TCE2_WORD_COUNT_1	BIT_ULL(TCE2_WORD_COUNT_SHIFT)
+#define TCE2_ARRAY_BYTES	(TCE2_VIEW_LEAF * sizeof(u64))
+#define TCE2_WORD_ARRAY		(~(TCE2_ARRAY_BYTES - 1))
+
+/**
+ * struct tce2_leaf_run - a run of entries within one leaf
+ * @first: first entry, counted from the leaf's start
+ * @last: last entry
+ * @ua: user address that the first one maps
+ * @perm: permissions, 0 if there is no run
+ */
+struct tce2_leaf_run {
+	unsigned int first;
+	unsigned int last;
+	u64 ua;
+	u64 perm;
+};
+
+/**
+ * tce2_word_is_array() - whether a leaf's word leads to an array
+ * @word: the word
+ *
+ * Return: true if it does.
+ */
+static __always_inline bool tce2_word_is_array(u64 word)
+{
+	return word && !(word & TCE2_WORD_RUN);
+}
+
+/**
+ * tce2_word_array() - the array that a leaf's word leads to
+ * @word: the word, one with an array
+ *
+ * Return: the array, of TCE2_VIEW_LEAF entries.
+ */
+static __always_inline u64 *tce2_word_array(u64 word)
+{
+	return (u64 *)(word & TCE2_WORD_ARRAY);
+}
+
+/**
+ * tce2_word_run() - the run that a leaf's word tells
+ * @word: the word, one without an array
+ *
+ * Return: the run; without permission if nothing is mapped.
+ */
+static __always_inline struct tce2_leaf_run tce2_word_run(u64 word)
+{
+	return (struct tce2_leaf_run){
+		.first = (word >> TCE2_WORD_FIRST_SHIFT) & TCE2_LEAF_MASK,
+		.last = (word >> TCE2_WORD_LAST_SHIFT) & TCE2_LEAF_MASK,
+		.ua = word & TCE2_WORD_UA,
+		.perm = (word >> TCE2_WORD_PERM_SHIFT) & TCE2_VIEW_PERM,
+	};
+}
+
+/**
+ * tce2_view_slot_below() - where a node keeps the word that leads to a leaf
+ * @node: the node, as a word of the tree
+ * @level: the level of that word, 0 for the leaf's own
+ * @leaf: number of the leaf
+ *
+ * Return: the word's address.
+ */
+static __always_inline u64 *tce2_view_slot_below(u64 node, unsigned int level,
+						 u64 leaf)
+{
+	return (u64 *)node + ((leaf >> (level * TCE2_NODE_SHIFT)) &
+			      (TCE2_NODE_SLOTS - 1));
+}
+
+/**
+ * tce2_view_slot() - where the word of a leaf is kept
+ * @view: the view
+ * @leaf: number of the leaf
+ *
+ * Return: the word's address, or NULL if it has none yet.
+ */
+static __always_inline u64 *tce2_view_slot(const struct tce2_view *view,
+					   u64 leaf)
+{
+	u64 node = READ_ONCE(view->root);
+	unsigned int level;
+
+	for (level = view->depth - 1; level && node; level--)
+		node = READ_ONCE(*tce2_view_slot_below(node, level, leaf));
+	return node ? tce2_view_slot_below(node, 0, leaf) : NULL;
+}
+
+/**
+ * tce2_view_peek() - read one entry without holding its leaf
+ * @view: the view, one that is watched
+ * @index: the entry, inside the window
+ * @entry: set to the user address with the permissions in its low bits, or to
+ *	0 if nothing is mapped
+ *
+ * Context: RCU read-side (interrupts off counts as one), data MMU on or off.
+ * As many steps as the tree has levels.
+ * Return: true; false if nothing was ever mapped in the leaf, or if the leaf
+ * changed its form at this very moment.
+ */
+static __always_inline bool tce2_view_peek(const struct tce2_view *view,
+					   u64 index, u64 *entry)
+{
+	const u64 *slot = tce2_view_slot(view, index >> TCE2_VIEW_LEAF_SHIFT);
+	unsigned int at = index & TCE2_LEAF_MASK;
+	struct tce2_leaf_run run;
+	u64 word, *array;
+
+	word = slot ? READ_ONCE(*slot) : 0;
+	if (!word)
+		return false;
+	if (tce2_word_is_array(word)) {
+		array = tce2_word_array(word);
+		*entry = READ_ONCE(array[at]);
+		/* Pairs with retire_array(): was that an entry, still? */
+		smp_rmb();
+		word = READ_ONCE(*slot);
+		return tce2_word_is_array(word) &&
+		       tce2_word_array(word) == array;
+	}
+	run = tce2_word_run(word);
+	*entry = 0;
+	if (run.perm && at >= run.first && at <= run.last)
+		*entry = (run.ua + ((u64)(at - run.first) <<
+				    view->page_shift)) | run.perm;
+	return true;
+}
+
+#endif /* TCE2_VIEW_FORMAT_H */

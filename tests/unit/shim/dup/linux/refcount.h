@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DUP_REFCOUNT_H
+#define DUP_REFCOUNT_H
+
+#include <linux/types.h>
+
+#include "sim.h"
+
+/* A counter that nobody may take up again once it is 0 */
+typedef struct {
+	int refs;
+} refcount_t;
+
+static inline void refcount_set(refcount_t *r, int refs)
+{
+	r->refs = refs;
+}
+
+static inline void refcount_inc(refcount_t *r)
+{
+	if (r->refs++ <= 0)
+		sim_bug("a reference to what has none any more");
+}
+
+static inline bool refcount_dec_and_test(refcount_t *r)
+{
+	if (r->refs <= 0)
+		sim_bug("more references are dropped than there were");
+	return !--r->refs;
+}
+
+#endif /* DUP_REFCOUNT_H */

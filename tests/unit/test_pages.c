@@ -1,0 +1,586 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Page descriptors of registered memory, src/pages.c, and what src/realmode.c
+ * does with them. Where they are, the simulated machine knows (sim.h).
+ */
+#include <linux/rcupdate.h>
+
+#include "tce2_pages.h"
+#include "unit.h"
+
+#define COUNT 8
+#define SIZE  PAGES(COUNT)
+
+/* Page frames whose descriptors share a page, a chunk of their array */
+#define CHUNK (PAGE_SIZE / sizeof(struct page))
+
+/* Large pages whose descriptors take several chunks */
+#define LARGE_SHIFT (PAGE_SHIFT == 12 ? 24 : 30)
+
+static struct tce2_cache *cache;
+static struct tce2_region *region;
+
+static void begin(void)
+{
+	cache = new_process();
+	map_contiguous(UA, COUNT, 0, true);
+	map_contiguous(UA + SIZE, COUNT, CHUNK - 3, true);
+	map_scattered(UA + 2 * SIZE, COUNT, 5 * CHUNK, true);
+	region = registered(cache, UA, SIZE);
+}
+
+static void finish(void)
+{
+	expect(tce2_region_unregister(region), 0);
+	tce2_cache_put(cache);
+}
+
+static void expect_at_its_place(u64 pfn)
+{
+	struct page *page = NULL;
+
+	expect(tce2_rm_pfn_to_page(cache, pfn, &page), TCE2_RM_OK);
+	expect(page == sim_descriptor(pfn), true);
+}
+
+static void expect_found(u64 pfn, u64 count)
+{
+	while (count--)
+		expect_at_its_place(pfn++);
+}
+
+static void expect_too_hard(u64 pfn)
+{
+	struct page *page = NULL;
+
+	expect(tce2_rm_pfn_to_page(cache, pfn, &page), TCE2_RM_TOO_HARD);
+	expect(!page, true);
+}
+
+static void descriptors_of_all_regions_are_found_once_somebody_asks(void)
+{
+	struct tce2_region *second, *third;
+	u64 allocs;
+
+	begin();
+	second = registered(cache, UA + SIZE, SIZE);
+	expect_too_hard(0);
+	expect(tce2_cache_find_pages(cache), 0);
+	expect_found(0, COUNT);
+	/* Over the end of a chunk, both of which have one of them */
+	expect_found(CHUNK - 3, COUNT);
+	expect_too_hard(5 * CHUNK);
+	third = registered(cache, UA + 2 * SIZE, SIZE);
+	expect_found(5 * CHUNK, COUNT);
+
+	allocs = sim.now.allocs;
+	expect(tce2_cache_find_pages(cache), 0);
+	expect(sim.now.allocs, allocs);
+	/* What is known stays so, for who still holds a page there */
+	expect(tce2_region_unregister(second), 0);
+	expect_found(CHUNK - 3, COUNT);
+	expect(tce2_region_unregister(third), 0);
+	finish();
+}
+
+static void a_frame_nobody_registered_or_that_cannot_be_is_too_hard(void)
+{
+	const u64 frames = 1ULL << (MAX_PHYSMEM_BITS - PAGE_SHIFT);
+	static const u64 far[] = { 1ULL << 40, 1ULL << 58, ~0ULL };
+
+	begin();
+	expect(tce2_cache_find_pages(cache), 0);
+	expect_too_hard(3 * CHUNK);
+	expect_too_hard(600 * CHUNK);
+	expect_too_hard(frames - 1);
+	expect_too_hard(frames);
+	/* Times the size of a descriptor this comes to 0, if cut off */
+	expect_too_hard((1ULL << 58) + 1);
+	for (size_t i = 0; i < ARRAY_SIZE(far); i++)
+		expect_too_hard(far[i]);
+	finish();
+}
+
+static void a_pointer_that_needs_a_page_table_is_not_followed(void)
+{
+	struct page *page;
+
+	begin();
+	expect(tce2_cache_find_pages(cache), 0);
+	for (unsigned int i = 0; i < NOT_LINEAR; i++) {
+		page = NULL;
+		expect(tce2_rm_pfn_to_page(cache, 0, not_linear(&page, i)),
+		       TCE2_RM_TOO_HARD);
+		expect(tce2_rm_pfn_to_page(not_linear(cache, i), 0, &page),
+		       TCE2_RM_TOO_HARD);
+		expect(!page, true);
+
+		page = sim_descriptor(0);
+		page->_refcount.counter = 2;
+		expect(tce2_rm_put_page_unless_one(not_linear(cache, i), page),
+		       TCE2_RM_TOO_HARD);
+		expect(tce2_rm_put_page_unless_one(cache, not_linear(page, i)),
+		       TCE2_RM_TOO_HARD);
+		/* The descriptor that virtual mode has is such a one, too */
+		expect(tce2_rm_put_page_unless_one(cache, pfn_to_page(0)),
+		       TCE2_RM_TOO_HARD);
+		expect(page->_refcount.counter, 2);
+	}
+	finish();
+}
+
+/* In large pages, of which only a part may be registered */
+static void map_large(u64 ua)
+{
+	u64 *pfn = sim_mmap(sim.mm, ua, 2ULL << LARGE_SHIFT, LARGE_SHIFT, true);
+
+	sim.large_shift = LARGE_SHIFT;
+	pfn[0] = SIM_BIG + (4ULL << (LARGE_SHIFT - PAGE_SHIFT));
+	pfn[1] = SIM_BIG + (1ULL << (LARGE_SHIFT - PAGE_SHIFT));
+}
+
+static void a_large_page_is_found_from_its_first_descriptor_on(void)
+{
+	const u64 pages = 1ULL << (LARGE_SHIFT - PAGE_SHIFT);
+	const u64 first = SIM_BIG + 4 * pages;
+	struct tce2_region *part;
+
+	expect(pages >= 4 * CHUNK, true);
+	for (int indexed = 0; indexed < 2; indexed++) {
+		begin();
+		map_large(TIB(1));
+		if (indexed)
+			expect(tce2_cache_find_pages(cache), 0);
+		/* The second chunk of it, and the third but for its last */
+		part = registered(cache, TIB(1) + PAGES(CHUNK),
+				  PAGES(2 * CHUNK - 1));
+		if (!indexed)
+			expect(tce2_cache_find_pages(cache), 0);
+		expect_found(first, 3 * CHUNK);
+		expect_too_hard(first + 3 * CHUNK);
+		expect_too_hard(first - 1);
+		expect(tce2_region_unregister(part), 0);
+		finish();
+		sim_expect_nothing_left();
+		sim_reset();
+	}
+}
+
+static void a_region_of_several_large_pages_is_found_whole(void)
+{
+	const u64 pages = 1ULL << (LARGE_SHIFT - PAGE_SHIFT);
+	struct tce2_region *large;
+
+	begin();
+	map_large(TIB(1));
+	expect(tce2_cache_find_pages(cache), 0);
+	large = registered(cache, TIB(1), 2ULL << LARGE_SHIFT);
+	for (u64 i = 0; i < pages; i += CHUNK / 4) {
+		expect_at_its_place(SIM_BIG + 4 * pages + i);
+		expect_at_its_place(SIM_BIG + pages + i);
+	}
+	expect_at_its_place(SIM_BIG + 5 * pages - 1);
+	expect(tce2_region_unregister(large), 0);
+	finish();
+}
+
+static void descriptors_that_have_moved_are_found_again(void)
+{
+	struct tce2_region *third;
+
+	begin();
+	expect(tce2_cache_find_pages(cache), 0);
+	third = registered(cache, UA + 2 * SIZE, SIZE);
+	expect_found(0, COUNT);
+	expect(tce2_region_unregister(region), 0);
+	/* Nobody has pinned anything there, so it may be taken away */
+	sim_move_descriptor(0);
+	region = registered(cache, UA, SIZE);
+	expect_found(0, COUNT);
+	expect_found(5 * CHUNK, COUNT);
+	expect(tce2_region_unregister(third), 0);
+	finish();
+}
+
+static void descriptors_that_cannot_be_found_are_too_hard(void)
+{
+	struct tce2_region *second;
+
+	begin();
+	sim_hide_descriptor(CHUNK, true);
+	expect(tce2_cache_find_pages(cache), 0);
+	second = registered(cache, UA + SIZE, SIZE);
+	expect_found(CHUNK - 3, 3);
+	expect_too_hard(CHUNK);
+	sim_hide_descriptor(CHUNK, false);
+	expect(tce2_region_unregister(second), 0);
+	second = registered(cache, UA + SIZE, SIZE);
+	expect_found(CHUNK - 3, COUNT);
+	expect(tce2_region_unregister(second), 0);
+	finish();
+}
+
+static void without_descriptors_in_page_tables_nobody_gets_an_index(void)
+{
+	struct sim_counts before;
+	struct tce2_region *second;
+
+	begin();
+	sim.hash_mmu = true;
+	before = sim.now;
+	expect(tce2_cache_find_pages(cache), -EOPNOTSUPP);
+	expect_counts(before);
+	expect(!cache->pages, true);
+	second = registered(cache, UA + SIZE, SIZE);
+	expect_too_hard(0);
+	expect(tce2_region_unregister(second), 0);
+	finish();
+}
+
+static void waiting_for_an_index_may_be_killed(void)
+{
+	begin();
+	sim_fail(SIM_KILL, 1);
+	expect(tce2_cache_find_pages(cache), -EINTR);
+	sim_fail_nothing();
+	expect(!cache->pages, true);
+	expect(tce2_cache_find_pages(cache), 0);
+	finish();
+}
+
+/* In chunks far from each other: each needs nodes of its own */
+static void far_apart(u64 ua)
+{
+	u64 *pfn;
+
+	sim.large_shift = LARGE_SHIFT;
+	for (u64 i = 0; i < 5; i++) {
+		pfn = sim_mmap(sim.mm, ua + PAGES(i), PAGE_SIZE, PAGE_SHIFT,
+			       true);
+		/* Two of them in one leaf, not behind one another */
+		pfn[0] = i < 3 ? 9 * CHUNK * i : SIM_BIG + (CHUNK << (3 * i));
+	}
+}
+
+static void each_allocation_for_an_index_may_fail(void)
+{
+	unsigned int nth;
+	bool fired = true;
+
+	for (nth = 1; fired; nth++) {
+		struct tce2_region *apart;
+		struct sim_counts before;
+		int ret;
+
+		cache = new_process();
+		map_contiguous(UA, COUNT, 0, true);
+		region = registered(cache, UA, SIZE);
+		far_apart(TIB(1));
+		apart = registered(cache, TIB(1), PAGES(5));
+		before = sim.now;
+		sim_fail(SIM_ALLOC, nth);
+		ret = tce2_cache_find_pages(cache);
+		fired = sim.fired;
+		expect(ret, fired ? -ENOMEM : 0);
+		if (fired) {
+			sim_grace_period();
+			expect_counts(before);
+			expect(!cache->pages, true);
+			expect_too_hard(0);
+			expect(tce2_cache_find_pages(cache), 0);
+		}
+		expect_found(0, COUNT);
+		expect_at_its_place(9 * CHUNK);
+		expect_at_its_place(SIM_BIG + (CHUNK << 12));
+		expect(tce2_region_unregister(apart), 0);
+		finish();
+		sim_expect_nothing_left();
+		sim_reset();
+	}
+	/* The index, its nodes and an array */
+	expect(nth > 6, true);
+}
+
+static void each_allocation_for_descriptors_of_a_new_region_may_fail(void)
+{
+	unsigned int nth;
+	bool fired = true;
+
+	for (nth = 1; fired; nth++) {
+		struct tce2_region *apart = NULL;
+		struct sim_counts before;
+		int ret;
+
+		cache = new_process();
+		map_contiguous(UA, COUNT, 0, true);
+		region = registered(cache, UA, SIZE);
+		far_apart(TIB(1));
+		expect(tce2_cache_find_pages(cache), 0);
+		before = sim.now;
+		sim_fail(SIM_ALLOC, nth);
+		ret = tce2_region_register(cache, TIB(1), PAGES(5), &apart);
+		fired = sim.fired;
+		sim_fail_nothing();
+		expect(ret, fired ? -ENOMEM : 0);
+		expect(sim.now.pinned, before.pinned + (fired ? 0 : 5));
+		expect(sim.now.charged, before.charged + (fired ? 0 : 5));
+		expect_found(0, COUNT);
+		if (fired) {
+			expect(!tce2_rm_lookup(cache, TIB(1), 1), true);
+			apart = registered(cache, TIB(1), PAGES(5));
+		}
+		expect_at_its_place(9 * CHUNK);
+		expect_at_its_place(SIM_BIG + (CHUNK << 12));
+		expect(tce2_region_unregister(apart), 0);
+		finish();
+		sim_expect_nothing_left();
+		sim_reset();
+	}
+	expect(nth > 6, true);
+}
+
+static bool complete;
+
+static void look(void)
+{
+	struct page *page = NULL;
+
+	rcu_read_lock();
+	complete = cache->pages;
+	for (u64 i = 0; i < COUNT; i++)
+		expect(tce2_rm_pfn_to_page(cache, CHUNK - 3 + i, &page),
+		       complete ? TCE2_RM_OK : TCE2_RM_TOO_HARD);
+	rcu_read_unlock();
+}
+
+static void an_index_is_seen_when_all_is_in_it(void)
+{
+	for (unsigned int nth = 1; nth <= 8; nth++) {
+		struct tce2_region *second;
+
+		begin();
+		second = registered(cache, UA + SIZE, SIZE);
+		sim_when(SIM_AT_WRITE, nth, look);
+		expect(tce2_cache_find_pages(cache), 0);
+		sim_when(SIM_AT_WRITE, 0, NULL);
+		look();
+		expect(complete, true);
+		expect(tce2_region_unregister(second), 0);
+		finish();
+		sim_expect_nothing_left();
+		sim_reset();
+	}
+}
+
+/* And what is in it is ordered before it */
+static void an_index_is_published(void)
+{
+	begin();
+	complete = true;
+	sim_when(SIM_AT_PUBLISH, 1, look);
+	expect(tce2_cache_find_pages(cache), 0);
+	expect(complete, false);
+	expect(cache->pages->chunks.watched, true);
+	finish();
+}
+
+/* It is in the tree: then its descriptors are there */
+static void look_for_the_new_one(void)
+{
+	rcu_read_lock();
+	if (tce2_rm_lookup(cache, UA + 2 * SIZE, 1))
+		expect_found(5 * CHUNK, COUNT);
+	rcu_read_unlock();
+}
+
+static void descriptors_of_a_region_are_found_before_it_is(void)
+{
+	for (unsigned int nth = 1; nth <= 24; nth++) {
+		struct tce2_region *added;
+
+		begin();
+		expect(tce2_cache_find_pages(cache), 0);
+		sim_when(SIM_AT_READ, nth, look_for_the_new_one);
+		added = registered(cache, UA + 2 * SIZE, SIZE);
+		sim_when(SIM_AT_READ, 0, NULL);
+		look_for_the_new_one();
+		expect(tce2_region_unregister(added), 0);
+		finish();
+		sim_expect_nothing_left();
+		sim_reset();
+	}
+}
+
+/*
+ * References
+ */
+
+static struct page *found(u64 pfn)
+{
+	struct page *page = NULL;
+
+	expect(tce2_rm_pfn_to_page(cache, pfn, &page), TCE2_RM_OK);
+	return page;
+}
+
+static void a_reference_is_dropped_unless_it_is_the_last(void)
+{
+	struct page *page;
+
+	begin();
+	page = sim_descriptor(2);
+	page->_refcount.counter = 3;
+	expect(tce2_rm_put_page_unless_one(cache, page), TCE2_RM_TOO_HARD);
+	expect(page->_refcount.counter, 3);
+	expect(tce2_cache_find_pages(cache), 0);
+	expect(found(2) == page, true);
+	expect(tce2_rm_put_page_unless_one(cache, page), TCE2_RM_OK);
+	expect(page->_refcount.counter, 2);
+	expect(tce2_rm_put_page_unless_one(cache, page), TCE2_RM_OK);
+	expect(page->_refcount.counter, 1);
+	expect(tce2_rm_put_page_unless_one(cache, page), TCE2_RM_TOO_HARD);
+	expect(page->_refcount.counter, 1);
+	expect(sim_descriptor(1)->_refcount.counter, 1);
+	expect(sim_descriptor(3)->_refcount.counter, 1);
+	finish();
+}
+
+static void put_it(void)
+{
+	expect(tce2_rm_put_page_unless_one(cache, found(2)), TCE2_RM_OK);
+}
+
+static void the_last_reference_stays_whoever_comes_first(void)
+{
+	begin();
+	expect(tce2_cache_find_pages(cache), 0);
+	found(2)->_refcount.counter = 2;
+	sim_when(SIM_AT_SWAP, 1, put_it);
+	expect(tce2_rm_put_page_unless_one(cache, found(2)), TCE2_RM_TOO_HARD);
+	expect(found(2)->_refcount.counter, 1);
+	finish();
+}
+
+static void a_large_page_s_references_are_those_of_its_first_descriptor(void)
+{
+	const u64 first = SIM_BIG +
+			  (4ULL << (LARGE_SHIFT - PAGE_SHIFT));
+	struct tce2_region *part;
+
+	begin();
+	map_large(TIB(1));
+	expect(tce2_cache_find_pages(cache), 0);
+	part = registered(cache, TIB(1) + PAGES(CHUNK), SIZE);
+	for (u64 i = CHUNK; i < CHUNK + COUNT; i += COUNT - 1) {
+		struct page *tail = found(first + i);
+
+		expect(tail->head == (uintptr_t)pfn_to_page(first) + 1, true);
+		sim_descriptor(first)->_refcount.counter = 2;
+		expect(tce2_rm_put_page_unless_one(cache, tail), TCE2_RM_OK);
+		expect(sim_descriptor(first)->_refcount.counter, 1);
+		expect(tce2_rm_put_page_unless_one(cache, tail),
+		       TCE2_RM_TOO_HARD);
+		expect(sim_descriptor(first)->_refcount.counter, 1);
+		expect(tail->_refcount.counter, 1);
+	}
+	expect(tce2_region_unregister(part), 0);
+	finish();
+}
+
+static void a_large_page_whose_first_descriptor_is_not_found_is_too_hard(void)
+{
+	const u64 first = SIM_BIG +
+			  (4ULL << (LARGE_SHIFT - PAGE_SHIFT));
+	struct tce2_region *part;
+	struct page *tail;
+
+	begin();
+	map_large(TIB(1));
+	sim_hide_descriptor(first, true);
+	expect(tce2_cache_find_pages(cache), 0);
+	part = registered(cache, TIB(1) + PAGES(CHUNK), SIZE);
+	tail = found(first + CHUNK + 1);
+	tail->_refcount.counter = 2;
+	sim_descriptor(first)->_refcount.counter = 2;
+	expect(tce2_rm_put_page_unless_one(cache, tail), TCE2_RM_TOO_HARD);
+	expect(tail->_refcount.counter, 2);
+	expect(sim_descriptor(first)->_refcount.counter, 2);
+	expect(tce2_region_unregister(part), 0);
+	finish();
+}
+
+/* Where the index, were it asked, might come to chunk 0 again */
+static void a_first_descriptor_outside_the_array_is_too_hard(void)
+{
+	struct page *tail;
+
+	begin();
+	expect(tce2_cache_find_pages(cache), 0);
+	tail = found(1);
+	sim_descriptor(0)->_refcount.counter = 2;
+	for (u64 far = TCE2_DESCRIPTOR_BYTES; far; far <<= 1) {
+		tail->head = SIM_VMEMMAP + far + 1;
+		expect(tce2_rm_put_page_unless_one(cache, tail),
+		       TCE2_RM_TOO_HARD);
+		tail->head = SIM_VMEMMAP - far + 1;
+		expect(tce2_rm_put_page_unless_one(cache, tail),
+		       TCE2_RM_TOO_HARD);
+	}
+	expect(sim_descriptor(0)->_refcount.counter, 2);
+	finish();
+}
+
+/* As of the flat memory model: an array that is in the linear mapping */
+static void descriptors_in_the_linear_mapping_need_no_index(void)
+{
+	static struct page array[4 * COUNT];
+	struct tce2_region *second;
+	struct page *page = NULL;
+	u64 allocs;
+
+	begin();
+	expect(tce2_cache_find_pages(cache), 0);
+	cache->pages->linear = true;
+	cache->pages->base = (unsigned long)array;
+	/* Nothing is looked up any more */
+	sim.hash_mmu = true;
+	allocs = sim.now.allocs;
+	second = registered(cache, UA + 2 * SIZE, SIZE);
+	expect(sim.now.allocs, allocs + 2);
+	expect(tce2_rm_pfn_to_page(cache, 3 * COUNT, &page), TCE2_RM_OK);
+	expect(page == &array[3 * COUNT], true);
+	expect(tce2_rm_pfn_to_page(cache, ~0ULL, &page), TCE2_RM_TOO_HARD);
+
+	array[2]._refcount.counter = 2;
+	array[3 * COUNT].head = (uintptr_t)&array[2] + 1;
+	expect(tce2_rm_put_page_unless_one(cache, page), TCE2_RM_OK);
+	expect(array[2]._refcount.counter, 1);
+	expect(tce2_rm_put_page_unless_one(cache, page), TCE2_RM_TOO_HARD);
+	expect(tce2_region_unregister(second), 0);
+	finish();
+}
+
+static const struct test tests[] = {
+	TEST(descriptors_of_all_regions_are_found_once_somebody_asks),
+	TEST(a_frame_nobody_registered_or_that_cannot_be_is_too_hard),
+	TEST(a_pointer_that_needs_a_page_table_is_not_followed),
+	TEST(a_large_page_is_found_from_its_first_descriptor_on),
+	TEST(a_region_of_several_large_pages_is_found_whole),
+	TEST(descriptors_that_have_moved_are_found_again),
+	TEST(descriptors_that_cannot_be_found_are_too_hard),
+	TEST(without_descriptors_in_page_tables_nobody_gets_an_index),
+	TEST(waiting_for_an_index_may_be_killed),
+	TEST(each_allocation_for_an_index_may_fail),
+	TEST(each_allocation_for_descriptors_of_a_new_region_may_fail),
+	TEST(an_index_is_seen_when_all_is_in_it),
+	TEST(an_index_is_published),
+	TEST(descriptors_of_a_region_are_found_before_it_is),
+	TEST(a_reference_is_dropped_unless_it_is_the_last),
+	TEST(the_last_reference_stays_whoever_comes_first),
+	TEST(a_large_page_s_references_are_those_of_its_first_descriptor),
+	TEST(a_large_page_whose_first_descriptor_is_not_found_is_too_hard),
+	TEST(a_first_descriptor_outside_the_array_is_too_hard),
+	TEST(descriptors_in_the_linear_mapping_need_no_index),
+};
+
+SUITE(pages_suite, tests);

@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * tce2_view_peek(): the userspace view, read by somebody who holds nothing
+ * while others change it. Whatever comes between two steps of the one or of the
+ * other, the reader is told what was before or what is after, or to ask again.
+ */
+#include <string.h>
+
+#include <linux/rcupdate.h>
+
+#include "tce2_view_format.h"
+#include "unit.h"
+
+#define L	(unsigned int)TCE2_VIEW_LEAF
+#define ENTRIES (4 * L)
+#define RW	TCE2_VIEW_PERM
+#define SHIFT	12
+
+/* What is in a leaf nobody touched */
+#define NEVER (~0ULL)
+
+static struct tce2_view view;
+static u64 plain[ENTRIES], before[ENTRIES];
+
+static void begin(bool watched)
+{
+	tce2_view_init(&view, ENTRIES, SHIFT);
+	view.watched = watched;
+	memset(plain, 0xff, sizeof(plain));
+}
+
+static void end(void)
+{
+	sim_grace_period();
+	tce2_view_free(&view);
+	expect(sim.now.allocs, 0);
+}
+
+/**
+ * struct step - a request in one leaf
+ * @first: first entry
+ * @count: entries, 0 for no request
+ * @page: where in user memory it begins, 0 to clear
+ * @perm: permissions
+ */
+struct step {
+	unsigned int first, count, page, perm;
+};
+
+/* Once something is mapped in a leaf, it is empty where nothing is */
+static void touch(u64 index)
+{
+	u64 leaf = index & ~(u64)(L - 1);
+
+	for (u64 i = leaf; i < leaf + L; i++)
+		plain[i] = plain[i] == NEVER ? 0 : plain[i];
+}
+
+static void forget(u64 *entry)
+{
+	if (*entry != NEVER)
+		*entry = 0;
+}
+
+static void make(const struct step *s)
+{
+	struct tce2_view_run run = {
+		s->first, s->count, UA + ((u64)s->page << SHIFT), s->perm,
+	};
+
+	if (!s->page) {
+		tce2_view_clear(&view, s->first, s->count);
+		for (u64 i = 0; i < s->count; i++)
+			forget(&plain[s->first + i]);
+		return;
+	}
+	expect(tce2_view_prepare(&view, &run) < 0, false);
+	tce2_view_set(&view, &run);
+	touch(s->first);
+	for (u64 i = 0; i < s->count; i++)
+		plain[s->first + i] = (run.ua + (i << SHIFT)) | s->perm;
+}
+
+static bool peek(u64 index, u64 *entry)
+{
+	bool told;
+
+	rcu_read_lock();
+	told = tce2_view_peek(&view, index, entry);
+	rcu_read_unlock();
+	return told;
+}
+
+static void expect_plain(void)
+{
+	for (u64 i = 0; i < ENTRIES; i++) {
+		u64 entry = NEVER;
+
+		expect(peek(i, &entry), plain[i] != NEVER);
+		expect(entry, plain[i]);
+	}
+}
+
+/*
+ * Changes of a leaf from each form to each other: what there is, and the step
+ * that is looked at
+ */
+static const struct {
+	const char *row;
+	struct step first[3];
+	struct step step;
+} changes[] = {
+	{ "the first run", { { 0 } }, { 5, 9, 5, RW } },
+	{ "the first run, all of it", { { 0 } }, { 0, 512, 5, RW } },
+	{ "empty to run", { { 5, 9, 5, RW }, { 5, 9, 0, 0 } }, { 3, 4, 7, 1 } },
+	{ "a longer run", { { 5, 9, 5, RW } }, { 14, 3, 14, RW } },
+	{ "another run", { { 5, 9, 5, RW } }, { 4, 11, 90, 1 } },
+	{ "a shorter run", { { 5, 9, 5, RW } }, { 10, 9, 0, 0 } },
+	{ "run to empty", { { 5, 9, 5, RW } }, { 0, 512, 0, 0 } },
+	{ "run to array", { { 5, 9, 5, RW } }, { 30, 9, 5, RW } },
+	{ "run to array, over it", { { 5, 9, 5, RW } }, { 10, 9, 5, RW } },
+	{ "run to array, cut", { { 5, 9, 5, RW } }, { 9, 1, 0, 0 } },
+	{ "all to array, cut", { { 0, 512, 5, RW } }, { 9, 400, 0, 0 } },
+	{ "array to run",
+	  { { 0, 512, 1, RW }, { 9, 30, 0, 0 } }, { 9, 30, 10, RW } },
+	{ "array to run, over it",
+	  { { 5, 9, 5, RW }, { 9, 1, 0, 0 } }, { 0, 512, 70, 1 } },
+	{ "array to empty",
+	  { { 5, 9, 5, RW }, { 9, 1, 0, 0 } }, { 0, 512, 0, 0 } },
+	{ "array to empty, exactly",
+	  { { 5, 1, 5, RW }, { 9, 1, 5, RW }, { 5, 1, 0, 0 } },
+	  { 9, 1, 0, 0 } },
+	{ "more in an array",
+	  { { 5, 9, 5, RW }, { 9, 1, 0, 0 } }, { 9, 2, 7, 1 } },
+	{ "less in an array",
+	  { { 5, 9, 5, RW }, { 9, 1, 0, 0 } }, { 4, 4, 0, 0 } },
+	{ "another in an array",
+	  { { 5, 9, 5, RW }, { 9, 1, 0, 0 } }, { 0, 12, 90, TCE2_VIEW_READ } },
+};
+
+static void begin_change(size_t c)
+{
+	row = changes[c].row;
+	begin(true);
+	for (size_t i = 0; i < 3 && changes[c].first[i].count; i++)
+		make(&changes[c].first[i]);
+	sim_grace_period();
+}
+
+/* What is told is what was or what is; in a leaf just made, that it is empty */
+static void expect_either(u64 index, bool told, u64 entry,
+			  const u64 *old, const u64 *new)
+{
+	u64 was = old[index] == NEVER ? 0 : old[index];
+
+	if (told && entry != was)
+		expect(entry, new[index]);
+	if (told)
+		expect(new[index] == NEVER, false);
+}
+
+static void every_form_of_a_leaf_is_read(void)
+{
+	for (size_t c = 0; c < ARRAY_SIZE(changes); c++) {
+		begin_change(c);
+		expect_plain();
+		make(&changes[c].step);
+		expect_plain();
+		sim_grace_period();
+		expect_plain();
+		end();
+	}
+}
+
+static size_t change;
+
+static void change_it(void)
+{
+	make(&changes[change].step);
+	/* Does not end before those who are reading */
+	sim_grace_period();
+}
+
+/* A reader that is told, or not, while the step is made at that point */
+static bool peek_under_change(enum sim_point point, unsigned int nth,
+			      u64 index, u64 *entry)
+{
+	bool told;
+
+	memcpy(before, plain, sizeof(before));
+	sim_when(point, nth, change_it);
+	rcu_read_lock();
+	told = tce2_view_peek(&view, index, entry);
+	rcu_read_unlock();
+	return told;
+}
+
+/* Whether the reader gets there or not: it takes fewer steps in some forms */
+static void change_under_reader(enum sim_point point, unsigned int nth,
+				u64 index)
+{
+	u64 entry = NEVER;
+	bool told;
+
+	begin_change(change);
+	told = peek_under_change(point, nth, index, &entry);
+	sim_when(point, 0, NULL);
+	expect_either(index, told, entry, before, plain);
+	end();
+}
+
+static void a_change_between_two_steps_of_a_reader_tears_nothing(void)
+{
+	static const u64 entries[] = { 0,  1,  3,  4,  5,   8,   9,  10,
+				       13, 14, 16, 30, 408, 409, 511 };
+
+	for (change = 0; change < ARRAY_SIZE(changes); change++) {
+		for (size_t i = 0; i < ARRAY_SIZE(entries); i++) {
+			for (unsigned int nth = 1; nth < 8; nth++)
+				change_under_reader(SIM_AT_READ, nth,
+						    entries[i]);
+			change_under_reader(SIM_AT_READ_BARRIER, 1, entries[i]);
+		}
+	}
+}
+
+/* Over it and cut again: there is an array, but another one */
+static void make_another_array(void)
+{
+	static const struct step all = { 0, 512, 70, 1 }, hole = { 9, 1, 0, 0 };
+
+	make(&all);
+	make(&hole);
+	sim_grace_period();
+}
+
+static void an_array_that_another_replaces_under_a_reader_is_noticed(void)
+{
+	for (unsigned int nth = 1; nth < 8; nth++) {
+		u64 entry = NEVER;
+		bool told;
+
+		begin(true);
+		make_another_array();
+		memcpy(before, plain, sizeof(before));
+		rcu_read_lock();
+		sim_when(SIM_AT_READ, nth, make_another_array);
+		told = tce2_view_peek(&view, 7, &entry);
+		sim_when(SIM_AT_READ, 0, NULL);
+		rcu_read_unlock();
+		expect_either(7, told, entry, before, plain);
+		end();
+	}
+}
+
+static void begin_change_called(const char *name)
+{
+	for (change = 0; strcmp(changes[change].row, name); change++)
+		;
+	begin_change(change);
+}
+
+/* After it has read its entry; that another entry has changed is no matter */
+static void an_array_that_goes_under_a_reader_is_noticed(void)
+{
+	u64 entry = NEVER;
+
+	begin_change_called("array to empty");
+	expect(peek_under_change(SIM_AT_READ_BARRIER, 1, 7, &entry), false);
+	end();
+	begin_change_called("array to run");
+	expect(peek_under_change(SIM_AT_READ_BARRIER, 1, 7, &entry), false);
+	end();
+	begin_change_called("less in an array");
+	expect(peek_under_change(SIM_AT_READ_BARRIER, 1, 13, &entry), true);
+	expect(entry, plain[13]);
+	end();
+}
+
+static u64 old_plain[ENTRIES], new_plain[ENTRIES];
+static bool looked;
+
+static void look(void)
+{
+	rcu_read_lock();
+	for (u64 i = 0; i < L; i++) {
+		u64 entry = NEVER;
+		bool told = tce2_view_peek(&view, i, &entry);
+
+		expect_either(i, told, entry, old_plain, new_plain);
+	}
+	rcu_read_unlock();
+	looked = true;
+}
+
+static void a_reader_between_two_steps_of_a_change_sees_nothing_torn(void)
+{
+	for (size_t c = 0; c < ARRAY_SIZE(changes); c++) {
+		unsigned int nth = 0;
+
+		begin_change(c);
+		memcpy(old_plain, plain, sizeof(plain));
+		make(&changes[c].step);
+		memcpy(new_plain, plain, sizeof(plain));
+		end();
+		do {
+			begin_change(c);
+			looked = false;
+			sim_when(SIM_AT_WRITE, ++nth, look);
+			make(&changes[c].step);
+			sim_when(SIM_AT_WRITE, 0, NULL);
+			end();
+		} while (looked);
+		expect(nth > 1, true);
+	}
+}
+
+/*
+ * Arrays
+ */
+
+/* Its entries are ordered before the word that leads there */
+static void an_array_is_published(void)
+{
+	static const char *const made[] = {
+		"run to array", "run to array, over it", "run to array, cut",
+		"all to array, cut",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(made); i++) {
+		begin_change_called(made[i]);
+		memcpy(old_plain, plain, sizeof(plain));
+		memcpy(new_plain, plain, sizeof(plain));
+		looked = false;
+		sim_when(SIM_AT_PUBLISH, 1, look);
+		make(&changes[change].step);
+		expect(looked, true);
+		end();
+	}
+}
+
+/* Of one in which entry i maps page i + 1, but for entry 9 */
+static const struct {
+	const char *row;
+	struct step step;
+} ends_of_an_array[] = {
+	{ "cleared", { 0, 512, 0, 0 } },
+	{ "collapsed", { 9, 1, 10, RW } },
+	{ "all written over", { 0, 512, 3, 1 } },
+};
+
+static void make_array(void)
+{
+	const struct step all = { 0, 512, 1, RW }, hole = { 9, 1, 0, 0 };
+
+	make(&all);
+	make(&hole);
+}
+
+static void an_array_is_freed_at_once_only_if_nobody_watches(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ends_of_an_array); i++) {
+		for (int watched = 0; watched < 2; watched++) {
+			u64 allocs;
+
+			row = ends_of_an_array[i].row;
+			begin(watched);
+			make_array();
+			allocs = sim.now.allocs;
+			rcu_read_lock();
+			make(&ends_of_an_array[i].step);
+			sim_grace_period();
+			expect(sim.now.allocs, allocs - !watched);
+			rcu_read_unlock();
+			sim_grace_period();
+			expect(sim.now.allocs, allocs - 1);
+			expect_plain();
+			end();
+		}
+	}
+}
+
+static struct step random_step;
+
+static void make_random_step(void)
+{
+	make(&random_step);
+	sim_grace_period();
+}
+
+static void choose_step(u64 *state)
+{
+	u64 index = rnd(state, ENTRIES);
+	u64 most = rnd(state, 4) ? 12 : L;
+	u64 count = min(1 + rnd(state, most), L - index % L);
+
+	/* Often what goes with the neighbours */
+	random_step = (struct step){
+		index, count, rnd(state, 3) ? 1 + index : 1 + rnd(state, 5000),
+		rnd(state, 4) ? RW : 1 + rnd(state, 3),
+	};
+	if (rnd(state, 9) < 4)
+		random_step.page = 0;
+}
+
+static void random_changes_under_a_reader_tear_nothing(void)
+{
+	u64 state = 5;
+
+	begin(true);
+	for (int i = 0; i < 20000; i++) {
+		u64 index, entry = NEVER;
+		enum sim_point point = i % 5 ? SIM_AT_READ :
+					       SIM_AT_READ_BARRIER;
+		bool told;
+
+		choose_step(&state);
+		index = (random_step.first & ~(L - 1)) +
+			(rnd(&state, 2) ? rnd(&state, L) :
+					  random_step.first % L);
+		memcpy(before, plain, sizeof(before));
+		sim_when(point, point == SIM_AT_READ ? 1 + rnd(&state, 4) : 1,
+			 make_random_step);
+		told = peek(index, &entry);
+		sim_when(point, 0, NULL);
+		expect_either(index, told, entry, before, plain);
+		if (!(i % 200))
+			expect_plain();
+	}
+	end();
+}
+
+static const struct test tests[] = {
+	TEST(every_form_of_a_leaf_is_read),
+	TEST(a_change_between_two_steps_of_a_reader_tears_nothing),
+	TEST(an_array_that_another_replaces_under_a_reader_is_noticed),
+	TEST(an_array_that_goes_under_a_reader_is_noticed),
+	TEST(a_reader_between_two_steps_of_a_change_sees_nothing_torn),
+	TEST(an_array_is_published),
+	TEST(an_array_is_freed_at_once_only_if_nobody_watches),
+	TEST(random_changes_under_a_reader_tear_nothing),
+};
+
+SUITE(peek_suite, tests);

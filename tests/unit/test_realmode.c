@@ -1,0 +1,646 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Regions as src/realmode.c sees them: what it answers is what virtual mode
+ * would, what it can't answer it leaves as it was. Page descriptors are in
+ * test_pages.c.
+ */
+#include <string.h>
+
+#include <linux/rcupdate.h>
+
+#include "unit.h"
+
+#define COUNT 8 /* pages of most regions here */
+#define SIZE  PAGES(COUNT)
+
+/* More are too many for an IOMMU page */
+#define MAX_BLOCKS 512
+
+static struct tce2_cache *cache;
+static struct tce2_region *region;
+
+static void begin(void)
+{
+	cache = new_process();
+	map_scattered(UA, 4 * COUNT, 0, true);
+	region = registered(cache, UA, SIZE);
+}
+
+static void finish(void)
+{
+	expect(tce2_region_unregister(region), 0);
+	tce2_cache_put(cache);
+}
+
+/*
+ * Lookup
+ */
+
+#define SPACE 128 /* pages that random regions are in */
+
+static struct tce2_region *owner[SPACE]; /* the region of each page */
+
+static struct tce2_region *plain_lookup(u64 ua, u64 bytes)
+{
+	struct tce2_region *found;
+
+	if (ua < UA || ua - UA >= PAGES(SPACE))
+		return NULL;
+	found = owner[(ua - UA) >> PAGE_SHIFT];
+	return found && found->ua + found->size - ua >= bytes ? found : NULL;
+}
+
+static void register_or_not(u64 *state)
+{
+	u64 first = rnd(state, SPACE);
+	u64 count = 1 + rnd(state, 9), last;
+	struct tce2_region *old = owner[first], *made;
+
+	if (old) {
+		for (u64 i = 0; i < SPACE; i++)
+			owner[i] = owner[i] == old ? NULL : owner[i];
+		expect(tce2_region_unregister(old), 0);
+		return;
+	}
+	for (last = first; last < SPACE && last < first + count; last++) {
+		if (owner[last])
+			break;
+	}
+	made = registered(cache, UA + PAGES(first), PAGES(last - first));
+	for (u64 i = first; i < last; i++)
+		owner[i] = made;
+}
+
+static void lookup_agrees_with_a_plain_list_of_regions(void)
+{
+	static const u64 far[] = { 0, UA - 1, 1ULL << 52, ~0ULL };
+	u64 state = 3;
+
+	memset(owner, 0, sizeof(owner));
+	cache = new_process();
+	map_scattered(UA, SPACE, 0, true);
+	for (int i = 0; i < 4000; i++) {
+		u64 ua = UA + rnd(&state, PAGES(SPACE + 1));
+		u64 bytes = 1 + rnd(&state, PAGES(1 + i % 12));
+
+		if (!(i % 4))
+			register_or_not(&state);
+		if (!(i % 3))
+			ua &= ~(PAGE_SIZE - 1);
+		/* Exactly to its end, and a byte more */
+		if (!(i % 5) && plain_lookup(ua, 1))
+			bytes = plain_lookup(ua, 1)->ua +
+				plain_lookup(ua, 1)->size - ua + i % 2;
+		expect(tce2_rm_lookup(cache, ua, bytes) ==
+			       plain_lookup(ua, bytes),
+		       true);
+		expect(!tce2_rm_lookup(cache, ua, 1ULL << 63), true);
+		expect(!tce2_rm_lookup(cache, far[i % 4], 1), true);
+		if (!(i % 64))
+			sim_grace_period();
+	}
+	for (u64 i = 0; i < SPACE; i++) {
+		if (owner[i] && (!i || owner[i] != owner[i - 1]))
+			expect(tce2_region_unregister(owner[i]), 0);
+	}
+	tce2_cache_put(cache);
+}
+
+/* Each node right of the one before: no tree of the kernel's is like that */
+static void a_walk_that_is_led_astray_ends_after_128_steps(void)
+{
+	static struct tce2_region chain[129];
+	static struct tce2_cache astray;
+
+	memset(chain, 0, sizeof(chain));
+	for (size_t i = 0; i < ARRAY_SIZE(chain); i++) {
+		chain[i].ua = PAGES(i);
+		chain[i].size = PAGE_SIZE;
+		if (i + 1 < ARRAY_SIZE(chain))
+			chain[i].node.rb_right = &chain[i + 1].node;
+	}
+	astray.regions.rb_node = &chain[0].node;
+	expect(tce2_rm_lookup(&astray, PAGES(127), 1) == &chain[127], true);
+	expect(!tce2_rm_lookup(&astray, PAGES(128), 1), true);
+	chain[2].node.rb_right = &chain[1].node;
+	expect(!tce2_rm_lookup(&astray, PAGES(128), 1), true);
+}
+
+static struct tce2_region *neighbours[6];
+static bool removes;
+
+static void register_neighbour(size_t i)
+{
+	neighbours[i] = registered(cache, UA + (i + 1) * PAGES(2), PAGE_SIZE);
+}
+
+static void change_neighbours(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(neighbours); i++) {
+		if (removes)
+			expect(tce2_region_unregister(neighbours[i]), 0);
+		else
+			register_neighbour(i);
+	}
+}
+
+/* Not found, perhaps, but never a wrong one; virtual mode then tries again */
+static void a_lookup_while_the_tree_changes_finds_the_right_region_or_none(void)
+{
+	for (unsigned int nth = 1; nth <= 24; nth++) {
+		struct tce2_region *found;
+
+		cache = new_process();
+		map_scattered(UA, 4 * COUNT, 0, true);
+		region = registered(cache, UA, PAGE_SIZE);
+		removes = nth % 2;
+		for (size_t i = 0; removes && i < 6; i++)
+			register_neighbour(i);
+		sim_when(SIM_AT_READ, (nth + 1) / 2, change_neighbours);
+		rcu_read_lock();
+		for (int i = 0; i < 12; i++) {
+			found = tce2_rm_lookup(cache, UA, PAGE_SIZE);
+			expect(!found || found == region, true);
+			expect(!tce2_rm_lookup(cache, UA + PAGE_SIZE, 1), true);
+		}
+		rcu_read_unlock();
+		expect(tce2_rm_lookup(cache, UA, PAGE_SIZE) == region, true);
+		removes = true;
+		if (nth % 2 == 0)
+			change_neighbours();
+		finish();
+		sim_grace_period();
+	}
+}
+
+/*
+ * Translation
+ */
+
+#define MAX_PIECES 12
+
+/* The process's memory, by page from UA on */
+static struct {
+	u64 pfn[4096];
+	bool writable[4096];
+	u64 count;
+} plain;
+
+/* Pieces of ascending frames, each as long and as aligned as it happens */
+static void map_pieces(u64 *state)
+{
+	u64 pieces = 1 + rnd(state, MAX_PIECES), pfn = 0;
+
+	plain.count = 0;
+	while (pieces--) {
+		u64 pages = 1ULL << rnd(state, 9);
+		u64 align = 1ULL << rnd(state, 10);
+		bool writable = rnd(state, 4);
+		u64 *frame = sim_mmap(sim.mm, UA + PAGES(plain.count),
+				      PAGES(pages), PAGE_SHIFT, writable);
+
+		/* Often what goes on where the last left off */
+		if (rnd(state, 3))
+			pfn = (pfn / align + 1) * align;
+		for (u64 i = 0; i < pages; i++) {
+			frame[i] = pfn++;
+			plain.pfn[plain.count] = frame[i];
+			plain.writable[plain.count++] = writable;
+		}
+	}
+}
+
+/* Page by page */
+static enum tce2_rm_status plain_translate(u64 ua, unsigned int shift,
+					   bool write, u64 *hpa)
+{
+	u64 bytes = shift > 63 ? 0 : 1ULL << shift, first, pages;
+	bool writable = true;
+
+	if (!bytes || ua & (bytes - 1) || ua < region->ua ||
+	    ua - region->ua >= region->size ||
+	    region->size - (ua - region->ua) < bytes)
+		return TCE2_RM_TOO_HARD;
+	if (bytes >> region->extents.shift > MAX_BLOCKS)
+		return TCE2_RM_TOO_HARD;
+	first = (ua - UA) >> PAGE_SHIFT;
+	pages = max_t(u64, bytes >> PAGE_SHIFT, 1);
+	for (u64 i = first; i < first + pages; i++) {
+		if (plain.pfn[i] != plain.pfn[first] + (i - first))
+			return TCE2_RM_TOO_HARD;
+		writable &= plain.writable[i];
+	}
+	*hpa = PFN_PHYS(plain.pfn[first]) + (ua & (PAGE_SIZE - 1));
+	if (*hpa & (bytes - 1))
+		return TCE2_RM_TOO_HARD;
+	return write && !writable ? TCE2_RM_READ_ONLY : TCE2_RM_OK;
+}
+
+static void compare_translation(u64 ua, unsigned int shift, bool write)
+{
+	u64 hpa = NOTHING, want_hpa = 0;
+	enum tce2_rm_status want = plain_translate(ua, shift, write, &want_hpa);
+
+	expect(tce2_rm_ua_to_hpa(region, ua, shift, write, &hpa), want);
+	expect(hpa, want == TCE2_RM_OK ? want_hpa : NOTHING);
+}
+
+static void compare_translations(u64 *state)
+{
+	for (int i = 0; i < 600; i++) {
+		unsigned int shift = 12 + rnd(state, PAGE_SHIFT);
+		u64 ua = UA + rnd(state, PAGES(plain.count + 2));
+
+		if (rnd(state, 9))
+			ua &= ~((1ULL << shift) - 1);
+		compare_translation(ua, shift, rnd(state, 2));
+	}
+}
+
+static void translation_agrees_with_the_page_table(void)
+{
+	u64 state = 11;
+
+	for (int i = 0; i < 40; i++) {
+		u64 skip, pages;
+
+		cache = new_process();
+		map_pieces(&state);
+		skip = rnd(&state, min(plain.count, 5ULL));
+		pages = plain.count - skip;
+		pages -= rnd(&state, pages);
+		region = registered(cache, UA + PAGES(skip), PAGES(pages));
+		compare_translations(&state);
+		finish();
+		sim_expect_nothing_left();
+		sim_reset();
+	}
+}
+
+static const struct {
+	const char *row;
+	s64 offset; /* from the region's first byte */
+	unsigned int shift;
+} refused[] = {
+	{ "before the region", -(s64)PAGE_SIZE, PAGE_SHIFT },
+	{ "behind the region", SIZE, PAGE_SHIFT },
+	{ "far behind", SIZE + (1LL << 40), PAGE_SHIFT },
+	{ "misaligned", PAGE_SIZE / 2, PAGE_SHIFT },
+	{ "misaligned by a byte", 1, 12 },
+	{ "crossing the end", 4 * PAGE_SIZE, PAGE_SHIFT + 3 },
+	{ "larger than the region", 0, PAGE_SHIFT + 4 },
+	{ "the largest", 0, 63 },
+	{ "no such size", 0, 64 },
+	{ "no such size", 0, 63 + PAGE_SHIFT },
+	{ "no such size", 0, 64 + PAGE_SHIFT },
+	{ "no such size", 0, 72 + PAGE_SHIFT },
+	{ "no such size", 0, ~0U },
+};
+
+static void what_is_not_an_iommu_page_of_the_region_is_too_hard(void)
+{
+	struct tce2_region copy;
+
+	cache = new_process();
+	map_contiguous(UA, 4 * COUNT, 0, true);
+	/* Such that an IOMMU page which crosses its end is aligned */
+	region = registered(cache, UA + PAGES(4), SIZE);
+	copy = *region;
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+		u64 ua = region->ua + refused[i].offset, hpa = NOTHING;
+		unsigned int shift = refused[i].shift;
+
+		row = refused[i].row;
+		expect(tce2_rm_ua_to_hpa(region, ua, shift, READ, &hpa),
+		       TCE2_RM_TOO_HARD);
+		expect(tce2_rm_ua_to_hpa(region, ua, shift, WRITE, &hpa),
+		       TCE2_RM_TOO_HARD);
+		expect(hpa, NOTHING);
+		expect(tce2_rm_mark_dirty(region, ua, shift), TCE2_RM_TOO_HARD);
+		expect(memcmp(region, &copy, sizeof(copy)), 0);
+	}
+	row = NULL;
+	finish();
+	for (u64 i = 0; i < 4 * COUNT; i++)
+		expect(sim_frame(i)->dirtied, 0);
+}
+
+/* An IOMMU page of that many base pages, which are blocks each */
+static void begin_blocks(u64 pages)
+{
+	cache = new_process();
+	map_contiguous(UA, pages, pages, true);
+	map_scattered(UA + PAGES(pages), 2, 1, true);
+	region = registered(cache, UA, PAGES(pages + 2));
+	expect(region->extents.shift, PAGE_SHIFT);
+}
+
+static void an_iommu_page_of_more_than_512_blocks_is_too_hard(void)
+{
+	const unsigned int shift = PAGE_SHIFT + 9;
+	u64 hpa = NOTHING;
+
+	begin_blocks(2 * MAX_BLOCKS);
+	expect(tce2_rm_ua_to_hpa(region, UA, shift + 1, READ, &hpa),
+	       TCE2_RM_TOO_HARD);
+	expect(tce2_rm_mark_dirty(region, UA, shift + 1), TCE2_RM_TOO_HARD);
+	expect(hpa, NOTHING);
+	/* Virtual mode takes its time */
+	expect(hold_pages(cache, UA, shift + 1, 1, READ), 0);
+	tce2_memory_drop(cache, UA, shift + 1, 1);
+
+	expect(tce2_rm_ua_to_hpa(region, UA + (1ULL << shift), shift, WRITE,
+				 &hpa),
+	       TCE2_RM_OK);
+	expect(hpa, PFN_PHYS(3 * MAX_BLOCKS));
+	expect(tce2_rm_mark_dirty(region, UA + (1ULL << shift), shift),
+	       TCE2_RM_OK);
+	finish();
+	for (u64 i = 0; i < 2 * MAX_BLOCKS; i++)
+		expect(sim_frame(2 * MAX_BLOCKS + i)->dirtied, i >= MAX_BLOCKS);
+}
+
+static void pointers_that_need_a_page_table_are_not_followed(void)
+{
+	begin();
+	expect(tce2_rm_mapped_get(region, 4), TCE2_RM_OK);
+	for (unsigned int i = 0; i < NOT_LINEAR; i++) {
+		struct tce2_region copy = *region;
+		struct page *page = NULL;
+		u64 hpa = NOTHING;
+
+		expect(!tce2_rm_lookup(not_linear(cache, i), UA, 1), true);
+		expect(tce2_rm_ua_to_hpa(not_linear(region, i), UA, 12, READ,
+					 &hpa),
+		       TCE2_RM_TOO_HARD);
+		expect(tce2_rm_ua_to_hpa(region, UA, 12, READ,
+					 not_linear(&hpa, i)),
+		       TCE2_RM_TOO_HARD);
+		expect(hpa, NOTHING);
+		expect(tce2_rm_mapped_get(not_linear(region, i), 1),
+		       TCE2_RM_TOO_HARD);
+		expect(tce2_rm_mapped_put(not_linear(region, i), 1),
+		       TCE2_RM_TOO_HARD);
+		expect(tce2_rm_mark_dirty(not_linear(region, i), UA, 12),
+		       TCE2_RM_TOO_HARD);
+		expect(tce2_rm_pfn_to_page(not_linear(cache, i), 0, &page),
+		       TCE2_RM_TOO_HARD);
+		expect(!page, true);
+		expect(memcmp(region, &copy, sizeof(copy)), 0);
+	}
+	expect(tce2_rm_mapped_put(region, 4), TCE2_RM_OK);
+	finish();
+}
+
+/*
+ * The mapped counter
+ */
+
+static void a_region_counted_in_real_mode_stays_pinned(void)
+{
+	begin();
+	expect(tce2_rm_mapped_get(region, 3), TCE2_RM_OK);
+	expect(tce2_region_unregister(region), -EBUSY);
+	expect(tce2_rm_mapped_put(region, 2), TCE2_RM_OK);
+	expect(tce2_region_unregister(region), -EBUSY);
+	/* The registration's own count is not the last, either */
+	expect(tce2_rm_mapped_put(region, 1), TCE2_RM_OK);
+	expect(region->mapped.counter, 1);
+	expect(tce2_rm_mapped_put(region, 1), TCE2_RM_TOO_HARD);
+	expect(region->mapped.counter, 1);
+
+	expect(tce2_rm_mapped_get(region, 3), TCE2_RM_OK);
+	tce2_region_abandon(region);
+	expect(sim.now.pinned, COUNT);
+	expect(tce2_rm_mapped_put(region, 2), TCE2_RM_OK);
+	expect(tce2_rm_mapped_put(region, 1), TCE2_RM_TOO_HARD);
+	expect(region->mapped.counter, 1);
+	expect(sim.now.pinned, COUNT);
+	drop(cache, UA, 1);
+	expect(sim.now.pinned, 0);
+	tce2_cache_put(cache);
+}
+
+static void more_pages_than_the_region_has_are_not_counted(void)
+{
+	const u64 most = SIZE >> TCE2_RM_PAGE_SHIFT;
+
+	begin();
+	expect(tce2_rm_mapped_get(region, 0), TCE2_RM_TOO_HARD);
+	expect(tce2_rm_mapped_get(region, most + 1), TCE2_RM_TOO_HARD);
+	expect(tce2_rm_mapped_get(region, ~0ULL), TCE2_RM_TOO_HARD);
+	expect(region->mapped.counter, 1);
+	expect(tce2_rm_mapped_get(region, most), TCE2_RM_OK);
+	expect(region->mapped.counter, most + 1);
+	expect(tce2_rm_mapped_put(region, most), TCE2_RM_OK);
+	finish();
+}
+
+static void get_is_refused(void)
+{
+	s64 before = region->mapped.counter;
+
+	rcu_read_lock();
+	expect(tce2_rm_mapped_get(region, 1), TCE2_RM_TOO_HARD);
+	rcu_read_unlock();
+	expect(region->mapped.counter, before);
+}
+
+static void no_count_begins_on_a_region_that_is_abandoned_or_dying(void)
+{
+	begin();
+	expect(hold(cache, UA, 1, WRITE), 0);
+	tce2_region_abandon(region);
+	get_is_refused();
+	sim_when(SIM_AT_LOCK, 1, get_is_refused);
+	drop(cache, UA, 1);
+	expect(sim.now.pinned, 0);
+
+	/* Lock 1 is unregister's own, lock 2 the destroyer's */
+	region = registered(cache, UA, SIZE);
+	sim_when(SIM_AT_LOCK, 2, get_is_refused);
+	finish();
+}
+
+static void unregister_it(void)
+{
+	expect(tce2_region_unregister(region), 0);
+	sim_grace_period();
+}
+
+static void a_count_that_loses_its_region_at_the_last_moment_is_refused(void)
+{
+	static const enum sim_point points[] = { SIM_AT_COUNT, SIM_AT_READ };
+
+	for (size_t i = 0; i < ARRAY_SIZE(points); i++) {
+		begin();
+		rcu_read_lock();
+		sim_when(points[i], 1, unregister_it);
+		expect(tce2_rm_mapped_get(region, 1), TCE2_RM_TOO_HARD);
+		expect(region->mapped.counter, 0);
+		rcu_read_unlock();
+		expect(sim.now.pinned, 0);
+		tce2_cache_put(cache);
+		sim_expect_nothing_left();
+		sim_reset();
+	}
+}
+
+static void abandon_it(void)
+{
+	tce2_region_abandon(region);
+}
+
+static void a_count_that_comes_just_before_the_end_keeps_the_region(void)
+{
+	begin();
+	expect(hold(cache, UA, 1, READ), 0);
+	sim_when(SIM_AT_COUNT, 1, abandon_it);
+	expect(tce2_rm_mapped_get(region, 2), TCE2_RM_OK);
+	drop(cache, UA, 1);
+	expect(sim.now.pinned, COUNT);
+	drop(cache, UA, 2);
+	expect(sim.now.pinned, 0);
+	tce2_cache_put(cache);
+}
+
+static unsigned int swaps, contended;
+
+/* The counter changes between each look and the exchange that follows it */
+static void contend(void)
+{
+	region->mapped.counter++;
+	if (++swaps < contended)
+		sim_when(SIM_AT_SWAP, 1, contend);
+}
+
+static void a_put_tries_64_times_against_others_and_gives_up(void)
+{
+	static const struct {
+		unsigned int contended;
+		enum tce2_rm_status want;
+	} rows[] = {
+		{ 1, TCE2_RM_OK },	  { 2, TCE2_RM_OK },
+		{ 63, TCE2_RM_OK },	  { 64, TCE2_RM_TOO_HARD },
+	};
+
+	begin();
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		expect(tce2_rm_mapped_get(region, 5), TCE2_RM_OK);
+		contended = rows[i].contended;
+		swaps = 0;
+		sim_when(SIM_AT_SWAP, 1, contend);
+		expect(tce2_rm_mapped_put(region, 5), rows[i].want);
+		expect(swaps, contended);
+		expect(region->mapped.counter,
+		       1 + contended + (rows[i].want == TCE2_RM_OK ? 0 : 5));
+		region->mapped.counter = 1;
+	}
+	finish();
+}
+
+static void drop_the_others(void)
+{
+	expect(tce2_rm_mapped_put(region, 3), TCE2_RM_OK);
+}
+
+static void a_put_that_becomes_the_last_meanwhile_is_too_hard(void)
+{
+	begin();
+	expect(tce2_rm_mapped_get(region, 5), TCE2_RM_OK);
+	tce2_region_abandon(region);
+	sim_when(SIM_AT_SWAP, 1, drop_the_others);
+	expect(tce2_rm_mapped_put(region, 2), TCE2_RM_TOO_HARD);
+	expect(region->mapped.counter, 2);
+	drop(cache, UA, 2);
+	expect(sim.now.pinned, 0);
+	tce2_cache_put(cache);
+}
+
+/*
+ * Dirty marks
+ */
+
+static void expect_dirtied(u64 pfn, u64 count, u32 times)
+{
+	while (count--)
+		expect(sim_frame(pfn++)->dirtied, times);
+}
+
+static void what_is_marked_is_dirtied_at_unpin_and_nothing_else(void)
+{
+	begin();
+	expect(tce2_rm_mark_dirty(region, UA + PAGES(2), PAGE_SHIFT),
+	       TCE2_RM_OK);
+	/* Of part of a page, and again */
+	expect(tce2_rm_mark_dirty(region, UA + PAGES(5) - 4096, 12),
+	       TCE2_RM_OK);
+	expect(tce2_rm_mark_dirty(region, UA + PAGES(5) - 4096, 12),
+	       TCE2_RM_OK);
+	/* Of many, though they are not contiguous: they are written to */
+	expect(tce2_rm_mark_dirty(region, UA + PAGES(6), PAGE_SHIFT + 1),
+	       TCE2_RM_OK);
+	expect_dirtied(0, 4 * COUNT, 0);
+	finish();
+	/* Page i has frame 4 * COUNT - 1 - i */
+	for (u64 i = 0; i < 4 * COUNT; i++)
+		expect(sim_frame(4 * COUNT - 1 - i)->dirtied,
+		       i == 2 || i == 4 || i == 6 || i == 7);
+}
+
+static void nothing_is_marked_where_a_block_may_not_be_written(void)
+{
+	cache = new_process();
+	map_scattered(UA, 7, 100, true);
+	map_scattered(UA + PAGES(7), 1, 120, false);
+	map_scattered(UA + PAGES(8), 8, 130, true);
+	region = registered(cache, UA, PAGES(16));
+	expect(tce2_rm_mark_dirty(region, UA, PAGE_SHIFT + 3),
+	       TCE2_RM_READ_ONLY);
+	expect(tce2_rm_mark_dirty(region, UA, PAGE_SHIFT + 4),
+	       TCE2_RM_READ_ONLY);
+	expect(tce2_rm_mark_dirty(region, UA + PAGES(7), PAGE_SHIFT),
+	       TCE2_RM_READ_ONLY);
+	expect(tce2_rm_mark_dirty(region, UA + PAGES(8), PAGE_SHIFT + 3),
+	       TCE2_RM_OK);
+	finish();
+	expect_dirtied(100, 30, 0);
+	expect_dirtied(130, 8, 1);
+}
+
+/* One bit stands for a block, larger or smaller than the IOMMU page */
+static void a_mark_in_a_large_block_is_one_of_all_of_it(void)
+{
+	cache = new_process();
+	map_contiguous(UA, 4, 0, true);
+	map_contiguous(UA + PAGES(4), 4, 100, true);
+	region = registered(cache, UA, SIZE);
+	expect(region->extents.shift, PAGE_SHIFT + 2);
+	expect(tce2_rm_mark_dirty(region, UA + PAGES(5), PAGE_SHIFT),
+	       TCE2_RM_OK);
+	finish();
+	expect_dirtied(0, 4, 0);
+	expect_dirtied(100, 4, 1);
+}
+
+static const struct test tests[] = {
+	TEST(lookup_agrees_with_a_plain_list_of_regions),
+	TEST(a_walk_that_is_led_astray_ends_after_128_steps),
+	TEST(a_lookup_while_the_tree_changes_finds_the_right_region_or_none),
+	TEST(translation_agrees_with_the_page_table),
+	TEST(what_is_not_an_iommu_page_of_the_region_is_too_hard),
+	TEST(an_iommu_page_of_more_than_512_blocks_is_too_hard),
+	TEST(pointers_that_need_a_page_table_are_not_followed),
+	TEST(a_region_counted_in_real_mode_stays_pinned),
+	TEST(more_pages_than_the_region_has_are_not_counted),
+	TEST(no_count_begins_on_a_region_that_is_abandoned_or_dying),
+	TEST(a_count_that_loses_its_region_at_the_last_moment_is_refused),
+	TEST(a_count_that_comes_just_before_the_end_keeps_the_region),
+	TEST(a_put_tries_64_times_against_others_and_gives_up),
+	TEST(a_put_that_becomes_the_last_meanwhile_is_too_hard),
+	TEST(what_is_marked_is_dirtied_at_unpin_and_nothing_else),
+	TEST(nothing_is_marked_where_a_block_may_not_be_written),
+	TEST(a_mark_in_a_large_block_is_one_of_all_of_it),
+};
+
+SUITE(realmode_suite, tests);
