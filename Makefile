@@ -58,7 +58,7 @@ lint:
 clean:
 	rm -rf build
 	find . -path ./.git -prune -o -type f \( -name '*.o' -o -name '*.ko' \
-		-o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' \
+		-o -name '*.mod' -o -name '*.checked' -o -name '*.mod.c' -o -name '.*.cmd' \
 		-o -name Module.symvers -o -name modules.order \) -exec rm -f {} +
 
 help:

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef SELFTEST_H
+#define SELFTEST_H
+
+#include <linux/types.h>
+
+/* See real.S */
+unsigned long st_call_real(unsigned long a, unsigned long b, unsigned long c,
+			   unsigned long d, unsigned long e, void *function);
+unsigned long st_msr(void);
+unsigned long st_nothing(unsigned long a, ...);
+unsigned long st_read(const u64 *address);
+
+#endif /* SELFTEST_H */
