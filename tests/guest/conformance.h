@@ -54,7 +54,7 @@ struct suite {
 
 extern const struct suite container_suite, memory_suite, region_suite, map_suite,
 	window_suite, shared_suite, process_suite, race_suite, eeh_suite,
-	ddw_suite, last_suite;
+	ddw_suite, realmode_suite, last_suite;
 
 /* The backend under test, or NULL with --backend any */
 extern const char *backend_module;
@@ -113,6 +113,7 @@ uint8_t *memory_in_one_piece(size_t size);
 uint8_t *registered(struct vfio *v, size_t size);
 uint8_t *mapped(struct vfio *v, uint64_t iova, size_t size);
 void unregister_ok(struct vfio *v, const void *ua, size_t size);
+bool is_dirty(const uint8_t *ua);
 void *at_page_end(const void *data, size_t len);
 void expect_bad_pointers_fault(int fd, unsigned long nr);
 

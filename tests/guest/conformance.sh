@@ -51,6 +51,7 @@ tap_device_comes_back() {
 
 kernel_mark
 tap_load_cycle
+tap_try "the self-test of real mode loads" modprobe ${OURS}_selftest
 [ $# -gt 0 ] || tap_device_comes_back
 bind_edu | sed 's/^/# edu /'
 tap_try "both edu devices are bound to vfio-pci" edu_bound 2
@@ -60,6 +61,7 @@ status=$?
 # 1 is what it says when a case of its own has failed.
 tap_try "tce2-conformance runs to its end" [ $status -le 1 ]
 
+tap_try "the self-test of real mode unloads" rmmod ${OURS}_selftest
 tap_try "module unloads after everything it has served" unload_backend
 tap_no_splats
 tap_plan && [ $status = 0 ]

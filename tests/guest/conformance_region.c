@@ -37,7 +37,8 @@ static uint64_t frame_of(const uint8_t *ua)
 	       PFN_MASK;
 }
 
-static bool is_dirty(const uint8_t *ua)
+/* Whether the kernel takes a page to have been written to */
+bool is_dirty(const uint8_t *ua)
 {
 	return entry_of("/proc/kpageflags", frame_of(ua)) & KPF_DIRTY;
 }

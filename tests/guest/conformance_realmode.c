@@ -1,0 +1,581 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Conformance: the interface for code that runs with the data MMU off. The
+ * module vfio_spapr_tce2_selftest (tests/selftest) asks the questions with
+ * MSR[DR] clear and compares the answers with those of virtual mode and of
+ * get_user_pages(); what there is to ask about is made here.
+ */
+#define _GNU_SOURCE
+#include "conformance.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define COMMAND "/sys/kernel/debug/vfio_spapr_tce2_selftest/command"
+
+/* As in tests/selftest/main.c */
+#define FLAG_WRITE	1
+#define FLAG_HOLD	2
+#define FLAG_RACING	4
+
+/**
+ * struct question - a command for the self-test
+ * @name: its name
+ * @base: first address
+ * @size: bytes
+ * @shift: log2 of the IOMMU page size, 12 if 0
+ * @count: how many questions, 1 if 0
+ * @flags: FLAG_*
+ * @extra: what the command says
+ */
+struct question {
+	const char *name;
+	const void *base;
+	uint64_t size;
+	unsigned int shift;
+	unsigned int count;
+	unsigned int flags;
+	uint64_t extra;
+};
+
+#define QUESTION(command, address, bytes, ...)				\
+	((struct question){						\
+		.name = command, .base = address, .size = bytes, __VA_ARGS__ })
+
+/* Answers of each kind that were right, and those that were not */
+struct answer {
+	uint64_t ok;
+	uint64_t read_only;
+	uint64_t too_hard;
+	uint64_t wrong;
+};
+
+static int self_test(void)
+{
+	int fd = open(COMMAND, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		fail("module vfio_spapr_tce2_selftest is not loaded");
+	return fd;
+}
+
+/* 0 or -errno */
+static int try(int fd, struct question q, struct answer *answer)
+{
+	char text[256];
+	ssize_t len = snprintf(text, sizeof(text), "%s %lx %lx %x %x %x %lx %s",
+			       q.name, (unsigned long)q.base, (long)q.size,
+			       q.shift ?: 12, q.count ?: 1, q.flags,
+			       (long)q.extra, vfio_device_name(0));
+
+	if (write(fd, text, len) != len)
+		return -errno;
+	len = pread(fd, text, sizeof(text) - 1, 0);
+	text[len > 0 ? len : 0] = '\0';
+	if (sscanf(text, "ok %" SCNu64 " read_only %" SCNu64 " too_hard %" SCNu64
+		   " wrong %" SCNu64, &answer->ok, &answer->read_only,
+		   &answer->too_hard, &answer->wrong) != 4)
+		fail("self-test says '%s'", text);
+	return 0;
+}
+
+static struct answer ask(int fd, struct question q)
+{
+	struct answer answer;
+	int ret = try(fd, q, &answer);
+
+	if (ret)
+		fail("self-test '%s' says %d", q.name, ret);
+	return answer;
+}
+
+/* All answered, and rightly */
+static void expect_all_ok(struct answer answer, uint64_t count)
+{
+	expect(answer.wrong, 0);
+	expect(answer.read_only, 0);
+	expect(answer.too_hard, 0);
+	expect(answer.ok, count);
+}
+
+/*
+ * For each kind of memory and size of IOMMU page. There are 13 of them with 4K
+ * pages and 15 with 64K pages, each with holding what is found and without: a
+ * million.
+ */
+#define ROUNDS		40000
+
+/* Every size of IOMMU page that the memory can bear, up to 1 << @largest */
+static void translate_all(struct vfio *v, uint8_t *ua, uint64_t size,
+			  unsigned int largest)
+{
+	static const unsigned int shifts[] = { 12, 16, 21, 24, 30 };
+	int fd = self_test(), count = 0;
+	struct answer answer;
+
+	if (!ua)
+		skip("no such memory to be had");
+	expect(spapr_register(v->fd, ua, size), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(shifts); i++) {
+		if (shifts[i] > largest)
+			break;
+		for (unsigned int flags = 0; flags <= FLAG_HOLD;
+		     flags += FLAG_HOLD) {
+			answer = ask(fd, QUESTION("translate", ua, size,
+						  .shift = shifts[i],
+						  .count = ROUNDS,
+						  .flags = flags));
+			expect_all_ok(answer, ROUNDS);
+			count += ROUNDS;
+		}
+	}
+	printf("# %d translations compared\n", count);
+	unregister_ok(v, ua, size);
+	close(fd);
+}
+
+static unsigned int base_shift(void)
+{
+	return base_page() == KIB(4) ? 12 : 16;
+}
+
+static void real_mode_translates_base_pages(struct vfio *v)
+{
+	translate_all(v, mem_base(MIB(16)), MIB(16), base_shift());
+}
+
+static void real_mode_translates_scattered_pages(struct vfio *v)
+{
+	translate_all(v, mem_scattered(MIB(4)), MIB(4), base_shift());
+}
+
+static void real_mode_translates_transparent_hugepages(struct vfio *v)
+{
+	translate_all(v, mem_thp(MIB(64)), MIB(64), 21);
+}
+
+static void real_mode_translates_hugepages_of_2m(struct vfio *v)
+{
+	translate_all(v, mem_hugetlb(MIB(2), 16), MIB(32), 21);
+}
+
+static void real_mode_translates_hugepages_of_1g(struct vfio *v)
+{
+	translate_all(v, mem_hugetlb(GIB(1), 1), GIB(1), 30);
+}
+
+/* Many regions with gaps between them: some questions have no answer */
+static void real_mode_finds_the_right_one_of_many_regions(struct vfio *v)
+{
+	uint64_t p = base_page(), size = 512 * p, found, count = 10000;
+	uint8_t *ua = memory(size);
+	int fd = self_test();
+	struct answer answer;
+
+	for (uint64_t at = 0; at < size; at += 4 * p)
+		expect(spapr_register(v->fd, ua + at, 3 * p), 0);
+	answer = ask(fd, QUESTION("translate", ua, size, .count = count));
+	expect(answer.wrong, 0);
+	/* Three of four pages are there */
+	found = answer.ok * 100 / count;
+	if (found < 70 || found > 80)
+		fail("%" PRIu64 " of 100 found, not about 75", found);
+	expect(answer.too_hard, count - answer.ok);
+	for (uint64_t at = 0; at < size; at += 4 * p)
+		unregister_ok(v, ua + at, 3 * p);
+	close(fd);
+}
+
+static void what_may_not_be_answered_in_real_mode_is_too_hard(struct vfio *v)
+{
+	uint64_t p = base_page();
+	uint8_t *ua = registered(v, 16 * p), *scattered = mem_scattered(MIB(4));
+	int fd = self_test();
+	struct answer answer;
+
+	answer = ask(fd, QUESTION("translate", ua + 16 * p, 16 * p,
+				  .count = 1000));
+	expect(answer.too_hard, 1000);
+	if (scattered) {
+		expect(spapr_register(v->fd, scattered, MIB(4)), 0);
+		answer = ask(fd, QUESTION("translate", scattered, MIB(4),
+					  .shift = 21, .count = 1000));
+		expect(answer.wrong, 0);
+		expect(answer.too_hard, 1000);
+		unregister_ok(v, scattered, MIB(4));
+	}
+	unregister_ok(v, ua, 16 * p);
+	close(fd);
+}
+
+static void read_only_memory_is_read_only_in_real_mode(struct vfio *v)
+{
+	uint64_t size = 4 * base_page();
+	uint8_t *ua = memory(size);
+	int fd = self_test();
+	struct answer answer;
+
+	expect(mprotect(ua, size, PROT_READ), 0);
+	expect(spapr_register(v->fd, ua, size), 0);
+	answer = ask(fd, QUESTION("translate", ua, size, .count = 1000));
+	expect_all_ok(answer, 1000);
+	answer = ask(fd, QUESTION("translate", ua, size, .count = 1000,
+				  .flags = FLAG_WRITE));
+	expect(answer.wrong, 0);
+	expect(answer.read_only, 1000);
+	answer = ask(fd, QUESTION("dirty", ua, size));
+	expect(answer.read_only, 1);
+	unregister_ok(v, ua, size);
+	close(fd);
+}
+
+/* What is held in real mode is as if it were mapped */
+static void memory_held_in_real_mode_stays(struct vfio *v)
+{
+	struct ledger before = ledger();
+	uint64_t p = 4 * base_page();
+	uint8_t *ua = registered(v, p);
+	int fd = self_test();
+	struct answer answer;
+
+	answer = ask(fd, QUESTION("hold", ua, p, .extra = 3));
+	expect(answer.ok, 1);
+	expect(spapr_unregister(v->fd, ua, p), -EBUSY);
+	answer = ask(fd, QUESTION("drop", ua, p));
+	/* The registration is one more, so none of them was the last */
+	expect_all_ok(answer, 3);
+	unregister_ok(v, ua, p);
+	expect_ledger("unregistered", before, 0);
+	close(fd);
+}
+
+static void the_last_hold_is_left_to_virtual_mode(struct vfio *v)
+{
+	struct ledger before = ledger();
+	uint64_t p = 4 * base_page();
+	uint8_t *ua = registered(v, p);
+	int fd = self_test();
+	struct answer answer;
+
+	answer = ask(fd, QUESTION("hold", ua, p, .extra = 3));
+	expect(answer.ok, 1);
+	vfio_close(v);
+	expect_ledger("container closed", before, p);
+	/* Nobody may begin to map what no container registers any more */
+	answer = ask(fd, QUESTION("translate", ua, p, .count = 10,
+				  .flags = FLAG_HOLD | FLAG_RACING));
+	expect(answer.too_hard, 10);
+	answer = ask(fd, QUESTION("drop", ua, p));
+	expect(answer.ok, 2);
+	expect(answer.too_hard, 1);
+	expect_ledger("dropped", before, 0);
+	close(fd);
+}
+
+static void what_real_mode_marks_is_dirty_when_unpinned(struct vfio *v)
+{
+	uint64_t p = base_page();
+	uint8_t *ua = registered(v, 2 * p);
+	int fd = self_test();
+	struct answer answer;
+
+	if (is_dirty(ua))
+		skip("fresh anonymous memory is dirty here");
+	answer = ask(fd, QUESTION("dirty", ua, p));
+	expect_all_ok(answer, 1);
+	unregister_ok(v, ua, 2 * p);
+	expect(is_dirty(ua), 1);
+	close(fd);
+}
+
+/* Runs, arrays and what was never mapped; 4K TCEs, in the default window */
+static void real_mode_reads_what_each_tce_maps(struct vfio *v)
+{
+	uint8_t *ua = registered(v, MIB(16));
+	int fd = self_test();
+	struct question q = QUESTION("window", (void *)IOVA, MIB(16),
+				     .count = 20000);
+	struct answer answer;
+
+	expect(dma_map(v->fd, IOVA, ua, MIB(8), READ_WRITE), 0);
+	answer = ask(fd, q);
+	expect(answer.wrong, 0);
+	/* Behind it nothing was ever mapped */
+	if (answer.too_hard < q.count / 3 || answer.ok < q.count / 3)
+		fail("%" PRIu64 " too hard", answer.too_hard);
+	/* One page upside down makes two runs of a leaf, so an array */
+	for (uint64_t at = 0; at < MIB(8); at += MIB(1))
+		expect(dma_map(v->fd, IOVA + at + KIB(8), ua + MIB(9), TCE_4K,
+			       READ_ONLY), 0);
+	expect(dma_unmap(v->fd, IOVA + MIB(2), MIB(2)), 0);
+	expect(dma_unmap(v->fd, IOVA + MIB(5), KIB(64)), 0);
+	q.size = MIB(8);
+	answer = ask(fd, q);
+	expect_all_ok(answer, q.count);
+	expect(dma_unmap(v->fd, IOVA, MIB(16)), 0);
+	answer = ask(fd, q);
+	expect_all_ok(answer, q.count);
+	unregister_ok(v, ua, MIB(16));
+	close(fd);
+}
+
+static void real_mode_refuses_pointers_that_it_can_t_follow(struct vfio *v)
+{
+	uint64_t p = base_page();
+	uint8_t *ua = mapped(v, IOVA, p);
+	int fd = self_test(), ret;
+	struct answer answer;
+
+	ret = try(fd, QUESTION("refuse", ua, p, .extra = IOVA), &answer);
+	if (ret == -EOPNOTSUPP)
+		skip("page descriptors can't be had in real mode (hash MMU)");
+	expect(ret, 0);
+	expect(answer.wrong, 0);
+	expect(answer.ok, 0);
+	expect(answer.too_hard, 13);
+	expect(dma_unmap(v->fd, IOVA, p), 0);
+	unregister_ok(v, ua, p);
+	close(fd);
+}
+
+static void find_pages_of(struct vfio *v, int fd, uint8_t *ua, uint64_t size)
+{
+	struct answer answer;
+
+	if (!ua)
+		return;
+	expect(spapr_register(v->fd, ua, size), 0);
+	answer = ask(fd, QUESTION("pages", ua, size, .count = 5000));
+	/* Each found, and a reference of each dropped */
+	expect_all_ok(answer, 2 * 5000);
+	unregister_ok(v, ua, size);
+}
+
+static void real_mode_finds_and_puts_page_descriptors(struct vfio *v)
+{
+	uint8_t *ua = mem_base(MIB(4)), *huge = mem_hugetlb(MIB(2), 2);
+	int fd = self_test();
+	struct answer answer;
+	int ret;
+
+	/* Registered before they are asked for, and after */
+	expect(spapr_register(v->fd, ua, MIB(4)), 0);
+	ret = try(fd, QUESTION("pages", ua, MIB(4), .count = 5000), &answer);
+	if (ret == -EOPNOTSUPP)
+		skip("page descriptors can't be had in real mode (hash MMU)");
+	expect(ret, 0);
+	expect_all_ok(answer, 2 * 5000);
+	find_pages_of(v, fd, mem_scattered(MIB(2)), MIB(2));
+	find_pages_of(v, fd, mem_thp(MIB(16)), MIB(16));
+	/* Begins in the middle of a large page, whose count is before it */
+	find_pages_of(v, fd, huge ? huge + MIB(1) : NULL, MIB(3));
+	find_pages_of(v, fd, mem_hugetlb(GIB(1), 1), GIB(1));
+	unregister_ok(v, ua, MIB(4));
+	close(fd);
+}
+
+static void real_mode_does_not_drop_the_last_reference(struct vfio *v)
+{
+	uint8_t *ua = mem_base(MIB(4));
+	int fd = self_test();
+	struct answer answer;
+	int ret;
+
+	expect(spapr_register(v->fd, ua, MIB(4)), 0);
+	ret = try(fd, QUESTION("pages", ua, MIB(4)), &answer);
+	if (ret == -EOPNOTSUPP)
+		skip("page descriptors can't be had in real mode (hash MMU)");
+	expect(ret, 0);
+	/* Where its descriptors are stays known, and its pages are the next */
+	unregister_ok(v, ua, MIB(4));
+	munmap(ua, MIB(4));
+	answer = ask(fd, QUESTION("last", NULL, MIB(4), .count = 4096));
+	expect(answer.wrong, 0);
+	expect(answer.ok, 1);
+	close(fd);
+}
+
+/*
+ * Against other threads
+ */
+
+#define RACE_MS		(stress ? 60000 : 2000)
+#define PART		MIB(1)
+#define PARTS		16
+
+/*
+ * Registers and unregisters every other part, in its own order. Another thread
+ * may be faster, and real mode may hold it.
+ */
+static void register_parts(struct crowd *crowd, int number)
+{
+	uint8_t *ua = crowd->arg;
+
+	for (int i = 0; i < PARTS / 2; i++) {
+		int part = 2 * ((i * 3 + number * 5) % (PARTS / 2)) + 1, ret;
+
+		expect_either(spapr_register(crowd->v->fd, ua + part * PART,
+					     PART), 0, -EBUSY);
+		ret = spapr_unregister(crowd->v->fd, ua + part * PART, PART);
+		if (ret != -EBUSY)
+			expect_either(ret, 0, -ENOENT);
+	}
+}
+
+static void real_mode_is_right_while_memory_comes_and_goes(struct vfio *v)
+{
+	uint8_t *ua = memory(PARTS * PART);
+	struct crowd crowd = { .v = v, .arg = ua };
+	struct answer sum = {}, answer;
+	uint64_t end = now_ms() + RACE_MS;
+	int fd = self_test();
+
+	for (int part = 0; part < PARTS; part += 2)
+		expect(spapr_register(v->fd, ua + part * PART, PART), 0);
+	crowd_start(&crowd, 3, register_parts);
+	while (now_ms() < end) {
+		answer = ask(fd, QUESTION("translate", ua, PARTS * PART,
+					  .count = 5000,
+					  .flags = FLAG_HOLD | FLAG_RACING));
+		expect(answer.wrong, 0);
+		sum.ok += answer.ok;
+		sum.too_hard += answer.too_hard;
+	}
+	crowd_stop(&crowd);
+	printf("# %" PRIu64 " answered, %" PRIu64 " too hard\n", sum.ok,
+	       sum.too_hard);
+	/* Half of it is always there, but for a moment of rebalancing */
+	if (sum.ok < (sum.ok + sum.too_hard) * 45 / 100)
+		fail("only %" PRIu64 " answered", sum.ok);
+	for (int part = 0; part < PARTS; part++)
+		expect_either(spapr_unregister(v->fd, ua + part * PART, PART),
+			      0, part % 2 ? -ENOENT : 0);
+	close(fd);
+}
+
+#define CHAOS_IOVA	IOVA
+#define CHAOS_SIZE	MIB(8)
+
+/* Maps what is linear, in pieces that make runs and arrays, and unmaps it */
+static void map_pieces(struct crowd *crowd, int number)
+{
+	static __thread unsigned int seed;
+	uint64_t size = TCE_4K << (rand_r(&seed) % 11);
+	uint64_t at = rand_r(&seed) % (CHAOS_SIZE / size) * size;
+	uint8_t *ua = crowd->arg;
+
+	if (!seed)
+		seed = number + 1;
+	if (rand_r(&seed) % 2)
+		expect(dma_map(crowd->v->fd, CHAOS_IOVA + at, ua + at, size,
+			       READ_WRITE), 0);
+	else
+		expect(dma_unmap(crowd->v->fd, CHAOS_IOVA + at, size), 0);
+}
+
+static void real_mode_reads_tces_rightly_while_they_change(struct vfio *v)
+{
+	uint8_t *ua = registered(v, CHAOS_SIZE);
+	struct crowd crowd = { .v = v, .arg = ua };
+	uint64_t end = now_ms() + RACE_MS, ok = 0, empty = 0, too_hard = 0;
+	int fd = self_test();
+
+	expect(dma_map(v->fd, CHAOS_IOVA, ua, CHAOS_SIZE, READ_WRITE), 0);
+	crowd_start(&crowd, 3, map_pieces);
+	while (now_ms() < end) {
+		struct answer answer;
+
+		answer = ask(fd, QUESTION("window", (void *)CHAOS_IOVA,
+					  CHAOS_SIZE, .count = 5000,
+					  .flags = FLAG_RACING,
+					  .extra = (uint64_t)ua));
+		expect(answer.wrong, 0);
+		ok += answer.ok;
+		empty += answer.read_only;
+		too_hard += answer.too_hard;
+	}
+	crowd_stop(&crowd);
+	printf("# %" PRIu64 " mapped, %" PRIu64 " not, %" PRIu64 " too hard\n",
+	       ok, empty, too_hard);
+	/* Half of it is mapped at any time */
+	if (too_hard > ok || empty > 20 * ok)
+		fail("mapped entries are not found");
+	expect(dma_unmap(v->fd, CHAOS_IOVA, CHAOS_SIZE), 0);
+	unregister_ok(v, ua, CHAOS_SIZE);
+	close(fd);
+}
+
+/* The window goes, the handle stays: what it says is never wrong */
+static void make_and_remove_window_1(struct crowd *crowd, int number)
+{
+	uint64_t start;
+	uint8_t *ua = crowd->arg;
+
+	(void)number;
+	expect(window_create(crowd->v->fd, 12, MIB(256), 1, &start), 0);
+	expect(dma_map(crowd->v->fd, start, ua, CHAOS_SIZE, READ_WRITE), 0);
+	expect(window_remove(crowd->v->fd, start), 0);
+}
+
+static void real_mode_reads_a_window_rightly_while_it_goes(struct vfio *v)
+{
+	uint8_t *ua = mapped(v, IOVA, CHAOS_SIZE);
+	struct crowd crowd = { .v = v, .arg = ua };
+	uint64_t end = now_ms() + RACE_MS, found = 0;
+	int fd = self_test();
+
+	crowd_start(&crowd, 1, make_and_remove_window_1);
+	while (now_ms() < end) {
+		struct answer answer;
+		int ret = try(fd, QUESTION("window", (void *)WINDOW1_START,
+					   CHAOS_SIZE, .count = 5000,
+					   .flags = FLAG_RACING,
+					   .extra = (uint64_t)ua), &answer);
+
+		if (ret == -ENODEV)
+			continue;
+		expect(ret, 0);
+		expect(answer.wrong, 0);
+		found++;
+	}
+	crowd_stop(&crowd);
+	printf("# window found %" PRIu64 " times\n", found);
+	if (!found)
+		fail("the window was never found");
+	expect(dma_unmap(v->fd, IOVA, CHAOS_SIZE), 0);
+	unregister_ok(v, ua, CHAOS_SIZE);
+	close(fd);
+}
+
+#define INTREE	.intree = "has no such interface", .crashes = true
+
+static const struct test tests[] = {
+	TEST(real_mode_translates_base_pages, INTREE),
+	TEST(real_mode_translates_scattered_pages, INTREE),
+	TEST(real_mode_translates_transparent_hugepages, INTREE),
+	TEST(real_mode_translates_hugepages_of_2m, INTREE),
+	TEST(real_mode_translates_hugepages_of_1g, INTREE),
+	TEST(real_mode_finds_the_right_one_of_many_regions, INTREE),
+	TEST(what_may_not_be_answered_in_real_mode_is_too_hard, INTREE),
+	TEST(read_only_memory_is_read_only_in_real_mode, INTREE),
+	TEST(memory_held_in_real_mode_stays, INTREE),
+	TEST(the_last_hold_is_left_to_virtual_mode, INTREE),
+	TEST(what_real_mode_marks_is_dirty_when_unpinned, INTREE),
+	TEST(real_mode_reads_what_each_tce_maps, INTREE),
+	TEST(real_mode_refuses_pointers_that_it_can_t_follow, INTREE),
+	TEST(real_mode_finds_and_puts_page_descriptors, INTREE),
+	TEST(real_mode_does_not_drop_the_last_reference, INTREE),
+	TEST(real_mode_is_right_while_memory_comes_and_goes, INTREE,
+	     .stress = true),
+	TEST(real_mode_reads_tces_rightly_while_they_change, INTREE,
+	     .stress = true),
+	TEST(real_mode_reads_a_window_rightly_while_it_goes, INTREE,
+	     .stress = true),
+};
+
+SUITE(realmode_suite, tests);
