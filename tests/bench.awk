@@ -109,6 +109,8 @@ function group(figure,	part) {
 		return "3 Kernel memory for what is registered or mapped"
 	if (figure ~ /^growth/)
 		return "A Growth: so many TCEs of 4K in one call, or so many regions"
+	if (figure ~ /^realmode/)
+		return "B Real mode: one lookup and translation, against mm_iommu in virtual mode"
 	if (figure ~ /one-page/)
 		return "2 Registering one page, with so many regions there"
 	if (figure ~ /^cache/)

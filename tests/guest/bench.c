@@ -5,7 +5,7 @@
  *
  *	BENCH: {"figure": ..., "backend": ..., "unit": ..., "value": ...}
  *
- *	tce2-bench [cache] [memory] [map] [threads] [hcalls]
+ *	tce2-bench [cache] [memory] [map] [growth] [realmode] [threads] [hcalls]
  *
  * Without arguments: all that instructions can judge, hence not the last two.
  *
@@ -89,6 +89,11 @@ static void print_figure(const char *name, va_list ap, const char *rest)
 	vprintf(name, ap);
 	printf("\", \"backend\": \"%s\", %s}\n", backend ? backend->name : "none",
 	       rest);
+}
+
+void figures_of(bool ours)
+{
+	backend = &backends[ours];
 }
 
 void figure(double value, const char *unit, const char *name, ...)
@@ -207,7 +212,7 @@ double deferred_ns(void)
  */
 
 /* Unlike fork() this leaves the page tables of this process as they are */
-static void run(const char *program, const char *module)
+void run_program(const char *program, const char *module)
 {
 	char *argv[] = { (char *)program, (char *)module, NULL };
 	int ret, status;
@@ -235,7 +240,7 @@ static void begin_turn(void)
 {
 	fflush(stdout);
 	if (backend->ours)
-		run("modprobe", backend->module);
+		run_program("modprobe", backend->module);
 	settle();
 	pins_before = pins();
 	open_container();
@@ -246,7 +251,7 @@ static void end_turn(void)
 	vfio_close(&vfio);
 	wait_for_unpinning();
 	if (backend->ours)
-		run("rmmod", backend->module);
+		run_program("rmmod", backend->module);
 	backend = NULL;
 }
 
@@ -375,6 +380,7 @@ static const struct part {
 	{ "memory", bench_memory, false },
 	{ "map", bench_map, false },
 	{ "growth", bench_growth, false },
+	{ "realmode", bench_realmode, false },
 	{ "threads", bench_threads, true },
 	{ "hcalls", bench_hcalls, true },
 };

@@ -33,6 +33,9 @@ double median(double *sample, int count);
  */
 void each_backend(void (*measure)(void *arg), void *arg);
 const char *backend_name(void);
+/* Whose the next figures are, for what both do in one go */
+void figures_of(bool ours);
+void run_program(const char *program, const char *module);
 
 /* Whether the platform has windows of such TCEs, and so many levels */
 bool offered(unsigned int shift, unsigned int levels);
@@ -73,6 +76,7 @@ void bench_cache(void);
 void bench_memory(void);
 void bench_map(void);
 void bench_growth(void);
+void bench_realmode(void);
 void bench_threads(void);
 void bench_hcalls(void);
 
