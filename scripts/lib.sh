@@ -35,13 +35,17 @@ seconds_since() {
 	echo $((EPOCHSECONDS - $1))
 }
 
-# A sign of life every 15 s, until the calling step stops it. It waits in a
-# read that never comes: a killed shell would leave a sleep behind, and that
-# would hold the caller's output and locks open.
+# Nobody ever writes to this pipe, so a read from it is a wait. A killed shell
+# would leave a sleep behind, which would hold the caller's output and locks open.
+# (A pipe of <(:) may be closed before it is read, and then nothing waits.)
+NEVER=$LOGS/never
+[ -p "$NEVER" ] || mkfifo "$NEVER" 2>/dev/null || [ -p "$NEVER" ]
+
+# A sign of life every 15 s, until the calling step stops it
 heartbeat() {
 	local began=$EPOCHSECONDS
 
-	until read -rt 15 <> <(:); do
+	until read -rt 15 <>"$NEVER"; do
 		say "... still $1 ($(seconds_since "$began") s)"
 	done
 }
