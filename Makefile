@@ -59,7 +59,9 @@ clean:
 	rm -rf build
 	find . -path ./.git -prune -o -type f \( -name '*.o' -o -name '*.ko' \
 		-o -name '*.mod' -o -name '*.checked' -o -name '*.mod.c' -o -name '.*.cmd' \
-		-o -name Module.symvers -o -name modules.order \) -exec rm -f {} +
+		-o -name Module.symvers -o -name modules.order \
+		-o -name '*.probe' -o -name tce2_probed.h -path './src/*' \) \
+		-exec rm -f {} +
 
 help:
 	@echo "make demo                    see it work on an emulated POWER9 (KERNEL=<label>)"

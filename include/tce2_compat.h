@@ -4,114 +4,41 @@
  *
  * The sources are written for the newest supported kernel; whatever an older
  * one does otherwise is made to look the same here, and nowhere else. Each
- * difference is told from a type or a macro that the kernel's own headers
- * give, never from a version number: stable trees and distributions backport.
+ * difference is told by a probe (src/probes), never from a version number:
+ * stable trees and distributions backport.
  *
  * May be included by any source file; calls only the kernel.
  */
 #ifndef TCE2_COMPAT_H
 #define TCE2_COMPAT_H
 
-#include <linux/build_bug.h>
-#include <linux/compiler.h>
 #include <linux/mmzone.h>
 
 #include <asm/iommu.h>
 
-struct iommu_domain;
-struct iommu_group;
-struct module;
-struct page;
-struct vfio_device;
-
-/*
- * vfio.ko exports vfio_register_iommu_driver() but keeps the types it takes
- * in drivers/vfio/vfio.h, which no headers package carries. What follows
- * declares the same layout; no CRC notices if the kernel's changes, because
- * this module takes the CRC of the function from the kernel it is built for.
- */
-
-/**
- * enum vfio_group_type - what kind of group VFIO wants to attach
- * @VFIO_IOMMU: physical device behind an IOMMU
- * @VFIO_EMULATED_IOMMU: mediated device, its group is made up by the core
- * @VFIO_NO_IOMMU: physical device used without an IOMMU
- *
- * drivers/vfio/vfio.h, unchanged from Linux 6.1 to 7.3.
- */
-enum vfio_group_type {
-	VFIO_IOMMU,
-	VFIO_EMULATED_IOMMU,
-	VFIO_NO_IOMMU,
-};
-
-/**
- * struct vfio_iommu_driver_ops - callbacks of a VFIO IOMMU backend
- * @name: name of the backend
- * @owner: module that a container pins while it uses the backend
- * @open: make the backend's part of a container; returns what the core then
- *	passes as iommu_data, or an ERR_PTR
- * @release: undo @open, after the last group left
- * @ioctl: container ioctl; with VFIO_CHECK_EXTENSION iommu_data may be NULL
- * @attach_group: a group joins the container
- * @detach_group: a group leaves the container
- * @pin_pages: for mediated devices, unused here
- * @unpin_pages: for mediated devices, unused here
- * @register_device: for mediated devices, unused here
- * @unregister_device: for mediated devices, unused here
- * @dma_rw: for mediated devices, unused here
- * @group_iommu_domain: for mediated devices, unused here
- * @notify: last member up to Linux 6.1 and gone in 6.12. Kernels that do not
- *	have it never look behind @group_iommu_domain, so a NULL here serves both.
- *
- * drivers/vfio/vfio.h. The core calls @open, @release, @attach_group and
- * @detach_group under the container's group lock, @ioctl under no lock at all.
- */
-struct vfio_iommu_driver_ops {
-	char *name;
-	struct module *owner;
-	void *(*open)(unsigned long arg);
-	void (*release)(void *iommu_data);
-	long (*ioctl)(void *iommu_data, unsigned int cmd, unsigned long arg);
-	int (*attach_group)(void *iommu_data, struct iommu_group *group,
-			    enum vfio_group_type type);
-	void (*detach_group)(void *iommu_data, struct iommu_group *group);
-	int (*pin_pages)(void *iommu_data, struct iommu_group *group,
-			 dma_addr_t user_iova, int npage, int prot,
-			 struct page **pages);
-	void (*unpin_pages)(void *iommu_data, dma_addr_t user_iova, int npage);
-	void (*register_device)(void *iommu_data, struct vfio_device *vdev);
-	void (*unregister_device)(void *iommu_data, struct vfio_device *vdev);
-	int (*dma_rw)(void *iommu_data, dma_addr_t user_iova, void *data,
-		      size_t count, bool write);
-	struct iommu_domain *(*group_iommu_domain)(void *iommu_data,
-						   struct iommu_group *group);
-	void (*notify)(void *iommu_data, int event);
-};
-
-int vfio_register_iommu_driver(const struct vfio_iommu_driver_ops *ops);
-void vfio_unregister_iommu_driver(const struct vfio_iommu_driver_ops *ops);
+#include "tce2_probed.h"
+#include "tce2_vfio.h"
 
 /*
  * The largest order the page allocator serves. Linux 6.4 made MAX_ORDER
  * inclusive, 6.8 renamed it to MAX_PAGE_ORDER; on the kernels between, one
  * order less than possible is the safe reading.
  */
-#ifdef MAX_PAGE_ORDER
+#ifdef TCE2_HAVE_MAX_PAGE_ORDER
 #define TCE2_MAX_PAGE_ORDER	MAX_PAGE_ORDER
 #else
 #define TCE2_MAX_PAGE_ORDER	(MAX_ORDER - 1)
 #endif
 
 /*
- * Until Linux 6.3 a VFIO backend took a group's DMA from the platform itself;
- * since 6.4 ("powerpc/iommu: Add iommu_ops to report capabilities and allow
- * blocking domains") the IOMMU core has done that before attach_group is
- * called, and the hooks take the device as a second argument.
+ * Until Linux 6.3 a VFIO backend took a group's DMA from the platform itself.
+ * Since 6.4 the IOMMU core has done that before attach_group is called: POWER
+ * got its iommu_ops then, without which VFIO has refused every device since
+ * Linux 5.18.
  */
-#define tce2_backend_takes_ownership					\
-	__same_type(((struct iommu_table_group_ops *)0)->take_ownership, \
-		    void (*)(struct iommu_table_group *))
+#ifdef TCE2_HAVE_OWNERSHIP_BACKEND
+
+#define TCE2_VFIO_REFUSES_DEVICES	true
 
 /**
  * tce2_take_ownership() - take a group's DMA from the platform
@@ -121,11 +48,8 @@ void vfio_unregister_iommu_driver(const struct vfio_iommu_driver_ops *ops);
  */
 static inline void tce2_take_ownership(struct iommu_table_group *tg)
 {
-	void (*take)(struct iommu_table_group *tg) =
-		(void *)tg->ops->take_ownership;
-
-	if (tce2_backend_takes_ownership && take)
-		take(tg);
+	if (tg->ops->take_ownership)
+		tg->ops->take_ownership(tg);
 }
 
 /**
@@ -136,11 +60,22 @@ static inline void tce2_take_ownership(struct iommu_table_group *tg)
  */
 static inline void tce2_release_ownership(struct iommu_table_group *tg)
 {
-	void (*release)(struct iommu_table_group *tg) =
-		(void *)tg->ops->release_ownership;
-
-	if (tce2_backend_takes_ownership && release)
-		release(tg);
+	if (tg->ops->release_ownership)
+		tg->ops->release_ownership(tg);
 }
+
+#else
+
+#define TCE2_VFIO_REFUSES_DEVICES	false
+
+static inline void tce2_take_ownership(struct iommu_table_group *tg)
+{
+}
+
+static inline void tce2_release_ownership(struct iommu_table_group *tg)
+{
+}
+
+#endif /* TCE2_HAVE_OWNERSHIP_BACKEND */
 
 #endif /* TCE2_COMPAT_H */

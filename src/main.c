@@ -92,6 +92,8 @@ static const struct vfio_iommu_driver_ops backend_ops = {
 
 static int __init tce2_init(void)
 {
+	if (TCE2_VFIO_REFUSES_DEVICES)
+		pr_notice("VFIO of this kernel refuses every device on POWER (as of Linux 5.18 to 6.3): no container can be served\n");
 	return vfio_register_iommu_driver(&backend_ops);
 }
 

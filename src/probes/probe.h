@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What probes are written in.
+ *
+ * A probe is a source file about one API that compiles where the kernel has it
+ * as this module uses it: same type of every member, same prototype of every
+ * function. C by itself would only warn of a pointer to something else, and
+ * convert an integer of another size without a word.
+ */
+#ifndef TCE2_PROBE_H
+#define TCE2_PROBE_H
+
+#include <linux/build_bug.h>
+#include <linux/compiler.h>
+#include <linux/types.h>
+
+/* The words are those that the compiler prints where the answer is no */
+#define PROBE_MEMBER(structure, member, type...)			\
+	static_assert(__same_type(((structure *)0)->member, type),	\
+		      #structure " has another type of " #member)
+
+#define PROBE_FUNCTION(name, prototype...)				\
+	static_assert(__same_type(name, prototype),			\
+		      #name "() has another prototype")
+
+#define PROBE_VALUE(name, value)					\
+	static_assert((name) == (value), #name " has another value")
+
+#endif /* TCE2_PROBE_H */

@@ -1,0 +1,167 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# probe.sh: what Makefile.probes runs.
+#
+#	ask ANSWER SOURCE COMPILER...		does the kernel have what SOURCE
+#						uses? ANSWER gets "yes" or "no", the
+#						milliseconds, and what the compiler says
+#	require ANSWER SOURCE COMPILER...	the same, and "no" stops the build
+#	verdict HEADER SOURCES SYMVERS MODVERSIONS NEEDS CHOICES
+#						from all answers beside HEADER to
+#						TCE2_HAVE_*; or stops the build
+#
+# TCE2_KERNELS has the oldest and the newest kernel that the module is made for.
+# POSIX sh: it also runs where DKMS builds.
+
+set -eu
+
+# "1 error: text" of the first error in an answer, its directories left out
+first_error() {
+	sed -n '2,$ s#^\([^ ]*/\)*\([^ ]* .*error: .*\)#\2#p' "$1" | head -n 1
+}
+
+# The first line of a probe's comment names the API.
+api_of() {
+	sed -n '3s/^ \* //p' "$1"
+}
+
+# refuse "what was asked" "what the answer is"
+refuse() {
+	{
+		echo "vfio-spapr-tce2 can't be built for the kernel ${KERNELRELEASE:-(of unknown release)}."
+		echo "  supported: Linux ${TCE2_KERNELS% *} to ${TCE2_KERNELS#* }, and others that have what it needs"
+		echo "  probe:     $1"
+		echo "  answer:    $2"
+	} >&2
+	exit 1
+}
+
+# refuse_source SOURCE ANSWER
+refuse_source() {
+	refuse "$(api_of "$1") (src/probes/${1##*/})" \
+		"$(first_error "$2" | grep . || sed -n 2p "$2")"
+}
+
+# The build tree and the compiler are to blame, not the kernel.
+broken() {
+	{
+		echo "vfio-spapr-tce2: the kernel's build tree or the compiler is broken: not even an empty module compiles."
+		echo "  kernel:    ${KERNELRELEASE:-of unknown release}"
+		echo "  compiler:  $1${TCE2_CC:+ ($TCE2_CC)}"
+		echo "  answer:    $(first_error "$2" | grep . || sed -n 2p "$2")"
+	} >&2
+	exit 1
+}
+
+milliseconds() {
+	date +%s%3N
+}
+
+# ask ANSWER SOURCE COMPILER...; an answer is there only when it is complete.
+ask() {
+	answer=$1 source=$2
+	shift 2
+	began=$(milliseconds)
+	status=0
+	LC_ALL=C "$@" >"$answer.tmp" 2>&1 </dev/null || status=$?
+	case $status in
+	0)	word=yes ;;
+	1)	word=no ;;
+	*)	sed 1i. "$answer.tmp" >"$answer.said"
+		broken "$1" "$answer.said" ;;
+	esac
+	{
+		echo "$word $(($(milliseconds) - began))"
+		cat "$answer.tmp"
+	} >"$answer.new"
+	rm -f "$answer.tmp"
+	mv "$answer.new" "$answer"
+}
+
+fits() {
+	read -r word _ <"$1"
+	[ "$word" = yes ]
+}
+
+# require ANSWER SOURCE COMPILER...; a "no" isn't kept.
+require() {
+	ask "$@"
+	! fits "$1" || return 0
+	mv "$1" "$1.said"
+	case $2 in
+	*/sanity.c)	broken "$3" "$1.said" ;;
+	*)		refuse_source "$2" "$1.said" ;;
+	esac
+}
+
+# Lines of `exports` that SYMVERS doesn't satisfy. Columns there are CRC, symbol,
+# module, kind of export and namespace.
+unexported() {
+	awk -F'\t' -v modversions="$3" '
+		FNR == 1 { file++ }
+		file == 1 { if ($1 !~ /^(#|$)/) wanted[++n] = $1; next }
+		{ kind[$2] = $4; space[$2] = $5; crc[$2] = $1 }
+		END {
+			for (i = 1; i <= n; i++) {
+				name = wanted[i]
+				if (kind[name] !~ /^EXPORT_SYMBOL/)
+					print name "() is not exported"
+				else if (space[name] != "")
+					print name "() is exported to " space[name] " only"
+				else if (modversions == "y" && crc[name] ~ /^0x0*$/)
+					print name "() has no CRC, though the kernel has CONFIG_MODVERSIONS"
+			}
+		}' "$1" $2
+}
+
+check_exports() {
+	[ "${KBUILD_MODPOST_WARN:-}" != 1 ] || return 0
+	[ -n "$2" ] ||
+		refuse "exported symbols" "the build tree has no Module.symvers: build the kernel first, or install its headers"
+	missing=$(unexported "$1/exports" "$2" "$3" | head -n 1)
+	[ -z "$missing" ] || refuse "exported symbols (src/probes/exports)" "$missing"
+}
+
+# choose CHOICE: the first of a list a,b,c that fits
+choose() {
+	for variant in $(echo "$1" | tr ',' ' '); do
+		if fits "$out/$variant.probe"; then
+			echo "$variant"
+			return
+		fi
+	done
+	newest=${1%%,*}
+	refuse_source "$sources/$newest.c" "$out/$newest.probe"
+}
+
+macro() {
+	echo "TCE2_HAVE_$(echo "$1" | tr '[:lower:]' '[:upper:]')"
+}
+
+compiler_time() {
+	sed -sn '1s/.* //p' "$out"/*.probe |
+		awk '{ ms += $1 } END { printf "%d probes in %.1f s of compiler time", NR, ms / 1000 }'
+}
+
+verdict() {
+	header=$1 sources=$2 out=${1%/*}
+
+	for need in $5; do
+		fits "$out/$need.probe" ||
+			refuse_source "$sources/$need.c" "$out/$need.probe"
+	done
+	{
+		echo "/* SPDX-License-Identifier: GPL-2.0-only */"
+		echo "/* Made by src/probes/probe.sh for Linux ${KERNELRELEASE:-} */"
+		for choice in $6; do
+			variant=$(choose "$choice")
+			echo "#define $(macro "$variant") 1"
+		done
+	} >"$header.new"
+	check_exports "$sources" "$3" "$4"
+	mv "$header.new" "$header"
+	echo "  $(compiler_time)"
+}
+
+"$@"
