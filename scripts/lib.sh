@@ -91,6 +91,9 @@ LABELS='
 7.3-4k|7.3|powerpc64le|experimental sid forky|run|asked
 '
 
+# A kernel that scripts/kernel-add brought has a line of its own.
+LABELS+=$(cat "$CACHE"/kernels/*/label 2>/dev/null || true)
+
 DEFAULT_LABEL=6.12-64k
 
 all_labels() {
@@ -100,6 +103,15 @@ all_labels() {
 # What is meant where nobody names kernels
 supported_labels() {
 	awk -F'|' '$6 == "always" { print $1 }' <<<"$LABELS"
+}
+
+# Those that KERNELS or KERNEL names; "all" names every one.
+chosen_kernels() {
+	case ${KERNELS:-${KERNEL:-}} in
+	'')	supported_labels ;;
+	all)	all_labels ;;
+	*)	echo "${KERNELS:-$KERNEL}" ;;
+	esac | paste -sd' '
 }
 
 # label_field LABEL series|flavour|suites|use|when

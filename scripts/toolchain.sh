@@ -86,3 +86,15 @@ need_toolchain() (
 		install_toolchain "$1"
 	fi
 )
+
+# arrange_compiler DIR gcc-N: into DIR the files `cc` and, for a compiler from
+# elsewhere because this machine has none of that version, `path`
+arrange_compiler() {
+	local dir=$1 cc=$2
+
+	echo "$CROSS$cc" >"$dir/cc"
+	if ! command -v "$CROSS$cc" >/dev/null; then
+		need_toolchain "$cc"
+		echo "$(toolchain_dir "$cc")/usr/bin" >"$dir/path"
+	fi
+}
