@@ -7,7 +7,7 @@
 KDIR ?= /lib/modules/$(shell uname -r)/build
 in_place := $(or $(filter ppc64le,$(shell uname -m)),$(filter command environment,$(firstword $(origin KDIR))))
 
-.PHONY: all module kernels demo check stress unit fuzz bench lint modules modules_install install clean help
+.PHONY: all module kernels demo check check-all stress unit fuzz bench lint modules modules_install install clean help
 
 ifneq ($(KERNEL),)
 all: module
@@ -40,6 +40,9 @@ demo:
 check:
 	@tests/run
 
+check-all:
+	@KERNELS=all tests/run
+
 stress:
 	@STRESS=1 tests/run
 
@@ -65,14 +68,16 @@ clean:
 
 help:
 	@echo "make demo                    see it work on an emulated POWER9 (KERNEL=<label>)"
-	@echo "make check                   run the tests on every supported kernel (KERNELS='<label>...', MACHINES='powernv9 pseries', V=1, ONLY=<case>)"
+	@echo "make check                   run the tests on the kernels of Debian 12 (KERNELS='<label>...', MACHINES='powernv9 pseries', V=1, ONLY=<case>)"
+	@echo "make check-all               the same on every kernel that has a label, and a table of them all (MACHINES as above)"
 	@echo "make stress                  the storms and the thousands of windows among the tests, for longer (KERNELS, MACHINES as above)"
 	@echo "make bench                   compare with the in-tree driver (KERNELS='<label>...', MACHINE=pseries, THREADS=1), build/bench/"
 	@echo "make unit                    run only those of the tests that need no guest (ONLY=<case>, TCE2_SEED=<seed>)"
 	@echo "make fuzz                    let libFuzzer look for what the tests miss (FUZZ_SECONDS=60)"
 	@echo "make kernels                 list the labels of the kernels"
+	@echo "scripts/kernel-add NAME DIR  make a kernel of your own a label, for KERNELS and KERNEL"
 	@echo "make module KERNEL=<label>   build build/<label>/vfio_spapr_tce2.ko (W=1, C=2, V=1)"
-	@echo "make lint                    warnings, sparse and shellcheck, for every supported kernel"
+	@echo "make lint                    warnings, sparse and shellcheck, for the kernels of Debian 12 (KERNELS='<label>...' or all)"
 	@echo "make                         on a ppc64le host: build for the running kernel (KDIR=<build tree>)"
 	@echo "make install                 on a ppc64le host: install that module"
 	@echo "make clean                   remove everything built; downloads stay in ~/.cache"

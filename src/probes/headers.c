@@ -5,16 +5,37 @@
  * The other probes depend on this one, and kbuild makes it again when any of
  * these headers has changed.
  */
+#include <linux/atomic.h>
+#include <linux/bitops.h>
+#include <linux/bits.h>
+#include <linux/build_bug.h>
+#include <linux/compiler.h>
+#include <linux/dma-direction.h>
+#include <linux/err.h>
+#include <linux/hashtable.h>
 #include <linux/iommu.h>
+#include <linux/kernel.h>
+#include <linux/list.h>
+#include <linux/lockdep.h>
+#include <linux/log2.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/overflow.h>
 #include <linux/rbtree.h>
+#include <linux/rcupdate.h>
+#include <linux/refcount.h>
+#include <linux/rwsem.h>
+#include <linux/sched.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/seqlock.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/stddef.h>
+#include <linux/types.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
 #include <linux/wait.h>
@@ -24,6 +45,5 @@
 #include <asm/eeh.h>
 #include <asm/firmware.h>
 #include <asm/iommu.h>
+#include <asm/page.h>
 #include <asm/tce.h>
-
-#include "probe.h"

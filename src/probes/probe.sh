@@ -60,7 +60,7 @@ milliseconds() {
 
 # ask ANSWER SOURCE COMPILER...; an answer is there only when it is complete.
 ask() {
-	answer=$1 source=$2
+	answer=$1
 	shift 2
 	began=$(milliseconds)
 	status=0
@@ -95,9 +95,10 @@ require() {
 	esac
 }
 
-# Lines of `exports` that SYMVERS doesn't satisfy. Columns there are CRC, symbol,
-# module, kind of export and namespace.
+# unexported LIST SYMVERS MODVERSIONS: what of the list the files don't satisfy.
+# Their columns are CRC, symbol, module, kind of export and namespace.
 unexported() {
+	# shellcheck disable=SC2086 # one word a file
 	awk -F'\t' -v modversions="$3" '
 		FNR == 1 { file++ }
 		file == 1 { if ($1 !~ /^(#|$)/) wanted[++n] = $1; next }
