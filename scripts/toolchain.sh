@@ -87,6 +87,33 @@ need_toolchain() (
 	fi
 )
 
+# The first sparse that can read the headers of 7.x is newer than Debian 13's.
+install_sparse() {
+	local dir=$1 work=$1/sparse.new
+
+	# shellcheck disable=SC2034 # read by use_suites
+	FOREIGN_ARCH=
+	use_first_with sparse forky sid
+	rm -rf "$work"
+	mkdir "$work"
+	fetch_package "$work" "sparse:$HOST_ARCH"
+	dpkg-deb -x "$work"/*.deb "$work"
+	through_loader "$work/usr/bin" "$dir" "$dir/usr/bin"
+	mv "$work/usr/bin/sparse.elf" "$work/usr/bin/sparse" "$dir/usr/bin/"
+	rm -r "$work"
+	"$dir/usr/bin/sparse" --version >>"$LOGS/kernel.log" ||
+		die "sparse does not run on this machine"
+}
+
+# need_sparse gcc-N: beside that compiler, whose C library it takes
+need_sparse() (
+	exec 8>"$(toolchain_dir "$1").lock"
+	flock 8
+	if [ ! -e "$(toolchain_dir "$1")/usr/bin/sparse" ]; then
+		install_sparse "$(toolchain_dir "$1")"
+	fi
+)
+
 # arrange_compiler DIR gcc-N: into DIR the files `cc` and, for a compiler from
 # elsewhere because this machine has none of that version, `path`
 arrange_compiler() {
