@@ -31,25 +31,30 @@
 
 #include "probe.h"
 
-#define PROBE_PLACE(member)						\
-	static_assert(offsetof(struct vfio_iommu_driver_ops, member) ==	\
-		      offsetof(struct tce2_driver_ops, member),		\
-		      "struct vfio_iommu_driver_ops has moved " #member)
+#define SAME_PLACE(member)						\
+	(offsetof(struct vfio_iommu_driver_ops, member) ==		\
+	 offsetof(struct tce2_driver_ops, member))
+
+#define SAME_TYPE(member)						\
+	__same_type(((struct vfio_iommu_driver_ops *)0)->member,	\
+		    ((struct tce2_driver_ops *)0)->member)
 
 #define PROBE_SAME(member)						\
-	PROBE_PLACE(member);						\
-	PROBE_MEMBER(struct vfio_iommu_driver_ops, member,		\
-		     ((struct tce2_driver_ops *)0)->member)
+	static_assert(SAME_PLACE(member) && SAME_TYPE(member),		\
+		      "struct vfio_iommu_driver_ops has another " #member)
 
 PROBE_SAME(name);
 PROBE_SAME(owner);
 PROBE_SAME(open);
 PROBE_SAME(release);
 PROBE_SAME(ioctl);
-PROBE_PLACE(attach_group);
+
+/* Its type has the name of the kernel's own enum in it */
+static_assert(SAME_PLACE(attach_group));
 PROBE_MEMBER(struct vfio_iommu_driver_ops, attach_group,
 	     int (*)(void *iommu_data, struct iommu_group *group,
 		     enum vfio_group_type type));
+
 PROBE_SAME(detach_group);
 PROBE_SAME(pin_pages);
 PROBE_SAME(unpin_pages);
