@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Checks "vermagic", "page-size", "config" and "signature": what of the
+ * kernel's build decides whether the module can be loaded.
+ *
+ * Calls: report, elf (modinfo), libkmod for who signed.
+ */
+#include <libkmod.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../include/tce2_layout.h"
+#include "preflight.h"
+
+/**
+ * config_get() - what the kernel's configuration says of an option
+ * @target: the kernel
+ * @option: its name without CONFIG_
+ * @value: gets the value
+ *
+ * "n" stands for an option that the file says is not set; one that it does not
+ * mention has no value.
+ *
+ * Return: where the value begins, or NULL for none
+ */
+const char *config_get(const struct target *target, const char *option,
+		       struct bytes *value)
+{
+	static const char * const forms[] = { "\nCONFIG_%s=",
+					      "\n# CONFIG_%s is not set" };
+	struct bytes file = target->config_file.bytes;
+	char line[128];
+	const char *at;
+
+	if (!file.size)
+		return NULL;
+	snprintf(line, sizeof(line), forms[0], option);
+	at = memmem(file.data, file.size, line, strlen(line));
+	if (at) {
+		at += strlen(line);
+		file.size -= (const unsigned char *)at - file.data;
+		file.data = memchr(at, '\n', file.size);
+		*value = (struct bytes){ (const unsigned char *)at,
+			file.data ? (size_t)((const char *)file.data - at) :
+			file.size };
+		return at;
+	}
+	snprintf(line, sizeof(line), forms[1], option);
+	if (!memmem(file.data, file.size, line, strlen(line)))
+		return NULL;
+	*value = (struct bytes){ (const unsigned char *)"n", 1 };
+	return "n";
+}
+
+/**
+ * config_is() - whether an option has one of some values of one letter
+ * @target: the kernel
+ * @option: its name without CONFIG_
+ * @values: the letters
+ *
+ * Return: whether it has
+ */
+bool config_is(const struct target *target, const char *option,
+	       const char *values)
+{
+	struct bytes value;
+	const char *at = config_get(target, option, &value);
+
+	return at && value.size == 1 && strchr(values, *at);
+}
+
+/*
+ * As the kernel's same_magic(): the release does not count for a module that
+ * has CRCs, provided that the kernel looks at them.
+ */
+static bool same_magic(const char *built, const char *kernel, bool has_crcs)
+{
+	if (has_crcs && strstr(kernel, " modversions ")) {
+		built += strcspn(built, " ");
+		kernel += strcspn(kernel, " ");
+	}
+	return !strcmp(built, kernel);
+}
+
+/**
+ * check_vermagic() - compare the version strings
+ * @report: gets the findings
+ * @module: the module
+ * @target: the kernel
+ */
+void check_vermagic(struct report *report, const struct module *module,
+		    const struct target *target)
+{
+	enum status status = STATUS_OK;
+
+	if (!module->vermagic) {
+		report_add(report, STATUS_FAIL, "vermagic",
+			   "the module has no vermagic");
+		return;
+	}
+	if (!target->vermagic) {
+		report_add(report, STATUS_UNKNOWN, "vermagic",
+			   "the kernel's vermagic is unknown: %s",
+			   target->why_no_vermagic.text);
+		return;
+	}
+	if (!same_magic(module->vermagic, target->vermagic,
+			module->has_versions))
+		status = STATUS_FAIL;
+	report_add(report, status, "vermagic",
+		   status == STATUS_OK ?
+		   "built for \"%s\", the kernel's \"%s\" accepts that" :
+		   "built for \"%s\", the kernel wants \"%s\"",
+		   module->vermagic, target->vermagic);
+}
+
+/* Older kernels have no CONFIG_PAGE_SHIFT on POWER. */
+static unsigned int kernel_page_shift(const struct target *target)
+{
+	struct bytes value;
+	const char *at = config_get(target, "PAGE_SHIFT", &value);
+
+	if (at && value.size == 2)
+		return strtoul((char[]){ at[0], at[1], 0 }, NULL, 10);
+	if (config_is(target, "PPC_64K_PAGES", "y"))
+		return 16;
+	return config_is(target, "PPC_4K_PAGES", "y") ? 12 : 0;
+}
+
+static void check_page_size(struct report *report, const struct module *module,
+			    const struct target *target)
+{
+	unsigned int kernel = kernel_page_shift(target), built;
+
+	if (module->layout.size < sizeof(struct tce2_layout_header)) {
+		report_add(report, STATUS_UNKNOWN, "page-size",
+			   "the module does not say what page size it was built for");
+		return;
+	}
+	built = get_le32(module->layout.data +
+			 offsetof(struct tce2_layout_header, page_shift));
+	if (built > 24 || kernel > 24 || !kernel)
+		report_add(report, STATUS_UNKNOWN, "page-size",
+			   "the kernel's configuration or the module names no page size that there is");
+	else
+		report_add(report, built == kernel ? STATUS_OK : STATUS_FAIL,
+			   "page-size",
+			   "built for pages of %uK, the kernel has pages of %uK",
+			   1u << built >> 10, 1u << kernel >> 10);
+}
+
+/* What must be on where the kernel has it, and why */
+static const struct {
+	const char *option;
+	const char *values;
+	bool everywhere;
+	const char *reason;
+} needed[] = {
+	{ "PPC64", "y", true, "the module is for 64-bit POWER" },
+	{ "CPU_LITTLE_ENDIAN", "y", true, "the module is little-endian" },
+	{ "MODULES", "y", true, "there are no modules without" },
+	{ "IOMMU_API", "y", true, "VFIO has no groups without" },
+	{ "SPAPR_TCE_IOMMU", "y", true, "nothing makes TCE tables without" },
+	{ "VFIO", "ym", true, "this is a backend of VFIO" },
+	/* Newer than Linux 6.1, whose VFIO always has both */
+	{ "VFIO_GROUP", "y", false, "there are no groups to attach without" },
+	{ "VFIO_CONTAINER", "y", false, "VFIO takes no backends without" },
+};
+
+static bool check_options(struct report *report, const struct target *target)
+{
+	bool good = true;
+	struct bytes value;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(needed); i++) {
+		if (config_is(target, needed[i].option, needed[i].values) ||
+		    (!needed[i].everywhere &&
+		     !config_get(target, needed[i].option, &value)))
+			continue;
+		report_add(report, STATUS_FAIL, "config",
+			   "CONFIG_%s is not set: %s", needed[i].option,
+			   needed[i].reason);
+		good = false;
+	}
+	return good;
+}
+
+/**
+ * check_config() - look at the kernel's configuration
+ * @report: gets the findings
+ * @module: the module
+ * @target: the kernel
+ */
+void check_config(struct report *report, const struct module *module,
+		  const struct target *target)
+{
+	struct bytes value;
+
+	if (!target->config[0]) {
+		report_add(report, STATUS_UNKNOWN, "config",
+			   "no configuration of the kernel was found; name the file with --config");
+		return;
+	}
+	/* Any kernel has this, so a file without it is something else. */
+	if (!config_get(target, "PPC", &value) &&
+	    !config_get(target, "MODULES", &value)) {
+		report_add(report, STATUS_UNKNOWN, "config",
+			   "%s: it is no configuration of a POWER kernel, or damaged",
+			   target->config);
+		return;
+	}
+	check_page_size(report, module, target);
+	if (check_options(report, target))
+		report_add(report, STATUS_OK, "config",
+			   "all options that the module needs are set");
+}
+
+/* What makes a kernel insist on signatures from the moment it boots */
+static const char *enforced_by(const struct target *target)
+{
+	static const char * const options[] = {
+		"MODULE_SIG_FORCE",
+		"LOCK_DOWN_KERNEL_FORCE_INTEGRITY",
+		"LOCK_DOWN_KERNEL_FORCE_CONFIDENTIALITY",
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(options); i++) {
+		if (config_is(target, options[i], "y"))
+			return options[i];
+	}
+	return NULL;
+}
+
+/* A copy of what libkmod says of a module's signature; NULL for nothing */
+static char *signature_info(const char *path, const char *key)
+{
+	const char *none = NULL;
+	struct kmod_ctx *ctx = kmod_new("/", &none);
+	struct kmod_module *module = NULL;
+	struct kmod_list *list = NULL, *item;
+	char *value = NULL;
+
+	if (ctx && !kmod_module_new_from_path(ctx, path, &module) &&
+	    kmod_module_get_info(module, &list) > 0) {
+		kmod_list_foreach(item, list)
+			if (!value &&
+			    !strcmp(kmod_module_info_get_key(item), key))
+				value = strdup(kmod_module_info_get_value(item));
+		kmod_module_info_free_list(list);
+	}
+	if (module)
+		kmod_module_unref(module);
+	if (ctx)
+		kmod_unref(ctx);
+	return value;
+}
+
+static void report_signed(struct report *report, const struct module *module,
+			  const struct target *target, const char *enforced)
+{
+	char *signer = signature_info(module->path, "signer");
+	char *ours = signature_info(module->path, "sig_key");
+	char *theirs = target->in_tree[0] ?
+		       signature_info(target->in_tree, "sig_key") : NULL;
+	bool known = ours && theirs && *ours && !strcmp(ours, theirs);
+	const char *who = signer && *signer ? signer : "somebody";
+
+	if (known || !enforced)
+		report_add(report, STATUS_OK, "signature",
+			   "the module is signed by %s%s", who, known ?
+			   ", with the key of the kernel's own modules" : "");
+	else
+		report_add(report, STATUS_UNKNOWN, "signature",
+			   "CONFIG_%s is set and the module is signed by %s; whether the machine trusts that key can't be seen from here",
+			   enforced, who);
+	free(signer);
+	free(ours);
+	free(theirs);
+}
+
+static void report_unsigned(struct report *report, const struct target *target,
+			    const char *enforced)
+{
+	if (enforced)
+		report_add(report, STATUS_FAIL, "signature",
+			   "the module is not signed, and CONFIG_%s makes the kernel refuse those",
+			   enforced);
+	else if (config_is(target, "PPC_SECURE_BOOT", "y"))
+		report_add(report, STATUS_NOTE, "signature",
+			   "the module is not signed: the kernel refuses it on machines that boot securely");
+	else
+		report_add(report, STATUS_OK, "signature",
+			   "the module is not signed, and need not be unless the kernel's command line has module.sig_enforce or lockdown");
+}
+
+/**
+ * check_signature() - compare what the kernel wants with what the module has
+ * @report: gets the findings
+ * @module: the module
+ * @target: the kernel
+ */
+void check_signature(struct report *report, const struct module *module,
+		     const struct target *target)
+{
+	const char *enforced = enforced_by(target);
+
+	if (module->trailing)
+		report_add(report, STATUS_NOTE, "signature",
+			   "%llu bytes that are no signature follow the module in its file",
+			   (unsigned long long)module->trailing);
+	if (module->signature == SIGNATURE_BAD)
+		report_add(report, STATUS_FAIL, "signature",
+			   "the module's signature is damaged");
+	else if (!target->config[0])
+		report_add(report, STATUS_UNKNOWN, "signature",
+			   "the module is %ssigned; without the kernel's configuration it is unknown whether it must be",
+			   module->signature == SIGNATURE_NONE ? "not " : "");
+	else if (module->signature == SIGNATURE_NONE)
+		report_unsigned(report, target, enforced);
+	else
+		report_signed(report, module, target, enforced);
+}

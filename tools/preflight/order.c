@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Check "load-order": whether the in-tree backend would be loaded after the
+ * module.
+ *
+ * VFIO asks the backend that registered last first. Which is last is up to the
+ * soft dependencies and commands in the root's modprobe.d and to vfio.ko's own;
+ * libkmod is asked, as modprobe asks it, what it would load in which order. It
+ * only says, it loads nothing, and it is asked in a process of its own, because
+ * it trusts the indexes it reads.
+ *
+ * Calls: report, libkmod.
+ */
+#include <libkmod.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "preflight.h"
+
+#define CHECK	"load-order"
+#define IN_TREE	"vfio_iommu_spapr_tce"
+
+static const char * const config_at[] = {
+	"etc/modprobe.d", "run/modprobe.d", "usr/local/lib/modprobe.d",
+	"usr/lib/modprobe.d", "lib/modprobe.d",
+};
+
+/* Commands that bring the modules in; "" stands for the module itself. */
+static const char * const orders[][2] = {
+	{ "" }, { "vfio_pci" }, { IN_TREE },
+	{ "vfio_pci", "" }, { "", "vfio_pci" },
+	{ "", IN_TREE },
+};
+
+/**
+ * struct loads - what some commands would load
+ * @module: name of the module that is looked at
+ * @count: modules so far
+ * @ours: when the module was loaded; 0 if it was not
+ * @in_tree: when the in-tree backend was
+ * @command: an install command that decides instead; empty if there is none
+ */
+struct loads {
+	const char *module;
+	int count;
+	int ours;
+	int in_tree;
+	char command[256];
+};
+
+/* libkmod passes no pointer of its caller's to note_load(). */
+static struct loads loads;
+
+static bool is_built_in(const struct kmod_module *module)
+{
+	return kmod_module_get_initstate(module) == KMOD_MODULE_BUILTIN;
+}
+
+static void note_load(struct kmod_module *module, bool install,
+		      const char *options)
+{
+	const char *name = kmod_module_get_name(module);
+
+	(void)options;
+	if (is_built_in(module))
+		return;
+	loads.count++;
+	if (!strcmp(name, loads.module) && !loads.ours)
+		loads.ours = loads.count;
+	if (!strcmp(name, IN_TREE) && !loads.in_tree)
+		loads.in_tree = loads.count;
+	if (install && !loads.command[0])
+		snprintf(loads.command, sizeof(loads.command), "install %s %s",
+			 name, kmod_module_get_install_commands(module));
+}
+
+static void load(struct kmod_ctx *ctx, const char *name)
+{
+	const unsigned int flags = KMOD_PROBE_DRY_RUN |
+				   KMOD_PROBE_IGNORE_LOADED;
+	struct kmod_module *module;
+
+	if (kmod_module_new_from_name(ctx, name, &module))
+		return;
+	kmod_module_probe_insert_module(module, flags, NULL, NULL, NULL,
+					note_load);
+	kmod_module_unref(module);
+}
+
+/*
+ * Before the module is installed the kernel's index has nothing of it, so what
+ * it depends on is taken from the module itself. With it nothing changes: what
+ * is loaded already is not loaded again.
+ */
+static void load_ours(struct kmod_ctx *ctx, const struct module *module)
+{
+	const char *depends = modinfo_get(module->modinfo, "depends");
+	char name[64];
+	size_t length;
+
+	for (; depends && *depends; depends += length + !!depends[length]) {
+		length = strcspn(depends, ",");
+		snprintf(name, sizeof(name), "%.*s", (int)length, depends);
+		load(ctx, name);
+	}
+	load(ctx, module->name);
+}
+
+static bool order_is_wrong(struct kmod_ctx *ctx, const struct module *module,
+			   const char * const order[2])
+{
+	int i;
+
+	loads = (struct loads){ .module = module->name };
+	for (i = 0; i < 2 && order[i]; i++) {
+		if (*order[i])
+			load(ctx, order[i]);
+		else
+			load_ours(ctx, module);
+	}
+	return loads.ours && loads.in_tree > loads.ours;
+}
+
+static const char *command_name(const char *order, const struct module *module)
+{
+	return *order ? order : module->name;
+}
+
+/* In words, for the parent; the first character is the status. */
+static void describe_orders(struct kmod_ctx *ctx, const struct module *module,
+			    char *text, size_t room)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(orders); i++) {
+		bool wrong = order_is_wrong(ctx, module, orders[i]);
+
+		if (loads.command[0]) {
+			snprintf(text, room, "%c\"%s\" decides what is loaded when",
+				 '0' + STATUS_UNKNOWN, loads.command);
+			return;
+		}
+		if (!wrong)
+			continue;
+		snprintf(text, room, "%c\"modprobe %s%s%s\" loads " IN_TREE " after the module, so VFIO asks that one first",
+			 '0' + STATUS_FAIL, command_name(orders[i][0], module),
+			 orders[i][1] ? "; modprobe " : "",
+			 orders[i][1] ? command_name(orders[i][1], module) : "");
+		return;
+	}
+	snprintf(text, room, "%cwhatever is loaded first, " IN_TREE " is not loaded after the module",
+		 '0' + STATUS_OK);
+}
+
+static void ask_libkmod(const struct module *module,
+			const struct target *target, char *text, size_t room)
+{
+	char paths[ARRAY_SIZE(config_at)][PATH_SIZE + 32];
+	const char *config[ARRAY_SIZE(config_at) + 1] = { NULL };
+	struct kmod_ctx *ctx;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(config_at); i++) {
+		snprintf(paths[i], sizeof(paths[i]), "%s/%s", target->root,
+			 config_at[i]);
+		config[i] = paths[i];
+	}
+	ctx = kmod_new(target->modules, config);
+	if (!ctx) {
+		snprintf(text, room, "%clibkmod can't read the configuration",
+			 '0' + STATUS_UNKNOWN);
+		return;
+	}
+	kmod_set_log_priority(ctx, 0);
+	describe_orders(ctx, module, text, room);
+	kmod_unref(ctx);
+}
+
+/* The child's answer, or false if it died of what it read */
+static bool ask_in_child(const struct module *module,
+			 const struct target *target, char *text, size_t room)
+{
+	int ends[2], status;
+	ssize_t length;
+	pid_t child;
+
+	if (pipe(ends))
+		return false;
+	child = fork();
+	if (!child) {
+		ask_libkmod(module, target, text, room);
+		length = write(ends[1], text, strlen(text));
+		_exit(length < 1);
+	}
+	close(ends[1]);
+	length = child > 0 ? read(ends[0], text, room - 1) : -1;
+	close(ends[0]);
+	if (child < 0 || waitpid(child, &status, 0) != child)
+		return false;
+	text[length > 0 ? length : 0] = '\0';
+	return length > 0 && WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
+static bool has_config(const struct target *target)
+{
+	char path[PATH_SIZE + 32];
+	struct stat info;
+	size_t i;
+
+	for (i = 0; target->has_root && i < ARRAY_SIZE(config_at); i++) {
+		snprintf(path, sizeof(path), "%s/%s", target->root,
+			 config_at[i]);
+		if (!stat(path, &info) && S_ISDIR(info.st_mode))
+			return true;
+	}
+	return false;
+}
+
+/**
+ * check_order() - tell which backend would be loaded last
+ * @report: gets the finding
+ * @module: the module
+ * @target: the kernel, and the root it is in
+ */
+void check_order(struct report *report, const struct module *module,
+		 const struct target *target)
+{
+	char text[1024], index[PATH_SIZE + 32];
+
+	snprintf(index, sizeof(index), "%s/modules.dep.bin", target->modules);
+	if (!has_config(target) || !target->modules[0]) {
+		report_add(report, STATUS_NOTE, CHECK,
+			   "not looked at: there is no modprobe.d beside this kernel (name the machine's root with --root)");
+		return;
+	}
+	if (!file_exists(index)) {
+		report_add(report, STATUS_UNKNOWN, CHECK,
+			   "%s is missing: run depmod for this kernel", index);
+		return;
+	}
+	if (!ask_in_child(module, target, text, sizeof(text))) {
+		report_add(report, STATUS_UNKNOWN, CHECK,
+			   "libkmod can't read the modules' indexes in %s, they are damaged",
+			   target->modules);
+		return;
+	}
+	report_add(report, text[0] - '0', CHECK, "%s", text + 1);
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * tce2-preflight: tells before an upgrade whether the module will work on a
+ * kernel. tce2-preflight(8) describes it.
+ *
+ * Owns the command line and the order of the checks.
+ *
+ * Calls: module, target, types, the checks, report.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <libkmod.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "preflight.h"
+
+#define PROGRAM	"tce2-preflight"
+#define MODULE	"vfio_spapr_tce2"
+
+/* Those for a verdict are documented; so is this one. */
+enum { EXIT_OK, EXIT_FAIL, EXIT_UNKNOWN, EXIT_USAGE };
+
+static void usage(FILE *out)
+{
+	fputs("usage: " PROGRAM " [OPTION]... VERSION|DIRECTORY\n"
+	      "Tells whether " MODULE " will work on a kernel, without loading it.\n\n"
+	      "  -m, --module=FILE    the module (otherwise the one installed for the kernel)\n"
+	      "  -r, --root=DIR       where /lib/modules, /boot, /etc/modprobe.d are\n"
+	      "  -b, --build=DIR      the kernel's build tree (Module.symvers, .config)\n"
+	      "      --symvers=FILE   its Module.symvers\n"
+	      "      --config=FILE    its configuration\n"
+	      "      --vmlinux=FILE   its image, with BTF\n"
+	      "      --machine=NAME   powernv or pseries; otherwise either will do\n"
+	      "      --accept-unknown-crcs\n"
+	      "                       do without CRCs where there are none\n"
+	      "  -j, --json           print JSON\n"
+	      "  -v, --verbose        print each symbol and each member, too\n"
+	      "  -h, --help           print this\n"
+	      "  -V, --version        print the version\n\n"
+	      "Exit status: 0 it will work, 1 it will not, 2 it can't be told, 3 wrong usage.\n",
+	      out);
+}
+
+enum {
+	OPTION_SYMVERS = 256,
+	OPTION_CONFIG,
+	OPTION_VMLINUX,
+	OPTION_MACHINE,
+	OPTION_ACCEPT,
+};
+
+static const struct option options[] = {
+	{ "module", required_argument, NULL, 'm' },
+	{ "root", required_argument, NULL, 'r' },
+	{ "build", required_argument, NULL, 'b' },
+	{ "symvers", required_argument, NULL, OPTION_SYMVERS },
+	{ "config", required_argument, NULL, OPTION_CONFIG },
+	{ "vmlinux", required_argument, NULL, OPTION_VMLINUX },
+	{ "machine", required_argument, NULL, OPTION_MACHINE },
+	{ "accept-unknown-crcs", no_argument, NULL, OPTION_ACCEPT },
+	{ "json", no_argument, NULL, 'j' },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static void take_option(struct request *request, int option)
+{
+	switch (option) {
+	case 'm':
+		request->module = optarg;
+		break;
+	case 'r':
+		request->root = optarg;
+		break;
+	case 'b':
+		request->build = optarg;
+		break;
+	case OPTION_SYMVERS:
+		request->symvers = optarg;
+		break;
+	case OPTION_CONFIG:
+		request->config = optarg;
+		break;
+	case OPTION_VMLINUX:
+		request->vmlinux = optarg;
+		break;
+	case OPTION_MACHINE:
+		request->machine = optarg;
+		break;
+	case OPTION_ACCEPT:
+		request->accept_unknown_crcs = true;
+		break;
+	case 'j':
+		request->json = true;
+		break;
+	case 'v':
+		request->verbose = true;
+		break;
+	case 'h':
+		usage(stdout);
+		exit(EXIT_OK);
+	case 'V':
+		puts(PROGRAM " " TCE2_VERSION);
+		exit(EXIT_OK);
+	default:
+		usage(stderr);
+		exit(EXIT_USAGE);
+	}
+}
+
+static struct request read_command_line(int argc, char **argv)
+{
+	struct request request = { 0 };
+	int option;
+
+	while ((option = getopt_long(argc, argv, "m:r:b:jvhV", options,
+				     NULL)) != -1)
+		take_option(&request, option);
+	if (argc - optind != 1 || !*argv[optind]) {
+		usage(stderr);
+		exit(EXIT_USAGE);
+	}
+	if (request.machine && strcmp(request.machine, "powernv") &&
+	    strcmp(request.machine, "pseries")) {
+		fprintf(stderr, PROGRAM ": --machine=%s: there are powernv and pseries\n",
+			request.machine);
+		exit(EXIT_USAGE);
+	}
+	request.target = argv[optind];
+	return request;
+}
+
+/* Where modprobe would take the module from, or NULL; to be freed */
+static char *installed_module(const struct target *target)
+{
+	const char *none = NULL, *path;
+	struct kmod_module *module;
+	struct kmod_ctx *ctx;
+	char *found = NULL;
+
+	if (!target->modules[0])
+		return NULL;
+	ctx = kmod_new(target->modules, &none);
+	if (ctx && !kmod_module_new_from_name(ctx, MODULE, &module)) {
+		path = kmod_module_get_path(module);
+		found = path ? strdup(path) : NULL;
+		kmod_module_unref(module);
+	}
+	if (ctx)
+		kmod_unref(ctx);
+	return found;
+}
+
+static void run_checks(struct report *report, struct module *module,
+		       struct target *target, const struct request *request)
+{
+	struct error err;
+	struct types *types = types_open(target, &err);
+
+	check_symbols(report, module, target, request);
+	check_vermagic(report, module, target);
+	check_config(report, module, target);
+	check_signature(report, module, target);
+	check_layout(report, module, types, err.text);
+	check_vfio(report, target, types, request);
+	check_order(report, module, target);
+	types_close(types);
+}
+
+static int report_all(struct module *module, struct target *target,
+		      const struct request *request)
+{
+	static const int exits[] = {
+		[STATUS_OK]		= EXIT_OK,
+		[STATUS_UNKNOWN]	= EXIT_UNKNOWN,
+		[STATUS_FAIL]		= EXIT_FAIL,
+	};
+	struct report report = { 0 };
+	int ret;
+
+	run_checks(&report, module, target, request);
+	if (request->json)
+		report_json(&report, module, target);
+	else
+		report_human(&report, module, target, request->verbose);
+	ret = exits[report_verdict(&report)];
+	report_free(&report);
+	return ret;
+}
+
+static int look(const struct request *request, struct error *err)
+{
+	static struct target target;
+	struct module module = { 0 };
+	char *installed = NULL;
+	int ret = -1;
+
+	if (target_find(&target, request, err))
+		goto out;
+	if (!request->module) {
+		installed = installed_module(&target);
+		if (!installed) {
+			fail(err, MODULE " is not installed for %s; name the module's file with --module",
+			     request->target);
+			goto out;
+		}
+	}
+	if (!module_open(&module, request->module ?: installed, err))
+		ret = report_all(&module, &target, request);
+out:
+	module_close(&module);
+	target_free(&target);
+	free(installed);
+	return ret;
+}
+
+int main(int argc, char **argv)
+{
+	struct request request = read_command_line(argc, argv);
+	struct error err;
+	int ret = look(&request, &err);
+
+	if (ret < 0) {
+		fprintf(stderr, PROGRAM ": %s\n", err.text);
+		if (request.json)
+			report_json_error(err.text);
+		ret = EXIT_UNKNOWN;
+	}
+	if (fflush(stdout) || ferror(stdout)) {
+		fprintf(stderr, PROGRAM ": can't write the result: %s\n",
+			strerror(errno));
+		return EXIT_UNKNOWN;
+	}
+	return ret;
+}

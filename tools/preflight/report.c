@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The results: collected, and printed for people or for programs.
+ *
+ * What is printed may come from a damaged file, so people get no control
+ * characters and programs get valid JSON in valid UTF-8. tce2-preflight(8)
+ * documents the JSON; what is added there later must not change what is there.
+ *
+ * Calls: nothing.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "preflight.h"
+
+#define JSON_FORMAT	1
+
+static const char * const status_names[] = { "ok", "note", "unknown", "fail" };
+
+static const char * const symbol_names[] = {
+	[SYMBOL_NOT_LOOKED_UP]	= "not-looked-up",
+	[SYMBOL_OK]		= "ok",
+	[SYMBOL_NO_CRC]		= "crc-unknown",
+	[SYMBOL_WEAK_ABSENT]	= "weak-absent",
+	[SYMBOL_MISSING]	= "missing",
+	[SYMBOL_CRC_DIFFERS]	= "crc-differs",
+	[SYMBOL_GPL_ONLY]	= "gpl-only",
+	[SYMBOL_NAMESPACE]	= "namespace",
+};
+
+/**
+ * grow() - room for one more in an array
+ * @array: the array, or NULL
+ * @count: how many there are
+ * @size: of one
+ *
+ * Ends the program, as for an error, where memory does.
+ *
+ * Return: the array
+ */
+void *grow(void *array, size_t count, size_t size)
+{
+	/* There is room up to the next power of two. */
+	if (array && count & (count - 1))
+		return array;
+	array = reallocarray(array, count ? count * 2 : 1, size);
+	if (array)
+		return array;
+	fputs("tce2-preflight: out of memory\n", stderr);
+	exit(2);
+}
+
+/**
+ * report_add() - add a finding
+ * @report: where to
+ * @status: what was found
+ * @check: by which check
+ * @format: in words, as for printf
+ */
+void report_add(struct report *report, enum status status, const char *check,
+		const char *format, ...)
+{
+	char *text = NULL;
+	va_list args;
+	int length;
+
+	va_start(args, format);
+	length = vsnprintf(NULL, 0, format, args);
+	va_end(args);
+	text = grow(NULL, 0, length + 1);
+	va_start(args, format);
+	vsnprintf(text, length + 1, format, args);
+	va_end(args);
+
+	report->finding = grow(report->finding, report->findings,
+			       sizeof(*report->finding));
+	report->finding[report->findings++] = (struct finding){
+		.check = check,
+		.status = status,
+		.text = text,
+	};
+}
+
+/**
+ * report_row() - add a row of the layout's comparison
+ * @report: where to
+ * @row: what to add
+ */
+void report_row(struct report *report, const struct layout_row *row)
+{
+	report->row = grow(report->row, report->rows, sizeof(*report->row));
+	report->row[report->rows++] = *row;
+}
+
+/**
+ * report_free() - forget the results
+ * @report: the results
+ */
+void report_free(struct report *report)
+{
+	size_t i;
+
+	for (i = 0; i < report->findings; i++)
+		free(report->finding[i].text);
+	free(report->finding);
+	free(report->row);
+}
+
+/**
+ * report_verdict() - the worst of the findings
+ * @report: the results
+ *
+ * Return: STATUS_OK, STATUS_UNKNOWN or STATUS_FAIL
+ */
+enum status report_verdict(const struct report *report)
+{
+	enum status worst = STATUS_OK;
+	size_t i;
+
+	for (i = 0; i < report->findings; i++) {
+		if (report->finding[i].status > worst)
+			worst = report->finding[i].status;
+	}
+	return worst == STATUS_NOTE ? STATUS_OK : worst;
+}
+
+static size_t count_findings(const struct report *report, enum status status)
+{
+	size_t i, count = 0;
+
+	for (i = 0; i < report->findings; i++)
+		count += report->finding[i].status == status;
+	return count;
+}
+
+static void print_clean(const char *text)
+{
+	for (; *text; text++)
+		putchar((unsigned char)*text < ' ' || *text == 127 ? '?' :
+			*text);
+}
+
+static void print_findings(const struct report *report, enum status status)
+{
+	size_t i;
+
+	for (i = 0; i < report->findings; i++) {
+		if (report->finding[i].status != status)
+			continue;
+		printf("  %-8s %-11s ", status_names[status],
+		       report->finding[i].check);
+		print_clean(report->finding[i].text);
+		putchar('\n');
+	}
+}
+
+static void print_verdict(const struct report *report,
+			  const struct module *module,
+			  const struct target *target)
+{
+	static const char * const verdicts[] = {
+		[STATUS_OK]		= "will work",
+		[STATUS_UNKNOWN]	= "could not be told",
+		[STATUS_FAIL]		= "will not work",
+	};
+	enum status verdict = report_verdict(report);
+
+	print_clean(module->name);
+	putchar(' ');
+	print_clean(module->version ? module->version : "(no version)");
+	fputs(" on ", stdout);
+	print_clean(target->release[0] ? target->release :
+		    "a kernel of unknown release");
+	printf(": %s", verdicts[verdict]);
+	if (verdict == STATUS_FAIL)
+		printf(" (%zu reason%s)", count_findings(report, verdict),
+		       count_findings(report, verdict) == 1 ? "" : "s");
+	putchar('\n');
+}
+
+static void print_symbols(const struct module *module)
+{
+	const struct import *import = module->import;
+	size_t i;
+
+	puts("\nsymbol                                   built against  kernel      result");
+	for (i = 0; i < module->imports; i++, import++) {
+		char built[16] = "-", kernel[16] = "-";
+
+		if (import->has_crc)
+			snprintf(built, sizeof(built), "0x%08x", import->crc);
+		if (import->target_crc)
+			snprintf(kernel, sizeof(kernel), "0x%08x",
+				 import->target_crc);
+		print_clean(import->name);
+		printf("%*s %-14s %-11s %s\n",
+		       strlen(import->name) < 40 ?
+		       (int)(40 - strlen(import->name)) : 0, "",
+		       built, kernel, symbol_names[import->status]);
+	}
+}
+
+static void print_rows(const struct report *report)
+{
+	const struct layout_row *row = report->row;
+	size_t i;
+
+	puts("\nmember (offset, size)                                    built with  kernel      result");
+	for (i = 0; i < report->rows; i++, row++) {
+		char name[72], built[24], kernel[24] = "-";
+
+		snprintf(name, sizeof(name), "%s%s%s", row->object,
+			 row->member[0] ? "." : "", row->member);
+		snprintf(built, sizeof(built), "%u, %u", row->offset,
+			 row->size);
+		if (row->found)
+			snprintf(kernel, sizeof(kernel), "%u, %u",
+				 row->target_offset, row->target_size);
+		print_clean(name);
+		printf("%*s %-11s %-11s %s\n",
+		       strlen(name) < 56 ? (int)(56 - strlen(name)) : 0, "",
+		       built, kernel, status_names[row->status]);
+	}
+}
+
+/**
+ * report_human() - print the results for people
+ * @report: the results
+ * @module: the module
+ * @target: the kernel
+ * @verbose: everything
+ */
+void report_human(const struct report *report, const struct module *module,
+		  const struct target *target, bool verbose)
+{
+	print_verdict(report, module, target);
+	print_findings(report, STATUS_FAIL);
+	print_findings(report, STATUS_UNKNOWN);
+	print_findings(report, STATUS_NOTE);
+	print_findings(report, STATUS_OK);
+	if (!verbose)
+		return;
+	print_symbols(module);
+	if (report->rows)
+		print_rows(report);
+}
+
+/* Bytes of the UTF-8 character that begins here, or 0 if none does */
+static size_t utf8_length(const unsigned char *at)
+{
+	size_t length, i;
+
+	if (at[0] < 0x80)
+		return 1;
+	if (at[0] < 0xc2 || at[0] > 0xf4)
+		return 0;
+	length = at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
+	for (i = 1; i < length; i++) {
+		if ((at[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	/* Too long a form, a surrogate, more than Unicode has */
+	if ((at[0] == 0xe0 && at[1] < 0xa0) ||
+	    (at[0] == 0xed && at[1] > 0x9f) ||
+	    (at[0] == 0xf0 && at[1] < 0x90) ||
+	    (at[0] == 0xf4 && at[1] > 0x8f))
+		return 0;
+	return length;
+}
+
+static void json_string(const char *text)
+{
+	const unsigned char *at = (const unsigned char *)text;
+	size_t length;
+
+	if (!text) {
+		fputs("null", stdout);
+		return;
+	}
+	putchar('"');
+	for (; *at; at += length ? length : 1) {
+		length = utf8_length(at);
+		if (!length)
+			fputs("\\ufffd", stdout);
+		else if (*at == '"' || *at == '\\')
+			printf("\\%c", *at);
+		else if (*at < ' ' || *at == 127)
+			printf("\\u%04x", *at);
+		else
+			fwrite(at, 1, length, stdout);
+	}
+	putchar('"');
+}
+
+/* A member "name": string, after another one */
+static void json_member(const char *name, const char *value)
+{
+	printf(",\"%s\":", name);
+	json_string(value);
+}
+
+/* An empty path is none. */
+static void json_path(const char *name, const char *path)
+{
+	json_member(name, path[0] ? path : NULL);
+}
+
+static void json_crc(const char *name, bool known, uint32_t crc)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "0x%08x", crc);
+	json_member(name, known ? text : NULL);
+}
+
+static void json_module(const struct module *module)
+{
+	fputs(",\n\"module\":{\"file\":", stdout);
+	json_string(module->path);
+	json_member("name", module->name);
+	json_member("version", module->version);
+	json_member("vermagic", module->vermagic);
+	fputs("}", stdout);
+}
+
+static void json_target(const struct target *target)
+{
+	fputs(",\n\"target\":{\"release\":", stdout);
+	json_string(target->release[0] ? target->release : NULL);
+	json_path("modules", target->modules);
+	json_path("symvers", target->symvers);
+	json_path("config", target->config);
+	json_path("vmlinux", target->vmlinux);
+	json_member("vermagic", target->vermagic);
+	fputs("}", stdout);
+}
+
+static void json_findings(const struct report *report)
+{
+	size_t i;
+
+	fputs(",\n\"checks\":[", stdout);
+	for (i = 0; i < report->findings; i++) {
+		fputs(i ? ",\n{\"check\":" : "\n{\"check\":", stdout);
+		json_string(report->finding[i].check);
+		json_member("status", status_names[report->finding[i].status]);
+		json_member("text", report->finding[i].text);
+		fputs("}", stdout);
+	}
+	fputs("]", stdout);
+}
+
+static void json_symbols(const struct module *module)
+{
+	const struct import *import = module->import;
+	size_t i;
+
+	fputs(",\n\"symbols\":[", stdout);
+	for (i = 0; i < module->imports; i++, import++) {
+		fputs(i ? ",\n{\"name\":" : "\n{\"name\":", stdout);
+		json_string(import->name);
+		json_member("status", symbol_names[import->status]);
+		json_crc("built", import->has_crc, import->crc);
+		json_crc("kernel", import->target_crc, import->target_crc);
+		json_path("owner", import->owner);
+		json_path("namespace", import->space);
+		fputs("}", stdout);
+	}
+	fputs("]", stdout);
+}
+
+static void json_place(const char *name, bool known, uint32_t offset,
+		       uint32_t size)
+{
+	if (known)
+		printf(",\"%s\":{\"offset\":%u,\"size\":%u}", name, offset,
+		       size);
+	else
+		printf(",\"%s\":null", name);
+}
+
+static void json_rows(const struct report *report)
+{
+	const struct layout_row *row = report->row;
+	size_t i;
+
+	fputs(",\n\"layout\":[", stdout);
+	for (i = 0; i < report->rows; i++, row++) {
+		fputs(i ? ",\n{\"struct\":" : "\n{\"struct\":", stdout);
+		json_string(row->object);
+		json_path("member", row->member);
+		json_member("status", status_names[row->status]);
+		json_place("built", true, row->offset, row->size);
+		json_place("kernel", row->found, row->target_offset,
+			   row->target_size);
+		fputs("}", stdout);
+	}
+	fputs("]", stdout);
+}
+
+static void json_begin(enum status verdict, const char *error)
+{
+	printf("{\"format\":%d,\"verdict\":\"%s\"", JSON_FORMAT,
+	       status_names[verdict]);
+	json_member("error", error);
+}
+
+/**
+ * report_json() - print the results for programs
+ * @report: the results
+ * @module: the module
+ * @target: the kernel
+ */
+void report_json(const struct report *report, const struct module *module,
+		 const struct target *target)
+{
+	json_begin(report_verdict(report), NULL);
+	json_module(module);
+	json_target(target);
+	json_findings(report);
+	json_symbols(module);
+	json_rows(report);
+	puts("}");
+}
+
+/**
+ * report_json_error() - print for programs that there are no results
+ * @text: why
+ */
+void report_json_error(const char *text)
+{
+	json_begin(STATUS_UNKNOWN, text);
+	puts("}");
+}

@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The kernel that the module shall run on: where its files are.
+ *
+ * Knows where distributions put a kernel's modules, configuration, exported
+ * symbols and image, below a root directory that need not be this machine's.
+ * What is not found stays an empty path, and is the checks' to judge.
+ *
+ * Calls: file, elf.
+ */
+#include <dirent.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "preflight.h"
+
+/* Below the root; Debian, Fedora and others do not agree. */
+static const char * const modules_at[] = { "lib/modules", "usr/lib/modules" };
+
+static bool is_directory(const char *path)
+{
+	struct stat info;
+
+	return !stat(path, &info) && S_ISDIR(info.st_mode);
+}
+
+/* What is too long for a path isn't there. */
+static bool __attribute__((format(printf, 2, 3)))
+join(char path[PATH_SIZE], const char *format, ...)
+{
+	va_list args;
+	int length;
+
+	va_start(args, format);
+	length = vsnprintf(path, PATH_SIZE, format, args);
+	va_end(args);
+	if (length >= 0 && length < PATH_SIZE)
+		return true;
+	path[0] = '\0';
+	return false;
+}
+
+static bool is_modules_directory(const char *path)
+{
+	char name[PATH_SIZE];
+
+	return (join(name, "%s/modules.dep", path) && file_exists(name)) ||
+	       (join(name, "%s/kernel", path) && is_directory(name));
+}
+
+static bool is_build_directory(const char *path)
+{
+	char name[PATH_SIZE];
+
+	return (join(name, "%s/Module.symvers", path) && file_exists(name)) ||
+	       (join(name, "%s/.config", path) && file_exists(name));
+}
+
+static int set_release(struct target *target, const char *release,
+		       struct error *err)
+{
+	size_t length = strlen(release);
+
+	if (length >= sizeof(target->release))
+		return fail(err, "%.60s...: no kernel has so long a name",
+			    release);
+	memcpy(target->release, release, length + 1);
+	return 0;
+}
+
+static bool use_release(struct target *target, const char *release)
+{
+	struct error err;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(modules_at); i++) {
+		if (join(target->modules, "%s/%s/%s", target->root,
+			 modules_at[i], release) &&
+		    is_directory(target->modules))
+			return !set_release(target, release, &err);
+	}
+	target->modules[0] = '\0';
+	return false;
+}
+
+/* How many kernels there are below a root; their names are listed. */
+static int list_kernels(const char *root, const char *at,
+			char names[PATH_SIZE])
+{
+	char path[PATH_SIZE], before[PATH_SIZE];
+	struct dirent *entry;
+	int kernels = 0;
+	DIR *dir;
+
+	names[0] = '\0';
+	dir = join(path, "%s/%s", root, at) ? opendir(path) : NULL;
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.' ||
+		    !join(path, "%s/%s/%s", root, at, entry->d_name) ||
+		    !is_modules_directory(path))
+			continue;
+		memcpy(before, names, sizeof(before));
+		join(names, "%s%s%s", before, kernels ? ", " : "",
+		     entry->d_name);
+		kernels++;
+	}
+	if (dir)
+		closedir(dir);
+	return kernels;
+}
+
+/* A directory that has lib/modules with one kernel; 1 if it has not. */
+static int use_root(struct target *target, const char *dir, struct error *err)
+{
+	char names[PATH_SIZE];
+	size_t i;
+	int kernels;
+
+	for (i = 0; i < ARRAY_SIZE(modules_at); i++) {
+		kernels = list_kernels(dir, modules_at[i], names);
+		if (kernels > 1)
+			return fail(err, "%s has several kernels (%s); say which: --root %s VERSION",
+				    dir, names, dir);
+		if (!kernels)
+			continue;
+		if (!target->has_root)
+			join(target->root, "%s", dir);
+		target->has_root = true;
+		join(target->modules, "%s/%s/%s", dir, modules_at[i], names);
+		return set_release(target, names, err);
+	}
+	return 1;
+}
+
+/* The root is what is left when lib/modules/RELEASE is taken away. */
+static int use_modules(struct target *target, const char *dir,
+		       struct error *err)
+{
+	const char *release = strrchr(dir, '/');
+	char tail[PATH_SIZE];
+	size_t i, length, left;
+
+	join(target->modules, "%s", dir);
+	if (!release || set_release(target, release + 1, err))
+		return fail(err, "%s: it is no kernel's directory", dir);
+	for (i = ARRAY_SIZE(modules_at); i-- && !target->has_root; ) {
+		join(tail, "/%s/%s", modules_at[i], target->release);
+		length = strlen(tail);
+		left = strlen(dir);
+		if (left < length || strcmp(dir + left - length, tail))
+			continue;
+		memcpy(target->root, dir, left - length);
+		target->has_root = true;
+	}
+	return 0;
+}
+
+static int use_build(struct target *target, const char *dir, char *build)
+{
+	char path[PATH_SIZE], release[256];
+	struct error err;
+	FILE *file;
+
+	join(build, "%s", dir);
+	join(path, "%s/include/config/kernel.release", dir);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	if (fgets(release, sizeof(release), file)) {
+		release[strcspn(release, "\n")] = '\0';
+		set_release(target, release, &err);
+	}
+	fclose(file);
+	return 0;
+}
+
+static int use_directory(struct target *target, const char *name, char *build,
+			 struct error *err)
+{
+	char dir[PATH_MAX];
+	int ret;
+
+	if (!realpath(name, dir))
+		return fail(err, "%s: there is no such directory", name);
+	ret = use_root(target, dir, err);
+	if (ret <= 0)
+		return ret;
+	if (is_modules_directory(dir))
+		return use_modules(target, dir, err);
+	if (is_build_directory(dir))
+		return use_build(target, dir, build);
+	return fail(err, "%s: it has no kernel: neither lib/modules/VERSION nor modules.dep, Module.symvers or .config",
+		    name);
+}
+
+static int use_target(struct target *target, const struct request *request,
+		      char *build, struct error *err)
+{
+	const char *name = request->target;
+
+	if (!strchr(name, '/') && strcmp(name, ".") && strcmp(name, "..")) {
+		if (use_release(target, name)) {
+			target->has_root = true;
+			return 0;
+		}
+		if (!is_directory(name))
+			return fail(err, "no kernel %s: neither %s/lib/modules/%s nor a directory of that name is there",
+				    name, target->root, name);
+	}
+	return use_directory(target, name, build, err);
+}
+
+/* The link is meant for the root it is in. */
+static void follow_build_link(const struct target *target, char *build)
+{
+	char link[PATH_SIZE], to[PATH_SIZE];
+	ssize_t length;
+
+	if (!target->modules[0] ||
+	    !join(link, "%s/build", target->modules))
+		return;
+	length = readlink(link, to, sizeof(to) - 1);
+	if (length < 0) {
+		if (is_directory(link))
+			join(build, "%s", link);
+		return;
+	}
+	to[length] = '\0';
+	if (to[0] == '/')
+		join(build, "%s%s", target->root, to);
+	else
+		join(build, "%s/%s", target->modules, to);
+	if (!is_directory(build))
+		build[0] = '\0';
+}
+
+static void find_build(const struct target *target, char *build)
+{
+	static const char * const places[] = {
+		"usr/src/linux-headers-", "usr/src/kernels/",
+	};
+	size_t i;
+
+	follow_build_link(target, build);
+	for (i = 0; i < ARRAY_SIZE(places) && !build[0]; i++) {
+		if (!target->has_root || !target->release[0])
+			return;
+		join(build, "%s/%s%s", target->root, places[i],
+		     target->release);
+		if (!is_directory(build))
+			build[0] = '\0';
+	}
+}
+
+/*
+ * Where a file may be. @base says below what: the build tree, the modules
+ * directory or the root; @suffix is put between the parts of a name that ends
+ * in the release.
+ */
+enum base { BUILD, MODULES, ROOT };
+
+struct place {
+	enum base base;
+	const char *name;
+	const char *suffix;
+};
+
+static const struct place symvers_places[] = {
+	{ BUILD, "Module.symvers", NULL },
+	{ MODULES, "symvers.xz", NULL },
+	{ MODULES, "symvers.gz", NULL },
+	{ MODULES, "symvers.zst", NULL },
+	{ ROOT, "boot/symvers-", ".xz" },
+	{ ROOT, "boot/symvers-", ".gz" },
+	{ ROOT, "boot/symvers-", ".zst" },
+};
+
+static const struct place config_places[] = {
+	{ BUILD, ".config", NULL },
+	{ MODULES, "config", NULL },
+	{ ROOT, "boot/config-", "" },
+	{ BUILD, "include/config/auto.conf", NULL },
+};
+
+static const struct place vmlinux_places[] = {
+	{ BUILD, "vmlinux", NULL },
+	{ MODULES, "vmlinux", NULL },
+	{ ROOT, "boot/vmlinux-", "" },
+	{ ROOT, "boot/vmlinuz-", "" },
+	{ MODULES, "vmlinuz", NULL },
+	{ ROOT, "usr/lib/debug/boot/vmlinux-", "" },
+};
+
+/* True if there is such a place and it has a readable file. */
+static bool try_place(const struct target *target, const char *build,
+		      const struct place *place, char path[PATH_SIZE])
+{
+	const char *base = place->base == BUILD ? build :
+			   place->base == MODULES ? target->modules :
+			   target->root;
+
+	if (place->base == ROOT ? !target->has_root : !base[0])
+		return false;
+	if (place->suffix && !target->release[0])
+		return false;
+	return join(path, "%s/%s%s%s", base, place->name,
+		    place->suffix ? target->release : "",
+		    place->suffix ? place->suffix : "") &&
+	       file_exists(path);
+}
+
+static void find_file(const struct target *target, const char *build,
+		      const char *asked, const struct place *place,
+		      size_t places, char path[PATH_SIZE])
+{
+	if (asked) {
+		join(path, "%s", asked);
+		return;
+	}
+	for (; places--; place++) {
+		if (try_place(target, build, place, path))
+			return;
+	}
+	path[0] = '\0';
+}
+
+/**
+ * target_module() - find a module of the kernel's own
+ * @target: the kernel
+ * @name: below kernel/drivers/vfio, without its suffix
+ * @path: gets the file's name
+ *
+ * Return: 0, or -1 if there is none
+ */
+int target_module(const struct target *target, const char *name,
+		  char path[PATH_SIZE])
+{
+	static const char * const suffixes[] = { "", ".xz", ".zst", ".gz" };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		if (target->modules[0] &&
+		    join(path, "%s/kernel/drivers/vfio/%s.ko%s",
+			 target->modules, name, suffixes[i]) &&
+		    file_exists(path))
+			return 0;
+	}
+	path[0] = '\0';
+	return -1;
+}
+
+static void find_in_tree(struct target *target)
+{
+	target_module(target, "vfio", target->vfio);
+	if (!target_module(target, "vfio", target->in_tree) ||
+	    !target_module(target, "vfio_iommu_spapr_tce", target->in_tree) ||
+	    !target_module(target, "pci/vfio-pci-core", target->in_tree))
+		return;
+	target_module(target, "pci/vfio-pci", target->in_tree);
+}
+
+/* Without one nothing is lost but the kernel's own word on its vermagic. */
+static void read_in_tree(struct target *target)
+{
+	struct error *err = &target->why_no_vermagic;
+	struct bytes modinfo;
+	struct error why;
+
+	if (!target->in_tree[0]) {
+		fail(err, "no VFIO module of the kernel's own was found");
+		return;
+	}
+	if (file_read(&target->in_tree_file, target->in_tree, err))
+		return;
+	if (elf_open(&target->in_tree_elf, target->in_tree_file.bytes, &why)) {
+		fail(err, "%s: %.200s", target->in_tree, why.text);
+		return;
+	}
+	elf_section(&target->in_tree_elf, ".modinfo", &modinfo);
+	target->vermagic = modinfo_get(modinfo, "vermagic");
+	if (!target->vermagic)
+		fail(err, "%s: it has no vermagic", target->in_tree);
+}
+
+/**
+ * target_find() - find a kernel and its files
+ * @target: gets what there is to know
+ * @request: which kernel, and what is named explicitly
+ * @err: why there is none
+ *
+ * A file that is named explicitly must be readable.
+ *
+ * Return: 0, or -1; target_free() is for the caller in either case
+ */
+int target_find(struct target *target, const struct request *request,
+		struct error *err)
+{
+	char build[PATH_SIZE] = "";
+
+	*target = (struct target){ .has_root = request->root };
+	if (request->root && !realpath(request->root, target->root))
+		return fail(err, "%s: there is no such directory",
+			    request->root);
+	if (!strcmp(target->root, "/"))
+		target->root[0] = '\0';
+	if (use_target(target, request, build, err))
+		return -1;
+	if (request->build)
+		join(build, "%s", request->build);
+	else if (!build[0])
+		find_build(target, build);
+
+	find_file(target, build, request->symvers, symvers_places,
+		  ARRAY_SIZE(symvers_places), target->symvers);
+	find_file(target, build, request->config, config_places,
+		  ARRAY_SIZE(config_places), target->config);
+	find_file(target, build, request->vmlinux, vmlinux_places,
+		  ARRAY_SIZE(vmlinux_places), target->vmlinux);
+	find_in_tree(target);
+	read_in_tree(target);
+	if ((target->symvers[0] &&
+	     file_read(&target->symvers_file, target->symvers, err)) ||
+	    (target->config[0] &&
+	     file_read(&target->config_file, target->config, err)))
+		return -1;
+	return 0;
+}
+
+/**
+ * target_free() - forget a kernel
+ * @target: the kernel
+ */
+void target_free(struct target *target)
+{
+	file_free(&target->in_tree_file);
+	file_free(&target->symvers_file);
+	file_free(&target->config_file);
+}

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The kernel's types, from its BTF: vmlinux's, and vfio.ko's on top of that.
+ *
+ * The types that the checks ask for are found in one pass over each. libbpf
+ * reads the format; what it then hands out is still bounded here, because a
+ * damaged file may name any type or string.
+ *
+ * Calls: file, elf, libbpf.
+ */
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "preflight.h"
+
+static const char * const structures[] = {
+	"vfio_iommu_driver_ops", "iommu_table", "iommu_table_ops",
+	"iommu_table_group", "iommu_table_group_ops", "pci_controller",
+};
+
+static const char * const functions[] = {
+	"spapr_tce_iommu_probe_device", "spapr_tce_create_table",
+	"iommu_group_claim_dma_owner",
+};
+
+/**
+ * struct types - what was found
+ * @base: BTF of vmlinux
+ * @vfio: BTF of vfio.ko, or NULL
+ * @why_no_vfio: why there is none
+ * @structure: id of each of the structures, 0 for none
+ * @in: which BTF that is of
+ * @function: which of the functions there are
+ */
+struct types {
+	struct btf *base;
+	struct btf *vfio;
+	struct error why_no_vfio;
+	uint32_t structure[ARRAY_SIZE(structures)];
+	const struct btf *in[ARRAY_SIZE(structures)];
+	bool function[ARRAY_SIZE(functions)];
+};
+
+static void note_type(struct types *types, const struct btf *btf, uint32_t id)
+{
+	const struct btf_type *type = btf__type_by_id(btf, id);
+	const char *name;
+	size_t i;
+
+	if (!type || !(btf_is_struct(type) || btf_is_func(type)))
+		return;
+	name = btf__name_by_offset(btf, type->name_off);
+	if (!name)
+		return;
+	for (i = 0; btf_is_struct(type) && i < ARRAY_SIZE(structures); i++) {
+		if (types->structure[i] || strcmp(name, structures[i]))
+			continue;
+		types->structure[i] = id;
+		types->in[i] = btf;
+	}
+	for (i = 0; btf_is_func(type) && i < ARRAY_SIZE(functions); i++)
+		types->function[i] |= !strcmp(name, functions[i]);
+}
+
+static void note_types(struct types *types, const struct btf *btf,
+		       uint32_t first)
+{
+	uint32_t id;
+
+	for (id = first; id < btf__type_cnt(btf); id++)
+		note_type(types, btf, id);
+}
+
+/*
+ * A module's BTF says nothing of the vmlinux it stands on, and on another one
+ * would mean other types.
+ */
+static int check_release(const struct elf *elf, const struct target *target,
+			 struct error *err)
+{
+	static const char banner[] = "Linux version ";
+	struct bytes rodata;
+	const char *at;
+	size_t length, left;
+
+	if (!target->release[0] || !elf_section(elf, ".rodata", &rodata))
+		return 0;
+	at = memmem(rodata.data, rodata.size, banner, strlen(banner));
+	if (!at)
+		return 0;
+	at += strlen(banner);
+	left = rodata.size - ((const unsigned char *)at - rodata.data);
+	length = strlen(target->release);
+	if (left > length && !memcmp(at, target->release, length) &&
+	    at[length] == ' ')
+		return 0;
+	for (length = 0; length < left && length < 64; length++) {
+		if (at[length] == ' ' || !at[length])
+			break;
+	}
+	return fail(err, "it is of kernel %.*s, not of %s", (int)length, at,
+		    target->release);
+}
+
+/* The BTF in an ELF file, or a file that is nothing else */
+static int find_btf(const struct target *target, struct bytes file,
+		    struct bytes *btf, struct error *err)
+{
+	struct elf elf;
+
+	if (file.size > 2 && get_le16(file.data) == BTF_MAGIC) {
+		*btf = file;
+		return 0;
+	}
+	if (elf_open(&elf, file, err))
+		return -1;
+	if (!elf_section(&elf, ".BTF", btf))
+		return fail(err, "it has no BTF");
+	return target ? check_release(&elf, target, err) : 0;
+}
+
+static int damaged_btf(struct error *err)
+{
+	return fail(err, "its BTF is damaged, or newer than this program (libbpf: %s)",
+		    strerror(errno));
+}
+
+/*
+ * BTF on top of another. libbpf 1.1 has btf__new_split() in its header but not
+ * in its library: what can be called wants a file, so it gets one in memory.
+ */
+static struct btf *parse_split(struct bytes bytes, struct btf *base,
+			       struct error *err)
+{
+	struct btf *btf = NULL;
+	char path[64];
+	int fd;
+
+	fd = memfd_create("btf", MFD_CLOEXEC);
+	if (fd < 0 || write(fd, bytes.data, bytes.size) != bytes.size) {
+		fail(err, "no room for its BTF: %s", strerror(errno));
+	} else {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		btf = btf__parse_raw_split(path, base);
+		if (!btf)
+			damaged_btf(err);
+	}
+	if (fd >= 0)
+		close(fd);
+	return btf;
+}
+
+static void open_vfio(struct types *types, const struct target *target)
+{
+	struct error *err = &types->why_no_vfio, why;
+	struct file file;
+	struct bytes bytes;
+
+	if (!target->vfio[0]) {
+		fail(err, "the kernel's vfio.ko was not found");
+		return;
+	}
+	if (file_read(&file, target->vfio, err))
+		return;
+	if (find_btf(NULL, file.bytes, &bytes, &why) ||
+	    !(types->vfio = parse_split(bytes, types->base, &why)))
+		fail(err, "%s: %.200s", target->vfio, why.text);
+	file_free(&file);
+}
+
+static int open_base(struct types *types, const struct target *target,
+		     struct error *err)
+{
+	struct bytes bytes;
+	struct error why;
+	struct file file;
+
+	if (file_read(&file, target->vmlinux, err))
+		return -1;
+	if (!find_btf(target, file.bytes, &bytes, &why)) {
+		if (bytes.size < UINT32_MAX)
+			types->base = btf__new(bytes.data, bytes.size);
+		if (!types->base)
+			damaged_btf(&why);
+	}
+	file_free(&file);
+	if (!types->base)
+		return fail(err, "%s: %.200s", target->vmlinux, why.text);
+	return 0;
+}
+
+static int no_messages(enum libbpf_print_level level, const char *format,
+		       va_list args)
+{
+	(void)level;
+	(void)format;
+	(void)args;
+	return 0;
+}
+
+/**
+ * types_open() - read a kernel's types
+ * @target: the kernel
+ * @err: why there are none
+ *
+ * Return: the types, for types_close(), or NULL
+ */
+struct types *types_open(const struct target *target, struct error *err)
+{
+	struct types *types;
+
+	if (!target->vmlinux[0]) {
+		fail(err, "no image of the kernel was found; name one that has BTF with --vmlinux");
+		return NULL;
+	}
+	types = grow(NULL, 0, sizeof(*types));
+	memset(types, 0, sizeof(*types));
+	libbpf_set_print(no_messages);
+	if (open_base(types, target, err)) {
+		types_close(types);
+		return NULL;
+	}
+	note_types(types, types->base, 1);
+	open_vfio(types, target);
+	if (types->vfio)
+		note_types(types, types->vfio, btf__type_cnt(types->base));
+	return types;
+}
+
+/**
+ * types_btf() - find a structure
+ * @types: the kernel's types
+ * @name: one of the structures that this file knows
+ * @id: gets its id
+ *
+ * Return: the BTF that the id is of, or NULL
+ */
+const struct btf *types_btf(const struct types *types, const char *name,
+			    uint32_t *id)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(structures); i++) {
+		if (strcmp(structures[i], name))
+			continue;
+		*id = types->structure[i];
+		return types->in[i];
+	}
+	return NULL;
+}
+
+/**
+ * types_have_function() - whether the kernel has a function
+ * @types: the kernel's types
+ * @name: one of the functions that this file knows
+ *
+ * Return: whether it has
+ */
+bool types_have_function(const struct types *types, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(functions); i++) {
+		if (!strcmp(functions[i], name))
+			return types->function[i];
+	}
+	return false;
+}
+
+/**
+ * types_vfio_error() - why the types of vfio.ko are not known
+ * @types: the kernel's types
+ *
+ * Return: the reason, or NULL if they are
+ */
+const char *types_vfio_error(const struct types *types)
+{
+	return types->vfio ? NULL : types->why_no_vfio.text;
+}
+
+/**
+ * types_close() - forget a kernel's types
+ * @types: the types, or NULL
+ */
+void types_close(struct types *types)
+{
+	if (!types)
+		return;
+	btf__free(types->vfio);
+	btf__free(types->base);
+	free(types);
+}
