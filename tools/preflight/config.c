@@ -110,7 +110,7 @@ void check_vermagic(struct report *report, const struct module *module,
 		status = STATUS_FAIL;
 	report_add(report, status, "vermagic",
 		   status == STATUS_OK ?
-		   "built for \"%s\", the kernel's \"%s\" accepts that" :
+		   "built for \"%s\", the kernel takes that for its own \"%s\"" :
 		   "built for \"%s\", the kernel wants \"%s\"",
 		   module->vermagic, target->vermagic);
 }

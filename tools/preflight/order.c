@@ -130,6 +130,41 @@ static const char *command_name(const char *order, const struct module *module)
 	return *order ? order : module->name;
 }
 
+/* Soft dependencies on a module that the index lacks come to nothing. */
+static const char *reservation(struct kmod_ctx *ctx,
+			       const struct module *module)
+{
+	struct kmod_module *ours;
+	bool installed;
+
+	if (kmod_module_new_from_name(ctx, module->name, &ours))
+		return "";
+	installed = kmod_module_get_path(ours);
+	kmod_module_unref(ours);
+	return installed ? "" :
+	       "; soft dependencies on the module count only once it is installed for this kernel";
+}
+
+/*
+ * VFIO asks the backend that came last first, but a module that is told of
+ * others' loading can come once more.
+ */
+static void describe_wrong(const struct module *module,
+			   const char * const order[2], char *text,
+			   size_t room)
+{
+	static const char notifier[] = "register_module_notifier";
+	bool returns = module_import(module, notifier, strlen(notifier));
+
+	snprintf(text, room, "%c\"modprobe %s%s%s\" loads " IN_TREE " after the module%s",
+		 '0' + (returns ? STATUS_NOTE : STATUS_FAIL),
+		 command_name(order[0], module),
+		 order[1] ? "; modprobe " : "",
+		 order[1] ? command_name(order[1], module) : "",
+		 returns ? ", which then registers again to be asked first" :
+		 ", so VFIO asks that one first");
+}
+
 /* In words, for the parent; the first character is the status. */
 static void describe_orders(struct kmod_ctx *ctx, const struct module *module,
 			    char *text, size_t room)
@@ -146,14 +181,11 @@ static void describe_orders(struct kmod_ctx *ctx, const struct module *module,
 		}
 		if (!wrong)
 			continue;
-		snprintf(text, room, "%c\"modprobe %s%s%s\" loads " IN_TREE " after the module, so VFIO asks that one first",
-			 '0' + STATUS_FAIL, command_name(orders[i][0], module),
-			 orders[i][1] ? "; modprobe " : "",
-			 orders[i][1] ? command_name(orders[i][1], module) : "");
+		describe_wrong(module, orders[i], text, room);
 		return;
 	}
-	snprintf(text, room, "%cwhatever is loaded first, " IN_TREE " is not loaded after the module",
-		 '0' + STATUS_OK);
+	snprintf(text, room, "%cwhatever modprobe is asked for first, it loads " IN_TREE " before the module or not at all%s",
+		 '0' + STATUS_OK, reservation(ctx, module));
 }
 
 static void ask_libkmod(const struct module *module,

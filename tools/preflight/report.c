@@ -156,6 +156,39 @@ static void print_findings(const struct report *report, enum status status)
 	}
 }
 
+static bool all_ok(const struct report *report, const char *check)
+{
+	size_t i;
+
+	for (i = 0; i < report->findings; i++) {
+		if (!strcmp(report->finding[i].check, check) &&
+		    report->finding[i].status != STATUS_OK)
+			return false;
+	}
+	return true;
+}
+
+/* The checks that have nothing else to say, in one line */
+static void print_good(const struct report *report)
+{
+	const char *before = "";
+	size_t i;
+
+	for (i = 0; i < report->findings; i++) {
+		const char *check = report->finding[i].check;
+
+		if (!all_ok(report, check) || !strcmp(before, check))
+			continue;
+		if (*before)
+			printf(", %s", check);
+		else
+			printf("  %-8s %s", status_names[STATUS_OK], check);
+		before = check;
+	}
+	if (*before)
+		putchar('\n');
+}
+
 static void print_verdict(const struct report *report,
 			  const struct module *module,
 			  const struct target *target)
@@ -239,9 +272,11 @@ void report_human(const struct report *report, const struct module *module,
 	print_findings(report, STATUS_FAIL);
 	print_findings(report, STATUS_UNKNOWN);
 	print_findings(report, STATUS_NOTE);
-	print_findings(report, STATUS_OK);
-	if (!verbose)
+	if (!verbose) {
+		print_good(report);
 		return;
+	}
+	print_findings(report, STATUS_OK);
 	print_symbols(module);
 	if (report->rows)
 		print_rows(report);

@@ -234,10 +234,10 @@ static void report_crcs(struct report *report, const struct module *module,
 
 	if (unknown)
 		report_add(report, accept ? STATUS_NOTE : STATUS_UNKNOWN,
-			   CHECK, "%zu of %zu imports are there, but whether they are the same is unknown: %s",
+			   CHECK, "%zu of %zu imports are there, but %s has no CRC of them to tell whether they are the same%s",
 			   unknown, module->imports, module->has_versions ?
-			   "the kernel or the module has no CRCs of them" :
-			   "the module was built without CRCs");
+			   "the kernel" : "the module",
+			   accept ? "" : " (--accept-unknown-crcs does without)");
 	if (count[SYMBOL_OK])
 		report_add(report, STATUS_OK, CHECK,
 			   "%zu of %zu imports are there with the same CRC",

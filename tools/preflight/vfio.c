@@ -68,12 +68,12 @@ static struct answer vfio_asks(const struct target *target,
 
 	if (target->has_symbol_dma_owner ||
 	    (types && types_have_function(types, "iommu_group_claim_dma_owner")))
-		return (struct answer){ YES, "the symbols" };
+		return (struct answer){ YES, "symbols" };
 	if (target->symvers[0])
-		return (struct answer){ NO, "the symbols" };
+		return (struct answer){ NO, "symbols" };
 	if (version)
 		return (struct answer){ version >= VERSION(5, 18),
-					"the version" };
+					"version" };
 	return (struct answer){ UNTOLD, "nothing" };
 }
 
@@ -86,13 +86,13 @@ static struct answer platform_answers(const struct target *target,
 		return (struct answer){
 			has_member(types, "pci_controller", "iommu") ||
 			types_have_function(types, "spapr_tce_iommu_probe_device"),
-			"the BTF" };
+			"BTF" };
 	if (target->symvers[0])
 		return (struct answer){ !target->has_symbol_take_ownership,
-					"the symbols" };
+					"symbols" };
 	if (version)
 		return (struct answer){ version >= VERSION(6, 4),
-					"the version" };
+					"version" };
 	return (struct answer){ UNTOLD, "nothing" };
 }
 
@@ -104,10 +104,10 @@ static struct answer pseries_windows(const struct target *target,
 	if (types)
 		return (struct answer){
 			types_have_function(types, "spapr_tce_create_table"),
-			"the BTF" };
+			"BTF" };
 	if (version)
 		return (struct answer){ version >= VERSION(6, 11),
-					"the version" };
+					"version" };
 	return (struct answer){ UNTOLD, "nothing" };
 }
 
@@ -118,12 +118,12 @@ static void report_machines(struct report *report, struct answer platform,
 	bool wanted = request->machine && !strcmp(request->machine, "pseries");
 
 	if (pseries.known == YES || (request->machine && !wanted))
-		report_add(report, STATUS_OK, CHECK, "VFIO takes devices on %s (%s says so)",
+		report_add(report, STATUS_OK, CHECK, "VFIO takes devices on %s (told from its %s)",
 			   pseries.known == YES ? "powernv and pseries" : "powernv",
 			   platform.by);
 	else if (pseries.known == NO)
 		report_add(report, wanted ? STATUS_FAIL : STATUS_NOTE, CHECK,
-			   "VFIO takes devices on powernv only: pseries makes no windows (%s says so)",
+			   "VFIO takes devices on powernv only: pseries makes no windows (told from its %s)",
 			   pseries.by);
 	else
 		report_add(report, wanted ? STATUS_UNKNOWN : STATUS_NOTE, CHECK,
@@ -148,7 +148,7 @@ void check_vfio(struct report *report, const struct target *target,
 			   "whether VFIO takes devices on POWER can't be told without the kernel's symbols, BTF or version");
 	else if (asks.known == YES && platform.known == NO)
 		report_add(report, STATUS_FAIL, CHECK,
-			   "VFIO of this kernel takes no device at all on POWER, whatever the backend (Linux 5.18 to 6.3; %s says so)",
+			   "VFIO of this kernel takes no device at all on POWER, whatever the backend (Linux 5.18 to 6.3; told from its %s)",
 			   platform.by);
 	else
 		report_machines(report, platform,
