@@ -22,6 +22,8 @@
 
 /* Types within types; no kernel's go as deep, a damaged file's may. */
 #define DEPTH_MAX	16
+/* Nor has any structure so many members. */
+#define MEMBERS_MAX	1000
 
 #define RECORD_SIZE	sizeof(struct tce2_layout_record)
 
@@ -46,24 +48,27 @@ static const char *name_of(const struct btf *btf, uint32_t offset)
 	return name ? name : "";
 }
 
-/* Looks into members without a name, whose members count as the structure's. */
+/*
+ * Looks into members without a name, whose members count as the structure's.
+ * @left bounds the whole search, which in a damaged file could go round.
+ */
 static bool find_member(const struct btf *btf, uint32_t id, const char *name,
-			uint32_t base, int depth, struct member *found)
+			uint32_t base, int *left, struct member *found)
 {
 	const struct btf_type *type = btf__type_by_id(btf, id);
 	const struct btf_member *member;
 	uint32_t i, at;
 	int64_t size;
 
-	if (!type || !btf_is_composite(type) || depth > DEPTH_MAX)
+	if (!type || !btf_is_composite(type))
 		return false;
 	member = btf_members(type);
-	for (i = 0; i < btf_vlen(type); i++, member++) {
+	for (i = 0; i < btf_vlen(type) && (*left)-- > 0; i++, member++) {
 		const char *other = name_of(btf, member->name_off);
 
 		at = base + btf_member_bit_offset(type, i) / 8;
-		if (!*other && find_member(btf, member->type, name, at,
-					   depth + 1, found))
+		if (!*other && find_member(btf, member->type, name, at, left,
+					   found))
 			return true;
 		if (!*other || strcmp(other, name))
 			continue;
@@ -142,7 +147,7 @@ static void append_type(struct text *text, const struct btf *btf, uint32_t id,
 		append(text, "void");
 		return;
 	}
-	if (!type || depth > DEPTH_MAX) {
+	if (!type || depth > DEPTH_MAX || text->used + 1 == text->room) {
 		append(text, "?");
 		return;
 	}
@@ -375,12 +380,13 @@ static void find_object(struct report *report, const struct module *module,
 static void check_record(struct report *report, struct record *record,
 			 const struct place *place)
 {
+	int left = MEMBERS_MAX;
 	struct member member;
 
 	if (!place->btf || strcmp(place->object.row.object, record->row.object))
 		return;
-	if (!find_member(place->btf, place->id, record->row.member, 0, 0,
-			 &member)) {
+	if (!find_member(place->btf, place->id, record->row.member, 0,
+			 &left, &member)) {
 		check_absent(report, record, &place->object);
 		return;
 	}
