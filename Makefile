@@ -49,6 +49,15 @@ stress:
 unit:
 	@tests/run unit
 
+# The tool of that name, for this machine; it needs no kernel and no compiler
+# but the machine's own.
+.PHONY: preflight check-preflight
+preflight:
+	@$(MAKE) -C tools/preflight O=$(CURDIR)/build/preflight
+
+check-preflight:
+	@tests/run preflight
+
 fuzz:
 	@tests/unit/fuzz
 
@@ -73,6 +82,8 @@ help:
 	@echo "make stress                  the storms and the thousands of windows among the tests, for longer (KERNELS, MACHINES as above)"
 	@echo "make bench                   compare with the in-tree driver (KERNELS='<label>...', MACHINE=pseries, THREADS=1), build/bench/"
 	@echo "make unit                    run only those of the tests that need no guest (ONLY=<case>, TCE2_SEED=<seed>)"
+	@echo "make preflight               build tce2-preflight, which says whether the module will work on a kernel (build/preflight)"
+	@echo "make check-preflight         run only its tests (PREFLIGHT_DAMAGE=<how often files are damaged>)"
 	@echo "make fuzz                    let libFuzzer look for what the tests miss (FUZZ_SECONDS=60)"
 	@echo "make kernels                 list the labels of the kernels"
 	@echo "scripts/kernel-add NAME DIR  make a kernel of your own a label, for KERNELS and KERNEL"

@@ -91,10 +91,53 @@ static void load(struct kmod_ctx *ctx, const char *name)
 	kmod_module_unref(module);
 }
 
+/* Where the index says that a module is; to be freed, NULL for nowhere */
+static char *index_path(struct kmod_ctx *ctx, const char *name)
+{
+	struct kmod_module *module;
+	const char *path;
+	char *copy = NULL;
+
+	if (kmod_module_new_from_name(ctx, name, &module))
+		return NULL;
+	path = kmod_module_get_path(module);
+	if (path)
+		copy = strdup(path);
+	kmod_module_unref(module);
+	return copy;
+}
+
+static bool is_installed(struct kmod_ctx *ctx, const struct module *module)
+{
+	char *path = index_path(ctx, module->name);
+	bool installed = path;
+
+	free(path);
+	return installed;
+}
+
+/* Nothing can be loaded in any order by an index of what was there once. */
+static bool is_stale(struct kmod_ctx *ctx, char *text, size_t room)
+{
+	static const char * const names[] = { "vfio", "vfio_pci", IN_TREE };
+	bool stale = false;
+	char *path;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names) && !stale; i++) {
+		path = index_path(ctx, names[i]);
+		stale = path && !file_exists(path);
+		if (stale)
+			snprintf(text, room, "%cmodules.dep has %s, which is not there: run depmod for this kernel",
+				 '0' + STATUS_UNKNOWN, path);
+		free(path);
+	}
+	return stale;
+}
+
 /*
  * Before the module is installed the kernel's index has nothing of it, so what
- * it depends on is taken from the module itself. With it nothing changes: what
- * is loaded already is not loaded again.
+ * it depends on is taken from the module itself.
  */
 static void load_ours(struct kmod_ctx *ctx, const struct module *module)
 {
@@ -102,6 +145,8 @@ static void load_ours(struct kmod_ctx *ctx, const struct module *module)
 	char name[64];
 	size_t length;
 
+	if (is_installed(ctx, module))
+		depends = NULL;
 	for (; depends && *depends; depends += length + !!depends[length]) {
 		length = strcspn(depends, ",");
 		snprintf(name, sizeof(name), "%.*s", (int)length, depends);
@@ -128,21 +173,6 @@ static bool order_is_wrong(struct kmod_ctx *ctx, const struct module *module,
 static const char *command_name(const char *order, const struct module *module)
 {
 	return *order ? order : module->name;
-}
-
-/* Soft dependencies on a module that the index lacks come to nothing. */
-static const char *reservation(struct kmod_ctx *ctx,
-			       const struct module *module)
-{
-	struct kmod_module *ours;
-	bool installed;
-
-	if (kmod_module_new_from_name(ctx, module->name, &ours))
-		return "";
-	installed = kmod_module_get_path(ours);
-	kmod_module_unref(ours);
-	return installed ? "" :
-	       "; soft dependencies on the module count only once it is installed for this kernel";
 }
 
 /*
@@ -185,7 +215,8 @@ static void describe_orders(struct kmod_ctx *ctx, const struct module *module,
 		return;
 	}
 	snprintf(text, room, "%cwhatever modprobe is asked for first, it loads " IN_TREE " before the module or not at all%s",
-		 '0' + STATUS_OK, reservation(ctx, module));
+		 '0' + STATUS_OK, is_installed(ctx, module) ? "" :
+		 "; soft dependencies on the module count only once it is installed for this kernel");
 }
 
 static void ask_libkmod(const struct module *module,
@@ -208,7 +239,8 @@ static void ask_libkmod(const struct module *module,
 		return;
 	}
 	kmod_set_log_priority(ctx, 0);
-	describe_orders(ctx, module, text, room);
+	if (!is_stale(ctx, text, room))
+		describe_orders(ctx, module, text, room);
 	kmod_unref(ctx);
 }
 
