@@ -112,7 +112,8 @@ static int check_headers(struct elf *elf, struct error *err)
 		return fail(err, "it is an ELF file without section headers");
 	elf->end = elf->headers + elf->sections * sizeof(Elf64_Shdr);
 	if (elf->headers > size || elf->end > size)
-		return fail(err, "it is truncated or damaged: its section headers are at %llu to %llu, it has %llu bytes",
+		return fail(err,
+			    "it is truncated or damaged: its section headers are at %llu to %llu, it has %llu bytes",
 			    (unsigned long long)elf->headers,
 			    (unsigned long long)elf->end,
 			    (unsigned long long)size);
@@ -130,7 +131,8 @@ static int check_sections(struct elf *elf, struct error *err)
 			continue;
 		if (header.offset > elf->bytes.size ||
 		    header.size > elf->bytes.size - header.offset)
-			return fail(err, "it is truncated or damaged: section %u lies outside of it",
+			return fail(err,
+				    "it is truncated or damaged: section %u lies outside of it",
 				    i);
 		if (header.offset + header.size > elf->end)
 			elf->end = header.offset + header.size;

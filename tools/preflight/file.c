@@ -24,8 +24,9 @@
 #include "preflight.h"
 
 /* More than any module or kernel has; a packed file may claim anything. */
-#define UNPACKED_MAX	(1UL << 30)
-#define FIRST_SIZE	(1UL << 20)
+#define MIB		1048576UL
+#define UNPACKED_MAX	(1024 * MIB)
+#define FIRST_SIZE	MIB
 
 /**
  * fail() - note why something can't be done
@@ -91,7 +92,7 @@ static int make_room(struct unpacked *out, struct error *err)
 
 	if (room > UNPACKED_MAX)
 		return fail(err, "it unpacks to more than %lu MiB",
-			    UNPACKED_MAX >> 20);
+			    UNPACKED_MAX / MIB);
 	data = realloc(out->data, room);
 	if (!data)
 		return fail(err, "out of memory");

@@ -246,7 +246,8 @@ static int count_records(const struct module *module, struct error *err)
 		return fail(err, "the module's record of the layout is damaged");
 	if (header.version != TCE2_LAYOUT_VERSION ||
 	    header.record_size != RECORD_SIZE)
-		return fail(err, "the module's record of the layout has version %u, this program knows %u",
+		return fail(err,
+			    "the module's record of the layout has version %u, this program knows %u",
 			    header.version, TCE2_LAYOUT_VERSION);
 	if (!records || records > (size - sizeof(header)) / RECORD_SIZE)
 		return fail(err, "the module's record of the layout is cut off");

@@ -136,21 +136,22 @@ static void import_module_layout(struct module *module, struct bytes versions)
 
 static int read_versions(struct module *module, struct error *err)
 {
-	struct bytes versions;
+	struct bytes versions, entry = { NULL, VERSION_SIZE };
 	const char *name;
 	size_t at;
 
 	if (elf_section(&module->elf, "__versions", &versions)) {
 		if (versions.size % VERSION_SIZE)
-			return fail(err, "it is damaged: __versions has %zu bytes, no multiple of %d",
+			return fail(err,
+				    "it is damaged: __versions has %zu bytes, no multiple of %d",
 				    versions.size, VERSION_SIZE);
 		module->has_versions = versions.size;
 		import_module_layout(module, versions);
 	}
 	sort_imports(module);
 	for (at = 0; at < versions.size; at += VERSION_SIZE) {
-		name = string_at((struct bytes){ versions.data + at,
-						 VERSION_SIZE }, VERSION_NAME);
+		entry.data = versions.data + at;
+		name = string_at(entry, VERSION_NAME);
 		if (!name)
 			return fail(err, "it is damaged: a name in __versions has no end");
 		note_crc(module, name, get_le32(versions.data + at));
@@ -173,7 +174,8 @@ static int read_long_versions(struct module *module, struct error *err)
 	for (i = 0; i < crcs.size / 4; i++) {
 		name = string_at(names, at);
 		if (!name)
-			return fail(err, "it is damaged: __version_ext_names ends before __version_ext_crcs");
+			return fail(err,
+				    "it is damaged: __version_ext_names ends before __version_ext_crcs");
 		note_crc(module, name, get_le32(crcs.data + i * 4));
 		at += strlen(name) + 1;
 	}

@@ -128,7 +128,8 @@ static bool is_stale(struct kmod_ctx *ctx, char *text, size_t room)
 		path = index_path(ctx, names[i]);
 		stale = path && !file_exists(path);
 		if (stale)
-			snprintf(text, room, "%cmodules.dep has %s, which is not there: run depmod for this kernel",
+			snprintf(text, room,
+				 "%cmodules.dep has %s, which is not there: run depmod for this kernel",
 				 '0' + STATUS_UNKNOWN, path);
 		free(path);
 	}
@@ -214,8 +215,9 @@ static void describe_orders(struct kmod_ctx *ctx, const struct module *module,
 		describe_wrong(module, orders[i], text, room);
 		return;
 	}
-	snprintf(text, room, "%cwhatever modprobe is asked for first, it loads " IN_TREE " before the module or not at all%s",
-		 '0' + STATUS_OK, is_installed(ctx, module) ? "" :
+	snprintf(text, room,
+		 "%cwhatever modprobe is asked for, it loads %s before the module or not at all%s",
+		 '0' + STATUS_OK, IN_TREE, is_installed(ctx, module) ? "" :
 		 "; soft dependencies on the module count only once it is installed for this kernel");
 }
 

@@ -22,7 +22,7 @@
 /* Those for a verdict are documented; so is this one. */
 enum { EXIT_OK, EXIT_FAIL, EXIT_UNKNOWN, EXIT_USAGE };
 
-static void usage(FILE *out)
+static void print_usage(FILE *out)
 {
 	fputs("usage: " PROGRAM " [OPTION]... VERSION|DIRECTORY\n"
 	      "Tells whether " MODULE " will work on a kernel, without loading it.\n\n"
@@ -101,13 +101,13 @@ static void take_option(struct request *request, int option)
 		request->verbose = true;
 		break;
 	case 'h':
-		usage(stdout);
+		print_usage(stdout);
 		exit(EXIT_OK);
 	case 'V':
 		puts(PROGRAM " " TCE2_VERSION);
 		exit(EXIT_OK);
 	default:
-		usage(stderr);
+		print_usage(stderr);
 		exit(EXIT_USAGE);
 	}
 }
@@ -121,7 +121,7 @@ static struct request read_command_line(int argc, char **argv)
 				     NULL)) != -1)
 		take_option(&request, option);
 	if (argc - optind != 1 || !*argv[optind]) {
-		usage(stderr);
+		print_usage(stderr);
 		exit(EXIT_USAGE);
 	}
 	if (request.machine && strcmp(request.machine, "powernv") &&
@@ -204,7 +204,8 @@ static int look(const struct request *request, struct error *err)
 	if (!request->module) {
 		installed = installed_module(&target);
 		if (!installed) {
-			fail(err, MODULE " is not installed for %s; name the module's file with --module",
+			fail(err, MODULE
+			     " is not installed for %s; name the module's file with --module",
 			     request->target);
 			goto out;
 		}

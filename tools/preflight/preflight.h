@@ -18,6 +18,8 @@
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define PATH_SIZE	4096
 
+#define __printf(at, from)	__attribute__((__format__(printf, at, from)))
+
 /**
  * struct error - why something could not be done
  * @text: a sentence without its full stop
@@ -26,8 +28,7 @@ struct error {
 	char text[PATH_SIZE + 256];
 };
 
-int fail(struct error *err, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+int fail(struct error *err, const char *format, ...) __printf(2, 3);
 
 /**
  * struct bytes - a piece of memory that somebody else owns
@@ -315,7 +316,7 @@ struct report {
 };
 
 void report_add(struct report *report, enum status status, const char *check,
-		const char *format, ...) __attribute__((format(printf, 4, 5)));
+		const char *format, ...) __printf(4, 5);
 void report_row(struct report *report, const struct layout_row *row);
 enum status report_verdict(const struct report *report);
 void report_human(const struct report *report, const struct module *module,

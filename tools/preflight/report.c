@@ -218,7 +218,8 @@ static void print_symbols(const struct module *module)
 	const struct import *import = module->import;
 	size_t i;
 
-	puts("\nsymbol                                   built against  kernel      result");
+	printf("\n%-40s %-14s %-11s %s\n", "symbol", "built against", "kernel",
+	       "result");
 	for (i = 0; i < module->imports; i++, import++) {
 		char built[16] = "-", kernel[16] = "-";
 
@@ -240,7 +241,8 @@ static void print_rows(const struct report *report)
 	const struct layout_row *row = report->row;
 	size_t i;
 
-	puts("\nmember (offset, size)                                    built with  kernel      result");
+	printf("\n%-56s %-11s %-11s %s\n", "member (offset, size)",
+	       "built with", "kernel", "result");
 	for (i = 0; i < report->rows; i++, row++) {
 		char name[72], built[24], kernel[24] = "-";
 

@@ -203,7 +203,9 @@ static void report_symbol(struct report *report, const struct import *import,
 			   import->name);
 		break;
 	case SYMBOL_NAMESPACE:
-		report_add(report, config_is(target, "MODULE_ALLOW_MISSING_NAMESPACE_IMPORTS", "y") &&
+		report_add(report, config_is(target,
+					     "MODULE_ALLOW_MISSING_NAMESPACE_IMPORTS",
+					     "y") &&
 			   strncmp(import->space, "module:", 7) ?
 			   STATUS_NOTE : STATUS_FAIL, CHECK,
 			   "%s is in the namespace %s, which the module does not import",
@@ -234,7 +236,8 @@ static void report_crcs(struct report *report, const struct module *module,
 
 	if (unknown)
 		report_add(report, accept ? STATUS_NOTE : STATUS_UNKNOWN,
-			   CHECK, "%zu of %zu imports are there, but %s has no CRC of them to tell whether they are the same%s",
+			   CHECK,
+			   "%zu of %zu imports are there, but %s has no CRC of them to tell whether they are the same%s",
 			   unknown, module->imports, module->has_versions ?
 			   "the kernel" : "the module",
 			   accept ? "" : " (--accept-unknown-crcs does without)");

@@ -30,7 +30,7 @@ static bool is_directory(const char *path)
 }
 
 /* What is too long for a path isn't there. */
-static bool __attribute__((format(printf, 2, 3)))
+static bool __printf(2, 3)
 join(char path[PATH_SIZE], const char *format, ...)
 {
 	va_list args;
@@ -124,7 +124,8 @@ static int use_root(struct target *target, const char *dir, struct error *err)
 	for (i = 0; i < ARRAY_SIZE(modules_at); i++) {
 		kernels = list_kernels(dir, modules_at[i], names);
 		if (kernels > 1)
-			return fail(err, "%s has several kernels (%s); say which: --root %s VERSION",
+			return fail(err,
+				    "%s has several kernels (%s); say which: --root %s VERSION",
 				    dir, names, dir);
 		if (!kernels)
 			continue;
@@ -194,7 +195,8 @@ static int use_directory(struct target *target, const char *name, char *build,
 		return use_modules(target, dir, err);
 	if (is_build_directory(dir))
 		return use_build(target, dir, build);
-	return fail(err, "%s: it has no kernel: neither lib/modules/VERSION nor modules.dep, Module.symvers or .config",
+	return fail(err,
+		    "%s: it has no kernel: neither lib/modules/VERSION nor modules.dep, Module.symvers or .config",
 		    name);
 }
 
@@ -209,7 +211,8 @@ static int use_target(struct target *target, const struct request *request,
 			return 0;
 		}
 		if (!is_directory(name))
-			return fail(err, "no kernel %s: neither %s/lib/modules/%s nor a directory of that name is there",
+			return fail(err,
+				    "no kernel %s: neither %s/lib/modules/%s nor a directory of that name is there",
 				    name, target->root, name);
 	}
 	return use_directory(target, name, build, err);

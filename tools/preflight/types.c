@@ -168,8 +168,9 @@ static void open_vfio(struct types *types, const struct target *target)
 	}
 	if (file_read(&file, target->vfio, err))
 		return;
-	if (find_btf(NULL, file.bytes, &bytes, &why) ||
-	    !(types->vfio = parse_split(bytes, types->base, &why)))
+	if (!find_btf(NULL, file.bytes, &bytes, &why))
+		types->vfio = parse_split(bytes, types->base, &why);
+	if (!types->vfio)
 		fail(err, "%s: %.200s", target->vfio, why.text);
 	file_free(&file);
 }
