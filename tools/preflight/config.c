@@ -3,7 +3,7 @@
  * Checks "vermagic", "page-size", "config" and "signature": what of the
  * kernel's build decides whether the module can be loaded.
  *
- * Calls: report, elf (modinfo), libkmod for who signed.
+ * Calls: report, child, libkmod for who signed.
  */
 #include <libkmod.h>
 #include <stdio.h>
@@ -234,39 +234,62 @@ static const char *enforced_by(const struct target *target)
 	return NULL;
 }
 
-/* A copy of what libkmod says of a module's signature; NULL for nothing */
-static char *signature_info(const char *path, const char *key)
+/* The value of a key in what modinfo would print of a module */
+struct question {
+	const char *path;
+	const char *key;
+};
+
+static void find_value(struct kmod_list *list, const char *key, char *text,
+		       size_t room)
 {
+	struct kmod_list *item;
+
+	kmod_list_foreach(item, list) {
+		if (strcmp(kmod_module_info_get_key(item), key))
+			continue;
+		snprintf(text, room, "%s", kmod_module_info_get_value(item));
+		return;
+	}
+}
+
+static void ask_info(const void *data, char *text, size_t room)
+{
+	const struct question *question = data;
 	const char *none = NULL;
 	struct kmod_ctx *ctx = kmod_new("/", &none);
 	struct kmod_module *module = NULL;
-	struct kmod_list *list = NULL, *item;
-	char *value = NULL;
+	struct kmod_list *list = NULL;
 
-	if (ctx && !kmod_module_new_from_path(ctx, path, &module) &&
-	    kmod_module_get_info(module, &list) > 0) {
-		kmod_list_foreach(item, list)
-			if (!value &&
-			    !strcmp(kmod_module_info_get_key(item), key))
-				value = strdup(kmod_module_info_get_value(item));
-		kmod_module_info_free_list(list);
-	}
-	if (module)
-		kmod_module_unref(module);
-	if (ctx)
-		kmod_unref(ctx);
-	return value;
+	if (!ctx)
+		return;
+	kmod_set_log_priority(ctx, 0);
+	if (!kmod_module_new_from_path(ctx, question->path, &module) &&
+	    kmod_module_get_info(module, &list) > 0)
+		find_value(list, question->key, text, room);
+	kmod_module_info_free_list(list);
+	kmod_module_unref(module);
+	kmod_unref(ctx);
+}
+
+/* False if libkmod finds no such thing, or dies of it */
+static bool signature_info(const char *path, const char *key, char text[256])
+{
+	const struct question question = { path, key };
+
+	return ask_in_child(ask_info, &question, text, 256) && text[0];
 }
 
 static void report_signed(struct report *report, const struct module *module,
 			  const struct target *target, const char *enforced)
 {
-	char *signer = signature_info(module->path, "signer");
-	char *ours = signature_info(module->path, "sig_key");
-	char *theirs = target->in_tree[0] ?
-		       signature_info(target->in_tree, "sig_key") : NULL;
-	bool known = ours && theirs && *ours && !strcmp(ours, theirs);
-	const char *who = signer && *signer ? signer : "somebody";
+	char signer[256], ours[256], theirs[256];
+	bool known = target->in_tree[0] &&
+		     signature_info(module->path, "sig_key", ours) &&
+		     signature_info(target->in_tree, "sig_key", theirs) &&
+		     !strcmp(ours, theirs);
+	const char *who = signature_info(module->path, "signer", signer) ?
+			  signer : "somebody";
 
 	if (known || !enforced)
 		report_add(report, STATUS_OK, "signature",
@@ -276,9 +299,6 @@ static void report_signed(struct report *report, const struct module *module,
 		report_add(report, STATUS_UNKNOWN, "signature",
 			   "CONFIG_%s is set and the module is signed by %s; whether the machine trusts that key can't be seen from here",
 			   enforced, who);
-	free(signer);
-	free(ours);
-	free(theirs);
 }
 
 static void report_unsigned(struct report *report, const struct target *target,

@@ -6,18 +6,15 @@
  * VFIO asks the backend that registered last first. Which is last is up to the
  * soft dependencies and commands in the root's modprobe.d and to vfio.ko's own;
  * libkmod is asked, as modprobe asks it, what it would load in which order. It
- * only says, it loads nothing, and it is asked in a process of its own, because
- * it trusts the indexes it reads.
+ * only says, it loads nothing.
  *
- * Calls: report, libkmod.
+ * Calls: child, report, libkmod.
  */
 #include <libkmod.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "preflight.h"
 
@@ -221,20 +218,32 @@ static void describe_orders(struct kmod_ctx *ctx, const struct module *module,
 		 "; soft dependencies on the module count only once it is installed for this kernel");
 }
 
-static void ask_libkmod(const struct module *module,
-			const struct target *target, char *text, size_t room)
+/**
+ * struct question - what is asked of libkmod in a process of its own
+ * @target: the kernel
+ * @module: the module
+ * @name: the name of a module to look for
+ */
+struct question {
+	const struct target *target;
+	const struct module *module;
+	const char *name;
+};
+
+static void ask_order(const void *data, char *text, size_t room)
 {
 	char paths[ARRAY_SIZE(config_at)][PATH_SIZE + 32];
 	const char *config[ARRAY_SIZE(config_at) + 1] = { NULL };
+	const struct question *question = data;
 	struct kmod_ctx *ctx;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(config_at); i++) {
-		snprintf(paths[i], sizeof(paths[i]), "%s/%s", target->root,
-			 config_at[i]);
+		snprintf(paths[i], sizeof(paths[i]), "%s/%s",
+			 question->target->root, config_at[i]);
 		config[i] = paths[i];
 	}
-	ctx = kmod_new(target->modules, config);
+	ctx = kmod_new(question->target->modules, config);
 	if (!ctx) {
 		snprintf(text, room, "%clibkmod can't read the configuration",
 			 '0' + STATUS_UNKNOWN);
@@ -242,33 +251,42 @@ static void ask_libkmod(const struct module *module,
 	}
 	kmod_set_log_priority(ctx, 0);
 	if (!is_stale(ctx, text, room))
-		describe_orders(ctx, module, text, room);
+		describe_orders(ctx, question->module, text, room);
 	kmod_unref(ctx);
 }
 
-/* The child's answer, or false if it died of what it read */
-static bool ask_in_child(const struct module *module,
-			 const struct target *target, char *text, size_t room)
+static void ask_path(const void *data, char *text, size_t room)
 {
-	int ends[2], status;
-	ssize_t length;
-	pid_t child;
+	const struct question *question = data;
+	const char *none = NULL;
+	struct kmod_ctx *ctx = kmod_new(question->target->modules, &none);
+	char *path;
 
-	if (pipe(ends))
-		return false;
-	child = fork();
-	if (!child) {
-		ask_libkmod(module, target, text, room);
-		length = write(ends[1], text, strlen(text));
-		_exit(length < 1);
-	}
-	close(ends[1]);
-	length = child > 0 ? read(ends[0], text, room - 1) : -1;
-	close(ends[0]);
-	if (child < 0 || waitpid(child, &status, 0) != child)
-		return false;
-	text[length > 0 ? length : 0] = '\0';
-	return length > 0 && WIFEXITED(status) && !WEXITSTATUS(status);
+	if (!ctx)
+		return;
+	kmod_set_log_priority(ctx, 0);
+	path = index_path(ctx, question->name);
+	if (path)
+		snprintf(text, room, "%s", path);
+	free(path);
+	kmod_unref(ctx);
+}
+
+/**
+ * order_find_module() - where modprobe would take a module from
+ * @target: the kernel
+ * @name: the module's name
+ * @path: gets its path
+ *
+ * Return: whether there is such a module
+ */
+bool order_find_module(const struct target *target, const char *name,
+		       char path[PATH_SIZE])
+{
+	const struct question question = { .target = target, .name = name };
+
+	return target->modules[0] &&
+	       ask_in_child(ask_path, &question, path, PATH_SIZE) && path[0];
 }
 
 static bool has_config(const struct target *target)
@@ -295,7 +313,11 @@ static bool has_config(const struct target *target)
 void check_order(struct report *report, const struct module *module,
 		 const struct target *target)
 {
-	char text[1024], index[PATH_SIZE + 32];
+	const struct question question = {
+		.target = target,
+		.module = module,
+	};
+	char text[PATH_SIZE + 256], index[PATH_SIZE + 32];
 
 	snprintf(index, sizeof(index), "%s/modules.dep.bin", target->modules);
 	if (!has_config(target) || !target->modules[0]) {
@@ -308,7 +330,7 @@ void check_order(struct report *report, const struct module *module,
 			   "%s is missing: run depmod for this kernel", index);
 		return;
 	}
-	if (!ask_in_child(module, target, text, sizeof(text))) {
+	if (!ask_in_child(ask_order, &question, text, sizeof(text))) {
 		report_add(report, STATUS_UNKNOWN, CHECK,
 			   "libkmod can't read the modules' indexes in %s, they are damaged",
 			   target->modules);

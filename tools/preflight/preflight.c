@@ -9,7 +9,6 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <libkmod.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,27 +133,6 @@ static struct request read_command_line(int argc, char **argv)
 	return request;
 }
 
-/* Where modprobe would take the module from, or NULL; to be freed */
-static char *installed_module(const struct target *target)
-{
-	const char *none = NULL, *path;
-	struct kmod_module *module;
-	struct kmod_ctx *ctx;
-	char *found = NULL;
-
-	if (!target->modules[0])
-		return NULL;
-	ctx = kmod_new(target->modules, &none);
-	if (ctx && !kmod_module_new_from_name(ctx, MODULE, &module)) {
-		path = kmod_module_get_path(module);
-		found = path ? strdup(path) : NULL;
-		kmod_module_unref(module);
-	}
-	if (ctx)
-		kmod_unref(ctx);
-	return found;
-}
-
 static void run_checks(struct report *report, struct module *module,
 		       struct target *target, const struct request *request)
 {
@@ -196,26 +174,22 @@ static int look(const struct request *request, struct error *err)
 {
 	static struct target target;
 	struct module module = { 0 };
-	char *installed = NULL;
+	char installed[PATH_SIZE];
 	int ret = -1;
 
 	if (target_find(&target, request, err))
 		goto out;
-	if (!request->module) {
-		installed = installed_module(&target);
-		if (!installed) {
-			fail(err, MODULE
-			     " is not installed for %s; name the module's file with --module",
-			     request->target);
-			goto out;
-		}
+	if (!request->module &&
+	    !order_find_module(&target, MODULE, installed)) {
+		fail(err, "%s is not installed for %s; name the module's file with --module",
+		     MODULE, request->target);
+		goto out;
 	}
 	if (!module_open(&module, request->module ?: installed, err))
 		ret = report_all(&module, &target, request);
 out:
 	module_close(&module);
 	target_free(&target);
-	free(installed);
 	return ret;
 }
 

@@ -216,7 +216,7 @@ struct request {
  * @symvers: path of Module.symvers, or empty
  * @config: path of the configuration, or empty
  * @vmlinux: path of what has the kernel's BTF, or empty
- * @in_tree: a module of the kernel's own (vfio, if that is one), or empty
+ * @in_tree: a module of the kernel's own, vfio if that is one, or empty
  * @vfio: path of vfio.ko, or empty
  * @vermagic: that of @in_tree, or NULL
  * @in_tree_file: what that contains
@@ -332,6 +332,9 @@ const char *config_get(const struct target *target, const char *option,
 bool config_is(const struct target *target, const char *option,
 	       const char *values);
 
+bool ask_in_child(void (*ask)(const void *question, char *text, size_t room),
+		  const void *question, char *text, size_t room);
+
 struct btf;
 struct types;
 struct types *types_open(const struct target *target, struct error *err);
@@ -353,6 +356,8 @@ void check_layout(struct report *report, const struct module *module,
 		  const struct types *types, const char *why_no_types);
 void check_vfio(struct report *report, const struct target *target,
 		const struct types *types, const struct request *request);
+bool order_find_module(const struct target *target, const char *name,
+		       char path[PATH_SIZE]);
 void check_order(struct report *report, const struct module *module,
 		 const struct target *target);
 

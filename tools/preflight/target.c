@@ -357,14 +357,30 @@ int target_module(const struct target *target, const char *name,
 	return -1;
 }
 
+/* Any module of the kernel's own will do: lines "path: what it depends on" */
+static void find_any_module(const struct target *target, char path[PATH_SIZE])
+{
+	char line[PATH_SIZE];
+	FILE *file;
+
+	join(path, "%s/modules.dep", target->modules);
+	file = target->modules[0] ? fopen(path, "re") : NULL;
+	path[0] = '\0';
+	while (file && !path[0] && fgets(line, sizeof(line), file)) {
+		line[strcspn(line, ":")] = '\0';
+		if (!strncmp(line, "kernel/", strlen("kernel/")))
+			join(path, "%s/%s", target->modules, line);
+	}
+	if (file)
+		fclose(file);
+}
+
 static void find_in_tree(struct target *target)
 {
-	target_module(target, "vfio", target->vfio);
-	if (!target_module(target, "vfio", target->in_tree) ||
-	    !target_module(target, "vfio_iommu_spapr_tce", target->in_tree) ||
-	    !target_module(target, "pci/vfio-pci-core", target->in_tree))
-		return;
-	target_module(target, "pci/vfio-pci", target->in_tree);
+	if (target_module(target, "vfio", target->vfio))
+		find_any_module(target, target->in_tree);
+	else
+		join(target->in_tree, "%s", target->vfio);
 }
 
 /* Without one nothing is lost but the kernel's own word on its vermagic. */
@@ -375,7 +391,7 @@ static void read_in_tree(struct target *target)
 	struct error why;
 
 	if (!target->in_tree[0]) {
-		fail(err, "no VFIO module of the kernel's own was found");
+		fail(err, "no module of the kernel's own was found");
 		return;
 	}
 	if (file_read(&target->in_tree_file, target->in_tree, err))
