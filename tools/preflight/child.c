@@ -17,7 +17,7 @@
 #include "preflight.h"
 
 /* An honest question takes some milliseconds. */
-#define CPU_SECONDS	2
+#define CPU_SECONDS	1
 
 static void __attribute__((__noreturn__))
 be_child(int end, void (*ask)(const void *question, char *text, size_t room),

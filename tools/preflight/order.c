@@ -21,6 +21,8 @@
 #define CHECK	"load-order"
 #define IN_TREE	"vfio_iommu_spapr_tce"
 
+#define DAMAGED	"libkmod can't read the modules' indexes in %s: run depmod for this kernel"
+
 static const char * const config_at[] = {
 	"etc/modprobe.d", "run/modprobe.d", "usr/local/lib/modprobe.d",
 	"usr/lib/modprobe.d", "lib/modprobe.d",
@@ -277,16 +279,23 @@ static void ask_path(const void *data, char *text, size_t room)
  * @target: the kernel
  * @name: the module's name
  * @path: gets its path
+ * @err: why there is none
  *
- * Return: whether there is such a module
+ * Return: 0, or -1
  */
-bool order_find_module(const struct target *target, const char *name,
-		       char path[PATH_SIZE])
+int order_find_module(const struct target *target, const char *name,
+		      char path[PATH_SIZE], struct error *err)
 {
 	const struct question question = { .target = target, .name = name };
 
-	return target->modules[0] &&
-	       ask_in_child(ask_path, &question, path, PATH_SIZE) && path[0];
+	path[0] = '\0';
+	if (target->modules[0] &&
+	    !ask_in_child(ask_path, &question, path, PATH_SIZE))
+		return fail(err, DAMAGED, target->modules);
+	if (!path[0])
+		return fail(err, "%s is not installed for %s; name the module's file with --module",
+			    name, target->release);
+	return 0;
 }
 
 static bool has_config(const struct target *target)
@@ -332,8 +341,7 @@ void check_order(struct report *report, const struct module *module,
 	}
 	if (!ask_in_child(ask_order, &question, text, sizeof(text))) {
 		report_add(report, STATUS_UNKNOWN, CHECK,
-			   "libkmod can't read the modules' indexes in %s, they are damaged",
-			   target->modules);
+			   DAMAGED, target->modules);
 		return;
 	}
 	report_add(report, text[0] - '0', CHECK, "%s", text + 1);

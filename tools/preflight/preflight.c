@@ -180,11 +180,8 @@ static int look(const struct request *request, struct error *err)
 	if (target_find(&target, request, err))
 		goto out;
 	if (!request->module &&
-	    !order_find_module(&target, MODULE, installed)) {
-		fail(err, "%s is not installed for %s; name the module's file with --module",
-		     MODULE, request->target);
+	    order_find_module(&target, MODULE, installed, err))
 		goto out;
-	}
 	if (!module_open(&module, request->module ?: installed, err))
 		ret = report_all(&module, &target, request);
 out:
