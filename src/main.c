@@ -2,25 +2,40 @@
 /*
  * Module entry: offers the backend to VFIO and takes it back.
  *
- * Owns the callbacks that VFIO calls (include/tce2_compat.h declares them).
- * VFIO asks the backend that was registered last first, so this module is to
- * be loaded after vfio_iommu_spapr_tce; a container that it can't serve goes to
- * that one.
+ * Owns the callbacks that VFIO calls (include/tce2_compat.h declares them), and
+ * their registrations: VFIO asks the backend that was registered last first,
+ * so this one registers once more whenever vfio_iommu_spapr_tce has been
+ * loaded after it. A container that it can't serve, or isn't to (the parameter
+ * `enabled`), goes to that one.
  *
- * Locks: none.
+ * Locks: registrations_lock, for the list of them; VFIO's own are taken inside.
  * Calls: uapi, container, ddw (groups).
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/err.h>
 #include <linux/iommu.h>
+#include <linux/list.h>
 #include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <linux/mutex.h>
+#include <linux/notifier.h>
 #include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/vfio.h>
 
 #include "tce2_compat.h"
 #include "tce2_container.h"
 #include "tce2_uapi.h"
+
+#define IN_TREE_BACKEND	"vfio_iommu_spapr_tce"
+
+static bool enabled = true;
+module_param(enabled, bool, 0644);
+MODULE_PARM_DESC(enabled,
+		 "Serve new containers (default: 1); 0 leaves them to "
+		 IN_TREE_BACKEND);
 
 static void *backend_open(unsigned long type)
 {
@@ -40,8 +55,12 @@ static long backend_ioctl(void *iommu_data, unsigned int cmd,
 	struct tce2_container *container;
 	long ret;
 
-	if (cmd == VFIO_CHECK_EXTENSION)
+	if (cmd == VFIO_CHECK_EXTENSION) {
+		/* Nobody's container: VFIO is looking for who could serve one */
+		if (!iommu_data && !READ_ONCE(enabled))
+			return 0;
 		return tce2_check_extension(arg);
+	}
 
 	container = tce2_container_get(iommu_data);
 	if (!container)
@@ -90,16 +109,93 @@ static const struct vfio_iommu_driver_ops backend_ops = {
 	.detach_group	= backend_detach_group,
 };
 
+/*
+ * One entry of this backend in VFIO's list. VFIO takes the same ops only once,
+ * so each has a copy. None is taken back before the module goes: a container
+ * that it serves points to it, and VFIO doesn't say when that ends. There is
+ * one for each time that the in-tree backend was loaded.
+ */
+struct registration {
+	struct list_head link;
+	struct vfio_iommu_driver_ops ops;
+};
+
+static LIST_HEAD(registrations);
+static DEFINE_MUTEX(registrations_lock);
+
+/* From now on VFIO asks this backend first */
+static int register_first(void)
+{
+	struct registration *new = kmalloc(sizeof(*new), GFP_KERNEL);
+	int ret;
+
+	if (!new)
+		return -ENOMEM;
+	new->ops = backend_ops;
+	mutex_lock(&registrations_lock);
+	ret = vfio_register_iommu_driver(&new->ops);
+	if (ret)
+		kfree(new);
+	else
+		list_add(&new->link, &registrations);
+	mutex_unlock(&registrations_lock);
+	return ret;
+}
+
+static void unregister_all(void)
+{
+	struct registration *old, *next;
+
+	mutex_lock(&registrations_lock);
+	list_for_each_entry_safe(old, next, &registrations, link) {
+		list_del(&old->link);
+		vfio_unregister_iommu_driver(&old->ops);
+		kfree(old);
+	}
+	mutex_unlock(&registrations_lock);
+}
+
+/* A module is LIVE once its init function, which registers it, is done */
+static int module_event(struct notifier_block *block, unsigned long event,
+			void *data)
+{
+	struct module *module = data;
+	int ret;
+
+	if (event != MODULE_STATE_LIVE || strcmp(module->name, IN_TREE_BACKEND))
+		return NOTIFY_DONE;
+	ret = register_first();
+	if (ret)
+		pr_warn(IN_TREE_BACKEND " is asked first now, error %d\n", ret);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block module_notifier = {
+	.notifier_call	= module_event,
+};
+
 static int __init tce2_init(void)
 {
+	int ret;
+
 	if (TCE2_VFIO_REFUSES_DEVICES)
 		pr_notice("VFIO of this kernel refuses every device on POWER (as of Linux 5.18 to 6.3): no container can be served\n");
-	return vfio_register_iommu_driver(&backend_ops);
+	ret = register_module_notifier(&module_notifier);
+	if (ret)
+		return ret;
+	/* After the notifier: no in-tree backend comes unseen between the two */
+	ret = register_first();
+	if (ret) {
+		unregister_module_notifier(&module_notifier);
+		unregister_all();
+	}
+	return ret;
 }
 
 static void __exit tce2_exit(void)
 {
-	vfio_unregister_iommu_driver(&backend_ops);
+	unregister_module_notifier(&module_notifier);
+	unregister_all();
 	tce2_container_wait_all_gone();
 	/* Regions are freed by callbacks of this module */
 	rcu_barrier();
