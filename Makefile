@@ -7,7 +7,19 @@
 KDIR ?= /lib/modules/$(shell uname -r)/build
 in_place := $(or $(filter ppc64le,$(shell uname -m)),$(filter command environment,$(firstword $(origin KDIR))))
 
-.PHONY: all module kernels demo check check-all stress unit fuzz bench lint modules modules_install install clean help
+# Where `make install` puts what is not the module; kmod reads PREFIX/lib only
+# where that is /usr.
+prefix ?= /usr
+MODPROBE_DIR ?= /usr/lib/modprobe.d
+INSTALL_MOD_DIR ?= updates
+release = $(shell cat $(KDIR)/include/config/kernel.release)
+installed_module = $(DESTDIR)/lib/modules/$(release)/$(INSTALL_MOD_DIR)/vfio_spapr_tce2.ko
+# The programs for administrators, each with a Makefile of its own
+tools := $(patsubst %/Makefile,%,$(wildcard tools/*/Makefile))
+
+.PHONY: all module kernels demo check check-all check-dkms check-preflight \
+	stress unit fuzz bench lint preflight modules modules_install install \
+	install-common uninstall deb rpm clean help
 
 ifneq ($(KERNEL),)
 all: module
@@ -24,7 +36,33 @@ endif
 modules modules_install:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
-install: modules_install
+# With DESTDIR the module tree is not this machine's, and depmod not its business.
+install: install-common
+	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) \
+		INSTALL_MOD_DIR=$(INSTALL_MOD_DIR) modules_install
+	$(if $(DESTDIR),,depmod $(release))
+
+# All but the module itself, which is what a package of dkms installs.
+install-common:
+	install -D -m 644 packaging/vfio-spapr-tce2.conf \
+		$(DESTDIR)$(MODPROBE_DIR)/vfio-spapr-tce2.conf
+	for tool in $(tools); do \
+		$(MAKE) -C $$tool install DESTDIR=$(DESTDIR) prefix=$(prefix) || exit; done
+
+uninstall:
+	rm -f $(foreach end,.ko .ko.xz .ko.zst .ko.gz,$(basename $(installed_module))$(end)) \
+		$(DESTDIR)$(MODPROBE_DIR)/vfio-spapr-tce2.conf
+	for tool in $(tools); do \
+		$(MAKE) -C $$tool uninstall DESTDIR=$(DESTDIR) prefix=$(prefix) || exit; done
+	$(if $(DESTDIR),,depmod $(release))
+
+deb:
+	@scripts/hosttools deb
+	@scripts/package deb
+
+rpm:
+	@scripts/hosttools rpm
+	@scripts/package rpm
 
 module:
 	@test -n "$(KERNEL)" || { echo "say which kernel: make module KERNEL=<label>"; scripts/kernel --list; false; }
@@ -43,6 +81,9 @@ check:
 check-all:
 	@KERNELS=all tests/run
 
+check-dkms:
+	@tests/fleet/run
+
 stress:
 	@STRESS=1 tests/run
 
@@ -51,7 +92,6 @@ unit:
 
 # The tool of that name, for this machine; it needs no kernel and no compiler
 # but the machine's own.
-.PHONY: preflight check-preflight
 preflight:
 	@$(MAKE) -C tools/preflight O=$(CURDIR)/build/preflight
 
@@ -79,6 +119,7 @@ help:
 	@echo "make demo                    see it work on an emulated POWER9 (KERNEL=<label>)"
 	@echo "make check                   run the tests on the kernels of Debian 12 (KERNELS='<label>...', MACHINES='powernv9 pseries', V=1, ONLY=<case>)"
 	@echo "make check-all               the same on every kernel that has a label, and a table of them all (MACHINES as above)"
+	@echo "make check-dkms              the real dkms, dpkg and modprobe in a root filesystem of packages (root or sudo)"
 	@echo "make stress                  the storms and the thousands of windows among the tests, for longer (KERNELS, MACHINES as above)"
 	@echo "make bench                   compare with the in-tree driver (KERNELS='<label>...', MACHINE=pseries, THREADS=1), build/bench/"
 	@echo "make unit                    run only those of the tests that need no guest (ONLY=<case>, TCE2_SEED=<seed>)"
@@ -90,5 +131,7 @@ help:
 	@echo "make module KERNEL=<label>   build build/<label>/vfio_spapr_tce2.ko (W=1, C=2, V=1)"
 	@echo "make lint                    warnings, sparse and shellcheck, for the kernels of Debian 12 (KERNELS='<label>...' or all)"
 	@echo "make                         on a ppc64le host: build for the running kernel (KDIR=<build tree>)"
-	@echo "make install                 on a ppc64le host: install that module"
+	@echo "make install                 on a ppc64le host: install that module and its modprobe.d file (DESTDIR, prefix); make uninstall"
+	@echo "make deb                     Debian packages for dkms and of the tools, in build/deb"
+	@echo "make rpm                     source and binary RPMs, in build/rpm"
 	@echo "make clean                   remove everything built; downloads stay in ~/.cache"
