@@ -7,10 +7,10 @@
 KDIR ?= /lib/modules/$(shell uname -r)/build
 in_place := $(or $(filter ppc64le,$(shell uname -m)),$(filter command environment,$(firstword $(origin KDIR))))
 
-# Where `make install` puts what is not the module; kmod reads PREFIX/lib only
-# where that is /usr.
-prefix ?= /usr
-MODPROBE_DIR ?= /usr/lib/modprobe.d
+# Where `make install` puts what is not the module. Of all prefixes kmod reads
+# lib/modprobe.d of /usr and /usr/local.
+prefix ?= /usr/local
+MODPROBE_DIR ?= $(prefix)/lib/modprobe.d
 INSTALL_MOD_DIR ?= updates
 release = $(shell cat $(KDIR)/include/config/kernel.release)
 installed_module = $(DESTDIR)/lib/modules/$(release)/$(INSTALL_MOD_DIR)/vfio_spapr_tce2.ko

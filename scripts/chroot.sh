@@ -21,18 +21,18 @@ register_interpreter() {
 # become_chrooter ARGUMENT...: starts the calling script again as root in
 # namespaces of its own, unless that is what it is.
 become_chrooter() {
-	local root=()
+	local sudo=()
 
 	[ -z "${TCE2_CHROOTER:-}" ] || return 0
 	if [ "$(id -u)" != 0 ]; then
 		command -v sudo >/dev/null || die "a root filesystem needs root or sudo"
-		root=(sudo)
+		sudo=(sudo)
 	fi
-	"${root[@]}" env BINFMT="$BINFMT" bash -euc "
+	"${sudo[@]}" env BINFMT="$BINFMT" bash -euc "
 		$(declare -p PPC64LE_MAGIC PPC64LE_MASK)
 		$(declare -f register_interpreter)
 		register_interpreter"
-	exec "${root[@]}" env TCE2_CHROOTER=yes TCE2_START="$TCE2_START" \
+	exec "${sudo[@]}" env TCE2_CHROOTER=yes TCE2_START="$TCE2_START" \
 		XDG_CACHE_HOME="${CACHE%/*}" PATH="$PATH" \
 		unshare --mount --pid --fork --mount-proc "$0" "$@"
 }
@@ -64,7 +64,7 @@ in_chroot() {
 
 	mountpoint -q "$root/proc" || mount -t proc proc "$root/proc"
 	mountpoint -q "$root/dev" || make_devices "$root/dev"
-	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
+	env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
 		DEBIAN_FRONTEND=noninteractive TERM=dumb \
 		${QEMU_UNAME:+QEMU_UNAME="$QEMU_UNAME"} \
 		chroot "$root" "$@"

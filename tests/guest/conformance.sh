@@ -49,12 +49,21 @@ tap_device_comes_back() {
 	rm -f /tmp/data
 }
 
+# in_tree_comes_again GROUP: and yet a client is served by this module
+in_tree_comes_again() {
+	rmmod vfio_iommu_spapr_tce &&
+		modprobe vfio_iommu_spapr_tce &&
+		/bin/tce2-hold "$1"
+}
+
 kernel_mark
 tap_load_cycle
 tap_try "the self-test of real mode loads" modprobe ${OURS}_selftest
 [ $# -gt 0 ] || tap_device_comes_back
 bind_edu | sed 's/^/# edu /'
 tap_try "both edu devices are bound to vfio-pci" edu_bound 2
+tap_try "this module serves although the in-tree backend was loaded again" \
+	in_tree_comes_again "$(bind_edu | sed -n '1s/.* //p')"
 
 /bin/tce2-conformance "$@"
 status=$?
