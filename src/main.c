@@ -56,7 +56,7 @@ static long backend_ioctl(void *iommu_data, unsigned int cmd,
 	long ret;
 
 	if (cmd == VFIO_CHECK_EXTENSION) {
-		/* Nobody's container: VFIO is looking for who could serve one */
+		/* No container yet: VFIO is looking for who could serve it */
 		if (!iommu_data && !READ_ONCE(enabled))
 			return 0;
 		return tce2_check_extension(arg);
@@ -183,7 +183,7 @@ static int __init tce2_init(void)
 	ret = register_module_notifier(&module_notifier);
 	if (ret)
 		return ret;
-	/* After the notifier: no in-tree backend comes unseen between the two */
+	/* After the notifier, lest an in-tree backend comes unseen */
 	ret = register_first();
 	if (ret) {
 		unregister_module_notifier(&module_notifier);
