@@ -33,7 +33,7 @@ become_chrooter() {
 		$(declare -f register_interpreter)
 		register_interpreter"
 	exec "${sudo[@]}" env TCE2_CHROOTER=yes TCE2_START="$TCE2_START" \
-		XDG_CACHE_HOME="${CACHE%/*}" PATH="$PATH" \
+		XDG_CACHE_HOME="${CACHE%/*}" PATH="$PATH" REFRESH="${REFRESH:-}" \
 		unshare --mount --pid --fork --mount-proc "$0" "$@"
 }
 
