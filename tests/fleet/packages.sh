@@ -71,6 +71,7 @@ package() {
 headers() {
 	dir=/tests/headers-$1
 
+	rm -rf "$dir"
 	mkdir -p "$dir/DEBIAN" "$dir/lib/modules/$1"
 	ln -s "$(readlink -f "/lib/modules/$KERNEL/build")" "$dir/lib/modules/$1/build"
 	cat >"$dir/DEBIAN/control" <<-END
