@@ -14,7 +14,9 @@ MODPROBE_DIR ?= $(prefix)/lib/modprobe.d
 INSTALL_MOD_DIR ?= updates
 release = $(shell cat $(KDIR)/include/config/kernel.release)
 installed_module = $(DESTDIR)/lib/modules/$(release)/$(INSTALL_MOD_DIR)/vfio_spapr_tce2.ko
-# The programs for administrators, each with a Makefile of its own
+# The programs for administrators, each with a Makefile of its own; they are for
+# the machine that they are built on, whatever compiler the module needs
+TOOLS_CC ?= cc
 tools := $(patsubst %/Makefile,%,$(wildcard tools/*/Makefile))
 
 .PHONY: all module kernels demo check check-all check-dkms check-preflight \
@@ -47,7 +49,9 @@ install-common:
 	install -D -m 644 packaging/vfio-spapr-tce2.conf \
 		$(DESTDIR)$(MODPROBE_DIR)/vfio-spapr-tce2.conf
 	for tool in $(tools); do \
-		$(MAKE) -C $$tool install DESTDIR=$(DESTDIR) prefix=$(prefix) || exit; done
+		$(MAKE) -C $$tool install CC="$(TOOLS_CC)" \
+			O=$(CURDIR)/build/$${tool##*/} DESTDIR=$(DESTDIR) \
+			prefix=$(prefix) || exit; done
 
 uninstall:
 	rm -f $(foreach end,.ko .ko.xz .ko.zst .ko.gz,$(basename $(installed_module))$(end)) \

@@ -9,7 +9,7 @@
  * They are written for it: they touch nothing but structures in the linear
  * mapping, call nothing, take no lock and make a bounded number of steps (where
  * processors meet at a counter, as many as it takes to change it).
- * scripts/realmode-check refuses the object if the compiler made it otherwise.
+ * src/realmode-check refuses the object if the compiler made it otherwise.
  *
  * Writing a TCE is not among them. The device's cached translation would have
  * to be invalidated, and no kernel exports a way to do that in real mode since

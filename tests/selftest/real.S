@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Self-test of the real-mode interface: the few instructions that run with the
- * data MMU off besides the functions under test. scripts/realmode-check looks at
+ * data MMU off besides the functions under test. src/realmode-check looks at
  * them as at those.
  */
 
