@@ -622,7 +622,7 @@ static int do_pages(struct st_file *file, const struct st_args *args)
 
 /*
  * A page of nobody else, of which the only reference must not be dropped. Its
- * descriptor is found if those of registered memory are near by.
+ * descriptor is found if it was registered before, or was near such a page.
  */
 static bool last_reference_stays(struct st_job *job, struct page *page,
 				 bool *found)
@@ -650,7 +650,8 @@ static int do_last(struct st_file *file, const struct st_args *args)
 	for (i = 0; i < args->count && !file->ok; i++) {
 		bool found;
 
-		page = alloc_page(GFP_KERNEL);
+		/* From where user memory is taken and has just been given back */
+		page = alloc_page(GFP_HIGHUSER_MOVABLE);
 		if (!page)
 			break;
 		if (!last_reference_stays(file->job, page, &found))
