@@ -548,6 +548,12 @@ static int do_dirty(struct st_file *file, const struct st_args *args)
 	return 0;
 }
 
+/* The page that a translation has led to */
+static struct page *page_of(const struct st_answer *answer)
+{
+	return pfn_to_page(PHYS_PFN(answer->value));
+}
+
 /* Whether a descriptor is that of a page: they are the same memory */
 static bool is_descriptor(struct page *page, struct page *found)
 {
@@ -563,13 +569,14 @@ static unsigned int wrong_puts(struct st_job *job, u64 flags)
 	unsigned int i, wrong = 0;
 	int before[BATCH];
 
-	for (i = 0; i < job->count; i++) {
-		before[i] = page_count(pfn_to_page(PHYS_PFN(job->answer[i].value)));
-		get_page(pfn_to_page(PHYS_PFN(job->answer[i].value)));
-	}
+	/* Several may be parts of one large page, with one count */
+	for (i = 0; i < job->count; i++)
+		before[i] = page_count(page_of(&job->answer[i]));
+	for (i = 0; i < job->count; i++)
+		get_page(page_of(&job->answer[i]));
 	run(job, put_pages, flags);
 	for (i = 0; i < job->count; i++) {
-		struct page *page = pfn_to_page(PHYS_PFN(job->answer[i].value));
+		struct page *page = page_of(&job->answer[i]);
 
 		if (job->answer[i].status != TCE2_RM_OK)
 			put_page(page);
@@ -597,7 +604,7 @@ static void pages_batch(struct st_file *file, u64 flags)
 	for (i = 0; i < job->count; i++)
 		note(file, job->answer[i].status,
 		     job->answer[i].status == TCE2_RM_OK &&
-		     is_descriptor(pfn_to_page(PHYS_PFN(job->answer[i].value)),
+		     is_descriptor(page_of(&job->answer[i]),
 				   job->answer[i].page));
 	if (file->wrong)
 		goto drop;
