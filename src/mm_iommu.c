@@ -104,16 +104,18 @@ static int index_pages(struct tce2_cache *cache)
 	__must_hold(&cache->lock)
 {
 	struct tce2_pages *pages = tce2_pages_create();
-	struct rb_node *node;
+	struct tce2_region *region, *next;
 	int ret = 0;
 
 	lockdep_assert_held(&cache->lock);
 	if (IS_ERR(pages))
 		return PTR_ERR(pages);
-	for (node = rb_first(&cache->regions); node && !ret;
-	     node = rb_next(node))
-		ret = tce2_pages_add(pages, &rb_entry(node, struct tce2_region,
-						      node)->extents);
+	rbtree_postorder_for_each_entry_safe(region, next, &cache->regions,
+					     node) {
+		ret = tce2_pages_add(pages, &region->extents);
+		if (ret)
+			break;
+	}
 	if (ret) {
 		tce2_pages_destroy(pages);
 		return ret;

@@ -12,6 +12,7 @@
 #include <linux/compiler.h>
 #include <linux/dma-direction.h>
 #include <linux/err.h>
+#include <linux/export.h>
 #include <linux/hashtable.h>
 #include <linux/iommu.h>
 #include <linux/kernel.h>
@@ -22,7 +23,9 @@
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/mutex.h>
+#include <linux/notifier.h>
 #include <linux/overflow.h>
 #include <linux/rbtree.h>
 #include <linux/rcupdate.h>
@@ -35,6 +38,7 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/stddef.h>
+#include <linux/string.h>
 #include <linux/types.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
@@ -45,5 +49,6 @@
 #include <asm/eeh.h>
 #include <asm/firmware.h>
 #include <asm/iommu.h>
+#include <asm/mmu.h>
 #include <asm/page.h>
 #include <asm/tce.h>

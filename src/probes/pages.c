@@ -20,3 +20,5 @@ PROBE_FUNCTION(unpin_user_page_range_dirty_lock,
 		     bool make_dirty));
 PROBE_FUNCTION(account_locked_vm,
 	       int (struct mm_struct *mm, unsigned long pages, bool inc));
+PROBE_FUNCTION(vmalloc_to_page, struct page *(const void *addr));
+PROBE_MEMBER(struct page, _refcount, atomic_t);

@@ -66,21 +66,25 @@ void rb_erase(struct rb_node *node, struct rb_root *root)
 	replace(root, node, node->rb_left ? node->rb_left : node->rb_right);
 }
 
-struct rb_node *rb_first(const struct rb_root *root)
+/* The first below a node that has nothing below it, or the node itself */
+static struct rb_node *deepest(struct rb_node *node)
 {
-	struct rb_node *node = root->rb_node;
-
-	while (node && node->rb_left)
-		node = node->rb_left;
+	while (node->rb_left || node->rb_right)
+		node = node->rb_left ? node->rb_left : node->rb_right;
 	return node;
 }
 
-/* The leftmost to the right of it, or the first above that it is left of */
-struct rb_node *rb_next(const struct rb_node *node)
+struct rb_node *rb_first_postorder(const struct rb_root *root)
 {
-	if (node->rb_right)
-		return rb_first(&(struct rb_root){ node->rb_right });
-	while (node->rb_parent && node->rb_parent->rb_right == node)
-		node = node->rb_parent;
-	return node->rb_parent;
+	return root->rb_node ? deepest(root->rb_node) : NULL;
+}
+
+/* After a left child what is below the right one, after that the parent */
+struct rb_node *rb_next_postorder(const struct rb_node *node)
+{
+	struct rb_node *parent = node->rb_parent;
+
+	if (parent && parent->rb_left == node && parent->rb_right)
+		return deepest(parent->rb_right);
+	return parent;
 }

@@ -37,8 +37,22 @@ static inline void rb_link_node(struct rb_node *node, struct rb_node *parent,
 	*link = node;
 }
 
-struct rb_node *rb_first(const struct rb_root *root);
-struct rb_node *rb_next(const struct rb_node *node);
+struct rb_node *rb_first_postorder(const struct rb_root *root);
+struct rb_node *rb_next_postorder(const struct rb_node *node);
+
+#define rb_entry_or_null(node, type, member)                           \
+	({                                                             \
+		struct rb_node *entry_node = (node);                   \
+		entry_node ? rb_entry(entry_node, type, member) : NULL; \
+	})
+
+/* Children come before parents, so that an entry may be freed in its turn */
+#define rbtree_postorder_for_each_entry_safe(pos, n, root, field)              \
+	for (pos = rb_entry_or_null(rb_first_postorder(root),                  \
+				    __typeof__(*pos), field);                  \
+	     pos && ({ n = rb_entry_or_null(rb_next_postorder(&pos->field),    \
+					    __typeof__(*pos), field); 1; });   \
+	     pos = n)
 
 void rb_insert_color(struct rb_node *node, struct rb_root *root);
 void rb_erase(struct rb_node *node, struct rb_root *root);
