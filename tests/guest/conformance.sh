@@ -56,6 +56,7 @@ in_tree_comes_again() {
 		/bin/tce2-hold "$1"
 }
 
+sed -n 's/^MMU[[:space:]]*: /# MMU: /p' /proc/cpuinfo
 kernel_mark
 tap_load_cycle
 tap_try "the self-test of real mode loads" modprobe ${OURS}_selftest
