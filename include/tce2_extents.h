@@ -151,7 +151,8 @@ static __always_inline bool tce2_extents_piece(const struct tce2_extents *ext,
  *
  * Concurrent callers can only set the same bit, so a plain store will do.
  */
-static __always_inline void tce2_extents_mark_block(struct tce2_extents *ext, u64 ua)
+static __always_inline void tce2_extents_mark_block(struct tce2_extents *ext,
+						    u64 ua)
 {
 	u64 *entry = tce2_extents_entry(ext, ua);
 	u64 old = READ_ONCE(*entry);

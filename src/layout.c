@@ -23,7 +23,11 @@
 #include "tce2_compat.h"
 #include "tce2_layout.h"
 
-/* S(kind, structure), then M(structure, member, type) for what is used of it */
+/*
+ * S(kind, structure), then M(structure, member, type) for what is used of it.
+ * (checkpatch takes the list for statements and its arguments for values. It has
+ * neither: S and M are macros, and make initializers or assertions of it.)
+ */
 #define TCE2_LAYOUT(S, M)						\
 	S(GIVEN, vfio_iommu_driver_ops)					\
 	M(vfio_iommu_driver_ops, name, char *)				\
