@@ -767,8 +767,8 @@ void tce2_drop_flush(struct tce2_drop *drop)
  *
  * Context: may sleep.
  * Return: 0; -EINVAL without pages, if not all of it is registered, or if an
- * IOMMU page is larger than the contiguous memory behind it; -EPERM if the device may not
- * write there.
+ * IOMMU page is larger than the contiguous memory behind it; -EPERM if the
+ * device may not write there.
  */
 int tce2_memory_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 		     u64 pages, bool write, struct tce2_region **regionp)

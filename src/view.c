@@ -412,7 +412,8 @@ static bool next_in_leaf(const struct tce2_view *view, u64 word,
 			 struct tce2_leaf_run *run)
 {
 	if (tce2_word_is_array(word))
-		return next_in_array(view, tce2_word_array(word), first, last, run);
+		return next_in_array(view, tce2_word_array(word), first, last,
+				     run);
 	*run = tce2_word_run(word);
 	if (!run->perm || run->last < first || last < run->first)
 		return false;
