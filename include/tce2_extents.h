@@ -98,8 +98,8 @@ static __always_inline u64 *tce2_extents_entry(const struct tce2_extents *ext,
  *
  * Return: bytes from @ua to the end of its block.
  */
-static inline u64 tce2_extents_run(const struct tce2_extents *ext, u64 ua,
-				   u64 *hpa, u64 *flags)
+static __always_inline u64
+tce2_extents_run(const struct tce2_extents *ext, u64 ua, u64 *hpa, u64 *flags)
 {
 	u64 entry = READ_ONCE(*tce2_extents_entry(ext, ua));
 	u64 start = (ua >> ext->shift) << ext->shift;
@@ -132,8 +132,6 @@ static __always_inline bool tce2_extents_piece(const struct tce2_extents *ext,
 
 	*hpa = start;
 	*flags = first & TCE2_EXTENT_FLAGS;
-	if (shift <= ext->shift)
-		return !(start & ((1ULL << shift) - 1));
 	for (next = (ua & ~(step - 1)) + step; next < end; next += step) {
 		u64 entry = READ_ONCE(*tce2_extents_entry(ext, next));
 

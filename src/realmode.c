@@ -22,6 +22,7 @@
 #include <linux/atomic.h>
 #include <linux/compiler.h>
 #include <linux/export.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/rbtree.h>
 
@@ -45,13 +46,15 @@
 #define RM_MAX_TRIES	64
 
 /*
- * Whether an address is the same memory in real and in virtual mode: in the
- * linear mapping, which ends here at the latest under either MMU
+ * The linear mapping, so far as it reaches under either MMU: 2 PiB, or 32 TiB
+ * on 4K kernels. With the data MMU off the highest bits are ignored.
  */
+#define LINEAR_SHIFT	ilog2(H_KERN_VIRT_START - PAGE_OFFSET)
+
+/* Whether an address is the same memory in real and in virtual mode */
 static __always_inline bool is_linear(const void *ptr)
 {
-	return (unsigned long)ptr - PAGE_OFFSET <
-	       H_KERN_VIRT_START - PAGE_OFFSET;
+	return (unsigned long)ptr >> LINEAR_SHIFT == PAGE_OFFSET >> LINEAR_SHIFT;
 }
 
 /**
@@ -92,19 +95,24 @@ noinstr struct tce2_region *tce2_rm_lookup(const struct tce2_cache *cache,
 }
 EXPORT_SYMBOL_GPL(tce2_rm_lookup);
 
-/* Whether one IOMMU page is in the region, and in few enough blocks */
+/* Whether one IOMMU page is in the region; what is below it wraps */
+static __always_inline bool is_inside(const struct tce2_region *region, u64 ua,
+				      unsigned int shift)
+{
+	u64 offset = ua - region->ua, size = region->size;
+
+	return !(ua & ((1ULL << shift) - 1)) && offset < size &&
+	       size - offset >= 1ULL << shift;
+}
+
+/* Whether that, and in few enough blocks */
 static __always_inline bool is_easy(const struct tce2_region *region, u64 ua,
 				    unsigned int shift)
 {
 	unsigned int block = region->extents.shift;
-	u64 bytes;
 
-	if (shift > 63 || (shift > block &&
-			   (1ULL << (shift - block)) > RM_MAX_BLOCKS))
-		return false;
-	bytes = 1ULL << shift;
-	return !(ua & (bytes - 1)) && tce2_region_contains(region, ua) &&
-	       region->size - (ua - region->ua) >= bytes;
+	return shift <= 63 && is_inside(region, ua, shift) &&
+	       (shift <= block || (1ULL << (shift - block)) <= RM_MAX_BLOCKS);
 }
 
 /**
@@ -129,12 +137,22 @@ noinstr enum tce2_rm_status
 tce2_rm_ua_to_hpa(const struct tce2_region *region, u64 ua, unsigned int shift,
 		  bool write, u64 *hpa)
 {
+	const struct tce2_extents *ext = &region->extents;
 	u64 start, flags;
 
-	if (!is_linear(region) || !is_linear(hpa) ||
-	    !is_easy(region, ua, shift) ||
-	    !tce2_extents_piece(&region->extents, ua, shift, &start, &flags))
+	if (!is_linear(region) || !is_linear(hpa))
 		return TCE2_RM_TOO_HARD;
+	/* Apart, for the registers that the general case takes */
+	if (shift <= ext->shift) {
+		if (!is_inside(region, ua, shift))
+			return TCE2_RM_TOO_HARD;
+		tce2_extents_run(ext, ua, &start, &flags);
+		if (start & ((1ULL << shift) - 1))
+			return TCE2_RM_TOO_HARD;
+	} else if (!is_easy(region, ua, shift) ||
+		   !tce2_extents_piece(ext, ua, shift, &start, &flags)) {
+		return TCE2_RM_TOO_HARD;
+	}
 	if (write && (flags & TCE2_EXTENT_READONLY))
 		return TCE2_RM_READ_ONLY;
 	*hpa = start;
