@@ -11,6 +11,7 @@ in_place := $(or $(filter ppc64le,$(shell uname -m)),$(filter command environmen
 # lib/modprobe.d of /usr and /usr/local.
 prefix ?= /usr/local
 MODPROBE_DIR ?= $(prefix)/lib/modprobe.d
+UDEV_DIR ?= $(prefix)/lib/udev/rules.d
 INSTALL_MOD_DIR ?= updates
 release = $(shell cat $(KDIR)/include/config/kernel.release)
 installed_module = $(DESTDIR)/lib/modules/$(release)/$(INSTALL_MOD_DIR)/vfio_spapr_tce2.ko
@@ -48,14 +49,18 @@ install: install-common
 install-common:
 	install -D -m 644 packaging/vfio-spapr-tce2.conf \
 		$(DESTDIR)$(MODPROBE_DIR)/vfio-spapr-tce2.conf
+	install -D -m 644 packaging/70-vfio-spapr-tce2.rules \
+		$(DESTDIR)$(UDEV_DIR)/70-vfio-spapr-tce2.rules
 	for tool in $(tools); do \
 		$(MAKE) -C $$tool install CC="$(TOOLS_CC)" \
 			O=$(CURDIR)/build/$${tool##*/} DESTDIR=$(DESTDIR) \
 			prefix=$(prefix) || exit; done
 
 uninstall:
+	test -n "$(release)"
 	rm -f $(foreach end,.ko .ko.xz .ko.zst .ko.gz,$(basename $(installed_module))$(end)) \
-		$(DESTDIR)$(MODPROBE_DIR)/vfio-spapr-tce2.conf
+		$(DESTDIR)$(MODPROBE_DIR)/vfio-spapr-tce2.conf \
+		$(DESTDIR)$(UDEV_DIR)/70-vfio-spapr-tce2.rules
 	for tool in $(tools); do \
 		$(MAKE) -C $$tool uninstall DESTDIR=$(DESTDIR) prefix=$(prefix) || exit; done
 	$(if $(DESTDIR),,depmod $(release))

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# boot.sh orders|initramfs|enforced: in a booted root filesystem that has the
+# boot.sh orders|initramfs|bare|enforced: in a booted root filesystem that has the
 # module installed, asks the running system who serves a container, after each
 # order in which the modules can come. As TAP.
 
@@ -10,6 +10,7 @@
 
 INTREE=vfio_iommu_spapr_tce
 OPTIONS=/etc/modprobe.d/tce2-test.conf
+CONFIGURATION=/usr/lib/modprobe.d/vfio-spapr-tce2.conf
 
 loaded() {
 	[ -d "/sys/module/$1" ]
@@ -28,6 +29,7 @@ served_by() {
 
 # Whatever was loaded, in whatever order: nothing of VFIO is left
 unload_all() {
+	udevadm settle
 	modprobe -r vfio-pci 2>/dev/null
 	for module in $OURS $INTREE vfio_pci vfio_pci_core vfio; do
 		! loaded "$module" || rmmod "$module" || return
@@ -85,6 +87,22 @@ tap_orders() {
 	modprobe vfio-pci
 	tap_try "loading vfio-pci brings this module though the in-tree backend was there" \
 		served_by $OURS
+}
+
+# The rule of udev alone
+tap_without_modprobe() {
+	unload_all
+	mv "$CONFIGURATION" /tests/configuration
+	modprobe vfio-pci
+	udevadm settle
+	tap_try "without modprobe's configuration udev loads this module" loaded $OURS
+	tap_try "and it serves" served_by $OURS
+	unload_all
+	tap_try "the in-tree backend alone brings it, too" \
+		eval "insmod_all vfio $INTREE; udevadm settle; loaded $OURS"
+	unload_all
+	mv /tests/configuration "$CONFIGURATION"
+	modprobe vfio-pci
 }
 
 tap_reload() {
@@ -177,6 +195,7 @@ orders() {
 	tap_try "at boot, modules-load.d has brought vfio-pci" loaded vfio_pci
 	tap_try "this module serves after boot" served_by $OURS
 	tap_orders
+	tap_without_modprobe
 	tap_reload
 	tap_in_use
 	tap_unload
@@ -187,6 +206,14 @@ orders() {
 initramfs() {
 	tap_try "the initramfs has loaded vfio-pci" loaded vfio_pci
 	tap_try "and this module with it" loaded $OURS
+	tap_try "this module serves after boot" served_by $OURS
+}
+
+# An initramfs of before this module was installed
+bare() {
+	tap_try "the initramfs has loaded vfio-pci" loaded vfio_pci
+	udevadm settle
+	tap_try "this module has come later" loaded $OURS
 	tap_try "this module serves after boot" served_by $OURS
 }
 

@@ -63,7 +63,8 @@ tap_install() {
 	tap_try "make install works with DESTDIR and prefix" run in_tree install prefix=/opt
 	tap_try "it installs the module, its configuration, the programs, nothing else" \
 		files_are "$DEST" "/lib/modules/$RELEASE/updates/$OURS.ko*" \
-		/opt/lib/modprobe.d/vfio-spapr-tce2.conf /opt/sbin/tce2-preflight \
+		/opt/lib/modprobe.d/vfio-spapr-tce2.conf \
+		/opt/lib/udev/rules.d/70-vfio-spapr-tce2.rules /opt/sbin/tce2-preflight \
 		/opt/share/man/man8/tce2-preflight.8
 	tap_try "make uninstall works" run in_tree uninstall prefix=/opt
 	tap_try "it leaves no file" files_are "$DEST"
