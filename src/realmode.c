@@ -296,17 +296,20 @@ static __always_inline struct page *
 find_descriptor(const struct tce2_pages *pages, unsigned long address)
 {
 	unsigned long offset = address - pages->base;
-	u64 entry;
+	unsigned long rest = offset & (PAGE_SIZE - 1);
+	u64 chunk = offset >> PAGE_SHIFT, entry, next;
 
 	if (pages->linear)
 		return (struct page *)address;
 	if (offset >= TCE2_DESCRIPTOR_BYTES ||
-	    (offset & (PAGE_SIZE - 1)) + sizeof(struct page) > PAGE_SIZE ||
-	    !tce2_view_peek(&pages->chunks, offset >> PAGE_SHIFT, &entry) ||
-	    !entry)
+	    !tce2_view_peek(&pages->chunks, chunk, &entry) || !entry)
 		return NULL;
-	return (struct page *)(PAGE_OFFSET | (entry & ~TCE2_VIEW_PERM) |
-			       (offset & (PAGE_SIZE - 1)));
+	/* Where its size is no power of two, it may go on in another page */
+	if (rest + sizeof(struct page) > PAGE_SIZE &&
+	    (!tce2_view_peek(&pages->chunks, chunk + 1, &next) ||
+	     next != entry + PAGE_SIZE))
+		return NULL;
+	return (struct page *)(PAGE_OFFSET | (entry & ~TCE2_VIEW_PERM) | rest);
 }
 
 /**
