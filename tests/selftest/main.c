@@ -557,9 +557,9 @@ static struct page *page_of(const struct st_answer *answer)
 /* Whether a descriptor is that of a page: they are the same memory */
 static bool is_descriptor(struct page *page, struct page *found)
 {
-	struct page *vmemmap = vmalloc_to_page(page);
+	struct page *backing = vmalloc_to_page(page);
 
-	return vmemmap && page_to_phys(vmemmap) + offset_in_page(page) ==
+	return backing && page_to_phys(backing) + offset_in_page(page) ==
 			  __pa(found);
 }
 
