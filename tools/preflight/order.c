@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Check "load-order": whether the in-tree backend would be loaded after the
- * module.
+ * Check "load-order": whether anything loads the module, and whether the in-tree
+ * backend would be loaded after it.
  *
  * VFIO asks the backend that registered last first. Which is last is up to the
  * soft dependencies and commands in the root's modprobe.d and to vfio.ko's own;
  * libkmod is asked, as modprobe asks it, what it would load in which order. It
  * only says, it loads nothing.
  *
- * Calls: child, report, libkmod.
+ * Calls: autoload, child, report, libkmod.
  */
 #include <libkmod.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,54 @@ struct loads {
 /* libkmod passes no pointer of its caller's to note_load(). */
 static struct loads loads;
 
+/**
+ * struct question - what is asked of libkmod in a process of its own
+ * @target: the kernel
+ * @module: the module
+ * @name: the name of a module to look for
+ * @rule: udev rule that loads the module, or empty
+ * @list: file of modules-load.d that does, or empty
+ */
+struct question {
+	const struct target *target;
+	const struct module *module;
+	const char *name;
+	char rule[PATH_SIZE];
+	char list[PATH_SIZE];
+};
+
+/**
+ * struct answer - findings for the parent, in lines that begin with the status
+ * @text: the lines
+ * @room: bytes there
+ * @used: of those
+ */
+struct answer {
+	char *text;
+	size_t room;
+	size_t used;
+};
+
+static void __printf(3, 4)
+tell(struct answer *answer, enum status status, const char *format, ...)
+{
+	size_t left = answer->room - answer->used;
+	char *at = answer->text + answer->used;
+	va_list args;
+	int length;
+
+	if (left < 3)
+		return;
+	*at = '0' + status;
+	va_start(args, format);
+	length = vsnprintf(at + 1, left - 2, format, args);
+	va_end(args);
+	length = length < 0 ? 0 : strlen(at + 1);
+	at[1 + length] = '\n';
+	at[2 + length] = '\0';
+	answer->used += length + 2;
+}
+
 static bool is_built_in(const struct kmod_module *module)
 {
 	return kmod_module_get_initstate(module) == KMOD_MODULE_BUILTIN;
@@ -77,6 +126,7 @@ static void note_load(struct kmod_module *module, bool install,
 			 name, kmod_module_get_install_commands(module));
 }
 
+/* What is built in or absent modprobe passes over, soft dependencies and all. */
 static void load(struct kmod_ctx *ctx, const char *name)
 {
 	const unsigned int flags = KMOD_PROBE_DRY_RUN |
@@ -85,8 +135,9 @@ static void load(struct kmod_ctx *ctx, const char *name)
 
 	if (kmod_module_new_from_name(ctx, name, &module))
 		return;
-	kmod_module_probe_insert_module(module, flags, NULL, NULL, NULL,
-					note_load);
+	if (kmod_module_get_path(module) && !is_built_in(module))
+		kmod_module_probe_insert_module(module, flags, NULL, NULL,
+						NULL, note_load);
 	kmod_module_unref(module);
 }
 
@@ -116,7 +167,7 @@ static bool is_installed(struct kmod_ctx *ctx, const struct module *module)
 }
 
 /* Nothing can be loaded in any order by an index of what was there once. */
-static bool is_stale(struct kmod_ctx *ctx, char *text, size_t room)
+static bool is_stale(struct kmod_ctx *ctx, struct answer *answer)
 {
 	static const char * const names[] = { "vfio", "vfio_pci", IN_TREE };
 	bool stale = false;
@@ -127,9 +178,9 @@ static bool is_stale(struct kmod_ctx *ctx, char *text, size_t room)
 		path = index_path(ctx, names[i]);
 		stale = path && !file_exists(path);
 		if (stale)
-			snprintf(text, room,
-				 "%cmodules.dep has %s, which is not there: run depmod for this kernel",
-				 '0' + STATUS_UNKNOWN, path);
+			tell(answer, STATUS_UNKNOWN,
+			     "modules.dep has %s, which is not there: run depmod for this kernel",
+			     path);
 		free(path);
 	}
 	return stale;
@@ -180,63 +231,187 @@ static const char *command_name(const char *order, const struct module *module)
  * others' loading can come once more.
  */
 static void describe_wrong(const struct module *module,
-			   const char * const order[2], char *text,
-			   size_t room)
+			   const char * const order[2], struct answer *answer)
 {
 	static const char notifier[] = "register_module_notifier";
 	bool returns = module_import(module, notifier, strlen(notifier));
 
-	snprintf(text, room, "%c\"modprobe %s%s%s\" loads " IN_TREE " after the module%s",
-		 '0' + (returns ? STATUS_NOTE : STATUS_FAIL),
-		 command_name(order[0], module),
-		 order[1] ? "; modprobe " : "",
-		 order[1] ? command_name(order[1], module) : "",
-		 returns ? ", which then registers again to be asked first" :
-		 ", so VFIO asks that one first");
+	tell(answer, returns ? STATUS_NOTE : STATUS_FAIL,
+	     "\"modprobe %s%s%s\" loads " IN_TREE " after the module%s",
+	     command_name(order[0], module), order[1] ? "; modprobe " : "",
+	     order[1] ? command_name(order[1], module) : "",
+	     returns ? ", which then registers again to be asked first" :
+	     ", so VFIO asks that one first");
 }
 
-/* In words, for the parent; the first character is the status. */
-static void describe_orders(struct kmod_ctx *ctx, const struct module *module,
-			    char *text, size_t room)
+/* Whether modprobe brings the module in when it is asked for something else */
+static bool is_brought_in(const char * const order[2])
 {
+	return *order[0] && !order[1] && loads.ours;
+}
+
+/* Whether an iterator over a part of the configuration has a module */
+static bool config_has(struct kmod_config_iter *iter, const char *name)
+{
+	bool found = false;
+
+	while (iter && !found && kmod_config_iter_next(iter))
+		found = !strcmp(kmod_config_iter_get_key(iter), name);
+	kmod_config_iter_free_iter(iter);
+	return found;
+}
+
+/*
+ * Whether a soft dependency is on the module; libkmod sees none on what is not
+ * installed.
+ */
+static bool config_wants(struct kmod_ctx *ctx, const char *name)
+{
+	struct kmod_config_iter *iter = kmod_config_get_softdeps(ctx);
+	bool found = false;
+
+	while (iter && !found && kmod_config_iter_next(iter))
+		found = strstr(kmod_config_iter_get_value(iter) ?: "", name);
+	kmod_config_iter_free_iter(iter);
+	return found;
+}
+
+/* As the kernel reads a parameter that is on or off */
+static bool is_switched_off(struct kmod_ctx *ctx, const char *name)
+{
+	static const char option[] = "enabled=";
+	struct kmod_module *module;
+	const char *at;
+	bool off = false;
+
+	if (kmod_module_new_from_name(ctx, name, &module))
+		return false;
+	at = kmod_module_get_options(module);
+	for (; at && *at; at += !!*at) {
+		if (!strncmp(at, option, strlen(option)))
+			off = strchr("0nNfF", at[strlen(option)]) ||
+			      !strncasecmp(at + strlen(option), "of", 2);
+		at += strcspn(at, " ");
+	}
+	kmod_module_unref(module);
+	return off;
+}
+
+static void tell_ignored_command(struct kmod_ctx *ctx, struct answer *answer)
+{
+	struct kmod_module *module;
+	const char *command;
+
+	if (kmod_module_new_from_name(ctx, IN_TREE, &module))
+		return;
+	command = kmod_module_get_install_commands(module);
+	if (command)
+		tell(answer, STATUS_NOTE,
+		     "modprobe ignores \"install " IN_TREE " %s\", because that module has a soft dependency",
+		     command);
+	kmod_module_unref(module);
+}
+
+enum in_tree { ABSENT, LOADABLE, BUILT_IN };
+
+static enum in_tree find_in_tree(struct kmod_ctx *ctx)
+{
+	struct kmod_module *module;
+	enum in_tree in_tree;
+
+	if (kmod_module_new_from_name(ctx, IN_TREE, &module))
+		return ABSENT;
+	in_tree = is_built_in(module) ? BUILT_IN :
+		  kmod_module_get_path(module) ? LOADABLE : ABSENT;
+	kmod_module_unref(module);
+	return in_tree;
+}
+
+static void tell_nothing_loads(struct kmod_ctx *ctx,
+			       const struct question *question,
+			       bool blacklisted, struct answer *answer)
+{
+	const char *name = question->module->name;
+	bool installed = is_installed(ctx, question->module);
+
+	if (question->rule[0] && !blacklisted && find_in_tree(ctx) == BUILT_IN)
+		tell(answer, STATUS_UNKNOWN,
+		     IN_TREE " is built in; whether udev is told of it, so that %s loads the module, can't be seen from here",
+		     question->rule);
+	else
+		tell(answer, installed ? STATUS_FAIL : STATUS_NOTE,
+		     "nothing loads the module%s: modprobe loads it only when asked for %s, and there is no udev rule %s; install the soft dependency (modprobe.d) or the udev rule of its package",
+		     installed ? "" : ", which is not installed for this kernel",
+		     name, question->rule[0] ? "that can work" : "for it");
+}
+
+/* Who loads the module, if modprobe does not do it in a wrong order */
+static void tell_loader(struct kmod_ctx *ctx, const struct question *question,
+			bool by_modprobe, struct answer *answer)
+{
+	const char *name = question->module->name;
+	bool installed = is_installed(ctx, question->module);
+	bool blacklisted = config_has(kmod_config_get_blacklists(ctx), name);
+
+	if (blacklisted)
+		tell(answer, STATUS_NOTE,
+		     "%s is blacklisted: udev and modules-load.d don't load it, modprobe does if it is named or a soft dependency",
+		     name);
+	if (by_modprobe || (!installed && config_wants(ctx, name)))
+		tell(answer, STATUS_OK,
+		     "whatever modprobe is asked for, it loads %s before the module or not at all%s",
+		     IN_TREE, installed ? "" :
+		     "; soft dependencies on the module count only once it is installed for this kernel");
+	else if (question->list[0] && !blacklisted)
+		tell(answer, STATUS_OK, "%s has the module loaded at boot",
+		     question->list);
+	else if (question->rule[0] && !blacklisted &&
+		 find_in_tree(ctx) == LOADABLE)
+		tell(answer, STATUS_OK,
+		     "the udev rule %s loads the module when %s appears",
+		     question->rule, IN_TREE);
+	else
+		tell_nothing_loads(ctx, question, blacklisted, answer);
+}
+
+static void describe_orders(struct kmod_ctx *ctx,
+			    const struct question *question,
+			    struct answer *answer)
+{
+	const struct module *module = question->module;
+	bool wrong = false, brought_in = false, in_tree = false;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(orders); i++) {
-		bool wrong = order_is_wrong(ctx, module, orders[i]);
+		bool this_wrong = order_is_wrong(ctx, module, orders[i]);
 
 		if (loads.command[0]) {
-			snprintf(text, room, "%c\"%s\" decides what is loaded when",
-				 '0' + STATUS_UNKNOWN, loads.command);
+			tell(answer, STATUS_UNKNOWN,
+			     "\"%s\" decides what is loaded when",
+			     loads.command);
 			return;
 		}
-		if (!wrong)
-			continue;
-		describe_wrong(module, orders[i], text, room);
-		return;
+		in_tree |= loads.in_tree;
+		brought_in |= is_brought_in(orders[i]);
+		if (this_wrong && !wrong)
+			describe_wrong(module, orders[i], answer);
+		wrong |= this_wrong;
 	}
-	snprintf(text, room,
-		 "%cwhatever modprobe is asked for, it loads %s before the module or not at all%s",
-		 '0' + STATUS_OK, IN_TREE, is_installed(ctx, module) ? "" :
-		 "; soft dependencies on the module count only once it is installed for this kernel");
+	if (in_tree)
+		tell_ignored_command(ctx, answer);
+	if (is_switched_off(ctx, module->name))
+		tell(answer, STATUS_NOTE,
+		     "the module is switched off (enabled=0 in modprobe.d): the in-tree backend will serve");
+	if (!wrong || !brought_in)
+		tell_loader(ctx, question, brought_in, answer);
 }
-
-/**
- * struct question - what is asked of libkmod in a process of its own
- * @target: the kernel
- * @module: the module
- * @name: the name of a module to look for
- */
-struct question {
-	const struct target *target;
-	const struct module *module;
-	const char *name;
-};
 
 static void ask_order(const void *data, char *text, size_t room)
 {
 	char paths[ARRAY_SIZE(config_at)][PATH_SIZE + 32];
 	const char *config[ARRAY_SIZE(config_at) + 1] = { NULL };
 	const struct question *question = data;
+	struct answer answer = { text, room, 0 };
 	struct kmod_ctx *ctx;
 	size_t i;
 
@@ -247,13 +422,13 @@ static void ask_order(const void *data, char *text, size_t room)
 	}
 	ctx = kmod_new(question->target->modules, config);
 	if (!ctx) {
-		snprintf(text, room, "%clibkmod can't read the configuration",
-			 '0' + STATUS_UNKNOWN);
+		tell(&answer, STATUS_UNKNOWN,
+		     "libkmod can't read the configuration");
 		return;
 	}
 	kmod_set_log_priority(ctx, 0);
-	if (!is_stale(ctx, text, room))
-		describe_orders(ctx, question->module, text, room);
+	if (!is_stale(ctx, &answer))
+		describe_orders(ctx, question, &answer);
 	kmod_unref(ctx);
 }
 
@@ -322,13 +497,13 @@ static bool has_config(const struct target *target)
 void check_order(struct report *report, const struct module *module,
 		 const struct target *target)
 {
-	const struct question question = {
-		.target = target,
-		.module = module,
-	};
-	char text[PATH_SIZE + 256], index[PATH_SIZE + 32];
+	static char text[4 * PATH_SIZE];
+	struct question question = { .target = target, .module = module };
+	char index[PATH_SIZE + 32], *line, *rest = text;
 
 	snprintf(index, sizeof(index), "%s/modules.dep.bin", target->modules);
+	autoload_find_rule(target, module->name, IN_TREE, question.rule);
+	autoload_find_list(target, module->name, question.list);
 	if (!has_config(target) || !target->modules[0]) {
 		report_add(report, STATUS_NOTE, CHECK,
 			   "not looked at: there is no modprobe.d beside this kernel (name the machine's root with --root)");
@@ -344,5 +519,6 @@ void check_order(struct report *report, const struct module *module,
 			   DAMAGED, target->modules);
 		return;
 	}
-	report_add(report, text[0] - '0', CHECK, "%s", text + 1);
+	while ((line = strsep(&rest, "\n")) && *line)
+		report_add(report, *line - '0', CHECK, "%s", line + 1);
 }

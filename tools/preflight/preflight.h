@@ -356,6 +356,10 @@ void check_layout(struct report *report, const struct module *module,
 		  const struct types *types, const char *why_no_types);
 void check_vfio(struct report *report, const struct target *target,
 		const struct types *types, const struct request *request);
+bool autoload_find_rule(const struct target *target, const char *module,
+			const char *other, char path[PATH_SIZE]);
+bool autoload_find_list(const struct target *target, const char *module,
+			char path[PATH_SIZE]);
 int order_find_module(const struct target *target, const char *name,
 		      char path[PATH_SIZE], struct error *err);
 void check_order(struct report *report, const struct module *module,
