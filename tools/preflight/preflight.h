@@ -89,10 +89,11 @@ const char *modinfo_get(struct bytes modinfo, const char *key);
  * enum symbol_status - what the kernel has for an import of the module
  * @SYMBOL_NOT_LOOKED_UP: no list of the kernel's symbols was found
  * @SYMBOL_OK: the same symbol with the same CRC
- * @SYMBOL_NO_CRC: the symbol; its CRC is unknown, here or there
+ * @SYMBOL_NO_CRC: the symbol; the kernel has no CRC of it
  * @SYMBOL_WEAK_ABSENT: nothing, but the module can do without
  * @SYMBOL_MISSING: nothing
  * @SYMBOL_CRC_DIFFERS: the symbol with another CRC
+ * @SYMBOL_CRC_ABSENT: the symbol with a CRC, of which the module has none
  * @SYMBOL_GPL_ONLY: a symbol that the module's license can't have
  * @SYMBOL_NAMESPACE: a symbol of a namespace the module doesn't import
  */
@@ -103,6 +104,7 @@ enum symbol_status {
 	SYMBOL_WEAK_ABSENT,
 	SYMBOL_MISSING,
 	SYMBOL_CRC_DIFFERS,
+	SYMBOL_CRC_ABSENT,
 	SYMBOL_GPL_ONLY,
 	SYMBOL_NAMESPACE,
 	SYMBOL_STATUSES

@@ -26,6 +26,7 @@ static const char * const symbol_names[] = {
 	[SYMBOL_WEAK_ABSENT]	= "weak-absent",
 	[SYMBOL_MISSING]	= "missing",
 	[SYMBOL_CRC_DIFFERS]	= "crc-differs",
+	[SYMBOL_CRC_ABSENT]	= "crc-absent",
 	[SYMBOL_GPL_ONLY]	= "gpl-only",
 	[SYMBOL_NAMESPACE]	= "namespace",
 };

@@ -134,8 +134,10 @@ static enum symbol_status judge(const struct module *module,
 		return SYMBOL_GPL_ONLY;
 	if (import->space[0] && !may_use_space(module, import->space))
 		return SYMBOL_NAMESPACE;
-	if (!import->has_crc || !line->crc)
+	if (!line->crc)
 		return SYMBOL_NO_CRC;
+	if (!import->has_crc)
+		return SYMBOL_CRC_ABSENT;
 	return import->crc == line->crc ? SYMBOL_OK : SYMBOL_CRC_DIFFERS;
 }
 
@@ -183,7 +185,8 @@ static size_t read_symvers(struct module *module, struct target *target)
 	return 0;
 }
 
-static void report_symbol(struct report *report, const struct import *import,
+static void report_symbol(struct report *report, const struct module *module,
+			  const struct import *import,
 			  const struct target *target)
 {
 	switch (import->status) {
@@ -196,6 +199,13 @@ static void report_symbol(struct report *report, const struct import *import,
 			   "the CRC of %s (%s) differs: built against 0x%08x, the kernel has 0x%08x",
 			   import->name, import->owner, import->crc,
 			   import->target_crc);
+		break;
+	case SYMBOL_CRC_ABSENT:
+		/* Without any, report_no_versions() says so once. */
+		if (module->has_versions)
+			report_add(report, STATUS_FAIL, CHECK,
+				   "the module has no CRC of %s (%s), the kernel insists on one",
+				   import->name, import->owner);
 		break;
 	case SYMBOL_GPL_ONLY:
 		report_add(report, STATUS_FAIL, CHECK,
@@ -229,6 +239,20 @@ static void settle_absent(struct module *module)
 	}
 }
 
+/* The one case where CONFIG_MODULE_FORCE_LOAD has the kernel look away */
+static void report_no_versions(struct report *report,
+			       const struct module *module,
+			       const struct target *target, size_t absent)
+{
+	bool forced = config_is(target, "MODULE_FORCE_LOAD", "y");
+
+	report_add(report, forced ? STATUS_UNKNOWN : STATUS_FAIL, CHECK,
+		   "the module has no CRCs at all, the kernel has those of %zu of %zu imports and %s",
+		   absent, module->imports, forced ?
+		   "would load it without comparing any (CONFIG_MODULE_FORCE_LOAD)" :
+		   "insists on them");
+}
+
 static void report_crcs(struct report *report, const struct module *module,
 			const size_t *count, bool accept)
 {
@@ -237,9 +261,8 @@ static void report_crcs(struct report *report, const struct module *module,
 	if (unknown)
 		report_add(report, accept ? STATUS_NOTE : STATUS_UNKNOWN,
 			   CHECK,
-			   "%zu of %zu imports are there, but %s has no CRC of them to tell whether they are the same%s",
-			   unknown, module->imports, module->has_versions ?
-			   "the kernel" : "the module",
+			   "%zu of %zu imports are there, but the kernel has no CRC of them to tell whether they are the same%s",
+			   unknown, module->imports,
 			   accept ? "" : " (--accept-unknown-crcs does without)");
 	if (count[SYMBOL_OK])
 		report_add(report, STATUS_OK, CHECK,
@@ -274,7 +297,10 @@ void check_symbols(struct report *report, struct module *module,
 	settle_absent(module);
 	for (i = 0; i < module->imports; i++) {
 		count[module->import[i].status]++;
-		report_symbol(report, &module->import[i], target);
+		report_symbol(report, module, &module->import[i], target);
 	}
+	if (count[SYMBOL_CRC_ABSENT] && !module->has_versions)
+		report_no_versions(report, module, target,
+				   count[SYMBOL_CRC_ABSENT]);
 	report_crcs(report, module, count, request->accept_unknown_crcs);
 }
