@@ -326,25 +326,59 @@ static bool has_record(const struct module *module, int records,
 	return false;
 }
 
-/* The kernel must not call what the module does not know of. */
+/* A type of the kernel's that is looked into */
+struct type {
+	const struct btf *btf;
+	uint32_t id;
+	uint32_t base;
+};
+
+/*
+ * The kernel must not call what the module does not know of. Members without a
+ * name have theirs looked at; @left bounds that, as in find_member().
+ */
 static void check_given(struct report *report, const struct module *module,
 			int records, struct record *object,
-			const struct btf *btf, const struct btf_type *type)
+			struct type in, int *left)
 {
+	const struct btf_type *type = btf__type_by_id(in.btf, in.id);
 	const struct btf_member *member = btf_members(type);
 	unsigned int i;
 
-	for (i = 0; i < btf_vlen(type); i++) {
-		const char *name = name_of(btf, member[i].name_off);
+	for (i = 0; i < btf_vlen(type) && (*left)-- > 0; i++) {
+		const char *name = name_of(in.btf, member[i].name_off);
+		struct type inner = {
+			in.btf, member[i].type,
+			in.base + btf_member_bit_offset(type, i) / 8,
+		};
+		const struct btf_type *what = btf__type_by_id(in.btf, inner.id);
 
-		if (has_record(module, records, object->row.object, name))
+		if (*name && has_record(module, records, object->row.object,
+					name))
 			continue;
+		if (!*name && what && btf_is_composite(what)) {
+			check_given(report, module, records, object, inner,
+				    left);
+			continue;
+		}
 		object->row.status = STATUS_FAIL;
 		report_add(report, STATUS_FAIL, CHECK,
 			   "the kernel's %s has a member that the module does not know: %s at offset %u",
-			   object->row.object, *name ? name : "one without a name",
-			   btf_member_bit_offset(type, i) / 8);
+			   object->row.object,
+			   *name ? name : "one without a name", inner.base);
 	}
+}
+
+static void check_given_size(struct report *report, struct record *object)
+{
+	struct layout_row *row = &object->row;
+
+	if (row->status != STATUS_OK || row->target_size <= row->size)
+		return;
+	row->status = STATUS_FAIL;
+	report_add(report, STATUS_FAIL, CHECK,
+		   "the kernel's %s has %u bytes, the module gives it one of %u",
+		   row->object, row->target_size, row->size);
 }
 
 /* The structure that the following records are of, and where it was found */
@@ -360,6 +394,7 @@ static void find_object(struct report *report, const struct module *module,
 {
 	struct record *object = &place->object;
 	const struct btf_type *type;
+	int left = MEMBERS_MAX;
 
 	place->btf = types_btf(types, object->row.object, &place->id);
 	if (!place->btf) {
@@ -374,8 +409,11 @@ static void find_object(struct report *report, const struct module *module,
 	object->row.found = true;
 	object->row.target_size = type->size;
 	object->row.status = STATUS_OK;
-	if (object->kind == TCE2_LAYOUT_GIVEN)
-		check_given(report, module, records, object, place->btf, type);
+	if (object->kind != TCE2_LAYOUT_GIVEN)
+		return;
+	check_given(report, module, records, object,
+		    (struct type){ place->btf, place->id, 0 }, &left);
+	check_given_size(report, object);
 }
 
 static void check_record(struct report *report, struct record *record,
