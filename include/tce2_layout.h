@@ -20,7 +20,7 @@
 #define TCE2_LAYOUT_SECTION	".init.tce2_layout"
 
 #define TCE2_LAYOUT_MAGIC	0x32656374	/* "tce2" */
-#define TCE2_LAYOUT_VERSION	1
+#define TCE2_LAYOUT_VERSION	2
 
 /**
  * enum tce2_layout_kind - what a record is about
@@ -28,11 +28,15 @@
  * @TCE2_LAYOUT_READ: a structure that the kernel makes and the module reads
  * @TCE2_LAYOUT_GIVEN: a structure that the module makes and the kernel reads,
  *	so that the kernel must not know a member that the module doesn't
+ * @TCE2_LAYOUT_ENUM: an enumeration
+ * @TCE2_LAYOUT_VALUE: an enumerator of one: which value it has
  */
 enum tce2_layout_kind {
 	TCE2_LAYOUT_MEMBER,
 	TCE2_LAYOUT_READ,
 	TCE2_LAYOUT_GIVEN,
+	TCE2_LAYOUT_ENUM,
+	TCE2_LAYOUT_VALUE,
 };
 
 /**
@@ -56,13 +60,13 @@ struct tce2_layout_header {
 };
 
 /**
- * struct tce2_layout_record - a structure or a member of one
- * @object: name of the structure
- * @member: name of the member; empty for the structure itself
+ * struct tce2_layout_record - a structure or a member of one, or an enumeration
+ * @object: name of the structure or the enumeration
+ * @member: name of the member or enumerator; empty for the object itself
  * @type: the member's type as C spells it
  * @kind: an enum tce2_layout_kind
- * @offset: of the member, in bytes
- * @size: of the member or the structure, in bytes
+ * @offset: of the member, in bytes; an enumerator's value
+ * @size: of the member or the object, in bytes
  * @reserved: 0
  */
 struct tce2_layout_record {

@@ -15,6 +15,9 @@
  */
 #include <linux/build_bug.h>
 #include <linux/compiler.h>
+#include <linux/dma-direction.h>
+#include <linux/mm_types.h>
+#include <linux/module.h>
 #include <linux/stddef.h>
 
 #include <asm/iommu.h>
@@ -24,11 +27,12 @@
 #include "tce2_layout.h"
 
 /*
- * S(kind, structure), then M(structure, member, type) for what is used of it.
+ * S(kind, structure), then M(structure, member, type) for what is used of it;
+ * E(enumeration), then V(enumeration, enumerator).
  * (checkpatch takes the list for statements and its arguments for values. It has
- * neither: S and M are macros, and make initializers or assertions of it.)
+ * neither: these are macros, and make initializers or assertions of it.)
  */
-#define TCE2_LAYOUT(S, M)						\
+#define TCE2_LAYOUT(S, M, E, V)						\
 	S(GIVEN, vfio_iommu_driver_ops)					\
 	M(vfio_iommu_driver_ops, name, char *)				\
 	M(vfio_iommu_driver_ops, owner, struct module *)		\
@@ -96,7 +100,29 @@
 	  long (*)(struct iommu_table_group *, int,			\
 		   struct iommu_table *))				\
 	M(iommu_table_group_ops, unset_window,				\
-	  long (*)(struct iommu_table_group *, int))
+	  long (*)(struct iommu_table_group *, int))			\
+									\
+	S(READ, page)							\
+	M(page, _refcount, atomic_t)					\
+									\
+	S(READ, vm_area_struct)						\
+	M(vm_area_struct, vm_start, unsigned long)			\
+	M(vm_area_struct, vm_end, unsigned long)			\
+	M(vm_area_struct, vm_flags, vm_flags_t)				\
+									\
+	S(READ, module)							\
+	M(module, name, char [])					\
+									\
+	E(vfio_group_type)						\
+	V(vfio_group_type, VFIO_IOMMU)					\
+	V(vfio_group_type, VFIO_EMULATED_IOMMU)				\
+	V(vfio_group_type, VFIO_NO_IOMMU)				\
+									\
+	E(dma_data_direction)						\
+	V(dma_data_direction, DMA_BIDIRECTIONAL)			\
+	V(dma_data_direction, DMA_TO_DEVICE)				\
+	V(dma_data_direction, DMA_FROM_DEVICE)				\
+	V(dma_data_direction, DMA_NONE)
 
 #define STRUCTURE_RECORD(_kind, _object)				\
 	{								\
@@ -115,6 +141,22 @@
 		.size	= sizeof_field(struct _object, _member),	\
 	},
 
+#define ENUM_RECORD(_object)						\
+	{								\
+		.object	= #_object,					\
+		.kind	= TCE2_LAYOUT_ENUM,				\
+		.size	= sizeof(enum _object),				\
+	},
+
+#define VALUE_RECORD(_object, _value)					\
+	{								\
+		.object	= #_object,					\
+		.member	= #_value,					\
+		.kind	= TCE2_LAYOUT_VALUE,				\
+		.offset	= _value,					\
+		.size	= sizeof(enum _object),				\
+	},
+
 /* The strings are true, and end within their arrays. */
 #define STRUCTURE_CHECK(_kind, _object)					\
 	static_assert(sizeof(#_object) <=				\
@@ -122,19 +164,28 @@
 
 #define MEMBER_CHECK(_object, _member, _type)				\
 	static_assert(__same_type(((struct _object *)0)->_member,	\
-				  (_type)0));				\
+				  *(typeof(_type) *)0));		\
 	static_assert(sizeof(#_member) <=				\
 		      sizeof_field(struct tce2_layout_record, member)); \
 	static_assert(sizeof(#_type) <=					\
 		      sizeof_field(struct tce2_layout_record, type));
 
-TCE2_LAYOUT(STRUCTURE_CHECK, MEMBER_CHECK)
+#define ENUM_CHECK(_object)						\
+	static_assert(sizeof(#_object) <=				\
+		      sizeof_field(struct tce2_layout_record, object));
+
+#define VALUE_CHECK(_object, _value)					\
+	static_assert(sizeof(#_value) <=				\
+		      sizeof_field(struct tce2_layout_record, member));
+
+TCE2_LAYOUT(STRUCTURE_CHECK, MEMBER_CHECK, ENUM_CHECK, VALUE_CHECK)
 
 #define COUNT_ONE(...)	+ 1
 
 static const struct {
 	struct tce2_layout_header header;
-	struct tce2_layout_record records[TCE2_LAYOUT(COUNT_ONE, COUNT_ONE)];
+	struct tce2_layout_record records[TCE2_LAYOUT(COUNT_ONE, COUNT_ONE,
+						      COUNT_ONE, COUNT_ONE)];
 } tce2_layout __used __section(TCE2_LAYOUT_SECTION) = {
 	.header = {
 		.magic		= TCE2_LAYOUT_MAGIC,
@@ -144,6 +195,7 @@ static const struct {
 		.page_shift	= PAGE_SHIFT,
 	},
 	.records = {
-		TCE2_LAYOUT(STRUCTURE_RECORD, MEMBER_RECORD)
+		TCE2_LAYOUT(STRUCTURE_RECORD, MEMBER_RECORD,
+			    ENUM_RECORD, VALUE_RECORD)
 	},
 };

@@ -3,7 +3,7 @@
  * Check "layout": what the module was built with against the kernel's types.
  *
  * The module's records are compared one by one: place, size, and the type as C
- * spells it. A structure that the module gives to the kernel must moreover have
+ * spells it; of an enumerator the value. A structure that the module gives to the kernel must moreover have
  * every member that the kernel will look for; one that the kernel makes may have
  * grown as it likes.
  *
@@ -166,6 +166,11 @@ static void append_type(struct text *text, const struct btf *btf, uint32_t id,
 		append(text, "const ");
 		append_type(text, btf, type->type, depth + 1);
 		return;
+	case BTF_KIND_ARRAY:
+		/* How long it is its size tells. */
+		append_type(text, btf, btf_array(type)->type, depth + 1);
+		append(text, " []");
+		return;
 	case BTF_KIND_STRUCT:
 		append(text, "struct ");
 		break;
@@ -254,6 +259,14 @@ static int count_records(const struct module *module, struct error *err)
 	return records;
 }
 
+/* What is only read may be const there. */
+static uint32_t without_const(const struct btf *btf, uint32_t id)
+{
+	const struct btf_type *type = btf__type_by_id(btf, id);
+
+	return type && btf_kind(type) == BTF_KIND_CONST ? type->type : id;
+}
+
 static void check_type(struct report *report, const struct record *record,
 		       const struct btf *btf, uint32_t id,
 		       enum status *status)
@@ -261,7 +274,7 @@ static void check_type(struct report *report, const struct record *record,
 	char spelled[256];
 	struct text text = { spelled, sizeof(spelled), 0 };
 
-	append_type(&text, btf, id, 0);
+	append_type(&text, btf, without_const(btf, id), 0);
 	if (same_type(spelled, record->type))
 		return;
 	*status = STATUS_FAIL;
@@ -394,13 +407,16 @@ static void find_object(struct report *report, const struct module *module,
 {
 	struct record *object = &place->object;
 	const struct btf_type *type;
+	bool is_enum = object->kind == TCE2_LAYOUT_ENUM;
 	int left = MEMBERS_MAX;
 
 	place->btf = types_btf(types, object->row.object, &place->id);
-	if (!place->btf) {
+	if (!place->btf || is_enum !=
+	    btf_is_enum(btf__type_by_id(place->btf, place->id))) {
+		place->btf = NULL;
 		report_add(report, STATUS_UNKNOWN, CHECK,
-			   "struct %s is not in the kernel's BTF%s%s",
-			   object->row.object,
+			   "%s %s is not in the kernel's BTF%s%s",
+			   is_enum ? "enum" : "struct", object->row.object,
 			   types_vfio_error(types) ? ": " : "",
 			   types_vfio_error(types) ?: "");
 		return;
@@ -416,6 +432,35 @@ static void find_object(struct report *report, const struct module *module,
 	check_given_size(report, object);
 }
 
+static void check_value(struct report *report, struct record *record,
+			const struct place *place)
+{
+	const struct btf_type *type = btf__type_by_id(place->btf, place->id);
+	const struct btf_enum *at = btf_enum(type);
+	struct layout_row *row = &record->row;
+	unsigned int i;
+
+	for (i = 0; i < btf_vlen(type) && !row->found; i++) {
+		row->found = !strcmp(name_of(place->btf, at[i].name_off),
+				     row->member);
+		row->target_offset = at[i].val;
+		row->target_size = type->size;
+	}
+	row->status = STATUS_OK;
+	if (row->found && row->target_offset == row->offset)
+		return;
+	row->status = STATUS_FAIL;
+	if (row->found)
+		report_add(report, STATUS_FAIL, CHECK,
+			   "%s of enum %s differs: built as %u, the kernel has %u",
+			   row->member, row->object, row->offset,
+			   row->target_offset);
+	else
+		report_add(report, STATUS_FAIL, CHECK,
+			   "the kernel's enum %s has no %s, which the module was built with (%u)",
+			   row->object, row->member, row->offset);
+}
+
 static void check_record(struct report *report, struct record *record,
 			 const struct place *place)
 {
@@ -424,6 +469,13 @@ static void check_record(struct report *report, struct record *record,
 
 	if (!place->btf || strcmp(place->object.row.object, record->row.object))
 		return;
+	if ((record->kind == TCE2_LAYOUT_VALUE) !=
+	    (place->object.kind == TCE2_LAYOUT_ENUM))
+		return;
+	if (record->kind == TCE2_LAYOUT_VALUE) {
+		check_value(report, record, place);
+		return;
+	}
 	if (!find_member(place->btf, place->id, record->row.member, 0,
 			 &left, &member)) {
 		check_absent(report, record, &place->object);
@@ -444,7 +496,8 @@ static size_t check_records(struct report *report, const struct module *module,
 	for (i = 0; i < records; i++) {
 		struct record record = read_record(module, i);
 
-		if (record.kind != TCE2_LAYOUT_MEMBER) {
+		if (record.kind != TCE2_LAYOUT_MEMBER &&
+		    record.kind != TCE2_LAYOUT_VALUE) {
 			place.object = record;
 			if (types)
 				find_object(report, module, records, &place,
@@ -484,6 +537,6 @@ void check_layout(struct report *report, const struct module *module,
 			   why_no_types);
 	else if (good == (size_t)records)
 		report_add(report, STATUS_OK, CHECK,
-			   "all %d structures and members are as the module was built with",
+			   "all %d structures, members and enumerators are as the module was built with",
 			   records);
 }

@@ -282,11 +282,11 @@ struct finding {
 };
 
 /**
- * struct layout_row - one member, here and there
- * @object: structure; in the module's memory, not always ended
- * @member: member; empty for the structure
+ * struct layout_row - one member or enumerator, here and there
+ * @object: structure or enumeration
+ * @member: member or enumerator; empty for the object
  * @status: result
- * @offset: as built
+ * @offset: as built; an enumerator's value
  * @size: as built
  * @found: the kernel has it
  * @target_offset: of the kernel

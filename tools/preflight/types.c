@@ -19,9 +19,12 @@
 
 #include "preflight.h"
 
-static const char * const structures[] = {
+/* Structures and enumerations, which C lets have no name in common */
+static const char * const objects[] = {
 	"vfio_iommu_driver_ops", "iommu_table", "iommu_table_ops",
 	"iommu_table_group", "iommu_table_group_ops", "pci_controller",
+	"page", "vm_area_struct", "module", "vfio_group_type",
+	"dma_data_direction",
 };
 
 static const char * const functions[] = {
@@ -34,7 +37,7 @@ static const char * const functions[] = {
  * @base: BTF of vmlinux
  * @vfio: BTF of vfio.ko, or NULL
  * @why_no_vfio: why there is none
- * @structure: id of each of the structures, 0 for none
+ * @object: id of each of the objects, 0 for none
  * @in: which BTF that is of
  * @function: which of the functions there are
  */
@@ -42,10 +45,15 @@ struct types {
 	struct btf *base;
 	struct btf *vfio;
 	struct error why_no_vfio;
-	uint32_t structure[ARRAY_SIZE(structures)];
-	const struct btf *in[ARRAY_SIZE(structures)];
+	uint32_t object[ARRAY_SIZE(objects)];
+	const struct btf *in[ARRAY_SIZE(objects)];
 	bool function[ARRAY_SIZE(functions)];
 };
+
+static bool is_object(const struct btf_type *type)
+{
+	return btf_is_struct(type) || btf_is_enum(type);
+}
 
 static void note_type(struct types *types, const struct btf *btf, uint32_t id)
 {
@@ -53,15 +61,15 @@ static void note_type(struct types *types, const struct btf *btf, uint32_t id)
 	const char *name;
 	size_t i;
 
-	if (!type || !(btf_is_struct(type) || btf_is_func(type)))
+	if (!type || !(is_object(type) || btf_is_func(type)))
 		return;
 	name = btf__name_by_offset(btf, type->name_off);
 	if (!name)
 		return;
-	for (i = 0; btf_is_struct(type) && i < ARRAY_SIZE(structures); i++) {
-		if (types->structure[i] || strcmp(name, structures[i]))
+	for (i = 0; is_object(type) && i < ARRAY_SIZE(objects); i++) {
+		if (types->object[i] || strcmp(name, objects[i]))
 			continue;
-		types->structure[i] = id;
+		types->object[i] = id;
 		types->in[i] = btf;
 	}
 	for (i = 0; btf_is_func(type) && i < ARRAY_SIZE(functions); i++)
@@ -235,9 +243,9 @@ struct types *types_open(const struct target *target, struct error *err)
 }
 
 /**
- * types_btf() - find a structure
+ * types_btf() - find a structure or an enumeration
  * @types: the kernel's types
- * @name: one of the structures that this file knows
+ * @name: one of those that this file knows
  * @id: gets its id
  *
  * Return: the BTF that the id is of, or NULL
@@ -247,10 +255,10 @@ const struct btf *types_btf(const struct types *types, const char *name,
 {
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(structures); i++) {
-		if (strcmp(structures[i], name))
+	for (i = 0; i < ARRAY_SIZE(objects); i++) {
+		if (strcmp(objects[i], name))
 			continue;
-		*id = types->structure[i];
+		*id = types->object[i];
 		return types->in[i];
 	}
 	return NULL;

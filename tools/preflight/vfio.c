@@ -52,6 +52,8 @@ static bool has_member(const struct types *types, const char *object,
 	if (!btf)
 		return false;
 	type = btf__type_by_id(btf, id);
+	if (!btf_is_struct(type))
+		return false;
 	for (i = 0; i < btf_vlen(type); i++) {
 		other = btf__name_by_offset(btf, btf_members(type)[i].name_off);
 		if (other && !strcmp(other, name))
