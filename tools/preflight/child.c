@@ -3,8 +3,9 @@
  * A process of its own for libkmod.
  *
  * libkmod trusts the indexes that depmod writes: a damaged one makes it read
- * where nothing is, or never end. What it is asked is therefore asked in a child
- * that may die of it, and the answer is a text.
+ * where nothing is, or never end, and it waits for the other end of a FIFO. What
+ * it is asked is therefore asked in a child that may die of it, and the answer is
+ * a text.
  *
  * Calls: nothing.
  */
@@ -18,6 +19,8 @@
 
 /* An honest question takes some milliseconds. */
 #define CPU_SECONDS	1
+/* Of which a busy machine may make many more, but not without an end. */
+#define WALL_SECONDS	5
 
 static void __attribute__((__noreturn__))
 be_child(int end, void (*ask)(const void *question, char *text, size_t room),
@@ -27,6 +30,7 @@ be_child(int end, void (*ask)(const void *question, char *text, size_t room),
 	ssize_t length;
 
 	setrlimit(RLIMIT_CPU, &limit);
+	alarm(WALL_SECONDS);
 	text[0] = '\0';
 	ask(question, text, room);
 	length = write(end, text, strlen(text) + 1);

@@ -10,12 +10,14 @@
  *
  * Calls: autoload, child, report, libkmod.
  */
+#include <dirent.h>
 #include <libkmod.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "preflight.h"
 
@@ -488,6 +490,39 @@ static bool has_config(const struct target *target)
 	return false;
 }
 
+/* What administrators link a file to that is to have nothing */
+static bool is_null(struct stat info)
+{
+	return S_ISCHR(info.st_mode) && info.st_rdev == makedev(1, 3);
+}
+
+/* A file that libkmod would wait for, or read without an end */
+static bool find_odd_file(const char *root, char path[PATH_SIZE])
+{
+	struct dirent *entry;
+	bool found = false;
+	struct stat info;
+	size_t i;
+	DIR *dir;
+
+	for (i = 0; i < ARRAY_SIZE(config_at) && !found; i++) {
+		dir = snprintf(path, PATH_SIZE, "%s/%s", root,
+			       config_at[i]) < PATH_SIZE ? opendir(path) : NULL;
+		while (dir && !found && (entry = readdir(dir))) {
+			if (fstatat(dirfd(dir), entry->d_name, &info, 0) ||
+			    S_ISREG(info.st_mode) || S_ISDIR(info.st_mode) ||
+			    is_null(info))
+				continue;
+			found = snprintf(path, PATH_SIZE, "%s/%s/%s", root,
+					 config_at[i],
+					 entry->d_name) < PATH_SIZE;
+		}
+		if (dir)
+			closedir(dir);
+	}
+	return found;
+}
+
 /**
  * check_order() - tell which backend would be loaded last
  * @report: gets the finding
@@ -499,7 +534,7 @@ void check_order(struct report *report, const struct module *module,
 {
 	static char text[4 * PATH_SIZE];
 	struct question question = { .target = target, .module = module };
-	char index[PATH_SIZE + 32], *line, *rest = text;
+	char index[PATH_SIZE + 32], odd[PATH_SIZE], *line, *rest = text;
 
 	snprintf(index, sizeof(index), "%s/modules.dep.bin", target->modules);
 	autoload_find_rule(target, module->name, IN_TREE, question.rule);
@@ -512,6 +547,12 @@ void check_order(struct report *report, const struct module *module,
 	if (!file_exists(index)) {
 		report_add(report, STATUS_UNKNOWN, CHECK,
 			   "%s is missing: run depmod for this kernel", index);
+		return;
+	}
+	if (find_odd_file(target->root, odd)) {
+		report_add(report, STATUS_UNKNOWN, CHECK,
+			   "%s is no regular file: modprobe would wait for what it says",
+			   odd);
 		return;
 	}
 	if (!ask_in_child(ask_order, &question, text, sizeof(text))) {

@@ -165,18 +165,17 @@ static int use_build(struct target *target, const char *dir, char *build)
 {
 	char path[PATH_SIZE], release[256];
 	struct error err;
-	FILE *file;
+	struct file file;
 
 	join(build, "%s", dir);
-	join(path, "%s/include/config/kernel.release", dir);
-	file = fopen(path, "re");
-	if (!file)
+	if (!join(path, "%s/include/config/kernel.release", dir) ||
+	    file_read(&file, path, &err))
 		return 0;
-	if (fgets(release, sizeof(release), file)) {
-		release[strcspn(release, "\n")] = '\0';
-		set_release(target, release, &err);
-	}
-	fclose(file);
+	snprintf(release, sizeof(release), "%.*s",
+		 (int)file.bytes.size, (const char *)file.bytes.data);
+	release[strcspn(release, "\n")] = '\0';
+	set_release(target, release, &err);
+	file_free(&file);
 	return 0;
 }
 
@@ -360,19 +359,29 @@ int target_module(const struct target *target, const char *name,
 /* Any module of the kernel's own will do: lines "path: what it depends on" */
 static void find_any_module(const struct target *target, char path[PATH_SIZE])
 {
-	char line[PATH_SIZE];
-	FILE *file;
+	static const char prefix[] = "kernel/";
+	const char *at, *end, *line, *colon;
+	struct error err;
+	struct file file;
 
-	join(path, "%s/modules.dep", target->modules);
-	file = target->modules[0] ? fopen(path, "re") : NULL;
-	path[0] = '\0';
-	while (file && !path[0] && fgets(line, sizeof(line), file)) {
-		line[strcspn(line, ":")] = '\0';
-		if (!strncmp(line, "kernel/", strlen("kernel/")))
-			join(path, "%s/%s", target->modules, line);
+	if (!target->modules[0] ||
+	    !join(path, "%s/modules.dep", target->modules) ||
+	    file_read(&file, path, &err)) {
+		path[0] = '\0';
+		return;
 	}
-	if (file)
-		fclose(file);
+	path[0] = '\0';
+	at = (const char *)file.bytes.data;
+	end = at + file.bytes.size;
+	for (; at < end && !path[0]; at = line + 1) {
+		line = memchr(at, '\n', end - at) ?: end;
+		colon = memchr(at, ':', line - at);
+		if (colon && colon - at > strlen(prefix) &&
+		    !memcmp(at, prefix, strlen(prefix)))
+			join(path, "%s/%.*s", target->modules,
+			     (int)(colon - at), at);
+	}
+	file_free(&file);
 }
 
 static void find_in_tree(struct target *target)
@@ -429,6 +438,9 @@ int target_find(struct target *target, const struct request *request,
 		target->root[0] = '\0';
 	if (use_target(target, request, build, err))
 		return -1;
+	if (request->build && !is_directory(request->build))
+		return fail(err, "%s: there is no such directory",
+			    request->build);
 	if (request->build)
 		join(build, "%s", request->build);
 	else if (!build[0])
