@@ -168,17 +168,34 @@ static const struct {
 	{ "VFIO_CONTAINER", "y", false, "VFIO takes no backends without" },
 };
 
+/* auto.conf has what is set alone: off and unheard of look the same there. */
+static bool tells_what_is_off(const struct target *target)
+{
+	static const char form[] = "\n# CONFIG_";
+	struct bytes file = target->config_file.bytes;
+
+	return memmem(file.data, file.size, form, strlen(form));
+}
+
 static bool check_options(struct report *report, const struct target *target)
 {
-	bool good = true;
+	bool all = tells_what_is_off(target), good = true;
 	struct bytes value;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(needed); i++) {
-		if (config_is(target, needed[i].option, needed[i].values) ||
-		    (!needed[i].everywhere &&
-		     !config_get(target, needed[i].option, &value)))
+		if (config_is(target, needed[i].option, needed[i].values))
 			continue;
+		if (!needed[i].everywhere &&
+		    !config_get(target, needed[i].option, &value)) {
+			if (all)
+				continue;
+			report_add(report, STATUS_UNKNOWN, "config",
+				   "whether CONFIG_%s is off, or not in this kernel at all, %s can't tell: it has only what is set",
+				   needed[i].option, target->config);
+			good = false;
+			continue;
+		}
 		report_add(report, STATUS_FAIL, "config",
 			   "CONFIG_%s is not set: %s", needed[i].option,
 			   needed[i].reason);

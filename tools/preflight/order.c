@@ -128,7 +128,7 @@ static void note_load(struct kmod_module *module, bool install,
 			 name, kmod_module_get_install_commands(module));
 }
 
-/* What is built in or absent modprobe passes over, soft dependencies and all. */
+/* modprobe passes over what is built in or absent, with its dependencies. */
 static void load(struct kmod_ctx *ctx, const char *name)
 {
 	const unsigned int flags = KMOD_PROBE_DRY_RUN |
