@@ -5,14 +5,18 @@
 # installed in, the module's packages of the versions OLD and NEW and the kernel
 # packages of LATER come and go, with the real dpkg, dkms and kmod. As TAP. The
 # pass `first` is for the dkms that is installed, `second` for the one that
-# comes with the next release; that one leaves the module installed.
-
-# shellcheck source=tests/guest/functions.sh
-. /tests/functions.sh
+# comes with the next release; that one leaves both kernels and the module of NEW
+# for KERNEL, with which the pass `tools` tries what is in the other package. In
+# the end there is KERNEL and its module.
 
 PASS=$1 OLD=$2 NEW=$3 KERNEL=$4 LATER=$5
 NAME=vfio-spapr-tce2
 OUTPUT=/tests/output
+
+# shellcheck source=tests/guest/functions.sh
+. /tests/functions.sh
+# shellcheck source=tests/fleet/tools.sh
+. /tests/tools.sh
 
 # What dkms 3.0 makes readelf say of Debian's headers packages
 KNOWN="readelf: Warning: Section '.comment' was not dumped"
@@ -171,7 +175,9 @@ second)
 	echo "# dkms $(dkms --version)"
 	tap_by_hand
 	tap_package
-	tap_outside_the_range
+	tap_outside_the_range ;;
+tools)
+	tap_tools
 	tap_kernel_goes ;;
 esac
 tap_plan
