@@ -2,7 +2,7 @@
 /*
  * Module entry: offers the backend to VFIO and takes it back.
  *
- * Owns the callbacks that VFIO calls (include/tce2_compat.h declares them), and
+ * Owns the callbacks that VFIO calls (include/tce2_vfio.h declares them), and
  * their registrations: VFIO asks the backend that was registered last first,
  * so this one registers once more whenever vfio_iommu_spapr_tce has been
  * loaded after it. A container that it can't serve, or isn't to (the parameter
