@@ -21,8 +21,8 @@ TOOLS_CC ?= cc
 tools := $(patsubst %/Makefile,%,$(wildcard tools/*/Makefile))
 
 .PHONY: all module kernels demo check check-all check-dkms check-preflight \
-	stress unit fuzz bench lint preflight modules modules_install install \
-	install-common uninstall deb rpm clean help
+	check-debug coverage debug-kernel stress unit fuzz bench lint preflight \
+	modules modules_install install install-common uninstall deb rpm clean help
 
 ifneq ($(KERNEL),)
 all: module
@@ -93,6 +93,16 @@ check-all:
 check-dkms:
 	@tests/fleet/run
 
+debug-kernel:
+	@scripts/debug-kernel
+
+# What a kernel that checks itself has to say
+check-debug: debug-kernel
+	@KERNELS=6.12-debug tests/run debug
+
+coverage: debug-kernel
+	@KERNELS=6.12-debug JOBS="differ failnth" tests/run debug
+
 stress:
 	@STRESS=1 tests/run
 
@@ -129,6 +139,9 @@ help:
 	@echo "make check                   run the tests on the kernels of Debian 12 (KERNELS='<label>...', MACHINES='powernv9 pseries', V=1, ONLY=<case>)"
 	@echo "make check-all               the same on every kernel that has a label, and a table of them all (MACHINES as above)"
 	@echo "make check-dkms              the real dkms, dpkg and modprobe in a root filesystem of packages (root or sudo)"
+	@echo "make check-debug             every race, every failure injected and a long differential test on a debug kernel (RACE_SECONDS=60, DIFFER_CALLS=100000, JOBS='<job>...', SMP=2)"
+	@echo "make debug-kernel            build that kernel: KASAN, lockdep, kmemleak, UBSAN, fault injection (the first of these targets does)"
+	@echo "make coverage                which lines of src/ the guests' tests run"
 	@echo "make stress                  the storms and the thousands of windows among the tests, for longer (KERNELS, MACHINES as above)"
 	@echo "make bench                   compare with the in-tree driver (KERNELS='<label>...', MACHINE=pseries, THREADS=1), build/bench/"
 	@echo "make unit                    run only those of the tests that need no guest (ONLY=<case>, TCE2_SEED=<seed>)"

@@ -5,7 +5,7 @@
 # vfio-pci, huge pages, TAP, and reading the kernel's log. Sourced by busybox sh.
 
 OURS=vfio_spapr_tce2
-COMPLAINTS='WARNING|BUG|Oops|Call Trace|UBSAN|leak'
+COMPLAINTS='WARNING|BUG|Oops|Call Trace|UBSAN|leak|INFO: (task|rcu|possible|trying)|memory corruption'
 
 # Kernel lines of level warning or worse, and any that look like a splat,
 # whatever their level.
@@ -173,6 +173,23 @@ tap_no_splats() {
 	[ -z "$splats" ] || echo "$splats" | sed 's/^/# /'
 	[ -z "$splats" ]
 	tap "kernel log is free of warnings, BUGs and Oopses" $?
+}
+
+# What kmemleak suspects of ours, where the kernel has it. It asks for two scans,
+# for a pointer may have been in a register of the first.
+leaks() {
+	echo scan >/sys/kernel/debug/kmemleak
+	sleep 6
+	echo scan >/sys/kernel/debug/kmemleak
+	grep -B 20 -A 20 -E "$OURS|tce2_" /sys/kernel/debug/kmemleak
+}
+
+tap_no_leaks() {
+	[ -e /sys/kernel/debug/kmemleak ] || return 0
+	leaks=$(leaks)
+	[ -z "$leaks" ] || echo "$leaks" | sed 's/^/# /'
+	[ -z "$leaks" ]
+	tap "no memory of the module's has leaked" $?
 }
 
 tap_plan() {

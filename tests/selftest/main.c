@@ -167,7 +167,7 @@ static u64 run(struct st_job *job, st_fn *fn, u64 flags)
 	unsigned long irq_flags;
 	u64 began;
 
-	job->real = !(flags & FLAG_VIRTUAL);
+	job->real = ST_REAL_MODE && !(flags & FLAG_VIRTUAL);
 	local_irq_save(irq_flags);
 	hard_irq_disable();
 	check_mode(job);

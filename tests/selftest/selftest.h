@@ -4,6 +4,13 @@
 
 #include <linux/types.h>
 
+/* Whether the functions under test can run in real mode: coverage.h */
+#ifdef ST_COVERAGE
+#define ST_REAL_MODE	false
+#else
+#define ST_REAL_MODE	true
+#endif
+
 /* See real.S */
 unsigned long st_call_real(unsigned long a, unsigned long b, unsigned long c,
 			   unsigned long d, unsigned long e, void *function);
