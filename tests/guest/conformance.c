@@ -5,12 +5,13 @@
  * process, pinned pages of the system, use count of the backend's module.
  *
  *	conformance [--backend tce2|intree|any] [--list] [--only NAME] [--times]
- *		[--stress]
+ *		[--stress] [--seconds N]
  *
  * With --backend intree, a test that the in-tree driver is known to fail is
  * reported as TAP's "TODO" and does not count, and one that may crash the
  * kernel is skipped. With --stress only those run that are worth running for
- * longer, and they do.
+ * longer, the races first of all, and each of them goes on for N seconds, or else
+ * 60. --only may be given more than once.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -27,25 +28,46 @@
 #include <unistd.h>
 
 #define TEST_SECONDS	120	/* wall time, emulated machines are slow */
-#define SETTLE_MS	3000	/* for what the kernel gives back late */
+#define STRESS_SECONDS	60	/* of each race, with --stress */
+#define SETTLE_MS	20000	/* for what the kernel gives back late */
+#define MAX_ONLY	16
 
 enum { PASSED, FAILED, SKIPPED };
 
 static const struct suite *const suites[] = {
 	&container_suite, &memory_suite, &region_suite, &map_suite, &window_suite,
-	&shared_suite, &process_suite, &race_suite, &eeh_suite, &ddw_suite,
-	&realmode_suite, &last_suite,
+	&shared_suite, &process_suite, &race_suite, &pairs_suite, &eeh_suite,
+	&ddw_suite, &realmode_suite, &last_suite,
 };
 
 const char *backend_module = "vfio_spapr_tce2";
 static bool backend_is_intree;
-static const char *only;
+static const char *only[MAX_ONLY];
+static int onlys;
 static bool show_times;
 bool stress;
 
 /* Filled by a test that is skipped, in memory shared with its process */
 static char *skip_reason;
 #define SKIP_REASON_SIZE	256
+
+/* What all races together have come to */
+static struct {
+	unsigned int tests;
+	uint64_t ms;
+	uint64_t rounds;
+} races;
+
+/* Zeroed, and the same in every process that is forked from now on */
+void *shared_memory(size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		fail("no memory for the test itself");
+	return memory;
+}
 
 void skip(const char *reason)
 {
@@ -85,7 +107,8 @@ static void run_in_this_process(const struct test *test)
 	struct vfio v;
 
 	setpgid(0, 0);
-	alarm(TEST_SECONDS);
+	/* A race on a slow machine may need longer than it was told to take */
+	alarm(TEST_SECONDS + 2 * race_seconds);
 	prepare(test, &v);
 	test->run(&v);
 	vfio_close(&v);
@@ -95,33 +118,17 @@ static void run_in_this_process(const struct test *test)
 	_exit(PASSED);
 }
 
-struct system_state {
-	int64_t pins;
-	int refs;
-};
-
-static struct system_state system_state(void)
-{
-	return (struct system_state){
-		.pins = pins(),
-		.refs = backend_module ? module_refs(backend_module) : 0,
-	};
-}
-
-static bool same_state(struct system_state a, struct system_state b)
-{
-	return a.pins == b.pins && a.refs == b.refs;
-}
-
-static bool nothing_left(struct system_state before)
+static bool nothing_left(struct found before)
 {
 	uint64_t deadline = now_ms() + SETTLE_MS;
-	struct system_state now = system_state();
+	struct found now;
 
-	while (!same_state(before, now) && now_ms() < deadline) {
+	while (!as_found(&before)) {
+		if (now_ms() > deadline)
+			break;
 		usleep(20000);
-		now = system_state();
 	}
+	now = found();
 	if (now.pins != before.pins)
 		dprintf(STDOUT_FILENO,
 			"# expected %lld pinned pages afterwards, saw %lld\n",
@@ -130,7 +137,7 @@ static bool nothing_left(struct system_state before)
 		dprintf(STDOUT_FILENO,
 			"# expected use count of %s to be %d afterwards, saw %d\n",
 			backend_module, before.refs, now.refs);
-	return same_state(before, now);
+	return now.pins == before.pins && now.refs == before.refs;
 }
 
 static int result_of(int status)
@@ -145,11 +152,12 @@ static int result_of(int status)
 /* Runs a test in a child; whatever the child left running ends with it */
 static int run_test(const struct test *test)
 {
-	struct system_state before = system_state();
+	struct found before = found();
 	int status, result;
 	pid_t pid;
 
 	skip_reason[0] = 0;
+	*score = (struct score){};
 	pid = fork();
 	if (pid < 0)
 		return FAILED;
@@ -162,6 +170,23 @@ static int run_test(const struct test *test)
 	if (!nothing_left(before) && result == PASSED)
 		result = FAILED;
 	return result;
+}
+
+/* What a race has come to; one that was skipped wasn't one */
+static void report_race(const struct test *test)
+{
+	uint64_t rounds = score->rounds ?: score->turns;
+
+	if (!test->race || !score->began)
+		return;
+	dprintf(STDOUT_FILENO,
+		"# race: %s: %llu.%llu seconds, %u threads, %llu rounds\n",
+		test->name, (unsigned long long)score->ms / 1000,
+		(unsigned long long)score->ms / 100 % 10,
+		score->threads + score->main, (unsigned long long)rounds);
+	races.tests++;
+	races.ms += score->ms;
+	races.rounds += rounds;
 }
 
 /* One line of TAP; true unless the test counts as failed */
@@ -177,6 +202,7 @@ static bool report(int number, const struct test *test)
 		return true;
 	}
 	result = run_test(test);
+	report_race(test);
 	if (show_times)
 		dprintf(STDOUT_FILENO, "# %llu ms\n",
 			(unsigned long long)(now_ms() - begin));
@@ -200,9 +226,12 @@ static bool report(int number, const struct test *test)
 
 static bool selected(const struct test *test)
 {
-	if (stress && !test->stress)
+	if (stress && !test->stress && !test->race)
 		return false;
-	return !only || !strcmp(only, test->name);
+	for (int i = 0; i < onlys; i++)
+		if (!strcmp(only[i], test->name))
+			return true;
+	return !onlys;
 }
 
 static int count_selected(void)
@@ -264,13 +293,18 @@ static int run_all(void)
 			if (selected(&suites[s]->tests[t]))
 				failures += !report(++number,
 						    &suites[s]->tests[t]);
+	if (races.tests)
+		dprintf(STDOUT_FILENO,
+			"# races: %u tests, %.1f minutes, %llu rounds\n",
+			races.tests, races.ms / 60000.0,
+			(unsigned long long)races.rounds);
 	dprintf(STDOUT_FILENO, "# %d run, %d failed\n", number, failures);
 	return failures || !number;
 }
 
 static void usage(void)
 {
-	fputs("usage: conformance [--backend tce2|intree|any] [--list] [--only NAME] [--times] [--stress]\n",
+	fputs("usage: conformance [--backend tce2|intree|any] [--list] [--only NAME] [--times] [--stress] [--seconds N]\n",
 	      stderr);
 	exit(2);
 }
@@ -304,6 +338,20 @@ void drop_ipc_lock(void)
 		fail("capset: %s", strerror(errno));
 }
 
+/* 1 second to a day */
+static unsigned int seconds(const char *text)
+{
+	char *end;
+	unsigned long number = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || !number || number > 86400) {
+		fprintf(stderr, "conformance: --seconds takes 1 to 86400, not '%s'\n",
+			text);
+		exit(2);
+	}
+	return number;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "--after-exec"))
@@ -319,14 +367,18 @@ int main(int argc, char **argv)
 		} else if (!strcmp(argv[i], "--backend") && i + 1 < argc) {
 			choose_backend(argv[++i]);
 		} else if (!strcmp(argv[i], "--only") && i + 1 < argc) {
-			only = argv[++i];
+			if (onlys == MAX_ONLY)
+				usage();
+			only[onlys++] = argv[++i];
+		} else if (!strcmp(argv[i], "--seconds") && i + 1 < argc) {
+			race_seconds = seconds(argv[++i]);
 		} else {
 			usage();
 		}
 	}
-	skip_reason = mmap(NULL, SKIP_REASON_SIZE, PROT_READ | PROT_WRITE,
-			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (skip_reason == MAP_FAILED)
-		return 1;
+	if (stress && !race_seconds)
+		race_seconds = STRESS_SECONDS;
+	skip_reason = shared_memory(SKIP_REASON_SIZE);
+	score = shared_memory(sizeof(*score));
 	return run_all();
 }

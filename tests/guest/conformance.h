@@ -32,6 +32,7 @@ enum setup {
  *	"defect N" counts as in KERNEL-FACTS.md
  * @crashes: the in-tree driver may take the kernel down, so it isn't tried
  * @stress: goes on for longer with --stress, which leaves others out
+ * @race: what races against what, for a race; --stress runs them all
  */
 struct test {
 	const char *name;
@@ -40,6 +41,7 @@ struct test {
 	const char *intree;
 	bool crashes;
 	bool stress;
+	const char *race;
 };
 
 #define TEST(fn, ...)	{ .name = #fn, .run = fn, __VA_ARGS__ }
@@ -53,8 +55,8 @@ struct suite {
 	const struct suite name = { array, ARRAY_SIZE(array) }
 
 extern const struct suite container_suite, memory_suite, region_suite, map_suite,
-	window_suite, shared_suite, process_suite, race_suite, eeh_suite,
-	ddw_suite, realmode_suite, last_suite;
+	window_suite, shared_suite, process_suite, race_suite, pairs_suite,
+	eeh_suite, ddw_suite, realmode_suite, last_suite;
 
 /* The backend under test, or NULL with --backend any */
 extern const char *backend_module;
@@ -92,6 +94,16 @@ struct ledger {
 struct ledger ledger(void);
 void expect_ledger(const char *when, struct ledger before, int64_t bytes);
 
+/* Use count of the backend and pins, of all processes together */
+struct found {
+	int64_t pins;
+	int refs;
+};
+
+struct found found(void);
+/* For expect_soon(): it is again as in the struct found that arg points to */
+bool as_found(void *arg);
+
 /*
  * Containers, memory and user pointers
  */
@@ -109,6 +121,7 @@ uint64_t first_start(struct vfio *v, unsigned int shift, uint64_t size);
 unsigned int up_to_levels(struct vfio *v, unsigned int levels);
 
 uint8_t *memory(size_t size);
+void *shared_memory(size_t size);
 uint8_t *memory_in_one_piece(size_t size);
 uint8_t *registered(struct vfio *v, size_t size);
 uint8_t *mapped(struct vfio *v, uint64_t iova, size_t size);
@@ -142,7 +155,7 @@ void device_cannot_reach(struct vfio *v, int slot, uint64_t iova, uint8_t *ua,
 			 struct sink *sink);
 
 /*
- * Children and threads
+ * Children
  */
 
 int start_child(void (*run)(void *), void *arg);
@@ -150,7 +163,43 @@ void expect_child_ok(int pid);
 void in_child(void (*run)(void *), void *arg);
 void expect_soon(const char *what, bool (*so)(void *), void *arg);
 
-#define MAX_THREADS	4
+/*
+ * Races (conformance_threads.c). One lasts as long as --seconds says, or else
+ * about a second, and on a slow machine until it has come to something.
+ */
+
+#define MAX_THREADS	8
+
+/**
+ * struct score - how far a race has got, for the runner as well
+ * @began: when, 0 before
+ * @ms: how long it has been going on
+ * @threads: those of a crowd or a contest
+ * @turns: what these have done, each for itself
+ * @rounds: begun by the test's main thread
+ * @main: and in these it does a part of its own
+ */
+struct score {
+	uint64_t began;
+	uint64_t ms;
+	unsigned int threads;
+	uint64_t turns;
+	uint64_t rounds;
+	bool main;
+};
+
+/* In memory that the runner, the test and its children share */
+extern struct score *score;
+/* How long each race lasts; 0 if nobody has said so */
+extern unsigned int race_seconds;
+
+bool race_goes_on(void);
+bool race_round(void);
+void race_wait(void);
+bool now_and_then(void);
+int race_threads(void);
+void race_has_threads(unsigned int threads);
+void race_turn(void);
 
 /**
  * struct crowd - threads that do one thing over and over, together
@@ -173,6 +222,33 @@ typedef void crowd_fn(struct crowd *crowd, int number);
 
 void crowd_start(struct crowd *crowd, int threads, crowd_fn *run);
 void crowd_stop(struct crowd *crowd);
+
+/**
+ * struct contest - threads that do one thing each, begun at the same moment
+ * @v: the container they work on
+ * @arg: the test's own, for all of them
+ * @run: what each does
+ * @answer: what came of it, for each thread
+ * @threads: how many there are
+ * @over: set when there is no further round
+ */
+struct contest {
+	struct vfio *v;
+	void *arg;
+	int (*run)(struct contest *contest, int number);
+	int answer[MAX_THREADS];
+	int threads;
+	bool over;
+	pthread_t thread[MAX_THREADS];
+	pthread_barrier_t barrier;
+};
+
+void contest_begin(struct contest *contest, int threads);
+bool contest_round(struct contest *contest);
+void contest_run(struct contest *contest);
+void contest_end(struct contest *contest);
+int contest_count(const struct contest *contest, int first, int step,
+		  int answer);
 
 bool eeh_is_enabled(void);
 int after_exec(int argc, char **argv);

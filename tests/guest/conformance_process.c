@@ -210,27 +210,6 @@ static void exit_in_use(void *arg)
 	use_everything(arg);
 }
 
-/* Use counts and pins as the test found them */
-struct found {
-	int64_t pins;
-	int refs;
-};
-
-static struct found found(void)
-{
-	return (struct found){
-		.pins = pins(),
-		.refs = backend_module ? module_refs(backend_module) : 0,
-	};
-}
-
-static bool as_found(void *arg)
-{
-	struct found *before = arg, now = found();
-
-	return now.pins == before->pins && now.refs == before->refs;
-}
-
 static void exit_with_everything_mapped_gives_everything_back(struct vfio *v)
 {
 	struct found before = found();

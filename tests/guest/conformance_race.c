@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conformance: threads against each other. Whatever the order turns out to be,
- * the answers must fit one, the counts must be exact at the end, and the kernel
- * must live. Each race runs for about a second.
+ * Conformance: threads that run freely against each other. Whatever the order
+ * turns out to be, the answers must fit one, the counts must be exact at the
+ * end, and the kernel must live. What can be judged call by call is in
+ * conformance_pairs.c.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
 
-#include <pthread.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define RACE_MS		1000
 #define SIZE		KIB(512)
 
-static void race_for(unsigned int ms)
+static void pause_ms(unsigned int ms)
 {
 	usleep(ms * 1000);
 }
@@ -35,13 +37,13 @@ static void map_and_unmap_own_range(struct crowd *crowd, int number)
 
 static void threads_may_map_different_ranges_at_once(struct vfio *v)
 {
-	uint8_t *ua = registered(v, 4 * SIZE);
+	uint8_t *ua = registered(v, MAX_THREADS * SIZE);
 	struct crowd crowd = { .v = v, .arg = ua };
 
-	crowd_start(&crowd, 4, map_and_unmap_own_range);
-	race_for(RACE_MS);
+	crowd_start(&crowd, race_threads(), map_and_unmap_own_range);
+	race_wait();
 	crowd_stop(&crowd);
-	unregister_ok(v, ua, 4 * SIZE);
+	unregister_ok(v, ua, MAX_THREADS * SIZE);
 }
 
 /* Odd threads map one region, even ones the other, over the same entries */
@@ -59,8 +61,8 @@ static void threads_on_the_same_entries_keep_every_count(struct vfio *v)
 	uint8_t *ua[2] = { registered(v, SIZE), registered(v, SIZE) };
 	struct crowd crowd = { .v = v, .arg = ua };
 
-	crowd_start(&crowd, 4, map_and_unmap_same_range);
-	race_for(RACE_MS);
+	crowd_start(&crowd, race_threads(), map_and_unmap_same_range);
+	race_wait();
 	crowd_stop(&crowd);
 	expect(dma_map(v->fd, IOVA, ua[0], SIZE, READ_WRITE), 0);
 	unregister_ok(v, ua[1], SIZE);
@@ -84,13 +86,12 @@ static void mapping_while_windows_come_and_go_is_safe(struct vfio *v)
 	uint8_t *ua = registered(v, SIZE);
 	struct crowd crowd = { .v = v, .arg = ua };
 	unsigned int levels = up_to_levels(v, 2);
-	uint64_t begin = now_ms();
 
 	new_window(v, 12, GIB(1), 1);
-	crowd_start(&crowd, 3, map_in_window_1);
-	for (int i = 0; now_ms() - begin < 2 * RACE_MS; i++) {
+	crowd_start(&crowd, race_threads(), map_in_window_1);
+	while (race_round()) {
 		expect(window_remove(v->fd, WINDOW1_START), 0);
-		expect(new_window(v, 12, GIB(1), 1 + i % levels),
+		expect(new_window(v, 12, GIB(1), 1 + score->rounds % levels),
 		       WINDOW1_START);
 	}
 	crowd_stop(&crowd);
@@ -128,195 +129,80 @@ static void threads_making_windows_never_get_the_same_one(struct vfio *v)
 	struct crowd crowd = { .v = v };
 
 	expect(window_remove(v->fd, 0), 0);
-	crowd_start(&crowd, 3, make_and_remove_a_window);
+	crowd_start(&crowd, race_threads() - 1, make_and_remove_a_window);
 	crowd_start(&crowd, 1, ask_for_info);
-	race_for(RACE_MS);
+	race_wait();
 	crowd_stop(&crowd);
 	expect(new_window(v, 12, GIB(1), 1), 0);
 	expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
 }
 
-/*
- * Rounds of one call a thread, begun together: the threads meet at a barrier
- * before and after.
- */
-struct duel {
-	struct vfio *v;
-	uint8_t *ua;
-	pthread_barrier_t barrier;
-	bool over;
-	int map;
-	int other;
-};
-
-static void *duel_map(void *arg)
-{
-	struct duel *duel = arg;
-
-	for (;;) {
-		pthread_barrier_wait(&duel->barrier);
-		if (duel->over)
-			return NULL;
-		duel->map = dma_map(duel->v->fd, IOVA, duel->ua, SIZE,
-				    READ_WRITE);
-		pthread_barrier_wait(&duel->barrier);
-	}
-}
-
-static void duel_begin(struct duel *duel, pthread_t *thread,
-		       void *(*run)(void *))
-{
-	pthread_barrier_init(&duel->barrier, NULL, 2);
-	if (pthread_create(thread, NULL, run, duel))
-		fail("pthread_create");
-}
-
-static void duel_end(struct duel *duel, pthread_t thread)
-{
-	duel->over = true;
-	pthread_barrier_wait(&duel->barrier);
-	pthread_join(thread, NULL);
-	pthread_barrier_destroy(&duel->barrier);
-}
-
-/* Now and then by the device, which takes its time */
-static void check_mapped_whole(struct duel *duel, bool thorough)
-{
-	size_t last = SIZE - TCE_4K;
-
-	if (thorough) {
-		device_reaches(duel->v, 0, IOVA, duel->ua);
-		device_reaches(duel->v, 0, IOVA + last, duel->ua + last);
-	}
-	expect(dma_unmap(duel->v->fd, IOVA, SIZE), 0);
-}
-
-/* Defect 2: a map that says 0 has mapped, and then unregister says EBUSY */
-static void of_map_and_unregister_exactly_one_succeeds(struct vfio *v)
-{
-	struct duel duel = { .v = v, .ua = registered(v, SIZE) };
-	int mapped_rounds = 0;
-	pthread_t thread;
-	uint64_t begin;
-
-	device(v, 0);
-	duel_begin(&duel, &thread, duel_map);
-	begin = now_ms();
-	while (now_ms() - begin < 2 * RACE_MS) {
-		pthread_barrier_wait(&duel.barrier);
-		duel.other = spapr_unregister(v->fd, duel.ua, SIZE);
-		pthread_barrier_wait(&duel.barrier);
-		if (duel.other == -EBUSY) {
-			expect(duel.map, 0);
-			check_mapped_whole(&duel, mapped_rounds++ < 3);
-		} else {
-			expect(duel.other, 0);
-			expect(duel.map, -EINVAL);
-			expect(spapr_register(v->fd, duel.ua, SIZE), 0);
-		}
-	}
-	duel_end(&duel, thread);
-	unregister_ok(v, duel.ua, SIZE);
-}
-
-static void *duel_register(void *arg)
-{
-	struct duel *duel = arg;
-
-	for (;;) {
-		pthread_barrier_wait(&duel->barrier);
-		if (duel->over)
-			return NULL;
-		duel->other = spapr_register(duel->v->fd, duel->ua, SIZE);
-		pthread_barrier_wait(&duel->barrier);
-	}
-}
-
-static void of_two_registers_of_a_region_one_is_busy(struct vfio *v)
-{
-	struct duel duel = { .v = v, .ua = memory(SIZE) };
-	struct ledger before = ledger();
-	uint64_t begin = now_ms();
-	pthread_t thread;
-	int mine;
-
-	duel_begin(&duel, &thread, duel_register);
-	while (now_ms() - begin < RACE_MS) {
-		pthread_barrier_wait(&duel.barrier);
-		mine = spapr_register(v->fd, duel.ua, SIZE);
-		pthread_barrier_wait(&duel.barrier);
-		expect(mine, duel.other ? 0 : -EBUSY);
-		expect(duel.other, mine ? 0 : -EBUSY);
-		unregister_ok(v, duel.ua, SIZE);
-	}
-	duel_end(&duel, thread);
-	expect_ledger("all unregistered", before, 0);
-}
-
-/* One page more in one thread than in the other */
-static void of_two_overlapping_registers_one_is_refused(struct vfio *v)
-{
-	struct duel duel = { .v = v, .ua = memory(SIZE + base_page()) };
-	struct ledger before = ledger();
-	uint64_t begin = now_ms();
-	pthread_t thread;
-	int mine;
-
-	duel_begin(&duel, &thread, duel_register);
-	while (now_ms() - begin < RACE_MS) {
-		pthread_barrier_wait(&duel.barrier);
-		mine = spapr_register(v->fd, duel.ua, SIZE + base_page());
-		pthread_barrier_wait(&duel.barrier);
-		expect(mine, duel.other ? 0 : -EINVAL);
-		expect(duel.other, mine ? 0 : -EINVAL);
-		unregister_ok(v, duel.ua, mine ? SIZE : SIZE + base_page());
-	}
-	duel_end(&duel, thread);
-	expect_ledger("all unregistered", before, 0);
-}
-
-/* Defect 15: afterwards exactly one more window fits */
-static void two_first_maps_make_one_default_window(struct vfio *v)
-{
-	for (int round = 0; round < 10; round++) {
-		struct duel duel = { .v = v };
-		pthread_t thread;
-		int mine;
-
-		open_container(v, 0);
-		duel.ua = registered(v, 2 * SIZE);
-		duel_begin(&duel, &thread, duel_map);
-		pthread_barrier_wait(&duel.barrier);
-		mine = dma_map(v->fd, IOVA + SIZE, duel.ua + SIZE, SIZE,
-			       READ_WRITE);
-		pthread_barrier_wait(&duel.barrier);
-		duel_end(&duel, thread);
-		expect(mine, 0);
-		expect(duel.map, 0);
-		expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
-		expect(window_create(v->fd, 12, GIB(1), 1, NULL), -ENOSPC);
-		expect(dma_unmap(v->fd, IOVA, 2 * SIZE), 0);
-		unregister_ok(v, duel.ua, 2 * SIZE);
-		vfio_close(v);
-	}
-}
-
+/* One page stays mapped, and both devices must reach it whenever attached */
 static void mapping_while_a_group_comes_and_goes_is_safe(struct vfio *v)
 {
-	uint8_t *ua = registered(v, 4 * SIZE);
+	uint8_t *ua = registered(v, MAX_THREADS * SIZE);
+	uint8_t *stays = mapped(v, SINK_IOVA, base_page());
 	struct crowd crowd = { .v = v, .arg = ua };
 
-	crowd_start(&crowd, 2, map_and_unmap_own_range);
-	for (int i = 0; i < 5; i++) {
+	crowd_start(&crowd, race_threads(), map_and_unmap_own_range);
+	while (race_round()) {
 		expect(vfio_detach(v, 1), 0);
 		expect(vfio_attach(v, 1), 0);
+		if (score->rounds % 32 == 1) {
+			device_reaches(v, 1, SINK_IOVA, stays);
+			device_reaches(v, 0, SINK_IOVA, stays);
+		}
 	}
 	crowd_stop(&crowd);
 	expect(dma_map(v->fd, IOVA, ua, SIZE, READ_WRITE), 0);
 	device_reaches(v, 1, IOVA, ua);
 	device_reaches(v, 0, IOVA, ua);
 	expect(dma_unmap(v->fd, IOVA, SIZE), 0);
-	unregister_ok(v, ua, 4 * SIZE);
+	unregister_ok(v, ua, MAX_THREADS * SIZE);
+}
+
+/* Pages from one region that stays to the next */
+#define STRIDE		16
+
+/* What each makes of the region tree is another thread's way through it */
+static void register_and_unregister_own_range(struct crowd *crowd, int number)
+{
+	static __thread unsigned int turn;
+	uint8_t *ua = (uint8_t *)crowd->arg +
+		      (number * STRIDE + 1 + turn++ % (STRIDE - 1)) *
+		      base_page();
+
+	expect(spapr_register(crowd->v->fd, ua, base_page()), 0);
+	expect(spapr_unregister(crowd->v->fd, ua, base_page()), 0);
+}
+
+/* The regions to be mapped lie among those that come and go */
+static void mapping_while_other_memory_comes_and_goes_never_fails(
+	struct vfio *v)
+{
+	size_t step = STRIDE * base_page();
+	uint8_t *ua = memory((MAX_THREADS + 1) * step);
+	struct crowd crowd = { .v = v, .arg = ua };
+	struct ledger before;
+
+	/* What the default window costs isn't the matter */
+	mapped(v, SINK_IOVA, base_page());
+	before = ledger();
+
+	for (int i = 0; i <= MAX_THREADS; i++)
+		expect(spapr_register(v->fd, ua + i * step, base_page()), 0);
+	crowd_start(&crowd, race_threads(), register_and_unregister_own_range);
+	while (race_round()) {
+		uint64_t i = score->rounds % (MAX_THREADS + 1);
+
+		expect(dma_map(v->fd, IOVA, ua + i * step, base_page(),
+			       READ_WRITE), 0);
+	}
+	crowd_stop(&crowd);
+	expect(dma_unmap(v->fd, IOVA, base_page()), 0);
+	for (int i = 0; i <= MAX_THREADS; i++)
+		unregister_ok(v, ua + i * step, base_page());
+	expect_ledger("all unregistered", before, 0);
 }
 
 /* Any answer will do: the container may end at any moment */
@@ -331,75 +217,199 @@ static void do_anything(struct crowd *crowd, int number)
 	dma_unmap(fd, iova, SIZE);
 	spapr_register(fd, ua + number * SIZE, SIZE);
 	spapr_unregister(fd, ua + number * SIZE, SIZE);
-	if (number == 0 && !window_create(fd, 12, GIB(1), 1, NULL))
+	if (number == 0 && !window_create(fd, 12, MIB(64), 1, NULL))
 		window_remove(fd, WINDOW1_START);
+}
+
+/* So long until the container ends, another time in each round */
+static void let_them_begin(void)
+{
+	pause_ms(1 + score->rounds * 7 % 50);
 }
 
 static void closing_the_container_during_calls_is_safe(struct vfio *v)
 {
-	uint8_t *ua = memory(4 * SIZE);
+	uint8_t *ua = memory(MAX_THREADS * SIZE);
+	struct ledger before = ledger();
 
-	for (int i = 0; i < 5; i++) {
+	while (race_round()) {
 		struct crowd crowd = { .v = v, .arg = ua };
 		int fd;
 
 		open_container(v, 0);
 		fd = v->fd;
-		crowd_start(&crowd, 3, do_anything);
-		race_for(200);
+		crowd_start(&crowd, race_threads(), do_anything);
+		let_them_begin();
 		close(fd);
-		race_for(20);
+		pause_ms(score->rounds % 8);
 		crowd_stop(&crowd);
 		v->fd = -1;
 		vfio_close(v);
+		expect_ledger("container closed", before, 0);
 	}
 }
 
 /*
  * The last group takes the backend's part of the container with it. The core
  * looks that part up without a lock before it calls the backend, which can't
- * be helped from here; what can is that calls already inside are waited for.
+ * be helped from here; what can is that calls already inside are waited for,
+ * and that none of them leaves anything behind.
  */
 static void closing_the_group_during_calls_is_safe(struct vfio *v)
 {
-	uint8_t *ua = memory(4 * SIZE);
+	uint8_t *ua = memory(MAX_THREADS * SIZE);
+	struct ledger before = ledger();
 
-	for (int i = 0; i < 5; i++) {
+	while (race_round()) {
 		struct crowd crowd = { .v = v, .arg = ua };
 
 		open_container(v, 0);
-		crowd_start(&crowd, 3, do_anything);
-		race_for(200);
+		crowd_start(&crowd, race_threads(), do_anything);
+		let_them_begin();
 		close(v->group[0]);
 		v->group[0] = -1;
-		race_for(20);
+		pause_ms(score->rounds % 8);
 		crowd_stop(&crowd);
+		/* The group has taken it all, and the container is still open */
+		expect_ledger("group closed", before, 0);
 		vfio_close(v);
 	}
 }
 
-static void busy_process(void *arg)
+static void be_busy(struct vfio *v)
 {
-	struct vfio *v = arg;
-	struct crowd crowd = { .v = v };
+	struct crowd *crowd = calloc(1, sizeof(*crowd));
 
+	if (!crowd)
+		fail("no memory for the test itself");
 	open_container(v, 0);
-	crowd.arg = memory(4 * SIZE);
-	crowd_start(&crowd, 3, do_anything);
+	crowd->v = v;
+	crowd->arg = memory(MAX_THREADS * SIZE);
+	crowd_start(crowd, race_threads(), do_anything);
+}
+
+static void be_busy_until_killed(void *v)
+{
+	be_busy(v);
 	for (;;)
 		pause();
 }
 
-/* The runner's oracle says whether all of it was given back */
 static void a_kill_in_the_middle_of_calls_is_safe(struct vfio *v)
 {
-	for (int i = 0; i < 3; i++) {
-		int pid = start_child(busy_process, v);
+	struct found before = found();
 
-		race_for(400 + i * 33);
+	while (race_round()) {
+		int pid = start_child(be_busy_until_killed, v);
+
+		pause_ms(20);
+		let_them_begin();
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
+		expect_soon("pages unpinned, backend unused", as_found,
+			    &before);
 	}
+}
+
+static void be_busy_and_exit(void *v)
+{
+	be_busy(v);
+	let_them_begin();
+}
+
+static void an_exit_in_the_middle_of_calls_is_safe(struct vfio *v)
+{
+	struct found before = found();
+
+	while (race_round()) {
+		in_child(be_busy_and_exit, v);
+		expect_soon("pages unpinned, backend unused", as_found,
+			    &before);
+	}
+}
+
+/* The other threads end in the middle of what they do; the container may stay */
+static void be_busy_and_exec(void *arg)
+{
+	struct vfio *v = arg;
+	int null = open("/dev/null", O_WRONLY);
+
+	be_busy(v);
+	if (score->rounds % 2) {
+		fcntl(v->fd, F_SETFD, 0);
+		fcntl(v->group[0], F_SETFD, 0);
+	}
+	let_them_begin();
+	dup2(null, STDOUT_FILENO);
+	execl("/proc/self/exe", "conformance", "--list", NULL);
+	_exit(127);
+}
+
+static void an_exec_in_the_middle_of_calls_is_safe(struct vfio *v)
+{
+	struct found before = found();
+
+	while (race_round()) {
+		in_child(be_busy_and_exec, v);
+		expect_soon("pages unpinned, backend unused", as_found,
+			    &before);
+	}
+}
+
+/* Registers a page, maps it over the thread's own, and lets it all go again */
+static void register_map_and_write(struct crowd *crowd, int number)
+{
+	uint8_t *ua = (uint8_t *)crowd->arg + number * SIZE;
+	uint64_t iova = IOVA + number * SIZE;
+
+	expect(spapr_register(crowd->v->fd, ua, SIZE), 0);
+	expect(dma_map(crowd->v->fd, iova, ua, SIZE, READ_WRITE), 0);
+	for (size_t off = 0; off < SIZE; off += base_page())
+		ua[off] = number;
+	expect(dma_unmap(crowd->v->fd, iova, SIZE), 0);
+	expect(spapr_unregister(crowd->v->fd, ua, SIZE), 0);
+}
+
+struct forked {
+	uint8_t *ua;
+	uint8_t *stays;
+};
+
+static void scribble_on_all(void *arg)
+{
+	struct forked *forked = arg;
+
+	memset(forked->ua, 0xff, MAX_THREADS * SIZE);
+	memset(forked->stays, 0xff, base_page());
+}
+
+/* A fork marks everything read-only to copy it later, but not what is pinned */
+static void forks_while_threads_map_leave_the_memory_with_the_device(
+	struct vfio *v)
+{
+	struct forked forked = {
+		.ua = memory(MAX_THREADS * SIZE),
+		.stays = mapped(v, SINK_IOVA, base_page()),
+	};
+	struct ledger before = ledger();
+	struct crowd crowd = { .v = v, .arg = forked.ua };
+
+	crowd_start(&crowd, race_threads(), register_map_and_write);
+	while (race_round()) {
+		int pid = start_child(scribble_on_all, &forked);
+
+		/* Both write: each must get its own, the device the parent's */
+		memset(forked.stays, score->rounds, PROBE);
+		expect_child_ok(pid);
+		if (score->rounds % 16 == 1)
+			device_reaches(v, 0, SINK_IOVA, forked.stays);
+	}
+	crowd_stop(&crowd);
+	device_reaches(v, 0, SINK_IOVA, forked.stays);
+	expect_ledger("forked", before, 0);
+	for (int i = 0; i < race_threads(); i++)
+		/* 1 as it was made, if the thread never had its turn */
+		expect_either(forked.ua[i * SIZE], i, 1);
 }
 
 /* Shared by the owner of a container and a process with the same descriptors */
@@ -413,7 +423,7 @@ struct intrusion {
 /* Another mm, so whatever it asks of a bound container is not permitted */
 static void intrude(struct intrusion *shared)
 {
-	while (!shared->stop)
+	for (; !shared->stop; race_turn())
 		if (!spapr_unregister(shared->fd, shared->ua, base_page()))
 			shared->undone++;
 	_exit(0);
@@ -422,14 +432,9 @@ static void intrude(struct intrusion *shared)
 static void a_stranger_cannot_slip_in_while_the_container_is_bound(
 	struct vfio *v)
 {
-	struct intrusion *shared =
-		mmap(NULL, base_page(), PROT_READ | PROT_WRITE,
-		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	uint64_t end = now_ms() + RACE_MS;
+	struct intrusion *shared = shared_memory(sizeof(*shared));
 	int pid;
 
-	if (shared == MAP_FAILED)
-		fail("mmap");
 	shared->fd = -1;
 	shared->ua = memory(base_page());
 	pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
@@ -437,8 +442,8 @@ static void a_stranger_cannot_slip_in_while_the_container_is_bound(
 		fail("clone");
 	if (!pid)
 		intrude(shared);
-
-	while (now_ms() < end) {
+	race_has_threads(1);
+	while (race_round()) {
 		open_container(v, 0);
 		shared->fd = v->fd;
 		expect(spapr_register(v->fd, shared->ua, base_page()), 0);
@@ -452,30 +457,38 @@ static void a_stranger_cannot_slip_in_while_the_container_is_bound(
 
 static const struct test tests[] = {
 	TEST(threads_may_map_different_ranges_at_once,
-	     .intree = "defect 15"),
+	     .race = "map, map of a neighbour", .intree = "defect 15"),
 	TEST(threads_on_the_same_entries_keep_every_count,
+	     .race = "map, map and unmap of the same entries",
 	     .intree = "defect 4", .crashes = true),
-	TEST(mapping_while_windows_come_and_go_is_safe, .intree = "defect 4",
+	TEST(mapping_while_windows_come_and_go_is_safe,
+	     .race = "map, remove and create window", .intree = "defect 4",
 	     .crashes = true),
-	TEST(threads_making_windows_never_get_the_same_one),
-	TEST(of_map_and_unregister_exactly_one_succeeds,
-	     .intree = "defects 2, 3"),
-	TEST(of_two_registers_of_a_region_one_is_busy,
-	     .intree = "defect 18: unpins later"),
-	TEST(of_two_overlapping_registers_one_is_refused,
-	     .intree = "defect 18: unpins later"),
-	TEST(two_first_maps_make_one_default_window, .setup = BARE,
-	     .intree = "defect 15", .crashes = true),
+	TEST(threads_making_windows_never_get_the_same_one,
+	     .race = "create window, create window"),
 	TEST(mapping_while_a_group_comes_and_goes_is_safe, .setup = TWO_GROUPS,
-	     .intree = "defect 5"),
+	     .race = "attach and detach, map", .intree = "defect 5"),
+	TEST(mapping_while_other_memory_comes_and_goes_never_fails,
+	     .race = "map, register and unregister elsewhere",
+	     .intree = "defect 18: unpins later"),
 	TEST(closing_the_container_during_calls_is_safe, .setup = BARE,
+	     .race = "close of the container, any ioctl",
 	     .intree = "defect 4", .crashes = true),
 	TEST(closing_the_group_during_calls_is_safe, .setup = BARE,
+	     .race = "close of the last group, any ioctl",
 	     .intree = "defect 4", .crashes = true),
 	TEST(a_kill_in_the_middle_of_calls_is_safe, .setup = BARE,
-	     .intree = "defect 4", .crashes = true),
+	     .race = "kill, any ioctl", .intree = "defect 4", .crashes = true),
+	TEST(an_exit_in_the_middle_of_calls_is_safe, .setup = BARE,
+	     .race = "exit, any ioctl", .intree = "defect 4", .crashes = true),
+	TEST(an_exec_in_the_middle_of_calls_is_safe, .setup = BARE,
+	     .race = "exec, any ioctl", .intree = "defect 4", .crashes = true),
+	TEST(forks_while_threads_map_leave_the_memory_with_the_device,
+	     .race = "fork, register and map",
+	     .intree = "defect 18: unpins later"),
 	TEST(a_stranger_cannot_slip_in_while_the_container_is_bound,
-	     .setup = BARE, .intree = "the process is checked once"),
+	     .setup = BARE, .race = "register, unregister of another process",
+	     .intree = "the process is checked once"),
 };
 
 SUITE(race_suite, tests);

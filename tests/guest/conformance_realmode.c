@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #define FLAG_WRITE	1
 #define FLAG_HOLD	2
 #define FLAG_RACING	4
+#define FLAG_GOING	16
 
 /**
  * struct question - a command for the self-test
@@ -404,7 +406,6 @@ static void real_mode_does_not_drop_the_last_reference(struct vfio *v)
  * Against other threads
  */
 
-#define RACE_MS		(stress ? 60000 : 2000)
 #define PART		MIB(1)
 #define PARTS		16
 
@@ -432,13 +433,12 @@ static void real_mode_is_right_while_memory_comes_and_goes(struct vfio *v)
 	uint8_t *ua = memory(PARTS * PART);
 	struct crowd crowd = { .v = v, .arg = ua };
 	struct answer sum = {}, answer;
-	uint64_t end = now_ms() + RACE_MS;
 	int fd = self_test();
 
 	for (int part = 0; part < PARTS; part += 2)
 		expect(spapr_register(v->fd, ua + part * PART, PART), 0);
-	crowd_start(&crowd, 3, register_parts);
-	while (now_ms() < end) {
+	crowd_start(&crowd, race_threads(), register_parts);
+	while (race_round()) {
 		answer = ask(fd, QUESTION("translate", ua, PARTS * PART,
 					  .count = 5000,
 					  .flags = FLAG_HOLD | FLAG_RACING));
@@ -449,12 +449,54 @@ static void real_mode_is_right_while_memory_comes_and_goes(struct vfio *v)
 	crowd_stop(&crowd);
 	printf("# %" PRIu64 " answered, %" PRIu64 " too hard\n", sum.ok,
 	       sum.too_hard);
-	/* Half of it is always there, but for a moment of rebalancing */
-	if (sum.ok < (sum.ok + sum.too_hard) * 45 / 100)
+	/*
+	 * Half of it is always there, but for a moment of rebalancing, in which
+	 * a busy host may leave the guest
+	 */
+	if (sum.ok < (sum.ok + sum.too_hard) / 4)
 		fail("only %" PRIu64 " answered", sum.ok);
 	for (int part = 0; part < PARTS; part++)
 		expect_either(spapr_unregister(v->fd, ua + part * PART, PART),
 			      0, part % 2 ? -ENOENT : 0);
+	close(fd);
+}
+
+/* The container's registration may be gone while real mode has its page */
+static void open_register_and_close(struct crowd *crowd, int number)
+{
+	struct vfio own;
+
+	open_container(&own, number % 2);
+	expect(spapr_register(own.fd, crowd->arg, PART), 0);
+	sched_yield();
+	vfio_close(&own);
+}
+
+/* Whoever of the two is last unpins it, and nobody else begins to hold it */
+static void real_mode_holds_nothing_of_a_container_that_has_gone(
+	struct vfio *v)
+{
+	uint8_t *ua = memory(PART);
+	struct ledger before = ledger();
+	struct crowd crowd = { .v = v, .arg = ua };
+	uint64_t ok = 0, too_hard = 0;
+	int fd = self_test();
+
+	/* One device a thread */
+	crowd_start(&crowd, vfio_devices(), open_register_and_close);
+	while (race_round()) {
+		struct answer answer;
+
+		answer = ask(fd, QUESTION("translate", ua, PART, .count = 1000,
+					  .flags = FLAG_HOLD | FLAG_RACING |
+						   FLAG_GOING));
+		expect(answer.wrong, 0);
+		ok += answer.ok;
+		too_hard += answer.too_hard;
+	}
+	crowd_stop(&crowd);
+	printf("# %" PRIu64 " held, %" PRIu64 " too hard\n", ok, too_hard);
+	expect_ledger("all containers closed", before, 0);
 	close(fd);
 }
 
@@ -482,16 +524,17 @@ static void real_mode_reads_tces_rightly_while_they_change(struct vfio *v)
 {
 	uint8_t *ua = registered(v, CHAOS_SIZE);
 	struct crowd crowd = { .v = v, .arg = ua };
-	uint64_t end = now_ms() + RACE_MS, ok = 0, empty = 0, too_hard = 0;
+	uint64_t ok = 0, empty = 0, too_hard = 0;
 	int fd = self_test();
 
 	expect(dma_map(v->fd, CHAOS_IOVA, ua, CHAOS_SIZE, READ_WRITE), 0);
-	crowd_start(&crowd, 3, map_pieces);
-	while (now_ms() < end) {
+	crowd_start(&crowd, race_threads(), map_pieces);
+	while (race_round()) {
 		struct answer answer;
 
+		/* Not many, for each is compared in its turn among the maps */
 		answer = ask(fd, QUESTION("window", (void *)CHAOS_IOVA,
-					  CHAOS_SIZE, .count = 5000,
+					  CHAOS_SIZE, .count = 100,
 					  .flags = FLAG_RACING,
 					  .extra = (uint64_t)ua));
 		expect(answer.wrong, 0);
@@ -526,11 +569,11 @@ static void real_mode_reads_a_window_rightly_while_it_goes(struct vfio *v)
 {
 	uint8_t *ua = mapped(v, IOVA, CHAOS_SIZE);
 	struct crowd crowd = { .v = v, .arg = ua };
-	uint64_t end = now_ms() + RACE_MS, found = 0;
+	uint64_t found = 0;
 	int fd = self_test();
 
 	crowd_start(&crowd, 1, make_and_remove_window_1);
-	while (now_ms() < end) {
+	while (race_round() || !found) {
 		struct answer answer;
 		int ret = try(fd, QUESTION("window", (void *)WINDOW1_START,
 					   CHAOS_SIZE, .count = 5000,
@@ -545,8 +588,6 @@ static void real_mode_reads_a_window_rightly_while_it_goes(struct vfio *v)
 	}
 	crowd_stop(&crowd);
 	printf("# window found %" PRIu64 " times\n", found);
-	if (!found)
-		fail("the window was never found");
 	expect(dma_unmap(v->fd, IOVA, CHAOS_SIZE), 0);
 	unregister_ok(v, ua, CHAOS_SIZE);
 	close(fd);
@@ -571,11 +612,13 @@ static const struct test tests[] = {
 	TEST(real_mode_finds_and_puts_page_descriptors, INTREE),
 	TEST(real_mode_does_not_drop_the_last_reference, INTREE),
 	TEST(real_mode_is_right_while_memory_comes_and_goes, INTREE,
-	     .stress = true),
+	     .race = "real mode holds, register and unregister"),
+	TEST(real_mode_holds_nothing_of_a_container_that_has_gone, INTREE,
+	     .setup = BARE, .race = "real mode holds, close of the container"),
 	TEST(real_mode_reads_tces_rightly_while_they_change, INTREE,
-	     .stress = true),
+	     .race = "real mode reads, map and unmap"),
 	TEST(real_mode_reads_a_window_rightly_while_it_goes, INTREE,
-	     .stress = true),
+	     .race = "real mode reads, remove window"),
 };
 
 SUITE(realmode_suite, tests);

@@ -42,6 +42,7 @@
 #define FLAG_HOLD	2	/* hold what is found while it is compared */
 #define FLAG_RACING	4	/* others change the answers: "too hard" is fine */
 #define FLAG_VIRTUAL	8	/* leave the data MMU on */
+#define FLAG_GOING	16	/* so may the containers: no second hold then */
 
 /**
  * struct st_answer - one question and what was answered with the data MMU off
@@ -316,8 +317,9 @@ static bool is_right(struct st_job *job, const struct st_answer *answer,
 			return false;
 		if ((flags & FLAG_RACING) && !(flags & FLAG_HOLD))
 			return true;
-		return virtual_status(job, answer->at, &region) ==
-		       TCE2_RM_OK && region == answer->region;
+		if (virtual_status(job, answer->at, &region) != TCE2_RM_OK)
+			return flags & FLAG_GOING;
+		return region == answer->region;
 	}
 	if (flags & FLAG_RACING)
 		return true;

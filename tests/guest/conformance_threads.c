@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What races are made of: how long one goes on and how far it has got, crowds of
+ * threads that run freely, and contests, in which each thread makes one call and
+ * the answers are judged before the next round.
+ */
+#define _GNU_SOURCE
+#include "conformance.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Where nobody says for how long; and the least that may come of it */
+#define RACE_MS		1000
+#define LEAST		10
+
+/* In a contest, one round of so many is worth a look by the slow device */
+#define LOOK		256
+
+struct score *score;
+unsigned int race_seconds;
+
+/* The first call starts the clock. A slow machine takes the time it needs */
+bool race_goes_on(void)
+{
+	uint64_t now = now_ms();
+
+	if (!score->began)
+		score->began = now;
+	score->ms = now - score->began;
+	if (score->ms < (race_seconds ? race_seconds * 1000ULL : RACE_MS))
+		return true;
+	return (score->rounds && score->rounds < LEAST) ||
+	       (score->threads && score->turns < LEAST);
+}
+
+/* The same for the main thread, when it does something in each round */
+bool race_round(void)
+{
+	score->main = true;
+	if (!race_goes_on())
+		return false;
+	score->rounds++;
+	return true;
+}
+
+/* The others race, and this thread lets them */
+void race_wait(void)
+{
+	while (race_goes_on())
+		usleep(10000);
+}
+
+/* For what takes too long to be done in every round */
+bool now_and_then(void)
+{
+	return score->rounds % LOOK == 2;
+}
+
+/* More than there are processors, and room for one of another kind */
+int race_threads(void)
+{
+	long threads = sysconf(_SC_NPROCESSORS_ONLN) + 2;
+
+	return threads < MAX_THREADS ? threads : MAX_THREADS - 1;
+}
+
+/* What each thread of a race does when it has done its part once */
+void race_turn(void)
+{
+	__atomic_fetch_add(&score->turns, 1, __ATOMIC_RELAXED);
+}
+
+/* A test may have one crowd after the other: the largest counts */
+void race_has_threads(unsigned int threads)
+{
+	if (score->threads < threads)
+		score->threads = threads;
+}
+
+/*
+ * Crowds
+ */
+
+struct member {
+	struct crowd *crowd;
+	crowd_fn *run;
+	int number;
+};
+
+static void *member_main(void *arg)
+{
+	struct member member = *(struct member *)arg;
+
+	free(arg);
+	while (!member.crowd->stop) {
+		member.run(member.crowd, member.number);
+		race_turn();
+	}
+	return NULL;
+}
+
+void crowd_start(struct crowd *crowd, int threads, crowd_fn *run)
+{
+	for (int i = 0; i < threads; i++) {
+		struct member *member = malloc(sizeof(*member));
+		pthread_t thread;
+
+		if (!member || crowd->threads == MAX_THREADS)
+			fail("too many threads in a test");
+		*member = (struct member){ crowd, run, crowd->threads };
+		if (pthread_create(&thread, NULL, member_main, member))
+			fail("pthread_create");
+		crowd->thread[crowd->threads++] = thread;
+	}
+	race_has_threads(crowd->threads);
+}
+
+void crowd_stop(struct crowd *crowd)
+{
+	crowd->stop = true;
+	for (int i = 0; i < crowd->threads; i++)
+		pthread_join(crowd->thread[i], NULL);
+	crowd->threads = 0;
+}
+
+/*
+ * Contests
+ */
+
+struct contestant {
+	struct contest *contest;
+	int number;
+};
+
+static void *contestant_main(void *arg)
+{
+	struct contestant self = *(struct contestant *)arg;
+	struct contest *contest = self.contest;
+
+	free(arg);
+	for (;;) {
+		pthread_barrier_wait(&contest->barrier);
+		if (contest->over)
+			return NULL;
+		contest->answer[self.number] = contest->run(contest,
+							    self.number);
+		race_turn();
+		pthread_barrier_wait(&contest->barrier);
+	}
+}
+
+void contest_begin(struct contest *contest, int threads)
+{
+	contest->threads = threads;
+	pthread_barrier_init(&contest->barrier, NULL, threads + 1);
+	for (int i = 0; i < threads; i++) {
+		struct contestant *self = malloc(sizeof(*self));
+
+		if (!self)
+			fail("no memory for the test itself");
+		*self = (struct contestant){ contest, i };
+		if (pthread_create(&contest->thread[i], NULL, contestant_main,
+				   self))
+			fail("pthread_create");
+	}
+	race_has_threads(threads);
+}
+
+/* Once, when everything is prepared */
+void contest_run(struct contest *contest)
+{
+	pthread_barrier_wait(&contest->barrier);
+	pthread_barrier_wait(&contest->barrier);
+}
+
+/* Runs it once more, for the caller to judge; false when it is over */
+bool contest_round(struct contest *contest)
+{
+	if (!race_goes_on()) {
+		contest_end(contest);
+		return false;
+	}
+	score->rounds++;
+	contest_run(contest);
+	return true;
+}
+
+void contest_end(struct contest *contest)
+{
+	contest->over = true;
+	pthread_barrier_wait(&contest->barrier);
+	for (int i = 0; i < contest->threads; i++)
+		pthread_join(contest->thread[i], NULL);
+	pthread_barrier_destroy(&contest->barrier);
+}
+
+/* How many of the threads first, first + step ... had this answer */
+int contest_count(const struct contest *contest, int first, int step,
+		  int answer)
+{
+	int count = 0;
+
+	for (int i = first; i < contest->threads; i += step)
+		count += contest->answer[i] == answer;
+	return count;
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * tce2-opener SLOT [once]: a client for as long as backends come and go around it
+ * (races.sh): opens a container on the edu device of a slot, works with it,
+ * closes it, until SIGTERM. With "once" a single time, and it prints who served
+ * it. A container that there is must work whoever serves it; only getting one
+ * may fail, where no backend is loaded. Ends with a line of what it has seen;
+ * status 0 if all of that was as it should be.
+ *
+ * tce2-opener ask: asks for extensions of containers that have no group, which
+ * makes VFIO look through all backends.
+ */
+#include "lib.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SIZE		KIB(512)
+#define IOVA		MIB(16)
+
+enum server { OURS, IN_TREE, NOBODY, SERVERS };
+
+static const char *const names[SERVERS] = { "ours", "in-tree", "nobody" };
+
+static volatile sig_atomic_t over;
+
+static void stop(int signal)
+{
+	(void)signal;
+	over = 1;
+}
+
+static void need(int ret, int want, const char *what)
+{
+	if (ret == want)
+		return;
+	printf("# tce2-opener: %s: expected %d, saw %d (%s)\n", what, want, ret,
+	       ret < 0 ? strerror(-ret) : "no error");
+	exit(1);
+}
+
+/* Only the container's own backend is asked now, and only one has v1 */
+static enum server server_of(struct vfio *v)
+{
+	return check_extension(v->fd, VFIO_SPAPR_TCE_IOMMU) > 0 ? IN_TREE :
+								  OURS;
+}
+
+/* What both backends answer alike */
+static void work(struct vfio *v, uint8_t *ua)
+{
+	struct vfio_iommu_spapr_tce_info info;
+
+	need(get_info(v->fd, &info), 0, "GET_INFO");
+	need(spapr_register(v->fd, ua, SIZE), 0, "REGISTER");
+	need(dma_map(v->fd, IOVA, ua, SIZE, READ_WRITE), 0, "MAP");
+	need(dma_unmap(v->fd, IOVA, SIZE), 0, "UNMAP");
+	need(spapr_unregister(v->fd, ua, SIZE), 0, "UNREGISTER");
+	need(spapr_unregister(v->fd, ua, SIZE), -ENOENT, "UNREGISTER again");
+	/* This one is the backend's to clean up */
+	need(spapr_register(v->fd, ua, SIZE), 0, "REGISTER again");
+	need(dma_map(v->fd, IOVA, ua, SIZE, READ_WRITE), 0, "MAP again");
+}
+
+static enum server one_container(int slot, uint8_t *ua)
+{
+	enum server server = NOBODY;
+	struct vfio v;
+
+	need(vfio_open(&v), 0, "opening a container");
+	need(vfio_attach(&v, slot), 0, "attaching a group");
+	if (!vfio_set_iommu(&v, VFIO_SPAPR_TCE_v2_IOMMU)) {
+		server = server_of(&v);
+		work(&v, ua);
+	}
+	vfio_close(&v);
+	return server;
+}
+
+static int open_for_ever(int slot, uint8_t *ua)
+{
+	unsigned long served[SERVERS] = {};
+	int64_t locked = vmlck();
+
+	while (!over) {
+		enum server server = one_container(slot, ua);
+
+		if (!served[server]++)
+			printf("served by %s\n", names[server]);
+		/* A backend in use can't go */
+		usleep(rand() % 5000);
+	}
+	for (int i = 0; i < SERVERS; i++)
+		printf("%s %lu ", names[i], served[i]);
+	printf("by slot %d\n", slot);
+	need(vmlck() - locked, 0, "locked memory left");
+	return 0;
+}
+
+/* Without a group no backend may be set, whatever it says it can do */
+static int ask_for_ever(void)
+{
+	unsigned long asked = 0;
+
+	for (; !over; asked++) {
+		int v2;
+		struct vfio v;
+
+		need(vfio_open(&v), 0, "opening a container");
+		v2 = check_extension(v.fd, VFIO_SPAPR_TCE_v2_IOMMU);
+		if (v2 != 0 && v2 != 1)
+			need(v2, 1, "CHECK_EXTENSION");
+		if (!vfio_set_iommu(&v, VFIO_SPAPR_TCE_v2_IOMMU))
+			need(0, -EINVAL, "SET_IOMMU without a group");
+		vfio_close(&v);
+		usleep(rand() % 2000);
+	}
+	printf("asked %lu\n", asked);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	uint8_t *ua = mem_base(SIZE);
+	int slot;
+
+	if (!ua || argc < 2 || argc > 3 ||
+	    (argc == 3 && strcmp(argv[2], "once"))) {
+		fputs("usage: tce2-opener ask | SLOT [once]\n", stderr);
+		return 2;
+	}
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	signal(SIGTERM, stop);
+	if (!strcmp(argv[1], "ask"))
+		return ask_for_ever();
+	slot = atoi(argv[1]);
+	if (argc == 2)
+		return open_for_ever(slot, ua);
+	puts(names[one_container(slot, ua)]);
+	return 0;
+}
