@@ -19,6 +19,29 @@
 /* More than one leaf of the map engine, in 4 KiB IOMMU pages */
 #define SIZE		MIB(4)
 #define LAST		(SIZE - TCE_4K)
+/* Where it goes: not at the beginning of a leaf */
+#define AT		(IOVA + TCE_4K)
+
+/*
+ * Mapped before AT for good, so that the leaf isn't one run, with which little
+ * could go wrong between two threads
+ */
+static uint8_t *neighbour(struct vfio *v)
+{
+	uint8_t *ua = registered(v, base_page());
+
+	expect(dma_map(v->fd, IOVA, ua, TCE_4K, READ_WRITE), 0);
+	return ua;
+}
+
+/* It has stayed, alone */
+static void expect_neighbour(struct vfio *v, uint8_t *ua)
+{
+	expect(spapr_unregister(v->fd, ua, base_page()), -EBUSY);
+	device_reaches(v, 0, IOVA, ua);
+	expect(dma_unmap(v->fd, IOVA, TCE_4K), 0);
+	unregister_ok(v, ua, base_page());
+}
 
 /* What is lost stays lost, so it is enough to look every few rounds */
 static void expect_in_order(const char *when, struct ledger before,
@@ -30,20 +53,20 @@ static void expect_in_order(const char *when, struct ledger before,
 
 static void device_reaches_both_ends(struct vfio *v, uint8_t *ua)
 {
-	device_reaches(v, 0, IOVA, ua);
-	device_reaches(v, 0, IOVA + LAST, ua + LAST);
+	device_reaches(v, 0, AT, ua);
+	device_reaches(v, 0, AT + LAST, ua + LAST);
 }
 
-/* All of SIZE at IOVA is mapped to ua: its first and last page each keep it busy */
+/* All of SIZE is mapped to ua: its first and last page each keep it busy */
 static void expect_mapped_whole(struct vfio *v, uint8_t *ua)
 {
 	if (now_and_then())
 		device_reaches_both_ends(v, ua);
-	expect(dma_unmap(v->fd, IOVA + TCE_4K, SIZE - 2 * TCE_4K), 0);
+	expect(dma_unmap(v->fd, AT + TCE_4K, SIZE - 2 * TCE_4K), 0);
 	expect(spapr_unregister(v->fd, ua, SIZE), -EBUSY);
-	expect(dma_unmap(v->fd, IOVA, TCE_4K), 0);
+	expect(dma_unmap(v->fd, AT, TCE_4K), 0);
 	expect(spapr_unregister(v->fd, ua, SIZE), -EBUSY);
-	expect(dma_unmap(v->fd, IOVA + LAST, TCE_4K), 0);
+	expect(dma_unmap(v->fd, AT + LAST, TCE_4K), 0);
 	unregister_ok(v, ua, SIZE);
 	expect(spapr_register(v->fd, ua, SIZE), 0);
 }
@@ -56,12 +79,13 @@ static int map_one_of_two(struct contest *contest, int number)
 {
 	uint8_t **ua = contest->arg;
 
-	return dma_map(contest->v->fd, IOVA, ua[number % 2], SIZE, READ_WRITE);
+	return dma_map(contest->v->fd, AT, ua[number % 2], SIZE, READ_WRITE);
 }
 
 static void of_maps_of_the_same_entries_one_is_whole(struct vfio *v)
 {
 	uint8_t *ua[2] = { registered(v, SIZE), registered(v, SIZE) };
+	uint8_t *before = neighbour(v);
 	struct contest contest = { .v = v, .arg = ua, .run = map_one_of_two };
 
 	contest_begin(&contest, race_threads());
@@ -80,6 +104,7 @@ static void of_maps_of_the_same_entries_one_is_whole(struct vfio *v)
 	}
 	unregister_ok(v, ua[0], SIZE);
 	unregister_ok(v, ua[1], SIZE);
+	expect_neighbour(v, before);
 }
 
 /*
@@ -132,13 +157,13 @@ static void of_many_first_maps_one_makes_the_default_window(struct vfio *v)
 static int map_or_unmap(struct contest *contest, int number)
 {
 	if (number % 2)
-		return dma_unmap(contest->v->fd, IOVA, SIZE);
-	return dma_map(contest->v->fd, IOVA, contest->arg, SIZE, READ_WRITE);
+		return dma_unmap(contest->v->fd, AT, SIZE);
+	return dma_map(contest->v->fd, AT, contest->arg, SIZE, READ_WRITE);
 }
 
 static void of_map_and_unmap_the_last_decides_for_every_entry(struct vfio *v)
 {
-	uint8_t *ua = registered(v, SIZE);
+	uint8_t *ua = registered(v, SIZE), *before = neighbour(v);
 	struct contest contest = { .v = v, .arg = ua, .run = map_or_unmap };
 	unsigned int maps = 0, unmaps = 0;
 
@@ -159,6 +184,7 @@ static void of_map_and_unmap_the_last_decides_for_every_entry(struct vfio *v)
 	dprintf(STDOUT_FILENO, "# %u times mapped in the end, %u times not\n",
 		maps, unmaps);
 	unregister_ok(v, ua, SIZE);
+	expect_neighbour(v, before);
 }
 
 /*
@@ -289,7 +315,7 @@ static int map_or_unregister(struct contest *contest, int number)
 
 	if (number == 0)
 		return spapr_unregister(fd, contest->arg, SIZE);
-	return dma_map(fd, IOVA, contest->arg, SIZE, READ_WRITE);
+	return dma_map(fd, AT, contest->arg, SIZE, READ_WRITE);
 }
 
 /* Defect 2: a map that says 0 has mapped, and then unregister says EBUSY */

@@ -2,7 +2,7 @@
 /*
  * tce2-opener SLOT [once]: a client for as long as backends come and go around it
  * (races.sh): opens a container on the edu device of a slot, works with it,
- * closes it, until SIGTERM. With "once" a single time, and it prints who served
+ * closes it in the middle of a call, until SIGTERM. With "once" a single time, and it prints who served
  * it. A container that there is must work whoever serves it; only getting one
  * may fail, where no backend is loaded. Ends with a line of what it has seen;
  * status 0 if all of that was as it should be.
@@ -13,6 +13,7 @@
 #include "lib.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,8 @@
 
 #define SIZE		KIB(512)
 #define IOVA		MIB(16)
+/* Takes a while to register */
+#define LATE_SIZE	MIB(32)
 
 enum server { OURS, IN_TREE, NOBODY, SERVERS };
 
@@ -66,6 +69,43 @@ static void work(struct vfio *v, uint8_t *ua)
 	need(dma_map(v->fd, IOVA, ua, SIZE, READ_WRITE), 0, "MAP again");
 }
 
+/* Calls that are under way when the container loses its backend */
+struct late {
+	struct vfio *v;
+	uint8_t *ua;
+	volatile bool over;
+};
+
+static void *call_for_ever(void *arg)
+{
+	struct late *late = arg;
+
+	while (!late->over) {
+		spapr_register(late->v->fd, late->ua, LATE_SIZE);
+		spapr_unregister(late->v->fd, late->ua, LATE_SIZE);
+	}
+	return NULL;
+}
+
+/*
+ * The last group is closed in the middle of a call, which may then be the only
+ * one that still needs the backend. (The in-tree backend wouldn't survive that.)
+ */
+static void lose_backend(struct vfio *v, int slot, uint8_t *ua)
+{
+	struct late late = { .v = v, .ua = ua + SIZE };
+	pthread_t thread;
+
+	need(-pthread_create(&thread, NULL, call_for_ever, &late), 0,
+	     "starting a thread");
+	usleep(rand() % 20000);
+	close(v->group[slot]);
+	v->group[slot] = -1;
+	usleep(rand() % 20000);
+	late.over = true;
+	pthread_join(thread, NULL);
+}
+
 static enum server one_container(int slot, uint8_t *ua)
 {
 	enum server server = NOBODY;
@@ -77,6 +117,8 @@ static enum server one_container(int slot, uint8_t *ua)
 		server = server_of(&v);
 		work(&v, ua);
 	}
+	if (server == OURS)
+		lose_backend(&v, slot, ua);
 	vfio_close(&v);
 	return server;
 }
@@ -125,7 +167,7 @@ static int ask_for_ever(void)
 
 int main(int argc, char **argv)
 {
-	uint8_t *ua = mem_base(SIZE);
+	uint8_t *ua = mem_base(SIZE + LATE_SIZE);
 	int slot;
 
 	if (!ua || argc < 2 || argc > 3 ||

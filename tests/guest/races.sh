@@ -135,7 +135,7 @@ race_of() {
 # Nothing is held for ever by what has been closed
 unused() {
 	for module in $OURS $IN_TREE; do
-		[ "$(use_count $module)" = 0 ] || return 1
+		[ "$(use_count "$module")" = 0 ] || return 1
 	done
 }
 
