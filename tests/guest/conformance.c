@@ -4,8 +4,8 @@
  * per test, and the oracles checked after each: locked memory of the test's
  * process, pinned pages of the system, use count of the backend's module.
  *
- *	conformance [--backend tce2|intree|any] [--list] [--only NAME] [--times]
- *		[--stress] [--seconds N]
+ *	conformance [--backend tce2|intree|any] [--list] [--races] [--only NAME]
+ *		[--times] [--stress] [--seconds N]
  *
  * With --backend intree, a test that the in-tree driver is known to fail is
  * reported as TAP's "TODO" and does not count, and one that may crash the
@@ -36,8 +36,8 @@ enum { PASSED, FAILED, SKIPPED };
 
 static const struct suite *const suites[] = {
 	&container_suite, &memory_suite, &region_suite, &map_suite, &window_suite,
-	&shared_suite, &process_suite, &race_suite, &pairs_suite, &eeh_suite,
-	&ddw_suite, &realmode_suite, &last_suite,
+	&shared_suite, &process_suite, &race_suite, &pairs_suite, &takers_suite,
+	&eeh_suite, &ddw_suite, &realmode_suite, &last_suite,
 };
 
 const char *backend_module = "vfio_spapr_tce2";
@@ -251,6 +251,16 @@ static void list(void)
 			puts(suites[s]->tests[t].name);
 }
 
+/* What races against what, and the test that shows how it ends */
+static void list_races(void)
+{
+	for (size_t s = 0; s < ARRAY_SIZE(suites); s++)
+		for (size_t t = 0; t < suites[s]->count; t++)
+			if (suites[s]->tests[t].race)
+				printf("%-48s %s\n", suites[s]->tests[t].race,
+				       suites[s]->tests[t].name);
+}
+
 /* False, with the reason printed, if it is another backend that answers */
 static bool backend_serves(void)
 {
@@ -304,7 +314,7 @@ static int run_all(void)
 
 static void usage(void)
 {
-	fputs("usage: conformance [--backend tce2|intree|any] [--list] [--only NAME] [--times] [--stress] [--seconds N]\n",
+	fputs("usage: conformance [--backend tce2|intree|any] [--list] [--races] [--only NAME] [--times] [--stress] [--seconds N]\n",
 	      stderr);
 	exit(2);
 }
@@ -359,6 +369,9 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--list")) {
 			list();
+			return 0;
+		} else if (!strcmp(argv[i], "--races")) {
+			list_races();
 			return 0;
 		} else if (!strcmp(argv[i], "--times")) {
 			show_times = true;

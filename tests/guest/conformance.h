@@ -56,7 +56,7 @@ struct suite {
 
 extern const struct suite container_suite, memory_suite, region_suite, map_suite,
 	window_suite, shared_suite, process_suite, race_suite, pairs_suite,
-	eeh_suite, ddw_suite, realmode_suite, last_suite;
+	takers_suite, eeh_suite, ddw_suite, realmode_suite, last_suite;
 
 /* The backend under test, or NULL with --backend any */
 extern const char *backend_module;
@@ -197,6 +197,7 @@ bool race_goes_on(void);
 bool race_round(void);
 void race_wait(void);
 bool now_and_then(void);
+void expect_in_order(const char *when, struct ledger before, int64_t bytes);
 int race_threads(void);
 void race_has_threads(unsigned int threads);
 void race_turn(void);

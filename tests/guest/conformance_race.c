@@ -205,6 +205,40 @@ static void mapping_while_other_memory_comes_and_goes_never_fails(
 	expect_ledger("all unregistered", before, 0);
 }
 
+/* All of them take the same page back whenever nobody has it mapped */
+static void map_and_try_to_unregister(struct crowd *crowd, int number)
+{
+	uint64_t iova = IOVA + number * MIB(4);
+	int fd = crowd->v->fd, ret;
+	uint8_t *ua = crowd->arg;
+
+	expect_either(spapr_register(fd, ua, base_page()), 0, -EBUSY);
+	ret = dma_map(fd, iova, ua, TCE_4K, READ_WRITE);
+	expect_either(ret, 0, -EINVAL);
+	if (!ret) {
+		expect(spapr_unregister(fd, ua, base_page()), -EBUSY);
+		expect(dma_unmap(fd, iova, TCE_4K), 0);
+	}
+	ret = spapr_unregister(fd, ua, base_page());
+	if (ret != -ENOENT)
+		expect_either(ret, 0, -EBUSY);
+}
+
+static void what_a_thread_has_mapped_no_other_can_unregister(struct vfio *v)
+{
+	uint8_t *ua = memory(base_page());
+	struct crowd crowd = { .v = v, .arg = ua };
+	struct ledger before;
+
+	mapped(v, SINK_IOVA, base_page());
+	before = ledger();
+	crowd_start(&crowd, race_threads(), map_and_try_to_unregister);
+	race_wait();
+	crowd_stop(&crowd);
+	expect_either(spapr_unregister(v->fd, ua, base_page()), 0, -ENOENT);
+	expect_ledger("all unregistered", before, 0);
+}
+
 /* Any answer will do: the container may end at any moment */
 static void do_anything(struct crowd *crowd, int number)
 {
@@ -471,6 +505,9 @@ static const struct test tests[] = {
 	TEST(mapping_while_other_memory_comes_and_goes_never_fails,
 	     .race = "map, register and unregister elsewhere",
 	     .intree = "defect 18: unpins later"),
+	TEST(what_a_thread_has_mapped_no_other_can_unregister,
+	     .race = "map and unmap, register and unregister",
+	     .intree = "defects 2, 3"),
 	TEST(closing_the_container_during_calls_is_safe, .setup = BARE,
 	     .race = "close of the container, any ioctl",
 	     .intree = "defect 4", .crashes = true),

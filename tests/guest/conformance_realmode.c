@@ -440,7 +440,7 @@ static void real_mode_is_right_while_memory_comes_and_goes(struct vfio *v)
 	crowd_start(&crowd, race_threads(), register_parts);
 	while (race_round()) {
 		answer = ask(fd, QUESTION("translate", ua, PARTS * PART,
-					  .count = 5000,
+					  .count = 1000,
 					  .flags = FLAG_HOLD | FLAG_RACING));
 		expect(answer.wrong, 0);
 		sum.ok += answer.ok;

@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Conformance: threads, containers and processes that register the same memory
+ * at the same moment, or one that takes it away meanwhile. As in
+ * conformance_pairs.c each round is judged.
+ */
+#define _GNU_SOURCE
+#include "conformance.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SIZE		MIB(4)
+
+/*
+ * Register and register, unregister and unregister
+ */
+
+static int register_all(struct contest *contest, int number)
+{
+	(void)number;
+	return spapr_register(contest->v->fd, contest->arg, SIZE);
+}
+
+static void of_registers_of_a_region_all_but_one_are_busy(struct vfio *v)
+{
+	uint8_t *ua = memory(SIZE);
+	struct ledger before = ledger();
+	struct contest contest = { .v = v, .arg = ua, .run = register_all };
+
+	contest_begin(&contest, race_threads());
+	while (contest_round(&contest)) {
+		expect(contest_count(&contest, 0, 1, 0), 1);
+		expect(contest_count(&contest, 0, 1, -EBUSY),
+		       contest.threads - 1);
+		expect_in_order("registered", before, SIZE);
+		unregister_ok(v, ua, SIZE);
+		expect_in_order("unregistered", before, 0);
+	}
+}
+
+static size_t overlapping_size(int number)
+{
+	return SIZE + number % 2 * base_page();
+}
+
+static int register_overlapping(struct contest *contest, int number)
+{
+	return spapr_register(contest->v->fd, contest->arg,
+			      overlapping_size(number));
+}
+
+/* One page more in every other thread */
+static void of_overlapping_registers_exactly_one_succeeds(struct vfio *v)
+{
+	uint8_t *ua = memory(overlapping_size(1));
+	struct ledger before = ledger();
+	struct contest contest = {
+		.v = v, .arg = ua, .run = register_overlapping,
+	};
+
+	contest_begin(&contest, race_threads());
+	while (contest_round(&contest)) {
+		int winner = contest_count(&contest, 0, 2, 0) ? 0 : 1;
+		int all = contest_count(&contest, winner, 2, 0) +
+			  contest_count(&contest, winner, 2, -EBUSY) +
+			  contest_count(&contest, !winner, 2, -EINVAL);
+
+		expect(contest_count(&contest, 0, 1, 0), 1);
+		expect(all, contest.threads);
+		expect_in_order("registered", before, overlapping_size(winner));
+		unregister_ok(v, ua, overlapping_size(winner));
+		expect_in_order("unregistered", before, 0);
+	}
+}
+
+static int unregister_all(struct contest *contest, int number)
+{
+	(void)number;
+	return spapr_unregister(contest->v->fd, contest->arg, base_page());
+}
+
+static void of_unregisters_of_a_region_exactly_one_succeeds(struct vfio *v)
+{
+	uint8_t *ua = memory(base_page());
+	struct ledger before = ledger();
+	struct contest contest = { .v = v, .arg = ua, .run = unregister_all };
+
+	contest_begin(&contest, race_threads());
+	while (race_goes_on()) {
+		expect(spapr_register(v->fd, ua, base_page()), 0);
+		score->rounds++;
+		contest_run(&contest);
+		expect(contest_count(&contest, 0, 1, 0), 1);
+		expect(contest_count(&contest, 0, 1, -ENOENT),
+		       contest.threads - 1);
+		expect_in_order("unregistered", before, 0);
+	}
+	contest_end(&contest);
+}
+
+/* Two containers, threads by turns in one and the other, and one region */
+struct shared_region {
+	struct vfio *v[2];
+	uint8_t *ua;
+	bool unregister;
+};
+
+static int register_shared(struct contest *contest, int number)
+{
+	struct shared_region *shared = contest->arg;
+	int fd = shared->v[number % 2]->fd;
+
+	if (shared->unregister)
+		return spapr_unregister(fd, shared->ua, base_page());
+	return spapr_register(fd, shared->ua, base_page());
+}
+
+/* Of the threads of each container one has succeeded */
+static void expect_one_each(const struct contest *contest, int others)
+{
+	for (int i = 0; i < 2; i++) {
+		int threads = (contest->threads + 1 - i) / 2;
+
+		expect(contest_count(contest, i, 2, 0), 1);
+		expect(contest_count(contest, i, 2, others), threads - 1);
+	}
+}
+
+static void two_containers_at_once_pin_and_unpin_a_region_once(struct vfio *v)
+{
+	struct vfio other;
+	struct shared_region shared = { .v = { v, &other } };
+	struct contest contest = { .arg = &shared, .run = register_shared };
+	struct ledger before;
+
+	if (vfio_devices() < 2)
+		skip("needs two edu devices");
+	open_container(&other, 1);
+	shared.ua = memory(base_page());
+	before = ledger();
+	contest_begin(&contest, race_threads());
+	while (contest_round(&contest)) {
+		expect_one_each(&contest, -EBUSY);
+		expect_in_order("registered in both", before, base_page());
+		shared.unregister = true;
+		contest_run(&contest);
+		expect_one_each(&contest, -ENOENT);
+		expect_in_order("unregistered in both", before, 0);
+		shared.unregister = false;
+	}
+	vfio_close(&other);
+}
+
+/* One container unmaps the last page while the other takes the region up again */
+static int abandon_or_join(struct contest *contest, int number)
+{
+	struct shared_region *shared = contest->arg;
+
+	if (number == 0)
+		return dma_unmap(shared->v[1]->fd, IOVA, base_page());
+	return spapr_register(shared->v[1]->fd, shared->ua, base_page());
+}
+
+static void a_region_is_joined_or_made_anew_while_its_last_user_goes(
+	struct vfio *v)
+{
+	struct vfio other;
+	struct shared_region shared = { .v = { v, &other } };
+	struct contest contest = { .arg = &shared, .run = abandon_or_join };
+	struct ledger before;
+	uint8_t *ua;
+
+	if (vfio_devices() < 2)
+		skip("needs two edu devices");
+	open_container(&other, 1);
+	/* It has its own, and the default window that is charged once and for all */
+	mapped(&other, SINK_IOVA, base_page());
+	ua = shared.ua = memory(base_page());
+	before = ledger();
+	contest_begin(&contest, race_threads());
+	while (race_goes_on()) {
+		open_container(v, 0);
+		expect(spapr_register(v->fd, ua, base_page()), 0);
+		expect(dma_map(other.fd, IOVA, ua, base_page(), READ_WRITE), 0);
+		/* Nobody has it registered now, but it is mapped */
+		vfio_close(v);
+		score->rounds++;
+		contest_run(&contest);
+		expect(contest.answer[0], 0);
+		expect(contest_count(&contest, 1, 1, 0), 1);
+		expect_in_order("registered once more", before, base_page());
+		unregister_ok(&other, ua, base_page());
+		expect_in_order("unregistered", before, 0);
+	}
+	contest_end(&contest);
+	vfio_close(&other);
+}
+
+/*
+ * munmap and register, map
+ */
+
+static void map_again(uint8_t *ua, size_t size)
+{
+	if (mmap(ua, size, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != ua)
+		fail("mmap");
+}
+
+/* Away and back, so that registering may see it whole, in part or not */
+static int munmap_or_register(struct contest *contest, int number)
+{
+	uint8_t *ua = contest->arg, *half = ua + SIZE / 2;
+
+	for (int i = 0; !number && i < 8; i++) {
+		munmap(half, SIZE / 2);
+		map_again(half, SIZE / 2);
+	}
+	if (!number)
+		return 0;
+	return spapr_register(contest->v->fd, ua, SIZE);
+}
+
+static void registering_what_is_being_unmapped_pins_all_or_nothing(
+	struct vfio *v)
+{
+	uint8_t *ua = memory(SIZE);
+	struct contest contest = { .v = v, .arg = ua, .run = munmap_or_register };
+	unsigned int faults = 0, registers = 0;
+	struct ledger before = ledger();
+
+	contest_begin(&contest, race_threads());
+	while (contest_round(&contest)) {
+		int done = contest_count(&contest, 1, 1, 0);
+		int faulted = contest_count(&contest, 1, 1, -EFAULT);
+
+		/* Who comes after one that has succeeded is busy */
+		expect(done + faulted + contest_count(&contest, 1, 1, -EBUSY),
+		       contest.threads - 1);
+		expect_either(done, 0, 1);
+		faults += faulted;
+		registers += done;
+		expect_in_order("registered or not", before, done ? SIZE : 0);
+		if (done)
+			unregister_ok(v, ua, SIZE);
+		expect_in_order("unregistered", before, 0);
+	}
+	dprintf(STDOUT_FILENO, "# %u found a hole, %u registered\n", faults,
+		registers);
+}
+
+static int munmap_or_map(struct contest *contest, int number)
+{
+	uint8_t *ua = contest->arg;
+
+	if (number == 0)
+		return munmap(ua, SIZE);
+	return dma_map(contest->v->fd, IOVA, ua, SIZE, READ_WRITE);
+}
+
+/*
+ * What is registered can be mapped although the process has it no more, for it
+ * is pinned; a page given back and used by somebody else would be a disaster
+ */
+static void mapping_what_is_being_unmapped_maps_what_was_registered(
+	struct vfio *v)
+{
+	uint8_t *ua = memory(SIZE);
+	struct contest contest = { .v = v, .arg = ua, .run = munmap_or_map };
+	struct ledger before;
+
+	/* What the default window costs isn't the matter */
+	mapped(v, SINK_IOVA, base_page());
+	before = ledger();
+	contest_begin(&contest, race_threads());
+	while (race_goes_on()) {
+		map_again(ua, SIZE);
+		expect(spapr_register(v->fd, ua, SIZE), 0);
+		score->rounds++;
+		contest_run(&contest);
+		expect(contest_count(&contest, 0, 1, 0), contest.threads);
+		expect_in_order("unmapped from the process", before, SIZE);
+		expect(spapr_unregister(v->fd, ua, SIZE), -EBUSY);
+		expect(dma_unmap(v->fd, IOVA, SIZE), 0);
+		unregister_ok(v, ua, SIZE);
+		expect_in_order("unregistered", before, 0);
+	}
+	contest_end(&contest);
+}
+
+/*
+ * Two processes and one container
+ */
+
+/* Shared by two processes, which have the same descriptors */
+struct owners {
+	pthread_barrier_t barrier;
+	volatile int fd;
+	volatile bool over;
+	volatile int answer;
+	uint8_t *ua;
+};
+
+static void be_the_other_owner(struct owners *owners)
+{
+	for (;;) {
+		pthread_barrier_wait(&owners->barrier);
+		if (owners->over)
+			_exit(0);
+		owners->answer = spapr_register(owners->fd, owners->ua,
+						base_page());
+		race_turn();
+		pthread_barrier_wait(&owners->barrier);
+		/* The winner's goes with the container */
+		pthread_barrier_wait(&owners->barrier);
+	}
+}
+
+static int start_the_other_owner(struct owners *owners)
+{
+	pthread_barrierattr_t attr;
+	int pid;
+
+	pthread_barrierattr_init(&attr);
+	pthread_barrierattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	pthread_barrier_init(&owners->barrier, &attr, 2);
+	pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+	if (pid < 0)
+		fail("clone");
+	if (!pid)
+		be_the_other_owner(owners);
+	race_has_threads(1);
+	return pid;
+}
+
+static void of_two_processes_that_bind_a_container_one_owns_it(struct vfio *v)
+{
+	struct owners *owners = shared_memory(sizeof(*owners));
+	int64_t locked = vmlck();
+	int pid, wins = 0;
+
+	owners->ua = memory(base_page());
+	pid = start_the_other_owner(owners);
+	while (race_round()) {
+		int mine;
+
+		open_container(v, 0);
+		owners->fd = v->fd;
+		pthread_barrier_wait(&owners->barrier);
+		mine = spapr_register(v->fd, owners->ua, base_page());
+		pthread_barrier_wait(&owners->barrier);
+		expect(mine, owners->answer ? 0 : -EPERM);
+		expect(owners->answer, mine ? 0 : -EPERM);
+		expect(vmlck() - locked, mine ? 0 : base_page());
+		vfio_close(v);
+		expect(vmlck(), locked);
+		wins += !mine;
+		pthread_barrier_wait(&owners->barrier);
+	}
+	owners->over = true;
+	pthread_barrier_wait(&owners->barrier);
+	expect_child_ok(pid);
+	dprintf(STDOUT_FILENO, "# the first process won %d times\n", wins);
+}
+
+static const struct test tests[] = {
+	TEST(of_registers_of_a_region_all_but_one_are_busy,
+	     .race = "register, register of the same region",
+	     .intree = "defect 18: unpins later"),
+	TEST(of_overlapping_registers_exactly_one_succeeds,
+	     .race = "register, register that overlaps",
+	     .intree = "defect 18: unpins later"),
+	TEST(of_unregisters_of_a_region_exactly_one_succeeds,
+	     .race = "unregister, unregister",
+	     .intree = "defect 18: unpins later"),
+	TEST(two_containers_at_once_pin_and_unpin_a_region_once,
+	     .race = "register, register in another container",
+	     .intree = "defect 18: unpins later"),
+	TEST(a_region_is_joined_or_made_anew_while_its_last_user_goes,
+	     .setup = BARE, .race = "last unmap, register",
+	     .intree = "defect 3"),
+	TEST(registering_what_is_being_unmapped_pins_all_or_nothing,
+	     .race = "munmap, register",
+	     .intree = "defect 18: unpins later"),
+	TEST(mapping_what_is_being_unmapped_maps_what_was_registered,
+	     .race = "munmap, map", .intree = "defect 18: unpins later"),
+	TEST(of_two_processes_that_bind_a_container_one_owns_it, .setup = BARE,
+	     .race = "register, register of another process",
+	     .intree = "the process is checked once"),
+};
+
+SUITE(takers_suite, tests);
