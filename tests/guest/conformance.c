@@ -45,7 +45,7 @@ static bool backend_is_intree;
 static const char *only[MAX_ONLY];
 static int onlys;
 static bool show_times;
-bool stress;
+static bool stress;
 
 /* Filled by a test that is skipped, in memory shared with its process */
 static char *skip_reason;

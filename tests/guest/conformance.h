@@ -60,8 +60,6 @@ extern const struct suite container_suite, memory_suite, region_suite, map_suite
 
 /* The backend under test, or NULL with --backend any */
 extern const char *backend_module;
-/* Run with --stress */
-extern bool stress;
 
 /*
  * Expectations
