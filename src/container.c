@@ -101,9 +101,8 @@ void tce2_container_put(struct tce2_container *container)
  * tce2_container_wait_all_gone() - wait for the last request to end
  *
  * For module exit: VFIO keeps the module while it uses a container, but not
- * for a request that outlives the release. The few instructions by which that
- * one still leaves the module are covered by the grace period that the kernel
- * waits for before it frees a module. Context: may sleep.
+ * for a request that outlives the release. That one is still in the module for
+ * a few instructions, which the caller has to wait for. Context: may sleep.
  */
 void tce2_container_wait_all_gone(void)
 {

@@ -197,6 +197,8 @@ static void __exit tce2_exit(void)
 	unregister_module_notifier(&module_notifier);
 	unregister_all();
 	tce2_container_wait_all_gone();
+	/* A request that was the last may be preempted on its way out of here */
+	synchronize_rcu_tasks();
 	/* Regions are freed by callbacks of this module */
 	rcu_barrier();
 }
