@@ -42,6 +42,49 @@ static struct tce2_cache *cache_find(struct mm_struct *mm)
 	return NULL;
 }
 
+/* An empty cache that no index has */
+static struct tce2_cache *cache_create(struct mm_struct *mm)
+{
+	struct tce2_cache *cache = kzalloc(sizeof(*cache), GFP_KERNEL_ACCOUNT);
+
+	if (!cache)
+		return NULL;
+	mmgrab(mm);
+	cache->mm = mm;
+	mutex_init(&cache->lock);
+	seqcount_mutex_init(&cache->seq, &cache->lock);
+	cache->regions = RB_ROOT;
+	return cache;
+}
+
+static void cache_free(struct tce2_cache *cache)
+{
+	tce2_pages_destroy(cache->pages);
+	mmdrop(cache->mm);
+	kfree(cache);
+}
+
+/*
+ * Takes a reference to the process's cache: the one in the index, else @new,
+ * which is entered there. NULL if there is neither.
+ */
+static struct tce2_cache *cache_take(struct mm_struct *mm,
+				     struct tce2_cache *new)
+{
+	struct tce2_cache *cache;
+
+	mutex_lock(&index_lock);
+	cache = cache_find(mm);
+	if (!cache && new) {
+		cache = new;
+		hash_add(cache_index, &cache->link, (unsigned long)mm);
+	}
+	if (cache)
+		cache->users++;
+	mutex_unlock(&index_lock);
+	return cache;
+}
+
 /**
  * tce2_cache_get() - get a process's region cache, made if there is none
  * @mm: the process's mm; the caller has it from a live task
@@ -51,26 +94,20 @@ static struct tce2_cache *cache_find(struct mm_struct *mm)
  */
 struct tce2_cache *tce2_cache_get(struct mm_struct *mm)
 {
-	struct tce2_cache *cache;
+	struct tce2_cache *cache = cache_take(mm, NULL), *new;
 
-	mutex_lock(&index_lock);
-	cache = cache_find(mm);
 	if (cache)
-		goto found;
-
-	cache = kzalloc(sizeof(*cache), GFP_KERNEL_ACCOUNT);
-	if (!cache)
-		goto unlock;
-	mmgrab(mm);
-	cache->mm = mm;
-	mutex_init(&cache->lock);
-	seqcount_mutex_init(&cache->seq, &cache->lock);
-	cache->regions = RB_ROOT;
-	hash_add(cache_index, &cache->link, (unsigned long)mm);
-found:
-	cache->users++;
-unlock:
-	mutex_unlock(&index_lock);
+		return cache;
+	/*
+	 * Without the lock, which is everybody's: a process at the limit of its
+	 * memory cgroup may be kept here for seconds.
+	 */
+	new = cache_create(mm);
+	if (!new)
+		return NULL;
+	cache = cache_take(mm, new);
+	if (cache != new)
+		cache_free(new);
 	return cache;
 }
 EXPORT_SYMBOL_GPL(tce2_cache_get);
@@ -93,9 +130,7 @@ void tce2_cache_put(struct tce2_cache *cache)
 	mutex_unlock(&index_lock);
 
 	WARN_ON_ONCE(!RB_EMPTY_ROOT(&cache->regions));
-	tce2_pages_destroy(cache->pages);
-	mmdrop(cache->mm);
-	kfree(cache);
+	cache_free(cache);
 }
 EXPORT_SYMBOL_GPL(tce2_cache_put);
 

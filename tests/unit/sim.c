@@ -420,6 +420,8 @@ void *kmalloc(size_t size, gfp_t gfp)
 	void *ptr;
 
 	sim_may_sleep("kmalloc");
+	if (thread.mutexes)
+		sim.locked_allocs++;
 	if (gfp & __GFP_NOFAIL)
 		sim.nofail++;
 	else if (sim_fails(SIM_ALLOC))

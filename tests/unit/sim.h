@@ -67,6 +67,7 @@ struct sim_counts {
  * @work: calls to firmware so far
  * @largest: bytes of the largest allocation so far
  * @nofail: allocations that would not take no for an answer
+ * @locked_allocs: allocations for which others wait, a mutex being held
  * @fired: whether a failure asked for with sim_fail() has happened
  * @pin_error: what a failing pin call returns
  * @pin_at_most: pages that a pin call pins at most
@@ -84,6 +85,7 @@ struct sim {
 	u64 work;
 	u64 largest;
 	u64 nofail;
+	u64 locked_allocs;
 	bool fired;
 	int pin_error;
 	int pin_at_most;

@@ -461,6 +461,27 @@ static void a_process_has_one_cache_and_keeps_its_mm_with_it(void)
 	expect(sim.now.allocs, 0);
 }
 
+static void take_other_cache(void)
+{
+	cache = tce2_cache_get(sim.mm);
+}
+
+static void a_cache_is_made_with_no_lock_held_and_once(void)
+{
+	struct tce2_cache *mine;
+
+	/* The second lock is for entering the one that was made */
+	sim_process();
+	sim_when(SIM_AT_LOCK, 2, take_other_cache);
+	mine = tce2_cache_get(sim.mm);
+	expect(mine == cache, true);
+	expect(mine->users, 2);
+	expect(sim.locked_allocs, 0);
+	expect(sim_mm_refs(sim.mm), 2);
+	tce2_cache_put(mine);
+	tce2_cache_put(cache);
+}
+
 static void processes_share_nothing_but_page_frames(void)
 {
 	struct tce2_cache *first;
@@ -543,6 +564,7 @@ static const struct test tests[] = {
 	TEST(a_hold_just_before_the_unregister_makes_it_busy),
 	TEST(a_killed_thread_waits_for_no_lock_and_changes_nothing),
 	TEST(a_process_has_one_cache_and_keeps_its_mm_with_it),
+	TEST(a_cache_is_made_with_no_lock_held_and_once),
 	TEST(processes_share_nothing_but_page_frames),
 	TEST(a_hundred_thousand_regions_are_each_found),
 };
