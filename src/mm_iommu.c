@@ -770,6 +770,9 @@ void tce2_drop_pages(struct tce2_drop *drop, u64 ua, unsigned int shift,
 		drop->count += count;
 		pages -= count;
 		ua += count << shift;
+		/* There may be millions of regions */
+		if (pages)
+			cond_resched();
 	}
 }
 
@@ -823,6 +826,9 @@ int tce2_memory_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 			return ret;
 		}
 		held += ret;
+		/* There may be millions of regions */
+		if (held < pages)
+			cond_resched();
 	}
 	return 0;
 }

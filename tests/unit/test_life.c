@@ -513,6 +513,32 @@ static void processes_share_nothing_but_page_frames(void)
 }
 
 /* As many as one process is known to register, in the worst order for a tree */
+static unsigned int pauses;
+
+static void count_pause(void)
+{
+	pauses++;
+}
+
+static void others_run_between_the_regions_of_a_long_hold(void)
+{
+	struct tce2_region *regions[4 * COUNT];
+
+	begin();
+	for (int i = 0; i < 4 * COUNT; i++)
+		regions[i] = registered(cache, UA + PAGES(i), PAGES(1));
+	pauses = 0;
+	sim_watch(count_pause);
+	expect(hold(cache, UA, 4 * COUNT, WRITE), 0);
+	expect(pauses, 4 * COUNT - 1);
+	drop(cache, UA, 4 * COUNT);
+	expect(pauses, 2 * (4 * COUNT - 1));
+	sim_watch(NULL);
+	for (int i = 0; i < 4 * COUNT; i++)
+		tce2_region_abandon(regions[i]);
+	tce2_cache_put(cache);
+}
+
 static void a_hundred_thousand_regions_are_each_found(void)
 {
 	const u64 count = 100000;
@@ -566,6 +592,7 @@ static const struct test tests[] = {
 	TEST(a_process_has_one_cache_and_keeps_its_mm_with_it),
 	TEST(a_cache_is_made_with_no_lock_held_and_once),
 	TEST(processes_share_nothing_but_page_frames),
+	TEST(others_run_between_the_regions_of_a_long_hold),
 	TEST(a_hundred_thousand_regions_are_each_found),
 };
 
