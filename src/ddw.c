@@ -17,6 +17,7 @@
 #include <linux/iommu.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
@@ -36,6 +37,9 @@
  * (pnv_pci_ioda2_table_alloc_pages)
  */
 #define MAX_BUS_ADDRESS_BITS	55
+
+/* How often the client's memory is made writable for an answer */
+#define ANSWER_TRIES		8
 
 /*
  * Whether a group's TCE tables are the hypervisor's (PAPR LoPAR, DDW). They then
@@ -585,6 +589,17 @@ static int check_place(struct tce2_ddw *ddw, int slot,
 	       spec->size == tg->tce32_size ? -EPERM : -ENOSPC;
 }
 
+/* Writes to the client's memory, but does not wait for a page of it */
+static bool tell(u64 value, u64 __user *to)
+{
+	bool told;
+
+	pagefault_disable();
+	told = !put_user(value, to);
+	pagefault_enable();
+	return told;
+}
+
 /* Makes a window and tells the client where it begins, or undoes it */
 static int create_and_tell(struct tce2_ddw *ddw, struct tce2_cache *cache,
 			   int slot, const struct tce2_window_spec *spec,
@@ -599,34 +614,16 @@ static int create_and_tell(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	 * Still under the lock, so that no other thread can have got hold of a
 	 * window that is about to be taken back.
 	 */
-	if (put_user(ddw->window[slot]->start, start)) {
+	if (!tell(ddw->window[slot]->start, start)) {
 		destroy_window(ddw, slot);
 		return -EFAULT;
 	}
 	return 0;
 }
 
-/**
- * tce2_ddw_create() - create a window for all groups
- * @ddw: the groups and windows
- * @cache: region cache of the container's process
- * @spec: the window
- * @start: where to tell the client the window's first bus address
- *
- * A pending default window is made first, since it owns slot 0. If the new
- * window can't be made it becomes pending again, but for a hypervisor: after a
- * request that failed there it might not be had a second time.
- * VFIO_IOMMU_SPAPR_TCE_CREATE of uapi/linux/vfio.h.
- *
- * Context: may sleep.
- * Return: 0; or with everything as it was before, but for the default window of
- * a hypervisor, -ENXIO without a group, -EINVAL if the platform does not offer
- * such a window, -ENOSPC without a free slot or place, -ENOMEM without memory or
- * over RLIMIT_MEMLOCK, -EFAULT if @start can't be written, -EPERM or -EIO if the
- * platform refuses, -EINTR.
- */
-int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
-		    const struct tce2_window_spec *spec, u64 __user *start)
+/* tce2_ddw_create() if the answer's page is there and writable, else -EFAULT */
+static int try_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
+		      const struct tce2_window_spec *spec, u64 __user *start)
 {
 	bool was_pending;
 	int slot, ret = -ENXIO;
@@ -659,6 +656,46 @@ int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	}
 unlock:
 	up_write(&ddw->lock);
+	return ret;
+}
+
+/**
+ * tce2_ddw_create() - create a window for all groups
+ * @ddw: the groups and windows
+ * @cache: region cache of the container's process
+ * @spec: the window
+ * @start: where to tell the client the window's first bus address
+ *
+ * A pending default window is made first, since it owns slot 0. If the new
+ * window can't be made it becomes pending again, but for a hypervisor: after a
+ * request that failed there it might not be had a second time.
+ * VFIO_IOMMU_SPAPR_TCE_CREATE of uapi/linux/vfio.h.
+ *
+ * Context: may sleep.
+ * Return: 0; or with everything as it was before, but for the default window of
+ * a hypervisor, -ENXIO without a group, -EINVAL if the platform does not offer
+ * such a window, -ENOSPC without a free slot or place, -ENOMEM without memory or
+ * over RLIMIT_MEMLOCK, -EFAULT if @start can't be written, -EPERM or -EIO if the
+ * platform refuses, -EINTR.
+ */
+int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
+		    const struct tce2_window_spec *spec, u64 __user *start)
+{
+	unsigned int tries;
+	int ret = -EFAULT;
+
+	/*
+	 * The page is brought in with no lock held: that may take as long as
+	 * the client likes (userfaultfd, FUSE), and whoever takes a group from
+	 * the container waits for the lock, with locks of VFIO's held that are
+	 * everybody's. It may be gone again by then, but not for ever.
+	 */
+	for (tries = 0; ret == -EFAULT && tries < ANSWER_TRIES; tries++) {
+		if (fault_in_safe_writeable((char __user *)start,
+					    sizeof(*start)))
+			return -EFAULT;
+		ret = try_create(ddw, cache, spec, start);
+	}
 	return ret;
 }
 

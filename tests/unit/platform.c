@@ -12,8 +12,10 @@
 #include <linux/iommu.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/pagemap.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
+#include <linux/uaccess.h>
 #include <linux/wait.h>
 
 #include <asm/firmware.h>
@@ -125,6 +127,10 @@ static size_t reach_slots, reach_used;
 static bool unordered; /* src/ stored a TCE and did not say mb() since */
 
 static const struct iommu_table_ops table_ops, hypervisor_ops;
+/* Locks held by any thread; page faults are not waited for */
+static unsigned int rwsems_held;
+static bool faults_off;
+
 static const struct iommu_table_group_ops group_ops;
 
 bool firmware_has_feature(unsigned long feature)
@@ -1175,6 +1181,8 @@ static void free_everything(void)
 
 void platform_reset(void)
 {
+	rwsems_held = 0;
+	faults_off = false;
 	free_everything();
 	memset(&platform, 0, sizeof(platform));
 	nr_groups = 0;
@@ -1220,6 +1228,40 @@ void platform_expect_nothing_left(void)
 }
 
 /*
+ * The client's memory
+ */
+
+void pagefault_disable(void)
+{
+	faults_off = true;
+}
+
+void pagefault_enable(void)
+{
+	faults_off = false;
+}
+
+static void expect_no_lock(const char *what)
+{
+	if (rwsems_held)
+		sim_bug("%s: waits for a page with a lock held", what);
+}
+
+int put_user_fails(void)
+{
+	if (!faults_off)
+		expect_no_lock("put_user");
+	return platform_fails(PLATFORM_PUT_USER);
+}
+
+size_t fault_in_safe_writeable(const char *to, size_t size)
+{
+	(void)to;
+	expect_no_lock("fault_in_safe_writeable");
+	return platform_fails(PLATFORM_FAULT_IN) ? size : 0;
+}
+
+/*
  * Locks
  */
 
@@ -1235,12 +1277,14 @@ void down_read(struct rw_semaphore *sem)
 	if (sem->writer)
 		sim_bug("deadlock: down_read");
 	sem->readers++;
+	rwsems_held++;
 }
 
 void up_read(struct rw_semaphore *sem)
 {
 	rwsem_assert_held(sem);
 	sem->readers--;
+	rwsems_held--;
 }
 
 void down_write(struct rw_semaphore *sem)
@@ -1250,6 +1294,7 @@ void down_write(struct rw_semaphore *sem)
 	if (sem->writer || sem->readers)
 		sim_bug("deadlock: down_write");
 	sem->writer = true;
+	rwsems_held++;
 }
 
 int down_write_killable(struct rw_semaphore *sem)
@@ -1264,6 +1309,7 @@ void up_write(struct rw_semaphore *sem)
 {
 	rwsem_assert_held_write(sem);
 	sem->writer = false;
+	rwsems_held--;
 }
 
 void rwsem_assert_held(struct rw_semaphore *sem)

@@ -183,6 +183,7 @@ static void a_group_that_leaves_takes_nothing_from_the_others(void)
 	finish();
 }
 
+/* The client's memory never stays writable for long enough, or never is */
 static void an_answer_that_cannot_be_written_removes_the_window(void)
 {
 	struct sim_counts before;
@@ -190,11 +191,32 @@ static void an_answer_that_cannot_be_written_removes_the_window(void)
 
 	begin_empty(3);
 	before = sim.now;
-	platform_fail(PLATFORM_PUT_USER, 1, 1);
+	platform_fail(PLATFORM_PUT_USER, 1, 1000);
 	expect(create(SIZE, SHIFT, 2, &start), -EFAULT);
+	expect(platform.calls_to[PLATFORM_PUT_USER], 8);
 	expect(start, 7);
 	expect_counts(before);
 	expect_no_window();
+	platform_fail_nothing();
+	platform_fail(PLATFORM_FAULT_IN, 1, 1);
+	expect(create(SIZE, SHIFT, 2, &start), -EFAULT);
+	expect(platform.calls_to[PLATFORM_CREATE], 8);
+	expect_counts(before);
+	finish();
+}
+
+/* (It is never waited for with a lock held: platform.c looks) */
+static void a_page_for_the_answer_is_waited_for_and_comes(void)
+{
+	u64 start = 7;
+
+	begin(2, 3);
+	platform_fail(PLATFORM_PUT_USER, 1, 3);
+	expect(create(SIZE, SHIFT, 2, &start), 0);
+	expect(start, NOWHERE);
+	expect(platform.calls_to[PLATFORM_FAULT_IN], 4);
+	expect(platform.tables, 2);
+	expect(sim.now.charged, platform.pages);
 	finish();
 }
 
@@ -212,7 +234,8 @@ static void a_failed_create_makes_the_default_window_pending_again(void)
 			      what == 0	  ? 2
 			      : what == 1 ? 4
 					  : 1,
-			      1);
+			      what == 2	  ? 8
+					  : 1);
 		expect(create(SIZE, SHIFT, 2, &start) < 0, true);
 		expect(platform.fired, true);
 		platform_fail_nothing();
@@ -355,6 +378,7 @@ static const struct test window_tests[] = {
 	TEST(a_default_window_that_is_pending_goes_with_a_hypervisor_s_group),
 	TEST(a_group_that_leaves_takes_nothing_from_the_others),
 	TEST(an_answer_that_cannot_be_written_removes_the_window),
+	TEST(a_page_for_the_answer_is_waited_for_and_comes),
 	TEST(a_failed_create_makes_the_default_window_pending_again),
 	TEST(a_failed_create_keeps_the_default_window_of_a_hypervisor),
 	TEST(create_that_lacks_memory_at_any_point_leaves_nothing),

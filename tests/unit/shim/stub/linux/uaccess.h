@@ -6,7 +6,12 @@
 
 #include "platform.h"
 
+void pagefault_disable(void);
+void pagefault_enable(void);
+/* Whether it faults; it must not wait for a page with a lock held */
+int put_user_fails(void);
+
 #define put_user(value, ptr) \
-	(platform_fails(PLATFORM_PUT_USER) ? -EFAULT : (*(ptr) = (value), 0))
+	(put_user_fails() ? -EFAULT : (*(ptr) = (value), 0))
 
 #endif /* STUB_UACCESS_H */
