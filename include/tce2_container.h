@@ -18,10 +18,15 @@ struct vfio_eeh_pe_op;
 /**
  * struct tce2_registration - a region that a container has registered
  * @node: in the container's tree; the container's reg_lock
- * @region: the region, which the registration counts in its used counter
+ * @ua: first user address, immutable
+ * @size: bytes, immutable
+ * @region: the region, which the registration counts in its used counter; NULL
+ *	while it is being made, when the registration is that request's
  */
 struct tce2_registration {
 	struct rb_node node;
+	u64 ua;
+	u64 size;
 	struct tce2_region *region;
 };
 
@@ -32,8 +37,8 @@ struct tce2_registration {
  * @cache: region cache of the process the container is bound to; set once,
  *	by the first request that needs one, then immutable
  * @ddw: groups and windows, with the lock for them
- * @reg_lock: guards @registrations and @closed, and makes registering and
- *	unregistering through this container take turns
+ * @reg_lock: guards @registrations and @closed; not held while user memory is
+ *	looked at
  * @registrations: what was registered through this container
  *	(struct tce2_registration), by first user address
  * @enabled: something has been registered once; set under @reg_lock, after

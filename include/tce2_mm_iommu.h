@@ -9,6 +9,7 @@
 #include <linux/types.h>
 
 #include "tce2_extents.h"
+#include "tce2_range.h"
 #include "tce2_realmode.h"
 
 struct mm_struct;
@@ -32,7 +33,8 @@ struct tce2_pages;
  * whatever container still maps it.
  *
  * Lock order: container registration lock -> cache lock -> mmap_lock;
- * and window range -> cache lock.
+ * window range -> cache lock; range being registered -> cache lock. Memory is
+ * pinned with none but the last held.
  */
 
 /**
@@ -41,7 +43,11 @@ struct tce2_pages;
  * @users: containers bound to the process, and other users; index lock
  * @mm: the process's address space, immutable, kept from being freed (mmgrab),
  *	not from being torn down
- * @lock: taken to add or remove a region or to change its used counter
+ * @registering: ranges of pages that are being registered: whoever holds one
+ *	is the only one to add a region there
+ * @lock: taken to add or remove a region or to change its used counter, never
+ *	while user memory is looked at: that may take as long as the process
+ *	likes (userfaultfd, FUSE)
  * @seq: write side under @lock; lets a lockless lookup tell "absent" from
  *	"being moved"
  * @regions: tree of regions by user address; written under @lock and @seq,
@@ -53,6 +59,7 @@ struct tce2_cache {
 	struct hlist_node link;
 	unsigned long users;
 	struct mm_struct *mm;
+	struct tce2_range_lock registering;
 	struct mutex lock;	/* guards regions, used */
 	seqcount_mutex_t seq;
 	struct rb_root regions;

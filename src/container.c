@@ -132,6 +132,9 @@ void tce2_container_release(void *cookie)
 	container->closed = true;
 	rbtree_postorder_for_each_entry_safe(registration, next,
 					     &container->registrations, node) {
+		/* What is being made is up to the request that makes it */
+		if (!registration->region)
+			continue;
 		tce2_region_abandon(registration->region);
 		kfree(registration);
 	}
@@ -176,7 +179,7 @@ static int bind_process(struct tce2_container *container)
 static int compare_ua(const void *key, const struct rb_node *node)
 {
 	u64 ua = *(const u64 *)key;
-	u64 other = rb_entry(node, struct tce2_registration, node)->region->ua;
+	u64 other = rb_entry(node, struct tce2_registration, node)->ua;
 
 	return ua < other ? -1 : ua > other;
 }
@@ -184,8 +187,8 @@ static int compare_ua(const void *key, const struct rb_node *node)
 static int compare_registrations(struct rb_node *node,
 				 const struct rb_node *other)
 {
-	return compare_ua(&rb_entry(node, struct tce2_registration,
-				    node)->region->ua, other);
+	return compare_ua(&rb_entry(node, struct tce2_registration, node)->ua,
+			  other);
 }
 
 static struct tce2_registration *
@@ -199,33 +202,80 @@ find_registration(struct tce2_container *container, u64 ua)
 	return node ? rb_entry(node, struct tce2_registration, node) : NULL;
 }
 
-static int register_region(struct tce2_container *container, u64 ua, u64 size)
-	__must_hold(&container->reg_lock)
+/* Enters a registration, of which the region is still to be made */
+static int begin_registration(struct tce2_container *container,
+			      struct tce2_registration *new)
 {
-	struct tce2_registration *registration;
-	int ret;
+	struct tce2_registration *old;
+	int ret = 0;
 
-	lockdep_assert_held(&container->reg_lock);
+	if (mutex_lock_killable(&container->reg_lock))
+		return -EINTR;
+	old = find_registration(container, new->ua);
 	if (container->closed)
-		return -ENODEV;
-	registration = find_registration(container, ua);
-	if (registration)
-		return registration->region->size == size ? -EBUSY : -EINVAL;
+		ret = -ENODEV;
+	else if (old)
+		ret = old->size == new->size ? -EBUSY : -EINVAL;
+	else
+		rb_find_add(&new->node, &container->registrations,
+			    compare_registrations);
+	mutex_unlock(&container->reg_lock);
+	return ret;
+}
 
-	registration = kmalloc(sizeof(*registration), GFP_KERNEL_ACCOUNT);
-	if (!registration)
-		return -ENOMEM;
-	ret = tce2_region_register(container->cache, ua, size,
-				   &registration->region);
-	if (ret) {
-		kfree(registration);
-		return ret;
+/* Completes it, unless VFIO has let go of the container meanwhile */
+static int end_registration(struct tce2_container *container,
+			    struct tce2_registration *registration,
+			    struct tce2_region *region)
+{
+	bool closed;
+
+	mutex_lock(&container->reg_lock);
+	closed = container->closed;
+	if (!closed)
+		registration->region = region;
+	mutex_unlock(&container->reg_lock);
+	if (closed) {
+		tce2_region_abandon(region);
+		return -ENODEV;
 	}
-	rb_find_add(&registration->node, &container->registrations,
-		    compare_registrations);
 	/* Pairs with run_ioctl(): the binding is seen by who sees this */
 	smp_store_release(&container->enabled, true);
 	return 0;
+}
+
+/* Takes back what could not be completed */
+static void cancel_registration(struct tce2_container *container,
+				struct tce2_registration *registration)
+{
+	mutex_lock(&container->reg_lock);
+	/* The tree was forgotten when the container was closed */
+	if (!container->closed)
+		rb_erase(&registration->node, &container->registrations);
+	mutex_unlock(&container->reg_lock);
+}
+
+/*
+ * No lock of the container is held while memory is pinned: that may take as
+ * long as the process likes, and VFIO waits for the release with locks of its
+ * own held.
+ */
+static int register_region(struct tce2_container *container,
+			   struct tce2_registration *registration)
+{
+	struct tce2_region *region;
+	int ret;
+
+	ret = begin_registration(container, registration);
+	if (ret)
+		return ret;
+	ret = tce2_region_register(container->cache, registration->ua,
+				   registration->size, &region);
+	if (ret)
+		cancel_registration(container, registration);
+	else
+		ret = end_registration(container, registration, region);
+	return ret;
 }
 
 /**
@@ -238,11 +288,13 @@ static int register_region(struct tce2_container *container, u64 ua, u64 size)
  *
  * Context: may sleep, for long; a fatal signal interrupts it.
  * Return: 0; -EINVAL if misaligned, empty, wrapping or overlapping a registered
- * range; -EBUSY if registered through this container already; -EFAULT if not
- * user memory that can be pinned; -EPERM, -ENOMEM, -ENODEV, -EINTR.
+ * range; -EBUSY if registered, or being registered, through this container
+ * already; -EFAULT if not user memory that can be pinned; -EPERM, -ENOMEM,
+ * -ENODEV, -EINTR.
  */
 int tce2_container_register(struct tce2_container *container, u64 ua, u64 size)
 {
+	struct tce2_registration *registration;
 	u64 end;
 	int ret;
 
@@ -256,10 +308,14 @@ int tce2_container_register(struct tce2_container *container, u64 ua, u64 size)
 	if (ret)
 		return ret;
 
-	if (mutex_lock_killable(&container->reg_lock))
-		return -EINTR;
-	ret = register_region(container, ua, size);
-	mutex_unlock(&container->reg_lock);
+	registration = kzalloc(sizeof(*registration), GFP_KERNEL_ACCOUNT);
+	if (!registration)
+		return -ENOMEM;
+	registration->ua = ua;
+	registration->size = size;
+	ret = register_region(container, registration);
+	if (ret)
+		kfree(registration);
 	return ret;
 }
 
@@ -271,7 +327,8 @@ static int unregister_region(struct tce2_container *container, u64 ua,
 	int ret;
 
 	registration = find_registration(container, ua);
-	if (!registration || registration->region->size != size)
+	if (!registration || registration->size != size ||
+	    !registration->region)
 		return -ENOENT;
 	ret = tce2_region_unregister(registration->region);
 	if (ret)

@@ -6,9 +6,9 @@
  * pins and the locked_vm charge. include/tce2_mm_iommu.h tells the life of a
  * region. Destroying one never fails.
  *
- * Locks: the index lock, and a lock for each cache. Lookups for mapping
- * take neither.
- * Calls: extents, pages, realmode (lockless lookup), the kernel's mm.
+ * Locks: the index lock, and for each cache a lock and one for ranges that
+ * are being registered. Lookups for mapping take none.
+ * Calls: range, extents, pages, realmode (lockless lookup), the kernel's mm.
  */
 #include <linux/err.h>
 #include <linux/export.h>
@@ -51,6 +51,7 @@ static struct tce2_cache *cache_create(struct mm_struct *mm)
 		return NULL;
 	mmgrab(mm);
 	cache->mm = mm;
+	tce2_range_lock_init(&cache->registering);
 	mutex_init(&cache->lock);
 	seqcount_mutex_init(&cache->seq, &cache->lock);
 	cache->regions = RB_ROOT;
@@ -422,10 +423,28 @@ static int pin_region(struct tce2_region *region, struct mapping mapping)
 	return ret;
 }
 
-/* Makes and links the region; whatever fails leaves nothing behind */
+/* Lets others see a region that is complete */
+static int region_enter(struct tce2_region *region)
+{
+	struct tce2_cache *cache = region->cache;
+	int ret = 0;
+
+	if (mutex_lock_killable(&cache->lock))
+		return -EINTR;
+	if (cache->pages)
+		ret = tce2_pages_add(cache->pages, &region->extents);
+	if (!ret)
+		region_link(region);
+	mutex_unlock(&cache->lock);
+	return ret;
+}
+
+/*
+ * Makes and links the region, in a range that the caller holds; whatever fails
+ * leaves nothing behind
+ */
 static int region_create(struct tce2_cache *cache, u64 ua, u64 size,
 			 struct tce2_region **regionp)
-	__must_hold(&cache->lock)
 {
 	struct tce2_region *region;
 	struct mapping first;
@@ -451,12 +470,9 @@ static int region_create(struct tce2_cache *cache, u64 ua, u64 size,
 	ret = pin_region(region, first);
 	if (ret)
 		goto free;
-	if (cache->pages)
-		ret = tce2_pages_add(cache->pages, &region->extents);
+	ret = region_enter(region);
 	if (ret)
 		goto unpin;
-
-	region_link(region);
 	*regionp = region;
 	return 0;
 
@@ -483,6 +499,37 @@ static bool region_join(struct tce2_region *region)
 	return true;
 }
 
+/*
+ * Shares the region that is there already. Returns 1 if there is none, after
+ * what is dying there has been got out of the way; -EINVAL if another overlaps.
+ */
+static int region_share(struct tce2_cache *cache, u64 ua, u64 size,
+			struct tce2_region **regionp)
+{
+	struct tce2_region *region;
+	int ret = 1;
+
+	if (mutex_lock_killable(&cache->lock))
+		return -EINTR;
+	while ((region = find_overlap(cache, ua, size))) {
+		bool dying = !atomic64_read(&region->mapped);
+
+		if (!dying && (region->ua != ua || region->size != size)) {
+			ret = -EINVAL;
+			break;
+		}
+		if (!dying && region_join(region)) {
+			*regionp = region;
+			ret = 0;
+			break;
+		}
+		/* Its destroyer waits for this lock */
+		region_unlink(region);
+	}
+	mutex_unlock(&cache->lock);
+	return ret;
+}
+
 /**
  * tce2_region_register() - register a range of the current process's memory
  * @cache: the current process's region cache
@@ -494,7 +541,8 @@ static bool region_join(struct tce2_region *region)
  * Everything is checked before anything is charged, and charged before
  * anything is pinned. VFIO_IOMMU_SPAPR_REGISTER_MEMORY of uapi/linux/vfio.h.
  *
- * Context: may sleep, for long; a fatal signal interrupts it.
+ * Context: may sleep, for as long as the process likes, with no lock held for
+ * which any but overlapping registrations wait; a fatal signal interrupts it.
  * Return: 0; -EINVAL if it overlaps a region without being the same; -EFAULT
  * if not all of it is mapped memory that can be pinned; -ENOMEM over
  * RLIMIT_MEMLOCK or without memory; -EINTR.
@@ -502,30 +550,17 @@ static bool region_join(struct tce2_region *region)
 int tce2_region_register(struct tce2_cache *cache, u64 ua, u64 size,
 			 struct tce2_region **regionp)
 {
-	struct tce2_region *region;
+	struct tce2_range range;
 	int ret;
 
-	if (mutex_lock_killable(&cache->lock))
-		return -EINTR;
-
-	while ((region = find_overlap(cache, ua, size))) {
-		bool dying = !atomic64_read(&region->mapped);
-
-		if (!dying && (region->ua != ua || region->size != size)) {
-			ret = -EINVAL;
-			goto unlock;
-		}
-		if (!dying && region_join(region)) {
-			*regionp = region;
-			ret = 0;
-			goto unlock;
-		}
-		/* Its destroyer waits for this lock: get it out of the way */
-		region_unlink(region);
-	}
-	ret = region_create(cache, ua, size, regionp);
-unlock:
-	mutex_unlock(&cache->lock);
+	ret = tce2_range_lock(&cache->registering, &range, ua >> PAGE_SHIFT,
+			      size >> PAGE_SHIFT);
+	if (ret)
+		return ret;
+	ret = region_share(cache, ua, size, regionp);
+	if (ret > 0)
+		ret = region_create(cache, ua, size, regionp);
+	tce2_range_unlock(&cache->registering, &range);
 	return ret;
 }
 

@@ -4,6 +4,7 @@
  * keeps it, who destroys it, and what other threads see of that.
  */
 #include <linux/rcupdate.h>
+#include <linux/wait.h>
 
 #include "unit.h"
 
@@ -513,6 +514,49 @@ static void processes_share_nothing_but_page_frames(void)
 }
 
 /* As many as one process is known to register, in the worst order for a tree */
+static void use_other_memory(void)
+{
+	expect(tce2_region_unregister(other), 0);
+	other = registered(cache, UA + 3 * SIZE, SIZE);
+	expect(hold(cache, UA + 3 * SIZE, COUNT, WRITE), 0);
+	drop(cache, UA + 3 * SIZE, COUNT);
+	tce2_region_abandon(other);
+}
+
+/* A page that is being pinned may come as late as the process likes */
+static void nobody_waits_for_pages_that_are_being_pinned(void)
+{
+	begin();
+	other = registered(cache, UA + 2 * SIZE, SIZE);
+	sim_when(SIM_AT_PIN, 1, use_other_memory);
+	region = registered(cache, UA, SIZE);
+	expect_pins_and_charge(COUNT);
+	tce2_region_abandon(region);
+	tce2_cache_put(cache);
+}
+
+static void overlap_and_be_killed(void)
+{
+	static const bool killed = true;
+
+	wait_killed = &killed;
+	expect(tce2_region_register(cache, UA + SIZE - PAGES(1), SIZE, &other),
+	       -EINTR);
+	expect(tce2_region_register(cache, UA, SIZE, &other), -EINTR);
+	wait_killed = NULL;
+}
+
+static void what_overlaps_a_range_that_is_being_pinned_waits(void)
+{
+	begin();
+	sim_when(SIM_AT_PIN, 1, overlap_and_be_killed);
+	region = registered(cache, UA, SIZE);
+	expect_pins_and_charge(COUNT);
+	expect(region->used, 1);
+	tce2_region_abandon(region);
+	tce2_cache_put(cache);
+}
+
 static unsigned int pauses;
 
 static void count_pause(void)
@@ -592,6 +636,8 @@ static const struct test tests[] = {
 	TEST(a_process_has_one_cache_and_keeps_its_mm_with_it),
 	TEST(a_cache_is_made_with_no_lock_held_and_once),
 	TEST(processes_share_nothing_but_page_frames),
+	TEST(nobody_waits_for_pages_that_are_being_pinned),
+	TEST(what_overlaps_a_range_that_is_being_pinned_waits),
 	TEST(others_run_between_the_regions_of_a_long_hold),
 	TEST(a_hundred_thousand_regions_are_each_found),
 };

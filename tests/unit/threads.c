@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Spinlocks and wait queues of the simulated machine, the only locks of its that
+ * real threads may meet at.
+ */
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+
+#include "sim.h"
+
+void spin_lock_init(spinlock_t *lock)
+{
+	pthread_mutex_init(&lock->mutex, NULL);
+	lock->held = false;
+}
+
+void spin_lock(spinlock_t *lock)
+{
+	pthread_mutex_lock(&lock->mutex);
+	lock->owner = pthread_self();
+	lock->held = true;
+}
+
+void spin_unlock(spinlock_t *lock)
+{
+	spin_assert_held(lock);
+	lock->held = false;
+	pthread_mutex_unlock(&lock->mutex);
+}
+
+void spin_assert_held(spinlock_t *lock)
+{
+	if (!lock->held || !pthread_equal(lock->owner, pthread_self()))
+		sim_bug("a spinlock that should be held is not");
+}
+
+__thread const bool *wait_killed;
+bool wait_for_others;
+
+void init_waitqueue_head(wait_queue_head_t *wait)
+{
+	pthread_mutex_init(&wait->mutex, NULL);
+	pthread_cond_init(&wait->woken, NULL);
+	wait->waiters = 0;
+}
+
+unsigned int wait_count(wait_queue_head_t *wait)
+{
+	unsigned int count;
+
+	pthread_mutex_lock(&wait->mutex);
+	count = wait->waiters;
+	pthread_mutex_unlock(&wait->mutex);
+	return count;
+}
+
+void wake_up_all(wait_queue_head_t *wait)
+{
+	pthread_mutex_lock(&wait->mutex);
+	pthread_cond_broadcast(&wait->woken);
+	pthread_mutex_unlock(&wait->mutex);
+}
+
+void wait_enter(wait_queue_head_t *wait)
+{
+	pthread_mutex_lock(&wait->mutex);
+	wait->waiters++;
+}
+
+void wait_for(wait_queue_head_t *wait)
+{
+	if (!wait_for_others)
+		sim_bug("a thread waits for what nobody will do");
+	pthread_cond_wait(&wait->woken, &wait->mutex);
+}
+
+bool wait_interrupted(wait_queue_head_t *wait)
+{
+	if (wait_killed && *(const volatile bool *)wait_killed)
+		return true;
+	wait_for(wait);
+	return false;
+}
+
+void wait_leave(wait_queue_head_t *wait)
+{
+	wait->waiters--;
+	pthread_mutex_unlock(&wait->mutex);
+}
