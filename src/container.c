@@ -33,11 +33,31 @@ static u32 next_id;
 static atomic_t nr_containers = ATOMIC_INIT(0);
 static DECLARE_WAIT_QUEUE_HEAD(all_gone);
 
+/*
+ * VFIO reads which backend a container has, and what that backend has given
+ * it, one after the other without a lock. If the container is released and
+ * opened with another backend in between, that one's pointer comes here, or our
+ * number goes there, to be followed: so it must not be an address that a
+ * process can have memory at. There is none here, for either MMU.
+ */
+#define COOKIE_BASE	0xfff0000000000000UL
+
+static void *to_cookie(u32 id)
+{
+	return (void *)(COOKIE_BASE | id);
+}
+
+/* A number that no container has if it is no cookie */
+static unsigned long from_cookie(const void *cookie)
+{
+	return (unsigned long)cookie ^ COOKIE_BASE;
+}
+
 /**
  * tce2_container_open() - make a container
  *
  * Context: may sleep.
- * Return: the number that stands for it, as a pointer, or ERR_PTR(-ENOMEM).
+ * Return: a pointer to nothing that stands for it, or ERR_PTR(-ENOMEM).
  */
 void *tce2_container_open(void)
 {
@@ -58,7 +78,7 @@ void *tce2_container_open(void)
 		return ERR_PTR(-ENOMEM);
 	}
 	atomic_inc(&nr_containers);
-	return (void *)(unsigned long)container->id;
+	return to_cookie(container->id);
 }
 
 /**
@@ -73,7 +93,7 @@ struct tce2_container *tce2_container_get(void *cookie)
 	struct tce2_container *container;
 
 	rcu_read_lock();
-	container = xa_load(&containers, (unsigned long)cookie);
+	container = xa_load(&containers, from_cookie(cookie));
 	if (container && !refcount_inc_not_zero(&container->refs))
 		container = NULL;
 	rcu_read_unlock();
@@ -121,7 +141,7 @@ void tce2_container_release(void *cookie)
 	struct tce2_registration *registration, *next;
 	struct tce2_container *container;
 
-	container = xa_erase(&containers, (unsigned long)cookie);
+	container = xa_erase(&containers, from_cookie(cookie));
 	if (WARN_ON_ONCE(!container))
 		return;
 
