@@ -64,7 +64,6 @@ void *tce2_container_open(void);
 void tce2_container_release(void *cookie);
 struct tce2_container *tce2_container_get(void *cookie);
 void tce2_container_put(struct tce2_container *container);
-void tce2_container_wait_all_gone(void);
 
 int tce2_container_check_process(struct tce2_container *container);
 

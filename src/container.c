@@ -15,12 +15,12 @@
  * Calls: ddw, tce_v2, mm_iommu, eeh.
  */
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/overflow.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
-#include <linux/wait.h>
 #include <linux/xarray.h>
 
 #include "tce2_container.h"
@@ -30,8 +30,6 @@
 
 static DEFINE_XARRAY_ALLOC1(containers);
 static u32 next_id;
-static atomic_t nr_containers = ATOMIC_INIT(0);
-static DECLARE_WAIT_QUEUE_HEAD(all_gone);
 
 /*
  * VFIO reads which backend a container has, and what that backend has given
@@ -77,7 +75,6 @@ void *tce2_container_open(void)
 		kfree(container);
 		return ERR_PTR(-ENOMEM);
 	}
-	atomic_inc(&nr_containers);
 	return to_cookie(container->id);
 }
 
@@ -113,20 +110,8 @@ void tce2_container_put(struct tce2_container *container)
 	if (container->cache)
 		tce2_cache_put(container->cache);
 	kfree_rcu(container, rcu);
-	if (atomic_dec_and_test(&nr_containers))
-		wake_up_all(&all_gone);
-}
-
-/**
- * tce2_container_wait_all_gone() - wait for the last request to end
- *
- * For module exit: VFIO keeps the module while it uses a container, but not
- * for a request that outlives the release. That one is still in the module for
- * a few instructions, which the caller has to wait for. Context: may sleep.
- */
-void tce2_container_wait_all_gone(void)
-{
-	wait_event(all_gone, !atomic_read(&nr_containers));
+	/* What is left of the module's code to run tce2_exit() waits for */
+	module_put(THIS_MODULE);
 }
 
 /**
@@ -134,7 +119,8 @@ void tce2_container_wait_all_gone(void)
  * @cookie: the number of the container
  *
  * Unmaps everything, removes the windows and takes back what was registered.
- * Can't fail. Context: may sleep.
+ * A request that is still running keeps the container and the module, which
+ * VFIO lets go of next. Can't fail. Context: may sleep.
  */
 void tce2_container_release(void *cookie)
 {
@@ -144,6 +130,8 @@ void tce2_container_release(void *cookie)
 	container = xa_erase(&containers, from_cookie(cookie));
 	if (WARN_ON_ONCE(!container))
 		return;
+	/* VFIO still has a reference. The last tce2_container_put() drops it */
+	__module_get(THIS_MODULE);
 
 	/* Windows first: they hold on to the regions */
 	tce2_ddw_destroy(&container->ddw);

@@ -196,8 +196,10 @@ static void __exit tce2_exit(void)
 {
 	unregister_module_notifier(&module_notifier);
 	unregister_all();
-	tce2_container_wait_all_gone();
-	/* A request that was the last may be preempted on its way out of here */
+	/*
+	 * The last request of a container lets go of the module and has a few
+	 * instructions of it left. It may be preempted there, if the kernel is.
+	 */
 	synchronize_rcu_tasks();
 	/* Regions are freed by callbacks of this module */
 	rcu_barrier();
