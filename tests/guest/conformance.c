@@ -36,7 +36,7 @@ enum { PASSED, FAILED, SKIPPED };
 
 static const struct suite *const suites[] = {
 	&container_suite, &memory_suite, &region_suite, &map_suite, &window_suite,
-	&shared_suite, &process_suite, &race_suite, &pairs_suite, &takers_suite,
+	&shared_suite, &process_suite, &race_suite, &pairs_suite, &late_suite, &takers_suite,
 	&eeh_suite, &ddw_suite, &realmode_suite, &last_suite,
 };
 
