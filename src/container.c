@@ -71,7 +71,7 @@ void *tce2_container_open(void)
 
 	/* Cyclic: a late request must not end up in somebody else's container */
 	if (xa_alloc_cyclic(&containers, &container->id, container,
-			    xa_limit_31b, &next_id, GFP_KERNEL) < 0) {
+			    xa_limit_31b, &next_id, GFP_KERNEL_ACCOUNT) < 0) {
 		kfree(container);
 		return ERR_PTR(-ENOMEM);
 	}

@@ -405,7 +405,7 @@ static int pin_region(struct tce2_region *region, struct mapping mapping)
 	struct page **pages;
 	int ret;
 
-	pages = kmalloc_array(batch, sizeof(*pages), GFP_KERNEL);
+	pages = kmalloc_array(batch, sizeof(*pages), GFP_KERNEL_ACCOUNT);
 	if (!pages)
 		return -ENOMEM;
 
