@@ -240,16 +240,16 @@ static int end_registration(struct tce2_container *container,
 
 	mutex_lock(&container->reg_lock);
 	closed = container->closed;
-	if (!closed)
+	if (!closed) {
 		registration->region = region;
-	mutex_unlock(&container->reg_lock);
-	if (closed) {
-		tce2_region_abandon(region);
-		return -ENODEV;
+		/* Pairs with run_ioctl(): who sees this sees the binding */
+		smp_store_release(&container->enabled, true);
 	}
-	/* Pairs with run_ioctl(): the binding is seen by who sees this */
-	smp_store_release(&container->enabled, true);
-	return 0;
+	mutex_unlock(&container->reg_lock);
+	if (!closed)
+		return 0;
+	tce2_region_abandon(region);
+	return -ENODEV;
 }
 
 /* Takes back what could not be completed */
