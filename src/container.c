@@ -61,7 +61,12 @@ void *tce2_container_open(void)
 {
 	struct tce2_container *container;
 
-	container = kzalloc(sizeof(*container), GFP_KERNEL_ACCOUNT);
+	/*
+	 * Not charged to the memory cgroup: at its limit that may take seconds,
+	 * and VFIO holds the lock of its list of backends, which is everybody's.
+	 * There is one container for each group at the most.
+	 */
+	container = kzalloc(sizeof(*container), GFP_KERNEL);
 	if (!container)
 		return ERR_PTR(-ENOMEM);
 	refcount_set(&container->refs, 1);
@@ -71,7 +76,7 @@ void *tce2_container_open(void)
 
 	/* Cyclic: a late request must not end up in somebody else's container */
 	if (xa_alloc_cyclic(&containers, &container->id, container,
-			    xa_limit_31b, &next_id, GFP_KERNEL_ACCOUNT) < 0) {
+			    xa_limit_31b, &next_id, GFP_KERNEL) < 0) {
 		kfree(container);
 		return ERR_PTR(-ENOMEM);
 	}

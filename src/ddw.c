@@ -412,7 +412,8 @@ int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 	struct tce2_group *group;
 	int ret;
 
-	group = kzalloc(sizeof(*group), GFP_KERNEL_ACCOUNT);
+	/* Not charged to the memory cgroup, as in tce2_container_open() */
+	group = kzalloc(sizeof(*group), GFP_KERNEL);
 	if (!group)
 		return -ENOMEM;
 	group->group = iommu_group;

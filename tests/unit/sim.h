@@ -67,6 +67,8 @@ struct sim_counts {
  * @work: calls to firmware so far
  * @largest: bytes of the largest allocation so far
  * @nofail: allocations that would not take no for an answer
+ * @accounted: allocations charged to the memory cgroup
+ * @unaccounted: others
  * @locked_allocs: allocations for which others wait, a mutex being held
  * @fired: whether a failure asked for with sim_fail() has happened
  * @pin_error: what a failing pin call returns
@@ -85,6 +87,8 @@ struct sim {
 	u64 work;
 	u64 largest;
 	u64 nofail;
+	u64 accounted;
+	u64 unaccounted;
 	u64 locked_allocs;
 	bool fired;
 	int pin_error;

@@ -205,6 +205,20 @@ static void an_answer_that_cannot_be_written_removes_the_window(void)
 	finish();
 }
 
+/* VFIO holds a lock that is everybody's when it attaches a group */
+static void attaching_a_group_does_not_wait_for_a_memory_cgroup(void)
+{
+	struct sim before;
+
+	begin_empty(3);
+	before = sim;
+	group[1] = platform_group(3);
+	expect(tce2_ddw_attach(&ddw, &group[1]->group), 0);
+	expect(sim.accounted, before.accounted);
+	expect(sim.unaccounted, before.unaccounted + 1);
+	finish();
+}
+
 /* (It is never waited for with a lock held: platform.c looks) */
 static void a_page_for_the_answer_is_waited_for_and_comes(void)
 {
@@ -378,6 +392,7 @@ static const struct test window_tests[] = {
 	TEST(a_default_window_that_is_pending_goes_with_a_hypervisor_s_group),
 	TEST(a_group_that_leaves_takes_nothing_from_the_others),
 	TEST(an_answer_that_cannot_be_written_removes_the_window),
+	TEST(attaching_a_group_does_not_wait_for_a_memory_cgroup),
 	TEST(a_page_for_the_answer_is_waited_for_and_comes),
 	TEST(a_failed_create_makes_the_default_window_pending_again),
 	TEST(a_failed_create_keeps_the_default_window_of_a_hypervisor),
