@@ -5,13 +5,17 @@
  * process, pinned pages of the system, use count of the backend's module.
  *
  *	conformance [--backend tce2|intree|any] [--list] [--races] [--only NAME]
- *		[--times] [--stress] [--seconds N]
+ *		[--times] [--stress] [--seconds N] [--patience N]
+ *		[--fail-nth [--budget SECONDS]]
  *
  * With --backend intree, a test that the in-tree driver is known to fail is
  * reported as TAP's "TODO" and does not count, and one that may crash the
  * kernel is skipped. With --stress only those run that are worth running for
  * longer, the races first of all, and each of them goes on for N seconds, or else
- * 60. --only may be given more than once.
+ * 60. --only may be given more than once. With --patience N a kernel may be N
+ * times slower: tests may take longer, and those that do things by the thousand
+ * do fewer of them. With --fail-nth failures are injected into all calls
+ * (conformance_failnth.c), for no more than SECONDS in each test.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -31,6 +35,7 @@
 #define STRESS_SECONDS	60	/* of each race, with --stress */
 #define SETTLE_MS	20000	/* for what the kernel gives back late */
 #define MAX_ONLY	16
+#define FAILNTH_PATIENCE 10	/* every call is made many times */
 
 enum { PASSED, FAILED, SKIPPED };
 
@@ -46,6 +51,9 @@ static const char *only[MAX_ONLY];
 static int onlys;
 static bool show_times;
 static bool stress;
+static bool failnth;
+static unsigned int failnth_seconds = 20;
+static unsigned int patience = 1;
 
 /* Filled by a test that is skipped, in memory shared with its process */
 static char *skip_reason;
@@ -67,6 +75,16 @@ void *shared_memory(size_t size)
 	if (memory == MAP_FAILED)
 		fail("no memory for the test itself");
 	return memory;
+}
+
+uint64_t patient_ms(uint64_t ms)
+{
+	return ms * patience;
+}
+
+unsigned int fewer(unsigned int count)
+{
+	return count > patience ? count / patience : 1;
 }
 
 void skip(const char *reason)
@@ -108,7 +126,7 @@ static void run_in_this_process(const struct test *test)
 
 	setpgid(0, 0);
 	/* A race on a slow machine may need longer than it was told to take */
-	alarm(TEST_SECONDS + 2 * race_seconds);
+	alarm(TEST_SECONDS * patience + 2 * race_seconds);
 	prepare(test, &v);
 	test->run(&v);
 	vfio_close(&v);
@@ -120,7 +138,7 @@ static void run_in_this_process(const struct test *test)
 
 static bool nothing_left(struct found before)
 {
-	uint64_t deadline = now_ms() + SETTLE_MS;
+	uint64_t deadline = now_ms() + patient_ms(SETTLE_MS);
 	struct found now;
 
 	while (!as_found(&before)) {
@@ -189,6 +207,21 @@ static void report_race(const struct test *test)
 	races.rounds += rounds;
 }
 
+/* The same with failures injected, unless that can't be done */
+static int run_failnth(const struct test *test)
+{
+	int result;
+
+	failnth_begin(test);
+	result = run_test(test);
+	failnth_end(test, result != SKIPPED);
+	if (result != PASSED || !test->uninjected)
+		return result;
+	snprintf(skip_reason, SKIP_REASON_SIZE, "not injected: %s",
+		 test->uninjected);
+	return SKIPPED;
+}
+
 /* One line of TAP; true unless the test counts as failed */
 static bool report(int number, const struct test *test)
 {
@@ -201,7 +234,7 @@ static bool report(int number, const struct test *test)
 			number, test->name, test->intree);
 		return true;
 	}
-	result = run_test(test);
+	result = failnth ? run_failnth(test) : run_test(test);
 	report_race(test);
 	if (show_times)
 		dprintf(STDOUT_FILENO, "# %llu ms\n",
@@ -290,12 +323,13 @@ static bool backend_serves(void)
 static int run_all(void)
 {
 	int number = 0, failures = 0;
+	bool injected = true;
 
 	printf("1..%d\n", count_selected());
 	printf("# backend %s, %zu KiB pages, %d edu devices\n",
 	       backend_module ? backend_module : "any", base_page() / 1024,
 	       vfio_devices());
-	if (!backend_serves())
+	if (!backend_serves() || (failnth && !failnth_init(failnth_seconds)))
 		return 1;
 	fflush(stdout);
 	for (size_t s = 0; s < ARRAY_SIZE(suites); s++)
@@ -308,13 +342,15 @@ static int run_all(void)
 			"# races: %u tests, %.1f minutes, %llu rounds\n",
 			races.tests, races.ms / 60000.0,
 			(unsigned long long)races.rounds);
+	if (failnth)
+		injected = failnth_report();
 	dprintf(STDOUT_FILENO, "# %d run, %d failed\n", number, failures);
-	return failures || !number;
+	return failures || !number || !injected;
 }
 
 static void usage(void)
 {
-	fputs("usage: conformance [--backend tce2|intree|any] [--list] [--races] [--only NAME] [--times] [--stress] [--seconds N]\n",
+	fputs("usage: conformance [--backend tce2|intree|any] [--list] [--races] [--only NAME] [--times] [--stress] [--seconds N] [--patience N] [--fail-nth [--budget SECONDS]]\n",
 	      stderr);
 	exit(2);
 }
@@ -348,49 +384,73 @@ void drop_ipc_lock(void)
 		fail("capset: %s", strerror(errno));
 }
 
-/* 1 second to a day */
-static unsigned int seconds(const char *text)
+/* The number that is option's argument, more than 0 */
+static unsigned int number_of(const char *text)
 {
 	char *end;
 	unsigned long number = strtoul(text, &end, 10);
 
-	if (*text < '0' || *text > '9' || *end || !number || number > 86400) {
-		fprintf(stderr, "conformance: --seconds takes 1 to 86400, not '%s'\n",
-			text);
-		exit(2);
-	}
+	if (*text < '0' || *text > '9' || *end || !number || number > 86400)
+		usage();
 	return number;
 }
 
-int main(int argc, char **argv)
+/* An option with an argument; false if there is no such option */
+static bool take_option(const char *option, const char *argument)
 {
-	if (argc > 1 && !strcmp(argv[1], "--after-exec"))
-		return after_exec(argc, argv);
+	if (!strcmp(option, "--backend")) {
+		choose_backend(argument);
+	} else if (!strcmp(option, "--only")) {
+		if (onlys == MAX_ONLY)
+			usage();
+		only[onlys++] = argument;
+	} else if (!strcmp(option, "--seconds")) {
+		race_seconds = number_of(argument);
+	} else if (!strcmp(option, "--patience")) {
+		patience = number_of(argument);
+	} else if (!strcmp(option, "--budget")) {
+		failnth_seconds = number_of(argument);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static void parse_options(int argc, char **argv)
+{
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--list")) {
 			list();
-			return 0;
+			exit(0);
 		} else if (!strcmp(argv[i], "--races")) {
 			list_races();
-			return 0;
+			exit(0);
 		} else if (!strcmp(argv[i], "--times")) {
 			show_times = true;
 		} else if (!strcmp(argv[i], "--stress")) {
 			stress = true;
-		} else if (!strcmp(argv[i], "--backend") && i + 1 < argc) {
-			choose_backend(argv[++i]);
-		} else if (!strcmp(argv[i], "--only") && i + 1 < argc) {
-			if (onlys == MAX_ONLY)
-				usage();
-			only[onlys++] = argv[++i];
-		} else if (!strcmp(argv[i], "--seconds") && i + 1 < argc) {
-			race_seconds = seconds(argv[++i]);
+		} else if (!strcmp(argv[i], "--fail-nth")) {
+			failnth = true;
+		} else if (i + 1 < argc && take_option(argv[i], argv[i + 1])) {
+			i++;
 		} else {
 			usage();
 		}
 	}
 	if (stress && !race_seconds)
 		race_seconds = STRESS_SECONDS;
+	/* It is the backend under test that what fails has to be called by */
+	if (failnth && (backend_is_intree || !backend_module))
+		usage();
+	if (failnth && patience < FAILNTH_PATIENCE)
+		patience = FAILNTH_PATIENCE;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "--after-exec"))
+		return after_exec(argc, argv);
+	parse_options(argc, argv);
 	skip_reason = shared_memory(SKIP_REASON_SIZE);
 	score = shared_memory(sizeof(*score));
 	return run_all();

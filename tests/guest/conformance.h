@@ -33,6 +33,9 @@ enum setup {
  * @crashes: the in-tree driver may take the kernel down, so it isn't tried
  * @stress: goes on for longer with --stress, which leaves others out
  * @race: what races against what, for a race; --stress runs them all
+ * @uninjected: why no failure can be injected into it, or NULL
+ * @with_others: other processes do something meanwhile: with --fail-nth, the
+ *	state after a failure can't be compared
  */
 struct test {
 	const char *name;
@@ -42,6 +45,8 @@ struct test {
 	bool crashes;
 	bool stress;
 	const char *race;
+	const char *uninjected;
+	bool with_others;
 };
 
 #define TEST(fn, ...)	{ .name = #fn, .run = fn, __VA_ARGS__ }
@@ -60,6 +65,20 @@ extern const struct suite container_suite, memory_suite, region_suite, map_suite
 
 /* The backend under test, or NULL with --backend any */
 extern const char *backend_module;
+
+/* A wall time, or a number of repetitions, for a kernel that may be slow */
+uint64_t patient_ms(uint64_t ms);
+unsigned int fewer(unsigned int count);
+
+/*
+ * Failures injected into every call (conformance_failnth.c): between these two,
+ * in this process and its children. What was done is printed, and counts unless
+ * the test was skipped.
+ */
+bool failnth_init(unsigned int seconds);
+void failnth_begin(const struct test *test);
+void failnth_end(const struct test *test, bool counts);
+bool failnth_report(void);
 
 /*
  * Expectations

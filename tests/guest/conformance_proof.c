@@ -371,7 +371,7 @@ void in_child(void (*run)(void *), void *arg)
 /* For what another process's end brings about, however busy the machine is */
 void expect_soon(const char *what, bool (*so)(void *), void *arg)
 {
-	uint64_t deadline = now_ms() + 20000;
+	uint64_t deadline = now_ms() + patient_ms(20000);
 
 	while (!so(arg)) {
 		if (now_ms() > deadline)

@@ -315,11 +315,24 @@ bool pattern_is(const void *ua, size_t len, uint64_t seed)
  * The interface's calls
  */
 
-int call(int fd, unsigned long nr, void *arg)
+static int plain_call(int fd, unsigned long nr, void *arg)
 {
 	int ret = ioctl(fd, nr, arg);
 
 	return ret < 0 ? -errno : ret;
+}
+
+static void plain_close(int fd)
+{
+	close(fd);
+}
+
+const struct hooks plain_hooks = { plain_call, plain_close };
+struct hooks hooks = { plain_call, plain_close };
+
+int call(int fd, unsigned long nr, void *arg)
+{
+	return hooks.call(fd, nr, arg);
 }
 
 int check_extension(int fd, unsigned long type)
@@ -721,7 +734,7 @@ int vfio_detach(struct vfio *v, int slot)
 
 	edu_close(&v->edu[slot]);
 	ret = call(v->group[slot], VFIO_GROUP_UNSET_CONTAINER, NULL);
-	close(v->group[slot]);
+	hooks.close(v->group[slot]);
 	v->group[slot] = -1;
 	return ret;
 }
@@ -731,10 +744,10 @@ void vfio_close(struct vfio *v)
 	for (int slot = 0; slot < SLOTS; slot++) {
 		edu_close(&v->edu[slot]);
 		if (v->group[slot] >= 0)
-			close(v->group[slot]);
+			hooks.close(v->group[slot]);
 		v->group[slot] = -1;
 	}
 	if (v->fd >= 0)
-		close(v->fd);
+		hooks.close(v->fd);
 	v->fd = -1;
 }

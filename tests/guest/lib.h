@@ -87,6 +87,21 @@ int vfio_open_device(struct vfio *v, int slot);
 int vfio_detach(struct vfio *v, int slot);
 void vfio_close(struct vfio *v);
 
+/**
+ * struct hooks - who carries out what the kernel is asked here
+ * @call: an ioctl; 0 or more, or -errno
+ * @close: closes a group or a container
+ *
+ * Those of plain_hooks, unless a program puts itself in between.
+ */
+struct hooks {
+	int (*call)(int fd, unsigned long nr, void *arg);
+	void (*close)(int fd);
+};
+
+extern const struct hooks plain_hooks;
+extern struct hooks hooks;
+
 int call(int fd, unsigned long nr, void *arg);
 int check_extension(int fd, unsigned long type);
 int get_info(int fd, struct vfio_iommu_spapr_tce_info *info);

@@ -882,6 +882,17 @@ static int do_time(struct st_file *file, const struct st_args *args)
 	return ret;
 }
 
+/*
+ * Not a question: what the process has registered and mapped. @args->count is 0
+ * if no TCE is to be read
+ */
+static int do_state(struct st_file *file, const struct st_args *args)
+{
+	st_state(file->job->cache, args->base, args->count ? args->size : 0,
+		 file->result, sizeof(file->result));
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	st_command *run;
@@ -896,6 +907,7 @@ static const struct {
 	{ "wild", do_wild },
 	{ "refuse", do_refuse },
 	{ "time", do_time },
+	{ "state", do_state },
 };
 
 static int check_args(const struct st_args *args)

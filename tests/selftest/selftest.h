@@ -4,6 +4,8 @@
 
 #include <linux/types.h>
 
+struct tce2_cache;
+
 /* Whether the functions under test can run in real mode: coverage.h */
 #ifdef ST_COVERAGE
 #define ST_REAL_MODE	false
@@ -17,5 +19,9 @@ unsigned long st_call_real(unsigned long a, unsigned long b, unsigned long c,
 unsigned long st_msr(void);
 unsigned long st_nothing(unsigned long a, ...);
 unsigned long st_read(const u64 *address);
+
+/* See state.c */
+void st_state(struct tce2_cache *cache, u64 iova, u64 size, char *text,
+	      size_t len);
 
 #endif /* SELFTEST_H */

@@ -1,0 +1,570 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Every failure injected into every call that the tests make.
+ *
+ * Owns the mode --fail-nth. A call is made with the 1st, the 2nd, ... nth
+ * allocation or user copy failing (/proc/thread-self/fail-nth) until it gets by
+ * without a failure; what that last time is answered is what the test sees. Each
+ * time before it the call has failed, for a sane reason, and whatever the module,
+ * the kernel and the hardware have for this process is as it was.
+ *
+ * What of the kernel may fail is set up by tests/guest/failnth.sh: that is what
+ * the module under test has called. The state comes from the kernel's counters
+ * and from the module vfio_spapr_tce2_selftest (tests/selftest/state.c).
+ *
+ * Where other threads run, nothing can be compared, but failures are injected.
+ */
+#define _GNU_SOURCE
+#include "conformance.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define STATE "/sys/kernel/debug/vfio_spapr_tce2_selftest/command"
+#define FAIL_NTH "/proc/thread-self/fail-nth"
+
+/*
+ * How much is enough: of each request of a test the first calls, then one of
+ * many, until so much time was spent. A call has more points to fail at where
+ * it takes long, such as all the pages it faults in: these are cut short.
+ */
+#define SWEPT_FIRST	16
+#define SWEPT_ONE_OF	64
+#define MOST_POINTS	256
+#define MOST_SWEEP_MS	4000
+
+#define MOST_ERRNO	133
+
+/**
+ * struct request - an ioctl that is swept
+ * @nr: its number
+ * @name: its name, without VFIO_
+ * @group: it is a group's, not a container's
+ * @mapping: it is about TCEs, which are compared
+ * @binds: also where it fails the container may have been bound to the process
+ * @makes_default: where it fails the default window may have been made. For
+ *	MAP_DMA that is so on all platforms, for TCE_CREATE with a hypervisor
+ * @must_succeed: it can't fail, whatever does
+ *
+ * ENOMEM and EFAULT are sane answers to an injected failure, and so is what the
+ * call is answered without one. There are no others.
+ */
+struct request {
+	unsigned long nr;
+	const char *name;
+	bool group;
+	bool mapping;
+	bool binds;
+	bool makes_default;
+	bool must_succeed;
+};
+
+#define REQUEST(number, ...) \
+	{ .nr = VFIO_ ## number, .name = #number, __VA_ARGS__ }
+
+static const struct request requests[] = {
+	REQUEST(IOMMU_MAP_DMA, .mapping = true, .makes_default = true),
+	REQUEST(IOMMU_UNMAP_DMA, .mapping = true),
+	REQUEST(IOMMU_SPAPR_REGISTER_MEMORY, .binds = true),
+	REQUEST(IOMMU_SPAPR_UNREGISTER_MEMORY),
+	REQUEST(IOMMU_SPAPR_TCE_GET_INFO),
+	REQUEST(IOMMU_SPAPR_TCE_CREATE, .mapping = true, .binds = true,
+		.makes_default = true),
+	REQUEST(IOMMU_SPAPR_TCE_REMOVE, .mapping = true, .binds = true),
+	REQUEST(EEH_PE_OP),
+	REQUEST(SET_IOMMU, .mapping = true),
+	REQUEST(GROUP_SET_CONTAINER, .group = true, .mapping = true),
+	REQUEST(GROUP_UNSET_CONTAINER, .group = true, .must_succeed = true),
+};
+
+#define REQUESTS	ARRAY_SIZE(requests)
+#define CLOSE		REQUESTS	/* counted like a request */
+
+/* What was done of one request */
+struct tally {
+	unsigned long seen;	/* calls, swept or not */
+	unsigned long swept;
+	unsigned long injected;	/* failures */
+	unsigned long survived;	/* of these: the call succeeded all the same */
+	unsigned long cut;	/* sweeps that were not gone through to the end */
+};
+
+/**
+ * struct stats - of a test and its children, in memory that they share
+ * @of: by request, and of closing
+ * @uncompared: failures after which other threads left nothing to compare
+ * @spent_ms: time it has taken
+ * @answered: answers to calls that failed, by errno
+ */
+struct stats {
+	struct tally of[REQUESTS + 1];
+	unsigned long uncompared;
+	unsigned long spent_ms;
+	unsigned long answered[MOST_ERRNO + 1];
+};
+
+static struct stats *stats;	/* of the test that runs */
+static unsigned int *first_point;	/* of the next sweep, by request; shared */
+static struct stats total;
+static unsigned long most_ms;	/* to be spent on a test */
+static bool with_others;
+static unsigned int tests, untouched, excepted;
+
+static void count(unsigned long *number, unsigned long by)
+{
+	__atomic_fetch_add(number, by, __ATOMIC_RELAXED);
+}
+
+/*
+ * The state
+ */
+
+/* What the self-test says, in its order */
+enum {
+	USERS, REGIONS, USED, MAPPED, REGION_DIGEST, WINDOWS, WINDOW_DIGEST,
+	CHARGED, ENTRIES, CONTENT, NUMBERS
+};
+
+static const char *const number_name[NUMBERS] = {
+	"users of the cache", "regions", "registrations", "mapped counts",
+	"digest of the regions", "windows", "digest of the windows",
+	"pages charged for tables", "TCEs", "digest of the TCEs",
+};
+
+/**
+ * struct state - all that a failed call must not change
+ * @threads: of the process; with more than one the rest is not filled in
+ * @locked: bytes of locked_vm but for tables, which come as they are needed
+ * @pins: pinned pages, of the system
+ * @refs: use count of the backend's module
+ * @info_ret: what TCE_GET_INFO says
+ * @info: and fills in
+ * @number: what the self-test says
+ */
+struct state {
+	int threads;
+	int64_t locked;
+	int64_t pins;
+	int refs;
+	int info_ret;
+	struct vfio_iommu_spapr_tce_info info;
+	uint64_t number[NUMBERS];
+};
+
+static int threads(void)
+{
+	char line[128];
+	FILE *f = fopen("/proc/self/status", "re");
+	int number = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "Threads: %d", &number) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return number;
+}
+
+/*
+ * The bus addresses that a request is about. Its pointer may be a bad one, as
+ * the kernel is about to find out.
+ */
+static void range_of(const struct request *request, const void *arg,
+		     uint64_t *iova, uint64_t *size)
+{
+	struct vfio_iommu_type1_dma_map map = {};
+	struct vfio_iommu_type1_dma_unmap unmap = {};
+	int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	off_t at = (uintptr_t)arg;
+
+	if (request->nr == VFIO_IOMMU_MAP_DMA &&
+	    pread(memory, &map, sizeof(map), at) == sizeof(map)) {
+		*iova = map.iova & ~(TCE_4K - 1);
+		*size = map.size;
+	}
+	if (request->nr == VFIO_IOMMU_UNMAP_DMA &&
+	    pread(memory, &unmap, sizeof(unmap), at) == sizeof(unmap)) {
+		*iova = unmap.iova & ~(TCE_4K - 1);
+		*size = unmap.size;
+	}
+	if (*size < TCE_4K)
+		*size = TCE_4K;
+	close(memory);
+}
+
+static void ask_self_test(struct state *state, const struct request *request,
+			  const void *arg)
+{
+	uint64_t iova = 0, size = TCE_4K, *number = state->number;
+	int fd = open(STATE, O_RDWR | O_CLOEXEC), found = 0, used = 0;
+	char text[256], *at = text;
+	ssize_t len;
+
+	range_of(request, arg, &iova, &size);
+	len = snprintf(text, sizeof(text), "state %llx %llx c %x 0 0",
+		       (unsigned long long)iova, (unsigned long long)size,
+		       request->mapping);
+	if (fd < 0 || write(fd, text, len) != len)
+		fail("the self-test does not tell the state: %s",
+		     strerror(errno));
+	len = pread(fd, text, sizeof(text) - 1, 0);
+	close(fd);
+	text[len > 0 ? len : 0] = '\0';
+	if (!strncmp(at, "state", 5))
+		for (at += 5; found < NUMBERS &&
+		     sscanf(at, " %lx%n", &number[found], &used) == 1; found++)
+			at += used;
+	if (found != NUMBERS)
+		fail("the self-test says '%s'", text);
+}
+
+/* Nothing of this is injected into */
+static struct state state_of(int fd, const struct request *request,
+			     const void *arg)
+{
+	struct state state = { .threads = threads() };
+
+	if (state.threads > 1 || with_others) {
+		state.threads = 2;
+		return state;
+	}
+	ask_self_test(&state, request, arg);
+	state.locked = vmlck() - (int64_t)(state.number[CHARGED] * base_page());
+	state.pins = pins();
+	state.refs = module_refs(backend_module);
+	state.info.argsz = sizeof(state.info);
+	if (!request->group)
+		state.info_ret = plain_hooks.call(
+			fd, VFIO_IOMMU_SPAPR_TCE_GET_INFO, &state.info);
+	return state;
+}
+
+/*
+ * A sweep: one call, made with every failure
+ */
+
+/**
+ * struct sweep - a call that is swept
+ * @request: its ioctl
+ * @fd: what it is made on
+ * @arg: its argument
+ * @point: the allocation or user copy that fails now, from 1 on
+ * @before: the state that it must leave if it fails
+ * @may_bind: the container may yet become bound to the process
+ * @may_make_default: the default window may yet be made
+ */
+struct sweep {
+	const struct request *request;
+	int fd;
+	void *arg;
+	unsigned int point;
+	struct state before;
+	bool may_bind;
+	bool may_make_default;
+};
+
+static void same(const struct sweep *sweep, int ret, const char *what,
+		 int64_t before, int64_t after)
+{
+	if (before != after)
+		fail("%s with failure %u injected, answered %d (%s): expected %s to stay %lld (%#llx), saw %lld (%#llx)",
+		     sweep->request->name, sweep->point, ret,
+		     ret < 0 ? strerrorname_np(-ret) : "?", what,
+		     (long long)before, (unsigned long long)before,
+		     (long long)after, (unsigned long long)after);
+}
+
+/*
+ * What may come of a call that fails, once: the binding to the process, and the
+ * default window, which costs but answers like the pending one
+ */
+static void allow_for(struct sweep *sweep, const struct state *after)
+{
+	uint64_t *before = sweep->before.number;
+
+	if (sweep->may_bind && after->number[USERS] == before[USERS] + 1) {
+		before[USERS]++;
+		sweep->may_bind = false;
+	}
+	if (sweep->may_make_default &&
+	    after->number[WINDOWS] == before[WINDOWS] + 1) {
+		before[WINDOWS]++;
+		before[WINDOW_DIGEST] = after->number[WINDOW_DIGEST];
+		sweep->may_make_default = false;
+	}
+}
+
+static void expect_unchanged(struct sweep *sweep, int ret)
+{
+	struct state after = state_of(sweep->fd, sweep->request, sweep->arg);
+	const struct state *before = &sweep->before;
+
+	if (after.threads > 1 || before->threads > 1) {
+		count(&stats->uncompared, 1);
+		return;
+	}
+	allow_for(sweep, &after);
+	same(sweep, ret, "VmLck but for tables", before->locked, after.locked);
+	same(sweep, ret, "pinned pages", before->pins, after.pins);
+	same(sweep, ret, "use count of the backend", before->refs, after.refs);
+	same(sweep, ret, "the answer to GET_INFO", before->info_ret,
+	     after.info_ret);
+	if (memcmp(&before->info, &after.info, sizeof(after.info)))
+		fail("%s with failure %u injected: GET_INFO says otherwise",
+		     sweep->request->name, sweep->point);
+	for (int i = 0; i < NUMBERS; i++)
+		if (i != CHARGED)
+			same(sweep, ret, number_name[i], before->number[i],
+			     after.number[i]);
+}
+
+/* The file of this very thread; a child has another one than its parent */
+static int fail_nth_file(void)
+{
+	static __thread int fd = -1;
+	static __thread pid_t owner;
+
+	if (owner != gettid()) {
+		fd = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
+		owner = gettid();
+		if (fd < 0)
+			fail(FAIL_NTH ": %s", strerror(errno));
+	}
+	return fd;
+}
+
+static void set_fail_nth(unsigned int n)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%u", n);
+
+	if (pwrite(fail_nth_file(), text, len, 0) != len)
+		fail("can't write " FAIL_NTH ": %s", strerror(errno));
+}
+
+/* Whether the failure was injected since it was set */
+static bool take_fail_nth(void)
+{
+	char text[16] = "";
+
+	if (pread(fail_nth_file(), text, sizeof(text) - 1, 0) < 1)
+		fail("can't read " FAIL_NTH ": %s", strerror(errno));
+	set_fail_nth(0);
+	return !atoi(text);
+}
+
+static void check_answer(const struct sweep *sweep, int ret)
+{
+	if (sweep->request->must_succeed)
+		fail("%s can't fail, but with failure %u injected it is answered %d (%s)",
+		     sweep->request->name, sweep->point, ret,
+		     strerrorname_np(-ret));
+	if (-ret <= MOST_ERRNO)
+		count(&stats->answered[-ret], 1);
+}
+
+/* Other answers to failures than ENOMEM and EFAULT: the call's own, at the end */
+static void expect_sane(const struct sweep *sweep, int odd, int ret)
+{
+	if (odd && odd != ret)
+		fail("%s with failures injected is answered %d (%s), without %d",
+		     sweep->request->name, odd, strerrorname_np(-odd), ret);
+}
+
+/*
+ * Makes the call again and again, from a point on; the last answer counts.
+ *
+ * A failure that the call has another way round ends the sweep, since what was
+ * asked for is done. What lies behind that point is for the next request of the
+ * kind, which begins there; and the one after it at the first point again.
+ */
+static int run_sweep(struct sweep *sweep, struct tally *tally,
+		     unsigned int *first)
+{
+	uint64_t end = now_ms() + MOST_SWEEP_MS;
+	int ret, odd = 0;
+
+	sweep->point = *first;
+	*first = 1;
+	for (;; sweep->point++) {
+		bool cut = sweep->point > MOST_POINTS || now_ms() > end;
+
+		count(&tally->cut, cut);
+		set_fail_nth(cut ? 0 : sweep->point);
+		ret = plain_hooks.call(sweep->fd, sweep->request->nr,
+				       sweep->arg);
+		if (cut || !take_fail_nth())
+			break;
+		count(&tally->injected, 1);
+		count(&tally->survived, ret >= 0);
+		if (ret >= 0) {
+			*first = sweep->point + 1;
+			break;
+		}
+		check_answer(sweep, ret);
+		expect_unchanged(sweep, ret);
+		if (ret != -ENOMEM && ret != -EFAULT) {
+			expect_sane(sweep, odd, ret);
+			odd = ret;
+		}
+	}
+	expect_sane(sweep, odd, ret);
+	return ret;
+}
+
+static bool is_worth(const struct tally *tally)
+{
+	if (stats->spent_ms > most_ms)
+		return false;
+	return tally->seen <= SWEPT_FIRST || tally->seen % SWEPT_ONE_OF == 0;
+}
+
+static int failnth_call(int fd, unsigned long nr, void *arg)
+{
+	uint64_t begin = now_ms();
+	struct sweep sweep = { .fd = fd, .arg = arg };
+	struct tally *tally;
+	size_t i = 0;
+	int ret;
+
+	while (i < REQUESTS && requests[i].nr != nr)
+		i++;
+	if (i == REQUESTS)
+		return plain_hooks.call(fd, nr, arg);
+	sweep.request = &requests[i];
+	tally = &stats->of[i];
+	count(&tally->seen, 1);
+	if (!is_worth(tally))
+		return plain_hooks.call(fd, nr, arg);
+	count(&tally->swept, 1);
+	sweep.may_bind = sweep.request->binds;
+	sweep.may_make_default = sweep.request->makes_default &&
+				 (nr == VFIO_IOMMU_MAP_DMA || under_hypervisor());
+	sweep.before = state_of(fd, sweep.request, arg);
+	ret = run_sweep(&sweep, tally, &first_point[i]);
+	count(&stats->spent_ms, now_ms() - begin);
+	return ret;
+}
+
+/*
+ * Closing happens but once, and can't fail: another point each time, and the
+ * test's own oracles tell what is left
+ */
+static void failnth_close(int fd)
+{
+	struct tally *tally = &stats->of[CLOSE];
+
+	count(&tally->seen, 1);
+	count(&tally->swept, 1);
+	set_fail_nth(1 + tally->seen % 8);
+	plain_hooks.close(fd);
+	if (take_fail_nth()) {
+		count(&tally->injected, 1);
+		count(&tally->survived, 1);
+	}
+}
+
+/*
+ * For the runner
+ */
+
+/* A test is not injected into for longer than this; false where it can't be */
+bool failnth_init(unsigned int seconds)
+{
+	most_ms = seconds * 1000UL;
+	stats = shared_memory(sizeof(*stats));
+	first_point = shared_memory(REQUESTS * sizeof(*first_point));
+	for (size_t i = 0; i < REQUESTS; i++)
+		first_point[i] = 1;
+	if (access(FAIL_NTH, W_OK))
+		printf("Bail out! this kernel injects no failures\n");
+	else if (access(STATE, W_OK))
+		printf("Bail out! module vfio_spapr_tce2_selftest is not loaded\n");
+	else
+		return true;
+	return false;
+}
+
+void failnth_begin(const struct test *test)
+{
+	memset(stats, 0, sizeof(*stats));
+	if (test->uninjected) {
+		excepted++;
+		return;
+	}
+	with_others = test->with_others;
+	hooks = (struct hooks){ failnth_call, failnth_close };
+}
+
+static struct tally sum_of(const struct stats *s)
+{
+	struct tally sum = {};
+
+	for (size_t i = 0; i <= REQUESTS; i++) {
+		sum.seen += s->of[i].seen;
+		sum.swept += s->of[i].swept;
+		sum.injected += s->of[i].injected;
+		sum.survived += s->of[i].survived;
+		sum.cut += s->of[i].cut;
+	}
+	return sum;
+}
+
+static void add_to_total(void)
+{
+	const unsigned long *from = (const unsigned long *)stats;
+	unsigned long *to = (unsigned long *)&total;
+
+	for (size_t i = 0; i < sizeof(total) / sizeof(*to); i++)
+		to[i] += from[i];
+}
+
+void failnth_end(const struct test *test, bool counts)
+{
+	struct tally sum = sum_of(stats);
+
+	hooks = plain_hooks;
+	if (test->uninjected || !counts)
+		return;
+	tests++;
+	if (!sum.injected) {
+		untouched++;
+		dprintf(STDOUT_FILENO, "# untouched by any failure\n");
+	}
+	dprintf(STDOUT_FILENO,
+		"# injected %lu failures in %lu calls, %lu calls succeeded all the same\n",
+		sum.injected, sum.swept, sum.survived);
+	if (sum.seen > sum.swept || sum.cut)
+		dprintf(STDOUT_FILENO,
+			"# enough: %lu more calls were made without, %lu sweeps were cut short\n",
+			sum.seen - sum.swept, sum.cut);
+	add_to_total();
+}
+
+/* The totals; false if no failure was injected at all */
+bool failnth_report(void)
+{
+	struct tally sum = sum_of(&total);
+
+	for (size_t i = 0; i <= REQUESTS; i++)
+		dprintf(STDOUT_FILENO,
+			"# %-29s %6lu calls, %6lu swept, %7lu failures, %6lu succeeded all the same, %3lu cut short\n",
+			i == CLOSE ? "close" : requests[i].name,
+			total.of[i].seen, total.of[i].swept,
+			total.of[i].injected, total.of[i].survived,
+			total.of[i].cut);
+	dprintf(STDOUT_FILENO,
+		"# fail-nth: tests=%u excepted=%u untouched=%u calls=%lu swept=%lu injected=%lu survived=%lu cut=%lu uncompared=%lu",
+		tests, excepted, untouched, sum.seen, sum.swept, sum.injected,
+		sum.survived, sum.cut, total.uncompared);
+	for (int i = 1; i <= MOST_ERRNO; i++)
+		if (total.answered[i])
+			dprintf(STDOUT_FILENO, " %s=%lu", strerrorname_np(i),
+				total.answered[i]);
+	dprintf(STDOUT_FILENO, "\n");
+	return sum.injected;
+}

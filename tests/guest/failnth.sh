@@ -1,0 +1,120 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The guest's side of the injected failures, as TAP, for a kernel that injects
+# any: says which allocations and user copies may fail, has tce2-conformance go
+# through all of them, then looks at the kernel's log and for memory lost.
+#
+# What may fail is what the module under test has called, at whatever depth (but
+# for the platform's own making of windows, see below). Not the kernel's other
+# work for the same system call: what VFIO does with failures is its affair.
+
+# shellcheck source=tests/guest/functions.sh
+. /lib/functions.sh
+
+DEBUGFS=/sys/kernel/debug
+KMEMLEAK=$DEBUGFS/kmemleak
+
+# The first address of the module's code, and one behind its last function: the
+# next page, where another module's may begin at the earliest
+module_text() {
+	awk -v module="[$OURS]" '$4 == module && tolower($2) == "t" { print $1 }' \
+		/proc/kallsyms | sort | sed -n '1p;$p' | {
+		read -r first && read -r last
+		printf '0x%s 0x%x\n' "$first" $(((0x$last | 0xffff) + 1))
+	}
+}
+
+# function_text NAME: a function of the kernel, and where the next one begins
+function_text() {
+	awk -v name="$1" 'found { print found, "0x" $1; exit }
+		$3 == name { found = "0x" $1 }' /proc/kallsyms
+}
+
+# inject ATTRIBUTE FIRST END [FIRST END]: calls from the first range may fail,
+# unless they have come by way of the second. None does by itself.
+inject() {
+	at=$DEBUGFS/$1
+	echo 0 >"$at/probability" &&
+		echo 0 >"$at/verbose" &&
+		echo 32 >"$at/stacktrace-depth" &&
+		echo "$2" >"$at/require-start" &&
+		echo "$3" >"$at/require-end" &&
+		echo "${4:-0}" >"$at/reject-start" &&
+		echo "${5:-0}" >"$at/reject-end"
+}
+
+# What the debugging allocates for itself, beside each allocation, it can do
+# without: to have that fail instead would prove nothing.
+exclude_debugging() {
+	for cache in /sys/kernel/slab/*; do
+		case ${cache##*/} in
+		kmemleak_*|debug_objects_cache)	echo 0 >"$cache/failslab" ;;
+		*)				echo 1 >"$cache/failslab" ;;
+		esac || return 1
+	done
+	echo Y >$DEBUGFS/failslab/cache-filter
+}
+
+# After a window that it could not make, pseries makes none ever again for that
+# device. And where a slab gets a page it tries twice: one failure is harmless.
+platform_text() {
+	if grep -q 'platform.*pSeries' /proc/cpuinfo; then
+		function_text spapr_tce_create_table
+	else
+		function_text ___slab_alloc
+	fi
+}
+
+# shellcheck disable=SC2046 # two addresses each
+inject_into_module() {
+	inject failslab $(module_text) $(function_text spapr_tce_create_table) &&
+		inject fail_page_alloc $(module_text) $(platform_text) &&
+		inject fail_usercopy $(module_text) &&
+		exclude_debugging &&
+		echo N >$DEBUGFS/failslab/ignore-gfp-wait &&
+		echo N >$DEBUGFS/fail_page_alloc/ignore-gfp-wait &&
+		echo N >$DEBUGFS/fail_page_alloc/ignore-gfp-highmem &&
+		echo 0 >$DEBUGFS/fail_page_alloc/min-order
+}
+
+# VFIO would have the in-tree backend serve a container that ours failed to open.
+unload_in_tree() {
+	rmmod vfio_iommu_spapr_tce && ! [ -d /sys/module/vfio_iommu_spapr_tce ]
+}
+
+# Twice, for what is found only once may be on its way; nothing younger than five
+# seconds is looked at.
+find_leaks() {
+	sleep 6
+	echo scan >$KMEMLEAK && echo scan >$KMEMLEAK
+}
+
+no_leaks() {
+	! grep -q "\[$OURS" $KMEMLEAK || {
+		sed 's/^/# /' $KMEMLEAK
+		return 1
+	}
+}
+
+kernel_mark
+tap_try "this kernel injects failures" [ -w /proc/self/fail-nth ]
+tap_try "in-tree backend, vfio-pci and then the module load" load_backends
+tap_try "the in-tree backend unloads" unload_in_tree
+tap_try "the self-test loads" modprobe "${OURS}_selftest"
+bind_edu | sed 's/^/# edu /'
+tap_try "both edu devices are bound to vfio-pci" edu_bound 2
+tap_try "what the module calls can be made to fail" inject_into_module
+echo "# what may fail is called from $(module_text), not by $(platform_text)"
+
+/bin/tce2-conformance --fail-nth --times "$@"
+status=$?
+# 1 is what it says when a case of its own has failed.
+tap_try "tce2-conformance runs to its end" [ $status -le 1 ]
+
+tap_try "leaked memory is looked for" find_leaks
+tap_try "the module has leaked none" no_leaks
+tap_try "the self-test unloads" rmmod "${OURS}_selftest"
+tap_try "module unloads after everything it has served" unload_backend
+tap_no_splats
+tap_plan && [ $status = 0 ]

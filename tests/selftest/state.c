@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Self-test: what the module holds for a process, in one line of numbers that
+ * are the same if and only if the state is.
+ *
+ * A request that fails has to leave everything as it was; the tests that make
+ * requests fail ask here before and after. Unlike main.c this looks into the
+ * module's own structures, and reads the tables that the hardware walks.
+ *
+ * Locks: the cache's and those that tce2_window_get() takes.
+ * Calls: the exported functions, the platform's table ops.
+ */
+#include <linux/iommu.h>
+#include <linux/kernel.h>
+#include <linux/mm.h>
+#include <linux/pci.h>
+#include <linux/rbtree.h>
+#include <linux/sched.h>
+
+#include <asm/iommu.h>
+#include <asm/tce.h>
+
+#include "selftest.h"
+#include "tce2_mm_iommu.h"
+#include "tce2_tce_v2.h"
+
+/* Tables looked into, at the most: each of the devices has two slots */
+#define MOST_TABLES	16
+/* Entries of a hypervisor's table, which are slow to read */
+#define MOST_GETS	1024
+/* Entries of which the view is asked as well */
+#define MOST_VIEWED	1024
+
+#define TCE_PERM	(TCE_PCI_READ | TCE_PCI_WRITE)
+
+/**
+ * struct st_state - what is found
+ * @users: users of the process's cache, the one who asks included
+ * @regions: its regions
+ * @used: sum of their used counters
+ * @mapped: sum of their mapped counters
+ * @region_digest: all of them, with their counters and extents
+ * @windows: windows that serve the process
+ * @window_digest: where and how large they are
+ * @charged: pages charged for their tables
+ * @entries: TCEs that map something
+ * @content: which these are, and what the view says of them
+ */
+struct st_state {
+	u64 users;
+	u64 regions;
+	u64 used;
+	u64 mapped;
+	u64 region_digest;
+	u64 windows;
+	u64 window_digest;
+	u64 charged;
+	u64 entries;
+	u64 content;
+};
+
+/* One number of two, unlike that of any others (after splitmix64) */
+static u64 mix(u64 a, u64 b)
+{
+	a = (a + 0x9e3779b97f4a7c15ULL) ^ (b * 0xd6e8feb86659fd93ULL);
+	a = (a ^ (a >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	a = (a ^ (a >> 27)) * 0x94d049bb133111ebULL;
+	return a ^ (a >> 31);
+}
+
+static void add_region(struct st_state *state, const struct tce2_region *region)
+{
+	const struct tce2_extents *ext = &region->extents;
+	u64 mapped = atomic64_read(&region->mapped);
+
+	state->regions++;
+	state->used += region->used;
+	state->mapped += mapped;
+	state->region_digest += mix(mix(region->ua, region->size),
+				    mix(region->used, mapped)) +
+				mix(mix(ext->filled, ext->shift),
+				    mix(ext->blocks, ext->flags));
+}
+
+static void add_regions(struct st_state *state, struct tce2_cache *cache)
+{
+	struct rb_node *node;
+
+	mutex_lock(&cache->lock);
+	for (node = rb_first(&cache->regions); node; node = rb_next(node))
+		add_region(state, rb_entry(node, struct tce2_region, node));
+	mutex_unlock(&cache->lock);
+	state->users = READ_ONCE(cache->users);
+}
+
+static void add_entry(struct st_state *state, struct tce2_window *window,
+		      u64 index, u64 tce)
+{
+	u64 iova = window->start + (index << window->page_shift), ua, perm;
+
+	state->content += mix(iova, tce);
+	if (++state->entries <= MOST_VIEWED &&
+	    !tce2_window_read_tce(window, iova, &ua, &perm))
+		state->content += mix(iova ^ ua, perm);
+}
+
+/* A table in memory, and those below it; @first is the entry it begins with */
+static void add_tces(struct st_state *state, struct tce2_window *window,
+		     const __be64 *tces, unsigned int level, u64 first)
+{
+	const struct iommu_table *tbl = window->table.tbl;
+	u64 count = tbl->it_indirect_levels ? tbl->it_level_size : tbl->it_size;
+	unsigned int shift = level * window->table.level_bits;
+	u64 i;
+
+	for (i = 0; i < count; i++) {
+		u64 tce = be64_to_cpu(tces[i]);
+
+		if (!tce)
+			continue;
+		if (level)
+			add_tces(state, window, __va(tce & ~TCE_PERM),
+				 level - 1, first + (i << shift));
+		else
+			add_entry(state, window, first + i, tce);
+	}
+	cond_resched();
+}
+
+/* The hypervisor's, where a request is about to change them */
+static void ask_for_tces(struct st_state *state, struct tce2_window *window,
+			 u64 iova, u64 size)
+{
+	struct iommu_table *tbl = window->table.tbl;
+	u64 entries = window->size >> window->page_shift, i, index;
+
+	if (iova < window->start || iova - window->start >= window->size)
+		return;
+	index = (iova - window->start) >> window->page_shift;
+	for (i = 0; i <= size >> window->page_shift && i < MOST_GETS; i++) {
+		u64 tce;
+
+		if (index + i >= entries)
+			break;
+		tce = tbl->it_ops->get(tbl, tbl->it_offset + index + i);
+		if (tce & TCE_PERM)
+			add_entry(state, window, index + i, tce);
+	}
+}
+
+static void add_window(struct st_state *state, struct tce2_window *window,
+		       u64 iova, u64 size)
+{
+	struct iommu_table *tbl = window->table.tbl;
+
+	state->windows++;
+	state->window_digest += mix(mix(window->start, window->size),
+				    window->page_shift);
+	state->charged += window->table.charged;
+	if (!size)
+		return;
+	if (tbl->it_base)
+		add_tces(state, window, (const __be64 *)tbl->it_base,
+			 tbl->it_indirect_levels, 0);
+	else
+		ask_for_tces(state, window, iova, size);
+}
+
+/* A window that several groups have counts once: @seen has @count tables */
+static bool is_new(struct iommu_table **seen, unsigned int *count,
+		   struct iommu_table *tbl)
+{
+	unsigned int i;
+
+	for (i = 0; i < *count; i++) {
+		if (seen[i] == tbl)
+			return false;
+	}
+	if (*count == MOST_TABLES)
+		return false;
+	seen[(*count)++] = tbl;
+	return true;
+}
+
+static void add_windows(struct st_state *state, u64 iova, u64 size)
+{
+	struct iommu_table *seen[MOST_TABLES];
+	struct pci_dev *pdev = NULL;
+	unsigned int count = 0, slot;
+
+	for_each_pci_dev(pdev) {
+		struct iommu_group *group = iommu_group_get(&pdev->dev);
+		struct iommu_table_group *tg =
+			group ? iommu_group_get_iommudata(group) : NULL;
+
+		for (slot = 0; tg && slot < IOMMU_TABLE_GROUP_MAX_TABLES;
+		     slot++) {
+			struct iommu_table *tbl = tg->tables[slot];
+			struct tce2_window *window = NULL;
+
+			if (tbl && is_new(seen, &count, tbl))
+				window = tce2_window_get(tbl);
+			if (!window)
+				continue;
+			if (window->cache->mm == current->mm)
+				add_window(state, window, iova, size);
+			tce2_window_put(window);
+		}
+		iommu_group_put(group);
+	}
+}
+
+/**
+ * st_state() - the state of what the current process has
+ * @cache: its region cache
+ * @iova: first bus address that a request is about
+ * @size: bytes of it; with 0 no TCE is read. Tables in memory are read whole
+ * @text: where to put the numbers
+ * @len: bytes there
+ *
+ * One thread of the process runs, and nobody else has its containers. To be
+ * looked into a window is got, from when on arrays of its view are freed by RCU.
+ */
+void st_state(struct tce2_cache *cache, u64 iova, u64 size, char *text,
+	      size_t len)
+{
+	struct st_state state = {};
+
+	add_regions(&state, cache);
+	add_windows(&state, iova, size);
+	snprintf(text, len,
+		 "state %llx %llx %llx %llx %llx %llx %llx %llx %llx %llx\n",
+		 state.users, state.regions, state.used, state.mapped,
+		 state.region_digest, state.windows, state.window_digest,
+		 state.charged, state.entries, state.content);
+}
