@@ -24,6 +24,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define GET_INFO VFIO_IOMMU_SPAPR_TCE_GET_INFO
 #define STATE "/sys/kernel/debug/vfio_spapr_tce2_selftest/command"
 #define FAIL_NTH "/proc/thread-self/fail-nth"
 
@@ -238,8 +239,7 @@ static struct state state_of(int fd, const struct request *request,
 	state.refs = module_refs(backend_module);
 	state.info.argsz = sizeof(state.info);
 	if (!request->group)
-		state.info_ret = plain_hooks.call(
-			fd, VFIO_IOMMU_SPAPR_TCE_GET_INFO, &state.info);
+		state.info_ret = plain_hooks.call(fd, GET_INFO, &state.info);
 	return state;
 }
 

@@ -68,7 +68,7 @@ static void many_thousand_regions_are_registered_exactly(struct vfio *v)
 {
 	enum { STRIDE = 4099 };		/* prime */
 	uint64_t p = base_page();
-	uint64_t regions = GIB(1) / p < 100000 ? GIB(1) / p : 100000;
+	uint64_t regions = fewer(GIB(1) / p < 100000 ? GIB(1) / p : 100000);
 	uint8_t *area = memory(2 * regions * p);
 	struct ledger before = ledger();
 	uint8_t *ua = area + 2 * (regions / 3) * p;
