@@ -106,6 +106,21 @@ static bool unset_window(struct tce2_ddw *ddw, int slot,
 	return unset;
 }
 
+/*
+ * Programs a table into a slot of a group; *@set tells whether it has to be taken
+ * back, which with an error can be so, too: powernv says 0 even where it had no
+ * memory to note with the table that the group uses it. It would then invalidate
+ * nothing that the group's devices have cached of the table, ever.
+ */
+static int set_group_window(struct iommu_table_group *tg, int slot,
+			    struct iommu_table *tbl, bool *set)
+{
+	int ret = platform_error(tg->ops->set_window(tg, slot, tbl));
+
+	*set = !ret;
+	return *set && tg->tables[slot] != tbl ? -ENOMEM : ret;
+}
+
 /* Programs a table into a slot of every group, or of those before @failed */
 static int set_window(struct tce2_ddw *ddw, int slot, struct iommu_table *tbl,
 		      struct tce2_group **failed)
@@ -115,11 +130,11 @@ static int set_window(struct tce2_ddw *ddw, int slot, struct iommu_table *tbl,
 
 	lockdep_assert_held_write(&ddw->lock);
 	list_for_each_entry(group, &ddw->groups, node) {
-		struct iommu_table_group *tg = group->table_group;
-		int ret = platform_error(tg->ops->set_window(tg, slot, tbl));
+		bool set;
+		int ret = set_group_window(group->table_group, slot, tbl, &set);
 
 		if (ret) {
-			*failed = group;
+			*failed = set ? list_next_entry(group, node) : group;
 			return ret;
 		}
 	}
@@ -342,6 +357,7 @@ static int set_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 	__must_hold(&ddw->lock)
 {
 	int slot, ret;
+	bool set;
 
 	lockdep_assert_held_write(&ddw->lock);
 	for (slot = 0; slot < NR_SLOTS; slot++) {
@@ -349,10 +365,9 @@ static int set_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 
 		if (!window)
 			continue;
-		ret = platform_error(tg->ops->set_window(tg, slot,
-							 window->table.tbl));
+		ret = set_group_window(tg, slot, window->table.tbl, &set);
 		if (ret) {
-			unset_windows(ddw, tg, slot);
+			unset_windows(ddw, tg, set ? slot + 1 : slot);
 			return ret;
 		}
 	}

@@ -1037,8 +1037,10 @@ static long set_window(struct iommu_table_group *tg, int num,
 		return tg->tables[num] == tbl ? 0 : -EPERM;
 	if (tg->tables[num] || fake_group(tg)->walks[num])
 		sim_bug("slot %d of a group is set twice", num);
-	tg->tables[num] = tbl;
 	fake_group(tg)->walks[num] = tbl;
+	if (platform_fails(PLATFORM_LINK))
+		return 0;
+	tg->tables[num] = tbl;
 	fake(tbl)->refs++;
 	return 0;
 }
@@ -1049,12 +1051,13 @@ static long unset_window(struct iommu_table_group *tg, int num)
 	struct iommu_table *tbl = tg->tables[num];
 	bool fails = platform_fails(PLATFORM_UNSET);
 
-	if (!tbl)
+	if (!fake_group(tg)->walks[num])
 		sim_bug("slot %d of a group is unset but was not set", num);
 	tg->tables[num] = NULL;
 	if (!fails)
 		fake_group(tg)->walks[num] = NULL;
-	iommu_tce_table_put(tbl);
+	if (tbl)
+		iommu_tce_table_put(tbl);
 	return fails ? platform.error : 0;
 }
 

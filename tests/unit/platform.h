@@ -51,6 +51,7 @@ enum platform_fault {
 	PLATFORM_USERADDR, /* making the kernel's copy of a table */
 	PLATFORM_CREATE, /* making a table */
 	PLATFORM_SET, /* programming a table for a group */
+	PLATFORM_LINK, /* noting with it for which group, and nobody says so */
 	PLATFORM_UNSET, /* taking it from a group: it stays programmed */
 	PLATFORM_PUT_USER, /* writing to the client's memory */
 	PLATFORM_FAULT_IN, /* making that writable */

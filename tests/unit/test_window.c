@@ -92,6 +92,34 @@ static void a_failed_set_window_of_any_group_is_undone_for_those_before(void)
 	finish();
 }
 
+/* Its devices would go on with what they have cached of entries long cleared */
+static void a_table_that_does_not_know_of_its_group_is_taken_back(void)
+{
+	u64 start = 7;
+
+	begin_empty(3);
+	for (int nth = 1; nth <= 2; nth++) {
+		struct sim_counts before = sim.now;
+
+		platform_fail(PLATFORM_LINK, nth, 1);
+		expect(create(SIZE, SHIFT, 2, &start), -ENOMEM);
+		expect(start, 7);
+		expect_counts(before);
+		expect_no_window();
+	}
+	expect(tce2_ddw_detach(&ddw, &group[1]->group), 0);
+	expect(create(SIZE, SHIFT, 2, &start), 0);
+	expect(create(SIZE, SHIFT, 2, &start), 0);
+	for (int nth = 1; nth <= 2; nth++) {
+		platform_fail(PLATFORM_LINK, nth, 1);
+		expect(tce2_ddw_attach(&ddw, &group[1]->group), -ENOMEM);
+		expect(!group[1]->walks[0] && !group[1]->walks[1], true);
+		expect(group[1]->owned, false);
+	}
+	expect(tce2_ddw_attach(&ddw, &group[1]->group), 0);
+	finish();
+}
+
 static void a_second_group_of_a_hypervisor_is_refused(void)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
@@ -387,6 +415,7 @@ static const struct test window_tests[] = {
 	TEST(a_failed_create_table_leaves_no_charge_and_no_window),
 	TEST(a_table_without_the_kernels_copy_is_not_used),
 	TEST(a_failed_set_window_of_any_group_is_undone_for_those_before),
+	TEST(a_table_that_does_not_know_of_its_group_is_taken_back),
 	TEST(a_second_group_of_a_hypervisor_is_refused),
 	TEST(a_group_that_leaves_a_hypervisor_s_windows_has_them_cleared),
 	TEST(a_default_window_that_is_pending_goes_with_a_hypervisor_s_group),
