@@ -23,6 +23,7 @@
 #include "selftest.h"
 #include "tce2_mm_iommu.h"
 #include "tce2_tce_v2.h"
+#include "tce2_view_format.h"
 
 /* Tables looked into, at the most: each of the devices has two slots */
 #define MOST_TABLES	16
@@ -45,6 +46,8 @@
  * @charged: pages charged for their tables
  * @entries: TCEs that map something
  * @content: which these are, and what the view says of them
+ * @objects: users, windows, tables and the view's nodes: what is kept once it is
+ *	there, also by a request that fails
  */
 struct st_state {
 	u64 users;
@@ -57,6 +60,7 @@ struct st_state {
 	u64 charged;
 	u64 entries;
 	u64 content;
+	u64 objects;
 };
 
 /* One number of two, unlike that of any others (after splitmix64) */
@@ -113,6 +117,7 @@ static void add_tces(struct st_state *state, struct tce2_window *window,
 	unsigned int shift = level * window->table.level_bits;
 	u64 i;
 
+	state->objects++;
 	for (i = 0; i < count; i++) {
 		u64 tce = be64_to_cpu(tces[i]);
 
@@ -125,6 +130,36 @@ static void add_tces(struct st_state *state, struct tce2_window *window,
 			add_entry(state, window, first + i, tce);
 	}
 	cond_resched();
+}
+
+/* Tables of the kernel's copy for KVM, which is a tree like the hardware's */
+static u64 count_copies(const struct iommu_table *tbl, const __be64 *copy,
+			unsigned int level)
+{
+	u64 i, count = 1;
+
+	for (i = 0; level && i < tbl->it_level_size; i++) {
+		u64 below = be64_to_cpu(copy[i]);
+
+		if (below)
+			count += count_copies(tbl, __va(below & ~TCE_PERM),
+					      level - 1);
+	}
+	return count;
+}
+
+/* Nodes and arrays of the view */
+static u64 count_nodes(u64 word, unsigned int level)
+{
+	u64 i, count = 1;
+
+	if (!level)
+		return tce2_word_is_array(word);
+	if (!word)
+		return 0;
+	for (i = 0; i < TCE2_NODE_SLOTS; i++)
+		count += count_nodes(((u64 *)word)[i], level - 1);
+	return count;
 }
 
 /* The hypervisor's, where a request is about to change them */
@@ -159,6 +194,9 @@ static void add_window(struct st_state *state, struct tce2_window *window,
 	state->charged += window->table.charged;
 	if (!size)
 		return;
+	state->objects += count_nodes(window->view.root, window->view.depth) +
+			  count_copies(tbl, tbl->it_userspace,
+				       tbl->it_indirect_levels);
 	if (tbl->it_base)
 		add_tces(state, window, (const __be64 *)tbl->it_base,
 			 tbl->it_indirect_levels, 0);
@@ -228,9 +266,11 @@ void st_state(struct tce2_cache *cache, u64 iova, u64 size, char *text,
 
 	add_regions(&state, cache);
 	add_windows(&state, iova, size);
+	state.objects += state.users + state.windows;
 	snprintf(text, len,
-		 "state %llx %llx %llx %llx %llx %llx %llx %llx %llx %llx\n",
+		 "state %llx %llx %llx %llx %llx %llx %llx %llx %llx %llx %llx\n",
 		 state.users, state.regions, state.used, state.mapped,
 		 state.region_digest, state.windows, state.window_digest,
-		 state.charged, state.entries, state.content);
+		 state.charged, state.entries, state.content,
+		 state.objects);
 }
