@@ -104,7 +104,7 @@ coverage: debug-kernel
 	@KERNELS=6.12-debug JOBS="differ failnth" tests/run debug
 
 stress:
-	@STRESS=1 tests/run
+	@JOBS="races reload" tests/run
 
 unit:
 	@tests/run unit
@@ -142,7 +142,7 @@ help:
 	@echo "make check-debug             every race, every failure injected and a long differential test on a debug kernel (RACE_SECONDS=60, DIFFER_CALLS=100000, JOBS='<job>...', SMP=2)"
 	@echo "make debug-kernel            build that kernel: KASAN, lockdep, kmemleak, UBSAN, fault injection (the first of these targets does)"
 	@echo "make coverage                which lines of src/ the guests' tests run"
-	@echo "make stress                  the storms and the thousands of windows among the tests, for longer (KERNELS, MACHINES as above)"
+	@echo "make stress                  the races among the tests, for a minute each (RACE_SECONDS=60; KERNELS, MACHINES as above)"
 	@echo "make bench                   compare with the in-tree driver (KERNELS='<label>...', MACHINE=pseries, THREADS=1), build/bench/"
 	@echo "make unit                    run only those of the tests that need no guest (ONLY=<case>, TCE2_SEED=<seed>)"
 	@echo "make preflight               build tce2-preflight, which says whether the module will work on a kernel (build/preflight)"

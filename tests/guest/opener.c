@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * tce2-opener SLOT [once]: a client for as long as backends come and go around it
- * (races.sh): opens a container on the edu device of a slot, works with it,
+ * (reload.sh): opens a container on the edu device of a slot, works with it,
  * closes it in the middle of a call, until SIGTERM. With "once" a single time, and it prints who served
  * it. A container that there is must work whoever serves it; only getting one
  * may fail, where no backend is loaded. Ends with a line of what it has seen;

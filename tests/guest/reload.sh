@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# races.sh [SECONDS]: backends that come and go while containers are opened, as
+# reload.sh [SECONDS]: backends that come and go while containers are opened, as
 # TAP. One race after the other, each for so long (5 s if not said) and until it
 # has come to something: loading and unloading this module, loading and unloading
 # the in-tree backend, switching this one off and on. Meanwhile one tce2-opener a
@@ -17,7 +17,7 @@ LEAST=5
 
 case ${1:-5} in
 *[!0-9]* | 0 | '')
-	echo "usage: races.sh [SECONDS]" >&2
+	echo "usage: reload.sh [SECONDS]" >&2
 	exit 2 ;;
 esac
 SECONDS_EACH=${1:-5}
