@@ -131,3 +131,8 @@ require_supported() {
 kernel_dir() {
 	echo "$CACHE/kernels/$1"
 }
+
+# source_dir SERIES
+source_dir() {
+	echo "$CACHE/sources/$1"
+}
