@@ -3,6 +3,7 @@
 #define TCE2_VIEW_H
 
 #include <linux/bits.h>
+#include <linux/minmax.h>
 #include <linux/types.h>
 
 #include "tce2_realmode.h"
@@ -109,7 +110,7 @@ static inline u64 tce2_view_leaf_end(u64 index, u64 end)
 {
 	u64 next = (index | (TCE2_VIEW_LEAF - 1)) + 1;
 
-	return next < end ? next : end;
+	return min(next, end);
 }
 
 #endif /* TCE2_VIEW_H */

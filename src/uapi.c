@@ -180,12 +180,12 @@ static const struct ioctl_row *find_ioctl(unsigned int cmd)
 }
 
 /*
- * Reads the beginning of a request. Of a size that the compiler knows it can
- * tell that it fits; else that is checked each time, for as much as the copying
- * costs. So the two frequent requests have their sizes named.
+ * Whether the beginning of a request could be read. Of a size that the compiler
+ * knows it can tell that it fits; else that is checked each time, for as much as
+ * the copying costs. So the two frequent requests have their sizes named.
  */
-static unsigned long read_request(union request *request,
-				  const void __user *arg, size_t size)
+static bool read_request(union request *request, const void __user *arg,
+			 size_t size)
 {
 	const size_t map = offsetofend(struct vfio_iommu_type1_dma_map, size);
 	const size_t unmap = offsetofend(struct vfio_iommu_type1_dma_unmap,
@@ -196,12 +196,12 @@ static unsigned long read_request(union request *request,
 	 * counts on a fault, which bare metal does not give.
 	 */
 	if (!access_ok(arg, size))
-		return size;
+		return false;
 	if (size == map)
-		return copy_from_user(request, arg, map);
+		return !copy_from_user(request, arg, map);
 	if (size == unmap)
-		return copy_from_user(request, arg, unmap);
-	return copy_from_user(request, arg, size);
+		return !copy_from_user(request, arg, unmap);
+	return !copy_from_user(request, arg, size);
 }
 
 static long run_ioctl(struct tce2_container *container,
@@ -221,7 +221,7 @@ static long run_ioctl(struct tce2_container *container,
 		return ret;
 	if (row->needs_memory && !enabled)
 		return -EPERM;
-	if (read_request(&request, arg, row->size))
+	if (!read_request(&request, arg, row->size))
 		return -EFAULT;
 	if (request.argsz < row->size || (request.flags & ~row->flags))
 		return -EINVAL;

@@ -144,9 +144,10 @@ static u64 add_node(u64 *slot)
 	if (!node)
 		return 0;
 	other = cmpxchg(slot, 0, (u64)node);
-	if (other)
-		kfree(node);
-	return other ?: (u64)node;
+	if (!other)
+		return (u64)node;
+	kfree(node);
+	return other;
 }
 
 /* The word of a leaf, made if it has none yet; NULL without memory */
