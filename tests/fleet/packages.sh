@@ -52,7 +52,8 @@ not_installed() {
 signed() {
 	modinfo -k "$1" -F signer $OURS | grep 'DKMS module signing key' &&
 	[ "$(modinfo -k "$1" -F sig_key $OURS | tr -d :)" = \
-		"$(openssl x509 -inform DER -in /var/lib/dkms/mok.pub -noout -serial | sed 's/.*=//')" ]
+		"$(openssl x509 -inform DER -in /var/lib/dkms/mok.pub -noout -serial |
+			sed 's/.*=//')" ]
 }
 
 forgotten() {
@@ -135,7 +136,8 @@ tap_kernel_comes() {
 }
 
 tap_kernel_goes() {
-	tap_try "the kernel $LATER is purged" run dpkg -P "linux-headers-$LATER" "linux-image-$LATER"
+	tap_try "the kernel $LATER is purged" \
+		run dpkg -P "linux-headers-$LATER" "linux-image-$LATER"
 	tap_try "its module has gone with it" not_installed "$LATER"
 	tap_try "the module for $KERNEL is still there after that" installed "$KERNEL" "$NEW"
 }

@@ -54,13 +54,14 @@ tools_are() {
 # The tests in debian/tests that need nothing but the tools
 packaged_tests() {
 	awk 'BEGIN { RS = ""; FS = "\n" } $0 ~ "Depends: '"$TOOLS"'\n" {
-		sub(/^Test-Command: /, "", $1); print $1 }' "$WORK/$NAME-$NEW/debian/tests/control" \
-		>"$WORK/packaged"
+		sub(/^Test-Command: /, "", $1); print $1 }' \
+		"$WORK/$NAME-$NEW/debian/tests/control" >"$WORK/packaged"
 	[ -s "$WORK/packaged" ] && run sh -ex "$WORK/packaged"
 }
 
 manual() {
-	man 8 tce2-preflight >"$OUTPUT" 2>&1 && grep -i 'tell whether vfio_spapr_tce2 will work' "$OUTPUT"
+	man 8 tce2-preflight >"$OUTPUT" 2>&1 &&
+		grep -i 'tell whether vfio_spapr_tce2 will work' "$OUTPUT"
 }
 
 # preflight STATUS REGEX ARGUMENT...: that exit status, and a line like that, where
@@ -130,10 +131,12 @@ tap_preflight() {
 
 tap_tools() {
 	for version in "$OLD" "$NEW"; do
-		tap_try "the tools package of $version builds for ppc64el" run build_tools "$version"
+		tap_try "the tools package of $version builds for ppc64el" \
+			run build_tools "$version"
 	done
 	tap_try "it depends on the libraries of the program" \
-		depends_on 'libc6 (>= ' 'libkmod2 (>= ' 'libbpf1 (>= ' 'liblzma5' 'libzstd1' 'zlib1g'
+		depends_on 'libc6 (>= ' 'libkmod2 (>= ' 'libbpf1 (>= ' \
+		'liblzma5' 'libzstd1' 'zlib1g'
 	paths >"$WORK/before"
 	tap_try "the tools package installs" run dpkg -i "$(tools_package "$OLD")"
 	tap_try "program and package are of $OLD" tools_are "$OLD"

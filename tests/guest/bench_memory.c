@@ -130,8 +130,10 @@ static long long trace_end(void)
 
 	trace_events(false);
 	f = fopen(TRACING "trace", "re");
-	if (!f)
-		need(-errno, "trace");
+	if (!f) {
+		need(-errno, TRACING "trace");
+		return 0;
+	}
 	nr_objects = 0;
 	while (fgets(line, sizeof(line), f))
 		count_event(line);

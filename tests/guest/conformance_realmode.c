@@ -74,9 +74,10 @@ static int try(int fd, struct question q, struct answer *answer)
 			       q.name, (unsigned long)q.base, (long)q.size,
 			       q.shift ?: 12, q.count ?: 1, q.flags,
 			       (long)q.extra, vfio_device_name(0));
+	int error = write(fd, text, len) == len ? 0 : errno ?: EIO;
 
-	if (write(fd, text, len) != len)
-		return -errno;
+	if (error)
+		return -error;
 	len = pread(fd, text, sizeof(text) - 1, 0);
 	text[len > 0 ? len : 0] = '\0';
 	if (sscanf(text, "ok %" SCNu64 " read_only %" SCNu64 " too_hard %" SCNu64

@@ -112,6 +112,7 @@ int64_t vmlck(void)
 int64_t pins(void)
 {
 	long long acquired = 0, released = 0;
+	unsigned int found = 0;
 	char line[128];
 	FILE *f;
 
@@ -120,11 +121,12 @@ int64_t pins(void)
 	if (!f)
 		return -1;
 	while (fgets(line, sizeof(line), f)) {
-		sscanf(line, "nr_foll_pin_acquired %lld", &acquired);
-		sscanf(line, "nr_foll_pin_released %lld", &released);
+		if (sscanf(line, "nr_foll_pin_acquired %lld", &acquired) == 1 ||
+		    sscanf(line, "nr_foll_pin_released %lld", &released) == 1)
+			found++;
 	}
 	fclose(f);
-	return acquired - released;
+	return found == 2 ? acquired - released : -1;
 }
 
 /* Use count of a module, -1 if it isn't loaded */

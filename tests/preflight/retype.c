@@ -45,7 +45,7 @@ static int add_union(struct btf *btf)
 /* A new structure takes the name of the old one, which no type refers to. */
 static void add_member(struct btf *btf, const char *name)
 {
-	const struct btf_type *old = find(btf, name, BTF_KIND_STRUCT);
+	const struct btf_type *old;
 	int with = add_union(btf), hidden = btf__add_str(btf, "hidden");
 	unsigned int i, size;
 

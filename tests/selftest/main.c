@@ -568,16 +568,17 @@ static bool is_descriptor(struct page *page, struct page *found)
 /* Takes a reference to each page found, which real mode is to drop */
 static unsigned int wrong_puts(struct st_job *job, u64 flags)
 {
+	const unsigned int count = job->count;
 	unsigned int i, wrong = 0;
 	int before[BATCH];
 
 	/* Several may be parts of one large page, with one count */
-	for (i = 0; i < job->count; i++)
+	for (i = 0; i < count; i++)
 		before[i] = page_count(page_of(&job->answer[i]));
-	for (i = 0; i < job->count; i++)
+	for (i = 0; i < count; i++)
 		get_page(page_of(&job->answer[i]));
 	run(job, put_pages, flags);
-	for (i = 0; i < job->count; i++) {
+	for (i = 0; i < count; i++) {
 		struct page *page = page_of(&job->answer[i]);
 
 		if (job->answer[i].status != TCE2_RM_OK)
@@ -652,7 +653,7 @@ static bool last_reference_stays(struct st_job *job, struct page *page,
 
 static int do_last(struct st_file *file, const struct st_args *args)
 {
-	struct page *page, *next;
+	struct page *page;
 	LIST_HEAD(pages);
 	u64 i;
 
@@ -669,8 +670,11 @@ static int do_last(struct st_file *file, const struct st_args *args)
 			file->ok++;
 		list_add(&page->lru, &pages);
 	}
-	list_for_each_entry_safe(page, next, &pages, lru)
+	while (!list_empty(&pages)) {
+		page = list_first_entry(&pages, struct page, lru);
+		list_del(&page->lru);
 		put_page(page);
+	}
 	say_counts(file);
 	return 0;
 }

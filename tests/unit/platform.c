@@ -283,8 +283,7 @@ static void count_dropped(struct tce2_cache *cache, u64 ua, unsigned int shift)
 	r->held--;
 	platform.held--;
 	if (r->led > r->held)
-		sim_bug("user address %llx is dropped while a device can reach "
-			"it",
+		sim_bug("user address %llx is dropped while a device can reach it",
 			ua);
 }
 
@@ -386,8 +385,7 @@ static void write_entry(struct fake_table *t, struct entry *e, u64 tce)
 
 	if (old && !is_stale(e, old)) {
 		if (e->stales == MAX_STALE)
-			sim_bug("an entry is written again and again, never "
-				"killed");
+			sim_bug("an entry is written again and again, never killed");
 		e->stale[e->stales++] = old;
 	}
 	/* It may cache the old one again, as long as it is there */
@@ -730,8 +728,7 @@ static int set_tces(struct iommu_table *tbl, long index, long npages,
 			return platform.error;
 		check_copy(t, i);
 		if (!find_entry(t, i))
-			sim_bug("the platform writes to a table that isn't "
-				"there");
+			sim_bug("the platform writes to a table that isn't there");
 		put_entry(t, i, make_tce(t, hpa, direction));
 	}
 	kill_entries(t, at, npages);
@@ -789,7 +786,7 @@ static void tce_kill(struct iommu_table *tbl, unsigned long index,
 	check_range(fake(tbl), index, pages);
 	sim_work(1);
 	kill_entries(fake(tbl), index - tbl->it_offset, pages);
-	platform.kill_most = max(platform.kill_most, (u64)pages);
+	platform.kill_most = max_t(u64, platform.kill_most, pages);
 }
 
 static void clear(struct iommu_table *tbl, long index, long npages)
@@ -851,8 +848,7 @@ static void flush(struct iommu_table *tbl)
 	for (; t->kills; t->kills--) {
 		struct killed *k = &t->killed[t->kills - 1];
 
-		for_each_entry(t, e, i, k->first, k->first + k->count)
-		{
+		for_each_entry(t, e, i, k->first, k->first + k->count) {
 			if (e->killed)
 				forget_stale(t, e);
 		}
@@ -1115,8 +1111,7 @@ static void forget_entries(struct fake_table *t)
 	struct entry *e;
 	u64 i;
 
-	for_each_entry(t, e, i, 0, t->tbl.it_size)
-	{
+	for_each_entry(t, e, i, 0, t->tbl.it_size) {
 		if (!e->live)
 			continue;
 		write_entry(t, e, 0);

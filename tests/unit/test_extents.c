@@ -146,7 +146,7 @@ static void a_block_is_as_large_as_all_the_memory_is_contiguous(void)
  * entries as fit into a page. (The kernel keeps as much for the vmalloc()ed
  * array of the in-tree driver.)
  */
-#define POINTER_BYTES(entries) ((entries)*8 / (PAGE_SIZE / 8 - 1) + 64)
+#define POINTER_BYTES(entries) ((entries) * 8 / (PAGE_SIZE / 8 - 1) + 64)
 
 static u64 bytes_of_region(u64 ua, u64 size, bool rounded)
 {
@@ -239,10 +239,9 @@ static void scattered_memory_takes_8_bytes_a_page(void)
 		map_scattered(UA, count, 1, true);
 		bytes = bytes_of_region(UA, PAGES(count), false);
 		expect(region->extents.shift, PAGE_SHIFT);
-		expect_at_most(
-			"bytes asked for", bytes,
-			8 * count + REGION_BYTES +
-				(count > node ? POINTER_BYTES(count) : 0));
+		expect_at_most("bytes asked for", bytes,
+			       8 * count + REGION_BYTES +
+			       (count > node ? POINTER_BYTES(count) : 0));
 		expect(tce2_region_unregister(region), 0);
 
 		/* The last node is what the slab allocator may double */

@@ -201,7 +201,7 @@ static void a_cache_needs_one_allocation_and_none_if_it_exists(void)
 	struct mm_struct *mm = sim_process();
 
 	sim_fail(SIM_ALLOC, 1);
-	expect(tce2_cache_get(mm) == NULL, true);
+	expect(!tce2_cache_get(mm), true);
 	expect(sim_mm_refs(mm), 1);
 	expect(sim.now.allocs, 0);
 	cache = tce2_cache_get(mm);

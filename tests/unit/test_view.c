@@ -45,8 +45,8 @@ static int try_set(u64 index, u64 count, u64 ua, u64 perm)
 	u64 end = index + count;
 
 	for (u64 i = index; i < end; i = tce2_view_leaf_end(i, end)) {
-		struct tce2_view_run part = part_of(
-			i, end, ua + ((i - index) << shift), perm);
+		struct tce2_view_run part =
+			part_of(i, end, ua + ((i - index) << shift), perm);
 		int ret = tce2_view_prepare(&view, &part);
 
 		if (ret < 0)
@@ -54,8 +54,8 @@ static int try_set(u64 index, u64 count, u64 ua, u64 perm)
 	}
 	sim_fail(SIM_ALLOC, 1);
 	for (u64 i = index; i < end; i = tce2_view_leaf_end(i, end)) {
-		struct tce2_view_run part = part_of(
-			i, end, ua + ((i - index) << shift), perm);
+		struct tce2_view_run part =
+			part_of(i, end, ua + ((i - index) << shift), perm);
 
 		tce2_view_set(&view, &part);
 		for (u64 k = i; k < i + part.count && k < ENTRIES; k++)
@@ -537,8 +537,7 @@ static void an_array_that_is_filled_in_any_order_collapses_to_a_word(void)
 		begin_view(ENTRIES, i % 2 ? 16 : 12);
 		for (unsigned int n = 0, at = 3; n < L; n++) {
 			expect(n < 2 || steps[i] == 1 || steps[i] == L - 1 ||
-				       arrays() == 1,
-			       true);
+			       arrays() == 1, true);
 			set(L + at, 1, U(70 + at), RW);
 			at = (at + steps[i]) % L;
 		}

@@ -3,9 +3,9 @@
  * Check "layout": what the module was built with against the kernel's types.
  *
  * The module's records are compared one by one: place, size, and the type as C
- * spells it; of an enumerator the value. A structure that the module gives to the kernel must moreover have
- * every member that the kernel will look for; one that the kernel makes may have
- * grown as it likes.
+ * spells it; of an enumerator the value. A structure that the module gives to
+ * the kernel must moreover have every member that the kernel will look for; one
+ * that the kernel makes may have grown as it likes.
  *
  * Calls: types, report, libbpf.
  */

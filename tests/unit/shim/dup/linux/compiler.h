@@ -35,6 +35,6 @@
 #define __must_hold(lock)
 
 #define container_of(ptr, type, member) \
-	((type *)((char *)(ptr)-offsetof(type, member)))
+	((type *)((char *)(ptr) - offsetof(type, member)))
 
 #endif /* DUP_COMPILER_H */
