@@ -151,7 +151,7 @@ help:
 	@echo "make kernels                 list the labels of the kernels"
 	@echo "scripts/kernel-add NAME DIR  make a kernel of your own a label, for KERNELS and KERNEL"
 	@echo "make module KERNEL=<label>   build build/<label>/vfio_spapr_tce2.ko (W=1, C=2, V=1)"
-	@echo "make lint                    warnings, sparse and shellcheck, for the kernels of Debian 12 (KERNELS='<label>...' or all)"
+	@echo "make lint                    all static checkers, for the kernels of Debian 12 (KERNELS='<label>...' or all); scripts/lint <checker>... for some"
 	@echo "make                         on a ppc64le host: build for the running kernel (KDIR=<build tree>)"
 	@echo "make install                 on a ppc64le host: install that module and its modprobe.d file (DESTDIR, prefix); make uninstall"
 	@echo "make deb                     Debian packages for dkms and of the tools, in build/deb"
