@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The differential test: options, sequences one after the other on fresh
+ * containers, figures. differ.h says what the other files do.
+ *
+ *	differ [--seed S] [--calls N] [--sequence-length L] [--only-sequence N]
+ *		[--verbose]
+ *
+ * It stops after N calls were compared, or at the first difference that isn't
+ * intended. That is shown as a short sequence, and `--seed S --only-sequence N`
+ * runs the whole one again. Both backends are loaded, and no client is there.
+ */
+#include "differ.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SETTLE_MS	5000
+#define LIMIT		MIB(64)
+
+static uint64_t seed = 1;
+static unsigned long calls = 3000;
+static int length = 150;
+static long only_sequence = -1;
+static bool verbose;
+
+static uint64_t sequence_seed(const struct sequence *q)
+{
+	return mix(q->seed, q->number);
+}
+
+/* Which device a side has changes from one sequence to the next */
+static int slot_of(const struct sequence *q, enum side side)
+{
+	return (q->number + side) % SLOTS;
+}
+
+bool sequence_begin(struct run_state *r, const struct sequence *q)
+{
+	uint64_t tag = sequence_seed(q) | 1;
+
+	memset(r, 0, sizeof(*r));
+	model_init(&r->m, q->limit);
+	r->pins = pins();
+	for (int side = 0; side < SIDES; side++)
+		if (!side_open(&r->side[side], side, slot_of(q, side),
+			       q->limit, mix(tag, side))) {
+			differs(r, 0, "%s can't be had", side_name[side]);
+			return false;
+		}
+	/* With nothing pinned there are no pages of another sequence */
+	pins_moved(r);
+	return true;
+}
+
+/* Nothing may stay but what the in-tree driver is known to leave */
+void sequence_end(struct run_state *r, const struct sequence *q)
+{
+	int64_t promised = 0, moved, vmlck[SIDES];
+	uint64_t until;
+
+	for (int i = 0; i < r->m.regions; i++)
+		promised -= r->m.region[i].size >> machine.page_shift;
+	for (int side = 0; side < SIDES; side++)
+		if (!side_close(&r->side[side], q->kill, &vmlck[side]))
+			differs(r, 0, "%s is still in use after the end",
+				side_name[side]);
+	until = now_ms() + SETTLE_MS;
+	moved = pins_moved(r);
+	while (moved != SIDES * promised && now_ms() < until) {
+		usleep(2000);
+		moved += pins_moved(r);
+	}
+	/* Where it ends early, the sides may hold different things */
+	if (r->over)
+		return;
+	if (moved != SIDES * promised)
+		differs(r, 0, "%lld pages pinned by the end instead of %lld",
+			(long long)moved, (long long)(SIDES * promised));
+	if (q->kill)
+		return;
+	if (vmlck[OURS])
+		differs(r, 0, "%s: %lld bytes stay charged", side_name[OURS],
+			(long long)vmlck[OURS]);
+	if (vmlck[INTREE] != r->m.leaked)
+		differs(r, 0, "%s: %lld bytes stay charged instead of %lld",
+			side_name[INTREE], (long long)vmlck[INTREE],
+			(long long)r->m.leaked);
+}
+
+static void show_step(const struct run_state *r, const struct op *op)
+{
+	if (!verbose)
+		return;
+	print_op(op);
+	if (r->failed[0])
+		printf("# %s\n", r->failed);
+}
+
+/* Runs a sequence that is known, but for some of its steps; true if it passes */
+bool replay(const struct sequence *q, const bool *without, char *failed,
+	    uint32_t *nr)
+{
+	static struct run_state r;
+
+	if (sequence_begin(&r, q))
+		for (int i = 0; i < q->ops && !r.failed[0] && !r.over; i++)
+			if (!without || !without[i])
+				step(&r, &q->op[i]);
+	sequence_end(&r, q);
+	memcpy(failed, r.failed, sizeof(r.failed));
+	*nr = r.failed_nr;
+	return !r.failed[0];
+}
+
+/* The first step of most: without the default window, which takes long */
+static struct op remove_default(const struct model *m)
+{
+	return (struct op){
+		.kind = CALL, .count = 1, .call = { call_remove(m, 0) },
+	};
+}
+
+static void steps(struct run_state *r, struct sequence *q, struct rng *rng)
+{
+	bool without_default = rng_next(rng) % 4;
+
+	while (q->ops < length && !r->failed[0] && !r->over &&
+	       figures.calls < calls) {
+		struct op *op = &q->op[q->ops++];
+
+		if (q->ops == 1 && without_default)
+			*op = remove_default(&r->m);
+		else
+			*op = generate(rng, &r->m);
+		step(r, op);
+		show_step(r, op);
+	}
+	if (r->failed[0] || r->over)
+		return;
+	q->op[q->ops++] = generate_last(rng, &r->m);
+	step(r, &q->op[q->ops - 1]);
+	show_step(r, &q->op[q->ops - 1]);
+}
+
+static bool run_sequence(unsigned int number)
+{
+	static struct run_state r;
+	struct sequence q = { .seed = seed, .number = number };
+	struct rng rng = { sequence_seed(&q) };
+
+	q.op = calloc(length + 1, sizeof(*q.op));
+	if (!q.op)
+		return false;
+	q.limit = rng_next(&rng) % 100 < 15 ? LIMIT : 0;
+	q.kill = rng_next(&rng) % 2;
+	if (verbose)
+		printf("# sequence %u%s%s\n", number,
+		       q.limit ? ", limited" : "", q.kill ? ", killed" : "");
+	if (sequence_begin(&r, &q))
+		steps(&r, &q, &rng);
+	sequence_end(&r, &q);
+	figures.sequences++;
+	if (r.failed[0]) {
+		printf("# seed %llu, sequence %u, step %d: %s\n",
+		       (unsigned long long)seed, number, q.ops, r.failed);
+		if (q.ops)
+			print_op(&q.op[q.ops - 1]);
+		fflush(stdout);
+		shrink(&q, r.failed, r.failed_nr);
+	}
+	free(q.op);
+	return !r.failed[0];
+}
+
+/* What the calls are made up from */
+static bool look_at_machine(void)
+{
+	struct vfio_iommu_spapr_tce_info info = { .argsz = sizeof(info) };
+	struct vfio v;
+	void *huge;
+	int ret = vfio_open(&v);
+
+	if (!ret)
+		ret = vfio_attach(&v, 0);
+	if (!ret)
+		ret = vfio_set_iommu(&v, VFIO_SPAPR_TCE_v2_IOMMU);
+	if (!ret)
+		ret = get_info(v.fd, &info);
+	vfio_close(&v);
+	machine.hypervisor = under_hypervisor();
+	machine.page_shift = __builtin_ctzll(base_page());
+	machine.pgsizes = info.ddw.pgsizes;
+	machine.max_levels = info.ddw.levels;
+	machine.default_size = info.dma32_window_size;
+	/* For an owner and another process on each side, with one to spare */
+	huge = mem_hugetlb(MIB(2), 5 * HUGE_PAGES);
+	machine.has_huge = huge;
+	if (huge)
+		munmap(huge, 5 * HUGE_PAGES * MIB(2));
+	if (ret)
+		printf("# no v2 container: %s\n", strerror(-ret));
+	return !ret;
+}
+
+static void print_figures(uint64_t begin)
+{
+	uint64_t ms = now_ms() - begin;
+
+	printf("# %lu calls compared (%lu bursts), %lu asked of %s alone, %lu sequences, seed %llu\n",
+	       figures.calls, figures.bursts, figures.only_ours,
+	       side_name[OURS], figures.sequences, (unsigned long long)seed);
+	printf("# %lu probes by the devices, %lu of mapped memory; %lu forks; %llu ms, %llu calls a second\n",
+	       figures.probes, figures.reached, figures.forks,
+	       (unsigned long long)ms,
+	       (unsigned long long)(figures.calls * 1000 / (ms ? ms : 1)));
+	intended_print();
+	never_print();
+}
+
+static int run_all(void)
+{
+	uint64_t begin = now_ms();
+	unsigned int number = 0;
+	bool ok = true;
+
+	if (vfio_devices() < SLOTS) {
+		printf("# needs two edu devices\n");
+		return 1;
+	}
+	if (!look_at_machine())
+		return 1;
+	printf("# seed %llu, %zu KiB pages, %s\n", (unsigned long long)seed,
+	       base_page() / 1024,
+	       machine.hypervisor ? "under a hypervisor" : "bare metal");
+	if (only_sequence >= 0)
+		ok = run_sequence(only_sequence);
+	else
+		while (ok && figures.calls < calls)
+			ok = run_sequence(number++);
+	print_figures(begin);
+	return !ok;
+}
+
+static void usage(void)
+{
+	fputs("usage: differ [--seed S] [--calls N] [--sequence-length L] [--only-sequence N] [--verbose]\n",
+	      stderr);
+	exit(2);
+}
+
+static unsigned long number_of(const char *text)
+{
+	char *end;
+	unsigned long number = strtoul(text, &end, 0);
+
+	if (!*text || *end) {
+		fprintf(stderr, "differ: '%s' is no number\n", text);
+		usage();
+	}
+	return number;
+}
+
+int main(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		const char *value = i + 1 < argc ? argv[i + 1] : "";
+
+		if (!strcmp(argv[i], "--verbose")) {
+			verbose = true;
+			continue;
+		}
+		if (!strcmp(argv[i], "--seed"))
+			seed = number_of(value);
+		else if (!strcmp(argv[i], "--calls"))
+			calls = number_of(value);
+		else if (!strcmp(argv[i], "--sequence-length"))
+			length = number_of(value);
+		else if (!strcmp(argv[i], "--only-sequence"))
+			only_sequence = number_of(value);
+		else
+			usage();
+		i++;
+	}
+	if (length < 1 || length > 100000)
+		usage();
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	sides_prepare();
+	return run_all();
+}

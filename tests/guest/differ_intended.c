@@ -1,0 +1,780 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The reviewed list of intended differences. Each refers to the row of
+ * Documentation/differences.rst that says why; its condition names the request,
+ * what both sides hold, and both answers, and it tells to the byte by how much
+ * the charges differ. Its repair undoes the call where it has done something
+ * that the other side refused, or does it on the other side.
+ *
+ * Some are not to be seen in the answers: what the in-tree driver has done
+ * besides is known from reading it, and comes to light by its charge, or with
+ * the calls that follow if it isn't repaired.
+ */
+#include "differ.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct call *call_in(const struct result *res)
+{
+	return res->call;
+}
+
+static int ours(const struct result *res)
+{
+	return res->a[OURS].ret;
+}
+
+static int intree(const struct result *res)
+{
+	return res->a[INTREE].ret;
+}
+
+static bool judged(const struct result *res, uint32_t nr)
+{
+	return call_in(res)->nr == nr &&
+	       may_call(&res->r->m, call_in(res)) &&
+	       head_is_valid(call_in(res));
+}
+
+/* Whether the limit leaves room, on one side, after what the call has charged */
+bool fits(const struct result *res, enum side side, int64_t bytes)
+{
+	int64_t limit = res->r->m.limit;
+
+	return !limit || res->before[side] + bytes <= limit;
+}
+
+static void explain(struct result *res)
+{
+	res->explained = true;
+}
+
+static void must(struct result *res, enum side side, struct call call, int want)
+{
+	int ret = call_on(res->r, side, &call, NULL);
+
+	if (ret != want)
+		differs(res->r, call.nr,
+			"%s says %d instead of %d to %s, which should have brought both sides together",
+			side_name[side], ret, want, name_of(call.nr));
+}
+
+/*
+ * MAP_DMA and UNMAP_DMA
+ */
+
+/* The range of such a request, and the window it begins in */
+struct range {
+	uint64_t iova;
+	uint64_t size;
+	struct window w;
+	int slot;
+};
+
+static bool range_of(const struct result *res, struct range *range)
+{
+	const union request *arg = &call_in(res)->arg;
+
+	if (!res->r->m.enabled)
+		return false;
+	if (judged(res, VFIO_IOMMU_MAP_DMA)) {
+		range->iova = arg->map.iova;
+		range->size = arg->map.size;
+	} else if (judged(res, VFIO_IOMMU_UNMAP_DMA)) {
+		range->iova = arg->unmap.iova;
+		range->size = arg->unmap.size;
+	} else {
+		return false;
+	}
+	range->slot = window_at(&res->r->m, range->iova, &range->w);
+	return true;
+}
+
+static bool maps(const struct result *res, struct range *range)
+{
+	return call_in(res)->nr == VFIO_IOMMU_MAP_DMA && range_of(res, range) &&
+	       range->slot >= 0;
+}
+
+/* Makes one side's table say what the model says of a range */
+static void restore(struct result *res, enum side side,
+		    const struct range *range)
+{
+	const struct model *m = &res->r->m;
+	const struct window *w = &range->w;
+	uint64_t one = 1ULL << w->shift;
+	uint64_t span = side == OURS ? w->size : window_span(w);
+	uint64_t iova = range->iova & ~(one - 1);
+	uint64_t last = range->iova + range->size - 1;
+
+	if (!range->size || range->slot < 0 || !w->live)
+		return;
+	if (last - w->start >= span)
+		last = w->start + span - 1;
+	last |= one - 1;
+	must(res, side, call_unmap(m, iova, last - iova + 1), 0);
+	for (int i = 0; i < m->runs; i++) {
+		struct run run = m->run[i];
+		uint64_t run_last = run.iova + run.size - 1;
+		uint64_t from = run.iova < iova ? iova : run.iova;
+		uint64_t to = run_last < last ? run_last : last;
+
+		if (from <= to)
+			must(res, side,
+			     call_map(m, from, run.ua + (from - run.iova),
+				      to - from + 1, run.perm), 0);
+	}
+}
+
+static void restore_in_tree(struct result *res)
+{
+	struct range range;
+
+	if (range_of(res, &range))
+		restore(res, INTREE, &range);
+}
+
+static void restore_ours(struct result *res)
+{
+	struct range range;
+
+	if (range_of(res, &range))
+		restore(res, OURS, &range);
+}
+
+static bool is_size_0(struct result *res)
+{
+	struct range range;
+
+	if (!range_of(res, &range) || range.slot < 0 || range.size ||
+	    intree(res) || ours(res) != -EINVAL)
+		return false;
+	explain(res);
+	return true;
+}
+
+static bool is_misaligned(struct result *res)
+{
+	struct range range;
+
+	if (!range_of(res, &range) || range.slot < 0 ||
+	    !(range.iova & ((1ULL << range.w.shift) - 1)) ||
+	    intree(res) != 1 || ours(res) != -EINVAL)
+		return false;
+	explain(res);
+	return true;
+}
+
+/* In the in-tree driver's window, but not in the one that was asked for */
+static bool is_beyond_the_size(struct result *res)
+{
+	struct range range;
+	bool outside;
+
+	if (!range_of(res, &range) || range.slot < 0 ||
+	    range.w.size == window_span(&range.w))
+		return false;
+	outside = range.iova - range.w.start >= range.w.size;
+	if (!outside &&
+	    range.size <= range.w.size - (range.iova - range.w.start))
+		return false;
+	if (ours(res) != (outside ? -ENXIO : -EINVAL) || ours(res) == intree(res))
+		return false;
+	if (intree(res) && intree(res) != 1 && intree(res) != -EINVAL &&
+	    intree(res) != -EPERM)
+		return false;
+	explain(res);
+	return true;
+}
+
+static bool is_wiped(struct result *res)
+{
+	struct range range;
+	const struct vfio_iommu_type1_dma_map *map = &call_in(res)->arg.map;
+
+	return maps(res, &range) && intree(res) < 0 && range.size &&
+	       any_mapped(&res->r->m, range.iova, range.size) &&
+	       all_registered(&res->r->m, map->vaddr, 1ULL << range.w.shift,
+			      range.w.shift);
+}
+
+static bool is_contiguous(struct result *res, const struct range *range)
+{
+	return side_contiguous(&res->r->side[OURS], call_in(res)->actor,
+			       call_in(res)->arg.map.vaddr, range->size,
+			       range->w.shift);
+}
+
+static bool is_large_page(struct result *res)
+{
+	struct range range;
+
+	if (!maps(res, &range) || range.w.shift <= machine.page_shift ||
+	    ours(res) || (intree(res) != -EINVAL && intree(res) != -EPERM) ||
+	    !all_registered(&res->r->m, call_in(res)->arg.map.vaddr,
+			    range.size, range.w.shift) ||
+	    !is_contiguous(res, &range))
+		return false;
+	explain(res);
+	return true;
+}
+
+static bool is_not_contiguous(struct result *res)
+{
+	struct range range;
+
+	if (!maps(res, &range) || range.w.shift <= machine.page_shift ||
+	    intree(res) != -EPERM || ours(res) != -EINVAL)
+		return false;
+	explain(res);
+	return true;
+}
+
+/* Levels that a mapping has made here are charged; there all were at once */
+static bool is_growth(struct result *res)
+{
+	struct range range;
+	int64_t most;
+
+	if (!maps(res, &range) || range.w.levels < 2 || ours(res) ||
+	    res->charged[OURS] <= 0)
+		return false;
+	most = ((range.size >> range.w.shift >>
+		 (level_shift(&range.w) - 3)) + 2) *
+	       (2LL << level_shift(&range.w)) * range.w.levels;
+	if (res->charged[OURS] > most)
+		return false;
+	res->skew -= res->charged[OURS];
+	return true;
+}
+
+static void note_growth(struct result *res)
+{
+	struct range range;
+
+	if (range_of(res, &range))
+		res->r->m.window[range.slot].grown += res->charged[OURS];
+}
+
+static bool is_growth_refused(struct result *res)
+{
+	struct range range;
+
+	if (!maps(res, &range) || range.w.levels < 2 || !res->r->m.limit ||
+	    ours(res) != -ENOMEM || intree(res))
+		return false;
+	explain(res);
+	return true;
+}
+
+/*
+ * The default window
+ */
+
+static int64_t default_charge(void)
+{
+	struct window w = window_of_default();
+
+	return charge_in_tree(&w);
+}
+
+static bool creates(const struct result *res)
+{
+	return judged(res, VFIO_IOMMU_SPAPR_TCE_CREATE);
+}
+
+/* Whether the in-tree driver has made it with this call, but not this module */
+static bool makes_default(struct result *res, uint32_t nr)
+{
+	const struct model *m = &res->r->m;
+	struct range range;
+
+	if (!m->pending || call_in(res)->nr != nr ||
+	    !fits(res, INTREE, default_charge()))
+		return false;
+	if (!creates(res) && !range_of(res, &range))
+		return false;
+	if (nr != VFIO_IOMMU_UNMAP_DMA && !ours(res))
+		return false;
+	res->skew += default_charge();
+	return true;
+}
+
+static bool is_default_of_map(struct result *res)
+{
+	return makes_default(res, VFIO_IOMMU_MAP_DMA);
+}
+
+static bool is_default_of_unmap(struct result *res)
+{
+	return makes_default(res, VFIO_IOMMU_UNMAP_DMA);
+}
+
+static bool is_default_of_create(struct result *res)
+{
+	return makes_default(res, VFIO_IOMMU_SPAPR_TCE_CREATE);
+}
+
+/* Has this module make it too, by mapping something there for a moment */
+static void make_default(struct result *res)
+{
+	struct run_state *r = res->r;
+
+	if (!r->m.pending)
+		return;
+	if (!sink_register(r)) {
+		r->over = true;
+		return;
+	}
+	must(res, OURS, call_map(&r->m, 0, SINK, TCE_4K, READ_ONLY), 0);
+	must(res, OURS, call_unmap(&r->m, 0, TCE_4K), 0);
+	model_make_default(&r->m);
+}
+
+/* A limit that the in-tree driver meets where it makes the default window */
+static bool is_default_refused(struct result *res)
+{
+	struct range range;
+
+	if (!res->r->m.pending || !range_of(res, &range) ||
+	    intree(res) != -ENOMEM || ours(res) == -ENOMEM ||
+	    fits(res, INTREE, default_charge()))
+		return false;
+	res->skew -= res->charged[OURS];
+	explain(res);
+	return true;
+}
+
+static void give_up_after_map(struct result *res)
+{
+	if (!ours(res) && call_in(res)->nr == VFIO_IOMMU_MAP_DMA)
+		res->r->over = true;
+}
+
+/*
+ * TCE_CREATE and TCE_REMOVE
+ */
+
+static struct window wanted(const struct result *res)
+{
+	return (struct window){
+		.live = true,
+		.size = call_in(res)->arg.create.window_size,
+		.shift = call_in(res)->arg.create.page_shift,
+		.levels = call_in(res)->arg.create.levels,
+	};
+}
+
+static bool offered(const struct window *w)
+{
+	return w->shift < 64 && machine.pgsizes >> w->shift & 1;
+}
+
+static bool is_bad_and_no_slot(struct result *res)
+{
+	if (!creates(res) || free_slot(&res->r->m) >= 0 ||
+	    intree(res) != -ENOSPC || ours(res) != -EINVAL)
+		return false;
+	explain(res);
+	return true;
+}
+
+/* What the in-tree driver charges before it asks for a table, 0 if it doesn't */
+static int64_t charge_first(struct result *res)
+{
+	const struct model *m = &res->r->m;
+	int64_t already = m->pending ? default_charge() : 0, bytes;
+	struct window w = wanted(res);
+
+	if (!creates(res) || free_slot(m) < 0 || !offered(&w) ||
+	    !fits(res, INTREE, already))
+		return 0;
+	bytes = charge_in_tree(&w);
+	return fits(res, INTREE, already + bytes) ? bytes : 0;
+}
+
+static bool is_charge_kept(struct result *res)
+{
+	int64_t bytes = charge_first(res);
+
+	if (!bytes || intree(res) >= 0 || intree(res) == -EFAULT)
+		return false;
+	res->skew += bytes;
+	return true;
+}
+
+static void note_leak(struct result *res)
+{
+	res->r->m.leaked += charge_first(res);
+}
+
+/* Where the window is that only the in-tree driver has */
+static uint64_t start_in_tree(const struct model *m)
+{
+	return free_slot(m) ? WINDOW1_START : 0;
+}
+
+static bool is_answer_lost(struct result *res)
+{
+	int64_t bytes = charge_first(res);
+
+	if (!bytes || call_in(res)->where != READ_ONLY_PAGE ||
+	    intree(res) != -EFAULT || ours(res) != -EFAULT)
+		return false;
+	res->skew += bytes;
+	return true;
+}
+
+static void remove_in_tree(struct result *res)
+{
+	const struct model *m = &res->r->m;
+
+	must(res, INTREE, call_remove(m, start_in_tree(m)), 0);
+}
+
+/* All levels are charged there, what exists here */
+static bool is_all_charged(struct result *res)
+{
+	struct window w = wanted(res);
+
+	if (!creates(res) || ours(res) || intree(res) || w.levels < 2)
+		return false;
+	res->skew += charge_in_tree(&w) - charge_ours(&w);
+	return true;
+}
+
+/* A window that a TCE_REMOVE's address lies in, not a pending one */
+static bool removed_window(const struct result *res, struct window *w)
+{
+	const struct model *m = &res->r->m;
+	int slot;
+
+	if (!judged(res, VFIO_IOMMU_SPAPR_TCE_REMOVE))
+		return false;
+	slot = window_at(m, call_in(res)->arg.remove.start_addr, w);
+	return slot >= 0 && m->window[slot].live;
+}
+
+static bool is_all_given_back(struct result *res)
+{
+	struct window w;
+
+	if (!removed_window(res, &w) || ours(res) || intree(res) ||
+	    w.levels < 2)
+		return false;
+	res->skew += charge_ours(&w) + w.grown - charge_in_tree(&w);
+	return true;
+}
+
+static bool is_inside(struct result *res)
+{
+	struct window w;
+
+	if (!removed_window(res, &w) || intree(res) || ours(res) != -EINVAL ||
+	    w.start == call_in(res)->arg.remove.start_addr)
+		return false;
+	res->skew -= charge_in_tree(&w);
+	explain(res);
+	return true;
+}
+
+static void remove_ours(struct result *res)
+{
+	struct run_state *r = res->r;
+	struct answer none = {};
+	struct call call;
+	struct window w;
+
+	removed_window(res, &w);
+	call = call_remove(&r->m, w.start);
+	must(res, OURS, call, 0);
+	model_apply(&r->m, &call, &none);
+}
+
+/* The limit is met there by levels that don't exist */
+static bool is_create_refused(struct result *res)
+{
+	const struct model *m = &res->r->m;
+	int64_t already = m->pending ? default_charge() : 0;
+	struct window w = wanted(res);
+
+	if (!creates(res) || intree(res) != -ENOMEM || ours(res) == -ENOMEM ||
+	    free_slot(m) < 0 || !offered(&w) ||
+	    fits(res, INTREE, already + charge_in_tree(&w)))
+		return false;
+	if (!ours(res)) {
+		res->skew -= already + charge_ours(&w);
+		if (already && fits(res, INTREE, already))
+			res->skew += already;
+	}
+	explain(res);
+	return true;
+}
+
+static void undo_create(struct result *res)
+{
+	struct run_state *r = res->r;
+
+	if (ours(res))
+		return;
+	if (r->m.pending && !fits(res, INTREE, default_charge())) {
+		r->over = true;
+		return;
+	}
+	model_make_default(&r->m);
+	must(res, OURS,
+	     call_remove(&r->m, res->a[OURS].out.create.start_addr), 0);
+}
+
+/*
+ * REGISTER_MEMORY and UNREGISTER_MEMORY
+ */
+
+static bool registers(const struct result *res, uint64_t *ua, uint64_t *size)
+{
+	*ua = call_in(res)->arg.memory.vaddr;
+	*size = call_in(res)->arg.memory.size;
+	return judged(res, VFIO_IOMMU_SPAPR_REGISTER_MEMORY);
+}
+
+/* The in-tree driver's ways to say that it couldn't pin all */
+static bool is_short(const struct result *res, uint64_t ua, uint64_t size)
+{
+	int64_t pages = size >> machine.page_shift;
+
+	return !is_writable(ua, size) &&
+	       (intree(res) == -EFAULT ||
+		(intree(res) > 0 && intree(res) < pages));
+}
+
+static bool is_hole(struct result *res)
+{
+	uint64_t ua, size;
+
+	if (!registers(res, &ua, &size) || is_mapped(ua, size) ||
+	    !is_short(res, ua, size) || intree(res) < 0 ||
+	    ours(res) != -EFAULT)
+		return false;
+	explain(res);
+	return true;
+}
+
+static bool is_unmapped_over_limit(struct result *res)
+{
+	uint64_t ua, size;
+
+	if (!registers(res, &ua, &size) || is_mapped(ua, size) ||
+	    intree(res) != -ENOMEM || fits(res, INTREE, size) ||
+	    ours(res) != -EFAULT)
+		return false;
+	explain(res);
+	return true;
+}
+
+static bool is_read_only(struct result *res)
+{
+	uint64_t ua, size;
+
+	if (!registers(res, &ua, &size) || !is_mapped(ua, size) ||
+	    !is_short(res, ua, size) || ours(res))
+		return false;
+	res->skew -= size;
+	explain(res);
+	return true;
+}
+
+/* Here there is room left in the limit; there defects have used it up */
+static bool is_register_refused(struct result *res)
+{
+	uint64_t ua, size;
+
+	if (!registers(res, &ua, &size) || intree(res) != -ENOMEM ||
+	    ours(res) || fits(res, INTREE, size) || !fits(res, OURS, size))
+		return false;
+	res->skew -= size;
+	explain(res);
+	return true;
+}
+
+static void unregister_ours(struct result *res)
+{
+	const union request *arg = &call_in(res)->arg;
+	struct run_state *r = res->r;
+
+	must(res, OURS, call_unregister(&r->m, arg->memory.vaddr,
+					arg->memory.size), 0);
+	/* It has been enabled by that */
+	if (!r->m.enabled && !sink_register(r))
+		r->over = true;
+}
+
+static bool is_overlap(struct result *res)
+{
+	uint64_t ua, size;
+
+	if (!registers(res, &ua, &size) || ours(res) != -EINVAL ||
+	    !overlaps_region(&res->r->m, ua, size))
+		return false;
+	if (!is_short(res, ua, size) &&
+	    !(intree(res) == -ENOMEM && !fits(res, INTREE, size)))
+		return false;
+	explain(res);
+	return true;
+}
+
+static bool is_never_bound(struct result *res)
+{
+	if (call_in(res)->nr != VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY ||
+	    res->r->m.bound != NOBODY || intree(res) != -EPERM ||
+	    (ours(res) != -ENOENT && ours(res) != -EINVAL &&
+	     ours(res) != -EFAULT))
+		return false;
+	explain(res);
+	return true;
+}
+
+/* In the model it is bound by now, so what is looked at is who was */
+static bool is_bound_by_refused(struct result *res)
+{
+	uint32_t nr = call_in(res)->nr;
+
+	if (res->r->m.bound != NOBODY || ours(res) >= 0)
+		return false;
+	if (nr == VFIO_IOMMU_SPAPR_REGISTER_MEMORY)
+		return true;
+	return (nr == VFIO_IOMMU_SPAPR_TCE_CREATE ||
+		nr == VFIO_IOMMU_SPAPR_TCE_REMOVE) &&
+	       !head_is_valid(call_in(res));
+}
+
+/* A window that isn't there, for a request that is in order */
+static void bind_ours(struct result *res)
+{
+	struct call call = call_remove(&res->r->m, 3);
+
+	call.actor = call_in(res)->actor;
+	must(res, OURS, call, -EINVAL);
+}
+
+/*
+ * The rest
+ */
+
+static bool is_v1(struct result *res)
+{
+	if (call_in(res)->nr != VFIO_CHECK_EXTENSION ||
+	    call_in(res)->arg.value != VFIO_SPAPR_TCE_IOMMU ||
+	    intree(res) != 1 || ours(res))
+		return false;
+	explain(res);
+	return true;
+}
+
+static bool is_eeh_without_pe(struct result *res)
+{
+	if (call_in(res)->nr != VFIO_EEH_PE_OP || intree(res) != -ENODEV ||
+	    (ours(res) != -EINVAL && ours(res) != -ERANGE &&
+	     ours(res) != -EFAULT))
+		return false;
+	explain(res);
+	return true;
+}
+
+/* Counted where pins are looked at */
+static bool is_late_unpin(struct result *res)
+{
+	(void)res;
+	return false;
+}
+
+/* In the order of their repairs: who is bound, what is made, what is undone */
+static struct intended list[] = {
+	{ "a refused request binds", "REGISTER binds the container to the process even if malformed",
+	  is_bound_by_refused, bind_ours, 0 },
+	{ "MAP of size 0", "Size 0: returns 0", is_size_0, NULL, 0 },
+	{ "misaligned iova", "Misaligned iova: returns 1", is_misaligned, NULL,
+	  0 },
+	{ "large IOMMU page", "IOMMU pages larger than the base page only over hugetlb",
+	  is_large_page, restore_ours, 0 },
+	{ "not contiguous", "IOMMU page over memory that is not contiguous: EINVAL or EPERM",
+	  is_not_contiguous, NULL, 0 },
+	{ "growth is charged", "Windows grow page by page with no charge",
+	  is_growth, note_growth, 0 },
+	{ "growth is refused", "Windows grow page by page with no charge",
+	  is_growth_refused, restore_in_tree, 0 },
+	{ "default window after UNMAP", "UNMAP before anything was mapped makes the default window",
+	  is_default_of_unmap, make_default, 0 },
+	{ "default window after MAP", "A refused MAP makes the default window all the same",
+	  is_default_of_map, make_default, 0 },
+	{ "beyond the size", "A window has at least a page of TCEs, more than asked for",
+	  is_beyond_the_size, restore_in_tree, 0 },
+	{ "a failed MAP wipes", "A MAP that fails half-way has wiped what was mapped",
+	  is_wiped, restore_in_tree, 0 },
+	{ "default window refused", "A refused MAP makes the default window all the same",
+	  is_default_refused, give_up_after_map, 0 },
+	{ "bad and no slot", "Arguments are judged after the slot",
+	  is_bad_and_no_slot, NULL, 0 },
+	{ "charge kept", "A failing TCE_CREATE keeps its charge",
+	  is_charge_kept, note_leak, 0 },
+	{ "answer lost", "Its answer can't be written: EFAULT, the window stays",
+	  is_answer_lost, remove_in_tree, 0 },
+	{ "all levels charged", "The whole table is charged, all levels",
+	  is_all_charged, NULL, 0 },
+	{ "all levels given back", "The whole table is charged, all levels",
+	  is_all_given_back, NULL, 0 },
+	{ "CREATE over the limit", "The whole table is charged, all levels",
+	  is_create_refused, undo_create, 0 },
+	{ "default window after CREATE", "A failing TCE_CREATE has made the default window",
+	  is_default_of_create, make_default, 0 },
+	{ "REMOVE inside a window", "TCE_REMOVE with an address inside a window removes it",
+	  is_inside, remove_ours, 0 },
+	{ "REGISTER with holes", "REGISTER of a range with holes returns how many pages it pinned",
+	  is_hole, NULL, 0 },
+	{ "REGISTER of nothing over the limit", "REGISTER of a range that is neither mapped nor within the limit: ENOMEM",
+	  is_unmapped_over_limit, NULL, 0 },
+	{ "REGISTER of read-only memory", "REGISTER of read-only memory: EFAULT",
+	  is_read_only, unregister_ours, 0 },
+	{ "REGISTER over the limit", "A failing TCE_CREATE keeps its charge; the whole table is charged",
+	  is_register_refused, unregister_ours, 0 },
+	{ "overlap after pinning", "Overlap is found after pinning everything",
+	  is_overlap, NULL, 0 },
+	{ "UNREGISTER in a fresh container", "UNREGISTER in a fresh container: EPERM",
+	  is_never_bound, NULL, 0 },
+	{ "late unpinning", "Unregistered pages are unpinned some time later",
+	  is_late_unpin, NULL, 0 },
+	{ "v1 extension", "CHECK_EXTENSION of v1: 1", is_v1, NULL, 0 },
+	{ "EEH without a PE", "EEH_PE_OP is checked group by group",
+	  is_eeh_without_pe, NULL, 0 },
+};
+
+_Static_assert(ARRAY_SIZE(list) <= MAX_INTENDED, "MAX_INTENDED is too small");
+
+void intended_explain(struct result *res, bool *applies)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(list); i++) {
+		applies[i] = list[i].is(res);
+		list[i].count += applies[i];
+	}
+}
+
+void intended_repair(struct result *res, const bool *applies)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(list); i++)
+		if (applies[i] && list[i].repair && !res->r->over)
+			list[i].repair(res);
+}
+
+void intended_late_unpin(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(list); i++)
+		list[i].count += list[i].is == is_late_unpin;
+}
+
+void intended_print(void)
+{
+	printf("# intended differences (Documentation/differences.rst):\n");
+	for (size_t i = 0; i < ARRAY_SIZE(list); i++)
+		printf("# %6lu  %s (%s)\n", list[i].count, list[i].name,
+		       list[i].row);
+}

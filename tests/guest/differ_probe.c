@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the devices reach. Each reads at some bus addresses into its buffer, and
+ * then writes that to the sink, a page that is mapped for it meanwhile. Memory
+ * is marked with whose it is and where, so what comes tells what was reached.
+ * A transfer takes the device a tenth of a second, hence both work at once.
+ */
+#include "differ.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#define MARK_BYTES	16
+
+/**
+ * struct prober - what one device does
+ * @r: the sequence
+ * @side: which
+ * @op: where to read
+ * @sink_iova: where the sink is
+ * @ret: the device's failure, or 0
+ * @mark: what was read
+ */
+struct prober {
+	struct run_state *r;
+	enum side side;
+	const struct op *op;
+	uint64_t sink_iova;
+	int ret;
+	uint64_t mark[MAX_PROBES][2];
+};
+
+/* Registers the sink's page, unless it still is */
+bool sink_register(struct run_state *r)
+{
+	if (r->m.bound == NOBODY)
+		r->m.bound = OWNER;
+	return find_region(&r->m, SINK, base_page()) >= 0 ||
+	       both_ok(r, call_register(&r->m, SINK, base_page()));
+}
+
+/* A page of a window that is free for the sink */
+static bool free_page(const struct model *m, const struct window *w,
+		      uint64_t *iova)
+{
+	uint64_t one = 1ULL << w->shift;
+
+	if (!w->live || w->shift > machine.page_shift)
+		return false;
+	for (int i = 1; i < 64 && one * i <= w->size; i++) {
+		*iova = w->start + w->size - one * i;
+		if (!any_mapped(m, *iova, one))
+			return true;
+	}
+	return false;
+}
+
+static const struct window *window_for_sink(const struct model *m,
+					    uint64_t *iova)
+{
+	for (int slot = 0; slot < WINDOWS; slot++)
+		if (free_page(m, &m->window[slot], iova))
+			return &m->window[slot];
+	return NULL;
+}
+
+static void *run_prober(void *arg)
+{
+	struct prober *p = arg;
+	struct side_state *s = &p->r->side[p->side];
+	struct edu *edu = &s->vfio.edu[s->slot];
+
+	p->ret = vfio_open_device(&s->vfio, s->slot);
+	for (int i = 0; i < p->op->count && !p->ret; i++)
+		p->ret = edu_to_device(edu, p->op->iova[i], i * MARK_BYTES,
+				       MARK_BYTES);
+	return NULL;
+}
+
+static void *run_drain(void *arg)
+{
+	struct prober *p = arg;
+	struct side_state *s = &p->r->side[p->side];
+
+	p->ret = edu_from_device(&s->vfio.edu[s->slot], p->sink_iova, 0,
+				 p->op->count * MARK_BYTES);
+	memcpy(p->mark, sink_of(p->side), sizeof(p->mark));
+	return NULL;
+}
+
+static void on_both(struct prober *prober, void *(*run)(void *))
+{
+	pthread_t thread;
+	bool threaded = !pthread_create(&thread, NULL, run, &prober[INTREE]);
+
+	run(&prober[OURS]);
+	if (threaded)
+		pthread_join(thread, NULL);
+	else
+		run(&prober[INTREE]);
+}
+
+/* Where a mark says that the device has been, 0 if it isn't one of ours */
+static uint64_t reached(struct run_state *r, const struct prober *p, int i)
+{
+	uint64_t tag = tag_of(&r->side[p->side], r->m.bound);
+
+	return p->mark[i][0] == tag ? p->mark[i][1] : 0;
+}
+
+static void check(struct run_state *r, const struct prober *p)
+{
+	if (p->ret) {
+		differs(r, 0, "%s: the device fails: %d", side_name[p->side],
+			p->ret);
+		return;
+	}
+	for (int i = 0; i < p->op->count; i++) {
+		uint64_t iova = p->op->iova[i], want = 0;
+		const struct run *run = run_at(&r->m, iova);
+		uint64_t saw = reached(r, p, i);
+
+		if (run && run->perm & READ_ONLY)
+			want = run->ua + (iova - run->iova);
+		/* The sink isn't marked: nothing of it is mapped otherwise */
+		if (want >= SINK && want < SINK + base_page())
+			continue;
+		figures.probes++;
+		figures.reached += want != 0;
+		if (saw != want)
+			differs(r, 0,
+				"%s: at %#llx the device reads memory of %#llx instead of %#llx",
+				side_name[p->side], (unsigned long long)iova,
+				(unsigned long long)saw,
+				(unsigned long long)want);
+	}
+}
+
+/* No window has room for the sink: the sequence's last probe makes one */
+static bool make_room(struct run_state *r)
+{
+	struct model *m = &r->m;
+
+	if (m->pending && !both_ok(r, call_remove(m, 0)))
+		return false;
+	for (int slot = 0; slot < WINDOWS; slot++)
+		if (m->window[slot].live &&
+		    !both_ok(r, call_remove(m, m->window[slot].start)))
+			return false;
+	return both_ok(r, call_create(m, 16, machine.hypervisor ? GIB(1) :
+				      MIB(64), 1));
+}
+
+void probe(struct run_state *r, const struct op *op)
+{
+	struct prober prober[SIDES] = {
+		{ .r = r, .side = OURS, .op = op },
+		{ .r = r, .side = INTREE, .op = op },
+	};
+	const struct model before = r->m;
+	const struct window *w;
+	uint64_t iova;
+
+	if (!sink_register(r)) {
+		r->over = true;
+		return;
+	}
+	for (int side = 0; side < SIDES; side++)
+		memset(sink_of(side), 0, base_page());
+	on_both(prober, run_prober);
+	w = window_for_sink(&r->m, &iova);
+	if (!w && make_room(r)) {
+		w = window_for_sink(&r->m, &iova);
+		r->over = true;
+	}
+	if (!w || !both_ok(r, call_map(&r->m, iova, SINK, 1ULL << w->shift,
+				       READ_WRITE))) {
+		/* In a tight limit there may be no room for it */
+		r->over = true;
+		if (!r->m.limit)
+			differs(r, 0, "the sink can't be mapped");
+		return;
+	}
+	for (int side = 0; side < SIDES; side++)
+		prober[side].sink_iova = iova;
+	if (!prober[OURS].ret && !prober[INTREE].ret)
+		on_both(prober, run_drain);
+	if (!both_ok(r, call_unmap(&r->m, iova, 1ULL << w->shift)))
+		differs(r, 0, "the sink can't be unmapped");
+	/* What is reached was read before room was made */
+	for (int side = 0; side < SIDES; side++) {
+		struct run_state seen = *r;
+
+		memcpy(seen.m.run, before.run, sizeof(before.run));
+		seen.m.runs = before.runs;
+		check(&seen, &prober[side]);
+		if (seen.failed[0])
+			differs(r, seen.failed_nr, "%s", seen.failed);
+	}
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Makes a failing sequence short: steps are left out, fewer and fewer at a
+ * time, as long as what remains still fails with the same request.
+ */
+#include "differ.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_TRIES	400
+#define MAX_MS		240000
+
+/* Takes the steps out for good */
+static void take_out(struct sequence *q, const bool *without)
+{
+	int kept = 0;
+
+	for (int i = 0; i < q->ops; i++)
+		if (!without[i])
+			q->op[kept++] = q->op[i];
+	q->ops = kept;
+}
+
+static bool still_fails(const struct sequence *q, const bool *without,
+			uint32_t nr, char *failed)
+{
+	uint32_t other;
+
+	return !replay(q, without, failed, &other) && other == nr;
+}
+
+/* One pass with pieces of a size; true if it has removed any */
+static bool pass(struct sequence *q, int piece, uint32_t nr, char *failed,
+		 int *tries, uint64_t until)
+{
+	bool *without = calloc(q->ops + 1, sizeof(*without));
+	char said[FAILED_BYTES];
+	bool any = false;
+
+	for (int from = q->ops - 1; without && from >= 0; from -= piece) {
+		int first = from - piece + 1 < 0 ? 0 : from - piece + 1;
+
+		if (++*tries > MAX_TRIES || now_ms() > until)
+			break;
+		memset(&without[first], true, from - first + 1);
+		if (still_fails(q, without, nr, said)) {
+			memcpy(failed, said, sizeof(said));
+			any = true;
+		} else {
+			memset(&without[first], false, from - first + 1);
+		}
+	}
+	if (without)
+		take_out(q, without);
+	free(without);
+	return any;
+}
+
+void shrink(struct sequence *q, const char *failed, uint32_t nr)
+{
+	uint64_t until = now_ms() + MAX_MS;
+	char said[FAILED_BYTES];
+	int tries = 0;
+
+	snprintf(said, sizeof(said), "%s", failed);
+	if (!still_fails(q, NULL, nr, said)) {
+		printf("# it doesn't fail again: what is printed is all of it\n");
+	} else {
+		for (int piece = (q->ops + 1) / 2; piece >= 1; ) {
+			bool any = pass(q, piece, nr, said, &tries, until);
+
+			if (tries > MAX_TRIES || now_ms() > until ||
+			    (piece == 1 && !any))
+				break;
+			piece = piece > 1 ? piece / 2 : 1;
+		}
+	}
+	printf("# %d steps after %d tries, the last of which fails:\n", q->ops,
+	       tries);
+	for (int i = 0; i < q->ops; i++)
+		print_op(&q->op[i]);
+	printf("# %s\n", said);
+}

@@ -1,0 +1,462 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One step of a sequence: a call goes to both sides, the answers are compared,
+ * and so are locked memory and pinned pages. What differs must be intended.
+ */
+#include "differ.h"
+
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SETTLE_MS	5000
+
+struct figures figures;
+
+/* Only the first difference counts: what follows may come of it */
+void differs(struct run_state *r, uint32_t nr, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (r->failed[0])
+		return;
+	va_start(ap, fmt);
+	vsnprintf(r->failed, sizeof(r->failed), fmt, ap);
+	va_end(ap);
+	r->failed_nr = nr;
+}
+
+/* Pages that were pinned, or if negative unpinned, since this was last asked */
+int64_t pins_moved(struct run_state *r)
+{
+	int64_t now = pins(), moved = now - r->pins;
+
+	r->pins = now;
+	return moved;
+}
+
+static bool unpins(const struct call *call, const struct answer *a)
+{
+	return call->nr == VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY && !a->ret;
+}
+
+/* What an answer promises of pinned pages */
+static int64_t pages_promised(const struct call *call, const struct answer *a)
+{
+	int64_t pages = call->arg.memory.size >> machine.page_shift;
+
+	if (unpins(call, a))
+		return -pages;
+	if (call->nr == VFIO_IOMMU_SPAPR_REGISTER_MEMORY && !a->ret)
+		return pages;
+	return 0;
+}
+
+/* Holds a side to that; the in-tree driver may take its time to unpin */
+static void check_pins(struct run_state *r, enum side side,
+		       const struct call *call, int64_t promised, bool late)
+{
+	uint64_t until = now_ms() + SETTLE_MS;
+	int64_t moved = pins_moved(r);
+
+	if (side == INTREE && late && moved != promised) {
+		intended_late_unpin();
+		while (moved != promised && now_ms() < until) {
+			usleep(1000);
+			moved += pins_moved(r);
+		}
+	}
+	if (moved != promised)
+		differs(r, call->nr, "%s: %lld pages pinned instead of %lld",
+			side_name[side], (long long)moved, (long long)promised);
+}
+
+/* A call on one side alone; its answer, or -ETIMEDOUT */
+int call_on(struct run_state *r, enum side side, const struct call *call,
+	    struct answer *answer)
+{
+	struct answer unused;
+
+	if (!answer)
+		answer = &unused;
+	if (r->failed[0])
+		return -ECANCELED;
+	if (!side_call(&r->side[side], call, answer)) {
+		differs(r, call->nr, "%s never answered", side_name[side]);
+		return -ETIMEDOUT;
+	}
+	check_pins(r, side, call, pages_promised(call, answer),
+		   unpins(call, answer));
+	return answer->ret;
+}
+
+/* A call that must succeed on both; enters it into the model */
+bool both_ok(struct run_state *r, struct call call)
+{
+	struct answer a[SIDES];
+	int ret[SIDES];
+
+	for (int side = 0; side < SIDES; side++)
+		ret[side] = call_on(r, side, &call, &a[side]);
+	if (ret[OURS] == ret[INTREE] && ret[OURS] == 0) {
+		model_apply(&r->m, &call, &a[OURS]);
+		return true;
+	}
+	return false;
+}
+
+/*
+ * The calls of repairs and of the sink
+ */
+
+static struct call call_of(const struct model *m, uint32_t nr, size_t size)
+{
+	return (struct call){
+		.nr = nr, .actor = actor_of(m->bound), .where = IN_MEMORY,
+		.arg.argsz = size,
+	};
+}
+
+struct call call_register(const struct model *m, uint64_t ua, uint64_t size)
+{
+	struct call call = call_of(m, VFIO_IOMMU_SPAPR_REGISTER_MEMORY,
+				   sizeof(call.arg.memory));
+
+	call.arg.memory.vaddr = ua;
+	call.arg.memory.size = size;
+	return call;
+}
+
+struct call call_unregister(const struct model *m, uint64_t ua, uint64_t size)
+{
+	struct call call = call_register(m, ua, size);
+
+	call.nr = VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY;
+	return call;
+}
+
+struct call call_map(const struct model *m, uint64_t iova, uint64_t ua,
+		     uint64_t size, uint32_t perm)
+{
+	struct call call = call_of(m, VFIO_IOMMU_MAP_DMA,
+				   sizeof(call.arg.map));
+
+	call.arg.map.flags = perm;
+	call.arg.map.iova = iova;
+	call.arg.map.vaddr = ua;
+	call.arg.map.size = size;
+	return call;
+}
+
+struct call call_unmap(const struct model *m, uint64_t iova, uint64_t size)
+{
+	struct call call = call_of(m, VFIO_IOMMU_UNMAP_DMA,
+				   sizeof(call.arg.unmap));
+
+	call.arg.unmap.iova = iova;
+	call.arg.unmap.size = size;
+	return call;
+}
+
+struct call call_create(const struct model *m, unsigned int shift,
+			uint64_t size, unsigned int levels)
+{
+	struct call call = call_of(m, VFIO_IOMMU_SPAPR_TCE_CREATE,
+				   sizeof(call.arg.create));
+
+	call.arg.create.page_shift = shift;
+	call.arg.create.window_size = size;
+	call.arg.create.levels = levels;
+	return call;
+}
+
+struct call call_remove(const struct model *m, uint64_t start)
+{
+	struct call call = call_of(m, VFIO_IOMMU_SPAPR_TCE_REMOVE,
+				   sizeof(call.arg.remove));
+
+	call.arg.remove.start_addr = start;
+	return call;
+}
+
+/*
+ * Comparing
+ */
+
+static void compare_answers(struct result *res)
+{
+	const struct answer *ours = &res->a[OURS], *intree = &res->a[INTREE];
+
+	if (res->explained)
+		return;
+	if (ours->ret != intree->ret)
+		differs(res->r, res->call->nr, "%s says %d, %s %d",
+			side_name[OURS], ours->ret, side_name[INTREE],
+			intree->ret);
+	for (int i = 0; i < ARG_BYTES; i++)
+		if (ours->out.byte[i] != intree->out.byte[i])
+			differs(res->r, res->call->nr,
+				"byte %d of the structure is %#x after %s, %#x after %s",
+				i, ours->out.byte[i], side_name[OURS],
+				intree->out.byte[i], side_name[INTREE]);
+}
+
+static void compare_charges(struct result *res)
+{
+	int64_t skew = res->charged[INTREE] - res->charged[OURS];
+
+	if (skew != res->skew)
+		differs(res->r, res->call->nr,
+			"%s charges %lld bytes, %s %lld (a difference of %lld is intended)",
+			side_name[OURS], (long long)res->charged[OURS],
+			side_name[INTREE], (long long)res->charged[INTREE],
+			(long long)res->skew);
+}
+
+/* Calls that bind a container to the process that makes the first of them */
+static bool binds(const struct call *call)
+{
+	return call->nr == VFIO_IOMMU_SPAPR_REGISTER_MEMORY ||
+	       call->nr == VFIO_IOMMU_SPAPR_TCE_CREATE ||
+	       call->nr == VFIO_IOMMU_SPAPR_TCE_REMOVE;
+}
+
+static void settle(struct result *res)
+{
+	bool applies[MAX_INTENDED] = {};
+	struct run_state *r = res->r;
+
+	intended_explain(res, applies);
+	compare_answers(res);
+	compare_charges(res);
+	if (r->failed[0])
+		return;
+	if (res->a[OURS].ret == 0 && res->a[INTREE].ret == 0)
+		model_apply(&r->m, res->call, &res->a[OURS]);
+	if (r->m.bound == NOBODY && binds(res->call))
+		r->m.bound = process_of(res->call->actor);
+	intended_repair(res, applies);
+}
+
+static void step_both(struct run_state *r, const struct call *call)
+{
+	struct result res = { .r = r, .call = call };
+	enum process process = process_of(call->actor);
+
+	for (int side = 0; side < SIDES; side++) {
+		res.before[side] = r->side[side].vmlck[process];
+		call_on(r, side, call, &res.a[side]);
+		res.charged[side] = res.a[side].vmlck - res.before[side];
+	}
+	figures.calls++;
+	if (!r->failed[0])
+		settle(&res);
+}
+
+static bool is_one_of(int ret, const int *may_be, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (may_be[i] && ret == may_be[i])
+			return true;
+	return false;
+}
+
+/* A call that may only be refused, and is asked of this module alone */
+static void step_ours(struct run_state *r, const struct call *call,
+		      const struct never *never)
+{
+	int64_t before = r->side[OURS].vmlck[process_of(call->actor)];
+	struct answer a;
+	int ret = call_on(r, OURS, call, &a);
+	struct call bind;
+
+	figures.only_ours++;
+	if (!is_one_of(ret, never->may_be, ARRAY_SIZE(never->may_be)))
+		differs(r, call->nr, "%s says %d to what can only be refused (%s)",
+			side_name[OURS], ret, never->name);
+	else if (a.vmlck != before)
+		differs(r, call->nr, "%s has charged %lld bytes for a refusal (%s)",
+			side_name[OURS], (long long)(a.vmlck - before),
+			never->name);
+	if (r->m.bound != NOBODY || !binds(call))
+		return;
+	/* It may be bound now, or not: both are from here on */
+	r->m.bound = process_of(call->actor);
+	bind = call_remove(&r->m, 3);
+	for (int side = 0; side < SIDES; side++)
+		call_on(r, side, &bind, NULL);
+}
+
+static void step_call(struct run_state *r, const struct call *call)
+{
+	struct never *never = never_for(&r->m, call);
+
+	if (!never) {
+		step_both(r, call);
+		return;
+	}
+	never->count++;
+	if (!never->nobody)
+		step_ours(r, call, never);
+}
+
+/*
+ * Bursts: calls that succeed, and give the same in whatever order
+ */
+
+static bool in_window(const struct model *m, uint64_t iova, uint64_t size)
+{
+	struct window w;
+	int slot = window_at(m, iova, &w);
+
+	return slot >= 0 && w.levels == 1 && w.shift <= machine.page_shift &&
+	       size && !((iova | size) & ((1ULL << w.shift) - 1)) &&
+	       iova - w.start < w.size && size <= w.size - (iova - w.start);
+}
+
+static bool succeeds(const struct model *m, const struct call *call)
+{
+	const union request *arg = &call->arg;
+
+	if (call->where != IN_MEMORY || !head_is_valid(call) || !m->enabled)
+		return false;
+	switch (call->nr) {
+	case VFIO_IOMMU_MAP_DMA:
+		return in_window(m, arg->map.iova, arg->map.size) &&
+		       arg->map.flags && !(arg->map.vaddr & (TCE_4K - 1)) &&
+		       all_registered(m, arg->map.vaddr, arg->map.size,
+				      DEFAULT_SHIFT);
+	case VFIO_IOMMU_UNMAP_DMA:
+		return in_window(m, arg->unmap.iova, arg->unmap.size);
+	case VFIO_IOMMU_SPAPR_REGISTER_MEMORY:
+		return arg->memory.size && !m->limit &&
+		       is_writable(arg->memory.vaddr, arg->memory.size) &&
+		       !overlaps_region(m, arg->memory.vaddr, arg->memory.size);
+	default:
+		return false;
+	}
+}
+
+static bool meet(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
+{
+	return a - b < b_size || b - a < a_size;
+}
+
+/* MAP and UNMAP have different structures, but the same fields */
+static void bus_range(const struct call *call, uint64_t *iova, uint64_t *size)
+{
+	bool map = call->nr == VFIO_IOMMU_MAP_DMA;
+
+	*iova = map ? call->arg.map.iova : call->arg.unmap.iova;
+	*size = map ? call->arg.map.size : call->arg.unmap.size;
+}
+
+static bool commute(const struct call *a, const struct call *b)
+{
+	bool a_registers = a->nr == VFIO_IOMMU_SPAPR_REGISTER_MEMORY;
+	bool b_registers = b->nr == VFIO_IOMMU_SPAPR_REGISTER_MEMORY;
+	uint64_t iova[2], size[2];
+
+	if (a->actor == b->actor)
+		return false;
+	if (a_registers && b_registers)
+		return !meet(a->arg.memory.vaddr, a->arg.memory.size,
+			     b->arg.memory.vaddr, b->arg.memory.size);
+	if (a_registers || b_registers)
+		return true;
+	bus_range(a, &iova[0], &size[0]);
+	bus_range(b, &iova[1], &size[1]);
+	return !meet(iova[0], size[0], iova[1], size[1]);
+}
+
+/* In a sequence that is made shorter a burst may have lost its ground */
+static bool burst_may_be(const struct model *m, const struct op *op)
+{
+	if (m->bound != OWNER || m->pending)
+		return false;
+	for (int i = 0; i < op->count; i++) {
+		if (process_of(op->call[i].actor) != OWNER ||
+		    !succeeds(m, &op->call[i]))
+			return false;
+		for (int j = 0; j < i; j++)
+			if (!commute(&op->call[i], &op->call[j]))
+				return false;
+	}
+	return true;
+}
+
+/* One side's share; its charge is read when all have ended */
+static int64_t burst_on(struct run_state *r, enum side side,
+			const struct op *op, struct answer *a)
+{
+	int64_t before = r->side[side].vmlck[OWNER], promised = 0;
+	struct call look = { .nr = VFIO_CHECK_EXTENSION, .where = BY_VALUE };
+
+	if (!side_burst(&r->side[side], op, a)) {
+		differs(r, op->call[0].nr, "%s never answered a burst",
+			side_name[side]);
+		return 0;
+	}
+	for (int i = 0; i < op->count; i++)
+		promised += pages_promised(&op->call[i], &a[i]);
+	check_pins(r, side, &op->call[0], promised, false);
+	call_on(r, side, &look, NULL);
+	return r->side[side].vmlck[OWNER] - before;
+}
+
+static void step_burst(struct run_state *r, const struct op *op)
+{
+	struct answer a[SIDES][MAX_BURST];
+	int64_t charged[SIDES];
+
+	if (!burst_may_be(&r->m, op))
+		return;
+	for (int side = 0; side < SIDES; side++)
+		charged[side] = burst_on(r, side, op, a[side]);
+	figures.bursts++;
+	figures.calls += op->count;
+	if (charged[OURS] != charged[INTREE])
+		differs(r, op->call[0].nr,
+			"a burst: %s charges %lld bytes, %s %lld",
+			side_name[OURS], (long long)charged[OURS],
+			side_name[INTREE], (long long)charged[INTREE]);
+	for (int i = 0; i < op->count && !r->failed[0]; i++) {
+		if (a[OURS][i].ret || a[INTREE][i].ret)
+			differs(r, op->call[i].nr,
+				"call %d of a burst: %s says %d, %s %d", i,
+				side_name[OURS], a[OURS][i].ret,
+				side_name[INTREE], a[INTREE][i].ret);
+		else
+			model_apply(&r->m, &op->call[i], &a[OURS][i]);
+	}
+}
+
+static void step_fork(struct run_state *r)
+{
+	/* A container that is bound to the child would be nobody's */
+	if (r->m.bound == FORKED)
+		return;
+	for (int side = 0; side < SIDES; side++)
+		if (!side_fork(&r->side[side]))
+			differs(r, 0, "the owner of %s can't fork",
+				side_name[side]);
+	figures.forks++;
+}
+
+void step(struct run_state *r, const struct op *op)
+{
+	switch (op->kind) {
+	case CALL:
+		step_call(r, &op->call[0]);
+		break;
+	case BURST:
+		step_burst(r, op);
+		break;
+	case FORK:
+		step_fork(r);
+		break;
+	case PROBE:
+		probe(r, op);
+		break;
+	}
+}
