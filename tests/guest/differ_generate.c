@@ -46,7 +46,11 @@ static uint64_t page(void)
 
 static enum actor an_actor(struct rng *rng, const struct model *m)
 {
-	static const enum actor owners[] = { THREAD0, THREAD1, THREAD2 };
+	/* The third has a CPU of its own, so it takes longer */
+	static const enum actor owners[] = {
+		THREAD0, THREAD0, THREAD0, THREAD0, THREAD1, THREAD1, THREAD1,
+		THREAD2,
+	};
 
 	if (percent(rng, 6))
 		return below(rng, ACTORS);
