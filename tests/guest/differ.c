@@ -58,27 +58,27 @@ bool sequence_begin(struct run_state *r, const struct sequence *q)
 /* Nothing may stay but what the in-tree driver is known to leave */
 void sequence_end(struct run_state *r, const struct sequence *q)
 {
-	int64_t promised = 0, moved, vmlck[SIDES];
+	int64_t promised = r->promised, moved, vmlck[SIDES];
 	uint64_t until;
 
 	for (int i = 0; i < r->m.regions; i++)
-		promised -= r->m.region[i].size >> machine.page_shift;
+		promised -= SIDES * r->m.region[i].size >> machine.page_shift;
 	for (int side = 0; side < SIDES; side++)
 		if (!side_close(&r->side[side], q->kill, &vmlck[side]))
 			differs(r, 0, "%s is still in use after the end",
 				side_name[side]);
 	until = now_ms() + SETTLE_MS;
 	moved = pins_moved(r);
-	while (moved != SIDES * promised && now_ms() < until) {
+	while (moved != promised && now_ms() < until) {
 		usleep(2000);
 		moved += pins_moved(r);
 	}
 	/* Where it ends early, the sides may hold different things */
 	if (r->over)
 		return;
-	if (moved != SIDES * promised)
+	if (moved != promised)
 		differs(r, 0, "%lld pages pinned by the end instead of %lld",
-			(long long)moved, (long long)(SIDES * promised));
+			(long long)moved, (long long)promised);
 	if (q->kill)
 		return;
 	if (vmlck[OURS])
@@ -125,7 +125,7 @@ static struct op remove_default(const struct model *m)
 
 static void steps(struct run_state *r, struct sequence *q, struct rng *rng)
 {
-	bool without_default = rng_next(rng) % 4;
+	bool without_default = rng_next(rng) % 6;
 
 	while (q->ops < length && !r->failed[0] && !r->over &&
 	       figures.calls < calls) {

@@ -285,7 +285,9 @@ uint8_t *sink_of(enum side side);
  * struct run_state - a sequence that is being run
  * @m: what both sides hold
  * @side: the sides
- * @pins: pinned pages of the system after the last step
+ * @pins: pinned pages of the system when they were last looked at
+ * @promised: by how much the answers since then say that those have grown
+ * @late: the in-tree driver has some of these to unpin
  * @over: the sides can't be brought together again: the sequence ends, and that
  *	is no failure
  * @failed: what differed, or ""
@@ -295,6 +297,8 @@ struct run_state {
 	struct model m;
 	struct side_state side[SIDES];
 	int64_t pins;
+	int64_t promised;
+	bool late;
 	bool over;
 	char failed[512];
 	uint32_t failed_nr;

@@ -42,7 +42,8 @@ static bool unpins(const struct call *call, const struct answer *a)
 
 /*
  * Reading the counter is what takes longest: it is looked at where it should
- * move, and now and then otherwise, for all calls since the last time.
+ * move, and now and then otherwise, for all calls on both sides since the last
+ * time.
  */
 static bool is_time_for_pins(const struct call *call)
 {
@@ -65,23 +66,30 @@ static int64_t pages_promised(const struct call *call, const struct answer *a)
 	return 0;
 }
 
-/* Holds a side to that; the in-tree driver may take its time to unpin */
-static void check_pins(struct run_state *r, enum side side,
-		       const struct call *call, int64_t promised, bool late)
+/* Holds both to that; the in-tree driver may take its time to unpin */
+static void check_pins(struct run_state *r, uint32_t nr)
 {
 	uint64_t until = now_ms() + SETTLE_MS;
 	int64_t moved = pins_moved(r);
 
-	if (side == INTREE && late && moved != promised) {
+	if (moved != r->promised && r->late)
 		intended_late_unpin();
-		while (moved != promised && now_ms() < until) {
-			usleep(1000);
-			moved += pins_moved(r);
-		}
+	while (moved != r->promised && r->late && now_ms() < until) {
+		usleep(1000);
+		moved += pins_moved(r);
 	}
-	if (moved != promised)
-		differs(r, call->nr, "%s: %lld pages pinned instead of %lld",
-			side_name[side], (long long)moved, (long long)promised);
+	if (moved != r->promised)
+		differs(r, nr, "%lld pages pinned instead of %lld",
+			(long long)moved, (long long)r->promised);
+	r->promised = 0;
+	r->late = false;
+}
+
+static void promise(struct run_state *r, enum side side,
+		    const struct call *call, const struct answer *a)
+{
+	r->promised += pages_promised(call, a);
+	r->late |= side == INTREE && unpins(call, a);
 }
 
 /* A call on one side alone; its answer, or -ETIMEDOUT */
@@ -98,9 +106,9 @@ int call_on(struct run_state *r, enum side side, const struct call *call,
 		differs(r, call->nr, "%s never answered", side_name[side]);
 		return -ETIMEDOUT;
 	}
-	if (is_time_for_pins(call))
-		check_pins(r, side, call, pages_promised(call, answer),
-			   unpins(call, answer));
+	promise(r, side, call, answer);
+	if (side == INTREE && is_time_for_pins(call))
+		check_pins(r, call->nr);
 	return answer->ret;
 }
 
@@ -403,7 +411,7 @@ static bool burst_may_be(const struct model *m, const struct op *op)
 static int64_t burst_on(struct run_state *r, enum side side,
 			const struct op *op, struct answer *a)
 {
-	int64_t before = r->side[side].vmlck[OWNER], promised = 0;
+	int64_t before = r->side[side].vmlck[OWNER];
 	struct call look = { .nr = VFIO_CHECK_EXTENSION, .where = BY_VALUE };
 
 	if (!side_burst(&r->side[side], op, a)) {
@@ -412,8 +420,7 @@ static int64_t burst_on(struct run_state *r, enum side side,
 		return 0;
 	}
 	for (int i = 0; i < op->count; i++)
-		promised += pages_promised(&op->call[i], &a[i]);
-	check_pins(r, side, &op->call[0], promised, false);
+		promise(r, side, &op->call[i], &a[i]);
 	call_on(r, side, &look, NULL);
 	return r->side[side].vmlck[OWNER] - before;
 }
@@ -427,6 +434,7 @@ static void step_burst(struct run_state *r, const struct op *op)
 		return;
 	for (int side = 0; side < SIDES; side++)
 		charged[side] = burst_on(r, side, op, a[side]);
+	check_pins(r, op->call[0].nr);
 	figures.bursts++;
 	figures.calls += op->count;
 	if (charged[OURS] != charged[INTREE])
