@@ -120,8 +120,8 @@ static void check(struct run_state *r, const struct prober *p)
 		const struct run *run = run_at(&r->m, iova);
 		uint64_t saw = reached(r, p, i);
 
-		/* powernv lets them read what is mapped for writing only */
-		if (run)
+		/* IODA2 lets them read what is mapped for writing only */
+		if (run && (run->perm & READ_ONLY || !machine.hypervisor))
 			want = run->ua + (iova - run->iova);
 		/* The sink isn't marked: nothing of it is mapped otherwise */
 		if (want >= SINK && want < SINK + base_page())
