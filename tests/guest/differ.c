@@ -18,11 +18,10 @@
 #include <unistd.h>
 
 #define SETTLE_MS	5000
-#define LIMIT		MIB(64)
 
 static uint64_t seed = 1;
 static unsigned long calls = 3000;
-static int length = 150;
+static int length = 100;
 static long only_sequence = -1;
 static bool verbose;
 
@@ -145,6 +144,15 @@ static void steps(struct run_state *r, struct sequence *q, struct rng *rng)
 	show_step(r, &q->op[q->ops - 1]);
 }
 
+/* Some are short of memory to lock, and the default window is some of it */
+static int64_t a_limit(struct rng *rng)
+{
+	static const int64_t limits[] = { MIB(4), MIB(12), MIB(32) };
+
+	return rng_next(rng) % 100 < 20 ?
+	       limits[rng_next(rng) % ARRAY_SIZE(limits)] : 0;
+}
+
 static bool run_sequence(unsigned int number)
 {
 	static struct run_state r;
@@ -154,7 +162,7 @@ static bool run_sequence(unsigned int number)
 	q.op = calloc(length + 1, sizeof(*q.op));
 	if (!q.op)
 		return false;
-	q.limit = rng_next(&rng) % 100 < 15 ? LIMIT : 0;
+	q.limit = a_limit(&rng);
 	q.kill = rng_next(&rng) % 2;
 	if (verbose)
 		printf("# sequence %u%s%s\n", number,

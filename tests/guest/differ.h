@@ -94,7 +94,7 @@ struct answer {
 };
 
 #define MAX_BURST	3
-#define MAX_PROBES	4
+#define MAX_PROBES	5
 
 enum kind { CALL, BURST, FORK, PROBE };
 
@@ -129,7 +129,7 @@ struct op {
 #define HIGH_PAGES	16
 #define ARENA_PAGES	(LOW_PAGES + RO_PAGES + HOLE_PAGES + HIGH_PAGES)
 #define HUGE_PAGES	2
-#define TAIL_PAGES	4	/* base pages behind the huge ones */
+#define TAIL_BYTES	MIB(2)	/* base pages behind the huge ones */
 
 bool is_writable(uint64_t ua, uint64_t size);
 bool is_mapped(uint64_t ua, uint64_t size);
@@ -157,6 +157,7 @@ extern struct machine machine;
 #define WINDOWS		2
 #define MAX_REGIONS	64
 #define MAX_RUNS	512
+#define MAX_GONE	16
 #define DEFAULT_SHIFT	12
 
 struct window {
@@ -191,7 +192,8 @@ struct run {
  * @run: mapped
  * @leaked: bytes that the in-tree driver won't give back
  * @limit: RLIMIT_MEMLOCK that holds for the calls, or 0
- * @last_unmapped: a bus address
+ * @gone: bus addresses, first and last ones, that were unmapped last
+ * @gone_next: where the next one goes
  */
 struct model {
 	enum process bound;
@@ -204,7 +206,8 @@ struct model {
 	int runs;
 	int64_t leaked;
 	int64_t limit;
-	uint64_t last_unmapped;
+	uint64_t gone[MAX_GONE];
+	unsigned int gone_next;
 };
 
 enum process process_of(enum actor actor);

@@ -275,7 +275,7 @@ static void make_register(struct rng *rng, const struct model *m,
 	memory->size = (1 + below(rng, percent(rng, 80) ? 4 : 40)) * page();
 	if (machine.has_huge && percent(rng, 15)) {
 		memory->vaddr = HUGE + below(rng, HUGE_PAGES) * MIB(2);
-		memory->size = MIB(2);
+		memory->size = MIB(2) * (1 + below(rng, 3));
 		if (percent(rng, 30))
 			memory->size += page() * (1 + below(rng, 4));
 		if (percent(rng, 15))
@@ -519,34 +519,52 @@ static struct op a_burst(struct rng *rng, const struct model *m)
 	return op;
 }
 
+/* What has been unmapped in a window that is still there; false if nothing */
+static bool a_gone_iova(struct rng *rng, const struct model *m, uint64_t *iova)
+{
+	struct window w;
+
+	for (int tries = 0; tries < MAX_GONE; tries++) {
+		*iova = m->gone[below(rng, MAX_GONE)];
+		if (*iova && window_at(m, *iova, &w) >= 0 && !run_at(m, *iova))
+			return true;
+	}
+	return false;
+}
+
+static uint64_t a_mapped_iova(struct rng *rng, const struct model *m)
+{
+	const struct run *run = &m->run[below(rng, m->runs)];
+	uint64_t pages = run->size / TCE_4K;
+
+	switch (below(rng, 4)) {
+	case 0:
+		return run->iova + run->size;
+	case 1:
+		return run->iova + run->size - TCE_4K;
+	default:
+		return run->iova + below(rng, pages) * TCE_4K;
+	}
+}
+
 static uint64_t an_iova_to_probe(struct rng *rng, const struct model *m)
 {
 	struct window w = a_window(rng, m);
+	uint64_t iova;
 
-	switch (below(rng, 8)) {
-	case 0:
-		return m->last_unmapped & ~(TCE_4K - 1);
-	case 1:
+	if (percent(rng, 50) && a_gone_iova(rng, m, &iova))
+		return iova;
+	if (m->runs && percent(rng, 80))
+		return a_mapped_iova(rng, m);
+	if (percent(rng, 30))
 		return w.start + w.size;
-	case 2:
-		return an_iova(rng, m, &w) & ~(TCE_4K - 1);
-	default:
-		break;
-	}
-	if (m->runs) {
-		const struct run *run = &m->run[below(rng, m->runs)];
-
-		if (percent(rng, 20))
-			return run->iova + run->size;
-		return run->iova + (below(rng, run->size / TCE_4K) * TCE_4K);
-	}
 	return an_iova(rng, m, &w) & ~(TCE_4K - 1);
 }
 
 /* The devices are asked at the end of each sequence, too */
 struct op generate_last(struct rng *rng, const struct model *m)
 {
-	struct op op = { .kind = PROBE, .count = 3 };
+	struct op op = { .kind = PROBE, .count = MAX_PROBES };
 
 	for (int i = 0; i < op.count; i++)
 		op.iova[i] = an_iova_to_probe(rng, m);

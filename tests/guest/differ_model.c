@@ -38,7 +38,6 @@ void model_init(struct model *m, int64_t limit)
 	m->bound = NOBODY;
 	m->pending = true;
 	m->limit = limit;
-	m->last_unmapped = MIB(16);
 }
 
 bool may_call(const struct model *m, const struct call *call)
@@ -64,7 +63,7 @@ static bool page_is_mapped(uint64_t ua)
 	if (within(ua, 1, SINK, page()))
 		return true;
 	return machine.has_huge &&
-	       within(ua, 1, HUGE, HUGE_PAGES * MIB(2) + TAIL_PAGES * page());
+	       within(ua, 1, HUGE, HUGE_PAGES * MIB(2) + TAIL_BYTES);
 }
 
 static bool page_is_writable(uint64_t ua)
@@ -339,6 +338,13 @@ static void add_run(struct model *m, uint64_t iova, uint64_t size, uint64_t ua,
 	m->run[m->runs++] = (struct run){ iova, size, ua, perm };
 }
 
+/* Where a device could still get if something was forgotten */
+static void note_gone(struct model *m, uint64_t first, uint64_t last)
+{
+	m->gone[m->gone_next++ % MAX_GONE] = first & ~(TCE_4K - 1);
+	m->gone[m->gone_next++ % MAX_GONE] = last & ~(TCE_4K - 1);
+}
+
 /* What is left of a run on both sides of a hole in it */
 void model_unmap(struct model *m, uint64_t iova, uint64_t size)
 {
@@ -359,7 +365,8 @@ void model_unmap(struct model *m, uint64_t iova, uint64_t size)
 		if (old_last > last)
 			add_run(m, last + 1, old_last - last,
 				old.ua + (last + 1 - old.iova), old.perm);
-		m->last_unmapped = old.iova < iova ? iova : old.iova;
+		note_gone(m, old.iova < iova ? iova : old.iova,
+			  old_last > last ? last : old_last);
 	}
 }
 

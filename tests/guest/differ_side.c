@@ -137,7 +137,7 @@ static void mark(uint64_t ua, size_t size)
 
 static void make_huge(void)
 {
-	size_t huge = HUGE_PAGES * MIB(2), tail = TAIL_PAGES * base_page();
+	size_t huge = HUGE_PAGES * MIB(2), tail = TAIL_BYTES;
 
 	map_at(HUGE, huge, MAP_SHARED | MAP_HUGETLB |
 			   (21 << MAP_HUGE_SHIFT));
