@@ -98,7 +98,7 @@ static void show_step(const struct run_state *r, const struct op *op)
 		printf("# %s\n", r->failed);
 }
 
-/* Runs a sequence that is known, but for some of its steps; true if it passes */
+/* Runs a known sequence but for some of its steps; true if it passes */
 bool replay(const struct sequence *q, const bool *without, char *failed,
 	    uint32_t *nr)
 {

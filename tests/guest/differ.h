@@ -5,10 +5,10 @@
  *
  *	differ.c		options, sequences, figures
  *	differ_generate.c	makes calls up, from a seed and the model
- *	differ_model.c		what both containers must hold after the same calls
+ *	differ_model.c		what both containers hold after the same calls
  *	differ_side.c		the two containers and the processes that call
- *	differ_step.c		carries a call out on both sides and compares
- *	differ_intended.c	the differences that are intended, with their repair
+ *	differ_step.c		has both sides carry a call out, and compares
+ *	differ_intended.c	the intended differences, with their repair
  *	differ_never.c		the calls that the in-tree driver is spared
  *	differ_probe.c		what the devices reach
  *	differ_shrink.c		makes a failing sequence short
@@ -118,7 +118,7 @@ struct op {
  * base page from ARENA on.
  */
 #define ARENA		0x100000000000ULL
-#define HUGE		(ARENA + MIB(64))	/* huge pages, then base pages */
+#define HUGE		(ARENA + MIB(64))	/* huge, then base pages */
 #define SINK		(ARENA + MIB(128))
 #define SCRATCH		(ARENA + MIB(192))
 #define ELSEWHERE	(ARENA + MIB(256))	/* mapped in SECOND only */
@@ -223,6 +223,7 @@ int window_at(const struct model *m, uint64_t iova, struct window *w);
 uint64_t window_span(const struct window *w);
 int free_slot(const struct model *m);
 unsigned int level_shift(const struct window *w);
+bool spans_too_much(const struct window *w);
 int64_t charge_in_tree(const struct window *w);
 int64_t charge_ours(const struct window *w);
 uint64_t clear_steps(const struct window *w);

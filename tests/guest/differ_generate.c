@@ -218,8 +218,9 @@ static void make_map(struct rng *rng, const struct model *m, struct call *call)
 	struct vfio_iommu_type1_dma_map *map = &call->arg.map;
 
 	map->argsz = sizeof(*map);
-	map->flags = percent(rng, 70) ? READ_WRITE :
-				       (percent(rng, 60) ? READ_ONLY : WRITE_ONLY);
+	map->flags = READ_WRITE;
+	if (percent(rng, 30))
+		map->flags = percent(rng, 60) ? READ_ONLY : WRITE_ONLY;
 	map->iova = an_iova(rng, m, &w) & ~(one - 1);
 	at = (region.ua + one - 1) & ~(one - 1);
 	pages = at - region.ua < region.size ?
@@ -307,8 +308,8 @@ static void make_unregister(struct rng *rng, const struct model *m,
 static unsigned int a_shift(struct rng *rng)
 {
 	static const unsigned int odd[] = {
-		0, 11, 13, 15, 20, 22, 31, 32, 43, 62, 63, 64, 76, 140, 1U << 31,
-		(1U << 31) + 12,
+		0, 11, 13, 15, 20, 22, 31, 32, 43, 62, 63, 64, 76, 140,
+		1U << 31, (1U << 31) + 12,
 	};
 	unsigned int shifts[64], count = 0;
 
@@ -407,10 +408,12 @@ static void make_unknown(struct rng *rng, struct call *call)
 		VFIO_NOIOMMU_IOMMU, 9, 10, 1ULL << 32, ~0ULL,
 	};
 
+	uint64_t extension = extensions[below(rng, ARRAY_SIZE(extensions))];
+
 	if (percent(rng, 40)) {
 		call->nr = VFIO_CHECK_EXTENSION;
 		call->where = BY_VALUE;
-		call->arg.value = extensions[below(rng, ARRAY_SIZE(extensions))];
+		call->arg.value = extension;
 		return;
 	}
 	call->nr = unknown[below(rng, ARRAY_SIZE(unknown))];

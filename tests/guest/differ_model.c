@@ -210,6 +210,14 @@ unsigned int level_shift(const struct window *w)
 	return shift > machine.page_shift ? shift : machine.page_shift;
 }
 
+/* The platform refuses such a table before it makes any */
+bool spans_too_much(const struct window *w)
+{
+	return !machine.hypervisor &&
+	       (level_shift(w) - 3) * w->levels + w->shift >=
+	       MAX_BUS_ADDRESS_BITS;
+}
+
 static int64_t whole_pages(uint64_t bytes)
 {
 	return bytes & ~(page() - 1);
@@ -223,7 +231,8 @@ int64_t charge_in_tree(const struct window *w)
 	if (machine.hypervisor)
 		return whole_pages(w->levels > 1 ? ~0U :
 				   w->size >> (w->shift - 3));
-	if (!w->levels || w->levels > 5 || w->size & (w->size - 1))
+	if (!w->levels || w->levels > machine.max_levels ||
+	    w->size & (w->size - 1))
 		return 0;
 	table = w->size >> w->shift << 3;
 	if (table < 0x1000)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the in-tree driver is spared, because it would crash, write outside its
- * tables, leak pages until a reboot, run for ever, or fill the kernel's log with
- * what this test takes for a defect. "defect N" counts as in KERNEL-FACTS.md.
- * This module is asked alone, and may only refuse.
+ * What the in-tree driver is spared, as it would crash, write outside its
+ * tables, leak pages until a reboot, run for ever, or fill the kernel's log
+ * with what this test takes for a defect. This module is asked alone, and may
+ * only refuse.
  *
  * Not made up at all, for either side, because one call is no more than half of
  * it: MAP_DMA and UNMAP_DMA against TCE_CREATE, TCE_REMOVE and
@@ -92,7 +92,7 @@ static bool well_formed(const struct call *call)
 	struct window w = wanted(call);
 
 	return offered(call) && w.size >> w.shift && !(w.size & (w.size - 1)) &&
-	       w.levels && w.levels <= 5;
+	       w.levels && w.levels <= machine.max_levels;
 }
 
 static bool table_too_large(const struct model *m, const struct call *call)
@@ -100,17 +100,15 @@ static bool table_too_large(const struct model *m, const struct call *call)
 	struct window w = wanted(call);
 
 	return !machine.hypervisor && creates(m, call) && well_formed(call) &&
-	       level_shift(&w) > 24 &&
-	       (level_shift(&w) - 3) * w.levels + w.shift < 55;
+	       level_shift(&w) > 24 && !spans_too_much(&w);
 }
 
 static bool slow_to_clear(const struct model *m, const struct call *call)
 {
 	struct window w = wanted(call);
 
-	return creates(m, call) && well_formed(call) &&
-	       (machine.hypervisor || (level_shift(&w) - 3) * w.levels +
-		w.shift < 55) && clear_steps(&w) > 1 << 19;
+	return creates(m, call) && well_formed(call) && !spans_too_much(&w) &&
+	       clear_steps(&w) > 1 << 19;
 }
 
 static bool is_default(const struct window *w)
