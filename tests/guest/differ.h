@@ -312,6 +312,7 @@ void differs(struct run_state *r, uint32_t nr, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 void step(struct run_state *r, const struct op *op);
+bool burst_may_be(const struct model *m, const struct op *op);
 int64_t pins_moved(struct run_state *r);
 int call_on(struct run_state *r, enum side side, const struct call *call,
 	    struct answer *answer);

@@ -503,22 +503,27 @@ static struct op a_call(struct rng *rng, const struct model *m)
 	return op;
 }
 
-/* Calls that don't fit together are dropped when it is to be carried out */
+/* Calls by all threads at once; most that come to mind don't go together */
 static struct op a_burst(struct rng *rng, const struct model *m)
 {
 	static const uint32_t nrs[] = {
 		VFIO_IOMMU_MAP_DMA, VFIO_IOMMU_MAP_DMA, VFIO_IOMMU_UNMAP_DMA,
 		VFIO_IOMMU_SPAPR_REGISTER_MEMORY,
 	};
-	struct op op = { .kind = BURST, .count = MAX_BURST };
+	struct op op;
+	int tries = 0;
 
-	for (int i = 0; i < MAX_BURST; i++) {
-		struct call *call = &op.call[i];
+	do {
+		op = (struct op){ .kind = BURST, .count = MAX_BURST };
+		for (int i = 0; i < MAX_BURST; i++) {
+			struct call *call = &op.call[i];
 
-		call->actor = THREAD0 + i;
-		call->where = IN_MEMORY;
-		make_call(rng, m, call, nrs[below(rng, ARRAY_SIZE(nrs))]);
-	}
+			call->actor = THREAD0 + i;
+			call->where = IN_MEMORY;
+			make_call(rng, m, call,
+				  nrs[below(rng, ARRAY_SIZE(nrs))]);
+		}
+	} while (!burst_may_be(m, &op) && ++tries < 20);
 	return op;
 }
 

@@ -392,7 +392,7 @@ static bool commute(const struct call *a, const struct call *b)
 }
 
 /* In a sequence that is made shorter a burst may have lost its ground */
-static bool burst_may_be(const struct model *m, const struct op *op)
+bool burst_may_be(const struct model *m, const struct op *op)
 {
 	if (m->bound != OWNER || m->pending)
 		return false;
