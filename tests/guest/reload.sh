@@ -54,7 +54,7 @@ start_openers() {
 stop_openers() {
 	stop_status=0
 	for opener in $OPENERS; do
-		kill -TERM "$opener"
+		kill -TERM "$opener" 2>/dev/null
 	done
 	for opener in $OPENERS; do
 		wait "$opener" || stop_status=1
@@ -97,6 +97,11 @@ round_of_the_switch() {
 	echo 0 >$SWITCH && sleep 0.02 && echo 1 >$SWITCH && sleep 0.02
 }
 
+# One has said what went wrong, and ended
+opener_failed() {
+	grep -q '^# tce2-opener' /tmp/opener.*
+}
+
 # all_seen WHO...: an opener was served by each of them
 all_seen() {
 	for who; do
@@ -117,7 +122,7 @@ race_of() {
 	# shellcheck disable=SC2086 # one word a server
 	while [ $(($(now) - race_begin)) -lt "$SECONDS_EACH" ] ||
 		[ $race_rounds -lt $LEAST ] || ! all_seen $race_wanted; do
-		if ! "$@"; then
+		if opener_failed || ! "$@"; then
 			race_ok=1
 			break
 		fi
