@@ -340,9 +340,11 @@ static int unregister_region(struct tce2_container *container, u64 ua,
 	int ret;
 
 	registration = find_registration(container, ua);
-	if (!registration || registration->size != size ||
-	    !registration->region)
+	if (!registration || registration->size != size)
 		return -ENOENT;
+	/* Being made: it may be found, and be mapped, before it is complete */
+	if (!registration->region)
+		return -EBUSY;
 	ret = tce2_region_unregister(registration->region);
 	if (ret)
 		return ret;
@@ -361,8 +363,8 @@ static int unregister_region(struct tce2_container *container, u64 ua,
  *
  * Context: may sleep.
  * Return: 0; -EINVAL if misaligned; -ENOENT if not registered through this
- * container; -EBUSY if still mapped and nobody else has it registered; -EPERM
- * from another process; -EINTR.
+ * container; -EBUSY if still mapped and nobody else has it registered, or if it
+ * is being registered; -EPERM from another process; -EINTR.
  */
 int tce2_container_unregister(struct tce2_container *container, u64 ua,
 			      u64 size)

@@ -88,7 +88,7 @@ static void a_page_that_does_not_come_keeps_nobody_waiting(struct vfio *v)
 	start_late(&late, register_late);
 	ua = mapped(v, IOVA, base_page());
 	expect(spapr_register(v->fd, late.page, base_page()), -EBUSY);
-	expect(spapr_unregister(v->fd, late.page, base_page()), -ENOENT);
+	expect(spapr_unregister(v->fd, late.page, base_page()), -EBUSY);
 	expect(dma_unmap(v->fd, IOVA, base_page()), 0);
 	unregister_ok(v, ua, base_page());
 	/* The last group goes, and the container with it */
