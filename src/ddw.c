@@ -701,14 +701,15 @@ int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	int ret = -EFAULT;
 
 	/*
-	 * The page is brought in with no lock held: that may take as long as
-	 * the client likes (userfaultfd, FUSE), and whoever takes a group from
-	 * the container waits for the lock, with locks of VFIO's held that are
-	 * everybody's. It may be gone again by then, but not for ever.
+	 * A page that is not there is brought in with no lock held: that may
+	 * take as long as the client likes (userfaultfd, FUSE), and whoever
+	 * takes a group from the container waits for the lock, with locks of
+	 * VFIO's held that are everybody's. It may be gone again by the next
+	 * try, but not for ever.
 	 */
 	for (tries = 0; ret == -EFAULT && tries < ANSWER_TRIES; tries++) {
-		if (fault_in_safe_writeable((char __user *)start,
-					    sizeof(*start)))
+		if (tries && fault_in_safe_writeable((char __user *)start,
+						     sizeof(*start)))
 			return -EFAULT;
 		ret = try_create(ddw, cache, spec, start);
 	}
