@@ -60,8 +60,9 @@ struct suite {
 	const struct suite name = { array, ARRAY_SIZE(array) }
 
 extern const struct suite container_suite, memory_suite, region_suite, map_suite,
-	window_suite, shared_suite, process_suite, race_suite, pairs_suite, late_suite,
-	takers_suite, eeh_suite, ddw_suite, realmode_suite, last_suite;
+	window_suite, shared_suite, process_suite, race_suite, pairs_suite,
+	late_suite, takers_suite, eeh_suite, ddw_suite, isolation_suite,
+	realmode_suite, last_suite;
 
 /* The backend under test, or NULL with --backend any */
 extern const char *backend_module;

@@ -15,32 +15,33 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PFN_MASK	((1ULL << 55) - 1)	/* of a pagemap entry */
 #define KPF_DIRTY	(1ULL << 4)
-
-/* The 64-bit entry of number @nr in a file of such entries */
-static uint64_t entry_of(const char *path, uint64_t nr)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	uint64_t entry;
-
-	if (fd < 0 || pread(fd, &entry, sizeof(entry), nr * sizeof(entry)) !=
-			      sizeof(entry))
-		fail("can't read %s", path);
-	close(fd);
-	return entry;
-}
 
 static uint64_t frame_of(const uint8_t *ua)
 {
-	return entry_of("/proc/self/pagemap", (uintptr_t)ua / base_page()) &
-	       PFN_MASK;
+	uint64_t frame;
+
+	if (!mem_frames(ua, 1, &frame))
+		fail("can't read /proc/self/pagemap");
+	return frame;
+}
+
+static uint64_t page_flags(uint64_t frame)
+{
+	int fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
+	uint64_t flags;
+
+	if (fd < 0 || pread(fd, &flags, sizeof(flags), frame * sizeof(flags)) !=
+			      sizeof(flags))
+		fail("can't read /proc/kpageflags");
+	close(fd);
+	return flags;
 }
 
 /* Whether the kernel takes a page to have been written to */
 bool is_dirty(const uint8_t *ua)
 {
-	return entry_of("/proc/kpageflags", frame_of(ua)) & KPF_DIRTY;
+	return page_flags(frame_of(ua)) & KPF_DIRTY;
 }
 
 static void gibibytes_are_registered_exactly(struct vfio *v)

@@ -129,6 +129,23 @@ int64_t pins(void)
 	return found == 2 ? acquired - released : -1;
 }
 
+/* A figure of /proc/meminfo, in bytes; 0 if there is none of that name */
+int64_t meminfo(const char *name)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	size_t len = strlen(name);
+	long long kib = 0;
+	char line[128];
+
+	if (!f)
+		return 0;
+	while (fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, len) && line[len] == ':')
+			sscanf(line + len + 1, "%lld", &kib);
+	fclose(f);
+	return kib * 1024;
+}
+
 /* Use count of a module, -1 if it isn't loaded */
 int module_refs(const char *name)
 {
@@ -250,35 +267,42 @@ void *mem_thp(size_t size)
 	return ua;
 }
 
-/*
- * Page frame number of the page at ua, 0 if unknown: the low 55 bits of its
- * entry in /proc/self/pagemap.
- */
-static uint64_t frame_of(int pagemap, const uint8_t *ua)
-{
-	uint64_t entry;
+#define FRAME_MASK	((1ULL << 55) - 1)	/* of a pagemap entry */
 
-	if (pread(pagemap, &entry, sizeof(entry),
-		  (uintptr_t)ua / base_page() * sizeof(entry)) != sizeof(entry))
-		return 0;
-	return entry & ((1ULL << 55) - 1);
+/*
+ * The page frame numbers of base pages that follow one another from ua on, 0
+ * where there is none; false if the kernel doesn't tell.
+ */
+bool mem_frames(const void *ua, size_t pages, uint64_t *frames)
+{
+	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	ssize_t len = pages * sizeof(*frames);
+	bool ok;
+
+	if (pagemap < 0)
+		return false;
+	ok = pread(pagemap, frames, len,
+		   (uintptr_t)ua / base_page() * sizeof(*frames)) == len;
+	close(pagemap);
+	for (size_t i = 0; ok && i < pages; i++)
+		frames[i] &= FRAME_MASK;
+	return ok;
 }
 
 /* Whether one naturally aligned piece of physical memory lies behind it */
 bool mem_contiguous(const void *ua, size_t size)
 {
-	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	uint64_t first, pages = size / base_page();
+	size_t pages = size / base_page();
+	uint64_t *frames = calloc(pages, sizeof(*frames));
 	bool ok;
 
-	if (pagemap < 0)
+	if (!frames)
 		return false;
-	first = frame_of(pagemap, ua);
-	ok = first && first % pages == 0;
-	for (uint64_t i = 1; ok && i < pages; i++)
-		ok = frame_of(pagemap, (const uint8_t *)ua +
-					       i * base_page()) == first + i;
-	close(pagemap);
+	ok = mem_frames(ua, pages, frames) && frames[0] &&
+	     frames[0] % pages == 0;
+	for (size_t i = 1; ok && i < pages; i++)
+		ok = frames[i] == frames[0] + i;
+	free(frames);
 	return ok;
 }
 

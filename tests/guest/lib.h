@@ -120,12 +120,14 @@ void *mem_scattered(size_t size);
 void *mem_hugetlb(size_t page, size_t count);
 void *mem_thp(size_t size);
 bool mem_contiguous(const void *ua, size_t size);
+bool mem_frames(const void *ua, size_t pages, uint64_t *frames);
 
 void pattern_fill(void *ua, size_t len, uint64_t seed);
 bool pattern_is(const void *ua, size_t len, uint64_t seed);
 
 int64_t vmlck(void);
 int64_t pins(void);
+int64_t meminfo(const char *name);
 int module_refs(const char *name);
 uint64_t now_ms(void);
 

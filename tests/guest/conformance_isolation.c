@@ -1,0 +1,814 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Conformance: isolation. What a device could reach once is given back, used
+ * by somebody else, and filled with other bytes; then the device tries it at
+ * the old addresses, through whoever owns it now. Nobody's bytes may change,
+ * none may get to the device.
+ *
+ * A proof counts only if the new user has the very page frames that the old
+ * one had, which /proc/self/pagemap tells; and only if the device works, which
+ * a sink tells (conformance.h). What other suites prove is not repeated: that
+ * an unmapped address, one of a window that was removed or made again, and
+ * memory that was unregistered are out of reach as long as nobody else has the
+ * memory (map, window), that windows go or stay when groups leave (region of
+ * two groups: ddw), and that the kernel counts no pin too many after a process
+ * has ended (process).
+ */
+#define _GNU_SOURCE
+#include "conformance.h"
+
+#include <endian.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WAY_OUT		MIB(256)	/* memory that is left to the system */
+#define CHUNK		MIB(16)		/* what is looked through at a time */
+#define BIG_CHUNK	MIB(64)		/* what is only taken away */
+#define SAMPLES		4		/* pages that the device tries */
+#define STRESS_SAMPLES	64
+#define POISON		0x5a
+
+enum backing { BASE_PAGES, TRANSPARENT, HUGETLB };
+
+/**
+ * struct estate - memory that a device can reach, and that is given up
+ * @backing: what it is made of
+ * @ua: where its owner has it
+ * @iova: where the device has it
+ * @pages: base pages
+ * @frames: the page frame of each
+ * @heirs: where this process has that frame now, or NULL
+ * @found: how many of these are not NULL
+ *
+ * In memory that the owner, a child, and its heir have in common, as are the
+ * arrays behind it.
+ */
+struct estate {
+	enum backing backing;
+	uint8_t *ua;
+	uint64_t iova;
+	uint64_t pages;
+	uint64_t *frames;
+	uint8_t **heirs;
+	uint64_t found;
+};
+
+static void *common(size_t size)
+{
+	void *ua = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (ua == MAP_FAILED)
+		fail("no memory for the test itself");
+	return ua;
+}
+
+/* So much is given up at a time: thousands of pages if they are small */
+static uint64_t size_of(enum backing backing)
+{
+	if (backing != BASE_PAGES)
+		return MIB(64);
+	return base_page() == KIB(4) ? MIB(16) : MIB(128);
+}
+
+/*
+ * Pages that are freed on one CPU may wait there for long before another one
+ * can have them, so owner and heir are kept on one.
+ */
+static void stay_on_one_cpu(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		fail("sched_setaffinity");
+}
+
+static struct estate *new_estate(enum backing backing, uint64_t size)
+{
+	struct estate *estate = common(sizeof(*estate));
+
+	stay_on_one_cpu();
+	estate->backing = backing;
+	estate->iova = IOVA;
+	estate->pages = size / base_page();
+	estate->frames = common(estate->pages * sizeof(*estate->frames));
+	estate->heirs = common(estate->pages * sizeof(*estate->heirs));
+	return estate;
+}
+
+static uint64_t bytes_of(const struct estate *estate)
+{
+	return estate->pages * base_page();
+}
+
+/* NULL if there is none */
+static uint8_t *take(enum backing backing, uint64_t size)
+{
+	switch (backing) {
+	case TRANSPARENT:
+		return mem_thp(size);
+	case HUGETLB:
+		return mem_hugetlb(MIB(2), size / MIB(2));
+	default:
+		return mem_base(size);
+	}
+}
+
+static uint8_t *must_take(enum backing backing, uint64_t size)
+{
+	uint8_t *ua = take(backing, size);
+
+	if (!ua)
+		skip("no memory of this kind to be had");
+	return ua;
+}
+
+/* Has the memory and lets the device of slot 0 have it, which is shown */
+static void possess(struct estate *estate, struct vfio *v)
+{
+	uint64_t size = bytes_of(estate), last = size - base_page();
+
+	estate->ua = must_take(estate->backing, size);
+	expect(spapr_register(v->fd, estate->ua, size), 0);
+	expect(dma_map(v->fd, estate->iova, estate->ua, size, READ_WRITE), 0);
+	if (!mem_frames(estate->ua, estate->pages, estate->frames))
+		fail("can't read /proc/self/pagemap");
+	device_reaches(v, 0, estate->iova, estate->ua);
+	device_reaches(v, 0, estate->iova + last, estate->ua + last);
+}
+
+/* Gives the pages themselves back to the system */
+static void give_up(struct estate *estate)
+{
+	if (munmap(estate->ua, bytes_of(estate)))
+		fail("munmap");
+}
+
+/*
+ * The heir
+ */
+
+struct frame {
+	uint64_t number;
+	uint64_t page;
+};
+
+static int compare_frames(const void *a, const void *b)
+{
+	uint64_t x = ((const struct frame *)a)->number;
+	uint64_t y = ((const struct frame *)b)->number;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The frames in their own order, to look them up */
+static struct frame *sorted_frames(const struct estate *estate)
+{
+	struct frame *frames = calloc(estate->pages, sizeof(*frames));
+
+	if (!frames)
+		fail("no memory for the test itself");
+	for (uint64_t i = 0; i < estate->pages; i++)
+		frames[i] = (struct frame){ estate->frames[i], i };
+	qsort(frames, estate->pages, sizeof(*frames), compare_frames);
+	return frames;
+}
+
+static void look_through(struct estate *estate, const struct frame *frames,
+			 uint8_t *ua, uint64_t size)
+{
+	uint64_t pages = size / base_page();
+	uint64_t *mine = calloc(pages, sizeof(*mine));
+
+	if (!mine || !mem_frames(ua, pages, mine))
+		fail("can't read /proc/self/pagemap");
+	for (uint64_t i = 0; i < pages; i++) {
+		struct frame key = { .number = mine[i] }, *hit;
+
+		hit = bsearch(&key, frames, estate->pages, sizeof(*frames),
+			      compare_frames);
+		if (!hit)
+			continue;
+		estate->heirs[hit->page] = ua + i * base_page();
+		estate->found++;
+	}
+	free(mine);
+}
+
+static bool memory_is_left(uint64_t size)
+{
+	return meminfo("MemFree") > (int64_t)(WAY_OUT + size);
+}
+
+/*
+ * Takes memory of the same kind until nine tenths of the frames have come with
+ * it, or little is left. (Pages of hugetlb go back to their pool, from where
+ * all of them are had again.)
+ */
+static uint64_t take_again(struct estate *estate)
+{
+	struct frame *frames = sorted_frames(estate);
+	uint64_t want = estate->pages * 9 / 10, taken = 0;
+	uint64_t size = estate->backing == HUGETLB ? bytes_of(estate) : CHUNK;
+
+	while (estate->found < want && memory_is_left(size)) {
+		uint8_t *ua = take(estate->backing, size);
+
+		if (!ua)
+			break;
+		look_through(estate, frames, ua, size);
+		taken += size;
+	}
+	free(frames);
+	return taken;
+}
+
+static void inherit(struct estate *estate)
+{
+	uint64_t taken = take_again(estate);
+
+	dprintf(STDOUT_FILENO,
+		"# %llu of %llu page frames are had again, among %llu MiB\n",
+		(unsigned long long)estate->found,
+		(unsigned long long)estate->pages,
+		(unsigned long long)taken >> 20);
+	if (estate->found < estate->pages / 2)
+		fail("no proof: expected to get half of the page frames again");
+	for (uint64_t i = 0; i < estate->pages; i++)
+		if (estate->heirs[i])
+			memset(estate->heirs[i], POISON, base_page());
+}
+
+static bool is_poison(const uint8_t *ua, size_t len)
+{
+	return *ua == POISON && !memcmp(ua, ua + 1, len - 1);
+}
+
+static void expect_untouched(const struct estate *estate)
+{
+	for (uint64_t i = 0; i < estate->pages; i++)
+		if (estate->heirs[i] &&
+		    !is_poison(estate->heirs[i], base_page()))
+			fail("page %llu of the old owner, frame %#llx, was written to",
+			     (unsigned long long)i,
+			     (unsigned long long)estate->frames[i]);
+}
+
+/* A page that was inherited, from one on that differs from sample to sample */
+static uint64_t sample_page(const struct estate *estate, unsigned int sample,
+			    unsigned int samples)
+{
+	uint64_t page = estate->pages * sample / samples;
+
+	while (!estate->heirs[page])
+		page = (page + 1) % estate->pages;
+	return page;
+}
+
+/* The device of slot 0 tries the old addresses, in its container of now */
+static void expect_out_of_reach(struct estate *estate, struct vfio *v,
+				struct sink *sink)
+{
+	unsigned int samples = stress ? STRESS_SAMPLES : SAMPLES;
+
+	expect_untouched(estate);
+	for (unsigned int i = 0; i < samples; i++) {
+		uint64_t page = sample_page(estate, i, samples);
+		uint8_t *ua = estate->heirs[page];
+
+		device_cannot_reach(v, 0, estate->iova + page * base_page(), ua,
+				    sink);
+		memset(ua, POISON, PROBE);
+	}
+	expect_untouched(estate);
+}
+
+/* The same, where the group's device has to be had anew */
+static void expect_out_of_reach_of_the_next(struct estate *estate)
+{
+	struct sink sink;
+	struct vfio v;
+
+	open_container(&v, 0);
+	sink = sink_at(&v, SINK_IOVA);
+	expect_out_of_reach(estate, &v, &sink);
+	vfio_close(&v);
+}
+
+/*
+ * One owner, who keeps the container
+ */
+
+static void unmap_and_free(struct vfio *v, enum backing backing)
+{
+	struct estate *estate = new_estate(backing, size_of(backing));
+	struct sink sink = sink_at(v, SINK_IOVA);
+
+	possess(estate, v);
+	expect(dma_unmap(v->fd, estate->iova, bytes_of(estate)), 0);
+	unregister_ok(v, estate->ua, bytes_of(estate));
+	give_up(estate);
+	inherit(estate);
+	expect_out_of_reach(estate, v, &sink);
+}
+
+static void base_pages_unmapped_and_freed_are_out_of_reach(struct vfio *v)
+{
+	unmap_and_free(v, BASE_PAGES);
+}
+
+static void transparent_hugepages_unmapped_and_freed_are_out_of_reach(
+	struct vfio *v)
+{
+	unmap_and_free(v, TRANSPARENT);
+}
+
+static void hugetlb_pages_unmapped_and_freed_are_out_of_reach(struct vfio *v)
+{
+	unmap_and_free(v, HUGETLB);
+}
+
+static void pages_of_a_removed_window_are_out_of_reach(struct vfio *v)
+{
+	struct estate *estate = new_estate(BASE_PAGES, size_of(BASE_PAGES));
+	struct sink sink = sink_at(v, SINK_IOVA);
+	uint64_t start = new_window(v, 12, GIB(1), 1);
+
+	estate->iova += start;
+	possess(estate, v);
+	expect(window_remove(v->fd, start), 0);
+	unregister_ok(v, estate->ua, bytes_of(estate));
+	give_up(estate);
+	inherit(estate);
+	expect_out_of_reach(estate, v, &sink);
+	/* Nor when a window is there again, and in use */
+	expect(new_window(v, 12, GIB(1), 1), start);
+	mapped(v, start, base_page());
+	expect_out_of_reach(estate, v, &sink);
+}
+
+/*
+ * Owners that leave
+ */
+
+static void own_and_close(void *arg)
+{
+	struct vfio v;
+
+	open_container(&v, 0);
+	possess(arg, &v);
+	vfio_close(&v);
+}
+
+static void close_and_free(enum backing backing)
+{
+	struct estate *estate = new_estate(backing, size_of(backing));
+
+	/* Only this process can skip, so it looks whether there is any */
+	munmap(must_take(backing, size_of(backing)), size_of(backing));
+	in_child(own_and_close, estate);
+	inherit(estate);
+	expect_out_of_reach_of_the_next(estate);
+}
+
+static void base_pages_of_a_closed_container_are_out_of_reach(struct vfio *v)
+{
+	(void)v;
+	close_and_free(BASE_PAGES);
+}
+
+static void transparent_hugepages_of_a_closed_container_are_out_of_reach(
+	struct vfio *v)
+{
+	(void)v;
+	close_and_free(TRANSPARENT);
+}
+
+static void hugetlb_pages_of_a_closed_container_are_out_of_reach(
+	struct vfio *v)
+{
+	(void)v;
+	close_and_free(HUGETLB);
+}
+
+static void own_detach_and_close(void *arg)
+{
+	struct estate *estate = arg;
+	struct vfio v;
+
+	open_container(&v, 0);
+	possess(estate, &v);
+	expect(vfio_detach(&v, 0), 0);
+	vfio_close(&v);
+}
+
+static void pages_of_a_container_that_its_group_left_are_out_of_reach(
+	struct vfio *v)
+{
+	struct estate *estate = new_estate(BASE_PAGES, size_of(BASE_PAGES));
+
+	(void)v;
+	in_child(own_detach_and_close, estate);
+	inherit(estate);
+	expect_out_of_reach_of_the_next(estate);
+}
+
+/* An owner that is found in the middle of DMA, and the pipe it says so by */
+struct busy {
+	struct estate *estate;
+	struct vfio v;
+	int ready[2];
+};
+
+/* Reads and writes a page after the other; the engine takes its time for each */
+static void *copy_forever(void *arg)
+{
+	struct busy *busy = arg;
+	struct edu *edu = device(&busy->v, 0);
+
+	for (uint64_t i = 0;; i++) {
+		uint64_t iova = busy->estate->iova +
+				i % busy->estate->pages * base_page();
+
+		expect(edu_to_device(edu, iova, 0, EDU_BUFFER), 0);
+		expect(edu_from_device(edu, iova, 0, EDU_BUFFER), 0);
+		if (!i && write(busy->ready[1], "x", 1) != 1)
+			fail("write");
+	}
+	return NULL;
+}
+
+static void own_and_copy_forever(void *arg)
+{
+	struct busy *busy = arg;
+
+	open_container(&busy->v, 0);
+	possess(busy->estate, &busy->v);
+	copy_forever(busy);
+}
+
+static void own_and_exit_beside_the_copying(void *arg)
+{
+	struct busy *busy = arg;
+	pthread_t thread;
+	char byte;
+
+	open_container(&busy->v, 0);
+	possess(busy->estate, &busy->v);
+	if (pthread_create(&thread, NULL, copy_forever, busy) ||
+	    read(busy->ready[0], &byte, 1) != 1)
+		fail("can't make the device busy");
+	usleep(30000);
+	_exit(0);
+}
+
+static struct busy new_busy(void)
+{
+	struct busy busy = { .estate = new_estate(BASE_PAGES, MIB(16)) };
+
+	if (pipe(busy.ready))
+		fail("pipe");
+	return busy;
+}
+
+static void kill_amid_dma(unsigned int wait_ms)
+{
+	struct busy busy = new_busy();
+	char byte;
+	int pid = start_child(own_and_copy_forever, &busy);
+
+	if (read(busy.ready[0], &byte, 1) != 1)
+		fail("a child of the test ended too early");
+	usleep(wait_ms * 1000);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	inherit(busy.estate);
+	expect_out_of_reach_of_the_next(busy.estate);
+	close(busy.ready[0]);
+	close(busy.ready[1]);
+}
+
+/* At another moment of a copy's 0.2 seconds each time */
+static void pages_of_a_process_killed_amid_dma_are_out_of_reach(struct vfio *v)
+{
+	unsigned int rounds = stress ? 20 : 2;
+
+	(void)v;
+	for (unsigned int i = 0; i < rounds; i++)
+		kill_amid_dma(10 + 200 * i / rounds);
+}
+
+static void pages_of_a_process_that_exits_amid_dma_are_out_of_reach(
+	struct vfio *v)
+{
+	struct busy busy = new_busy();
+
+	(void)v;
+	in_child(own_and_exit_beside_the_copying, &busy);
+	inherit(busy.estate);
+	expect_out_of_reach_of_the_next(busy.estate);
+}
+
+/*
+ * The table itself
+ */
+
+/* All the memory there is, for every doubleword of it to be the TCE */
+static void fill_memory_with(uint64_t tce)
+{
+	uint64_t filled = 0;
+
+	while (memory_is_left(0)) {
+		uint64_t *word = (void *)memory(CHUNK);
+
+		for (uint64_t i = 0; i < CHUNK / sizeof(*word); i++)
+			word[i] = tce;
+		filled += CHUNK;
+	}
+	dprintf(STDOUT_FILENO, "# %llu MiB are filled with TCEs\n",
+		(unsigned long long)filled >> 20);
+}
+
+/* Whatever pages the system likes best */
+static void take_quickly(size_t size)
+{
+	void *ua = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (ua == MAP_FAILED)
+		fail("no memory for the test itself");
+	madvise(ua, size, MADV_HUGEPAGE);
+	if (madvise(ua, size, MADV_POPULATE_WRITE))
+		fail("no memory for the test itself");
+}
+
+/*
+ * Whoever gets the memory of a table that went with its window writes there
+ * what looks like TCEs, all of which lead to one page: a device that still had
+ * the table would find that page at every address of the window. Most memory
+ * is taken beforehand, so that the table is among what is filled.
+ */
+static void a_table_freed_with_its_window_is_not_walked(struct vfio *v)
+{
+	struct sink sink = sink_at(v, SINK_IOVA);
+	uint8_t *victim = memory(base_page());
+	uint64_t start, frame;
+
+	if (under_hypervisor())
+		skip("the tables are the hypervisor's");
+	while (memory_is_left(2 * BIG_CHUNK))
+		take_quickly(BIG_CHUNK);
+	start = new_window(v, 12, GIB(4), 1);
+	mapped(v, start + IOVA, base_page());
+	if (!mem_frames(victim, 1, &frame))
+		fail("can't read /proc/self/pagemap");
+	expect(window_remove(v->fd, start), 0);
+	fill_memory_with(htobe64(frame * base_page() | 3));
+	for (int i = 0; i < SAMPLES; i++)
+		device_cannot_reach(v, 0, start + i * GIB(1) + IOVA, victim,
+				    &sink);
+}
+
+/*
+ * Others
+ */
+
+/* Pages of two owners, which both can look at */
+struct pair {
+	uint8_t *both;		/* mapped where the other has one, too */
+	uint8_t *alone;		/* mapped where the other has nothing */
+	uint64_t alone_at;
+};
+
+#define MINE_IOVA	MIB(32)
+#define THEIRS_IOVA	MIB(48)
+
+static struct pair new_pair(uint64_t alone_at)
+{
+	return (struct pair){
+		common(base_page()), common(base_page()), alone_at,
+	};
+}
+
+static void own_pair(struct vfio *v, struct pair *pair)
+{
+	expect(spapr_register(v->fd, pair->both, base_page()), 0);
+	expect(spapr_register(v->fd, pair->alone, base_page()), 0);
+	expect(dma_map(v->fd, IOVA, pair->both, base_page(), READ_WRITE), 0);
+	expect(dma_map(v->fd, pair->alone_at, pair->alone, base_page(),
+		       READ_WRITE), 0);
+}
+
+/* A device has what is its owner's, and does nothing to the other's */
+static void expect_only_mine(struct vfio *v, int slot, struct pair *mine,
+			     struct pair *theirs, struct sink *sink)
+{
+	uint8_t before[PROBE];
+
+	memcpy(before, theirs->both, PROBE);
+	device_reaches(v, slot, IOVA, mine->both);
+	device_reaches(v, slot, mine->alone_at, mine->alone);
+	if (memcmp(before, theirs->both, PROBE))
+		fail("device %d wrote to the other owner's memory", slot);
+	device_cannot_reach(v, slot, theirs->alone_at, theirs->alone, sink);
+}
+
+struct neighbour {
+	struct pair mine, theirs;
+};
+
+static void live_next_door(void *arg)
+{
+	struct neighbour *neighbour = arg;
+	struct sink sink;
+	struct vfio v;
+
+	open_container(&v, 1);
+	sink = sink_at(&v, SINK_IOVA);
+	own_pair(&v, &neighbour->theirs);
+	expect_only_mine(&v, 1, &neighbour->theirs, &neighbour->mine, &sink);
+	vfio_close(&v);
+}
+
+/* By turns, so that each can tell that its memory was left alone */
+static void devices_of_two_processes_have_only_their_own_memory(struct vfio *v)
+{
+	struct neighbour neighbour = {
+		new_pair(MINE_IOVA), new_pair(THEIRS_IOVA),
+	};
+	struct sink sink = sink_at(v, SINK_IOVA);
+
+	if (vfio_devices() < 2)
+		skip("needs two edu devices");
+	own_pair(v, &neighbour.mine);
+	expect_only_mine(v, 0, &neighbour.mine, &neighbour.theirs, &sink);
+	in_child(live_next_door, &neighbour);
+	expect_only_mine(v, 0, &neighbour.mine, &neighbour.theirs, &sink);
+}
+
+/* Slot 1's group, where it can, stays and goes on */
+static void a_group_that_moves_has_only_its_new_containers_memory(
+	struct vfio *a)
+{
+	bool two = !under_hypervisor() && vfio_devices() > 1;
+	struct pair of_a = new_pair(MINE_IOVA), of_b = new_pair(THEIRS_IOVA);
+	struct sink sink_a = sink_at(a, SINK_IOVA), sink_b;
+	struct vfio b;
+
+	if (two)
+		expect(vfio_attach(a, 1), 0);
+	own_pair(a, &of_a);
+	expect(vfio_detach(a, 0), 0);
+	open_container(&b, 0);
+	sink_b = sink_at(&b, SINK_IOVA);
+	own_pair(&b, &of_b);
+	expect_only_mine(&b, 0, &of_b, &of_a, &sink_b);
+	if (two)
+		expect_only_mine(a, 1, &of_a, &of_b, &sink_a);
+
+	expect(vfio_detach(&b, 0), 0);
+	expect(vfio_attach(a, 0), 0);
+	/* VFIO has taken the backend from a container without a group */
+	if (!two) {
+		expect(vfio_set_iommu(a, VFIO_SPAPR_TCE_v2_IOMMU), 0);
+		sink_a = sink_at(a, SINK_IOVA);
+		own_pair(a, &of_a);
+	}
+	expect_only_mine(a, 0, &of_a, &of_b, &sink_a);
+	vfio_close(&b);
+}
+
+/*
+ * Memory that the process changes under a mapping
+ */
+
+static void new_memory_at(uint8_t *ua)
+{
+	if (mmap(ua, base_page(), PROT_READ | PROT_WRITE, MAP_PRIVATE |
+		 MAP_ANONYMOUS | MAP_FIXED, -1, 0) != ua)
+		fail("mmap");
+}
+
+static void unmap_it(uint8_t *ua)
+{
+	munmap(ua, base_page());
+	new_memory_at(ua);
+}
+
+static void discard_it(uint8_t *ua)
+{
+	madvise(ua, base_page(), MADV_DONTNEED);
+}
+
+static void move_it_away(uint8_t *ua)
+{
+	if (mremap(ua, base_page(), base_page(), MREMAP_MAYMOVE | MREMAP_FIXED,
+		   memory(base_page())) == MAP_FAILED)
+		fail("mremap");
+	new_memory_at(ua);
+}
+
+static void move_other_memory_there(uint8_t *ua)
+{
+	if (mremap(memory(base_page()), base_page(), base_page(),
+		   MREMAP_MAYMOVE | MREMAP_FIXED, ua) == MAP_FAILED)
+		fail("mremap");
+}
+
+/*
+ * The device keeps what was registered, and gets nothing of what is at the
+ * address now; the address still stands for what was registered, which is
+ * given back by it.
+ */
+static void what_takes_the_place_of_mapped_memory_is_not_reached(
+	struct vfio *v)
+{
+	static void (*const replace[])(uint8_t *) = {
+		unmap_it, discard_it, move_it_away, move_other_memory_there,
+	};
+	struct sink sink = sink_at(v, SINK_IOVA);
+	struct ledger before = ledger();
+	uint8_t copy[PROBE];
+
+	for (size_t i = 0; i < ARRAY_SIZE(replace); i++) {
+		uint8_t *ua = mapped(v, IOVA, base_page());
+
+		pattern_fill(ua, PROBE, i);
+		memcpy(copy, ua, PROBE);
+		replace[i](ua);
+		device_reads(v, 0, IOVA, copy, &sink);
+		device_cannot_reach(v, 0, IOVA, ua, &sink);
+		expect(dma_unmap(v->fd, IOVA, base_page()), 0);
+		device_cannot_reach(v, 0, IOVA, ua, &sink);
+		unregister_ok(v, ua, base_page());
+		expect_ledger("given back", before, 0);
+	}
+}
+
+/* What a forked child has at the address, and the device that it inherited */
+struct heritage {
+	struct vfio *v;
+	struct sink sink;
+	uint8_t *ua;
+};
+
+static void try_the_childs_copy(void *arg)
+{
+	struct heritage *heritage = arg;
+
+	device_cannot_reach(heritage->v, 0, IOVA, heritage->ua,
+			    &heritage->sink);
+}
+
+/* The parent's side: fork_leaves_the_memory_with_the_parent_and_its_device */
+static void the_copy_of_a_forked_child_is_not_reached(struct vfio *v)
+{
+	struct heritage heritage = {
+		.v = v,
+		.sink = { SINK_IOVA, common(base_page()) },
+		.ua = mapped(v, IOVA, base_page()),
+	};
+
+	expect(spapr_register(v->fd, heritage.sink.ua, base_page()), 0);
+	expect(dma_map(v->fd, SINK_IOVA, heritage.sink.ua, base_page(),
+		       READ_WRITE), 0);
+	device(v, 0);
+	in_child(try_the_childs_copy, &heritage);
+	device_reaches(v, 0, IOVA, heritage.ua);
+}
+
+static const struct test tests[] = {
+	TEST(base_pages_unmapped_and_freed_are_out_of_reach, .stress = true),
+	TEST(transparent_hugepages_unmapped_and_freed_are_out_of_reach,
+	     .stress = true),
+	TEST(hugetlb_pages_unmapped_and_freed_are_out_of_reach,
+	     .stress = true),
+	TEST(pages_of_a_removed_window_are_out_of_reach, .stress = true),
+	TEST(base_pages_of_a_closed_container_are_out_of_reach, .setup = BARE,
+	     .stress = true),
+	TEST(transparent_hugepages_of_a_closed_container_are_out_of_reach,
+	     .setup = BARE, .stress = true),
+	TEST(hugetlb_pages_of_a_closed_container_are_out_of_reach,
+	     .setup = BARE, .stress = true),
+	TEST(pages_of_a_container_that_its_group_left_are_out_of_reach,
+	     .setup = BARE, .stress = true),
+	TEST(pages_of_a_process_killed_amid_dma_are_out_of_reach,
+	     .setup = BARE, .stress = true),
+	TEST(pages_of_a_process_that_exits_amid_dma_are_out_of_reach,
+	     .setup = BARE),
+	TEST(a_table_freed_with_its_window_is_not_walked),
+	TEST(devices_of_two_processes_have_only_their_own_memory),
+	TEST(a_group_that_moves_has_only_its_new_containers_memory),
+	TEST(what_takes_the_place_of_mapped_memory_is_not_reached),
+	TEST(the_copy_of_a_forked_child_is_not_reached),
+};
+
+SUITE(isolation_suite, tests);
