@@ -28,7 +28,7 @@
 #include "tce2_mm_iommu.h"
 #include "tce2_tce_v2.h"
 
-static DEFINE_XARRAY_ALLOC1(containers);
+static DEFINE_XARRAY_FLAGS(containers, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
 static u32 next_id;
 
 /*

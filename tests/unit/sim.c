@@ -414,6 +414,27 @@ static void count_alloc(size_t size)
 	sim.largest = max_t(u64, sim.largest, size);
 }
 
+/* Those that are not charged to a memory cgroup, in no order */
+#define MAX_UNACCOUNTED 64
+static const void *unaccounted[MAX_UNACCOUNTED];
+
+static void note_unaccounted(const void *ptr)
+{
+	if (sim.now.unaccounted == MAX_UNACCOUNTED)
+		sim_bug("too much that no cgroup is charged for");
+	unaccounted[sim.now.unaccounted++] = ptr;
+}
+
+static void forget_unaccounted(const void *ptr)
+{
+	for (u64 i = 0; i < sim.now.unaccounted; i++) {
+		if (unaccounted[i] != ptr)
+			continue;
+		unaccounted[i] = unaccounted[--sim.now.unaccounted];
+		return;
+	}
+}
+
 void *kmalloc(size_t size, gfp_t gfp)
 {
 	bool power = size && !(size & (size - 1));
@@ -439,6 +460,8 @@ void *kmalloc(size_t size, gfp_t gfp)
 	/* Whoever counts on zeroes shall not get them by chance */
 	memset(ptr, gfp & __GFP_ZERO ? 0 : 0xa5, size);
 	count_alloc(malloc_usable_size(ptr));
+	if (!(gfp & GFP_KERNEL_ACCOUNT))
+		note_unaccounted(ptr);
 	return ptr;
 }
 
@@ -451,6 +474,7 @@ void kfree(const void *ptr)
 	sim.now.allocs--;
 	sim.now.bytes -= size;
 	sim.now.slab_bytes -= slab_size(size);
+	forget_unaccounted(ptr);
 	free((void *)ptr);
 }
 

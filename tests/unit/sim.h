@@ -47,13 +47,15 @@ enum sim_point {
  * @pinned: pins, one for each time a page is pinned
  * @charged: pages charged to locked_vm, of all processes
  * @allocs: allocations not yet freed
- * @bytes: what was asked for in these
+ * @unaccounted: those among them that no memory cgroup is charged for
+ * @bytes: what was asked for in all
  * @slab_bytes: what they take: the slab allocator rounds up
  */
 struct sim_counts {
 	u64 pinned;
 	u64 charged;
 	u64 allocs;
+	u64 unaccounted;
 	u64 bytes;
 	u64 slab_bytes;
 };

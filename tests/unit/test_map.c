@@ -684,6 +684,26 @@ static void a_request_may_go_from_one_region_into_the_next(void)
 	on_platforms(PLATFORM_MEMORY, map_two_regions);
 }
 
+/* Region, groups, window, nodes of trees, an array of a view */
+static void what_outlives_a_request_is_charged_to_the_memory_cgroup(void)
+{
+	struct tce2_window *window;
+
+	begin(2, 3);
+	scattered = true;
+	memory(UA, 64);
+	window = only_window(GIB(1), 3);
+	for (u64 i = 0; i < GIB(1) >> SHIFT; i += 64 * LEAF) {
+		expect(map(window, i, 0, 1, RW), 0);
+		expect(map(window, i + 2, 0, 1, RW), 0);
+		expect(map(window, i + LEAF, 0, 4, RW), 0);
+		/* An array that can't be refused, to cut a run in two */
+		expect(unmap(window, i + LEAF + 1, 1), 0);
+		expect(sim.now.unaccounted, 0);
+	}
+	finish();
+}
+
 static const struct test map_tests[] = {
 	TEST(a_map_that_fails_at_any_tce_restores_every_old_entry),
 	TEST(a_map_of_any_page_that_is_refused_restores_every_old_entry),
@@ -698,6 +718,7 @@ static const struct test map_tests[] = {
 	TEST(a_killed_thread_removes_a_window_all_the_same),
 	TEST(a_request_may_go_from_one_region_into_the_next),
 	TEST(requests_lock_the_whole_leaves_that_they_touch),
+	TEST(what_outlives_a_request_is_charged_to_the_memory_cgroup),
 	TEST(random_requests_agree_with_a_naive_model),
 };
 

@@ -48,7 +48,8 @@ void *xa_store(struct xarray *xa, unsigned long index, void *entry, gfp_t gfp)
 		xa->slots[slot].entry = entry;
 		return old;
 	}
-	slots = kmalloc_array(xa->count + 1, sizeof(*slots), gfp);
+	slots = kmalloc_array(xa->count + 1, sizeof(*slots),
+			      (gfp & ~GFP_KERNEL_ACCOUNT) | xa->flags);
 	if (!slots)
 		return XA_ENOMEM;
 	if (xa->count) {

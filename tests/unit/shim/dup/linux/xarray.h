@@ -14,20 +14,23 @@ struct xa_slot {
  * struct xarray - a sparse array
  * @slots: what is in it, by index
  * @count: how many of them
+ * @flags: XA_FLAGS_ACCOUNT, on which it depends whether what it allocates is
+ *	charged to the memory cgroup: the caller's flags are not always used
  */
 struct xarray {
 	struct xa_slot *slots;
 	size_t count;
+	gfp_t flags;
 };
 
-#define XA_FLAGS_ACCOUNT 0
+#define XA_FLAGS_ACCOUNT GFP_KERNEL_ACCOUNT
 #define XA_PRESENT	 0
 
 static inline void xa_init_flags(struct xarray *xa, gfp_t flags)
 {
-	(void)flags;
 	xa->slots = NULL;
 	xa->count = 0;
+	xa->flags = flags;
 }
 
 void *xa_load(const struct xarray *xa, unsigned long index);
