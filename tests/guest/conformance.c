@@ -6,7 +6,7 @@
  *
  *	conformance [--backend tce2|intree|any] [--list] [--races] [--only NAME]
  *		[--times] [--stress] [--seconds N] [--patience N]
- *		[--fail-nth [--budget SECONDS]]
+ *		[--fail-nth [--budget N]]
  *
  * With --backend intree, a test that the in-tree driver is known to fail is
  * reported as TAP's "TODO" and does not count, and one that may crash the
@@ -15,7 +15,8 @@
  * 60. --only may be given more than once. With --patience N a kernel may be N
  * times slower: tests may take longer, and those that do things by the thousand
  * do fewer of them. With --fail-nth failures are injected into all calls
- * (conformance_failnth.c), for no more than SECONDS in each test.
+ * (conformance_failnth.c), until there were N in a test (300 unless said
+ * otherwise).
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -53,7 +54,7 @@ static int onlys;
 static bool show_times;
 static bool stress;
 static bool failnth;
-static unsigned int failnth_seconds = 20;
+static unsigned int failnth_budget = 300;
 static unsigned int patience = 1;
 
 /* Filled by a test that is skipped, in memory shared with its process */
@@ -330,7 +331,7 @@ static int run_all(void)
 	printf("# backend %s, %zu KiB pages, %d edu devices\n",
 	       backend_module ? backend_module : "any", base_page() / 1024,
 	       vfio_devices());
-	if (!backend_serves() || (failnth && !failnth_init(failnth_seconds)))
+	if (!backend_serves() || (failnth && !failnth_init(failnth_budget)))
 		return 1;
 	fflush(stdout);
 	for (size_t s = 0; s < ARRAY_SIZE(suites); s++)
@@ -351,7 +352,7 @@ static int run_all(void)
 
 static void usage(void)
 {
-	fputs("usage: conformance [--backend tce2|intree|any] [--list] [--races] [--only NAME] [--times] [--stress] [--seconds N] [--patience N] [--fail-nth [--budget SECONDS]]\n",
+	fputs("usage: conformance [--backend tce2|intree|any] [--list] [--races] [--only NAME] [--times] [--stress] [--seconds N] [--patience N] [--fail-nth [--budget N]]\n",
 	      stderr);
 	exit(2);
 }
@@ -410,7 +411,7 @@ static bool take_option(const char *option, const char *argument)
 	} else if (!strcmp(option, "--patience")) {
 		patience = number_of(argument);
 	} else if (!strcmp(option, "--budget")) {
-		failnth_seconds = number_of(argument);
+		failnth_budget = number_of(argument);
 	} else {
 		return false;
 	}

@@ -30,13 +30,13 @@
 
 /*
  * How much is enough: of each request of a test the first calls, then one of
- * many, until so much time was spent. A call has more points to fail at where
- * it takes long, such as all the pages it faults in: these are cut short.
+ * many, until so many failures were injected into the test. A call that can fail
+ * at very many points, such as all the pages that it faults in, is cut short.
+ * (None of it is a matter of time: a busy machine must not do less.)
  */
 #define SWEPT_FIRST	16
 #define SWEPT_ONE_OF	64
-#define MOST_POINTS	256
-#define MOST_SWEEP_MS	4000
+#define MOST_TRIES	100
 
 #define MOST_ERRNO	133
 
@@ -98,20 +98,20 @@ struct tally {
  * struct stats - of a test and its children, in memory that they share
  * @of: by request, and of closing
  * @uncompared: failures after which other threads left nothing to compare
- * @spent_ms: time it has taken
+ * @injected: failures
  * @answered: answers to calls that failed, by errno
  */
 struct stats {
 	struct tally of[REQUESTS + 1];
 	unsigned long uncompared;
-	unsigned long spent_ms;
+	unsigned long injected;
 	unsigned long answered[MOST_ERRNO + 1];
 };
 
 static struct stats *stats;	/* of the test that runs */
 static unsigned int *first_point;	/* of the next sweep, by request; shared */
 static struct stats total;
-static unsigned long most_ms;	/* to be spent on a test */
+static unsigned long most_injected;	/* into a test */
 static bool with_others;
 static unsigned int tests, untouched, excepted;
 
@@ -142,7 +142,7 @@ static const char *const number_name[NUMBERS] = {
  * @threads: of the process; with more than one the rest is not filled in
  * @locked: bytes of locked_vm but for tables, which come as they are needed
  * @pins: pinned pages, of the system
- * @refs: use count of the backend's module
+ * @refs: use count of the backend's module, where a container comes or goes
  * @info_ret: what TCE_GET_INFO says
  * @info: and fills in
  * @number: what the self-test says
@@ -237,7 +237,8 @@ static struct state state_of(int fd, const struct request *request,
 	ask_self_test(&state, request, arg);
 	state.locked = vmlck() - (int64_t)(state.number[CHARGED] * base_page());
 	state.pins = pins();
-	state.refs = module_refs(backend_module);
+	if (request->group || request->nr == VFIO_SET_IOMMU)
+		state.refs = module_refs(backend_module);
 	state.info.argsz = sizeof(state.info);
 	if (!request->group)
 		state.info_ret = plain_hooks.call(fd, GET_INFO, &state.info);
@@ -397,14 +398,13 @@ static void expect_sane(const struct sweep *sweep, int odd, int ret)
 static int run_sweep(struct sweep *sweep, struct tally *tally,
 		     unsigned int *first)
 {
-	uint64_t end = now_ms() + MOST_SWEEP_MS;
 	int ret, odd = 0;
 	int64_t more;
 
 	sweep->point = *first;
 	*first = 1;
 	for (int tries = 1;; tries++) {
-		bool cut = tries > MOST_POINTS || now_ms() > end;
+		bool cut = tries > MOST_TRIES;
 
 		count(&tally->cut, cut);
 		set_fail_nth(cut ? 0 : sweep->point);
@@ -412,6 +412,7 @@ static int run_sweep(struct sweep *sweep, struct tally *tally,
 				       sweep->arg);
 		if (cut || !take_fail_nth())
 			break;
+		count(&stats->injected, 1);
 		count(&tally->injected, 1);
 		count(&tally->survived, ret >= 0);
 		if (ret >= 0) {
@@ -435,18 +436,16 @@ static int run_sweep(struct sweep *sweep, struct tally *tally,
 
 static bool is_worth(const struct tally *tally)
 {
-	if (stats->spent_ms > most_ms)
+	if (stats->injected >= most_injected)
 		return false;
 	return tally->seen <= SWEPT_FIRST || tally->seen % SWEPT_ONE_OF == 0;
 }
 
 static int failnth_call(int fd, unsigned long nr, void *arg)
 {
-	uint64_t begin = now_ms();
 	struct sweep sweep = { .fd = fd, .arg = arg };
 	struct tally *tally;
 	size_t i = 0;
-	int ret;
 
 	while (i < REQUESTS && requests[i].nr != nr)
 		i++;
@@ -462,9 +461,7 @@ static int failnth_call(int fd, unsigned long nr, void *arg)
 	sweep.may_make_default = sweep.request->makes_default &&
 				 (nr == VFIO_IOMMU_MAP_DMA || under_hypervisor());
 	sweep.before = state_of(fd, sweep.request, arg);
-	ret = run_sweep(&sweep, tally, &first_point[i]);
-	count(&stats->spent_ms, now_ms() - begin);
-	return ret;
+	return run_sweep(&sweep, tally, &first_point[i]);
 }
 
 /*
@@ -489,10 +486,10 @@ static void failnth_close(int fd)
  * For the runner
  */
 
-/* A test is not injected into for longer than this; false where it can't be */
-bool failnth_init(unsigned int seconds)
+/* With so many failures for each test at most; false where there can be none */
+bool failnth_init(unsigned int budget)
 {
-	most_ms = seconds * 1000UL;
+	most_injected = budget;
 	stats = shared_memory(sizeof(*stats));
 	first_point = shared_memory(REQUESTS * sizeof(*first_point));
 	for (size_t i = 0; i < REQUESTS; i++)

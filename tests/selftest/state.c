@@ -108,6 +108,15 @@ static void add_entry(struct st_state *state, struct tce2_window *window,
 		state->content += mix(iova ^ ua, perm);
 }
 
+/* Tables are long and mostly empty: so many entries are looked at together */
+#define TOGETHER	8
+
+static bool are_empty(const __be64 *tces)
+{
+	return !(tces[0] | tces[1] | tces[2] | tces[3] |
+		 tces[4] | tces[5] | tces[6] | tces[7]);
+}
+
 /* A table in memory, and those below it; @first is the entry it begins with */
 static void add_tces(struct st_state *state, struct tce2_window *window,
 		     const __be64 *tces, unsigned int level, u64 first)
@@ -121,6 +130,11 @@ static void add_tces(struct st_state *state, struct tce2_window *window,
 	for (i = 0; i < count; i++) {
 		u64 tce = be64_to_cpu(tces[i]);
 
+		if (i % TOGETHER == 0 && i + TOGETHER <= count &&
+		    are_empty(tces + i)) {
+			i += TOGETHER - 1;
+			continue;
+		}
 		if (!tce)
 			continue;
 		if (level)
