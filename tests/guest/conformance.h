@@ -33,7 +33,6 @@ enum setup {
  * @crashes: the in-tree driver may take the kernel down, so it isn't tried
  * @stress: goes on for longer with --stress, which leaves others out
  * @race: what races against what, for a race; --stress runs them all
- * @uninjected: why no failure can be injected into it, or NULL
  * @with_others: other processes do something meanwhile: with --fail-nth, the
  *	state after a failure can't be compared
  */
@@ -45,7 +44,6 @@ struct test {
 	bool crashes;
 	bool stress;
 	const char *race;
-	const char *uninjected;
 	bool with_others;
 };
 
@@ -78,7 +76,7 @@ unsigned int fewer(unsigned int count);
  */
 bool failnth_init(unsigned int budget);
 void failnth_begin(const struct test *test);
-void failnth_end(const struct test *test, bool counts);
+void failnth_end(bool counts);
 bool failnth_report(void);
 
 /*

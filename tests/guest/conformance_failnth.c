@@ -113,7 +113,7 @@ static unsigned int *first_point;	/* of the next sweep, by request; shared */
 static struct stats total;
 static unsigned long most_injected;	/* into a test */
 static bool with_others;
-static unsigned int tests, untouched, excepted;
+static unsigned int tests, untouched;
 
 static void count(unsigned long *number, unsigned long by)
 {
@@ -506,10 +506,6 @@ bool failnth_init(unsigned int budget)
 void failnth_begin(const struct test *test)
 {
 	memset(stats, 0, sizeof(*stats));
-	if (test->uninjected) {
-		excepted++;
-		return;
-	}
 	with_others = test->with_others;
 	hooks = (struct hooks){ failnth_call, failnth_close };
 }
@@ -537,12 +533,12 @@ static void add_to_total(void)
 		to[i] += from[i];
 }
 
-void failnth_end(const struct test *test, bool counts)
+void failnth_end(bool counts)
 {
 	struct tally sum = sum_of(stats);
 
 	hooks = plain_hooks;
-	if (test->uninjected || !counts)
+	if (!counts)
 		return;
 	tests++;
 	if (!sum.injected) {
@@ -572,8 +568,8 @@ bool failnth_report(void)
 			total.of[i].injected, total.of[i].survived,
 			total.of[i].cut);
 	dprintf(STDOUT_FILENO,
-		"# fail-nth: tests=%u excepted=%u untouched=%u calls=%lu swept=%lu injected=%lu survived=%lu cut=%lu uncompared=%lu",
-		tests, excepted, untouched, sum.seen, sum.swept, sum.injected,
+		"# fail-nth: tests=%u untouched=%u calls=%lu swept=%lu injected=%lu survived=%lu cut=%lu uncompared=%lu",
+		tests, untouched, sum.seen, sum.swept, sum.injected,
 		sum.survived, sum.cut, total.uncompared);
 	for (int i = 1; i <= MOST_ERRNO; i++)
 		if (total.answered[i])
