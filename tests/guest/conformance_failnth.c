@@ -332,6 +332,27 @@ static int64_t expect_unchanged(struct sweep *sweep, int ret)
 	return more;
 }
 
+/*
+ * A call that has succeeded although something failed: the window that it made,
+ * or mapped in, is there for the platform too
+ */
+static void expect_window(const struct sweep *sweep)
+{
+	const uint64_t *before = sweep->before.number;
+	struct state after;
+	uint64_t least = 1;
+
+	if (!sweep->request->makes_default || sweep->before.threads > 1)
+		return;
+	if (sweep->request->nr == VFIO_IOMMU_SPAPR_TCE_CREATE)
+		least = before[WINDOWS] + 1;
+	after = state_of(sweep->fd, sweep->request, sweep->arg);
+	if (after.threads == 1 && after.number[WINDOWS] < least)
+		fail("%s with failure %u injected succeeded, but the platform has %lu windows for it",
+		     sweep->request->name, sweep->point,
+		     (unsigned long)after.number[WINDOWS]);
+}
+
 /* The file of this very thread; a child has another one than its parent */
 static int fail_nth_file(void)
 {
@@ -417,6 +438,7 @@ static int run_sweep(struct sweep *sweep, struct tally *tally,
 		count(&tally->survived, ret >= 0);
 		if (ret >= 0) {
 			*first = sweep->point + 1;
+			expect_window(sweep);
 			break;
 		}
 		check_answer(sweep, ret);
