@@ -31,7 +31,6 @@
 #define CHUNK		MIB(16)		/* what is looked through at a time */
 #define BIG_CHUNK	MIB(64)		/* what is only taken away */
 #define SAMPLES		4		/* pages that the device tries */
-#define STRESS_SAMPLES	64
 #define POISON		0x5a
 
 enum backing { BASE_PAGES, TRANSPARENT, HUGETLB };
@@ -277,7 +276,7 @@ static uint64_t sample_page(const struct estate *estate, unsigned int sample,
 static void expect_out_of_reach(struct estate *estate, struct vfio *v,
 				struct sink *sink)
 {
-	unsigned int samples = stress ? STRESS_SAMPLES : SAMPLES;
+	unsigned int samples = SAMPLES;
 
 	expect_untouched(estate);
 	for (unsigned int i = 0; i < samples; i++) {
@@ -499,7 +498,7 @@ static void kill_amid_dma(unsigned int wait_ms)
 /* At another moment of a copy's 0.2 seconds each time */
 static void pages_of_a_process_killed_amid_dma_are_out_of_reach(struct vfio *v)
 {
-	unsigned int rounds = stress ? 20 : 2;
+	unsigned int rounds = 2;
 
 	(void)v;
 	for (unsigned int i = 0; i < rounds; i++)
@@ -786,22 +785,19 @@ static void the_copy_of_a_forked_child_is_not_reached(struct vfio *v)
 }
 
 static const struct test tests[] = {
-	TEST(base_pages_unmapped_and_freed_are_out_of_reach, .stress = true),
-	TEST(transparent_hugepages_unmapped_and_freed_are_out_of_reach,
-	     .stress = true),
-	TEST(hugetlb_pages_unmapped_and_freed_are_out_of_reach,
-	     .stress = true),
-	TEST(pages_of_a_removed_window_are_out_of_reach, .stress = true),
-	TEST(base_pages_of_a_closed_container_are_out_of_reach, .setup = BARE,
-	     .stress = true),
+	TEST(base_pages_unmapped_and_freed_are_out_of_reach),
+	TEST(transparent_hugepages_unmapped_and_freed_are_out_of_reach),
+	TEST(hugetlb_pages_unmapped_and_freed_are_out_of_reach),
+	TEST(pages_of_a_removed_window_are_out_of_reach),
+	TEST(base_pages_of_a_closed_container_are_out_of_reach, .setup = BARE),
 	TEST(transparent_hugepages_of_a_closed_container_are_out_of_reach,
-	     .setup = BARE, .stress = true),
+	     .setup = BARE),
 	TEST(hugetlb_pages_of_a_closed_container_are_out_of_reach,
-	     .setup = BARE, .stress = true),
+	     .setup = BARE),
 	TEST(pages_of_a_container_that_its_group_left_are_out_of_reach,
-	     .setup = BARE, .stress = true),
+	     .setup = BARE),
 	TEST(pages_of_a_process_killed_amid_dma_are_out_of_reach,
-	     .setup = BARE, .stress = true),
+	     .setup = BARE),
 	TEST(pages_of_a_process_that_exits_amid_dma_are_out_of_reach,
 	     .setup = BARE),
 	TEST(a_table_freed_with_its_window_is_not_walked),
