@@ -114,7 +114,7 @@ bool replay(const struct sequence *q, const bool *without, char *failed,
 	return !r.failed[0];
 }
 
-/* The first step of most: without the default window, which takes long */
+/* The first step of most: without the default window, slow to clear */
 static struct op remove_default(const struct model *m)
 {
 	return (struct op){
@@ -124,7 +124,7 @@ static struct op remove_default(const struct model *m)
 
 static void steps(struct run_state *r, struct sequence *q, struct rng *rng)
 {
-	bool without_default = rng_next(rng) % 6;
+	bool without_default = rng_next(rng) % (q->limit ? 2 : 6);
 
 	while (q->ops < length && !r->failed[0] && !r->over &&
 	       figures.calls < calls) {

@@ -112,19 +112,35 @@ int call_on(struct run_state *r, enum side side, const struct call *call,
 	return answer->ret;
 }
 
+/* Mapping the sink may be what makes a level of a window's table */
+static void note_growth(struct run_state *r, const struct call *call,
+			int64_t bytes)
+{
+	struct window w;
+	int slot;
+
+	if (call->nr != VFIO_IOMMU_MAP_DMA)
+		return;
+	slot = window_at(&r->m, call->arg.map.iova, &w);
+	if (slot >= 0)
+		r->m.window[slot].grown += bytes;
+}
+
 /* A call that must succeed on both; enters it into the model */
 bool both_ok(struct run_state *r, struct call call)
 {
+	const int64_t *vmlck = &r->side[OURS].vmlck[process_of(call.actor)];
+	int64_t before = *vmlck;
 	struct answer a[SIDES];
 	int ret[SIDES];
 
 	for (int side = 0; side < SIDES; side++)
 		ret[side] = call_on(r, side, &call, &a[side]);
-	if (ret[OURS] == ret[INTREE] && ret[OURS] == 0) {
-		model_apply(&r->m, &call, &a[OURS]);
-		return true;
-	}
-	return false;
+	if (ret[OURS] || ret[INTREE])
+		return false;
+	note_growth(r, &call, *vmlck - before);
+	model_apply(&r->m, &call, &a[OURS]);
+	return true;
 }
 
 /*
