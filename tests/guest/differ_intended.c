@@ -493,16 +493,18 @@ static void remove_ours(struct result *res)
 	model_apply(&r->m, &call, &none);
 }
 
-/* The limit is met there by levels that don't exist */
+/* The limit is met there by the default window, or levels that don't exist */
 static bool is_create_refused(struct result *res)
 {
 	const struct model *m = &res->r->m;
 	int64_t already = m->pending ? default_charge() : 0;
 	struct window w = wanted(res);
 
-	if (!creates(res) || intree(res) != -ENOMEM || ours(res) == -ENOMEM ||
-	    free_slot(m) < 0 || !offered(&w) ||
-	    fits(res, INTREE, already + charge_in_tree(&w)))
+	if (!creates(res) || intree(res) != -ENOMEM || ours(res) == -ENOMEM)
+		return false;
+	if (fits(res, INTREE, already) &&
+	    (free_slot(m) < 0 || !offered(&w) ||
+	     fits(res, INTREE, already + charge_in_tree(&w))))
 		return false;
 	if (!ours(res)) {
 		res->skew -= already + charge_ours(&w);
