@@ -42,7 +42,8 @@ bool fits(const struct result *res, enum side side, int64_t bytes)
 {
 	int64_t limit = res->r->m.limit;
 
-	return !limit || res->before[side] + bytes <= limit;
+	/* A size of 2^63 or more is negative here */
+	return !limit || (bytes >= 0 && bytes <= limit - res->before[side]);
 }
 
 static void explain(struct result *res)
