@@ -98,7 +98,7 @@ debug-kernel:
 
 # What a kernel that checks itself has to say
 check-debug: debug-kernel
-	@KERNELS=6.12-debug tests/run debug
+	@KERNELS="6.12-64k 6.12-debug" tests/run debug
 
 coverage: debug-kernel
 	@KERNELS=6.12-debug JOBS="differ failnth" tests/run debug
