@@ -181,7 +181,8 @@ static void a_region_is_joined_or_made_anew_while_its_last_user_goes(
 	open_container(&other, 1);
 	/* It has its own, and the default window that is charged once and for all */
 	mapped(&other, SINK_IOVA, base_page());
-	ua = shared.ua = memory(base_page());
+	ua = memory(base_page());
+	shared.ua = ua;
 	before = ledger();
 	contest_begin(&contest, race_threads());
 	while (race_goes_on()) {

@@ -5,7 +5,8 @@
 # vfio-pci, huge pages, TAP, and reading the kernel's log. Sourced by busybox sh.
 
 OURS=vfio_spapr_tce2
-COMPLAINTS='WARNING|BUG|Oops|Call Trace|UBSAN|leak|INFO: (task|rcu|possible|trying)|memory corruption'
+COMPLAINTS='WARNING|BUG|Oops|Call Trace|UBSAN|leak|memory corruption'
+COMPLAINTS="$COMPLAINTS|INFO: (task|rcu|possible|trying)"
 
 # Kernel lines of level warning or worse, and any that look like a splat,
 # whatever their level.
