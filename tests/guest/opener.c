@@ -3,10 +3,9 @@
  * tce2-opener SLOT [once]: a client for as long as backends come and go around it
  * (reload.sh): opens a container on the edu device of a slot, works with it,
  * closes it in the middle of a call, until SIGTERM. With "once" a single time, and
- * it prints who served
- * it. A container that there is must work whoever serves it; only getting one
- * may fail, where no backend is loaded. Ends with a line of what it has seen;
- * status 0 if all of that was as it should be.
+ * it prints who served it. A container that there is must work whoever serves it;
+ * only getting one may fail, where no backend is loaded. Ends with a line of what
+ * it has seen; status 0 if all of that was as it should be.
  *
  * tce2-opener ask: asks for extensions of containers that have no group, which
  * makes VFIO look through all backends.
