@@ -32,9 +32,10 @@ struct tce2_pages;
  * closed just gives up its 1, and the region goes with the final unmap in
  * whatever container still maps it.
  *
- * Lock order: container registration lock -> cache lock -> mmap_lock;
- * window range -> cache lock; range being registered -> cache lock. Memory is
- * pinned with none but the last held.
+ * Lock order: container registration lock -> cache lock; window range -> cache
+ * lock; range being registered -> cache lock. Memory is pinned with none but a
+ * range being registered held, and the cache lock is never held when mmap_lock
+ * is taken.
  */
 
 /**

@@ -8,10 +8,10 @@
 #include <linux/wait.h>
 
 /**
- * struct tce2_range - a range of TCEs that a thread has locked or waits for
+ * struct tce2_range - a range that a thread has locked or waits for
  * @next: the one that came after it; the lock's spinlock
- * @first: first entry
- * @last: last entry, included
+ * @first: first TCE, or page of user memory
+ * @last: last one, included
  *
  * On the stack of its thread.
  */
@@ -22,17 +22,18 @@ struct tce2_range {
 };
 
 /**
- * struct tce2_range_lock - lets threads work on separate ranges of a table
+ * struct tce2_range_lock - lets threads work on separate ranges
  * @lock: guards @ranges
  * @ranges: ranges held and waited for, in the order they came (a bare list:
  *	checked list functions would cost as much as the rest); a range is
  *	held when none before it overlaps
  * @wait: threads whose range is not held yet
- * @dep_map: for lockdep, which sees any range of the table as the same lock:
+ * @dep_map: for lockdep, which sees any range as the same lock:
  *	a thread holds one at a time
  *
- * First come, first served: no thread starves. The list is as long as there
- * are threads mapping in one window.
+ * First come, first served, also behind one that still waits: no thread starves.
+ * The list is as long as there are threads with a request for one window, or
+ * registering memory of one process.
  */
 struct tce2_range_lock {
 	spinlock_t lock;	/* guards ranges */

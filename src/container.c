@@ -28,7 +28,7 @@
 #include "tce2_mm_iommu.h"
 #include "tce2_tce_v2.h"
 
-static DEFINE_XARRAY_FLAGS(containers, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
+static DEFINE_XARRAY_ALLOC1(containers);
 static u32 next_id;
 
 /*
@@ -62,9 +62,11 @@ void *tce2_container_open(void)
 	struct tce2_container *container;
 
 	/*
-	 * Not charged to the memory cgroup: at its limit that may take seconds,
-	 * and VFIO holds the lock of its list of backends, which is everybody's.
-	 * There is one container for each group at the most.
+	 * Not charged to the memory cgroup, nor is its place in the index: at
+	 * the limit that may take seconds, and VFIO holds the lock of its list
+	 * of backends, which is everybody's; and a container that is refused
+	 * here is served by the in-tree backend. There is one for each group,
+	 * and one for each thread whose request outlives another.
 	 */
 	container = kzalloc(sizeof(*container), GFP_KERNEL);
 	if (!container)
@@ -150,6 +152,7 @@ void tce2_container_release(void *cookie)
 			continue;
 		tce2_region_abandon(registration->region);
 		kfree(registration);
+		cond_resched();
 	}
 	/* A late request may still look into it */
 	container->registrations = RB_ROOT;

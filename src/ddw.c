@@ -701,15 +701,16 @@ int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	int ret = -EFAULT;
 
 	/*
-	 * A page that is not there is brought in with no lock held: that may
-	 * take as long as the client likes (userfaultfd, FUSE), and whoever
+	 * A page that is not there is brought in with no lock of ours held:
+	 * that may take as long as the client's userfaultfd likes, and whoever
 	 * takes a group from the container waits for the lock, with locks of
-	 * VFIO's held that are everybody's. It may be gone again by the next
-	 * try, but not for ever.
+	 * VFIO's held that are everybody's. It may be gone again by then, but
+	 * not for ever.
 	 */
 	for (tries = 0; ret == -EFAULT && tries < ANSWER_TRIES; tries++) {
-		if (tries && fault_in_safe_writeable((char __user *)start,
-						     sizeof(*start)))
+		/* A bad page may not win over a window that can't be had */
+		if (fault_in_safe_writeable((char __user *)start,
+					    sizeof(*start)) && tries)
 			return -EFAULT;
 		ret = try_create(ddw, cache, spec, start);
 	}

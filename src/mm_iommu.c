@@ -542,7 +542,8 @@ static int region_share(struct tce2_cache *cache, u64 ua, u64 size,
  * anything is pinned. VFIO_IOMMU_SPAPR_REGISTER_MEMORY of uapi/linux/vfio.h.
  *
  * Context: may sleep, for as long as the process likes, with no lock held for
- * which any but overlapping registrations wait; a fatal signal interrupts it.
+ * which any but overlapping registrations, and those that overlap one that
+ * waits, have to wait; a fatal signal interrupts it.
  * Return: 0; -EINVAL if it overlaps a region without being the same; -EFAULT
  * if not all of it is mapped memory that can be pinned; -ENOMEM over
  * RLIMIT_MEMLOCK or without memory; -EINTR.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Range lock: map and unmap requests for separate entries run in parallel,
- * those for overlapping entries one after the other.
+ * Range lock: requests for separate TCEs of a window, or for separate memory to
+ * be registered, run in parallel, those for overlapping ones one after the other.
  *
  * Owns the lock that include/tce2_range.h describes.
  *

@@ -227,7 +227,7 @@ static void an_answer_that_cannot_be_written_removes_the_window(void)
 	expect_no_window();
 	platform_fail_nothing();
 	platform_fail(PLATFORM_PUT_USER, 1, 1);
-	platform_fail(PLATFORM_FAULT_IN, 1, 1);
+	platform_fail(PLATFORM_FAULT_IN, 1, 2);
 	expect(create(SIZE, SHIFT, 2, &start), -EFAULT);
 	expect(platform.calls_to[PLATFORM_CREATE], 9);
 	expect_counts(before);
@@ -257,7 +257,7 @@ static void a_page_for_the_answer_is_waited_for_and_comes(void)
 	platform_fail(PLATFORM_PUT_USER, 1, 3);
 	expect(create(SIZE, SHIFT, 2, &start), 0);
 	expect(start, NOWHERE);
-	expect(platform.calls_to[PLATFORM_FAULT_IN], 3);
+	expect(platform.calls_to[PLATFORM_FAULT_IN], 4);
 	expect(platform.tables, 2);
 	expect(sim.now.charged, platform.pages);
 	finish();
