@@ -109,7 +109,7 @@ supported_labels() {
 chosen_kernels() {
 	case ${KERNELS:-${KERNEL:-}} in
 	'')	supported_labels ;;
-	all)	all_labels ;;
+	all)	all_labels | grep -v -e '-debug$' ;;
 	*)	echo "${KERNELS:-$KERNEL}" ;;
 	esac | paste -sd' '
 }

@@ -14,6 +14,12 @@ console() {
 	echo "$LOGS/check-$1.log"
 }
 
+# Nothing of an earlier run counts.
+begin_row() {
+	: >"$(results "$1")"
+	: >"$(console "$1")"
+}
+
 # record ROW ok|not\ ok NAME
 record() {
 	printf '%s\t%s\t\n' "$2" "$3" >>"$(results "$1")"
@@ -86,16 +92,17 @@ count() {
 	awk -F'\t' -v want="$2" '$1 == want { n++ } END { print n + 0 }' "$(results "$1")"
 }
 
-# The comment lines that stand before a failed case.
+# The first comment lines that stand before a failed case.
 comments_on() {
 	awk -v name="$2" '
-		/^# / { comments = comments $0 "\n" }
+		/^# / && ++count <= 20 { comments = comments $0 "\n" }
 		/^(not )?ok / {
 			at = index($0, name)
 			if (/^not ok / && at && at + length(name) > length($0))
 				printf "%s", comments
 			comments = ""
-		}' "$(console "$1")" | head -n 20
+			count = 0
+		}' "$(console "$1")"
 }
 
 show_failures() {

@@ -368,6 +368,8 @@ static void be_busy_and_exec(void *arg)
 	struct vfio *v = arg;
 	int null = open("/dev/null", O_WRONLY);
 
+	if (null < 0)
+		fail("/dev/null: %s", strerror(errno));
 	be_busy(v);
 	if (score->rounds % 2) {
 		fcntl(v->fd, F_SETFD, 0);

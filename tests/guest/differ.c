@@ -73,8 +73,10 @@ void sequence_end(struct run_state *r, const struct sequence *q)
 		moved += pins_moved(r);
 	}
 	/* Where it ends early, the sides may hold different things */
-	if (r->over)
+	if (r->over) {
+		figures.cut++;
 		return;
+	}
 	if (moved != promised)
 		differs(r, 0, "%lld pages pinned by the end instead of %lld",
 			(long long)moved, (long long)promised);
@@ -226,6 +228,10 @@ static void print_figures(uint64_t begin)
 	       (unsigned long long)(figures.calls * 1000 / (ms ? ms : 1)));
 	intended_print();
 	never_print();
+	printf("# differ: seed=%llu calls=%lu bursts=%lu alone=%lu sequences=%lu cut=%lu probes=%lu reached=%lu\n",
+	       (unsigned long long)seed, figures.calls, figures.bursts,
+	       figures.only_ours, figures.sequences, figures.cut,
+	       figures.probes, figures.reached);
 }
 
 static int run_all(void)
@@ -249,7 +255,7 @@ static int run_all(void)
 		while (ok && figures.calls < calls)
 			ok = run_sequence(number++);
 	print_figures(begin);
-	return !ok;
+	return !ok || !figures.calls;
 }
 
 static void usage(void)

@@ -133,7 +133,6 @@ struct op {
 
 bool is_writable(uint64_t ua, uint64_t size);
 bool is_mapped(uint64_t ua, uint64_t size);
-bool is_huge(uint64_t ua, uint64_t size);
 
 /*
  * The machine
@@ -440,6 +439,7 @@ struct figures {
 	unsigned long bursts;
 	unsigned long only_ours;
 	unsigned long sequences;
+	unsigned long cut;
 	unsigned long probes;
 	unsigned long reached;
 	unsigned long forks;

@@ -486,7 +486,7 @@ static void remove_ours(struct result *res)
 	struct run_state *r = res->r;
 	struct answer none = {};
 	struct call call;
-	struct window w;
+	struct window w = {};
 
 	removed_window(res, &w);
 	call = call_remove(&r->m, w.start);

@@ -92,11 +92,6 @@ bool is_writable(uint64_t ua, uint64_t size)
 	return all_pages(ua, size, page_is_writable);
 }
 
-bool is_huge(uint64_t ua, uint64_t size)
-{
-	return machine.has_huge && within(ua, size, HUGE, HUGE_PAGES * MIB(2));
-}
-
 /*
  * Requests
  */

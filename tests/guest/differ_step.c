@@ -136,6 +136,10 @@ bool both_ok(struct run_state *r, struct call call)
 
 	for (int side = 0; side < SIDES; side++)
 		ret[side] = call_on(r, side, &call, &a[side]);
+	if (ret[OURS] != ret[INTREE] && !r->m.limit)
+		differs(r, call.nr, "%s says %d, %s %d to what both should do",
+			side_name[OURS], ret[OURS], side_name[INTREE],
+			ret[INTREE]);
 	if (ret[OURS] || ret[INTREE])
 		return false;
 	note_growth(r, &call, *vmlck - before);
@@ -304,7 +308,7 @@ static void step_ours(struct run_state *r, const struct call *call,
 		      const struct never *never)
 {
 	int64_t before = r->side[OURS].vmlck[process_of(call->actor)];
-	struct answer a;
+	struct answer a = {};
 	int ret = call_on(r, OURS, call, &a);
 	struct call bind;
 

@@ -170,6 +170,7 @@ tap_load_cycle() {
 }
 
 tap_no_splats() {
+	tap_lockdep
 	splats=$(kernel_splats)
 	[ -z "$splats" ] || echo "$splats" | sed 's/^/# /'
 	[ -z "$splats" ]
@@ -199,6 +200,13 @@ tap_no_leaks() {
 	[ -e $KMEMLEAK ] || return 0
 	tap_try "leaked memory is looked for" find_leaks
 	tap_try "the module has leaked none" no_leaks
+}
+
+# Where the kernel has lockdep: it says nothing any more after its first complaint,
+# which may have been before the mark.
+tap_lockdep() {
+	[ -e /proc/lockdep_stats ] || return 0
+	tap_try "lockdep still looks" grep -q 'debug_locks: *1' /proc/lockdep_stats
 }
 
 tap_plan() {
