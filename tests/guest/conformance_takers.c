@@ -392,7 +392,7 @@ static const struct test tests[] = {
 	TEST(mapping_what_is_being_unmapped_maps_what_was_registered,
 	     .race = "munmap, map", .intree = "defect 18: unpins later"),
 	TEST(of_two_processes_that_bind_a_container_one_owns_it, .setup = BARE,
-	     .race = "register, register of another process",
+	     .race = "register, register of another process", .with_others = true,
 	     .intree = "the process is checked once"),
 };
 
