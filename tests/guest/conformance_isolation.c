@@ -40,6 +40,7 @@ enum backing { BASE_PAGES, TRANSPARENT, HUGETLB };
  * @backing: what it is made of
  * @ua: where its owner has it
  * @iova: where the device has it
+ * @second: where it has it in a second window, or 0
  * @pages: base pages
  * @frames: the page frame of each
  * @heirs: where this process has that frame now, or NULL
@@ -52,6 +53,7 @@ struct estate {
 	enum backing backing;
 	uint8_t *ua;
 	uint64_t iova;
+	uint64_t second;
 	uint64_t pages;
 	uint64_t *frames;
 	uint8_t **heirs;
@@ -142,6 +144,16 @@ static void possess(struct estate *estate, struct vfio *v)
 		fail("can't read /proc/self/pagemap");
 	device_reaches(v, 0, estate->iova, estate->ua);
 	device_reaches(v, 0, estate->iova + last, estate->ua + last);
+}
+
+/* In two windows: a new owner's default window takes the place of but one */
+static void possess_twice(struct estate *estate, struct vfio *v)
+{
+	possess(estate, v);
+	estate->second = new_window(v, 12, GIB(1), 1) + IOVA;
+	expect(dma_map(v->fd, estate->second, estate->ua, bytes_of(estate),
+		       READ_WRITE), 0);
+	device_reaches(v, 0, estate->second, estate->ua);
 }
 
 /* Gives the pages themselves back to the system */
@@ -262,10 +274,9 @@ static void expect_untouched(const struct estate *estate)
 }
 
 /* A page that was inherited, from one on that differs from sample to sample */
-static uint64_t sample_page(const struct estate *estate, unsigned int sample,
-			    unsigned int samples)
+static uint64_t sample_page(const struct estate *estate, unsigned int sample)
 {
-	uint64_t page = estate->pages * sample / samples;
+	uint64_t page = estate->pages * sample / SAMPLES;
 
 	while (!estate->heirs[page])
 		page = (page + 1) % estate->pages;
@@ -276,15 +287,14 @@ static uint64_t sample_page(const struct estate *estate, unsigned int sample,
 static void expect_out_of_reach(struct estate *estate, struct vfio *v,
 				struct sink *sink)
 {
-	unsigned int samples = SAMPLES;
-
 	expect_untouched(estate);
-	for (unsigned int i = 0; i < samples; i++) {
-		uint64_t page = sample_page(estate, i, samples);
+	for (unsigned int i = 0; i < SAMPLES; i++) {
+		uint64_t page = sample_page(estate, i);
 		uint8_t *ua = estate->heirs[page];
+		uint64_t iova = i % 2 && estate->second ? estate->second :
+							  estate->iova;
 
-		device_cannot_reach(v, 0, estate->iova + page * base_page(), ua,
-				    sink);
+		device_cannot_reach(v, 0, iova + page * base_page(), ua, sink);
 		memset(ua, POISON, PROBE);
 	}
 	expect_untouched(estate);
@@ -363,7 +373,7 @@ static void own_and_close(void *arg)
 	struct vfio v;
 
 	open_container(&v, 0);
-	possess(arg, &v);
+	possess_twice(arg, &v);
 	vfio_close(&v);
 }
 
@@ -404,7 +414,7 @@ static void own_detach_and_close(void *arg)
 	struct vfio v;
 
 	open_container(&v, 0);
-	possess(estate, &v);
+	possess_twice(estate, &v);
 	expect(vfio_detach(&v, 0), 0);
 	vfio_close(&v);
 }
@@ -427,7 +437,7 @@ struct busy {
 	int ready[2];
 };
 
-/* Reads and writes a page after the other; the engine takes its time for each */
+/* Reads and writes a page after the other; the engine takes time for each */
 static void *copy_forever(void *arg)
 {
 	struct busy *busy = arg;
@@ -450,7 +460,7 @@ static void own_and_copy_forever(void *arg)
 	struct busy *busy = arg;
 
 	open_container(&busy->v, 0);
-	possess(busy->estate, &busy->v);
+	possess_twice(busy->estate, &busy->v);
 	copy_forever(busy);
 }
 
@@ -461,7 +471,7 @@ static void own_and_exit_beside_the_copying(void *arg)
 	char byte;
 
 	open_container(&busy->v, 0);
-	possess(busy->estate, &busy->v);
+	possess_twice(busy->estate, &busy->v);
 	if (pthread_create(&thread, NULL, copy_forever, busy) ||
 	    read(busy->ready[0], &byte, 1) != 1)
 		fail("can't make the device busy");
@@ -587,7 +597,8 @@ struct pair {
 	uint64_t alone_at;
 };
 
-#define MINE_IOVA	MIB(32)
+/* The one in a second window, which the other does not have */
+#define MINE_IOVA	(WINDOW1_START + MIB(32))
 #define THEIRS_IOVA	MIB(48)
 
 static struct pair new_pair(uint64_t alone_at)
@@ -601,6 +612,8 @@ static void own_pair(struct vfio *v, struct pair *pair)
 {
 	expect(spapr_register(v->fd, pair->both, base_page()), 0);
 	expect(spapr_register(v->fd, pair->alone, base_page()), 0);
+	if (pair->alone_at >= WINDOW1_START)
+		expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
 	expect(dma_map(v->fd, IOVA, pair->both, base_page(), READ_WRITE), 0);
 	expect(dma_map(v->fd, pair->alone_at, pair->alone, base_page(),
 		       READ_WRITE), 0);
