@@ -60,7 +60,7 @@ struct suite {
 extern const struct suite container_suite, memory_suite, region_suite, map_suite,
 	window_suite, shared_suite, process_suite, race_suite, pairs_suite,
 	late_suite, takers_suite, eeh_suite, ddw_suite, isolation_suite,
-	realmode_suite, last_suite;
+	limit_suite, realmode_suite, last_suite;
 
 /* The backend under test, or NULL with --backend any */
 extern const char *backend_module;
@@ -272,5 +272,7 @@ int after_exec(int argc, char **argv);
 
 /* From now on this process is charged against RLIMIT_MEMLOCK */
 void drop_ipc_lock(void);
+/* Sets that limit, or takes it away: RLIM_INFINITY */
+void limit_memlock(uint64_t bytes);
 
 #endif /* GUEST_CONFORMANCE_H */

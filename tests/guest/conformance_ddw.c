@@ -624,21 +624,13 @@ static void windows_come_and_go_thousands_of_times(struct vfio *v)
  * RLIMIT_MEMLOCK
  */
 
-static void limit_to(uint64_t bytes)
-{
-	struct rlimit limit = { .rlim_cur = bytes, .rlim_max = RLIM_INFINITY };
-
-	if (setrlimit(RLIMIT_MEMLOCK, &limit))
-		fail("setrlimit: %s", strerror(errno));
-}
-
 /* What a window costs, which is given back with it */
 static int64_t cost_of(struct vfio *v, const struct request *request)
 {
 	int64_t before = vmlck(), cost;
 	uint64_t start;
 
-	limit_to(RLIM_INFINITY);
+	limit_memlock(RLIM_INFINITY);
 	expect(try_window(v, request, &start), 0);
 	cost = vmlck() - before;
 	expect(window_remove(v->fd, start), 0);
@@ -653,7 +645,7 @@ static void map_at_the_limit(struct vfio *v, uint64_t start, uint8_t *ua)
 
 	expect(dma_map(v->fd, start, ua, TCE_4K, READ_WRITE), -ENOMEM);
 	expect(vmlck(), before);
-	limit_to(RLIM_INFINITY);
+	limit_memlock(RLIM_INFINITY);
 	expect(dma_map(v->fd, start, ua, TCE_4K, READ_WRITE), 0);
 	cost = vmlck() - before;
 	if (cost <= 0)
@@ -671,7 +663,7 @@ static void at_the_limit(struct vfio *v, const struct request *request,
 
 	/* A window of a page or so costs less than a page, which is none */
 	if (cost) {
-		limit_to(before.vmlck + cost - base_page());
+		limit_memlock(before.vmlck + cost - base_page());
 		expect(try_window(v, request, NULL), -ENOMEM);
 		expect_ledger("a page less than it takes", before, 0);
 		expect(dma_map(v->fd, WINDOW1_START, ua, TCE_4K, READ_WRITE),
@@ -679,7 +671,7 @@ static void at_the_limit(struct vfio *v, const struct request *request,
 		after = info_of(v);
 		expect(memcmp(&info, &after, sizeof(info)), 0);
 	}
-	limit_to(before.vmlck + cost);
+	limit_memlock(before.vmlck + cost);
 	expect(try_window(v, request, &start), 0);
 	expect(start, WINDOW1_START);
 	expect(vmlck() - before.vmlck, cost);
@@ -688,7 +680,7 @@ static void at_the_limit(struct vfio *v, const struct request *request,
 	else
 		expect(window_remove(v->fd, start), 0);
 	expect_ledger("removed again", before, 0);
-	limit_to(RLIM_INFINITY);
+	limit_memlock(RLIM_INFINITY);
 }
 
 static void a_window_is_had_exactly_when_the_memlock_limit_covers_it(
@@ -718,7 +710,7 @@ static void a_failing_create_beside_the_pending_default_costs_nothing(
 	uint64_t start;
 
 	drop_ipc_lock();
-	limit_to(RLIM_INFINITY);
+	limit_memlock(RLIM_INFINITY);
 	open_container(&other, 1);
 	expect(try_window(&other, &like_default, &start), 0);
 	expect(window_remove(other.fd, start), 0);
@@ -726,14 +718,14 @@ static void a_failing_create_beside_the_pending_default_costs_nothing(
 	vfio_close(&other);
 	expect_ledger("the other container closed", before, 0);
 
-	limit_to(before.vmlck + cost - page);
+	limit_memlock(before.vmlck + cost - page);
 	expect(try_window(v, &like_default, NULL), -ENOMEM);
 	expect_ledger("no default window", before, 0);
-	limit_to(before.vmlck + cost);
+	limit_memlock(before.vmlck + cost);
 	expect(try_window(v, &like_default, NULL), -ENOMEM);
 	/* A hypervisor's is not risked a second time */
 	expect(vmlck() - before.vmlck, hypervisor() ? cost : 0);
-	limit_to(RLIM_INFINITY);
+	limit_memlock(RLIM_INFINITY);
 	expect(spapr_register(v->fd, ua, page), 0);
 	expect(try_window(v, &like_default, &start), 0);
 	expect(start, WINDOW1_START);

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define SIZE	MIB(1)
@@ -228,57 +227,6 @@ static void memory_that_may_not_be_accessed_is_a_fault(struct vfio *v)
 	mprotect(ua + base_page(), base_page(), PROT_NONE);
 	expect(spapr_register(v->fd, ua, 4 * base_page()), -EFAULT);
 	expect_ledger("refused", before, 0);
-}
-
-static void limit_memlock(uint64_t bytes)
-{
-	struct rlimit limit = { .rlim_cur = bytes, .rlim_max = bytes };
-
-	if (setrlimit(RLIMIT_MEMLOCK, &limit))
-		fail("setrlimit: %s", strerror(errno));
-	drop_ipc_lock();
-}
-
-static void register_over_the_memlock_limit_is_no_memory(struct vfio *v)
-{
-	uint64_t p = base_page();
-	uint8_t *ua = memory(8 * p);
-	struct ledger before = ledger();
-
-	limit_memlock(before.vmlck + 4 * p);
-	expect(spapr_register(v->fd, ua, 8 * p), -ENOMEM);
-	expect(spapr_register(v->fd, ua, 5 * p), -ENOMEM);
-	expect_ledger("over the limit", before, 0);
-	expect(spapr_register(v->fd, ua, 4 * p), 0);
-	expect(spapr_register(v->fd, ua + 4 * p, p), -ENOMEM);
-	expect_ledger("at the limit", before, 4 * p);
-}
-
-static void unregister_makes_room_under_the_memlock_limit(struct vfio *v)
-{
-	uint64_t p = base_page();
-	uint8_t *ua = memory(8 * p);
-	struct ledger before = ledger();
-
-	limit_memlock(before.vmlck + 4 * p);
-	for (int i = 0; i < 4; i++) {
-		expect(spapr_register(v->fd, ua, 4 * p), 0);
-		expect(spapr_register(v->fd, ua + 4 * p, 4 * p), -ENOMEM);
-		unregister_ok(v, ua, 4 * p);
-	}
-	expect_ledger("unregistered", before, 0);
-}
-
-/* 8 MiB of table, whatever else */
-static void a_window_over_the_memlock_limit_is_no_memory(struct vfio *v)
-{
-	struct ledger before;
-
-	expect(window_remove(v->fd, 0), 0);
-	before = ledger();
-	limit_memlock(before.vmlck + base_page());
-	expect(window_create(v->fd, 12, GIB(4), 1, NULL), -ENOMEM);
-	expect_ledger("over the limit", before, 0);
 }
 
 /* A page of known content that the process itself may only read */
@@ -563,10 +511,6 @@ static const struct test tests[] = {
 	     .intree = "defect 11"),
 	TEST(memory_that_may_not_be_accessed_is_a_fault,
 	     .intree = "defect 11"),
-	TEST(register_over_the_memlock_limit_is_no_memory),
-	TEST(unregister_makes_room_under_the_memlock_limit,
-	     .intree = "defect 18: unpins later"),
-	TEST(a_window_over_the_memlock_limit_is_no_memory),
 	TEST(read_only_memory_can_be_registered_and_read_by_the_device,
 	     .intree = "defect 12"),
 	TEST(read_only_memory_is_not_mapped_for_writing,

@@ -66,7 +66,7 @@ static bool read_line(const char *path, char *line, int size)
 	return ok;
 }
 
-static int64_t read_number(const char *path)
+int64_t read_number(const char *path)
 {
 	char line[64];
 
