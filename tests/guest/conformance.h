@@ -176,6 +176,7 @@ void device_cannot_reach(struct vfio *v, int slot, uint64_t iova, uint8_t *ua,
 
 int start_child(void (*run)(void *), void *arg);
 void expect_child_ok(int pid);
+void kill_child(int pid);
 void in_child(void (*run)(void *), void *arg);
 void expect_soon(const char *what, bool (*so)(void *), void *arg);
 

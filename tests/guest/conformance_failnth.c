@@ -598,5 +598,5 @@ bool failnth_report(void)
 			dprintf(STDOUT_FILENO, " %s=%lu", strerrorname_np(i),
 				total.answered[i]);
 	dprintf(STDOUT_FILENO, "\n");
-	return sum.injected;
+	return sum.injected && total.answered[ENOMEM];
 }

@@ -70,9 +70,18 @@ void need_groups_that_share(void)
 		skip("a hypervisor's groups share no tables");
 }
 
+static int64_t pins_or_fail(void)
+{
+	int64_t pinned = pins();
+
+	if (pinned < 0)
+		fail("the kernel doesn't say how many pages are pinned");
+	return pinned;
+}
+
 struct ledger ledger(void)
 {
-	return (struct ledger){ .vmlck = vmlck(), .pins = pins() };
+	return (struct ledger){ .vmlck = vmlck(), .pins = pins_or_fail() };
 }
 
 /* Charged and pinned: so many bytes of base pages more than before */
@@ -94,7 +103,7 @@ void expect_ledger(const char *when, struct ledger before, int64_t bytes)
 struct found found(void)
 {
 	return (struct found){
-		.pins = pins(),
+		.pins = pins_or_fail(),
 		.refs = backend_module ? module_refs(backend_module) : 0,
 	};
 }
@@ -361,6 +370,18 @@ void expect_child_ok(int pid)
 		fail("waitpid: %s", strerror(errno));
 	if (!WIFEXITED(status) || WEXITSTATUS(status))
 		fail("a child of the test failed (wait status %#x)", status);
+}
+
+/* It must not have ended by itself: then it has failed */
+void kill_child(int pid)
+{
+	int status;
+
+	kill(pid, SIGKILL);
+	if (waitpid(pid, &status, 0) != pid)
+		fail("waitpid");
+	if (!WIFSIGNALED(status))
+		fail("a child of the test ended too early");
 }
 
 void in_child(void (*run)(void *), void *arg)

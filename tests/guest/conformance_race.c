@@ -338,8 +338,7 @@ static void a_kill_in_the_middle_of_calls_is_safe(struct vfio *v)
 
 		pause_ms(20);
 		let_them_begin();
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
+		kill_child(pid);
 		expect_soon("pages unpinned, backend unused", as_found,
 			    &before);
 	}
