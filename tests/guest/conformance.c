@@ -79,6 +79,11 @@ void *shared_memory(size_t size)
 	return memory;
 }
 
+bool injecting(void)
+{
+	return failnth;
+}
+
 uint64_t patient_ms(uint64_t ms)
 {
 	return ms * patience;

@@ -74,6 +74,7 @@ unsigned int fewer(unsigned int count);
  * in this process and its children. What was done is printed, and counts unless
  * the test was skipped.
  */
+bool injecting(void);
 bool failnth_init(unsigned int budget);
 void failnth_begin(const struct test *test);
 void failnth_end(bool counts);
