@@ -337,7 +337,7 @@ static void real_mode_refuses_pointers_that_it_can_t_follow(struct vfio *v)
 
 	ret = try(fd, QUESTION("refuse", ua, p, .extra = IOVA), &answer);
 	if (ret == -EOPNOTSUPP)
-		skip("page descriptors can't be had in real mode (hash MMU)");
+		skip("page descriptors can't be had in real mode on this kernel");
 	expect(ret, 0);
 	expect(answer.wrong, 0);
 	expect(answer.ok, 0);
@@ -371,7 +371,7 @@ static void real_mode_finds_and_puts_page_descriptors(struct vfio *v)
 	expect(spapr_register(v->fd, ua, MIB(4)), 0);
 	ret = try(fd, QUESTION("pages", ua, MIB(4), .count = 5000), &answer);
 	if (ret == -EOPNOTSUPP)
-		skip("page descriptors can't be had in real mode (hash MMU)");
+		skip("page descriptors can't be had in real mode on this kernel");
 	expect(ret, 0);
 	expect_all_ok(answer, 2 * 5000);
 	find_pages_of(v, fd, mem_scattered(MIB(2)), MIB(2));
@@ -393,7 +393,7 @@ static void real_mode_does_not_drop_the_last_reference(struct vfio *v)
 	expect(spapr_register(v->fd, ua, MIB(4)), 0);
 	ret = try(fd, QUESTION("pages", ua, MIB(4)), &answer);
 	if (ret == -EOPNOTSUPP)
-		skip("page descriptors can't be had in real mode (hash MMU)");
+		skip("page descriptors can't be had in real mode on this kernel");
 	expect(ret, 0);
 	/* Where its descriptors are stays known, and its pages are the next */
 	unregister_ok(v, ua, MIB(4));
