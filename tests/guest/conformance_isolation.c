@@ -59,16 +59,6 @@ struct estate {
 	uint64_t found;
 };
 
-static void *common(size_t size)
-{
-	void *ua = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	if (ua == MAP_FAILED)
-		fail("no memory for the test itself");
-	return ua;
-}
-
 /* So much is given up at a time: thousands of pages if they are small */
 static uint64_t size_of(enum backing backing)
 {
@@ -93,14 +83,14 @@ static void stay_on_one_cpu(void)
 
 static struct estate *new_estate(enum backing backing, uint64_t size)
 {
-	struct estate *estate = common(sizeof(*estate));
+	struct estate *estate = shared_memory(sizeof(*estate));
 
 	stay_on_one_cpu();
 	estate->backing = backing;
 	estate->iova = IOVA;
 	estate->pages = size / base_page();
-	estate->frames = common(estate->pages * sizeof(*estate->frames));
-	estate->heirs = common(estate->pages * sizeof(*estate->heirs));
+	estate->frames = shared_memory(estate->pages * sizeof(*estate->frames));
+	estate->heirs = shared_memory(estate->pages * sizeof(*estate->heirs));
 	return estate;
 }
 
@@ -540,7 +530,7 @@ struct pair {
 static struct pair new_pair(uint64_t alone_at)
 {
 	return (struct pair){
-		common(base_page()), common(base_page()), alone_at,
+		shared_memory(base_page()), shared_memory(base_page()), alone_at,
 	};
 }
 
@@ -721,7 +711,7 @@ static void the_copy_of_a_forked_child_is_not_reached(struct vfio *v)
 {
 	struct heritage heritage = {
 		.v = v,
-		.sink = { SINK_IOVA, common(base_page()) },
+		.sink = { SINK_IOVA, shared_memory(base_page()) },
 		.ua = mapped(v, IOVA, base_page()),
 	};
 
