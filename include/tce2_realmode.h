@@ -44,8 +44,8 @@ struct tce2_window;
  * the linear mapping: kmalloc() memory or the kernel stack, neither vmalloc()
  * nor a module's data. Others are refused. The functions themselves must be
  * called through pointers taken in virtual mode (struct tce2_rm_ops): a direct
- * call out of another module passes through a stub that loads the address from
- * the module's data.
+ * call out of another module goes by code of the linker's that loads the
+ * address from the module's data.
  */
 
 /**
