@@ -28,7 +28,7 @@ struct tce2_range {
  *	checked list functions would cost as much as the rest); a range is
  *	held when none before it overlaps
  * @wait: threads whose range is not held yet
- * @dep_map: for lockdep, which sees any range as the same lock:
+ * @dep_map: for lockdep, which sees any range of a use as the same lock:
  *	a thread holds one at a time
  *
  * First come, first served, also behind one that still waits: no thread starves.
@@ -44,7 +44,8 @@ struct tce2_range_lock {
 #endif
 };
 
-void tce2_range_lock_init(struct tce2_range_lock *rl);
+void tce2_range_lock_init(struct tce2_range_lock *rl,
+			  struct lock_class_key *key);
 int tce2_range_lock(struct tce2_range_lock *rl, struct tce2_range *range,
 		    u64 first, u64 count);
 void tce2_range_lock_for_good(struct tce2_range_lock *rl,

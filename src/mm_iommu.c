@@ -46,12 +46,13 @@ static struct tce2_cache *cache_find(struct mm_struct *mm)
 static struct tce2_cache *cache_create(struct mm_struct *mm)
 {
 	struct tce2_cache *cache = kzalloc(sizeof(*cache), GFP_KERNEL_ACCOUNT);
+	static struct lock_class_key registering_key;
 
 	if (!cache)
 		return NULL;
 	mmgrab(mm);
 	cache->mm = mm;
-	tce2_range_lock_init(&cache->registering);
+	tce2_range_lock_init(&cache->registering, &registering_key);
 	mutex_init(&cache->lock);
 	seqcount_mutex_init(&cache->seq, &cache->lock);
 	cache->regions = RB_ROOT;

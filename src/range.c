@@ -15,16 +15,16 @@
 /**
  * tce2_range_lock_init() - make a lock with nothing held
  * @rl: the lock
+ * @key: static, one for each use that the lock is put to
  */
-void tce2_range_lock_init(struct tce2_range_lock *rl)
+void tce2_range_lock_init(struct tce2_range_lock *rl,
+			  struct lock_class_key *key)
 {
-	static struct lock_class_key __maybe_unused key;
-
 	spin_lock_init(&rl->lock);
 	rl->ranges = NULL;
 	init_waitqueue_head(&rl->wait);
 #ifdef CONFIG_DEBUG_LOCK_ALLOC
-	lockdep_init_map(&rl->dep_map, "tce2_range_lock", &key, 0);
+	lockdep_init_map(&rl->dep_map, "tce2_range_lock", key, 0);
 #endif
 }
 

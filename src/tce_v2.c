@@ -69,13 +69,15 @@ void tce2_window_init(struct tce2_window *window, struct iommu_table *tbl,
 		      struct tce2_cache *cache, u64 size,
 		      unsigned long charged)
 {
+	static struct lock_class_key ranges_key;
+
 	refcount_set(&window->refs, 1);
 	window->live = true;
 	window->cache = cache;
 	window->start = (u64)tbl->it_offset << tbl->it_page_shift;
 	window->size = size;
 	window->page_shift = tbl->it_page_shift;
-	tce2_range_lock_init(&window->ranges);
+	tce2_range_lock_init(&window->ranges, &ranges_key);
 	tce2_table_init(&window->table, tbl, cache->mm, charged);
 	tce2_view_init(&window->view, size >> tbl->it_page_shift,
 		       tbl->it_page_shift);

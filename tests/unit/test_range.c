@@ -63,8 +63,10 @@ static void start(struct locker *l, u64 first, u64 count)
 
 static void begin_ranges(void)
 {
+	static struct lock_class_key key;
+
 	platform_reset();
-	tce2_range_lock_init(&rl);
+	tce2_range_lock_init(&rl, &key);
 	got = 0;
 	wait_for_others = true;
 }
