@@ -72,7 +72,6 @@ status=$?
 tap_try "tce2-conformance runs to its end" [ $status -le 1 ]
 
 tap_try "the self-test of real mode unloads" rmmod ${OURS}_selftest
-tap_no_leaks
-tap_try "module unloads after everything it has served" unload_backend
+tap_unload_without_leaks
 tap_no_splats
 tap_plan && [ $status = 0 ]

@@ -413,11 +413,12 @@ static void prepare_tree(struct siege *siege, struct vfio *v)
 
 static void fill_tree(struct siege *siege, struct vfio *v)
 {
-	uint64_t start = new_tree(v), at = start, tables;
+	uint64_t start = new_tree(v), tables;
 
 	/* Without a limit this would go on to twice as much */
 	for (tables = 0; tables < 2 * TREE_LIMIT / TREE_TABLE; tables++) {
-		at = start + tables * TREE_STEP;
+		uint64_t at = start + tables * TREE_STEP;
+
 		if (dma_map(v->fd, at, siege->ua, TCE_4K, READ_WRITE))
 			break;
 		for (uint64_t off = 0; off < TREE_STEP; off += MIB(2))

@@ -13,7 +13,6 @@ bind_edu | sed 's/^/# edu /'
 tap_try "both edu devices are bound to vfio-pci" edu_bound 2
 tap_try "both backends answer alike but for what is intended" \
 	/bin/tce2-differ "$@"
-tap_no_leaks
-tap_try "module unloads after everything it has served" unload_backend
+tap_unload_without_leaks
 tap_no_splats
 tap_plan

@@ -14,16 +14,6 @@
 
 DEBUGFS=/sys/kernel/debug
 
-# The first address of the module's code, and one behind its last function: the
-# next page, where another module's may begin at the earliest
-module_text() {
-	awk -v module="[$OURS]" '$4 == module && tolower($2) == "t" { print $1 }' \
-		/proc/kallsyms | sort | sed -n '1p;$p' | {
-		read -r first && read -r last
-		printf '0x%s 0x%x\n' "$first" $(((0x$last | 0xffff) + 1))
-	}
-}
-
 # function_text NAME: a function of the kernel, and where the next one begins
 function_text() {
 	awk -v name="$1" 'found { print found, "0x" $1; exit }
@@ -100,8 +90,7 @@ status=$?
 # 1 is what it says when a case of its own has failed.
 tap_try "tce2-conformance runs to its end" [ $status -le 1 ]
 
-tap_no_leaks
 tap_try "the self-test unloads" rmmod "${OURS}_selftest"
-tap_try "module unloads after everything it has served" unload_backend
+tap_unload_without_leaks
 tap_no_splats
 tap_plan && [ $status = 0 ]

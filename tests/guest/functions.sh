@@ -195,11 +195,55 @@ no_leaks() {
 	esac
 }
 
-# Where the kernel has kmemleak
-tap_no_leaks() {
-	[ -e $KMEMLEAK ] || return 0
+# The first address of the module's code, and one behind its last function: the
+# next page, where another module's may begin at the earliest
+module_text() {
+	awk -v module="[$OURS]" '$4 == module && tolower($2) == "t" { print $1 }' \
+		/proc/kallsyms | sort | sed -n '1p;$p' | {
+		read -r first && read -r last
+		printf '0x%s 0x%x\n' "$first" $(((0x$last | 0xffff) + 1))
+	}
+}
+
+# left_behind FIRST END: what kmemleak has found that was allocated by code that
+# was there; its functions have no names any more. (Addresses of one length are
+# compared as text.)
+left_behind() {
+	awk -v first="${1#0x}" -v end="${2#0x}" '
+		/^unreferenced/ { ours = 0; text = "" }
+		{ text = text "# " $0 "\n" }
+		{
+			for (i = 1; i <= NF; i++) {
+				address = $i
+				sub(/^0x/, "", address)
+				if (length(address) == length(first) &&
+				    address >= first && address < end && !ours++)
+					found = 1
+			}
+		}
+		ours { printf "%s", text; text = "" }
+		END { exit !found }' $KMEMLEAK
+}
+
+nothing_left_behind() {
+	find_leaks && ! left_behind "$1" "$2"
+}
+
+# Unloads the module for good. Where the kernel has kmemleak nothing of the
+# module's may be leaked, neither while it is loaded nor by its going: what only
+# its data led to is not found before.
+tap_unload_without_leaks() {
+	name="module unloads after everything it has served"
+	if ! [ -e $KMEMLEAK ]; then
+		tap_try "$name" unload_backend
+		return
+	fi
 	tap_try "leaked memory is looked for" find_leaks
 	tap_try "the module has leaked none" no_leaks
+	text=$(module_text)
+	tap_try "$name" unload_backend
+	# shellcheck disable=SC2086 # two addresses
+	tap_try "and leaves none behind" nothing_left_behind $text
 }
 
 # Where the kernel has lockdep: it says nothing any more after its first complaint,

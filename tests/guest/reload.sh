@@ -203,8 +203,7 @@ tap_try "switched off it leaves the next container to the in-tree backend" \
 echo 1 >$SWITCH
 tap_try "switched on it has the next one again" served_by ours
 
-tap_no_leaks
-tap_try "module unloads after everything it has served" unload_backend
+tap_unload_without_leaks
 tap_no_splats
 echo "# races: $TESTS tests, $((TOTAL_SECONDS / 60)).$((TOTAL_SECONDS % 60 / 6)) minutes, $TOTAL_ROUNDS rounds"
 tap_plan
