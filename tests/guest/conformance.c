@@ -346,7 +346,7 @@ static int run_all(void)
 			races.tests, races.ms / 60000.0,
 			(unsigned long long)races.rounds);
 	if (failnth)
-		injected = failnth_report();
+		injected = failnth_report(!onlys && !stress);
 	dprintf(STDOUT_FILENO, "# %d run, %d failed\n", number, failures);
 	return failures || !number || !injected;
 }

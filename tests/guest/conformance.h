@@ -78,7 +78,7 @@ bool injecting(void);
 bool failnth_init(unsigned int budget);
 void failnth_begin(const struct test *test);
 void failnth_end(bool counts);
-bool failnth_report(void);
+bool failnth_report(bool all_tests);
 
 /*
  * Expectations
