@@ -657,8 +657,8 @@ static int64_t cgroup_number(const char *file, const char *name)
 }
 
 /*
- * The kernel brings this up to date when many pages have been charged or now
- * and then; up to 6.15 also when cpu.stat is read, which is quicker.
+ * The kernel brings this up to date when many pages have been charged or every
+ * two seconds; up to 6.15 also when cpu.stat is read, which is quicker.
  */
 static int64_t cgroup_kernel(void)
 {
@@ -711,18 +711,33 @@ static bool is_uncharged(void *arg)
 	return cgroup_kernel() <= *before + rests_of_pages();
 }
 
+/* What the group is charged, as soon as that is as much as it should be */
+static int64_t cgroup_kernel_at_least(int64_t least)
+{
+	uint64_t deadline = now_ms() + patient_ms(5000);
+	int64_t kernel = cgroup_kernel();
+
+	while (kernel < least && now_ms() < deadline) {
+		usleep(10000);
+		kernel = cgroup_kernel();
+	}
+	return kernel;
+}
+
 /* So much for each; a part in 64 is for what comes along, nodes higher up say */
 static void expect_charged(const char *what, int64_t before, int64_t count,
 			   int64_t each)
 {
-	int64_t grown = cgroup_kernel() - before, right = count * each;
+	int64_t right = count * each;
+	int64_t least = right - right / 64 - (int64_t)base_page();
+	int64_t most = right + right / 64 + rests_of_pages();
+	int64_t grown = cgroup_kernel_at_least(before + least) - before;
 
 	dprintf(STDOUT_FILENO,
 		"# %lld %s: the cgroup is charged %lld KiB, %lld bytes for each\n",
 		(long long)count, what, (long long)grown >> 10,
 		(long long)(grown / count));
-	if (grown < right - right / 64 - (int64_t)base_page() ||
-	    grown > right + right / 64 + rests_of_pages())
+	if (grown < least || grown > most)
 		fail("%s: expected %lld bytes for each", what,
 		     (long long)each);
 }
