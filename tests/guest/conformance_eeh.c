@@ -143,6 +143,13 @@ static void injecting_an_unknown_error_is_refused_by_the_platform(
 	expect(inject(v, BAD_ERR_TYPE, 0), -ERANGE);
 }
 
+/* An address and a mask of 0, so none that the device could be about to use */
+static void injecting_an_error_arrives_at_the_platform(struct vfio *v)
+{
+	need_eeh();
+	expect_arrived("INJECT_ERR", inject(v, 0, 0));
+}
+
 /* The order a client recovers in; the device must then work as before */
 static void a_reset_device_can_be_used_again(struct vfio *v)
 {
@@ -168,6 +175,7 @@ static const struct test tests[] = {
 	TEST(bad_eeh_requests_are_refused),
 	TEST(the_short_struct_is_all_that_is_read),
 	TEST(injecting_an_unknown_error_is_refused_by_the_platform),
+	TEST(injecting_an_error_arrives_at_the_platform),
 	TEST(a_reset_device_can_be_used_again),
 };
 

@@ -329,6 +329,32 @@ static void a_region_may_be_writable_in_parts(struct vfio *v)
 	unregister_ok(v, ua, 4 * p);
 }
 
+/*
+ * A hugepage that the process may only read, in a region of base pages: an IOMMU
+ * page over it takes many blocks of the region, one as read-only as the other
+ */
+static void a_large_iommu_page_of_read_only_memory_is_not_writable(
+	struct vfio *v)
+{
+	uint8_t *ua = mem_scattered(MIB(4)), *huge = mem_thp(MIB(2));
+	uint64_t start;
+
+	if (!has_page_shift(v, 21))
+		skip("platform has no 2 MiB IOMMU pages");
+	if (!ua || !huge || mremap(huge, MIB(2), MIB(2),
+				   MREMAP_MAYMOVE | MREMAP_FIXED, ua) != ua ||
+	    !mem_contiguous(ua, MIB(2)) || mprotect(ua, MIB(2), PROT_READ))
+		skip("no hugepage to be had");
+	start = new_window(v, 21, MIB(64), 1);
+	expect(spapr_register(v->fd, ua, MIB(4)), 0);
+	expect(dma_map(v->fd, start, ua, MIB(2), READ_WRITE), -EPERM);
+	expect(dma_map(v->fd, start, ua, MIB(2), WRITE_ONLY), -EPERM);
+	expect(dma_map(v->fd, start, ua, MIB(2), READ_ONLY), 0);
+	expect(spapr_unregister(v->fd, ua, MIB(4)), -EBUSY);
+	expect(dma_unmap(v->fd, start, MIB(2)), 0);
+	unregister_ok(v, ua, MIB(4));
+}
+
 static void shared_memory_can_be_registered_and_reached(struct vfio *v)
 {
 	uint8_t *ua = mmap(NULL, base_page(), PROT_READ | PROT_WRITE,
@@ -519,6 +545,8 @@ static const struct test tests[] = {
 	TEST(read_only_memory_never_touched_reads_as_zeros,
 	     .intree = "defect 12"),
 	TEST(a_region_may_be_writable_in_parts, .intree = "defect 12"),
+	TEST(a_large_iommu_page_of_read_only_memory_is_not_writable,
+	     .intree = "defect 12"),
 	TEST(shared_memory_can_be_registered_and_reached),
 	TEST(memory_never_touched_can_be_registered_and_reached),
 	TEST(a_hugepage_is_charged_as_its_base_pages),

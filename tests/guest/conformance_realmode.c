@@ -383,6 +383,21 @@ static void real_mode_finds_and_puts_page_descriptors(struct vfio *v)
 	close(fd);
 }
 
+/* The first memory that the index knows: it has to grow, or registering fails */
+static void registering_finds_page_descriptors_too(struct vfio *v)
+{
+	int fd = self_test();
+	struct answer answer;
+	int ret;
+
+	ret = try(fd, QUESTION("index", NULL, MIB(4)), &answer);
+	if (ret == -EOPNOTSUPP)
+		skip("page descriptors can't be had in real mode on this kernel");
+	expect(ret, 0);
+	find_pages_of(v, fd, mem_base(MIB(4)), MIB(4));
+	close(fd);
+}
+
 static void real_mode_does_not_drop_the_last_reference(struct vfio *v)
 {
 	uint8_t *ua = mem_base(MIB(4));
@@ -612,6 +627,7 @@ static const struct test tests[] = {
 	TEST(real_mode_reads_what_each_tce_maps, INTREE),
 	TEST(real_mode_refuses_pointers_that_it_can_t_follow, INTREE),
 	TEST(real_mode_finds_and_puts_page_descriptors, INTREE),
+	TEST(registering_finds_page_descriptors_too, INTREE),
 	TEST(real_mode_does_not_drop_the_last_reference, INTREE),
 	TEST(real_mode_is_right_while_memory_comes_and_goes, INTREE,
 	     .race = "real mode holds, register and unregister"),

@@ -70,8 +70,10 @@ inject_into_module() {
 }
 
 # VFIO would have the in-tree backend serve a container that ours failed to open.
+# (It comes once more before it goes, which this module has to notice.)
 unload_in_tree() {
-	rmmod vfio_iommu_spapr_tce && ! [ -d /sys/module/vfio_iommu_spapr_tce ]
+	rmmod vfio_iommu_spapr_tce && modprobe vfio_iommu_spapr_tce &&
+		rmmod vfio_iommu_spapr_tce && ! [ -d /sys/module/vfio_iommu_spapr_tce ]
 }
 
 kernel_mark

@@ -623,6 +623,13 @@ drop:
 	drop_answers(job, flags);
 }
 
+/* Has descriptors of pages looked up from now on */
+static int do_index(struct st_file *file, const struct st_args *args)
+{
+	say_counts(file);
+	return tce2_cache_find_pages(file->job->cache);
+}
+
 static int do_pages(struct st_file *file, const struct st_args *args)
 {
 	int ret = tce2_cache_find_pages(file->job->cache);
@@ -906,6 +913,7 @@ static const struct {
 	{ "hold", do_hold },
 	{ "drop", do_drop },
 	{ "dirty", do_dirty },
+	{ "index", do_index },
 	{ "pages", do_pages },
 	{ "last", do_last },
 	{ "wild", do_wild },
