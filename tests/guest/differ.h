@@ -50,6 +50,22 @@ enum where {
 
 #define ARG_BYTES	64
 
+/* struct vfio_iommu_type1_dma_unmap without the data behind it, which nobody has */
+struct unmap {
+	uint32_t argsz;
+	uint32_t flags;
+	uint64_t iova;
+	uint64_t size;
+};
+
+_Static_assert(sizeof(struct unmap) ==
+	       offsetof(struct vfio_iommu_type1_dma_unmap, data) &&
+	       offsetof(struct unmap, iova) ==
+	       offsetof(struct vfio_iommu_type1_dma_unmap, iova) &&
+	       offsetof(struct unmap, size) ==
+	       offsetof(struct vfio_iommu_type1_dma_unmap, size),
+	       "not what UNMAP_DMA takes");
+
 /* Any request; all begin with the same two fields */
 union request {
 	uint8_t byte[ARG_BYTES];
@@ -60,7 +76,7 @@ union request {
 	};
 	struct vfio_iommu_spapr_tce_info info;
 	struct vfio_iommu_type1_dma_map map;
-	struct vfio_iommu_type1_dma_unmap unmap;
+	struct unmap unmap;
 	struct vfio_iommu_spapr_register_memory memory;
 	struct vfio_iommu_spapr_tce_create create;
 	struct vfio_iommu_spapr_tce_remove remove;

@@ -112,8 +112,7 @@ static uint64_t *a_field(struct rng *rng, struct call *call)
 			return (uint64_t *)&arg->map.size;
 		}
 	case VFIO_IOMMU_UNMAP_DMA:
-		return (uint64_t *)(percent(rng, 50) ? &arg->unmap.iova :
-						       &arg->unmap.size);
+		return percent(rng, 50) ? &arg->unmap.iova : &arg->unmap.size;
 	case VFIO_IOMMU_SPAPR_TCE_CREATE:
 		return (uint64_t *)&arg->create.window_size;
 	case VFIO_IOMMU_SPAPR_TCE_REMOVE:
@@ -246,7 +245,7 @@ static void make_unmap(struct rng *rng, const struct model *m,
 		       struct call *call)
 {
 	struct window w = a_window(rng, m);
-	struct vfio_iommu_type1_dma_unmap *unmap = &call->arg.unmap;
+	struct unmap *unmap = &call->arg.unmap;
 	uint64_t pages;
 
 	unmap->argsz = sizeof(*unmap);

@@ -103,7 +103,7 @@ size_t size_of_request(const struct call *call)
 	case VFIO_IOMMU_MAP_DMA:
 		return sizeof(call->arg.map);
 	case VFIO_IOMMU_UNMAP_DMA:
-		return offsetof(struct vfio_iommu_type1_dma_unmap, data);
+		return sizeof(call->arg.unmap);
 	case VFIO_IOMMU_SPAPR_REGISTER_MEMORY:
 	case VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY:
 		return sizeof(call->arg.memory);
