@@ -147,8 +147,10 @@ struct op {
 #define HUGE_PAGES	2
 #define TAIL_BYTES	MIB(2)	/* base pages behind the huge ones */
 
-bool is_writable(uint64_t ua, uint64_t size);
+bool is_huge(uint64_t ua);
 bool is_mapped(uint64_t ua, uint64_t size);
+bool is_writable(uint64_t ua, uint64_t size);
+uint64_t writable_pages(uint64_t ua, uint64_t size);
 
 /*
  * The machine
@@ -173,6 +175,7 @@ extern struct machine machine;
 #define MAX_REGIONS	64
 #define MAX_RUNS	512
 #define MAX_GONE	16
+#define MAX_GROWN	512
 #define DEFAULT_SHIFT	12
 
 struct window {
@@ -182,6 +185,13 @@ struct window {
 	unsigned int shift;
 	unsigned int levels;
 	int64_t grown;	/* bytes charged here for levels that came later */
+};
+
+/* Entries of a window that this module has made levels of its table for */
+struct grown {
+	int slot;
+	uint64_t first;
+	uint64_t last;
 };
 
 struct region {
@@ -205,6 +215,7 @@ struct run {
  * @window: by slot
  * @region: registered
  * @run: mapped
+ * @grown: where tables of several levels have grown
  * @leaked: bytes that the in-tree driver won't give back
  * @limit: RLIMIT_MEMLOCK that holds for the calls, or 0
  * @gone: bus addresses, first and last ones, that were unmapped last
@@ -219,6 +230,8 @@ struct model {
 	int regions;
 	struct run run[MAX_RUNS];
 	int runs;
+	struct grown grown[MAX_GROWN];
+	int growns;
 	int64_t leaked;
 	int64_t limit;
 	uint64_t gone[MAX_GONE];
@@ -242,16 +255,21 @@ bool spans_too_much(const struct window *w);
 int64_t charge_in_tree(const struct window *w);
 int64_t charge_ours(const struct window *w);
 uint64_t clear_steps(const struct window *w);
+int64_t growth(const struct model *m, int slot, uint64_t iova, uint64_t size);
 
 const struct run *run_at(const struct model *m, uint64_t iova);
 bool overlaps_region(const struct model *m, uint64_t ua, uint64_t size);
 int find_region(const struct model *m, uint64_t ua, uint64_t size);
+const struct region *region_at(const struct model *m, uint64_t ua,
+			       uint64_t size);
+unsigned int largest_shift_in_tree(const struct region *r);
 bool all_registered(const struct model *m, uint64_t ua, uint64_t size,
 		    unsigned int shift);
 bool region_is_mapped(const struct model *m, const struct region *r);
 bool any_mapped(const struct model *m, uint64_t iova, uint64_t size);
 
 void model_make_default(struct model *m);
+void model_grow(struct model *m, int slot, uint64_t iova, uint64_t size);
 void model_unmap(struct model *m, uint64_t iova, uint64_t size);
 void model_apply(struct model *m, const struct call *call,
 		 const struct answer *a);
@@ -332,6 +350,8 @@ int64_t pins_moved(struct run_state *r);
 int call_on(struct run_state *r, enum side side, const struct call *call,
 	    struct answer *answer);
 bool both_ok(struct run_state *r, struct call call);
+bool binds(const struct call *call);
+void check_bound(struct run_state *r, enum side side, bool bound);
 
 struct call call_register(const struct model *m, uint64_t ua, uint64_t size);
 struct call call_unregister(const struct model *m, uint64_t ua, uint64_t size);

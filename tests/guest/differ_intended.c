@@ -17,6 +17,7 @@
  */
 #include "differ.h"
 
+#include <asm/eeh.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -144,12 +145,97 @@ static void restore_ours(struct result *res)
 		restore(res, OURS, &range);
 }
 
+/*
+ * What the in-tree driver says to a MAP that passes its checks, IOMMU page by
+ * IOMMU page. In @done bytes that it has mapped, and wiped where it failed.
+ */
+static int build_in_tree(const struct model *m,
+			 const struct vfio_iommu_type1_dma_map *map,
+			 unsigned int shift, uint64_t *done)
+{
+	uint64_t one = 1ULL << shift;
+
+	for (*done = 0; *done < map->size; *done += one) {
+		uint64_t ua = map->vaddr + *done;
+		const struct region *r = region_at(m, ua, one);
+
+		if (!r || shift > largest_shift_in_tree(r))
+			return -EINVAL;
+		if (shift > machine.page_shift && !is_huge(ua))
+			return -EPERM;
+	}
+	return 0;
+}
+
+/* What it says to a MAP or UNMAP that begins in one of its windows */
+static int known_in_tree(const struct result *res, const struct range *range,
+			 uint64_t *done)
+{
+	const struct vfio_iommu_type1_dma_map *map = &res->call->arg.map;
+	uint64_t mask = (1ULL << range->w.shift) - 1;
+	bool maps = res->call->nr == VFIO_IOMMU_MAP_DMA;
+
+	*done = 0;
+	if (range->size & mask ||
+	    (maps && (map->vaddr & mask || !(map->flags & READ_WRITE))))
+		return -EINVAL;
+	if (range->iova & mask)
+		return 1;
+	return maps ? build_in_tree(&res->r->m, map, range->w.shift, done) : 0;
+}
+
+static bool is_contiguous(const struct result *res, const struct range *range)
+{
+	return side_contiguous(&res->r->side[OURS], res->call->actor,
+			       res->call->arg.map.vaddr, range->size,
+			       range->w.shift);
+}
+
+/* What this module says to a MAP that is in order but for its memory */
+static int memory_ours(const struct result *res, const struct range *range)
+{
+	if (!all_registered(&res->r->m, res->call->arg.map.vaddr, range->size,
+			    range->w.shift))
+		return -EINVAL;
+	return range->w.shift <= machine.page_shift ||
+	       is_contiguous(res, range) ? 0 : -EINVAL;
+}
+
+/* What it says to any MAP or UNMAP, as long as no limit is met */
+static int known_ours(const struct result *res, const struct range *range)
+{
+	const struct vfio_iommu_type1_dma_map *map = &res->call->arg.map;
+	uint64_t off = range->iova - range->w.start;
+	bool maps = res->call->nr == VFIO_IOMMU_MAP_DMA;
+	uint64_t ua = maps ? map->vaddr : 0;
+
+	if (range->slot < 0 || off >= range->w.size)
+		return -ENXIO;
+	if (!range->size || ua + range->size < ua ||
+	    (range->iova | ua | range->size) & ((1ULL << range->w.shift) - 1) ||
+	    range->size > range->w.size - off)
+		return -EINVAL;
+	if (!maps)
+		return 0;
+	return map->flags & READ_WRITE ? memory_ours(res, range) : -EINVAL;
+}
+
+/* Whether a request is in a window, and each side says what it has to */
+static bool both_as_known(const struct result *res, struct range *range)
+{
+	uint64_t done;
+
+	return range_of(res, range) && range->slot >= 0 &&
+	       ours(res) != intree(res) &&
+	       intree(res) == known_in_tree(res, range, &done) &&
+	       ours(res) == known_ours(res, range);
+}
+
 static bool is_size_0(struct result *res)
 {
 	struct range range;
 
-	if (!range_of(res, &range) || range.slot < 0 || range.size ||
-	    intree(res) || ours(res) != -EINVAL)
+	if (!both_as_known(res, &range) || range.size || intree(res))
 		return false;
 	explain(res);
 	return true;
@@ -159,9 +245,7 @@ static bool is_misaligned(struct result *res)
 {
 	struct range range;
 
-	if (!range_of(res, &range) || range.slot < 0 ||
-	    !(range.iova & ((1ULL << range.w.shift) - 1)) ||
-	    intree(res) != 1 || ours(res) != -EINVAL)
+	if (!both_as_known(res, &range) || intree(res) != 1)
 		return false;
 	explain(res);
 	return true;
@@ -171,84 +255,90 @@ static bool is_misaligned(struct result *res)
 static bool is_beyond_the_size(struct result *res)
 {
 	struct range range;
-	bool outside;
+	uint64_t off;
 
-	if (!range_of(res, &range) || range.slot < 0 ||
-	    range.w.size == window_span(&range.w))
+	if (!both_as_known(res, &range))
 		return false;
-	outside = range.iova - range.w.start >= range.w.size;
-	if (!outside &&
-	    range.size <= range.w.size - (range.iova - range.w.start))
-		return false;
-	if (ours(res) != (outside ? -ENXIO : -EINVAL) ||
-	    ours(res) == intree(res))
-		return false;
-	if (intree(res) && intree(res) != 1 && intree(res) != -EINVAL &&
-	    intree(res) != -EPERM)
+	off = range.iova - range.w.start;
+	if (off < range.w.size && range.size <= range.w.size - off)
 		return false;
 	explain(res);
 	return true;
+}
+
+/* The part of a MAP's range that the in-tree driver has mapped and wiped */
+static bool wiped(const struct result *res, struct range *range)
+{
+	uint64_t done;
+
+	if (!maps(res, range) || intree(res) >= 0 ||
+	    intree(res) != known_in_tree(res, range, &done))
+		return false;
+	range->size = done;
+	return done;
 }
 
 static bool is_wiped(struct result *res)
 {
 	struct range range;
-	const struct vfio_iommu_type1_dma_map *map = &res->call->arg.map;
 
-	return maps(res, &range) && intree(res) < 0 && range.size &&
-	       any_mapped(&res->r->m, range.iova, range.size) &&
-	       all_registered(&res->r->m, map->vaddr, 1ULL << range.w.shift,
-			      range.w.shift);
+	return wiped(res, &range) &&
+	       any_mapped(&res->r->m, range.iova, range.size);
 }
 
-static bool is_contiguous(struct result *res, const struct range *range)
+static void restore_wiped(struct result *res)
 {
-	return side_contiguous(&res->r->side[OURS], res->call->actor,
-			       res->call->arg.map.vaddr, range->size,
-			       range->w.shift);
+	struct range range;
+
+	if (wiped(res, &range))
+		restore(res, INTREE, &range);
 }
 
+static bool takes_large_pages(const struct result *res, struct range *range)
+{
+	return res->call->nr == VFIO_IOMMU_MAP_DMA &&
+	       both_as_known(res, range) &&
+	       range->w.shift > machine.page_shift;
+}
+
+/* Base pages that happen to be contiguous */
 static bool is_large_page(struct result *res)
 {
 	struct range range;
 
-	if (!maps(res, &range) || range.w.shift <= machine.page_shift ||
-	    ours(res) || (intree(res) != -EINVAL && intree(res) != -EPERM) ||
-	    !all_registered(&res->r->m, res->call->arg.map.vaddr,
-			    range.size, range.w.shift) ||
-	    !is_contiguous(res, &range))
+	if (!takes_large_pages(res, &range) || ours(res))
 		return false;
 	explain(res);
 	return true;
 }
 
+/* Base pages behind huge ones */
 static bool is_not_contiguous(struct result *res)
 {
 	struct range range;
 
-	if (!maps(res, &range) || range.w.shift <= machine.page_shift ||
-	    intree(res) != -EPERM || ours(res) != -EINVAL)
+	if (!takes_large_pages(res, &range) || intree(res) != -EPERM ||
+	    ours(res) != -EINVAL)
 		return false;
 	explain(res);
 	return true;
 }
 
-/* Levels that a mapping has made here are charged; there all were at once */
+/*
+ * Levels that a mapping has made here are charged; there all were at once, so
+ * that the limit, which is the same for both, can't be met by them: no rule is
+ * for that. (A test of conformance_limit.c is.)
+ */
 static bool is_growth(struct result *res)
 {
 	struct range range;
-	int64_t most;
+	int64_t bytes;
 
-	if (!maps(res, &range) || range.w.levels < 2 || ours(res) ||
-	    res->charged[OURS] <= 0)
+	if (!maps(res, &range) || ours(res))
 		return false;
-	most = ((range.size >> range.w.shift >>
-		 (level_shift(&range.w) - 3)) + 2) *
-	       (2LL << level_shift(&range.w)) * range.w.levels;
-	if (res->charged[OURS] > most)
-		return false;
-	res->skew -= res->charged[OURS];
-	return true;
+	bytes = growth(&res->r->m, range.slot, range.iova, range.size);
+	res->skew -= bytes;
+	return bytes;
 }
 
 static void note_growth(struct result *res)
@@ -256,18 +346,7 @@ static void note_growth(struct result *res)
 	struct range range;
 
 	if (range_of(res, &range))
-		res->r->m.window[range.slot].grown += res->charged[OURS];
-}
-
-static bool is_growth_refused(struct result *res)
-{
-	struct range range;
-
-	if (!maps(res, &range) || range.w.levels < 2 || !res->r->m.limit ||
-	    ours(res) != -ENOMEM || intree(res))
-		return false;
-	explain(res);
-	return true;
+		model_grow(&res->r->m, range.slot, range.iova, range.size);
 }
 
 /*
@@ -340,10 +419,11 @@ static bool is_default_refused(struct result *res)
 	struct range range;
 
 	if (!res->r->m.pending || !range_of(res, &range) ||
-	    intree(res) != -ENOMEM || ours(res) == -ENOMEM ||
-	    fits(res, INTREE, default_charge()))
+	    intree(res) != -ENOMEM || fits(res, INTREE, default_charge()) ||
+	    ours(res) != known_ours(res, &range))
 		return false;
-	res->skew -= res->charged[OURS];
+	if (!ours(res) && res->call->nr == VFIO_IOMMU_MAP_DMA)
+		res->skew -= default_charge();
 	explain(res);
 	return true;
 }
@@ -373,9 +453,19 @@ static bool offered(const struct window *w)
 	return w->shift < 64 && machine.pgsizes >> w->shift & 1;
 }
 
+/* What no platform makes */
+static bool is_bad(const struct window *w)
+{
+	return !offered(w) || !w->levels || w->levels > machine.max_levels ||
+	       !w->size || w->size & (w->size - 1) || !(w->size >> w->shift) ||
+	       spans_too_much(w);
+}
+
 static bool is_bad_and_no_slot(struct result *res)
 {
-	if (!creates(res) || free_slot(&res->r->m) >= 0 ||
+	struct window w = wanted(res);
+
+	if (!creates(res) || free_slot(&res->r->m) >= 0 || !is_bad(&w) ||
 	    intree(res) != -ENOSPC || ours(res) != -EINVAL)
 		return false;
 	explain(res);
@@ -542,21 +632,44 @@ static bool registers(const struct result *res, uint64_t *ua, uint64_t *size)
 	return judged(res, VFIO_IOMMU_SPAPR_REGISTER_MEMORY);
 }
 
-/* The in-tree driver's ways to say that it couldn't pin all */
+/* The in-tree driver says how many pages it could pin, if not all or none */
 static bool is_short(const struct result *res, uint64_t ua, uint64_t size)
 {
-	int64_t pages = size >> machine.page_shift;
+	uint64_t pages = writable_pages(ua, size);
 
-	return !is_writable(ua, size) &&
-	       (intree(res) == -EFAULT ||
-		(intree(res) > 0 && intree(res) < pages));
+	return pages < size >> machine.page_shift &&
+	       intree(res) == (pages ? (int)pages : -EFAULT);
+}
+
+/* Whether a process can have such addresses (asm/task_size_64.h) */
+static bool can_be_user(uint64_t ua, uint64_t size)
+{
+	uint64_t end = machine.page_shift == 16 ? 1ULL << 52 : 1ULL << 46;
+
+	return size <= end && ua <= end - size;
+}
+
+/* Whether this module misses memory there, before it looks at the limit */
+static bool is_missing(const struct result *res, uint64_t ua, uint64_t size)
+{
+	return !can_be_user(ua, size) ||
+	       (!is_mapped(ua, size) &&
+		!overlaps_region(&res->r->m, ua, size));
+}
+
+/* Whether there is nothing against a registration here but its limit */
+static bool can_be_registered(const struct result *res, uint64_t ua,
+			      uint64_t size)
+{
+	return is_mapped(ua, size) && fits(res, OURS, size) &&
+	       !overlaps_region(&res->r->m, ua, size);
 }
 
 static bool is_hole(struct result *res)
 {
 	uint64_t ua, size;
 
-	if (!registers(res, &ua, &size) || is_mapped(ua, size) ||
+	if (!registers(res, &ua, &size) || !is_missing(res, ua, size) ||
 	    !is_short(res, ua, size) || intree(res) < 0 ||
 	    ours(res) != -EFAULT)
 		return false;
@@ -568,7 +681,7 @@ static bool is_unmapped_over_limit(struct result *res)
 {
 	uint64_t ua, size;
 
-	if (!registers(res, &ua, &size) || is_mapped(ua, size) ||
+	if (!registers(res, &ua, &size) || !is_missing(res, ua, size) ||
 	    intree(res) != -ENOMEM || fits(res, INTREE, size) ||
 	    ours(res) != -EFAULT)
 		return false;
@@ -580,8 +693,8 @@ static bool is_read_only(struct result *res)
 {
 	uint64_t ua, size;
 
-	if (!registers(res, &ua, &size) || !is_mapped(ua, size) ||
-	    !is_short(res, ua, size) || ours(res))
+	if (!registers(res, &ua, &size) || !is_short(res, ua, size) ||
+	    !can_be_registered(res, ua, size) || ours(res))
 		return false;
 	res->skew -= size;
 	explain(res);
@@ -594,7 +707,8 @@ static bool is_register_refused(struct result *res)
 	uint64_t ua, size;
 
 	if (!registers(res, &ua, &size) || intree(res) != -ENOMEM ||
-	    ours(res) || fits(res, INTREE, size) || !fits(res, OURS, size))
+	    fits(res, INTREE, size) || !can_be_registered(res, ua, size) ||
+	    ours(res))
 		return false;
 	res->skew -= size;
 	explain(res);
@@ -627,37 +741,57 @@ static bool is_overlap(struct result *res)
 	return true;
 }
 
+static bool is_misplaced(const struct call *call)
+{
+	return (call->arg.memory.vaddr | call->arg.memory.size) &
+	       ((1ULL << machine.page_shift) - 1);
+}
+
+/* Here the request is read before anything else */
 static bool is_never_bound(struct result *res)
 {
-	if (res->call->nr != VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY ||
+	const struct call *call = res->call;
+	int want = -ENOENT;
+
+	if (!is_read(call))
+		want = -EFAULT;
+	else if (!head_is_valid(call) || is_misplaced(call))
+		want = -EINVAL;
+	if (call->nr != VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY ||
 	    res->r->m.bound != NOBODY || intree(res) != -EPERM ||
-	    (ours(res) != -ENOENT && ours(res) != -EINVAL &&
-	     ours(res) != -EFAULT))
+	    ours(res) != want)
 		return false;
 	explain(res);
 	return true;
 }
 
-/* In the model it is bound by now, so what is looked at is who was */
-static bool is_bound_by_refused(struct result *res)
+/* Whether a request is refused for what it says, whatever there is */
+static bool is_malformed(const struct call *call)
 {
-	uint32_t nr = res->call->nr;
+	uint64_t ua = call->arg.memory.vaddr, size = call->arg.memory.size;
 
-	if (res->r->m.bound != NOBODY || ours(res) >= 0)
-		return false;
-	if (nr == VFIO_IOMMU_SPAPR_REGISTER_MEMORY)
+	if (!head_is_valid(call))
 		return true;
-	return (nr == VFIO_IOMMU_SPAPR_TCE_CREATE ||
-		nr == VFIO_IOMMU_SPAPR_TCE_REMOVE) &&
-	       !head_is_valid(res->call);
+	return call->nr == VFIO_IOMMU_SPAPR_REGISTER_MEMORY &&
+	       (!size || is_misplaced(call) || !can_be_user(ua, size));
 }
 
-/* A window that isn't there, for a request that is in order */
+static bool is_bound_by_refused(struct result *res)
+{
+	return res->r->m.bound == NOBODY && binds(res->call) &&
+	       is_malformed(res->call) && ours(res) < 0;
+}
+
+/*
+ * By now the model says that both are bound. Here it is done with a request
+ * that is in order, for a window that isn't there.
+ */
 static void bind_ours(struct result *res)
 {
 	struct call call = call_remove(&res->r->m, 3);
 
-	call.actor = res->call->actor;
+	check_bound(res->r, OURS, false);
+	check_bound(res->r, INTREE, true);
 	must(res, OURS, call, -EINVAL);
 }
 
@@ -675,11 +809,35 @@ static bool is_v1(struct result *res)
 	return true;
 }
 
+/* What this module says of a request before it looks for an endpoint, or 0 */
+static int eeh_refusal(const struct call *call)
+{
+	const struct vfio_eeh_pe_op *eeh = &call->arg.eeh;
+	const size_t head = offsetof(struct vfio_eeh_pe_op, op) +
+			    sizeof(eeh->op);
+	bool injects = eeh->op == VFIO_EEH_PE_INJECT_ERR;
+
+	/* Of one that injects an error the first fields are read, then all */
+	if (!is_read(call) && !(injects && call->where == CUT_SHORT))
+		return -EFAULT;
+	if (eeh->argsz < head || eeh->flags || eeh->op > VFIO_EEH_PE_INJECT_ERR)
+		return -EINVAL;
+	if (!injects)
+		return 0;
+	if (eeh->argsz < sizeof(*eeh))
+		return -EINVAL;
+	if (!is_read(call))
+		return -EFAULT;
+	if (eeh->err.func > EEH_ERR_FUNC_MAX)
+		return -EINVAL;
+	return eeh->err.type > EEH_ERR_TYPE_64 ? -ERANGE : 0;
+}
+
 static bool is_eeh_without_pe(struct result *res)
 {
-	if (res->call->nr != VFIO_EEH_PE_OP || intree(res) != -ENODEV ||
-	    (ours(res) != -EINVAL && ours(res) != -ERANGE &&
-	     ours(res) != -EFAULT))
+	if (res->call->nr != VFIO_EEH_PE_OP ||
+	    !may_call(&res->r->m, res->call) || intree(res) != -ENODEV ||
+	    !ours(res) || ours(res) != eeh_refusal(res->call))
 		return false;
 	explain(res);
 	return true;
@@ -728,12 +886,6 @@ static struct intended list[] = {
 		.repair = note_growth,
 	},
 	{
-		.name = "growth is refused",
-		.row = "Windows grow page by page with no charge",
-		.is = is_growth_refused,
-		.repair = restore_in_tree,
-	},
-	{
 		.name = "default window after UNMAP",
 		.row = "UNMAP before anything was mapped makes the default window",
 		.is = is_default_of_unmap,
@@ -755,7 +907,7 @@ static struct intended list[] = {
 		.name = "a failed MAP wipes",
 		.row = "A MAP that fails half-way has wiped what was mapped",
 		.is = is_wiped,
-		.repair = restore_in_tree,
+		.repair = restore_wiped,
 	},
 	{
 		.name = "default window refused",

@@ -54,6 +54,11 @@ static bool within(uint64_t ua, uint64_t size, uint64_t start, uint64_t len)
 	return ua >= start && ua - start <= len && size <= len - (ua - start);
 }
 
+bool is_huge(uint64_t ua)
+{
+	return machine.has_huge && within(ua, 1, HUGE, HUGE_PAGES * MIB(2));
+}
+
 static bool page_is_mapped(uint64_t ua)
 {
 	uint64_t hole = ARENA + (LOW_PAGES + RO_PAGES) * page();
@@ -90,6 +95,17 @@ bool is_mapped(uint64_t ua, uint64_t size)
 bool is_writable(uint64_t ua, uint64_t size)
 {
 	return all_pages(ua, size, page_is_writable);
+}
+
+/* How many base pages can be written from ua on */
+uint64_t writable_pages(uint64_t ua, uint64_t size)
+{
+	uint64_t pages = 0;
+
+	while (pages < size >> machine.page_shift &&
+	       page_is_writable(ua + pages * page()))
+		pages++;
+	return pages;
 }
 
 /*
@@ -260,6 +276,37 @@ uint64_t clear_steps(const struct window *w)
 	return entries;
 }
 
+static bool has_grown(const struct model *m, int slot, unsigned int bits,
+		      uint64_t table)
+{
+	for (int i = 0; i < m->growns; i++)
+		if (m->grown[i].slot == slot &&
+		    m->grown[i].first >> bits <= table &&
+		    table <= m->grown[i].last >> bits)
+			return true;
+	return false;
+}
+
+/*
+ * Bytes charged here for the tables below the root that a mapping makes: those
+ * on the way to its entries that no mapping before it has made
+ */
+int64_t growth(const struct model *m, int slot, uint64_t iova, uint64_t size)
+{
+	const struct window *w = &m->window[slot];
+	uint64_t first = (iova - w->start) >> w->shift, missing = 0;
+	uint64_t last = first + (size >> w->shift) - 1;
+
+	for (unsigned int level = 1; level < w->levels; level++) {
+		unsigned int bits = level * (level_shift(w) - 3);
+		uint64_t table = first >> bits;
+
+		for (; table <= last >> bits; table++)
+			missing += !has_grown(m, slot, bits, table);
+	}
+	return w->levels < 2 ? 0 : missing * (2LL << level_shift(w));
+}
+
 /*
  * Regions and what is mapped
  */
@@ -281,6 +328,30 @@ int find_region(const struct model *m, uint64_t ua, uint64_t size)
 	return -1;
 }
 
+/* The region that has all of it, or NULL */
+const struct region *region_at(const struct model *m, uint64_t ua,
+			       uint64_t size)
+{
+	for (int i = 0; i < m->regions; i++)
+		if (within(ua, size, m->region[i].ua, m->region[i].size))
+			return &m->region[i];
+	return NULL;
+}
+
+/*
+ * log2 of the largest IOMMU page that the in-tree driver lets into a region: as
+ * the region is aligned, but base pages unless it begins with huge ones. (Then
+ * it does not look whether others are.)
+ */
+unsigned int largest_shift_in_tree(const struct region *r)
+{
+	unsigned int shift = __builtin_ctzll(r->ua | r->size);
+
+	if (!is_huge(r->ua))
+		return machine.page_shift;
+	return shift < 21 ? shift : 21;
+}
+
 /* Whether each IOMMU page of it lies in a region */
 bool all_registered(const struct model *m, uint64_t ua, uint64_t size,
 		    unsigned int shift)
@@ -289,15 +360,9 @@ bool all_registered(const struct model *m, uint64_t ua, uint64_t size,
 
 	if (size > MIB(256) || ua + size < ua)
 		return false;
-	for (uint64_t at = ua; at < ua + size; at += one) {
-		bool found = false;
-
-		for (int i = 0; i < m->regions; i++)
-			found |= within(at, one, m->region[i].ua,
-					m->region[i].size);
-		if (!found)
+	for (uint64_t at = ua; at < ua + size; at += one)
+		if (!region_at(m, at, one))
 			return false;
-	}
 	return true;
 }
 
@@ -382,6 +447,33 @@ void model_make_default(struct model *m)
 	m->window[0] = window_of_default();
 }
 
+void model_grow(struct model *m, int slot, uint64_t iova, uint64_t size)
+{
+	int64_t bytes = growth(m, slot, iova, size);
+	struct window *w = &m->window[slot];
+	uint64_t first = (iova - w->start) >> w->shift;
+
+	if (!bytes)
+		return;
+	if (m->growns == MAX_GROWN) {
+		fputs("differ: tables have grown too often\n", stderr);
+		exit(2);
+	}
+	w->grown += bytes;
+	m->grown[m->growns++] = (struct grown){
+		slot, first, first + (size >> w->shift) - 1,
+	};
+}
+
+static void forget_growth(struct model *m, int slot)
+{
+	for (int i = 0; i < m->growns; )
+		if (m->grown[i].slot == slot)
+			m->grown[i] = m->grown[--m->growns];
+		else
+			i++;
+}
+
 static void apply_map(struct model *m, const struct call *call)
 {
 	const struct vfio_iommu_type1_dma_map *map = &call->arg.map;
@@ -419,6 +511,7 @@ static void apply_remove(struct model *m, uint64_t start)
 		if (!w->live || w->start != start)
 			continue;
 		model_unmap(m, w->start, w->size);
+		forget_growth(m, slot);
 		w->live = false;
 		return;
 	}

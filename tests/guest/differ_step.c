@@ -113,17 +113,24 @@ int call_on(struct run_state *r, enum side side, const struct call *call,
 }
 
 /* Mapping the sink may be what makes a level of a window's table */
-static void note_growth(struct run_state *r, const struct call *call,
-			int64_t bytes)
+static void check_growth(struct run_state *r, const struct call *call,
+			 int64_t charged)
 {
+	const struct vfio_iommu_type1_dma_map *map = &call->arg.map;
+	int64_t bytes = 0;
 	struct window w;
 	int slot;
 
 	if (call->nr != VFIO_IOMMU_MAP_DMA)
 		return;
-	slot = window_at(&r->m, call->arg.map.iova, &w);
-	if (slot >= 0)
-		r->m.window[slot].grown += bytes;
+	slot = window_at(&r->m, map->iova, &w);
+	if (slot >= 0) {
+		bytes = growth(&r->m, slot, map->iova, map->size);
+		model_grow(&r->m, slot, map->iova, map->size);
+	}
+	if (charged != bytes)
+		differs(r, call->nr, "%s charges %lld bytes instead of %lld",
+			side_name[OURS], (long long)charged, (long long)bytes);
 }
 
 /* A call that must succeed on both; enters it into the model */
@@ -142,7 +149,7 @@ bool both_ok(struct run_state *r, struct call call)
 			ret[INTREE]);
 	if (ret[OURS] || ret[INTREE])
 		return false;
-	note_growth(r, &call, *vmlck - before);
+	check_growth(r, &call, *vmlck - before);
 	model_apply(&r->m, &call, &a[OURS]);
 	return true;
 }
@@ -225,22 +232,61 @@ struct call call_remove(const struct model *m, uint64_t start)
  * Comparing
  */
 
+/* What of a call's structure is still to be seen afterwards, bytes */
+static size_t bytes_seen(const struct call *call)
+{
+	if (call->where == IN_MEMORY || call->where == READ_ONLY_PAGE)
+		return ARG_BYTES;
+	return call->where == AT_PAGE_END ? size_of_request(call) : 0;
+}
+
+/* Whether a call may have written to a byte of its structure */
+static bool may_write(const struct call *call, const struct answer *a, size_t i)
+{
+	size_t start = offsetof(struct vfio_iommu_spapr_tce_create, start_addr);
+
+	if (a->ret)
+		return false;
+	if (call->nr == VFIO_IOMMU_SPAPR_TCE_CREATE)
+		return i >= start && i < start + sizeof(uint64_t);
+	return call->nr == VFIO_IOMMU_SPAPR_TCE_GET_INFO &&
+	       i < size_of_request(call);
+}
+
+/* The structures, whether or not the answers are meant to be the same */
+static void compare_structures(struct result *res)
+{
+	const struct call *call = res->call;
+
+	for (size_t i = 0; i < bytes_seen(call); i++) {
+		uint8_t byte[SIDES];
+
+		for (int side = 0; side < SIDES; side++) {
+			byte[side] = res->a[side].out.byte[i];
+			if (byte[side] != call->arg.byte[i] &&
+			    !may_write(call, &res->a[side], i))
+				differs(res->r, call->nr,
+					"%s writes %#x to byte %zu of the structure",
+					side_name[side], byte[side], i);
+		}
+		if (byte[OURS] != byte[INTREE] &&
+		    res->a[OURS].ret == res->a[INTREE].ret)
+			differs(res->r, call->nr,
+				"byte %zu of the structure is %#x after %s, %#x after %s",
+				i, byte[OURS], side_name[OURS], byte[INTREE],
+				side_name[INTREE]);
+	}
+}
+
 static void compare_answers(struct result *res)
 {
 	const struct answer *ours = &res->a[OURS], *intree = &res->a[INTREE];
 
-	if (res->explained)
-		return;
-	if (ours->ret != intree->ret)
+	if (ours->ret != intree->ret && !res->explained)
 		differs(res->r, res->call->nr, "%s says %d, %s %d",
 			side_name[OURS], ours->ret, side_name[INTREE],
 			intree->ret);
-	for (int i = 0; i < ARG_BYTES; i++)
-		if (ours->out.byte[i] != intree->out.byte[i])
-			differs(res->r, res->call->nr,
-				"byte %d of the structure is %#x after %s, %#x after %s",
-				i, ours->out.byte[i], side_name[OURS],
-				intree->out.byte[i], side_name[INTREE]);
+	compare_structures(res);
 }
 
 static void compare_charges(struct result *res)
@@ -256,17 +302,39 @@ static void compare_charges(struct result *res)
 }
 
 /* Calls that bind a container to the process that makes the first of them */
-static bool binds(const struct call *call)
+bool binds(const struct call *call)
 {
 	return call->nr == VFIO_IOMMU_SPAPR_REGISTER_MEMORY ||
 	       call->nr == VFIO_IOMMU_SPAPR_TCE_CREATE ||
 	       call->nr == VFIO_IOMMU_SPAPR_TCE_REMOVE;
 }
 
+/* Whether a side is bound, which another process can tell */
+void check_bound(struct run_state *r, enum side side, bool bound)
+{
+	struct call call = call_of(&r->m, VFIO_IOMMU_SPAPR_TCE_GET_INFO,
+				   sizeof(call.arg.info));
+	int want = bound ? -EPERM : 0, ret;
+
+	call.actor = r->m.bound == OWNER ? SECOND : THREAD0;
+	ret = call_on(r, side, &call, NULL);
+	if (ret != want)
+		differs(r, call.nr,
+			"%s says %d to another process, and should say %d",
+			side_name[side], ret, want);
+}
+
+static void check_both_bound(struct run_state *r)
+{
+	for (int side = 0; side < SIDES && !r->failed[0]; side++)
+		check_bound(r, side, true);
+}
+
 static void settle(struct result *res)
 {
 	bool applies[MAX_INTENDED] = {};
 	struct run_state *r = res->r;
+	bool bound = r->m.bound == NOBODY && binds(res->call);
 
 	intended_explain(res, applies);
 	compare_answers(res);
@@ -275,9 +343,11 @@ static void settle(struct result *res)
 		return;
 	if (res->a[OURS].ret == 0 && res->a[INTREE].ret == 0)
 		model_apply(&r->m, res->call, &res->a[OURS]);
-	if (r->m.bound == NOBODY && binds(res->call))
+	if (bound)
 		r->m.bound = process_of(res->call->actor);
 	intended_repair(res, applies);
+	if (bound)
+		check_both_bound(r);
 }
 
 static void step_both(struct run_state *r, const struct call *call)
@@ -327,6 +397,7 @@ static void step_ours(struct run_state *r, const struct call *call,
 	bind = call_remove(&r->m, 3);
 	for (int side = 0; side < SIDES; side++)
 		call_on(r, side, &bind, NULL);
+	check_both_bound(r);
 }
 
 static void step_call(struct run_state *r, const struct call *call)
