@@ -29,7 +29,7 @@ enum setup {
  * @run: proves it
  * @setup: what it starts from
  * @intree: why the in-tree driver is known to answer otherwise, or NULL;
- *	"defect N" counts as in KERNEL-FACTS.md
+ *	"defect N" is that of Documentation/differences.rst
  * @crashes: the in-tree driver may take the kernel down, so it isn't tried
  * @stress: goes on for longer with --stress, which leaves others out
  * @race: what races against what, for a race; --stress runs them all

@@ -2,8 +2,8 @@
 /*
  * What the in-tree driver is spared, as it would crash, write outside its
  * tables, leak pages until a reboot, run for ever, or fill the kernel's log
- * with what this test takes for a defect. "defect N" counts as in
- * KERNEL-FACTS.md. This module is asked alone, and may only refuse.
+ * with what this test takes for a defect. "defect N" is that of
+ * Documentation/differences.rst. This module is asked alone, and may only refuse.
  *
  * Not made up at all, for either side, because one call is no more than half of
  * it: MAP_DMA and UNMAP_DMA against TCE_CREATE, TCE_REMOVE and
