@@ -222,16 +222,19 @@ static void print_figures(uint64_t begin)
 	printf("# %lu calls compared (%lu bursts), %lu asked of %s alone, %lu sequences, seed %llu\n",
 	       figures.calls, figures.bursts, figures.only_ours,
 	       side_name[OURS], figures.sequences, (unsigned long long)seed);
-	printf("# %lu probes by the devices, %lu of mapped memory; %lu forks; %llu ms, %llu calls a second\n",
-	       figures.probes, figures.reached, figures.forks,
+	printf("# %lu probes by the devices, %lu of mapped memory, %lu writes, %lu to memory that is mapped for it\n",
+	       figures.probes, figures.reached, figures.writes,
+	       figures.written);
+	printf("# %lu forks; %llu ms, %llu calls a second\n", figures.forks,
 	       (unsigned long long)ms,
 	       (unsigned long long)(figures.calls * 1000 / (ms ? ms : 1)));
 	intended_print();
 	never_print();
-	printf("# differ: seed=%llu calls=%lu bursts=%lu alone=%lu sequences=%lu cut=%lu probes=%lu reached=%lu\n",
+	printf("# differ: seed=%llu calls=%lu bursts=%lu alone=%lu sequences=%lu cut=%lu probes=%lu reached=%lu writes=%lu written=%lu\n",
 	       (unsigned long long)seed, figures.calls, figures.bursts,
 	       figures.only_ours, figures.sequences, figures.cut,
-	       figures.probes, figures.reached);
+	       figures.probes, figures.reached, figures.writes,
+	       figures.written);
 }
 
 static int run_all(void)

@@ -50,7 +50,7 @@ enum where {
 
 #define ARG_BYTES	64
 
-/* struct vfio_iommu_type1_dma_unmap without the data behind it, which nobody has */
+/* struct vfio_iommu_type1_dma_unmap without the data behind it: there is none */
 struct unmap {
 	uint32_t argsz;
 	uint32_t flags;
@@ -111,13 +111,16 @@ struct answer {
 
 #define MAX_BURST	3
 #define MAX_PROBES	5
+#define MAX_WRITES	2	/* probes that are for writing, too */
+#define STAMP_BYTES	16	/* what a device writes: stamp and number */
 
 enum kind { CALL, BURST, FORK, PROBE };
 
 /**
  * struct op - one step of a sequence
  * @kind: a call; calls by threads at once; the owner forks a new child; the
- *	devices are asked what they reach
+ *	devices are asked what they reach, to read at all addresses and to write
+ *	at the first few
  * @count: calls, or bus addresses
  * @call: the calls
  * @iova: bus addresses to probe
@@ -311,7 +314,10 @@ bool side_burst(struct side_state *s, const struct op *op,
 bool side_fork(struct side_state *s);
 bool side_contiguous(struct side_state *s, enum actor actor, uint64_t ua,
 		     uint64_t size, unsigned int shift);
+bool side_find(struct side_state *s, enum actor actor, uint64_t stamp,
+	       uint64_t *found);
 uint64_t tag_of(const struct side_state *s, enum process process);
+uint64_t place_of_stamp(int i);
 uint8_t *sink_of(enum side side);
 
 /*
@@ -478,6 +484,8 @@ struct figures {
 	unsigned long cut;
 	unsigned long probes;
 	unsigned long reached;
+	unsigned long writes;
+	unsigned long written;
 	unsigned long forks;
 };
 

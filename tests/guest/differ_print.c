@@ -119,7 +119,8 @@ void print_op(const struct op *op)
 		for (int i = 0; i < op->count; i++)
 			printf("%s%#llx", i ? ", " : "",
 			       (unsigned long long)op->iova[i]);
-		printf(");");
+		printf("); /* and writes at the first %d of them */",
+		       MAX_WRITES);
 		break;
 	}
 	printf("\n");

@@ -3,7 +3,10 @@
  * What the devices reach. Each reads at some bus addresses into its buffer, and
  * then writes that to the sink, a page that is mapped for it meanwhile. Memory
  * is marked with whose it is and where, so what comes tells what was reached.
- * A transfer takes the device a tenth of a second, hence both work at once.
+ * From the sink it has read stamps besides, which it writes to a few of the
+ * addresses once the sink is gone; the callers look where those have come to.
+ * A transfer takes the device a tenth of a second, hence both work at once, and
+ * only a few of the addresses are written to.
  */
 #include "differ.h"
 
@@ -11,6 +14,7 @@
 #include <string.h>
 
 #define MARK_BYTES	16
+#define STAMPS		2048	/* where they are in the sink and the buffer */
 
 /**
  * struct prober - what one device does
@@ -20,6 +24,8 @@
  * @sink_iova: where the sink is
  * @ret: the device's failure, or 0
  * @mark: what was read
+ * @stamp: what is written
+ * @found: where it was found
  */
 struct prober {
 	struct run_state *r;
@@ -28,6 +34,8 @@ struct prober {
 	uint64_t sink_iova;
 	int ret;
 	uint64_t mark[MAX_PROBES][2];
+	uint64_t stamp;
+	uint64_t found[MAX_WRITES];
 };
 
 /* Registers the sink's page, unless it still is */
@@ -87,10 +95,41 @@ static void *run_drain(void *arg)
 {
 	struct prober *p = arg;
 	struct side_state *s = &p->r->side[p->side];
+	struct edu *edu = &s->vfio.edu[s->slot];
 
-	p->ret = edu_from_device(&s->vfio.edu[s->slot], p->sink_iova, 0,
+	p->ret = edu_from_device(edu, p->sink_iova, 0,
 				 p->op->count * MARK_BYTES);
 	memcpy(p->mark, sink_of(p->side), sizeof(p->mark));
+	if (!p->ret)
+		p->ret = edu_to_device(edu, p->sink_iova + STAMPS, STAMPS,
+				       MAX_WRITES * STAMP_BYTES);
+	return NULL;
+}
+
+/*
+ * Not where there is no window, which on IODA2 may lead into one after all, and
+ * not what the machine would take for an interrupt
+ */
+static bool may_be_written(const struct model *m, uint64_t iova)
+{
+	struct window w;
+
+	return window_at(m, iova, &w) >= 0 && !is_for_interrupts(iova) &&
+	       !(iova & (TCE_4K - 1));
+}
+
+static void *run_writer(void *arg)
+{
+	struct prober *p = arg;
+	struct side_state *s = &p->r->side[p->side];
+	struct edu *edu = &s->vfio.edu[s->slot];
+
+	for (int i = 0; i < MAX_WRITES && !p->ret; i++)
+		if (may_be_written(&p->r->m, p->op->iova[i]))
+			p->ret = edu_from_device(edu, p->op->iova[i] +
+						 place_of_stamp(i),
+						 STAMPS + i * STAMP_BYTES,
+						 STAMP_BYTES);
 	return NULL;
 }
 
@@ -213,6 +252,64 @@ static bool drain(struct run_state *r, struct prober *prober)
 	return both_ok(r, call_unmap(&r->m, iova, 1ULL << w->shift));
 }
 
+/* What a device must be able to write there; the sink isn't looked through */
+static uint64_t writable(const struct model *m, uint64_t iova)
+{
+	const struct run *run = run_at(m, iova);
+	uint64_t ua;
+
+	if (!run || !may_be_written(m, iova) || !(run->perm & WRITE_ONLY))
+		return 0;
+	ua = run->ua + (iova - run->iova);
+	return ua - SINK < base_page() ? 0 : ua;
+}
+
+static void check_write(struct run_state *r, const struct prober *prober, int i)
+{
+	uint64_t iova = prober->op->iova[i], want = writable(&r->m, iova);
+
+	if (!may_be_written(&r->m, iova))
+		return;
+	figures.writes++;
+	figures.written += want != 0;
+	for (int side = 0; side < SIDES; side++)
+		if (prober[side].found[i] != want)
+			differs(r, 0,
+				"at %#lx the device writes to memory of %#lx with %s, and should to %#lx",
+				iova, prober[side].found[i], side_name[side],
+				want);
+}
+
+/* Has both devices write, and looks for it */
+static void probe_writes(struct run_state *r, struct prober *prober)
+{
+	on_both(prober, run_writer);
+	for (int side = 0; side < SIDES; side++)
+		if (prober[side].ret ||
+		    !side_find(&r->side[side], actor_of(r->m.bound),
+			       prober[side].stamp, prober[side].found)) {
+			differs(r, 0, "%s: no writing: %d", side_name[side],
+				prober[side].ret);
+			return;
+		}
+	for (int i = 0; i < MAX_WRITES; i++)
+		check_write(r, prober, i);
+}
+
+/* Stamps are new each time, as those of before stay where they are */
+static void make_stamps(struct prober *p)
+{
+	static uint64_t number;
+	uint64_t *word = (uint64_t *)(sink_of(p->side) + STAMPS);
+
+	p->stamp = mix(p->r->side[p->side].tag, ++number) | 1;
+	memset(sink_of(p->side), 0, base_page());
+	for (int i = 0; i < MAX_WRITES; i++) {
+		word[2 * i] = p->stamp;
+		word[2 * i + 1] = i;
+	}
+}
+
 void probe(struct run_state *r, const struct op *op)
 {
 	struct prober prober[SIDES] = {
@@ -226,7 +323,7 @@ void probe(struct run_state *r, const struct op *op)
 		return;
 	}
 	for (int side = 0; side < SIDES; side++)
-		memset(sink_of(side), 0, base_page());
+		make_stamps(&prober[side]);
 	on_both(prober, run_prober);
 	/* What they must have reached is what was there then */
 	then = *r;
@@ -234,6 +331,8 @@ void probe(struct run_state *r, const struct op *op)
 		check(&then, prober);
 		if (then.failed[0])
 			differs(r, 0, "%s", then.failed);
+		else
+			probe_writes(r, prober);
 		return;
 	}
 	/* In a tight limit there may be no room */

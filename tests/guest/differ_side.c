@@ -26,8 +26,9 @@
 #define ENABLED		"/sys/module/vfio_spapr_tce2/parameters/enabled"
 #define ANSWER_SECONDS	60	/* wall time, emulated machines are slow */
 #define SETTLE_MS	5000
+#define MAX_MARKED	5
 
-enum command { DO_CALL, DO_FORK, DO_CLOSE, DO_CONTIGUOUS };
+enum command { DO_CALL, DO_FORK, DO_CLOSE, DO_CONTIGUOUS, DO_FIND };
 
 /**
  * struct channel - how one caller is told what to do
@@ -39,6 +40,8 @@ enum command { DO_CALL, DO_FORK, DO_CLOSE, DO_CONTIGUOUS };
  * @ua: for DO_CONTIGUOUS, as are the two that follow
  * @size: bytes
  * @piece: each so long piece is to be in one
+ * @stamp: what devices have written, for DO_FIND
+ * @found: where it was found, by its number
  */
 struct channel {
 	sem_t request;
@@ -49,6 +52,8 @@ struct channel {
 	uint64_t ua;
 	uint64_t size;
 	uint64_t piece;
+	uint64_t stamp;
+	uint64_t found[MAX_WRITES];
 };
 
 const char *const side_name[SIDES] = { "vfio_spapr_tce2",
@@ -64,6 +69,8 @@ static struct {
 	uint64_t tag;
 	int64_t vmlck;
 	pid_t child;
+	struct region marked[MAX_MARKED];
+	int marks;
 } self;
 
 static void *shared(size_t size)
@@ -124,9 +131,13 @@ static uint8_t *map_at(uint64_t ua, size_t size, int flags)
 	return got;
 }
 
-/* Each 4 KiB says whose it is and where */
+/*
+ * Each 4 KiB says whose it is and where. Behind that is room for what devices
+ * write there.
+ */
 static void mark(uint64_t ua, size_t size)
 {
+	self.marked[self.marks++] = (struct region){ ua, size };
 	for (size_t off = 0; off < size; off += TCE_4K) {
 		uint64_t *word = (uint64_t *)(ua + off);
 
@@ -149,11 +160,13 @@ static void make_huge(void)
 static void make_memory(enum side side, bool second)
 {
 	size_t p = base_page();
+	uint64_t hole = ARENA + (LOW_PAGES + RO_PAGES) * p;
 
 	map_at(ARENA, ARENA_PAGES * p, MAP_PRIVATE);
-	mark(ARENA, ARENA_PAGES * p);
+	mark(ARENA, hole - ARENA);
+	mark(hole + HOLE_PAGES * p, HIGH_PAGES * p);
 	mprotect((void *)(ARENA + LOW_PAGES * p), RO_PAGES * p, PROT_READ);
-	munmap((void *)(ARENA + (LOW_PAGES + RO_PAGES) * p), HOLE_PAGES * p);
+	munmap((void *)hole, HOLE_PAGES * p);
 	if (machine.has_huge)
 		make_huge();
 	/* Nothing to move: another mapping of the same page */
@@ -251,6 +264,35 @@ static bool in_pieces(uint64_t ua, uint64_t size, uint64_t piece)
 	return true;
 }
 
+/* Where in 4 KiB a device writes the stamp of that number: behind the mark */
+uint64_t place_of_stamp(int i)
+{
+	return (i + 1) * STAMP_BYTES;
+}
+
+static void find_in(struct channel *channel, uint64_t ua)
+{
+	for (int i = 0; i < MAX_WRITES; i++) {
+		uint64_t *word = (uint64_t *)(ua + place_of_stamp(i));
+
+		if (word[0] == channel->stamp && word[1] == (uint64_t)i)
+			channel->found[i] = ua;
+	}
+}
+
+/* Looks through all memory but the sink for what devices have written */
+static void find_stamps(struct channel *channel)
+{
+	memset(channel->found, 0, sizeof(channel->found));
+	for (int i = 0; i < self.marks; i++) {
+		uint64_t ua = self.marked[i].ua;
+
+		for (; ua < self.marked[i].ua + self.marked[i].size;
+		     ua += TCE_4K)
+			find_in(channel, ua);
+	}
+}
+
 static void serve(enum actor actor);
 
 static int fork_child(void)
@@ -287,6 +329,9 @@ static void obey(struct channel *channel)
 	case DO_CONTIGUOUS:
 		channel->answer.ret = in_pieces(channel->ua, channel->size,
 						channel->piece);
+		break;
+	case DO_FIND:
+		find_stamps(channel);
 		break;
 	}
 }
@@ -448,6 +493,19 @@ bool side_contiguous(struct side_state *s, enum actor actor, uint64_t ua,
 	channel->size = size;
 	channel->piece = 1ULL << shift;
 	return command(s, actor, DO_CONTIGUOUS) && channel->answer.ret == 1;
+}
+
+/* Where in a caller's memory the devices have written stamps; 0 for none */
+bool side_find(struct side_state *s, enum actor actor, uint64_t stamp,
+	       uint64_t *found)
+{
+	struct channel *channel = &s->channel[actor];
+
+	channel->stamp = stamp;
+	if (!command(s, actor, DO_FIND))
+		return false;
+	memcpy(found, channel->found, sizeof(channel->found));
+	return true;
 }
 
 static bool choose_backend(enum side side)
