@@ -116,7 +116,7 @@ bool replay(const struct sequence *q, const bool *without, char *failed,
 	return !r.failed[0];
 }
 
-/* The first step of most: without the default window, slow to clear */
+/* How most begin: without the default window, slow to clear */
 static struct op remove_default(const struct model *m)
 {
 	return (struct op){
@@ -127,12 +127,15 @@ static struct op remove_default(const struct model *m)
 static void steps(struct run_state *r, struct sequence *q, struct rng *rng)
 {
 	bool without_default = rng_next(rng) % (q->limit ? 2 : 6);
+	bool malformed = rng_next(rng) % 4 == 0;
 
 	while (q->ops < length && !r->failed[0] && !r->over &&
 	       figures.calls < calls) {
 		struct op *op = &q->op[q->ops++];
 
-		if (q->ops == 1 && without_default)
+		if (q->ops == 1 && malformed)
+			*op = generate_malformed(rng, &r->m);
+		else if (q->ops == 1 + malformed && without_default)
 			*op = remove_default(&r->m);
 		else
 			*op = generate(rng, &r->m);
@@ -222,19 +225,20 @@ static void print_figures(uint64_t begin)
 	printf("# %lu calls compared (%lu bursts), %lu asked of %s alone, %lu sequences, seed %llu\n",
 	       figures.calls, figures.bursts, figures.only_ours,
 	       side_name[OURS], figures.sequences, (unsigned long long)seed);
-	printf("# %lu probes by the devices, %lu of mapped memory, %lu writes, %lu to memory that is mapped for it\n",
-	       figures.probes, figures.reached, figures.writes,
-	       figures.written);
+	printf("# %lu probes by the devices, %lu of mapped memory\n",
+	       figures.probes, figures.reached);
+	printf("# %lu writes by the devices, %lu to memory that is mapped for it, %lu to what may be read only\n",
+	       figures.writes, figures.written, figures.refused);
 	printf("# %lu forks; %llu ms, %llu calls a second\n", figures.forks,
 	       (unsigned long long)ms,
 	       (unsigned long long)(figures.calls * 1000 / (ms ? ms : 1)));
 	intended_print();
 	never_print();
-	printf("# differ: seed=%llu calls=%lu bursts=%lu alone=%lu sequences=%lu cut=%lu probes=%lu reached=%lu writes=%lu written=%lu\n",
+	printf("# differ: seed=%llu calls=%lu bursts=%lu alone=%lu sequences=%lu cut=%lu probes=%lu reached=%lu writes=%lu written=%lu refused=%lu\n",
 	       (unsigned long long)seed, figures.calls, figures.bursts,
 	       figures.only_ours, figures.sequences, figures.cut,
 	       figures.probes, figures.reached, figures.writes,
-	       figures.written);
+	       figures.written, figures.refused);
 }
 
 static int run_all(void)

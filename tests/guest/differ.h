@@ -444,6 +444,7 @@ struct rng {
 uint64_t mix(uint64_t a, uint64_t b);
 uint64_t rng_next(struct rng *rng);
 struct op generate(struct rng *rng, const struct model *m);
+struct op generate_malformed(struct rng *rng, const struct model *m);
 struct op generate_last(struct rng *rng, const struct model *m);
 
 /**
@@ -486,6 +487,7 @@ struct figures {
 	unsigned long reached;
 	unsigned long writes;
 	unsigned long written;
+	unsigned long refused;
 	unsigned long forks;
 };
 

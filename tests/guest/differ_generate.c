@@ -502,6 +502,37 @@ static struct op a_call(struct rng *rng, const struct model *m)
 	return op;
 }
 
+/* A request that would bind a container, but is refused for what it says */
+struct op generate_malformed(struct rng *rng, const struct model *m)
+{
+	static const uint32_t nrs[] = {
+		VFIO_IOMMU_SPAPR_REGISTER_MEMORY, VFIO_IOMMU_SPAPR_TCE_CREATE,
+		VFIO_IOMMU_SPAPR_TCE_REMOVE,
+	};
+	struct op op = { .kind = CALL, .count = 1 };
+	struct call *call = &op.call[0];
+
+	call->actor = below(rng, ACTORS);
+	make_call(rng, m, call, nrs[below(rng, ARRAY_SIZE(nrs))]);
+	switch (below(rng, 4)) {
+	case 0:
+		call->where = percent(rng, 50) ? CUT_SHORT : AT_NULL;
+		break;
+	case 1:
+		call->arg.argsz -= 1 + below(rng, call->arg.argsz);
+		break;
+	case 2:
+		call->arg.flags = 1U << below(rng, 32);
+		break;
+	default:
+		call->nr = VFIO_IOMMU_SPAPR_REGISTER_MEMORY;
+		make_register(rng, m, call);
+		call->arg.memory.size += TCE_4K / 2;
+		break;
+	}
+	return op;
+}
+
 /* Calls by all threads at once; most that come to mind don't go together */
 static struct op a_burst(struct rng *rng, const struct model *m)
 {
@@ -568,13 +599,31 @@ static uint64_t an_iova_to_probe(struct rng *rng, const struct model *m)
 	return an_iova(rng, m, &w) & ~(TCE_4K - 1);
 }
 
+/* Somewhere that may be read only; 0 if there is nothing such at hand */
+static uint64_t a_read_only_iova(struct rng *rng, const struct model *m)
+{
+	for (int tries = 0; m->runs && tries < 8; tries++) {
+		const struct run *run = &m->run[below(rng, m->runs)];
+
+		if (run->perm == READ_ONLY)
+			return run->iova +
+			       below(rng, run->size / TCE_4K) * TCE_4K;
+	}
+	return 0;
+}
+
 /* The devices are asked at the end of each sequence, too */
 struct op generate_last(struct rng *rng, const struct model *m)
 {
 	struct op op = { .kind = PROBE, .count = MAX_PROBES };
 
-	for (int i = 0; i < op.count; i++)
-		op.iova[i] = an_iova_to_probe(rng, m);
+	for (int i = 0; i < op.count; i++) {
+		uint64_t iova = 0;
+
+		if (i < MAX_WRITES && percent(rng, 40))
+			iova = a_read_only_iova(rng, m);
+		op.iova[i] = iova ? iova : an_iova_to_probe(rng, m);
+	}
 	return op;
 }
 

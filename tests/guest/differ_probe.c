@@ -267,11 +267,13 @@ static uint64_t writable(const struct model *m, uint64_t iova)
 static void check_write(struct run_state *r, const struct prober *prober, int i)
 {
 	uint64_t iova = prober->op->iova[i], want = writable(&r->m, iova);
+	const struct run *run = run_at(&r->m, iova);
 
 	if (!may_be_written(&r->m, iova))
 		return;
 	figures.writes++;
 	figures.written += want != 0;
+	figures.refused += run && run->perm == READ_ONLY;
 	for (int side = 0; side < SIDES; side++)
 		if (prober[side].found[i] != want)
 			differs(r, 0,
