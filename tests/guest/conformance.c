@@ -387,13 +387,12 @@ void drop_ipc_lock(void)
 		fail("capset: %s", strerror(errno));
 }
 
-/* The number that is option's argument, more than 0 */
-static unsigned int number_of(const char *text)
+/* The number that is an option's argument, more than 0 */
+static unsigned int take_number(const char *text)
 {
-	char *end;
-	unsigned long number = strtoul(text, &end, 10);
+	uint64_t number;
 
-	if (*text < '0' || *text > '9' || *end || !number || number > 86400)
+	if (!number_of(text, &number) || !number || number > 86400)
 		usage();
 	return number;
 }
@@ -408,11 +407,11 @@ static bool take_option(const char *option, const char *argument)
 			usage();
 		only[onlys++] = argument;
 	} else if (!strcmp(option, "--seconds")) {
-		race_seconds = number_of(argument);
+		race_seconds = take_number(argument);
 	} else if (!strcmp(option, "--patience")) {
-		patience = number_of(argument);
+		patience = take_number(argument);
 	} else if (!strcmp(option, "--budget")) {
-		failnth_budget = number_of(argument);
+		failnth_budget = take_number(argument);
 	} else {
 		return false;
 	}

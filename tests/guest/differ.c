@@ -272,12 +272,11 @@ static void usage(void)
 	exit(2);
 }
 
-static unsigned long number_of(const char *text)
+static uint64_t take_number(const char *text)
 {
-	char *end;
-	unsigned long number = strtoul(text, &end, 0);
+	uint64_t number;
 
-	if (!*text || *end) {
+	if (!number_of(text, &number)) {
 		fprintf(stderr, "differ: '%s' is no number\n", text);
 		usage();
 	}
@@ -294,13 +293,13 @@ int main(int argc, char **argv)
 			continue;
 		}
 		if (!strcmp(argv[i], "--seed"))
-			seed = number_of(value);
+			seed = take_number(value);
 		else if (!strcmp(argv[i], "--calls"))
-			calls = number_of(value);
+			calls = take_number(value);
 		else if (!strcmp(argv[i], "--sequence-length"))
-			length = number_of(value);
+			length = take_number(value);
 		else if (!strcmp(argv[i], "--only-sequence"))
-			only_sequence = number_of(value);
+			only_sequence = take_number(value);
 		else
 			usage();
 		i++;

@@ -66,6 +66,16 @@ static bool read_line(const char *path, char *line, int size)
 	return ok;
 }
 
+/* The number that a text is, with nothing before and behind it */
+bool number_of(const char *text, uint64_t *number)
+{
+	char *end;
+
+	errno = 0;
+	*number = strtoull(text, &end, 0);
+	return *text >= '0' && *text <= '9' && !*end && !errno;
+}
+
 int64_t read_number(const char *path)
 {
 	char line[64];

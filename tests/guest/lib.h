@@ -127,6 +127,7 @@ bool pattern_is(const void *ua, size_t len, uint64_t seed);
 
 int64_t vmlck(void);
 int64_t pins(void);
+bool number_of(const char *text, uint64_t *number);
 int64_t read_number(const char *path);
 int64_t meminfo(const char *name);
 int module_refs(const char *name);

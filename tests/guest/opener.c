@@ -168,18 +168,20 @@ static int ask_for_ever(void)
 int main(int argc, char **argv)
 {
 	uint8_t *ua = mem_base(SIZE + LATE_SIZE);
-	int slot;
+	uint64_t slot = 0;
+	bool ask;
 
+	ask = argc == 2 && !strcmp(argv[1], "ask");
 	if (!ua || argc < 2 || argc > 3 ||
-	    (argc == 3 && strcmp(argv[2], "once"))) {
+	    (argc == 3 && strcmp(argv[2], "once")) ||
+	    (!ask && (!number_of(argv[1], &slot) || slot >= SLOTS))) {
 		fputs("usage: tce2-opener ask | SLOT [once]\n", stderr);
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGTERM, stop);
-	if (!strcmp(argv[1], "ask"))
+	if (ask)
 		return ask_for_ever();
-	slot = atoi(argv[1]);
 	if (argc == 2)
 		return open_for_ever(slot, ua);
 	puts(names[one_container(slot, ua)]);
