@@ -31,8 +31,7 @@ enum setup {
  * @intree: why the in-tree driver is known to answer otherwise, or NULL;
  *	"defect N" is that of Documentation/differences.rst
  * @crashes: the in-tree driver may take the kernel down, so it isn't tried
- * @stress: goes on for longer with --stress, which leaves others out
- * @race: what races against what, for a race; --stress runs them all
+ * @race: what races against what, for a race; --stress runs these alone
  * @with_others: other processes do something meanwhile: with --fail-nth, the
  *	state after a failure can't be compared
  */
@@ -42,7 +41,6 @@ struct test {
 	enum setup setup;
 	const char *intree;
 	bool crashes;
-	bool stress;
 	const char *race;
 	bool with_others;
 };
