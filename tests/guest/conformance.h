@@ -119,6 +119,12 @@ struct found found(void);
 /* For expect_soon(): it is again as in the struct found that arg points to */
 bool as_found(void *arg);
 
+/* The kernel's log, from now on: the next of its records */
+#define LOG_RECORD	8192
+
+int follow_log(void);
+bool next_record(int log, char record[LOG_RECORD]);
+
 /*
  * Containers, memory and user pointers
  */
@@ -174,6 +180,7 @@ void device_cannot_reach(struct vfio *v, int slot, uint64_t iova, uint8_t *ua,
  */
 
 int start_child(void (*run)(void *), void *arg);
+int start_child_with_files(void (*run)(void *), void *arg);
 void expect_child_ok(int pid);
 void kill_child(int pid);
 void in_child(void (*run)(void *), void *arg);

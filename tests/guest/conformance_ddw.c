@@ -390,18 +390,9 @@ static void every_window_of_1g_pages_can_be_had(struct vfio *v)
 }
 
 /*
- * The kernel's log, read as it is written: so many windows push whatever else it
- * says out of its buffer before anybody looks
+ * The kernel's log: so many windows push whatever else it says out of its buffer
+ * before anybody looks
  */
-
-static int follow_log(void)
-{
-	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-
-	if (log < 0 || lseek(log, 0, SEEK_END) < 0)
-		fail("/dev/kmsg: %s", strerror(errno));
-	return log;
-}
 
 /* "priority,sequence,time,flags;text": no splat, no line of the module's own */
 static void expect_clean_record(const char *record)
@@ -422,21 +413,10 @@ static void expect_clean_record(const char *record)
 
 static void expect_clean_log(int log)
 {
-	char record[8192];
-	ssize_t len;
+	char record[LOG_RECORD];
 
-	for (;;) {
-		len = read(log, record, sizeof(record) - 1);
-		if (len < 0 && errno == EAGAIN)
-			return;
-		/* Overwritten before it was read */
-		if (len < 0 && errno == EPIPE)
-			continue;
-		if (len <= 0)
-			fail("/dev/kmsg: %s", strerror(errno));
-		record[len] = 0;
+	while (next_record(log, record))
 		expect_clean_record(record);
-	}
 }
 
 /*

@@ -6,10 +6,13 @@
 #define _GNU_SOURCE
 #include "conformance.h"
 
+#include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -113,6 +116,36 @@ bool as_found(void *arg)
 	struct found *before = arg, now = found();
 
 	return now.pins == before->pins && now.refs == before->refs;
+}
+
+/*
+ * The kernel's log, read as it is written
+ */
+
+int follow_log(void)
+{
+	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (log < 0 || lseek(log, 0, SEEK_END) < 0)
+		fail("/dev/kmsg: %s", strerror(errno));
+	return log;
+}
+
+/* "priority,sequence,time,flags;text"; false if there is none for now */
+bool next_record(int log, char record[LOG_RECORD])
+{
+	ssize_t len;
+
+	do {
+		len = read(log, record, LOG_RECORD - 1);
+		/* Overwritten before it was read */
+	} while (len < 0 && errno == EPIPE);
+	if (len < 0 && errno == EAGAIN)
+		return false;
+	if (len <= 0)
+		fail("/dev/kmsg: %s", strerror(errno));
+	record[len] = 0;
+	return true;
 }
 
 /*
@@ -348,10 +381,8 @@ void device_cannot_reach(struct vfio *v, int slot, uint64_t iova, uint8_t *ua,
  * Children
  */
 
-int start_child(void (*run)(void *), void *arg)
+static int run_in(pid_t pid, void (*run)(void *), void *arg)
 {
-	pid_t pid = fork();
-
 	if (pid < 0)
 		fail("fork: %s", strerror(errno));
 	if (!pid) {
@@ -359,6 +390,18 @@ int start_child(void (*run)(void *), void *arg)
 		_exit(0);
 	}
 	return pid;
+}
+
+int start_child(void (*run)(void *), void *arg)
+{
+	return run_in(fork(), run, arg);
+}
+
+/* One that has the same descriptors, whoever of the two opens them */
+int start_child_with_files(void (*run)(void *), void *arg)
+{
+	return run_in(syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0),
+		      run, arg);
 }
 
 /* A pid of -1 stands for whichever child ends first */
