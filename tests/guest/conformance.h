@@ -225,6 +225,33 @@ int race_threads(void);
 void race_has_threads(unsigned int threads);
 void race_turn(void);
 
+/* How often a race ended so: printed, and in one that lasts it has to be some */
+void race_saw(const char *what, unsigned long times);
+
+/**
+ * struct balance - keeps a race of two sides close
+ * @outcome: what is seen when the first side wins, and when the second does
+ * @wins: how often each has
+ * @handicap: how long the first waits before its part, or the second if it is
+ *	negative; in turns of an empty loop
+ * @step: by how much that was changed the last time
+ * @last: whether it was the second that won then
+ *
+ * Whoever wins has to wait for longer the next time. So both outcomes come up
+ * again and again, and the two meet where the one turns into the other.
+ */
+struct balance {
+	const char *outcome[2];
+	unsigned long wins[2];
+	volatile long handicap;
+	long step;
+	bool last;
+};
+
+void balance_wait(const struct balance *balance, bool second);
+void balance_tip(struct balance *balance, bool second);
+void balance_end(const struct balance *balance);
+
 /**
  * struct crowd - threads that do one thing over and over, together
  * @v: the container they work on
@@ -252,7 +279,14 @@ void crowd_stop(struct crowd *crowd);
  * @v: the container they work on
  * @arg: the test's own, for all of them
  * @run: what each does
+ * @by_turns: the sides are the even and the odd threads, not the first thread
+ *	and the others
+ * @balance: between the sides
  * @answer: what came of it, for each thread
+ * @place: how many were done before, for each thread
+ * @done: how many are, in this round
+ * @begun: how many have begun it
+ * @meeting: how many of them can at once
  * @threads: how many there are
  * @over: set when there is no further round
  */
@@ -260,7 +294,13 @@ struct contest {
 	struct vfio *v;
 	void *arg;
 	int (*run)(struct contest *contest, int number);
+	bool by_turns;
+	struct balance balance;
 	int answer[MAX_THREADS];
+	int place[MAX_THREADS];
+	volatile int done;
+	volatile int begun;
+	int meeting;
 	int threads;
 	bool over;
 	pthread_t thread[MAX_THREADS];
@@ -270,6 +310,8 @@ struct contest {
 void contest_begin(struct contest *contest, int threads);
 bool contest_round(struct contest *contest);
 void contest_run(struct contest *contest);
+void contest_judge(struct contest *contest, bool second);
+int contest_first(const struct contest *contest);
 void contest_end(struct contest *contest);
 int contest_count(const struct contest *contest, int first, int step,
 		  int answer);

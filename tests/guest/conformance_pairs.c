@@ -3,13 +3,14 @@
  * Conformance: calls begun at the same moment, by threads that meet at a barrier
  * before and after. Each round is judged: the answers together must be those of
  * some order of the calls, and what is mapped, registered, charged and pinned
- * then must be what they say. Here what concerns mappings and windows; memory
- * is in conformance_takers.c.
+ * then must be what they say. Where the order shows, each has to come up. Here
+ * what concerns mappings and windows; memory is in conformance_takers.c.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 /* More than one leaf of the map engine, in 4 KiB IOMMU pages */
@@ -74,7 +75,13 @@ static void of_maps_of_the_same_entries_one_is_whole(struct vfio *v)
 {
 	uint8_t *ua[2] = { registered(v, SIZE), registered(v, SIZE) };
 	uint8_t *before = neighbour(v);
-	struct contest contest = { .v = v, .arg = ua, .run = map_one_of_two };
+	struct contest contest = {
+		.v = v, .arg = ua, .run = map_one_of_two, .by_turns = true,
+		.balance.outcome = {
+			"times the second region was mapped in the end",
+			"times the first",
+		},
+	};
 
 	contest_begin(&contest, race_threads());
 	while (contest_round(&contest)) {
@@ -89,6 +96,8 @@ static void of_maps_of_the_same_entries_one_is_whole(struct vfio *v)
 		}
 		expect(spapr_register(v->fd, ua[!last], SIZE), 0);
 		expect_mapped_whole(v, ua[last]);
+		/* The last one stays: so the first to be mapped has won */
+		contest_judge(&contest, !last);
 	}
 	unregister_ok(v, ua[0], SIZE);
 	unregister_ok(v, ua[1], SIZE);
@@ -112,7 +121,13 @@ static int map_first(struct contest *contest, int number)
 
 static void of_many_first_maps_one_makes_the_default_window(struct vfio *v)
 {
-	struct contest contest = { .v = v, .run = map_first };
+	struct contest contest = {
+		.v = v, .run = map_first, .by_turns = true,
+		.balance.outcome = {
+			"times an even thread was the first",
+			"times an odd one",
+		},
+	};
 	size_t size = MAX_THREADS * base_page();
 	uint8_t *ua = memory(size);
 	struct ledger before = ledger();
@@ -125,6 +140,7 @@ static void of_many_first_maps_one_makes_the_default_window(struct vfio *v)
 		score->rounds++;
 		contest_run(&contest);
 		expect(contest_count(&contest, 0, 1, 0), contest.threads);
+		contest_judge(&contest, contest_first(&contest) % 2);
 		expect(spapr_unregister(v->fd, ua, size), -EBUSY);
 		expect(dma_unmap(v->fd, IOVA, MAX_THREADS * APART), 0);
 		unregister_ok(v, ua, size);
@@ -152,8 +168,12 @@ static int map_or_unmap(struct contest *contest, int number)
 static void of_map_and_unmap_the_last_decides_for_every_entry(struct vfio *v)
 {
 	uint8_t *ua = registered(v, SIZE), *before = neighbour(v);
-	struct contest contest = { .v = v, .arg = ua, .run = map_or_unmap };
-	unsigned int maps = 0, unmaps = 0;
+	struct contest contest = {
+		.v = v, .arg = ua, .run = map_or_unmap, .by_turns = true,
+		.balance.outcome = {
+			"times unmapped in the end", "times mapped",
+		},
+	};
 
 	contest_begin(&contest, race_threads());
 	while (contest_round(&contest)) {
@@ -163,14 +183,11 @@ static void of_map_and_unmap_the_last_decides_for_every_entry(struct vfio *v)
 		if (ret) {
 			expect(ret, -EBUSY);
 			expect_mapped_whole(v, ua);
-			maps++;
 		} else {
 			expect(spapr_register(v->fd, ua, SIZE), 0);
-			unmaps++;
 		}
+		contest_judge(&contest, ret);
 	}
-	dprintf(STDOUT_FILENO, "# %u times mapped in the end, %u times not\n",
-		maps, unmaps);
 	unregister_ok(v, ua, SIZE);
 	expect_neighbour(v, before);
 }
@@ -197,6 +214,9 @@ static void maps_in_a_window_that_goes_leave_nothing_mapped(struct vfio *v)
 	uint8_t *ua = registered(v, SIZE);
 	struct contest contest = {
 		.v = v, .arg = ua, .run = map_or_remove_window,
+		.balance.outcome = {
+			"times removed before the maps", "times after one",
+		},
 	};
 	struct ledger before;
 
@@ -210,6 +230,7 @@ static void maps_in_a_window_that_goes_leave_nothing_mapped(struct vfio *v)
 		expect(contest.answer[0], 0);
 		for (int i = 1; i < contest.threads; i++)
 			expect_either(contest.answer[i], 0, -ENXIO);
+		contest_judge(&contest, contest_count(&contest, 2, 1, 0));
 		unregister_ok(v, ua, SIZE);
 		expect(spapr_register(v->fd, ua, SIZE), 0);
 		expect_in_order("window removed", before, 0);
@@ -225,7 +246,13 @@ static int remove_window(struct contest *contest, int number)
 
 static void of_removals_of_a_window_exactly_one_succeeds(struct vfio *v)
 {
-	struct contest contest = { .v = v, .run = remove_window };
+	struct contest contest = {
+		.v = v, .run = remove_window,
+		.balance.outcome = {
+			"times removed by the first thread",
+			"times by another",
+		},
+	};
 	struct ledger before;
 
 	mapped(v, IOVA, base_page());
@@ -238,6 +265,7 @@ static void of_removals_of_a_window_exactly_one_succeeds(struct vfio *v)
 		expect(contest_count(&contest, 0, 1, 0), 1);
 		expect(contest_count(&contest, 0, 1, -EINVAL),
 		       contest.threads - 1);
+		contest_judge(&contest, contest.answer[0]);
 		expect_in_order("window removed", before, 0);
 	}
 	contest_end(&contest);
@@ -260,13 +288,54 @@ static int attach_or_create_window(struct contest *contest, int number)
 	return window_create(v->fd, 12, SMALL_WINDOW, 1, NULL);
 }
 
-/* What the device takes would be most of the time in every round */
+/**
+ * struct watch - the second group's window, by what its platform says in the log
+ * @log: the log
+ * @has: whether the group has it
+ * @given: how often it was given it
+ */
+struct watch {
+	int log;
+	int has;
+	unsigned long given;
+};
+
+static void watch_window(struct watch *watch)
+{
+	char record[LOG_RECORD], name[16];
+
+	snprintf(name, sizeof(name), "pci %.7s", vfio_device_name(1));
+	while (next_record(watch->log, record)) {
+		if (!strstr(record, name))
+			continue;
+		if (strstr(record, "Setting up window#1")) {
+			watch->has++;
+			watch->given++;
+		} else if (strstr(record, "Removing DMA window #1")) {
+			watch->has--;
+		}
+	}
+}
+
+/*
+ * A window that the group lacks, or has kept, is seen by none but its device, and
+ * what that takes would be most of the time in every round. So the log is watched.
+ */
 static void a_group_that_joins_has_the_windows_that_there_are(struct vfio *v)
 {
-	struct contest contest = { .v = v, .run = attach_or_create_window };
+	struct contest contest = {
+		.v = v, .run = attach_or_create_window,
+		.balance.outcome = {
+			"times attached before most others were done",
+			"times after that",
+		},
+	};
+	unsigned long windows_seen[2] = {};
+	struct watch watch = {};
 	uint8_t *ua;
 
 	need_groups_that_share();
+	watch.log = follow_log();
 	open_container(v, 0);
 	ua = mapped(v, IOVA, base_page());
 	contest_begin(&contest, race_threads());
@@ -280,15 +349,25 @@ static void a_group_that_joins_has_the_windows_that_there_are(struct vfio *v)
 		expect_either(contest.answer[1], 0, -EINVAL);
 		expect_either(windows, 0, 1);
 		expect(map, windows ? 0 : -ENXIO);
+		windows_seen[windows]++;
+		contest_judge(&contest, contest.place[0] >= contest.threads / 2);
 		if (score->rounds % 16 == 1) {
 			device_reaches(v, 1, IOVA, ua);
 			if (windows)
 				device_reaches(v, 1, GROUP_WINDOW, ua);
 		}
+		watch_window(&watch);
+		expect(watch.has, windows);
 		expect(vfio_detach(v, 1), 0);
+		watch_window(&watch);
+		expect(watch.has, 0);
 		if (windows)
 			expect(window_remove(v->fd, WINDOW1_START), 0);
 	}
+	race_saw("times without a window in the end", windows_seen[0]);
+	race_saw("times with one", windows_seen[1]);
+	race_saw("windows given to the group", watch.given);
+	close(watch.log);
 	expect(dma_unmap(v->fd, IOVA, base_page()), 0);
 	unregister_ok(v, ua, base_page());
 }
@@ -310,8 +389,10 @@ static int map_or_unregister(struct contest *contest, int number)
 static void of_map_and_unregister_exactly_one_succeeds(struct vfio *v)
 {
 	uint8_t *ua = registered(v, SIZE);
-	struct contest contest = { .v = v, .arg = ua, .run = map_or_unregister };
-	unsigned int maps = 0, unregisters = 0;
+	struct contest contest = {
+		.v = v, .arg = ua, .run = map_or_unregister,
+		.balance.outcome = { "times unregistered", "times mapped" },
+	};
 
 	contest_begin(&contest, race_threads());
 	while (contest_round(&contest)) {
@@ -321,15 +402,12 @@ static void of_map_and_unregister_exactly_one_succeeds(struct vfio *v)
 			expect(contest.answer[0], -EBUSY);
 			expect(contest_count(&contest, 1, 1, 0), others);
 			expect_mapped_whole(v, ua);
-			maps++;
 		} else {
 			expect(contest_count(&contest, 1, 1, -EINVAL), others);
 			expect(spapr_register(v->fd, ua, SIZE), 0);
-			unregisters++;
 		}
+		contest_judge(&contest, contest.answer[0]);
 	}
-	dprintf(STDOUT_FILENO, "# %u maps, %u unregisters succeeded\n", maps,
-		unregisters);
 	unregister_ok(v, ua, SIZE);
 }
 

@@ -2,17 +2,12 @@
 /*
  * Conformance: threads, containers and processes that register the same memory
  * at the same moment, or one that takes it away meanwhile. As in
- * conformance_pairs.c each round is judged.
+ * conformance_pairs.c each round is judged, and each order has to come up.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
 
-#include <sched.h>
-#include <signal.h>
-#include <stdio.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define SIZE		MIB(4)
@@ -31,13 +26,20 @@ static void of_registers_of_a_region_all_but_one_are_busy(struct vfio *v)
 {
 	uint8_t *ua = memory(SIZE);
 	struct ledger before = ledger();
-	struct contest contest = { .v = v, .arg = ua, .run = register_all };
+	struct contest contest = {
+		.v = v, .arg = ua, .run = register_all,
+		.balance.outcome = {
+			"times registered by the first thread",
+			"times by another",
+		},
+	};
 
 	contest_begin(&contest, race_threads());
 	while (contest_round(&contest)) {
 		expect(contest_count(&contest, 0, 1, 0), 1);
 		expect(contest_count(&contest, 0, 1, -EBUSY),
 		       contest.threads - 1);
+		contest_judge(&contest, contest.answer[0]);
 		expect_in_order("registered", before, SIZE);
 		unregister_ok(v, ua, SIZE);
 		expect_in_order("unregistered", before, 0);
@@ -62,6 +64,10 @@ static void of_overlapping_registers_exactly_one_succeeds(struct vfio *v)
 	struct ledger before = ledger();
 	struct contest contest = {
 		.v = v, .arg = ua, .run = register_overlapping,
+		.by_turns = true,
+		.balance.outcome = {
+			"times the shorter was registered", "times the longer",
+		},
 	};
 
 	contest_begin(&contest, race_threads());
@@ -77,6 +83,7 @@ static void of_overlapping_registers_exactly_one_succeeds(struct vfio *v)
 			      contest_count(&contest, 0, 1, -EINVAL);
 		expect(contest_count(&contest, 0, 1, 0), 1);
 		expect(all, contest.threads);
+		contest_judge(&contest, winner);
 		expect_in_order("registered", before, overlapping_size(winner));
 		unregister_ok(v, ua, overlapping_size(winner));
 		expect_in_order("unregistered", before, 0);
@@ -93,7 +100,13 @@ static void of_unregisters_of_a_region_exactly_one_succeeds(struct vfio *v)
 {
 	uint8_t *ua = memory(base_page());
 	struct ledger before = ledger();
-	struct contest contest = { .v = v, .arg = ua, .run = unregister_all };
+	struct contest contest = {
+		.v = v, .arg = ua, .run = unregister_all,
+		.balance.outcome = {
+			"times unregistered by the first thread",
+			"times by another",
+		},
+	};
 
 	contest_begin(&contest, race_threads());
 	while (race_goes_on()) {
@@ -103,6 +116,7 @@ static void of_unregisters_of_a_region_exactly_one_succeeds(struct vfio *v)
 		expect(contest_count(&contest, 0, 1, 0), 1);
 		expect(contest_count(&contest, 0, 1, -ENOENT),
 		       contest.threads - 1);
+		contest_judge(&contest, contest.answer[0]);
 		expect_in_order("unregistered", before, 0);
 	}
 	contest_end(&contest);
@@ -112,8 +126,12 @@ static void of_unregisters_of_a_region_exactly_one_succeeds(struct vfio *v)
 struct shared_region {
 	struct vfio *v[2];
 	uint8_t *ua;
+	uint64_t iova;
 	bool unregister;
 };
+
+/* For a region that is left by the container that had it: so many at a time */
+#define LEFT	16
 
 static int register_shared(struct contest *contest, int number)
 {
@@ -140,7 +158,12 @@ static void two_containers_at_once_pin_and_unpin_a_region_once(struct vfio *v)
 {
 	struct vfio other;
 	struct shared_region shared = { .v = { v, &other } };
-	struct contest contest = { .arg = &shared, .run = register_shared };
+	struct contest contest = {
+		.arg = &shared, .run = register_shared, .by_turns = true,
+		.balance.outcome = {
+			"times one container was the first", "times the other",
+		},
+	};
 	struct ledger before;
 
 	if (vfio_devices() < 2)
@@ -151,24 +174,74 @@ static void two_containers_at_once_pin_and_unpin_a_region_once(struct vfio *v)
 	contest_begin(&contest, race_threads());
 	while (contest_round(&contest)) {
 		expect_one_each(&contest, -EBUSY);
+		contest_judge(&contest, contest_first(&contest) % 2);
 		expect_in_order("registered in both", before, base_page());
 		shared.unregister = true;
 		contest_run(&contest);
 		expect_one_each(&contest, -ENOENT);
+		contest_judge(&contest, contest_first(&contest) % 2);
 		expect_in_order("unregistered in both", before, 0);
 		shared.unregister = false;
 	}
 	vfio_close(&other);
 }
 
-/* One container unmaps the last page while the other takes the region up again */
+/*
+ * The last page is unmapped while the region is taken up again, of a container
+ * that has not registered it
+ */
 static int abandon_or_join(struct contest *contest, int number)
 {
 	struct shared_region *shared = contest->arg;
 
 	if (number == 0)
-		return dma_unmap(shared->v[1]->fd, IOVA, base_page());
+		return dma_unmap(shared->v[1]->fd, shared->iova, base_page());
 	return spapr_register(shared->v[1]->fd, shared->ua, base_page());
+}
+
+/* Regions that nobody has registered any more, but that are mapped */
+static void leave_regions(struct vfio *v, struct vfio *other, uint8_t *ua)
+{
+	uint64_t p = base_page();
+
+	open_container(v, 0);
+	for (int i = 0; i < LEFT; i++)
+		expect(spapr_register(v->fd, ua + i * p, p), 0);
+	expect(dma_map(other->fd, IOVA, ua, LEFT * p, READ_WRITE), 0);
+	vfio_close(v);
+	mprotect(ua, LEFT * p, PROT_READ);
+}
+
+/*
+ * The process may only read the page by now, which what is made anew shows: no
+ * device may write there then, as it may in what was joined
+ */
+static bool is_made_anew(const struct shared_region *shared)
+{
+	int fd = shared->v[1]->fd;
+	int ret = dma_map(fd, shared->iova, shared->ua, base_page(),
+			  READ_WRITE);
+
+	expect_either(ret, 0, -EPERM);
+	if (!ret)
+		expect(dma_unmap(fd, shared->iova, base_page()), 0);
+	return ret;
+}
+
+/* One of the regions: so many bytes were pinned before, with its own */
+static void take_up_region(struct contest *contest, struct ledger before,
+			   int64_t bytes)
+{
+	struct shared_region *shared = contest->arg;
+
+	score->rounds++;
+	contest_run(contest);
+	expect(contest->answer[0], 0);
+	expect(contest_count(contest, 1, 1, 0), 1);
+	expect_in_order("registered once more", before, bytes);
+	contest_judge(contest, !is_made_anew(shared));
+	unregister_ok(shared->v[1], shared->ua, base_page());
+	expect_in_order("unregistered", before, bytes - base_page());
 }
 
 static void a_region_is_joined_or_made_anew_while_its_last_user_goes(
@@ -176,7 +249,10 @@ static void a_region_is_joined_or_made_anew_while_its_last_user_goes(
 {
 	struct vfio other;
 	struct shared_region shared = { .v = { v, &other } };
-	struct contest contest = { .arg = &shared, .run = abandon_or_join };
+	struct contest contest = {
+		.arg = &shared, .run = abandon_or_join,
+		.balance.outcome = { "times made anew", "times joined" },
+	};
 	struct ledger before;
 	uint8_t *ua;
 
@@ -185,22 +261,76 @@ static void a_region_is_joined_or_made_anew_while_its_last_user_goes(
 	open_container(&other, 1);
 	/* It has its own, and the default window that is charged once and for all */
 	mapped(&other, SINK_IOVA, base_page());
-	ua = memory(base_page());
-	shared.ua = ua;
+	ua = memory(LEFT * base_page());
 	before = ledger();
 	contest_begin(&contest, race_threads());
 	while (race_goes_on()) {
+		leave_regions(v, &other, ua);
+		for (int i = 0; i < LEFT; i++) {
+			shared.ua = ua + i * base_page();
+			shared.iova = IOVA + i * base_page();
+			take_up_region(&contest, before,
+				       (LEFT - i) * base_page());
+		}
+		mprotect(ua, LEFT * base_page(), PROT_READ | PROT_WRITE);
+	}
+	contest_end(&contest);
+	vfio_close(&other);
+}
+
+/*
+ * Close and register. The one container gives its part up without a look at the
+ * region's other users, who come and go meanwhile.
+ */
+
+static int close_or_register(struct contest *contest, int number)
+{
+	struct shared_region *shared = contest->arg;
+	int fd = shared->v[1]->fd;
+
+	if (number == 0) {
+		vfio_close(shared->v[0]);
+		return 0;
+	}
+	do {
+		expect(spapr_register(fd, shared->ua, base_page()), 0);
+		if (contest->done)
+			return 1;
+		expect(spapr_unregister(fd, shared->ua, base_page()), 0);
+	} while (!contest->done);
+	return 0;
+}
+
+static void a_region_outlives_a_container_that_is_closed_for_those_who_join(
+	struct vfio *v)
+{
+	struct vfio other;
+	struct shared_region shared = { .v = { v, &other } };
+	struct contest contest = {
+		.arg = &shared, .run = close_or_register,
+		.balance.outcome = {
+			"times registered when it was closed", "times not",
+		},
+	};
+	struct ledger before;
+
+	if (vfio_devices() < 2)
+		skip("needs two edu devices");
+	open_container(&other, 1);
+	shared.ua = memory(base_page());
+	before = ledger();
+	contest_begin(&contest, 2);
+	while (race_goes_on()) {
 		open_container(v, 0);
-		expect(spapr_register(v->fd, ua, base_page()), 0);
-		expect(dma_map(other.fd, IOVA, ua, base_page(), READ_WRITE), 0);
-		/* Nobody has it registered now, but it is mapped */
-		vfio_close(v);
+		expect(spapr_register(v->fd, shared.ua, base_page()), 0);
 		score->rounds++;
 		contest_run(&contest);
-		expect(contest.answer[0], 0);
-		expect(contest_count(&contest, 1, 1, 0), 1);
-		expect_in_order("registered once more", before, base_page());
-		unregister_ok(&other, ua, base_page());
+		contest_judge(&contest, !contest.answer[1]);
+		if (contest.answer[1]) {
+			expect_in_order("registered in one", before,
+					base_page());
+			unregister_ok(&other, shared.ua, base_page());
+		}
 		expect_in_order("unregistered", before, 0);
 	}
 	contest_end(&contest);
@@ -223,21 +353,25 @@ static int munmap_or_register(struct contest *contest, int number)
 {
 	uint8_t *ua = contest->arg, *half = ua + SIZE / 2;
 
-	for (int i = 0; !number && i < 8; i++) {
+	if (number)
+		return spapr_register(contest->v->fd, ua, SIZE);
+	do {
 		munmap(half, SIZE / 2);
 		map_again(half, SIZE / 2);
-	}
-	if (!number)
-		return 0;
-	return spapr_register(contest->v->fd, ua, SIZE);
+	} while (!contest->done);
+	return 0;
 }
 
 static void registering_what_is_being_unmapped_pins_all_or_nothing(
 	struct vfio *v)
 {
 	uint8_t *ua = memory(SIZE);
-	struct contest contest = { .v = v, .arg = ua, .run = munmap_or_register };
-	unsigned int faults = 0, registers = 0;
+	struct contest contest = {
+		.v = v, .arg = ua, .run = munmap_or_register,
+		.balance.outcome = {
+			"times a hole was found", "times registered",
+		},
+	};
 	struct ledger before = ledger();
 
 	contest_begin(&contest, race_threads());
@@ -249,15 +383,12 @@ static void registering_what_is_being_unmapped_pins_all_or_nothing(
 		expect(done + faulted + contest_count(&contest, 1, 1, -EBUSY),
 		       contest.threads - 1);
 		expect_either(done, 0, 1);
-		faults += faulted;
-		registers += done;
+		contest_judge(&contest, done);
 		expect_in_order("registered or not", before, done ? SIZE : 0);
 		if (done)
 			unregister_ok(v, ua, SIZE);
 		expect_in_order("unregistered", before, 0);
 	}
-	dprintf(STDOUT_FILENO, "# %u found a hole, %u registered\n", faults,
-		registers);
 }
 
 static int munmap_or_map(struct contest *contest, int number)
@@ -277,7 +408,13 @@ static void mapping_what_is_being_unmapped_maps_what_was_registered(
 	struct vfio *v)
 {
 	uint8_t *ua = memory(SIZE);
-	struct contest contest = { .v = v, .arg = ua, .run = munmap_or_map };
+	struct contest contest = {
+		.v = v, .arg = ua, .run = munmap_or_map,
+		.balance.outcome = {
+			"times unmapped before it was mapped",
+			"times after a thread had mapped it",
+		},
+	};
 	struct ledger before;
 
 	/* What the default window costs isn't the matter */
@@ -290,6 +427,7 @@ static void mapping_what_is_being_unmapped_maps_what_was_registered(
 		score->rounds++;
 		contest_run(&contest);
 		expect(contest_count(&contest, 0, 1, 0), contest.threads);
+		contest_judge(&contest, contest.place[0]);
 		expect_in_order("unmapped from the process", before, SIZE);
 		expect(spapr_unregister(v->fd, ua, SIZE), -EBUSY);
 		expect(dma_unmap(v->fd, IOVA, SIZE), 0);
@@ -309,15 +447,19 @@ struct owners {
 	volatile int fd;
 	volatile bool over;
 	volatile int answer;
+	struct balance balance;
 	uint8_t *ua;
 };
 
-static void be_the_other_owner(struct owners *owners)
+static void be_the_other_owner(void *arg)
 {
+	struct owners *owners = arg;
+
 	for (;;) {
 		pthread_barrier_wait(&owners->barrier);
 		if (owners->over)
-			_exit(0);
+			return;
+		balance_wait(&owners->balance, true);
 		owners->answer = spapr_register(owners->fd, owners->ua,
 						base_page());
 		race_turn();
@@ -330,26 +472,25 @@ static void be_the_other_owner(struct owners *owners)
 static int start_the_other_owner(struct owners *owners)
 {
 	pthread_barrierattr_t attr;
-	int pid;
 
 	pthread_barrierattr_init(&attr);
 	pthread_barrierattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
 	pthread_barrier_init(&owners->barrier, &attr, 2);
-	pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
-	if (pid < 0)
-		fail("clone");
-	if (!pid)
-		be_the_other_owner(owners);
 	race_has_threads(1);
-	return pid;
+	return start_child_with_files(be_the_other_owner, owners);
 }
 
 static void of_two_processes_that_bind_a_container_one_owns_it(struct vfio *v)
 {
 	struct owners *owners = shared_memory(sizeof(*owners));
 	int64_t locked = vmlck();
-	int pid, wins = 0;
+	int pid;
 
+	owners->balance = (struct balance){
+		.outcome = {
+			"times the first process bound it", "times the other",
+		},
+	};
 	owners->ua = memory(base_page());
 	pid = start_the_other_owner(owners);
 	while (race_round()) {
@@ -358,6 +499,7 @@ static void of_two_processes_that_bind_a_container_one_owns_it(struct vfio *v)
 		open_container(v, 0);
 		owners->fd = v->fd;
 		pthread_barrier_wait(&owners->barrier);
+		balance_wait(&owners->balance, false);
 		mine = spapr_register(v->fd, owners->ua, base_page());
 		pthread_barrier_wait(&owners->barrier);
 		expect(mine, owners->answer ? 0 : -EPERM);
@@ -365,13 +507,13 @@ static void of_two_processes_that_bind_a_container_one_owns_it(struct vfio *v)
 		expect(vmlck() - locked, mine ? 0 : base_page());
 		vfio_close(v);
 		expect(vmlck(), locked);
-		wins += !mine;
+		balance_tip(&owners->balance, mine);
 		pthread_barrier_wait(&owners->barrier);
 	}
 	owners->over = true;
 	pthread_barrier_wait(&owners->barrier);
 	expect_child_ok(pid);
-	dprintf(STDOUT_FILENO, "# the first process won %d times\n", wins);
+	balance_end(&owners->balance);
 }
 
 static const struct test tests[] = {
@@ -390,6 +532,10 @@ static const struct test tests[] = {
 	TEST(a_region_is_joined_or_made_anew_while_its_last_user_goes,
 	     .setup = BARE, .race = "last unmap, register",
 	     .intree = "defect 3"),
+	TEST(a_region_outlives_a_container_that_is_closed_for_those_who_join,
+	     .setup = BARE,
+	     .race = "close, register and unregister in another container",
+	     .intree = "defect 18: unpins later"),
 	TEST(registering_what_is_being_unmapped_pins_all_or_nothing,
 	     .race = "munmap, register",
 	     .intree = "defect 18: unpins later"),

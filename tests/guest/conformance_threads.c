@@ -2,18 +2,24 @@
 /*
  * What races are made of: how long one goes on and how far it has got, crowds of
  * threads that run freely, and contests, in which each thread makes one call and
- * the answers are judged before the next round.
+ * the answers are judged before the next round. A contest has two sides, and is
+ * kept a close one.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 /* Where nobody says for how long; and the least that may come of it */
 #define RACE_MS		1000
 #define LEAST		10
+
+/* From when on a race has lasted, so that whatever can happen has to have */
+#define LASTING_S	5
+#define LASTING_ROUNDS	200
 
 /* In a contest, one round of so many is worth a look by the slow device */
 #define LOOK		256
@@ -87,6 +93,63 @@ void race_has_threads(unsigned int threads)
 		score->threads = threads;
 }
 
+/* On one processor, or with calls that are repeated, some things can't happen */
+static bool race_has_lasted(void)
+{
+	return race_seconds >= LASTING_S &&
+	       (score->rounds ?: score->turns) >= LASTING_ROUNDS &&
+	       sysconf(_SC_NPROCESSORS_ONLN) > 1 && !injecting();
+}
+
+void race_saw(const char *what, unsigned long times)
+{
+	dprintf(STDOUT_FILENO, "# %lu %s\n", times, what);
+	if (!times && race_has_lasted())
+		fail("expected some in %llu rounds, saw none: %s",
+		     (unsigned long long)(score->rounds ?: score->turns), what);
+}
+
+/*
+ * Balances
+ */
+
+/* The same side has to win several times in a row for larger steps */
+#define LEAST_STEP	16
+#define MOST_STEP	8192
+/* Some milliseconds */
+#define MOST_HANDICAP	1000000
+
+void balance_wait(const struct balance *balance, bool second)
+{
+	long turns = second ? -balance->handicap : balance->handicap;
+
+	/* Not one that the compiler does without */
+	for (long i = 0; i < turns; i++)
+		__asm__ volatile("");
+}
+
+/* One side has won, and is now that much worse off */
+void balance_tip(struct balance *balance, bool second)
+{
+	long handicap = balance->handicap;
+
+	balance->wins[second]++;
+	if (second != balance->last || !balance->step)
+		balance->step = LEAST_STEP;
+	else if (balance->step < MOST_STEP)
+		balance->step *= 2;
+	balance->last = second;
+	handicap += second ? -balance->step : balance->step;
+	if (labs(handicap) <= MOST_HANDICAP)
+		balance->handicap = handicap;
+}
+
+void balance_end(const struct balance *balance)
+{
+	for (int i = 0; i < 2; i++)
+		race_saw(balance->outcome[i], balance->wins[i]);
+}
+
 /*
  * Crowds
  */
@@ -142,6 +205,25 @@ struct contestant {
 	int number;
 };
 
+static bool is_second(const struct contest *contest, int number)
+{
+	return contest->by_turns ? number % 2 : number > 0;
+}
+
+/*
+ * A barrier wakes one thread after the other, which takes longer than most calls
+ * do. So those that are the first to have a processor wait for each other there.
+ */
+#define MOST_TURNS	100000
+
+static void meet(struct contest *contest)
+{
+	int here = __atomic_add_fetch(&contest->begun, 1, __ATOMIC_SEQ_CST);
+
+	for (int i = 0; here < contest->meeting && i < MOST_TURNS; i++)
+		here = contest->begun;
+}
+
 static void *contestant_main(void *arg)
 {
 	struct contestant self = *(struct contestant *)arg;
@@ -152,8 +234,13 @@ static void *contestant_main(void *arg)
 		pthread_barrier_wait(&contest->barrier);
 		if (contest->over)
 			return NULL;
+		meet(contest);
+		balance_wait(&contest->balance,
+			     is_second(contest, self.number));
 		contest->answer[self.number] = contest->run(contest,
 							    self.number);
+		contest->place[self.number] =
+			__atomic_fetch_add(&contest->done, 1, __ATOMIC_SEQ_CST);
 		race_turn();
 		pthread_barrier_wait(&contest->barrier);
 	}
@@ -161,7 +248,10 @@ static void *contestant_main(void *arg)
 
 void contest_begin(struct contest *contest, int threads)
 {
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
 	contest->threads = threads;
+	contest->meeting = processors < threads ? processors : threads;
 	pthread_barrier_init(&contest->barrier, NULL, threads + 1);
 	for (int i = 0; i < threads; i++) {
 		struct contestant *self = malloc(sizeof(*self));
@@ -179,6 +269,8 @@ void contest_begin(struct contest *contest, int threads)
 /* Once, when everything is prepared */
 void contest_run(struct contest *contest)
 {
+	contest->begun = 0;
+	contest->done = 0;
 	pthread_barrier_wait(&contest->barrier);
 	pthread_barrier_wait(&contest->barrier);
 }
@@ -195,6 +287,12 @@ bool contest_round(struct contest *contest)
 	return true;
 }
 
+/* Of the round that was just run: whether it was the second side that won */
+void contest_judge(struct contest *contest, bool second)
+{
+	balance_tip(&contest->balance, second);
+}
+
 void contest_end(struct contest *contest)
 {
 	contest->over = true;
@@ -202,6 +300,17 @@ void contest_end(struct contest *contest)
 	for (int i = 0; i < contest->threads; i++)
 		pthread_join(contest->thread[i], NULL);
 	pthread_barrier_destroy(&contest->barrier);
+	balance_end(&contest->balance);
+}
+
+/* Who was done before all others */
+int contest_first(const struct contest *contest)
+{
+	int first = 0;
+
+	while (contest->place[first])
+		first++;
+	return first;
 }
 
 /* How many of the threads first, first + step ... had this answer */
