@@ -2,23 +2,34 @@
 /*
  * Conformance: threads that run freely against each other. Whatever the order
  * turns out to be, the answers must fit one, the counts must be exact at the
- * end, and the kernel must live. What can be judged call by call is in
- * conformance_pairs.c.
+ * end, and the kernel must live. Where there are two answers, both have to come
+ * up. What can be judged call by call is in conformance_pairs.c.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
 
 #include <fcntl.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define SIZE		KIB(512)
+
+/* What a crowd's calls came to: for a crowd's arg, with what they work on */
+struct seen {
+	uint8_t *ua;
+	unsigned long done;
+	unsigned long refused;
+};
+
+/* Answered 0, or with the error that there may be instead */
+static bool is_done(struct seen *seen, int ret)
+{
+	__atomic_fetch_add(ret ? &seen->refused : &seen->done, 1,
+			   __ATOMIC_RELAXED);
+	return !ret;
+}
 
 static void pause_ms(unsigned int ms)
 {
@@ -74,17 +85,19 @@ static void threads_on_the_same_entries_keep_every_count(struct vfio *v)
 static void map_in_window_1(struct crowd *crowd, int number)
 {
 	uint64_t iova = WINDOW1_START + number * SIZE;
+	struct seen *seen = crowd->arg;
+	int ret = dma_map(crowd->v->fd, iova, seen->ua, SIZE, READ_WRITE);
 
-	expect_either(dma_map(crowd->v->fd, iova, crowd->arg, SIZE, READ_WRITE),
-		      0, -ENXIO);
+	expect_either(ret, 0, -ENXIO);
+	is_done(seen, ret);
 	expect_either(dma_unmap(crowd->v->fd, iova, SIZE), 0, -ENXIO);
 }
 
 /* Defect 4 */
 static void mapping_while_windows_come_and_go_is_safe(struct vfio *v)
 {
-	uint8_t *ua = registered(v, SIZE);
-	struct crowd crowd = { .v = v, .arg = ua };
+	struct seen seen = { .ua = registered(v, SIZE) };
+	struct crowd crowd = { .v = v, .arg = &seen };
 	unsigned int levels = up_to_levels(v, 2);
 
 	new_window(v, 12, GIB(1), 1);
@@ -96,7 +109,9 @@ static void mapping_while_windows_come_and_go_is_safe(struct vfio *v)
 	}
 	crowd_stop(&crowd);
 	expect(window_remove(v->fd, WINDOW1_START), 0);
-	unregister_ok(v, ua, SIZE);
+	unregister_ok(v, seen.ua, SIZE);
+	race_saw("maps in the window", seen.done);
+	race_saw("maps without it", seen.refused);
 }
 
 static void ask_for_info(struct crowd *crowd, int number)
@@ -120,13 +135,14 @@ static void make_and_remove_a_window(struct crowd *crowd, int number)
 	(void)number;
 	if (ret != -EPERM || !under_hypervisor())
 		expect_either(ret, 0, -ENOSPC);
-	if (!ret)
+	if (is_done(crowd->arg, ret))
 		expect(window_remove(crowd->v->fd, start), 0);
 }
 
 static void threads_making_windows_never_get_the_same_one(struct vfio *v)
 {
-	struct crowd crowd = { .v = v };
+	struct seen seen = {};
+	struct crowd crowd = { .v = v, .arg = &seen };
 
 	expect(window_remove(v->fd, 0), 0);
 	crowd_start(&crowd, race_threads() - 1, make_and_remove_a_window);
@@ -135,6 +151,8 @@ static void threads_making_windows_never_get_the_same_one(struct vfio *v)
 	crowd_stop(&crowd);
 	expect(new_window(v, 12, GIB(1), 1), 0);
 	expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
+	race_saw("windows made", seen.done);
+	race_saw("not, there were two", seen.refused);
 }
 
 /* One page stays mapped, and both devices must reach it whenever attached */
@@ -161,47 +179,60 @@ static void mapping_while_a_group_comes_and_goes_is_safe(struct vfio *v)
 	unregister_ok(v, ua, MAX_THREADS * SIZE);
 }
 
-/* Pages from one region that stays to the next */
-#define STRIDE		16
+/*
+ * Regions of a page each. Some stay, and of those that come and go each thread has
+ * a few next to them, on one side or the other: the fewer there are in all, the
+ * more often a lookup meets with a tree that is being balanced.
+ */
+#define STAY		4
+#define COME		3
+#define BESIDE		(MAX_THREADS / 2 * COME)
 
 /* What each makes of the region tree is another thread's way through it */
-static void register_and_unregister_own_range(struct crowd *crowd, int number)
+static void register_and_unregister_beside(struct crowd *crowd, int number)
 {
-	static __thread unsigned int turn;
-	uint8_t *ua = (uint8_t *)crowd->arg +
-		      (number * STRIDE + 1 + turn++ % (STRIDE - 1)) *
-		      base_page();
+	size_t first = number / 2 * COME + (number % 2 ? BESIDE + STAY : 0);
+	uint8_t *ua = (uint8_t *)crowd->arg + first * base_page();
 
-	expect(spapr_register(crowd->v->fd, ua, base_page()), 0);
-	expect(spapr_unregister(crowd->v->fd, ua, base_page()), 0);
+	for (int i = 0; i < COME; i++)
+		expect(spapr_register(crowd->v->fd, ua + i * base_page(),
+				      base_page()), 0);
+	for (int i = 0; i < COME; i++)
+		expect(spapr_unregister(crowd->v->fd, ua + i * base_page(),
+					base_page()), 0);
 }
 
-/* The regions to be mapped lie among those that come and go */
+/*
+ * Most of the maps find the last of what stays to be read-only: finding is then
+ * all that they do.
+ */
 static void mapping_while_other_memory_comes_and_goes_never_fails(
 	struct vfio *v)
 {
-	size_t step = STRIDE * base_page();
-	uint8_t *ua = memory((MAX_THREADS + 1) * step);
-	struct crowd crowd = { .v = v, .arg = ua };
+	size_t p = base_page();
+	uint8_t *area = memory((2 * BESIDE + STAY) * p);
+	uint8_t *ua = area + BESIDE * p;
+	struct crowd crowd = { .v = v, .arg = area };
 	struct ledger before;
 
 	/* What the default window costs isn't the matter */
-	mapped(v, SINK_IOVA, base_page());
+	mapped(v, SINK_IOVA, p);
 	before = ledger();
 
-	for (int i = 0; i <= MAX_THREADS; i++)
-		expect(spapr_register(v->fd, ua + i * step, base_page()), 0);
-	crowd_start(&crowd, race_threads(), register_and_unregister_own_range);
+	mprotect(ua + (STAY - 1) * p, p, PROT_READ);
+	for (int i = 0; i < STAY; i++)
+		expect(spapr_register(v->fd, ua + i * p, p), 0);
+	crowd_start(&crowd, race_threads(), register_and_unregister_beside);
 	while (race_round()) {
-		uint64_t i = score->rounds % (MAX_THREADS + 1);
-
-		expect(dma_map(v->fd, IOVA, ua + i * step, base_page(),
-			       READ_WRITE), 0);
+		expect(dma_map(v->fd, IOVA, ua, STAY * p, READ_WRITE), -EPERM);
+		if (score->rounds % 16 == 1)
+			expect(dma_map(v->fd, IOVA, ua, (STAY - 1) * p,
+				       READ_WRITE), 0);
 	}
 	crowd_stop(&crowd);
-	expect(dma_unmap(v->fd, IOVA, base_page()), 0);
-	for (int i = 0; i <= MAX_THREADS; i++)
-		unregister_ok(v, ua + i * step, base_page());
+	expect(dma_unmap(v->fd, IOVA, (STAY - 1) * p), 0);
+	for (int i = 0; i < STAY; i++)
+		unregister_ok(v, ua + i * p, p);
 	expect_ledger("all unregistered", before, 0);
 }
 
@@ -210,12 +241,13 @@ static void map_and_try_to_unregister(struct crowd *crowd, int number)
 {
 	uint64_t iova = IOVA + number * MIB(4);
 	int fd = crowd->v->fd, ret;
-	uint8_t *ua = crowd->arg;
+	struct seen *seen = crowd->arg;
+	uint8_t *ua = seen->ua;
 
 	expect_either(spapr_register(fd, ua, base_page()), 0, -EBUSY);
 	ret = dma_map(fd, iova, ua, TCE_4K, READ_WRITE);
 	expect_either(ret, 0, -EINVAL);
-	if (!ret) {
+	if (is_done(seen, ret)) {
 		expect(spapr_unregister(fd, ua, base_page()), -EBUSY);
 		expect(dma_unmap(fd, iova, TCE_4K), 0);
 	}
@@ -226,8 +258,8 @@ static void map_and_try_to_unregister(struct crowd *crowd, int number)
 
 static void what_a_thread_has_mapped_no_other_can_unregister(struct vfio *v)
 {
-	uint8_t *ua = memory(base_page());
-	struct crowd crowd = { .v = v, .arg = ua };
+	struct seen seen = { .ua = memory(base_page()) };
+	struct crowd crowd = { .v = v, .arg = &seen };
 	struct ledger before;
 
 	mapped(v, SINK_IOVA, base_page());
@@ -235,8 +267,23 @@ static void what_a_thread_has_mapped_no_other_can_unregister(struct vfio *v)
 	crowd_start(&crowd, race_threads(), map_and_try_to_unregister);
 	race_wait();
 	crowd_stop(&crowd);
-	expect_either(spapr_unregister(v->fd, ua, base_page()), 0, -ENOENT);
+	expect_either(spapr_unregister(v->fd, seen.ua, base_page()), 0,
+		      -ENOENT);
 	expect_ledger("all unregistered", before, 0);
+	race_saw("times mapped", seen.done);
+	race_saw("times not, it was unregistered", seen.refused);
+}
+
+/* What changes nothing, or isn't served here at all */
+static void ask_anything(int fd)
+{
+	struct vfio_iommu_spapr_tce_info info;
+
+	get_info(fd, &info);
+	eeh_op(fd, VFIO_EEH_PE_GET_STATE);
+	check_extension(fd, VFIO_EEH);
+	call(fd, VFIO_IOMMU_ENABLE, NULL);
+	call(fd, VFIO_IOMMU_DISABLE, NULL);
 }
 
 /* Any answer will do: the container may end at any moment */
@@ -251,6 +298,7 @@ static void do_anything(struct crowd *crowd, int number)
 	dma_unmap(fd, iova, SIZE);
 	spapr_register(fd, ua + number * SIZE, SIZE);
 	spapr_unregister(fd, ua + number * SIZE, SIZE);
+	ask_anything(fd);
 	if (number == 0 && !window_create(fd, 12, MIB(64), 1, NULL))
 		window_remove(fd, WINDOW1_START);
 }
@@ -451,17 +499,24 @@ static void forks_while_threads_map_leave_the_memory_with_the_device(
 struct intrusion {
 	volatile int fd;
 	volatile bool stop;
-	volatile long undone;
+	long undone;
+	long not_permitted;
+	long not_found;
 	uint8_t *ua;
 };
 
 /* Another mm, so whatever it asks of a bound container is not permitted */
-static void intrude(struct intrusion *shared)
+static void intrude(void *arg)
 {
-	for (; !shared->stop; race_turn())
-		if (!spapr_unregister(shared->fd, shared->ua, base_page()))
-			shared->undone++;
-	_exit(0);
+	struct intrusion *shared = arg;
+
+	for (; !shared->stop; race_turn()) {
+		int ret = spapr_unregister(shared->fd, shared->ua, base_page());
+
+		shared->undone += !ret;
+		shared->not_permitted += ret == -EPERM;
+		shared->not_found += ret == -ENOENT;
+	}
 }
 
 static void a_stranger_cannot_slip_in_while_the_container_is_bound(
@@ -472,11 +527,7 @@ static void a_stranger_cannot_slip_in_while_the_container_is_bound(
 
 	shared->fd = -1;
 	shared->ua = memory(base_page());
-	pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
-	if (pid < 0)
-		fail("clone");
-	if (!pid)
-		intrude(shared);
+	pid = start_child_with_files(intrude, shared);
 	race_has_threads(1);
 	while (race_round()) {
 		open_container(v, 0);
@@ -486,8 +537,10 @@ static void a_stranger_cannot_slip_in_while_the_container_is_bound(
 		vfio_close(v);
 	}
 	shared->stop = true;
-	waitpid(pid, NULL, 0);
+	expect_child_ok(pid);
 	expect(shared->undone, 0);
+	race_saw("times not permitted", shared->not_permitted);
+	race_saw("times there was nothing yet", shared->not_found);
 }
 
 static const struct test tests[] = {
