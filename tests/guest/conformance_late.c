@@ -15,10 +15,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* A page that is not there before this process lets it come, and who waits */
+/*
+ * A page that is not there before this process lets it come, and who waits: a
+ * thread that registers the page, or one with a request that is to be read there
+ */
 struct late {
 	struct vfio *v;
+	unsigned long nr;
 	uint8_t *page;
+	uint8_t *content;
 	int fd;
 	int ret;
 	pthread_t thread;
@@ -32,6 +37,8 @@ static void begin_late(struct late *late, struct vfio *v)
 	};
 
 	late->v = v;
+	late->content = memory(base_page());
+	memset(late->content, 0, base_page());
 	late->page = mmap(NULL, base_page(), PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (late->page == MAP_FAILED)
@@ -59,12 +66,14 @@ static void start_late(struct late *late, void *(*run)(void *))
 /* What the thread that waited is answered */
 static int end_late(struct late *late)
 {
-	struct uffdio_zeropage zero = {
-		.range = { (uintptr_t)late->page, base_page() },
+	struct uffdio_copy copy = {
+		.dst = (uintptr_t)late->page,
+		.src = (uintptr_t)late->content,
+		.len = base_page(),
 	};
 
-	if (ioctl(late->fd, UFFDIO_ZEROPAGE, &zero))
-		fail("UFFDIO_ZEROPAGE: %s", strerror(errno));
+	if (ioctl(late->fd, UFFDIO_COPY, &copy))
+		fail("UFFDIO_COPY: %s", strerror(errno));
 	pthread_join(late->thread, NULL);
 	close(late->fd);
 	return late->ret;
@@ -102,8 +111,7 @@ static void *ask_late(void *arg)
 {
 	struct late *late = arg;
 
-	late->ret = call(late->v->fd, VFIO_IOMMU_SPAPR_REGISTER_MEMORY,
-			 late->page);
+	late->ret = call(late->v->fd, late->nr, late->page);
 	return NULL;
 }
 
@@ -122,6 +130,7 @@ static void a_request_that_outlives_the_container_keeps_the_module(
 		skip("any backend may serve it");
 	refs = module_refs(backend_module);
 	begin_late(&late, v);
+	late.nr = VFIO_IOMMU_SPAPR_REGISTER_MEMORY;
 	start_late(&late, ask_late);
 	expect(vfio_detach(v, 0), 0);
 	expect(module_refs(backend_module), refs);
@@ -130,11 +139,121 @@ static void a_request_that_outlives_the_container_keeps_the_module(
 	expect_soon("the module is let go", backend_has_refs, &refs);
 }
 
+/*
+ * Another process's request that began before the container was anybody's, and
+ * is read when it is this one's
+ */
+union request {
+	struct vfio_iommu_spapr_register_memory memory;
+	struct vfio_iommu_spapr_tce_create create;
+	struct vfio_iommu_spapr_tce_remove remove;
+};
+
+/**
+ * struct stranger - that process, in memory shared with it
+ * @v: the container
+ * @nr: what it asks
+ * @request: with what
+ * @ret: what it is answered
+ * @step: how far the two are
+ */
+struct stranger {
+	struct vfio *v;
+	unsigned long nr;
+	union request request;
+	int ret;
+	enum { ASLEEP = 1, BOUND } step;
+};
+
+static bool stranger_sleeps(void *arg)
+{
+	struct stranger *stranger = arg;
+
+	return __atomic_load_n(&stranger->step, __ATOMIC_ACQUIRE) == ASLEEP;
+}
+
+static bool owner_has_bound(void *arg)
+{
+	struct stranger *stranger = arg;
+
+	return __atomic_load_n(&stranger->step, __ATOMIC_ACQUIRE) == BOUND;
+}
+
+static void ask_as_a_stranger(void *arg)
+{
+	struct stranger *stranger = arg;
+	struct late late;
+
+	begin_late(&late, stranger->v);
+	late.nr = stranger->nr;
+	memcpy(late.content, &stranger->request, sizeof(stranger->request));
+	start_late(&late, ask_late);
+	__atomic_store_n(&stranger->step, ASLEEP, __ATOMIC_RELEASE);
+	expect_soon("the container is bound", owner_has_bound, stranger);
+	stranger->ret = end_late(&late);
+}
+
+static void expect_too_late(struct vfio *v, struct stranger *stranger,
+			    uint8_t *ua)
+{
+	struct ledger before = ledger();
+	int pid;
+
+	open_container(v, 0);
+	stranger->v = v;
+	stranger->step = 0;
+	pid = start_child(ask_as_a_stranger, stranger);
+	expect_soon("the other process sleeps", stranger_sleeps, stranger);
+	expect(spapr_register(v->fd, ua, base_page()), 0);
+	__atomic_store_n(&stranger->step, BOUND, __ATOMIC_RELEASE);
+	expect_child_ok(pid);
+	expect(stranger->ret, -EPERM);
+	expect_ledger("the other process refused", before, base_page());
+	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_WRITE), 0);
+	expect(dma_unmap(v->fd, IOVA, base_page()), 0);
+	unregister_ok(v, ua, base_page());
+	vfio_close(v);
+}
+
+static void a_request_that_was_begun_before_the_binding_is_a_strangers(
+	struct vfio *v)
+{
+	struct stranger *stranger = shared_memory(sizeof(*stranger));
+	uint8_t *ua = memory(2 * base_page());
+
+	stranger->request.memory = (struct vfio_iommu_spapr_register_memory){
+		.argsz = sizeof(stranger->request.memory),
+		.vaddr = (uintptr_t)ua,
+		.size = base_page(),
+	};
+	stranger->nr = VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY;
+	expect_too_late(v, stranger, ua);
+	/* Beside it: at the same place it would find the owner's */
+	stranger->request.memory.vaddr += base_page();
+	stranger->nr = VFIO_IOMMU_SPAPR_REGISTER_MEMORY;
+	expect_too_late(v, stranger, ua);
+
+	stranger->request.create = (struct vfio_iommu_spapr_tce_create){
+		.argsz = sizeof(stranger->request.create),
+		.page_shift = 12, .window_size = GIB(1), .levels = 1,
+	};
+	stranger->nr = VFIO_IOMMU_SPAPR_TCE_CREATE;
+	expect_too_late(v, stranger, ua);
+	stranger->request.remove = (struct vfio_iommu_spapr_tce_remove){
+		.argsz = sizeof(stranger->request.remove),
+	};
+	stranger->nr = VFIO_IOMMU_SPAPR_TCE_REMOVE;
+	expect_too_late(v, stranger, ua);
+}
+
 static const struct test tests[] = {
 	TEST(a_page_that_does_not_come_keeps_nobody_waiting,
 	     .intree = "does not wait for such pages"),
 	TEST(a_request_that_outlives_the_container_keeps_the_module,
 	     .intree = "used after it was freed", .crashes = true),
+	TEST(a_request_that_was_begun_before_the_binding_is_a_strangers,
+	     .setup = BARE, .with_others = true,
+	     .intree = "the process is checked once"),
 };
 
 SUITE(late_suite, tests);
