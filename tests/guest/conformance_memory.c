@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #define SIZE	MIB(1)
@@ -181,10 +182,7 @@ static void memory_outside_user_space_is_a_fault(struct vfio *v)
 		    ARRAY_SIZE(rows));
 }
 
-/*
- * Defect 11. The hole is at the front, in the middle and at the end by turns;
- * what comes before it has been pinned by the time it is found.
- */
+/* Defect 11. The hole is at the front, in the middle and at the end by turns */
 static void a_range_with_a_hole_is_a_fault_and_pins_nothing(struct vfio *v)
 {
 	static const int holes[] = { 0, 7, 15 };
@@ -363,6 +361,55 @@ static void shared_memory_can_be_registered_and_reached(struct vfio *v)
 	expect(spapr_register(v->fd, ua, base_page()), 0);
 	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_WRITE), 0);
 	device_reaches(v, 0, IOVA, ua);
+}
+
+#define DISK		"/dev/nvme0n1"
+
+static void map_disk(uint8_t *at, int prot)
+{
+	int fd = open(DISK, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		skip("no disk");
+	if (mmap(at, base_page(), prot, MAP_SHARED | MAP_FIXED, fd, 0) != at)
+		fail("can't map the disk: %s", strerror(errno));
+	close(fd);
+}
+
+static bool kernel_pins_files_on_disks(void)
+{
+	struct utsname name;
+	int major, minor;
+
+	if (uname(&name) || sscanf(name.release, "%d.%d", &major, &minor) != 2)
+		fail("uname");
+	return major < 6 || (major == 6 && minor < 5);
+}
+
+/*
+ * Of what a device writes, the kernel learns too late to write it to the disk. So
+ * it refuses to pin such memory for writing, and what was pinned before is let
+ * go. For reading it may be.
+ */
+static void shared_memory_of_a_disk_is_a_fault_unless_read_only(struct vfio *v)
+{
+	uint64_t p = base_page();
+	uint8_t *ua = memory(4 * p);
+	struct ledger before = ledger();
+
+	if (kernel_pins_files_on_disks())
+		skip("this kernel pins it");
+	map_disk(ua + 3 * p, PROT_READ | PROT_WRITE);
+	expect(spapr_register(v->fd, ua + 3 * p, p), -EFAULT);
+	expect_ledger("the disk refused", before, 0);
+	expect(spapr_register(v->fd, ua, 4 * p), -EFAULT);
+	expect_ledger("memory and the disk refused", before, 0);
+	map_disk(ua + 3 * p, PROT_READ);
+	expect(spapr_register(v->fd, ua, 4 * p), 0);
+	expect_ledger("registered", before, 4 * p);
+	expect(dma_map(v->fd, IOVA, ua + 3 * p, p, READ_WRITE), -EPERM);
+	unregister_ok(v, ua, 4 * p);
+	expect_ledger("unregistered", before, 0);
 }
 
 static void memory_never_touched_can_be_registered_and_reached(struct vfio *v)
@@ -548,6 +595,8 @@ static const struct test tests[] = {
 	TEST(a_large_iommu_page_of_read_only_memory_is_not_writable,
 	     .intree = "defect 12"),
 	TEST(shared_memory_can_be_registered_and_reached),
+	TEST(shared_memory_of_a_disk_is_a_fault_unless_read_only,
+	     .intree = "defect 12"),
 	TEST(memory_never_touched_can_be_registered_and_reached),
 	TEST(a_hugepage_is_charged_as_its_base_pages),
 	TEST(part_of_a_hugepage_can_be_registered),
