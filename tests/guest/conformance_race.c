@@ -358,8 +358,20 @@ static void closing_the_group_during_calls_is_safe(struct vfio *v)
 	}
 }
 
+static bool have_turned(void *arg)
+{
+	return score->turns != *(uint64_t *)arg;
+}
+
+/* However long it takes them to come to it */
+static void await_turn(uint64_t before)
+{
+	expect_soon("the calls of one thread are made", have_turned, &before);
+}
+
 static void be_busy(struct vfio *v)
 {
+	uint64_t turns = score->turns;
 	struct crowd *crowd = calloc(1, sizeof(*crowd));
 
 	if (!crowd)
@@ -368,6 +380,7 @@ static void be_busy(struct vfio *v)
 	crowd->v = v;
 	crowd->arg = memory(MAX_THREADS * SIZE);
 	crowd_start(crowd, race_threads(), do_anything);
+	await_turn(turns);
 }
 
 static void be_busy_until_killed(void *v)
@@ -382,9 +395,10 @@ static void a_kill_in_the_middle_of_calls_is_safe(struct vfio *v)
 	struct found before = found();
 
 	while (race_round()) {
+		uint64_t turns = score->turns;
 		int pid = start_child(be_busy_until_killed, v);
 
-		pause_ms(20);
+		await_turn(turns);
 		let_them_begin();
 		kill_child(pid);
 		expect_soon("pages unpinned, backend unused", as_found,
