@@ -253,7 +253,7 @@ static const struct test tests[] = {
 	     .intree = "used after it was freed", .crashes = true),
 	TEST(a_request_that_was_begun_before_the_binding_is_a_strangers,
 	     .setup = BARE, .with_others = true,
-	     .intree = "the process is checked once"),
+	     .intree = "says EPERM without reading it"),
 };
 
 SUITE(late_suite, tests);
