@@ -614,15 +614,19 @@ static void region_drop(struct tce2_region *region, u64 count)
 void tce2_region_abandon(struct tce2_region *region)
 {
 	struct tce2_cache *cache = region->cache;
-	bool last;
+	bool gone;
 
 	mutex_lock(&cache->lock);
 	WRITE_ONCE(region->used, region->used - 1);
-	last = !region->used;
+	/*
+	 * Under the same lock, or who takes the region up in between finds it
+	 * mapped once too often, and can't unregister it
+	 */
+	gone = !region->used && atomic64_sub_and_test(1, &region->mapped);
 	mutex_unlock(&cache->lock);
 
-	if (last)
-		region_drop(region, 1);
+	if (gone)
+		region_destroy(region);
 }
 
 /*

@@ -333,14 +333,28 @@ static void join(void)
 	expect(registered(cache, UA, SIZE) == region, true);
 }
 
-/* The last user is gone, but the 1 that stands for it is not dropped yet */
-static void a_region_can_be_taken_up_while_it_is_being_abandoned(void)
+static void register_anew_and_unregister(void)
+{
+	struct tce2_region *other = registered(cache, UA, SIZE);
+
+	expect(other != region, true);
+	expect(tce2_region_unregister(other), 0);
+}
+
+/* No count of the last user's is left for others to stumble over */
+static void a_region_being_abandoned_can_be_registered_and_unregistered(void)
 {
 	begin_registered();
+	sim_when(SIM_AT_UNLOCK, 1, register_anew_and_unregister);
+	tce2_region_abandon(region);
+	expect_pins_and_charge(0);
+
+	/* Mapped, it goes on */
+	region = registered(cache, UA, SIZE);
+	expect(hold(cache, UA, 1, WRITE), 0);
 	sim_when(SIM_AT_UNLOCK, 1, join);
 	tce2_region_abandon(region);
 	expect_pins_and_charge(COUNT);
-	expect(hold(cache, UA, 1, WRITE), 0);
 	drop(cache, UA, 1);
 	expect(tce2_region_unregister(region), 0);
 	expect_pins_and_charge(0);
@@ -628,7 +642,7 @@ static const struct test tests[] = {
 	TEST(registering_a_dying_region_makes_a_new_one),
 	TEST(a_dying_region_gets_out_of_the_way_of_an_overlap),
 	TEST(no_mapping_begins_on_a_dying_region),
-	TEST(a_region_can_be_taken_up_while_it_is_being_abandoned),
+	TEST(a_region_being_abandoned_can_be_registered_and_unregistered),
 	TEST(the_last_drop_may_be_that_of_a_failing_hold),
 	TEST(a_hold_that_loses_its_region_at_the_last_moment_is_refused),
 	TEST(a_hold_that_loses_its_region_finds_the_next_one_there),
