@@ -572,7 +572,7 @@ static const struct test tests[] = {
 	     .race = "attach and detach, map", .intree = "defect 5"),
 	TEST(mapping_while_other_memory_comes_and_goes_never_fails,
 	     .race = "map, register and unregister elsewhere",
-	     .intree = "defect 18: unpins later"),
+	     .intree = "defects 12, 18: unpins later"),
 	TEST(what_a_thread_has_mapped_no_other_can_unregister,
 	     .race = "map and unmap, register and unregister",
 	     .intree = "defects 2, 3"),
