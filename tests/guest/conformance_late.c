@@ -29,6 +29,15 @@ struct late {
 	pthread_t thread;
 };
 
+static int userfaultfd(void)
+{
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOSYS)
+		skip("the kernel has no userfaultfd");
+	return fd;
+}
+
 static void begin_late(struct late *late, struct vfio *v)
 {
 	struct uffdio_api api = { .api = UFFD_API };
@@ -45,9 +54,7 @@ static void begin_late(struct late *late, struct vfio *v)
 		fail("mmap");
 	range.range.start = (uintptr_t)late->page;
 	range.range.len = base_page();
-	late->fd = syscall(SYS_userfaultfd, O_CLOEXEC);
-	if (late->fd < 0 && errno == ENOSYS)
-		skip("the kernel has no userfaultfd");
+	late->fd = userfaultfd();
 	if (late->fd < 0 || ioctl(late->fd, UFFDIO_API, &api) ||
 	    ioctl(late->fd, UFFDIO_REGISTER, &range))
 		fail("userfaultfd: %s", strerror(errno));
@@ -221,6 +228,8 @@ static void a_request_that_was_begun_before_the_binding_is_a_strangers(
 	struct stranger *stranger = shared_memory(sizeof(*stranger));
 	uint8_t *ua = memory(2 * base_page());
 
+	/* Here, as it is not for a child to skip the test */
+	close(userfaultfd());
 	stranger->request.memory = (struct vfio_iommu_spapr_register_memory){
 		.argsz = sizeof(stranger->request.memory),
 		.vaddr = (uintptr_t)ua,
