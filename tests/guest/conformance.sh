@@ -7,16 +7,9 @@
 # shellcheck source=tests/guest/functions.sh
 . /lib/functions.sh
 
-DISK=/dev/nvme0n1
-
 # disk_writes SEED: all of 16 MiB, and the kernel has no copy left
 disk_writes() {
-	i=0
-	while ! [ -b $DISK ]; do
-		i=$((i + 1))
-		[ $i -lt 100 ] || return 1
-		sleep 0.1
-	done
+	await_disk || return 1
 	yes "$1" | dd of=/tmp/data bs=1M count=16 iflag=fullblock 2>/dev/null &&
 		dd if=/tmp/data of=$DISK bs=1M conv=fsync 2>/dev/null &&
 		echo 3 >/proc/sys/vm/drop_caches
@@ -31,7 +24,7 @@ disk_reads() {
 # A device goes from its driver to a client of ours and back, twice: the kernel
 # must find its own DMA windows as they were.
 tap_device_comes_back() {
-	address=$(device_of_class 0x010802)
+	address=$(device_of_class $DISK_CLASS)
 	for turn in first second; do
 		tap_try "a disk works with the kernel's driver before its $turn client" \
 			disk_writes "$turn"
@@ -58,7 +51,7 @@ in_tree_comes_again() {
 sed -n 's/^MMU[[:space:]]*: /# MMU: /p' /proc/cpuinfo
 kernel_mark
 # A case maps the disk, too
-modprobe nvme
+load_disk
 tap_load_cycle
 tap_try "the self-test of real mode loads" modprobe ${OURS}_selftest
 [ $# -gt 0 ] || tap_device_comes_back

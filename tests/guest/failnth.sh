@@ -78,7 +78,7 @@ unload_in_tree() {
 
 kernel_mark
 # A case maps the disk
-modprobe nvme
+load_disk
 tap_try "this kernel injects failures" [ -w /proc/self/fail-nth ]
 tap_try "and finds leaks" [ -e $KMEMLEAK ]
 tap_try "in-tree backend, vfio-pci and then the module load" load_backends

@@ -123,6 +123,25 @@ device_of_class() {
 	return 1
 }
 
+# The machine's disk, if it has one
+DISK=/dev/nvme0n1
+DISK_CLASS=0x010802
+
+# await_disk: its driver finds it some time after it was loaded, or given it
+await_disk() {
+	disk_tries=0
+	until [ -b $DISK ]; do
+		disk_tries=$((disk_tries + 1))
+		[ $disk_tries -lt 100 ] || return 1
+		sleep 0.1
+	done
+}
+
+load_disk() {
+	modprobe nvme
+	! device_of_class $DISK_CLASS >/dev/null || await_disk
+}
+
 # reserve_pages KILOBYTES COUNT: huge pages of that size, where they exist
 reserve_pages() {
 	pool=/sys/kernel/mm/hugepages/hugepages-$1kB
