@@ -323,9 +323,12 @@ static void closing_the_container_during_calls_is_safe(struct vfio *v)
 		crowd_start(&crowd, race_threads(), do_anything);
 		let_them_begin();
 		close(fd);
+		/* While it has a group the container does not end */
+		close(v->group[0]);
+		v->fd = -1;
+		v->group[0] = -1;
 		pause_ms(score->rounds % 8);
 		crowd_stop(&crowd);
-		v->fd = -1;
 		vfio_close(v);
 		expect_ledger("container closed", before, 0);
 	}
