@@ -10,10 +10,9 @@
  *
  * With --backend intree, a test that the in-tree driver is known to fail is
  * reported as TAP's "TODO" and does not count, and one that may crash the
- * kernel is skipped. With --seconds N each race goes on for so long, as does what
- * else is worth it (windows_come_and_go_thousands_of_times); with --stress the
- * races alone run, and for a minute if not told otherwise. --only may be given more
- * than once. With --patience N a kernel may be N times slower: tests may take
+ * kernel is skipped. With --seconds N each race goes on for so long; with --stress
+ * the races alone run, and for a minute if not told otherwise. --only may be given
+ * more than once. With --patience N a kernel may be N times slower: tests may take
  * longer, and those that do things by the thousand do fewer of them. With --fail-nth
  * failures are injected into all calls (conformance_failnth.c), until there were N
  * in a test (300 unless said otherwise).

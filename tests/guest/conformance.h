@@ -97,6 +97,9 @@ void expect_either_at(const char *file, int line, const char *what, long saw,
 /* The same for a row of a table: says which row, and goes on */
 bool row_is(const char *row, long saw, long want);
 
+/* Skips the test where there is but one device */
+void need_two_devices(void);
+
 /* Skips the test where two groups can't have a window in common */
 void need_groups_that_share(void);
 

@@ -162,8 +162,7 @@ static void a_second_group_joins_where_tables_can_be_shared(struct vfio *v)
 	uint8_t *ua = registered(v, base_page()), *own;
 	struct vfio elsewhere;
 
-	if (vfio_devices() < 2)
-		skip("needs two edu devices");
+	need_two_devices();
 	expect(vfio_attach(v, 1), want);
 	if (!want)
 		expect(vfio_detach(v, 1), 0);

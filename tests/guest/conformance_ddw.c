@@ -552,17 +552,14 @@ struct cycles {
 	unsigned int number;
 };
 
-/* Half of them: so many, or for half of the time that --seconds says */
 static void half_of_the_cycles(struct vfio *v, struct cycles *cycles,
 			       bool beside)
 {
 	unsigned int last = fewer(hypervisor() ? HYPERVISOR_CYCLES :
 				  CYCLES) / 2;
-	uint64_t end = now_ms() + race_seconds * 500ULL;
 	struct ledger before = ledger();
 
-	for (unsigned int i = 1; race_seconds ? now_ms() < end : i <= last;
-	     i++) {
+	for (unsigned int i = 1; i <= last; i++) {
 		one_cycle(v, cycles->number++, beside, cycles->ua,
 			  cycles->unwritable);
 		if (i % CYCLES_A_CHECK == 0)

@@ -584,8 +584,7 @@ static void devices_of_two_processes_have_only_their_own_memory(struct vfio *v)
 	};
 	struct sink sink = sink_at(v, SINK_IOVA);
 
-	if (vfio_devices() < 2)
-		skip("needs two edu devices");
+	need_two_devices();
 	own_pair(v, &neighbour.mine);
 	expect_only_mine(v, 0, &neighbour.mine, &neighbour.theirs, &sink);
 	in_child(live_next_door, &neighbour);

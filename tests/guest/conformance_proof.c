@@ -65,10 +65,15 @@ bool row_is(const char *row, long saw, long want)
 	return false;
 }
 
-void need_groups_that_share(void)
+void need_two_devices(void)
 {
 	if (vfio_devices() < 2)
 		skip("needs two edu devices");
+}
+
+void need_groups_that_share(void)
+{
+	need_two_devices();
 	if (under_hypervisor())
 		skip("a hypervisor's groups share no tables");
 }

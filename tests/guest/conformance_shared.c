@@ -12,8 +12,7 @@ static struct vfio b;
 
 static struct vfio *two_containers(struct vfio *a)
 {
-	if (vfio_devices() < 2)
-		skip("needs two edu devices");
+	need_two_devices();
 	open_container(a, 0);
 	open_container(&b, 1);
 	return a;

@@ -166,8 +166,7 @@ static void two_containers_at_once_pin_and_unpin_a_region_once(struct vfio *v)
 	};
 	struct ledger before;
 
-	if (vfio_devices() < 2)
-		skip("needs two edu devices");
+	need_two_devices();
 	open_container(&other, 1);
 	shared.ua = memory(base_page());
 	before = ledger();
@@ -238,6 +237,7 @@ static void take_up_region(struct contest *contest, struct ledger before,
 	contest_run(contest);
 	expect(contest->answer[0], 0);
 	expect(contest_count(contest, 1, 1, 0), 1);
+	expect(contest_count(contest, 1, 1, -EBUSY), contest->threads - 2);
 	expect_in_order("registered once more", before, bytes);
 	contest_judge(contest, !is_made_anew(shared));
 	unregister_ok(shared->v[1], shared->ua, base_page());
@@ -256,8 +256,7 @@ static void a_region_is_joined_or_made_anew_while_its_last_user_goes(
 	struct ledger before;
 	uint8_t *ua;
 
-	if (vfio_devices() < 2)
-		skip("needs two edu devices");
+	need_two_devices();
 	open_container(&other, 1);
 	/* It has its own, and the default window that is charged once and for all */
 	mapped(&other, SINK_IOVA, base_page());
@@ -314,8 +313,7 @@ static void a_region_outlives_a_container_that_is_closed_for_those_who_join(
 	};
 	struct ledger before;
 
-	if (vfio_devices() < 2)
-		skip("needs two edu devices");
+	need_two_devices();
 	open_container(&other, 1);
 	shared.ua = memory(base_page());
 	before = ledger();

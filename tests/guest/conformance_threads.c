@@ -116,7 +116,7 @@ void race_saw(const char *what, unsigned long times)
 /* The same side has to win several times in a row for larger steps */
 #define LEAST_STEP	16
 #define MOST_STEP	65536
-/* Some ten milliseconds, for kernels that take so long */
+/* Tens of milliseconds, for kernels that take so long */
 #define MOST_HANDICAP	16000000
 
 void balance_wait(const struct balance *balance, bool second)
