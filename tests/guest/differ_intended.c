@@ -365,7 +365,17 @@ static bool creates(const struct result *res)
 	return judged(res, VFIO_IOMMU_SPAPR_TCE_CREATE);
 }
 
-/* Whether the in-tree driver has made it with this call, but not this module */
+/*
+ * This module takes it back when the window that was asked for can't be had, but
+ * not a hypervisor's: where that one does not fit into the limit beside it
+ */
+static bool ours_has_made_default(const struct result *res)
+{
+	return machine.hypervisor && creates(res) && ours(res) == -ENOMEM &&
+	       fits(res, OURS, default_charge());
+}
+
+/* Whether the in-tree driver has made it with this call, be it alone or not */
 static bool makes_default(struct result *res, uint32_t nr)
 {
 	const struct model *m = &res->r->m;
@@ -378,7 +388,8 @@ static bool makes_default(struct result *res, uint32_t nr)
 		return false;
 	if (nr != VFIO_IOMMU_UNMAP_DMA && !ours(res))
 		return false;
-	res->skew += default_charge();
+	if (!ours_has_made_default(res))
+		res->skew += default_charge();
 	return true;
 }
 
