@@ -31,7 +31,8 @@ enum tce2_table_layout {
  * @level_bits: log2 of the entries in each table of a tree of them, immutable
  * @layout: see there; goes from unseen to one of the others once, without a
  *	lock
- * @lock: guards @leaves and @charged
+ * @lock: guards @leaves and @charged; who of this module has the platform make
+ *	a level of the table holds it, too
  * @leaves: which lowest-level tables of the hardware are accounted for, by
  *	entry number / entries a table; unused with a single level
  * @charged: pages of locked_vm charged for the table

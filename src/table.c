@@ -349,7 +349,14 @@ static noinline int write_elsewhere(struct tce2_table *table, u64 index,
 	int ret;
 
 	if (!tces && table->tbl->it_base) {
+		/*
+		 * The platform makes the level without a lock. Whoever comes
+		 * second gives its own back, of which it frees but one page
+		 * (pnv_tce()): so none of us may be the second.
+		 */
+		mutex_lock(&table->lock);
 		ret = exchange(table, index, hpa, perm);
+		mutex_unlock(&table->lock);
 		if (ret)
 			return ret;
 		tces = look_for_tce(table, index, make_tce(hpa, perm));

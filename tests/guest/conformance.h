@@ -322,6 +322,11 @@ int contest_count(const struct contest *contest, int first, int step,
 bool eeh_is_enabled(void);
 int after_exec(int argc, char **argv);
 
+/* All memory that is neither free nor a user's, also what tables take */
+int64_t taken_memory(void);
+/* false where KASAN and its like keep slabs when they were freed */
+bool has_plain_slabs(void);
+
 /* From now on this process is charged against RLIMIT_MEMLOCK */
 void drop_ipc_lock(void);
 /* Sets that limit, or takes it away: RLIM_INFINITY */

@@ -228,10 +228,22 @@ static void await_step(struct siege *siege, enum step step)
 		usleep(10000);
 }
 
-/* KASAN and its like make objects larger, and keep them when they were freed */
+bool has_plain_slabs(void)
+{
+	return read_number("/sys/kernel/slab/kmalloc-64/slab_size") <= 64;
+}
+
+int64_t taken_memory(void)
+{
+	/* Or they may be megabytes off on each processor */
+	refresh_counters();
+	return meminfo("MemTotal") - meminfo("MemFree") - meminfo("Cached") -
+	       meminfo("Buffers") - meminfo("AnonPages") - meminfo("Hugetlb");
+}
+
 static void need_plain_slabs(void)
 {
-	if (read_number("/sys/kernel/slab/kmalloc-64/slab_size") > 64)
+	if (!has_plain_slabs())
 		skip("this kernel debugs its slabs, what they take is its own");
 }
 
@@ -239,13 +251,6 @@ static int64_t kernel_memory(void)
 {
 	return meminfo("Slab") + meminfo("VmallocUsed") + meminfo("Percpu") +
 	       meminfo("PageTables") + meminfo("KernelStack");
-}
-
-/* This includes what the platform allocates for tables */
-static int64_t taken_memory(void)
-{
-	return meminfo("MemTotal") - meminfo("MemFree") - meminfo("Cached") -
-	       meminfo("Buffers") - meminfo("AnonPages") - meminfo("Hugetlb");
 }
 
 static void become_a_user(uint64_t limit)

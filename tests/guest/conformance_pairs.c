@@ -155,6 +155,62 @@ static void of_many_first_maps_one_makes_the_default_window(struct vfio *v)
 }
 
 /*
+ * Below one level of the table, of which nothing was there: the platform makes
+ * what is missing for whoever comes first. With 2^50 bytes in two levels that
+ * is 4 MiB, of which a second one that was made in vain would not be given back
+ * (defect 20).
+ */
+#define TREE_SIZE	(1ULL << 50)
+#define LEVEL		MIB(4)
+/* Of one level, and in different leaves of the map engine */
+#define LEAF		MIB(2)
+/* What else goes on meanwhile, once the first rounds have taken what they need */
+#define NOISE		(LEVEL - MIB(1))
+#define FIRST_ROUNDS	8
+
+static int map_in_leaf(struct contest *contest, int number)
+{
+	uint64_t *start = contest->arg;
+
+	return dma_map(contest->v->fd, start[0] + number * LEAF,
+		       (void *)start[1], TCE_4K, READ_WRITE);
+}
+
+static void of_first_maps_below_one_level_none_loses_memory(struct vfio *v)
+{
+	uint64_t arg[2] = { 0, (uint64_t)registered(v, base_page()) };
+	struct contest contest = {
+		.v = v, .arg = arg, .run = map_in_leaf, .by_turns = true,
+		.balance.outcome = {
+			"times an even thread was the first",
+			"times an odd one",
+		},
+	};
+	int64_t before = 0, lost;
+
+	if (under_hypervisor())
+		skip("tables have one level here");
+	contest_begin(&contest, race_threads());
+	while (race_goes_on() || score->rounds < 2 * FIRST_ROUNDS) {
+		arg[0] = new_window(v, 12, TREE_SIZE, 2);
+		score->rounds++;
+		contest_run(&contest);
+		expect(contest_count(&contest, 0, 1, 0), contest.threads);
+		contest_judge(&contest, contest_first(&contest) % 2);
+		expect(window_remove(v->fd, arg[0]), 0);
+		if (score->rounds == FIRST_ROUNDS)
+			before = taken_memory();
+	}
+	contest_end(&contest);
+	lost = taken_memory() - before;
+	dprintf(STDOUT_FILENO, "# %lld KiB less are free%s\n",
+		(long long)lost >> 10, has_plain_slabs() ? "" :
+		", which this kernel's debugging may keep");
+	if (has_plain_slabs() && lost > (int64_t)NOISE)
+		fail("%lld bytes are lost", (long long)lost);
+}
+
+/*
  * Map and unmap
  */
 
@@ -418,6 +474,9 @@ static const struct test tests[] = {
 	TEST(of_many_first_maps_one_makes_the_default_window, .setup = BARE,
 	     .race = "first map, first map", .intree = "defect 15",
 	     .crashes = true),
+	TEST(of_first_maps_below_one_level_none_loses_memory,
+	     .race = "first map, first map below one level",
+	     .intree = "defect 20"),
 	TEST(of_map_and_unmap_the_last_decides_for_every_entry,
 	     .race = "map, unmap", .intree = "defect 4", .crashes = true),
 	TEST(maps_in_a_window_that_goes_leave_nothing_mapped,

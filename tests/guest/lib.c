@@ -116,9 +116,15 @@ int64_t vmlck(void)
 }
 
 /*
- * Pages pinned in the whole system. The counters are kept per CPU and folded
- * together about once a second; stat_refresh does that at once.
+ * The kernel's counters of pages are kept per CPU and folded together about once
+ * a second; this does it at once
  */
+void refresh_counters(void)
+{
+	write_number("/proc/sys/vm/stat_refresh", 1);
+}
+
+/* Pages pinned in the whole system */
 int64_t pins(void)
 {
 	long long acquired = 0, released = 0;
@@ -126,7 +132,7 @@ int64_t pins(void)
 	char line[128];
 	FILE *f;
 
-	write_number("/proc/sys/vm/stat_refresh", 1);
+	refresh_counters();
 	f = fopen("/proc/vmstat", "re");
 	if (!f)
 		return -1;

@@ -130,6 +130,7 @@ int64_t pins(void);
 bool number_of(const char *text, uint64_t *number);
 int64_t read_number(const char *path);
 int64_t meminfo(const char *name);
+void refresh_counters(void);
 int module_refs(const char *name);
 uint64_t now_ms(void);
 
