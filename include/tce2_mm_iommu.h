@@ -3,6 +3,7 @@
 #define TCE2_MM_IOMMU_H
 
 #include <linux/atomic.h>
+#include <linux/compiler.h>
 #include <linux/mutex.h>
 #include <linux/rbtree.h>
 #include <linux/seqlock.h>
@@ -115,6 +116,47 @@ struct tce2_region *tce2_region_find_held(struct tce2_cache *cache, u64 ua,
 void tce2_drop_pages(struct tce2_drop *drop, u64 ua, unsigned int shift,
 		     u64 pages);
 void tce2_drop_flush(struct tce2_drop *drop);
+
+/*
+ * A red-black tree of 2^64 nodes is no higher than this. A walk that races
+ * with rebalancing may be led astray, but never round in a circle
+ * (lib/rbtree.c, "Notes on lockless lookups").
+ */
+#define TCE2_MAX_DEPTH	128
+
+/**
+ * tce2_region_find() - find the region that contains a range of user memory
+ * @cache: the process's region cache
+ * @ua: first user address
+ * @bytes: length of the range, more than 0
+ *
+ * A region that is found did contain the range when it was read. One that is
+ * not found may exist all the same if the tree was being changed.
+ *
+ * Context: RCU read-side, any interrupt state, data MMU on or off.
+ * Return: the region, or NULL.
+ */
+static __always_inline struct tce2_region *
+tce2_region_find(const struct tce2_cache *cache, u64 ua, u64 bytes)
+{
+	struct rb_node *node = READ_ONCE(cache->regions.rb_node);
+	unsigned int depth;
+
+	for (depth = 0; node && depth < TCE2_MAX_DEPTH; depth++) {
+		struct tce2_region *region =
+			rb_entry(node, struct tce2_region, node);
+
+		if (ua < region->ua)
+			node = READ_ONCE(node->rb_left);
+		else if (ua - region->ua >= region->size)
+			node = READ_ONCE(node->rb_right);
+		else if (region->size - (ua - region->ua) >= bytes)
+			return region;
+		else
+			return NULL;
+	}
+	return NULL;
+}
 
 /**
  * tce2_region_contains() - whether a region contains a user address

@@ -8,7 +8,7 @@
  *
  * Locks: the index lock, and for each cache a lock and one for ranges that
  * are being registered. Lookups for mapping take none.
- * Calls: range, extents, pages, realmode (lockless lookup), the kernel's mm.
+ * Calls: range, extents, pages, the kernel's mm.
  */
 #include <linux/err.h>
 #include <linux/export.h>
@@ -644,7 +644,7 @@ static struct tce2_region *region_get(struct tce2_cache *cache, u64 ua,
 	do {
 		rcu_read_lock();
 		seq = read_seqcount_begin(&cache->seq);
-		region = tce2_rm_lookup(cache, ua, 1ULL << shift);
+		region = tce2_region_find(cache, ua, 1ULL << shift);
 		if (region) {
 			count = min(*pages,
 				    (region->size - (ua - region->ua)) >> shift);
@@ -773,7 +773,7 @@ struct tce2_region *tce2_region_find_held(struct tce2_cache *cache, u64 ua,
 	do {
 		rcu_read_lock();
 		seq = read_seqcount_begin(&cache->seq);
-		region = tce2_rm_lookup(cache, ua, 1ULL << shift);
+		region = tce2_region_find(cache, ua, 1ULL << shift);
 		rcu_read_unlock();
 	} while (!region && read_seqcount_retry(&cache->seq, seq));
 

@@ -5,11 +5,11 @@
  * Owns the functions that also run with the data MMU off (MSR[DR] = 0), where
  * no page table may be trusted: finding a region by user address, translating,
  * the mapped counter, dirty marks, reading the userspace view, and finding and
- * putting page descriptors. Virtual mode has no other lookup than the one here.
- * They are written for it: they touch nothing but structures in the linear
- * mapping, call nothing, take no lock and make a bounded number of steps (where
- * processors meet at a counter, as many as it takes to change it).
- * src/realmode-check refuses the object if the compiler made it otherwise.
+ * putting page descriptors. They are written for it: they touch nothing but
+ * structures in the linear mapping, call nothing, take no lock and make a
+ * bounded number of steps (where processors meet at a counter, as many as it
+ * takes to change it). src/realmode-check refuses the object if the compiler
+ * made it otherwise.
  *
  * Writing a TCE is not among them. The device's cached translation would have
  * to be invalidated, and no kernel exports a way to do that in real mode since
@@ -22,22 +22,13 @@
 #include <linux/atomic.h>
 #include <linux/compiler.h>
 #include <linux/export.h>
-#include <linux/log2.h>
 #include <linux/mm.h>
-#include <linux/rbtree.h>
 
 #include "tce2_mm_iommu.h"
 #include "tce2_pages.h"
 #include "tce2_realmode.h"
 #include "tce2_tce_v2.h"
 #include "tce2_view_format.h"
-
-/*
- * A red-black tree of 2^64 nodes is no higher than this. A walk that races
- * with rebalancing may be led astray, but never round in a circle
- * (lib/rbtree.c, "Notes on lockless lookups").
- */
-#define RM_MAX_DEPTH	128
 
 /* Blocks of memory looked at for one IOMMU page; interrupts are off meanwhile */
 #define RM_MAX_BLOCKS	512
@@ -46,15 +37,15 @@
 #define RM_MAX_TRIES	64
 
 /*
- * The linear mapping, so far as it reaches under either MMU: 2 PiB, or 32 TiB
- * on 4K kernels. With the data MMU off the highest bits are ignored.
+ * Whether an address is the same memory in real and in virtual mode: it is in
+ * the linear mapping, of which the part is meant that it has under either MMU,
+ * 2 PiB or, with 4K pages, 61 TiB. With the data MMU off the highest bits are
+ * ignored. (Not to be asked in virtual mode, which reaches all memory.)
  */
-#define LINEAR_SHIFT	ilog2(H_KERN_VIRT_START - PAGE_OFFSET)
-
-/* Whether an address is the same memory in real and in virtual mode */
 static __always_inline bool is_linear(const void *ptr)
 {
-	return (unsigned long)ptr >> LINEAR_SHIFT == PAGE_OFFSET >> LINEAR_SHIFT;
+	return (unsigned long)ptr - PAGE_OFFSET <
+	       H_KERN_VIRT_START - PAGE_OFFSET;
 }
 
 /**
@@ -72,26 +63,9 @@ static __always_inline bool is_linear(const void *ptr)
 noinstr struct tce2_region *tce2_rm_lookup(const struct tce2_cache *cache,
 					   u64 ua, u64 bytes)
 {
-	struct rb_node *node;
-	unsigned int depth;
-
 	if (!is_linear(cache))
 		return NULL;
-	node = READ_ONCE(cache->regions.rb_node);
-	for (depth = 0; node && depth < RM_MAX_DEPTH; depth++) {
-		struct tce2_region *region =
-			rb_entry(node, struct tce2_region, node);
-
-		if (ua < region->ua)
-			node = READ_ONCE(node->rb_left);
-		else if (ua - region->ua >= region->size)
-			node = READ_ONCE(node->rb_right);
-		else if (region->size - (ua - region->ua) >= bytes)
-			return region;
-		else
-			return NULL;
-	}
-	return NULL;
+	return tce2_region_find(cache, ua, bytes);
 }
 EXPORT_SYMBOL_GPL(tce2_rm_lookup);
 

@@ -29,6 +29,8 @@ u64 rnd(u64 *state, u64 limit)
 	return (*state >> 33) % limit;
 }
 
+unsigned long sim_linear_end = 1UL << 51;
+
 /* In bits that the linear mapping does not have: vmalloc's, the module area's */
 void *not_linear(const void *ptr, unsigned int which)
 {

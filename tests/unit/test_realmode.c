@@ -360,6 +360,26 @@ static void an_iommu_page_of_more_than_512_blocks_is_too_hard(void)
 		expect(sim_frame(2 * MAX_BLOCKS + i)->dirtied, i >= MAX_BLOCKS);
 }
 
+/* As with the hash MMU's on 4K kernels, where RAM may lie beyond */
+static void only_real_mode_minds_where_the_linear_mapping_ends(void)
+{
+	unsigned long end = sim_linear_end;
+
+	begin();
+	sim_linear_end = PAGE_SIZE;
+	expect(!tce2_rm_lookup(cache, UA, 1), true);
+	expect(hold_pages(cache, UA, PAGE_SHIFT, 4, READ), 0);
+	expect(tce2_rm_mapped_put(region, 4), TCE2_RM_TOO_HARD);
+	tce2_memory_drop(cache, UA, PAGE_SHIFT, 4);
+	/* However near the end is, and at whatever address */
+	sim_linear_end = (uintptr_t)cache;
+	expect(!tce2_rm_lookup(cache, UA, 1), true);
+	sim_linear_end = (uintptr_t)cache + 1;
+	expect(tce2_rm_lookup(cache, UA, 1) == region, true);
+	sim_linear_end = end;
+	finish();
+}
+
 static void pointers_that_need_a_page_table_are_not_followed(void)
 {
 	begin();
@@ -630,6 +650,7 @@ static const struct test tests[] = {
 	TEST(translation_agrees_with_the_page_table),
 	TEST(what_is_not_an_iommu_page_of_the_region_is_too_hard),
 	TEST(an_iommu_page_of_more_than_512_blocks_is_too_hard),
+	TEST(only_real_mode_minds_where_the_linear_mapping_ends),
 	TEST(pointers_that_need_a_page_table_are_not_followed),
 	TEST(a_region_counted_in_real_mode_stays_pinned),
 	TEST(more_pages_than_the_region_has_are_not_counted),

@@ -13,7 +13,10 @@
  * memory here. Where the kernel has other mappings, here is nothing at all.
  */
 #define PAGE_OFFSET 0UL
-#define H_KERN_VIRT_START (1UL << 51)
+#define H_KERN_VIRT_START sim_linear_end
+
+/* 2^51, but a test may have less (lib.c) */
+extern unsigned long sim_linear_end;
 
 #define MAX_PHYSMEM_BITS 51
 
