@@ -28,7 +28,8 @@ struct tce2_cache;
  * @table: the hardware's table
  * @view: the userspace view
  * @stuck: the platform failed to take the window from a group that left, whose
- *	hardware may walk the table for ever; the owner's lock for writing
+ *	hardware may walk the table for ever, and know TCEs that are cleared:
+ *	what is unmapped stays pinned; set under the owner's lock for writing
  *
  * The window is kept by its references. Whoever maps or unmaps holds the owner's
  * lock (struct tce2_ddw) at least for reading, so that it also stays @live: one

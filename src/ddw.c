@@ -347,8 +347,11 @@ static void unset_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg,
 	for (slot = 0; slot < slots; slot++) {
 		struct tce2_window *window = ddw->window[slot];
 
-		if (window && tg->ops->unset_window(tg, slot))
-			window->stuck = true;
+		if (!window || !tg->ops->unset_window(tg, slot))
+			continue;
+		window->stuck = true;
+		pr_err_ratelimited("platform keeps the window at %#llx for a group that leaves, leaking memory that is unmapped in it\n",
+				   window->start);
 	}
 }
 

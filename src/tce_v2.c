@@ -298,15 +298,21 @@ static bool restore_tces(struct tce2_window *window, u64 index, u64 count)
 	}
 	/* All of it, and with it what is stale */
 	tce2_table_invalidate(&window->table, first, count);
-	return restored;
+	return restored && !window->stuck;
 }
 
-/* Drops what entries of one leaf hold; no device knows them any more */
+/*
+ * Drops what entries of one leaf hold; no device knows them any more. In a
+ * window that a group has kept, that group's devices may: the platform, which
+ * has forgotten the group, does not invalidate their translations.
+ */
 static void drop_leaf(struct tce2_window *window, struct tce2_drop *drop,
 		      u64 index, u64 end)
 {
 	struct tce2_view_run old;
 
+	if (window->stuck)
+		return;
 	while (tce2_view_next(&window->view, index, end, &old)) {
 		tce2_drop_pages(drop, old.ua, window->page_shift, old.count);
 		index = old.index + old.count;
@@ -417,7 +423,7 @@ static u64 mapped_part(const struct tce2_window *window, u64 index, u64 end)
  * Clears a stretch in hardware, whatever the view says of it where something
  * was ever mapped: an entry that KVM took out and put back must go too (see
  * Documentation/design.rst). @index is in such a leaf. When this returns 0 no
- * device knows them any more.
+ * device knows them any more, but for those of a group that kept the window.
  */
 static int clear_tces(struct tce2_window *window, u64 index, u64 end)
 {
@@ -487,7 +493,9 @@ static int clear_range(struct tce2_window *window, u64 index, u64 end,
  *
  * @iova and @size are multiples of the window's page size and lie in the
  * window: the caller has checked. What is not mapped there is passed over.
- * Once this returns no device reaches memory through these addresses.
+ * Once this returns no device reaches memory through these addresses; if the
+ * platform let a group that left keep the window, that is not known of the
+ * group's devices, and the memory stays pinned for good.
  * VFIO_IOMMU_UNMAP_DMA of uapi/linux/vfio.h.
  *
  * Context: may sleep; the window's owner is locked at least for reading.

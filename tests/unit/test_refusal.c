@@ -249,6 +249,21 @@ static void a_failed_map_that_cannot_be_cleared_keeps_the_memory_held(void)
 	}
 }
 
+/* All is restored, but the devices of a group that has left may not know it */
+static void a_failed_map_in_a_window_that_is_kept_keeps_the_memory_held(void)
+{
+	begin_refusal(FIRST_ODD);
+	window->stuck = true;
+	platform.refused = hpa_at(UA + IOVA(7));
+	expect(map(window, 0, 0, 20, RW), -EIO);
+	expect(platform.complaints, 1);
+	expect_held(20);
+	expect_in_step(window, 20);
+	tce2_memory_drop(proc, UA, SHIFT, 20);
+	window->stuck = false;
+	finish();
+}
+
 /* How many calls a request takes for so many entries, with them in full leaves */
 static u64 calls_for(u64 count)
 {
@@ -498,6 +513,7 @@ static const struct test refusal_tests[] = {
 	TEST(an_entry_without_permissions_is_clear),
 	TEST(a_window_that_is_never_cleared_leaks_what_it_maps),
 	TEST(a_failed_map_that_cannot_be_cleared_keeps_the_memory_held),
+	TEST(a_failed_map_in_a_window_that_is_kept_keeps_the_memory_held),
 	TEST(a_hypervisor_is_asked_little_for_what_is_fresh),
 	TEST(only_leaves_with_old_entries_are_read_back_in_full),
 	TEST(a_refusal_is_seen_on_every_hypervisor),

@@ -360,15 +360,26 @@ static void a_window_that_the_platform_keeps_has_its_table_leaked(void)
 static void a_window_that_a_leaving_group_keeps_has_its_table_leaked(void)
 {
 	struct tce2_window *window;
+	struct tce2_region *region;
 
 	begin(2, 3);
 	window = only_window(SIZE, 1);
+	region = memory(UA, 64);
+	expect(map(window, 0, 0, 16, RW), 0);
 	platform_fail(PLATFORM_UNSET, 1, 1);
 	expect(tce2_ddw_detach(&ddw, &group[0]->group), 0);
 	expect(window->stuck, true);
+	/* Unmapped, mapped over, removed: its devices may know them for ever */
+	expect(unmap(window, 0, 4), 0);
+	expect(map(window, 4, 40, 8, RW), 0);
 	expect(tce2_ddw_remove(&ddw, 0), 0);
+	expect(region->mapped.counter, 1 + 16 + 8);
+	expect(tce2_region_unregister(region), -EBUSY);
 	expect(platform.tables, 1);
-	expect(sim.now.charged, 0);
+	expect(sim.now.charged, sim.now.pinned);
+	/* But this machine is to end clean */
+	tce2_memory_drop(proc, UA, SHIFT, 16);
+	tce2_memory_drop(proc, UA + IOVA(40), SHIFT, 8);
 	tce2_ddw_destroy(&ddw);
 	platform_forget_leaked(1);
 	finish();
