@@ -122,6 +122,8 @@ struct registration {
 
 static LIST_HEAD(registrations);
 static DEFINE_MUTEX(registrations_lock);
+/* Loading has failed: there is no registration, and none can be any more */
+static bool given_up;
 
 /* From now on VFIO asks this backend first */
 static int register_first(void)
@@ -133,13 +135,29 @@ static int register_first(void)
 		return -ENOMEM;
 	new->ops = backend_ops;
 	mutex_lock(&registrations_lock);
-	ret = vfio_register_iommu_driver(&new->ops);
+	ret = given_up ? -ENODEV : vfio_register_iommu_driver(&new->ops);
 	if (ret)
 		kfree(new);
 	else
 		list_add(&new->link, &registrations);
 	mutex_unlock(&registrations_lock);
 	return ret;
+}
+
+/*
+ * Loading can't fail any more once VFIO knows this backend from an event: a
+ * container may be open, and the kernel frees a module whose init function
+ * fails without asking whether it is in use.
+ */
+static bool give_up(void)
+{
+	bool gone;
+
+	mutex_lock(&registrations_lock);
+	given_up = list_empty(&registrations);
+	gone = given_up;
+	mutex_unlock(&registrations_lock);
+	return gone;
 }
 
 static void unregister_all(void)
@@ -185,11 +203,11 @@ static int __init tce2_init(void)
 		return ret;
 	/* After the notifier, lest an in-tree backend comes unseen */
 	ret = register_first();
-	if (ret) {
+	if (ret && give_up()) {
 		unregister_module_notifier(&module_notifier);
-		unregister_all();
+		return ret;
 	}
-	return ret;
+	return 0;
 }
 
 static void __exit tce2_exit(void)
