@@ -204,6 +204,7 @@ void expect_soon(const char *what, bool (*so)(void *), void *arg);
  * @turns: what these have done, each for itself
  * @rounds: begun by the test's main thread
  * @main: and in these it does a part of its own
+ * @served: what a test counts, also in its children (race_served())
  */
 struct score {
 	uint64_t began;
@@ -212,6 +213,7 @@ struct score {
 	uint64_t turns;
 	uint64_t rounds;
 	bool main;
+	uint64_t served;
 };
 
 /* In memory that the runner, the test and its children share */
@@ -227,6 +229,7 @@ void expect_in_order(const char *when, struct ledger before, int64_t bytes);
 int race_threads(void);
 void race_has_threads(unsigned int threads);
 void race_turn(void);
+void race_served(bool was);
 
 /* How often a race ended so: printed, and in one that lasts it has to be some */
 void race_saw(const char *what, unsigned long times);

@@ -293,10 +293,10 @@ static void do_anything(struct crowd *crowd, int number)
 	uint8_t *ua = crowd->arg;
 	uint64_t iova = IOVA + number * SIZE;
 
-	dma_map(fd, iova, ua, SIZE, READ_WRITE);
+	spapr_register(fd, ua + number * SIZE, SIZE);
+	race_served(!dma_map(fd, iova, ua, SIZE, READ_WRITE));
 	dma_map(fd, WINDOW1_START, ua, SIZE, READ_WRITE);
 	dma_unmap(fd, iova, SIZE);
-	spapr_register(fd, ua + number * SIZE, SIZE);
 	spapr_unregister(fd, ua + number * SIZE, SIZE);
 	ask_anything(fd);
 	if (number == 0 && !window_create(fd, 12, MIB(64), 1, NULL))
@@ -332,6 +332,7 @@ static void closing_the_container_during_calls_is_safe(struct vfio *v)
 		vfio_close(v);
 		expect_ledger("container closed", before, 0);
 	}
+	race_saw("maps meanwhile", score->served);
 }
 
 /*
@@ -359,6 +360,7 @@ static void closing_the_group_during_calls_is_safe(struct vfio *v)
 		expect_ledger("group closed", before, 0);
 		vfio_close(v);
 	}
+	race_saw("maps meanwhile", score->served);
 }
 
 static bool have_turned(void *arg)
@@ -407,6 +409,7 @@ static void a_kill_in_the_middle_of_calls_is_safe(struct vfio *v)
 		expect_soon("pages unpinned, backend unused", as_found,
 			    &before);
 	}
+	race_saw("maps meanwhile", score->served);
 }
 
 static void be_busy_and_exit(void *v)
@@ -424,6 +427,7 @@ static void an_exit_in_the_middle_of_calls_is_safe(struct vfio *v)
 		expect_soon("pages unpinned, backend unused", as_found,
 			    &before);
 	}
+	race_saw("maps meanwhile", score->served);
 }
 
 /* The other threads end in the middle of what they do; the container may stay */
@@ -454,6 +458,7 @@ static void an_exec_in_the_middle_of_calls_is_safe(struct vfio *v)
 		expect_soon("pages unpinned, backend unused", as_found,
 			    &before);
 	}
+	race_saw("maps meanwhile", score->served);
 }
 
 /* Registers a page, maps it over the thread's own, and lets it all go again */

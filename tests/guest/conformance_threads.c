@@ -86,6 +86,13 @@ void race_turn(void)
 	__atomic_fetch_add(&score->turns, 1, __ATOMIC_RELAXED);
 }
 
+/* What must have happened in between, wherever it did */
+void race_served(bool was)
+{
+	if (was)
+		__atomic_fetch_add(&score->served, 1, __ATOMIC_RELAXED);
+}
+
 /* A test may have one crowd after the other: the largest counts */
 void race_has_threads(unsigned int threads)
 {
