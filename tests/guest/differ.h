@@ -328,7 +328,8 @@ uint8_t *sink_of(enum side side);
  * struct run_state - a sequence that is being run
  * @m: what both sides hold
  * @side: the sides
- * @pins: pinned pages of the system when they were last looked at
+ * @pins_before: pinned pages of the system when nothing had begun
+ * @pins: and when they were last looked at
  * @promised: by how much the answers since then say that those have grown
  * @late: the in-tree driver has some of these to unpin
  * @over: the sides can't be brought together again: the sequence ends, and that
@@ -339,6 +340,7 @@ uint8_t *sink_of(enum side side);
 struct run_state {
 	struct model m;
 	struct side_state side[SIDES];
+	int64_t pins_before;
 	int64_t pins;
 	int64_t promised;
 	bool late;

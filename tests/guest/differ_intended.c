@@ -989,7 +989,7 @@ static struct intended list[] = {
 	},
 	{
 		.name = "REGISTER over the limit",
-		.row = "A failing TCE_CREATE keeps its charge; the whole table is charged",
+		.row = "The whole table is charged, all levels",
 		.is = is_register_refused,
 		.repair = unregister_ours,
 	},
@@ -1010,7 +1010,7 @@ static struct intended list[] = {
 	},
 	{
 		.name = "v1 extension",
-		.row = "CHECK_EXTENSION of v1: 1",
+		.row = "CHECK_EXTENSION of v1 in a v2 container: 1",
 		.is = is_v1,
 	},
 	{
