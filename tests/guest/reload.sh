@@ -82,7 +82,7 @@ round_of_this_module() {
 	until rmmod $OURS 2>/dev/null; do
 		backend_loaded || return 1
 	done
-	modprobe $OURS
+	load_ours
 }
 
 # The same for the other one; while it is away, and always, ours serves
@@ -177,8 +177,8 @@ after() {
 	tap_try "after $1 this module serves" served_by ours
 }
 
-load_backends || exit 1
 kernel_mark
+load_backends || exit 1
 bind_edu | sed 's/^/# edu /'
 tap_try "both edu devices are bound to vfio-pci" edu_bound 2
 PINS=$(pins)
