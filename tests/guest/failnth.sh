@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The guest's side of the injected failures, as TAP, for a kernel that injects
-# any: says which allocations and user copies may fail, has tce2-conformance go
-# through all of them, then looks at the kernel's log and for memory lost.
+# any: loads the module with one allocation after the other failing, says which
+# allocations and user copies may fail then, has tce2-conformance go through all of
+# them, then looks at the kernel's log and for memory lost.
 #
 # What may fail is what the module under test has called, at whatever depth (but
 # for the platform's own making of windows, see below). Not the kernel's other
@@ -57,16 +58,86 @@ platform_text() {
 	fi
 }
 
+# Also allocations that can wait, and pages as small as they come
+inject_into_all() {
+	exclude_harmless &&
+		echo N >$DEBUGFS/failslab/ignore-gfp-wait &&
+		echo N >$DEBUGFS/fail_page_alloc/ignore-gfp-wait &&
+		echo N >$DEBUGFS/fail_page_alloc/ignore-gfp-highmem &&
+		echo 0 >$DEBUGFS/fail_page_alloc/min-order
+}
+
 # shellcheck disable=SC2046 # two addresses each
 inject_into_module() {
 	inject failslab $(module_text) $(function_text spapr_tce_create_table) &&
 		inject fail_page_alloc $(module_text) $(platform_text) &&
 		inject fail_usercopy $(module_text) &&
-		exclude_harmless &&
-		echo N >$DEBUGFS/failslab/ignore-gfp-wait &&
-		echo N >$DEBUGFS/fail_page_alloc/ignore-gfp-wait &&
-		echo N >$DEBUGFS/fail_page_alloc/ignore-gfp-highmem &&
-		echo 0 >$DEBUGFS/fail_page_alloc/min-order
+		inject_into_all
+}
+
+# What is called once a module is loaded: its beginning, and who is told of it
+inject_into_beginnings() {
+	for attribute in failslab fail_page_alloc fail_usercopy; do
+		# shellcheck disable=SC2046 # two addresses
+		inject $attribute $(function_text do_init_module) || return 1
+	done
+	inject_into_all
+}
+
+# sweep_loading MODULE: with the first call failing, with the second, and so on until
+# it is loaded untouched. It is there afterwards if, and only if, loading it succeeds.
+sweep_loading() {
+	file=$(find /lib/modules -name "$1.ko")
+	nth=0
+	refused=0
+	survived=0
+	while [ $nth -lt 100 ]; do
+		nth=$((nth + 1))
+		/bin/tce2-insmod "$file" $nth >/tmp/loaded
+		case $? in
+		0)	break ;;
+		1)	refused=$((refused + 1))
+			! [ -d "/sys/module/$1" ] || return 1
+			continue ;;
+		2)	survived=$((survived + 1)) ;;
+		*)	sed 's/^/# /' /tmp/loaded
+			return 1 ;;
+		esac
+		rmmod "$1" || return 1
+	done
+	echo "# fail-nth: loading $1: $((nth - 1)) failures, $refused refused, $survived survived"
+	[ $nth -lt 100 ] && [ $refused -gt 0 ] && rmmod "$1"
+}
+
+# sweep_until ENOUGH MODULE: what else the debugging allocates is not the same each
+# time, so that a sweep may miss a call
+sweep_until() {
+	sweep_loading "$2" && { "$1" || sweep_loading "$2"; } &&
+		{ "$1" || sweep_loading "$2"; } && "$1"
+}
+
+# The kernel allocates once for a module, and this one's part is to register itself,
+# which takes two allocations
+all_were_refused() {
+	[ "$refused" -ge 3 ]
+}
+
+sweep_loading_ours() {
+	unload_backend && sweep_until all_were_refused $OURS && load_ours
+}
+
+# When the other backend is loaded again this one goes before it again. If it can't,
+# it says so, and the other is asked first from then on.
+ASKED_FIRST="$OURS: vfio_iommu_spapr_tce is asked first now, error -12"
+
+was_asked_first() {
+	dmesg | grep -q "$ASKED_FIRST"
+}
+
+sweep_loading_in_tree() {
+	rmmod vfio_iommu_spapr_tce &&
+		sweep_until was_asked_first vfio_iommu_spapr_tce &&
+		modprobe vfio_iommu_spapr_tce
 }
 
 # VFIO would have the in-tree backend serve a container that ours failed to open.
@@ -82,6 +153,10 @@ load_disk
 tap_try "this kernel injects failures" [ -w /proc/self/fail-nth ]
 tap_try "and finds leaks" [ -e $KMEMLEAK ]
 tap_try "in-tree backend, vfio-pci and then the module load" load_backends
+tap_try "what loading calls can be made to fail" inject_into_beginnings
+tap_try "this module is loaded whole or not at all" sweep_loading_ours
+tap_try "and is told of the in-tree backend whole, or says so" sweep_loading_in_tree
+EXPECTED=$ASKED_FIRST
 tap_try "the in-tree backend unloads" unload_in_tree
 tap_try "the self-test loads" modprobe "${OURS}_selftest"
 bind_edu | sed 's/^/# edu /'
