@@ -98,10 +98,10 @@ debug-kernel:
 
 # What a kernel that checks itself has to say
 check-debug: debug-kernel
-	@KERNELS="6.12-64k 6.12-debug" tests/run debug
+	@KERNELS="$${KERNELS:-6.12-64k 6.12-debug}" tests/run debug
 
 coverage: debug-kernel
-	@KERNELS=6.12-debug JOBS="differ failnth" tests/run debug
+	@KERNELS="$${KERNELS:-6.12-debug}" JOBS="differ failnth" tests/run debug
 
 stress:
 	@JOBS="races reload" tests/run
@@ -139,7 +139,7 @@ help:
 	@echo "make check                   run the tests on the kernels of Debian 12 (KERNELS='<label>...', MACHINES='powernv9 pseries', V=1, ONLY=<case>)"
 	@echo "make check-all               the same on every kernel that has a label, and a table of them all (MACHINES as above)"
 	@echo "make check-dkms              the real dkms, dpkg and modprobe in a root filesystem of packages (root or sudo)"
-	@echo "make check-debug             every race, every failure injected and a long differential test on a debug kernel (RACE_SECONDS=60, DIFFER_CALLS=100000, JOBS='<job>...', SMP=2)"
+	@echo "make check-debug             every race, every failure injected and a long differential test on a debug kernel (RACE_SECONDS=60, DIFFER_CALLS=100000, FAILURES=300, JOBS='<job>...', SMP=2, KERNELS)"
 	@echo "make debug-kernel            build that kernel: KASAN, lockdep, kmemleak, UBSAN, fault injection (the first of these targets does)"
 	@echo "make coverage                which lines of src/ the guests' tests run"
 	@echo "make stress                  the races among the tests, for a minute each (RACE_SECONDS=60; KERNELS, MACHINES as above)"
