@@ -104,13 +104,38 @@ static u64 chunk_of(const struct tce2_pages *pages, const void *byte)
 	return ((unsigned long)byte - pages->base) >> PAGE_SHIFT;
 }
 
+/*
+ * Enters those of some descriptors in a row, but for @known, which was the last
+ * to be entered: most descriptors are beside that of the page before
+ */
+static int add_chunks(struct tce2_pages *pages, const struct page *first,
+		      const struct page *end, u64 *known)
+{
+	u64 chunk = chunk_of(pages, first);
+	u64 last = chunk_of(pages, (const char *)end - 1);
+
+	for (; chunk <= last; chunk++) {
+		int ret;
+
+		if (chunk == *known)
+			continue;
+		ret = add_chunk(pages, chunk);
+		if (ret)
+			return ret;
+		*known = chunk;
+		if (!(chunk % 64))
+			cond_resched();
+	}
+	return 0;
+}
+
 /**
  * tce2_pages_add() - find the descriptors of a range of user memory
  * @pages: the index
  * @ext: where the range is; all of it is pinned
  *
- * Descriptors of large pages are found from their first one on: it has the
- * reference count.
+ * And of a large page also the first one, wherever that is: it has the reference
+ * count.
  *
  * Context: may sleep.
  * Return: 0 or -ENOMEM, with the index good for what it had before.
@@ -118,27 +143,27 @@ static u64 chunk_of(const struct tce2_pages *pages, const void *byte)
 int tce2_pages_add(struct tce2_pages *pages, const struct tce2_extents *ext)
 {
 	u64 ua = ext->ua, end = ext->ua + ext->filled, bytes;
-	unsigned int done = 0;
+	u64 known = ~0ULL, known_head = ~0ULL;
+	unsigned int blocks = 0;
 
 	if (pages->linear)
 		return 0;
 	for (; ua < end; ua += bytes) {
-		u64 hpa, flags, chunk, last;
-		struct page *page;
+		struct page *page, *head;
+		u64 hpa, flags;
+		int ret;
 
 		bytes = tce2_extents_run(ext, ua, &hpa, &flags);
 		page = pfn_to_page(PHYS_PFN(hpa));
-		chunk = chunk_of(pages, compound_head(page));
-		last = chunk_of(pages, (char *)(page + (bytes >> PAGE_SHIFT)) -
-				       1);
-		for (; chunk <= last; chunk++) {
-			int ret = add_chunk(pages, chunk);
-
-			if (ret)
-				return ret;
-			if (!(++done % 64))
-				cond_resched();
-		}
+		head = compound_head(page);
+		ret = add_chunks(pages, head, head + 1, &known_head);
+		if (!ret)
+			ret = add_chunks(pages, page,
+					 page + (bytes >> PAGE_SHIFT), &known);
+		if (ret)
+			return ret;
+		if (!(++blocks % 512))
+			cond_resched();
 	}
 	return 0;
 }

@@ -859,6 +859,7 @@ struct page *vmalloc_to_page(const void *address)
 	struct chunk *chunk;
 	bool pinned = false;
 
+	sim.lookups++;
 	if ((uintptr_t)address < SIM_VMEMMAP || sim.hash_mmu)
 		sim_bug("%p is not in the kernel's page tables", address);
 	for (u64 i = 0; i < CHUNK_PAGES && !pinned; i++)

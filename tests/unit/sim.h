@@ -68,6 +68,7 @@ struct sim_counts {
  * @busy: calls to firmware since others were let run
  * @work: calls to firmware so far
  * @largest: bytes of the largest allocation so far
+ * @lookups: pages of the array of descriptors that were looked up so far
  * @nofail: allocations that would not take no for an answer
  * @accounted: allocations charged to the memory cgroup
  * @unaccounted: others
@@ -88,6 +89,7 @@ struct sim {
 	u64 busy;
 	u64 work;
 	u64 largest;
+	u64 lookups;
 	u64 nofail;
 	u64 accounted;
 	u64 unaccounted;

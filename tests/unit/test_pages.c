@@ -184,6 +184,33 @@ static void a_region_of_several_large_pages_is_found_whole(void)
 	finish();
 }
 
+/* Two pages that don't fit make all blocks of the region one page each */
+static void a_large_page_in_small_blocks_is_looked_up_once(void)
+{
+	const u64 pages = 1ULL << (LARGE_SHIFT - PAGE_SHIFT);
+	const u64 odd = 7 * CHUNK;
+	struct tce2_region *mixed;
+	u64 before;
+
+	begin();
+	map_large(TIB(1));
+	map_contiguous(TIB(1) + (2ULL << LARGE_SHIFT), 1, odd, true);
+	map_contiguous(TIB(1) + (2ULL << LARGE_SHIFT) + PAGE_SIZE, 1, odd + 2,
+		       true);
+	mixed = registered(cache, TIB(1), (2ULL << LARGE_SHIFT) + PAGES(2));
+	expect(mixed->extents.shift, PAGE_SHIFT);
+	expect(tce2_cache_find_pages(cache), 0);
+	before = sim.lookups;
+	expect(tce2_region_unregister(mixed), 0);
+	mixed = registered(cache, TIB(1), (2ULL << LARGE_SHIFT) + PAGES(2));
+	/* Each chunk of the array, and the first of each page once more */
+	expect(sim.lookups - before <= 2 * pages / CHUNK + 3 + 3, true);
+	expect_found(SIM_BIG + 4 * pages, pages);
+	expect_found(odd, 3);
+	expect(tce2_region_unregister(mixed), 0);
+	finish();
+}
+
 static void descriptors_that_have_moved_are_found_again(void)
 {
 	struct tce2_region *third;
@@ -566,6 +593,7 @@ static const struct test tests[] = {
 	TEST(a_pointer_that_needs_a_page_table_is_not_followed),
 	TEST(a_large_page_is_found_from_its_first_descriptor_on),
 	TEST(a_region_of_several_large_pages_is_found_whole),
+	TEST(a_large_page_in_small_blocks_is_looked_up_once),
 	TEST(descriptors_that_have_moved_are_found_again),
 	TEST(descriptors_that_cannot_be_found_are_too_hard),
 	TEST(without_descriptors_in_page_tables_nobody_gets_an_index),
