@@ -38,6 +38,9 @@
  */
 #define MAX_BUS_ADDRESS_BITS	55
 
+/* The slot in whose place powernv has the bypass, if a group has one */
+#define BYPASS_SLOT		1
+
 /* How often the client's memory is made writable for an answer */
 #define ANSWER_TRIES		8
 
@@ -377,6 +380,20 @@ static int set_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 	return 0;
 }
 
+/*
+ * Takes what the platform may have left of its own in a group's hardware. Where
+ * it had no memory to give a group its default window back, powernv opens the
+ * bypass all the same, through which devices reach all memory, and takes a group
+ * without a default window for one whose bypass is closed
+ * (pnv_pci_ioda2_setup_default_config(), pnv_ioda2_take_ownership()).
+ */
+static int close_bypass(struct iommu_table_group *tg)
+{
+	if (has_hypervisor_tables(tg))
+		return 0;
+	return tg->ops->unset_window(tg, BYPASS_SLOT) ? -EIO : 0;
+}
+
 /* Whether a group may join the groups and windows that are there */
 static int check_group(struct tce2_ddw *ddw, struct iommu_group *iommu_group,
 		       struct iommu_table_group *tg)
@@ -442,7 +459,9 @@ int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 	if (ret)
 		goto unlock;
 	tce2_take_ownership(tg);
-	ret = set_windows(ddw, tg);
+	ret = close_bypass(tg);
+	if (!ret)
+		ret = set_windows(ddw, tg);
 	if (ret) {
 		tce2_release_ownership(tg);
 		goto unlock;

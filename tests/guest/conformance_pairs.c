@@ -368,7 +368,8 @@ static void watch_window(struct watch *watch)
 			watch->has++;
 			watch->given++;
 		} else if (strstr(record, "Removing DMA window #1")) {
-			watch->has--;
+			/* Also where there is none, as the group joins */
+			watch->has = 0;
 		}
 	}
 }

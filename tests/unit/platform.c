@@ -1033,6 +1033,8 @@ static long set_window(struct iommu_table_group *tg, int num,
 		return tg->tables[num] == tbl ? 0 : -EPERM;
 	if (tg->tables[num] || fake_group(tg)->walks[num])
 		sim_bug("slot %d of a group is set twice", num);
+	if (fake_group(tg)->bypass)
+		sim_bug("a group joins with its bypass open");
 	fake_group(tg)->walks[num] = tbl;
 	if (platform_fails(PLATFORM_LINK))
 		return 0;
@@ -1047,8 +1049,10 @@ static long unset_window(struct iommu_table_group *tg, int num)
 	struct iommu_table *tbl = tg->tables[num];
 	bool fails = platform_fails(PLATFORM_UNSET);
 
-	if (!fake_group(tg)->walks[num])
+	if (!fake_group(tg)->walks[num] && !(num && fake_group(tg)->bypass))
 		sim_bug("slot %d of a group is unset but was not set", num);
+	if (num && !fails)
+		fake_group(tg)->bypass = false;
 	tg->tables[num] = NULL;
 	if (!fails)
 		fake_group(tg)->walks[num] = NULL;
@@ -1072,6 +1076,7 @@ static void release_ownership(struct iommu_table_group *tg)
 	if (tg->tables[0] || tg->tables[1])
 		sim_bug("a group is given back with windows");
 	fake_group(tg)->owned = false;
+	fake_group(tg)->bypass = tg->max_levels > 1;
 	platform.owned--;
 }
 
@@ -1159,6 +1164,7 @@ struct fake_group *platform_group(u32 max_levels)
 			.max_levels = max_levels,
 			.ops = (struct iommu_table_group_ops *)&group_ops,
 		},
+		.bypass = max_levels > 1,
 	};
 	g->group.data = &g->tg;
 	return g;

@@ -136,12 +136,15 @@ struct iommu_group {
  * @group: the same for the IOMMU core
  * @walks: the tables that its hardware walks
  * @owned: whether it is taken from the platform
+ * @bypass: its hardware lets devices have all memory (IODA2), which is left of
+ *	the group's last owner
  */
 struct fake_group {
 	struct iommu_table_group tg;
 	struct iommu_group group;
 	struct iommu_table *walks[IOMMU_TABLE_GROUP_MAX_TABLES];
 	bool owned;
+	bool bypass;
 };
 
 #define MAX_GROUPS 3

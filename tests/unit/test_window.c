@@ -120,6 +120,23 @@ static void a_table_that_does_not_know_of_its_group_is_taken_back(void)
 	finish();
 }
 
+static void a_group_joins_with_its_bypass_closed_or_not_at_all(void)
+{
+	struct sim_counts before;
+
+	begin(1, 3);
+	expect(group[0]->bypass, false);
+	group[1] = platform_group(3);
+	before = sim.now;
+	platform_fail(PLATFORM_UNSET, 1, 1);
+	expect(tce2_ddw_attach(&ddw, &group[1]->group), -EIO);
+	expect_counts(before);
+	expect(group[1]->owned, false);
+	expect(tce2_ddw_attach(&ddw, &group[1]->group), 0);
+	expect(group[1]->bypass, false);
+	finish();
+}
+
 static void a_second_group_of_a_hypervisor_is_refused(void)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
@@ -428,6 +445,7 @@ static const struct test window_tests[] = {
 	TEST(a_table_without_the_kernels_copy_is_not_used),
 	TEST(a_failed_set_window_of_any_group_is_undone_for_those_before),
 	TEST(a_table_that_does_not_know_of_its_group_is_taken_back),
+	TEST(a_group_joins_with_its_bypass_closed_or_not_at_all),
 	TEST(a_second_group_of_a_hypervisor_is_refused),
 	TEST(a_group_that_leaves_a_hypervisor_s_windows_has_them_cleared),
 	TEST(a_default_window_that_is_pending_goes_with_a_hypervisor_s_group),

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * tce2-bypass: what a device reaches of a group that the platform could not set
+ * up when its last owner left. Each call that tests/guest/failnth.sh lets fail
+ * there fails once; whoever has the group next maps nothing, and has the device
+ * write to its own memory by way of powernv's bypass. Status 0: there were such
+ * groups, and no device has reached anything.
+ */
+#include "lib.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/klog.h>
+#include <unistd.h>
+
+#define FAIL_NTH	"/proc/thread-self/fail-nth"
+#define MOST_FAILURES	200
+/* What the platform says when it goes on without a default window */
+#define LEFT_OPEN	"Failed to configure 32-bit TCE table"
+
+#define READ_ALL	3	/* of klogctl() */
+#define LOG_BYTES	MIB(16)
+#define SEED		7
+
+static unsigned int nth, injected, left_open, reached;
+
+static bool write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) > 0;
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+static void set_fail_nth(unsigned int value)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", value);
+	if (!write_text(FAIL_NTH, text))
+		exit(2);
+}
+
+/* A group or a container; the group goes back to the platform with its last */
+static void failing_close(int fd)
+{
+	set_fail_nth(nth);
+	close(fd);
+	if (!read_number(FAIL_NTH))
+		injected++;
+	set_fail_nth(0);
+}
+
+static unsigned int times_left_open(void)
+{
+	static char log[LOG_BYTES + 1];
+	int len = klogctl(READ_ALL, log, LOG_BYTES);
+	unsigned int times = 0;
+
+	if (len < 0)
+		exit(2);
+	log[len] = 0;
+	for (char *at = log; (at = strstr(at, LEFT_OPEN)); at++)
+		times++;
+	return times;
+}
+
+static void own(struct vfio *v)
+{
+	vfio_init(v);
+	if (vfio_open(v) || vfio_attach(v, 0) ||
+	    vfio_set_iommu(v, VFIO_SPAPR_TCE_v2_IOMMU)) {
+		printf("# no container to be had\n");
+		exit(2);
+	}
+}
+
+static bool device_writes(struct vfio *v, uint8_t *page)
+{
+	uint64_t frame;
+
+	pattern_fill(page, EDU_BUFFER, SEED);
+	if (!mem_frames(page, 1, &frame) || vfio_open_device(v, 0) ||
+	    edu_enable(&v->edu[0]))
+		exit(2);
+	edu_from_device(&v->edu[0], WINDOW1_START + frame * base_page(), 0,
+			EDU_BUFFER);
+	return !pattern_is(page, EDU_BUFFER, SEED);
+}
+
+int main(void)
+{
+	uint8_t *page = mem_base(base_page());
+	unsigned int before = times_left_open();
+	struct vfio v;
+
+	if (!page || !vfio_devices())
+		return 2;
+	for (nth = 1; nth <= MOST_FAILURES; nth++) {
+		unsigned int had = injected;
+
+		own(&v);
+		hooks.close = failing_close;
+		vfio_close(&v);
+		hooks = plain_hooks;
+		own(&v);
+		reached += device_writes(&v, page);
+		vfio_close(&v);
+		if (injected == had)
+			break;
+	}
+	left_open = times_left_open() - before;
+	printf("# fail-nth: bypass: failures=%u left_open=%u reached=%u\n",
+	       injected, left_open, reached);
+	return !left_open || reached || nth > MOST_FAILURES;
+}
