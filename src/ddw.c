@@ -38,9 +38,6 @@
  */
 #define MAX_BUS_ADDRESS_BITS	55
 
-/* The slot in whose place powernv has the bypass, if a group has one */
-#define BYPASS_SLOT		1
-
 /* How often the client's memory is made writable for an answer */
 #define ANSWER_TRIES		8
 
@@ -381,17 +378,25 @@ static int set_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 }
 
 /*
- * Takes what the platform may have left of its own in a group's hardware. Where
- * it had no memory to give a group its default window back, powernv opens the
- * bypass all the same, through which devices reach all memory, and takes a group
- * without a default window for one whose bypass is closed
- * (pnv_pci_ioda2_setup_default_config(), pnv_ioda2_take_ownership()).
+ * Takes what powernv may have left of its own in a group's hardware, if it lacked
+ * memory when the group was last given back: a default window that it could not
+ * note with the group, in which a driver may have mapped something; and the
+ * bypass, in the other slot's place, which it opens even without a default
+ * window, and through which devices reach all memory. It takes a group without a
+ * noted table for one that has neither (pnv_pci_ioda2_setup_default_config(),
+ * pnv_ioda2_take_ownership()).
  */
-static int close_bypass(struct iommu_table_group *tg)
+static int clear_slots(struct iommu_table_group *tg)
 {
+	int slot, ret = 0;
+
 	if (has_hypervisor_tables(tg))
 		return 0;
-	return tg->ops->unset_window(tg, BYPASS_SLOT) ? -EIO : 0;
+	for (slot = 0; slot < NR_SLOTS; slot++) {
+		if (tg->ops->unset_window(tg, slot))
+			ret = -EIO;
+	}
+	return ret;
 }
 
 /* Whether a group may join the groups and windows that are there */
@@ -459,7 +464,7 @@ int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 	if (ret)
 		goto unlock;
 	tce2_take_ownership(tg);
-	ret = close_bypass(tg);
+	ret = clear_slots(tg);
 	if (!ret)
 		ret = set_windows(ddw, tg);
 	if (ret) {
