@@ -84,26 +84,15 @@ void tce2_ddw_init(struct tce2_ddw *ddw)
 }
 
 /*
- * Takes a slot's window from the groups that come before @stop in the list, or
- * from all. False if the platform kept it for any of them.
+ * Whether a reference of this module's own is held for a group's slot, besides
+ * the platform's: where powernv has noted the table. If a device is added to a
+ * group in use powernv takes the first slot's table for one that it made itself,
+ * and puts a reference too many (pnv_ioda2_take_ownership()).
  */
-static bool unset_window(struct tce2_ddw *ddw, int slot,
-			 struct tce2_group *stop)
-	__must_hold(&ddw->lock)
+static bool holds_table(const struct iommu_table_group *tg, int slot,
+			const struct iommu_table *tbl)
 {
-	struct tce2_group *group;
-	bool unset = true;
-
-	lockdep_assert_held_write(&ddw->lock);
-	list_for_each_entry(group, &ddw->groups, node) {
-		struct iommu_table_group *tg = group->table_group;
-
-		if (group == stop)
-			break;
-		if (tg->ops->unset_window(tg, slot))
-			unset = false;
-	}
-	return unset;
+	return !has_hypervisor_tables(tg) && tg->tables[slot] == tbl;
 }
 
 /*
@@ -118,7 +107,45 @@ static int set_group_window(struct iommu_table_group *tg, int slot,
 	int ret = platform_error(tg->ops->set_window(tg, slot, tbl));
 
 	*set = !ret;
-	return *set && tg->tables[slot] != tbl ? -ENOMEM : ret;
+	if (*set && tg->tables[slot] != tbl)
+		return -ENOMEM;
+	if (*set && holds_table(tg, slot, tbl))
+		iommu_tce_table_get(tbl);
+	return ret;
+}
+
+/* Takes a table from a slot of a group; false if the platform keeps it there */
+static bool unset_group_window(struct iommu_table_group *tg, int slot,
+			       struct iommu_table *tbl)
+{
+	bool held = holds_table(tg, slot, tbl);
+	bool unset = !tg->ops->unset_window(tg, slot);
+
+	/* It is not the last one: the window has its own */
+	if (held)
+		iommu_tce_table_put(tbl);
+	return unset;
+}
+
+/*
+ * Takes a slot's window from the groups that come before @stop in the list, or
+ * from all. False if the platform kept it for any of them.
+ */
+static bool unset_window(struct tce2_ddw *ddw, int slot,
+			 struct iommu_table *tbl, struct tce2_group *stop)
+	__must_hold(&ddw->lock)
+{
+	struct tce2_group *group;
+	bool unset = true;
+
+	lockdep_assert_held_write(&ddw->lock);
+	list_for_each_entry(group, &ddw->groups, node) {
+		if (group == stop)
+			break;
+		if (!unset_group_window(group->table_group, slot, tbl))
+			unset = false;
+	}
+	return unset;
 }
 
 /* Programs a table into a slot of every group, or of those before @failed */
@@ -285,7 +312,7 @@ static int create_window(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	return 0;
 
 put_table:
-	release_table(tbl, unset_window(ddw, slot, failed));
+	release_table(tbl, unset_window(ddw, slot, tbl, failed));
 uncharge:
 	account_locked_vm(cache->mm, charge, false);
 free:
@@ -298,12 +325,13 @@ static void destroy_window(struct tce2_ddw *ddw, int slot)
 	__must_hold(&ddw->lock)
 {
 	struct tce2_window *window = ddw->window[slot];
+	struct iommu_table *tbl = window->table.tbl;
 
 	lockdep_assert_held_write(&ddw->lock);
 	ddw->window[slot] = NULL;
 	tce2_window_retire(window);
-	release_table(window->table.tbl,
-		      unset_window(ddw, slot, NULL) && !window->stuck);
+	release_table(tbl,
+		      unset_window(ddw, slot, tbl, NULL) && !window->stuck);
 	account_locked_vm(window->cache->mm, window->table.charged, false);
 	tce2_window_put(window);
 }
@@ -347,7 +375,7 @@ static void unset_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg,
 	for (slot = 0; slot < slots; slot++) {
 		struct tce2_window *window = ddw->window[slot];
 
-		if (!window || !tg->ops->unset_window(tg, slot))
+		if (!window || unset_group_window(tg, slot, window->table.tbl))
 			continue;
 		window->stuck = true;
 		pr_err_ratelimited("platform keeps the window at %#llx for a group that leaves, leaking memory that is unmapped in it\n",

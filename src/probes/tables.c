@@ -12,6 +12,8 @@
 
 #include "probe.h"
 
+PROBE_FUNCTION(iommu_tce_table_get,
+	       struct iommu_table *(struct iommu_table *tbl));
 PROBE_FUNCTION(iommu_tce_table_put, int (struct iommu_table *tbl));
 PROBE_FUNCTION(iommu_tce_kill,
 	       void (struct iommu_table *tbl, unsigned long entry,

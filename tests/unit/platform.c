@@ -1033,8 +1033,8 @@ static long set_window(struct iommu_table_group *tg, int num,
 		return tg->tables[num] == tbl ? 0 : -EPERM;
 	if (tg->tables[num] || fake_group(tg)->walks[num])
 		sim_bug("slot %d of a group is set twice", num);
-	if (fake_group(tg)->bypass)
-		sim_bug("a group joins with its bypass open");
+	if (fake_group(tg)->left)
+		sim_bug("a group joins with what its last owner left");
 	fake_group(tg)->walks[num] = tbl;
 	if (platform_fails(PLATFORM_LINK))
 		return 0;
@@ -1049,16 +1049,22 @@ static long unset_window(struct iommu_table_group *tg, int num)
 	struct iommu_table *tbl = tg->tables[num];
 	bool fails = platform_fails(PLATFORM_UNSET);
 
-	if (!fake_group(tg)->walks[num] && !(num && fake_group(tg)->bypass))
+	if (!fake_group(tg)->walks[num] && !(fake_group(tg)->left & BIT(num)))
 		sim_bug("slot %d of a group is unset but was not set", num);
-	if (num && !fails)
-		fake_group(tg)->bypass = false;
+	if (!fails)
+		fake_group(tg)->left &= ~BIT(num);
 	tg->tables[num] = NULL;
 	if (!fails)
 		fake_group(tg)->walks[num] = NULL;
 	if (tbl)
 		iommu_tce_table_put(tbl);
 	return fails ? platform.error : 0;
+}
+
+/* IODA2 may have left something in each slot, and does not know of it */
+static unsigned int left_in(const struct iommu_table_group *tg)
+{
+	return tg->max_levels > 1 ? BIT(0) | BIT(1) : 0;
 }
 
 static void take_ownership(struct iommu_table_group *tg)
@@ -1076,8 +1082,25 @@ static void release_ownership(struct iommu_table_group *tg)
 	if (tg->tables[0] || tg->tables[1])
 		sim_bug("a group is given back with windows");
 	fake_group(tg)->owned = false;
-	fake_group(tg)->bypass = tg->max_levels > 1;
+	fake_group(tg)->left = left_in(tg);
 	platform.owned--;
+}
+
+/*
+ * Every device takes its group, and what is there then for the platform's own:
+ * IODA2 drops the reference of its maker, too
+ */
+void platform_add_device(struct fake_group *g)
+{
+	struct iommu_table *tbl = g->tg.tables[0];
+
+	if (!tbl)
+		return;
+	unset_window(&g->tg, 0);
+	if (!platform.hypervisor)
+		iommu_tce_table_put(tbl);
+	/* To unset it again does nothing */
+	g->left |= BIT(0);
 }
 
 static const struct iommu_table_group_ops group_ops = {
@@ -1124,6 +1147,12 @@ static void forget_entries(struct fake_table *t)
 	}
 }
 
+struct iommu_table *iommu_tce_table_get(struct iommu_table *tbl)
+{
+	fake(tbl)->refs++;
+	return tbl;
+}
+
 int iommu_tce_table_put(struct iommu_table *tbl)
 {
 	struct fake_table *t = fake(tbl);
@@ -1164,9 +1193,9 @@ struct fake_group *platform_group(u32 max_levels)
 			.max_levels = max_levels,
 			.ops = (struct iommu_table_group_ops *)&group_ops,
 		},
-		.bypass = max_levels > 1,
 	};
 	g->group.data = &g->tg;
+	g->left = left_in(&g->tg);
 	return g;
 }
 

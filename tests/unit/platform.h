@@ -136,15 +136,14 @@ struct iommu_group {
  * @group: the same for the IOMMU core
  * @walks: the tables that its hardware walks
  * @owned: whether it is taken from the platform
- * @bypass: its hardware lets devices have all memory (IODA2), which is left of
- *	the group's last owner
+ * @left: the slots in which hardware may have what the platform left there
  */
 struct fake_group {
 	struct iommu_table_group tg;
 	struct iommu_group group;
 	struct iommu_table *walks[IOMMU_TABLE_GROUP_MAX_TABLES];
 	bool owned;
-	bool bypass;
+	unsigned int left;
 };
 
 #define MAX_GROUPS 3
@@ -152,6 +151,8 @@ struct fake_group {
 void platform_reset(void);
 void platform_expect_nothing_left(void);
 struct fake_group *platform_group(u32 max_levels);
+/* One is plugged in while the group is in use */
+void platform_add_device(struct fake_group *g);
 unsigned int platform_users(const struct iommu_table *tbl);
 /* Frees tables that can't be got rid of otherwise */
 void platform_forget_leaked(u64 tables);

@@ -85,7 +85,7 @@ static void a_failed_set_window_of_any_group_is_undone_for_those_before(void)
 	}
 	expect(create(SIZE, SHIFT, 2, &start), 0);
 	window = ddw.window[0];
-	expect(platform_users(window->table.tbl), 3);
+	expect(platform_users(window->table.tbl), 5);
 	expect(group[0]->walks[0] == window->table.tbl, true);
 	expect(group[1]->walks[0] == window->table.tbl, true);
 	expect(sim.now.charged, platform.pages);
@@ -120,20 +120,61 @@ static void a_table_that_does_not_know_of_its_group_is_taken_back(void)
 	finish();
 }
 
-static void a_group_joins_with_its_bypass_closed_or_not_at_all(void)
+static void a_group_joins_with_nothing_left_in_its_slots_or_not_at_all(void)
 {
 	struct sim_counts before;
 
 	begin(1, 3);
-	expect(group[0]->bypass, false);
+	expect(group[0]->left, 0);
 	group[1] = platform_group(3);
 	before = sim.now;
-	platform_fail(PLATFORM_UNSET, 1, 1);
-	expect(tce2_ddw_attach(&ddw, &group[1]->group), -EIO);
-	expect_counts(before);
-	expect(group[1]->owned, false);
+	for (int nth = 1; nth <= 2; nth++) {
+		platform_fail(PLATFORM_UNSET, nth, 1);
+		expect(tce2_ddw_attach(&ddw, &group[1]->group), -EIO);
+		expect_counts(before);
+		expect(group[1]->owned, false);
+	}
 	expect(tce2_ddw_attach(&ddw, &group[1]->group), 0);
-	expect(group[1]->bypass, false);
+	expect(group[1]->left, 0);
+	finish();
+}
+
+/* It takes the first window from its group, and no table from the container */
+static void a_device_that_is_added_takes_no_table_in_use(void)
+{
+	struct tce2_window *window;
+
+	for (int groups = 1; groups <= 2; groups++) {
+		begin(groups, 3);
+		window = only_window(MIB(64), 2);
+		memory(UA, 64);
+		expect(map(window, 5, 0, 16, RW), 0);
+		for (int i = 0; i < groups; i++) {
+			/* The second device finds nothing to take */
+			platform_add_device(group[i]);
+			platform_add_device(group[i]);
+			expect(!group[i]->walks[0], true);
+		}
+		expect(platform_users(window->table.tbl), 1);
+		expect_in_step(window, 64);
+		expect(tce2_ddw_detach(&ddw, &group[0]->group), 0);
+		expect(tce2_ddw_attach(&ddw, &group[0]->group), 0);
+		expect(group[0]->walks[0] == window->table.tbl, true);
+		expect(unmap(window, 5, 16), 0);
+		finish();
+	}
+}
+
+static void a_device_that_is_added_takes_a_hypervisors_window(void)
+{
+	u64 start;
+
+	platform_kind = PLATFORM_HYPERVISOR;
+	begin(1, 1);
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	expect(create(SIZE, SHIFT, 1, &start), 0);
+	platform_add_device(group[0]);
+	expect(platform_users(ddw.window[0]->table.tbl), 1);
 	finish();
 }
 
@@ -218,7 +259,7 @@ static void a_group_that_leaves_takes_nothing_from_the_others(void)
 		expect(tce2_ddw_detach(&ddw, &group[i]->group), 0);
 		expect(ddw.window[0] == window, true);
 		expect(!group[i]->walks[0], true);
-		expect(platform_users(window->table.tbl), 2 - i);
+		expect(platform_users(window->table.tbl), 3 - 2 * i);
 		expect(platform.held, 16);
 		expect_in_step(window, 64);
 	}
@@ -432,11 +473,11 @@ static void a_group_that_cannot_have_every_window_joins_with_none(void)
 		expect(tce2_ddw_attach(&ddw, &group[1]->group), -EIO);
 		expect(!group[1]->walks[0] && !group[1]->walks[1], true);
 		expect(group[1]->owned, false);
-		expect(platform_users(ddw.window[0]->table.tbl), 2);
-		expect(platform_users(ddw.window[1]->table.tbl), 2);
+		expect(platform_users(ddw.window[0]->table.tbl), 3);
+		expect(platform_users(ddw.window[1]->table.tbl), 3);
 	}
 	expect(tce2_ddw_attach(&ddw, &group[1]->group), 0);
-	expect(platform_users(ddw.window[1]->table.tbl), 3);
+	expect(platform_users(ddw.window[1]->table.tbl), 5);
 	finish();
 }
 
@@ -445,7 +486,9 @@ static const struct test window_tests[] = {
 	TEST(a_table_without_the_kernels_copy_is_not_used),
 	TEST(a_failed_set_window_of_any_group_is_undone_for_those_before),
 	TEST(a_table_that_does_not_know_of_its_group_is_taken_back),
-	TEST(a_group_joins_with_its_bypass_closed_or_not_at_all),
+	TEST(a_group_joins_with_nothing_left_in_its_slots_or_not_at_all),
+	TEST(a_device_that_is_added_takes_no_table_in_use),
+	TEST(a_device_that_is_added_takes_a_hypervisors_window),
 	TEST(a_second_group_of_a_hypervisor_is_refused),
 	TEST(a_group_that_leaves_a_hypervisor_s_windows_has_them_cleared),
 	TEST(a_default_window_that_is_pending_goes_with_a_hypervisor_s_group),

@@ -82,6 +82,7 @@ struct iommu_table_group {
 	struct iommu_table_group_ops *ops;
 };
 
+struct iommu_table *iommu_tce_table_get(struct iommu_table *tbl);
 int iommu_tce_table_put(struct iommu_table *tbl);
 void iommu_tce_kill(struct iommu_table *tbl, unsigned long entry,
 		    unsigned long pages);
