@@ -725,7 +725,8 @@ static int check_pages(const struct tce2_region *region, u64 ua,
 				      pages - done, write, &hpa);
 		if (run < 0)
 			return run;
-		if (!(++runs % PIN_BATCH))
+		/* To look at the blocks of one large IOMMU page takes long enough */
+		if (shift > region->extents.shift || !(++runs % PIN_BATCH))
 			cond_resched();
 	}
 	return 0;
