@@ -57,8 +57,10 @@ int main(int argc, char **argv)
 {
 	int module, nth;
 
-	if (argc != 3)
-		return wrong("tce2-insmod FILE NTH");
+	if (argc != 3) {
+		fprintf(stderr, "usage: tce2-insmod FILE NTH\n");
+		return WRONG;
+	}
 	module = open(argv[1], O_RDONLY | O_CLOEXEC);
 	if (module < 0)
 		return wrong(argv[1]);
