@@ -668,6 +668,8 @@ static noinline s64 run_of_blocks(const struct tce2_region *region, u64 ua,
 {
 	u64 flags;
 
+	/* There may be very many blocks in each of many such pages */
+	cond_resched();
 	if (!tce2_extents_piece(&region->extents, ua, shift, hpa, &flags))
 		return -EINVAL;
 	if (write && (flags & TCE2_EXTENT_READONLY))
@@ -684,7 +686,7 @@ static noinline s64 run_of_blocks(const struct tce2_region *region, u64 ua,
  * @write: whether the device shall be able to write
  * @hpa: set to the host physical address of the first page
  *
- * Context: any.
+ * Context: may sleep.
  * Return: pages that lie behind one another in memory, between 1 and @pages;
  * -EINVAL if the first is larger than the contiguous memory behind it; -EPERM
  * if the device may not write there.
@@ -725,8 +727,7 @@ static int check_pages(const struct tce2_region *region, u64 ua,
 				      pages - done, write, &hpa);
 		if (run < 0)
 			return run;
-		/* To look at the blocks of one large IOMMU page takes long enough */
-		if (shift > region->extents.shift || !(++runs % PIN_BATCH))
+		if (!(++runs % PIN_BATCH))
 			cond_resched();
 	}
 	return 0;

@@ -271,6 +271,7 @@ void sim_work(u64 calls)
 void sim_rest(void)
 {
 	sim.busy = 0;
+	sim.rests++;
 }
 
 void sim_watch(void (*look)(void))

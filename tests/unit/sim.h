@@ -66,6 +66,7 @@ struct sim_counts {
  * @pin_calls: calls to pin so far
  * @charge_calls: calls to charge so far
  * @busy: calls to firmware since others were let run
+ * @rests: how often others were let run
  * @work: calls to firmware so far
  * @largest: bytes of the largest allocation so far
  * @lookups: pages of the array of descriptors that were looked up so far
@@ -87,6 +88,7 @@ struct sim {
 	u64 pin_calls;
 	u64 charge_calls;
 	u64 busy;
+	u64 rests;
 	u64 work;
 	u64 largest;
 	u64 lookups;

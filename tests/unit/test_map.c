@@ -685,6 +685,30 @@ static void a_request_may_go_from_one_region_into_the_next(void)
 }
 
 /* Region, window, nodes of trees, an array of a view; the groups are not */
+/* To look at its blocks can take as long as a leaf of others */
+static void each_page_in_many_blocks_is_followed_by_a_rest(void)
+{
+	const unsigned int shift = PAGE_SHIFT + 4, pages = 8;
+	struct tce2_region *region;
+	u64 start, before;
+
+	begin(1, 3);
+	group[0]->tg.pgsizes |= BIT_ULL(shift);
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	expect(create(GIB(1), shift, 1, &start), 0);
+	scattered = true;
+	region = memory(UA, (2 * pages) << 4);
+	expect(region->extents.shift, PAGE_SHIFT);
+	before = sim.rests;
+	down_read(&ddw.lock);
+	expect(tce2_window_map(ddw.window[0], start, UA, pages << shift, RW),
+	       0);
+	up_read(&ddw.lock);
+	/* They are looked at before anything is written, and then again */
+	expect(sim.rests - before >= 2 * pages, true);
+	finish();
+}
+
 static void what_outlives_a_request_is_charged_to_the_memory_cgroup(void)
 {
 	struct tce2_window *window;
@@ -720,6 +744,7 @@ static const struct test map_tests[] = {
 	TEST(a_killed_thread_removes_a_window_all_the_same),
 	TEST(a_request_may_go_from_one_region_into_the_next),
 	TEST(requests_lock_the_whole_leaves_that_they_touch),
+	TEST(each_page_in_many_blocks_is_followed_by_a_rest),
 	TEST(what_outlives_a_request_is_charged_to_the_memory_cgroup),
 	TEST(random_requests_agree_with_a_naive_model),
 };
