@@ -87,7 +87,8 @@ void tce2_ddw_init(struct tce2_ddw *ddw)
  * Whether a reference of this module's own is held for a group's slot, besides
  * the platform's: where powernv has noted the table. If a device is added to a
  * group in use powernv takes the first slot's table for one that it made itself,
- * and puts a reference too many (pnv_ioda2_take_ownership()).
+ * and puts a reference too many (pnv_ioda2_take_ownership()). Nothing
+ * keeps it from doing so while the slot is set or unset here, which is not safe.
  */
 static bool holds_table(const struct iommu_table_group *tg, int slot,
 			const struct iommu_table *tbl)
@@ -107,11 +108,13 @@ static int set_group_window(struct iommu_table_group *tg, int slot,
 	int ret = platform_error(tg->ops->set_window(tg, slot, tbl));
 
 	*set = !ret;
-	if (*set && tg->tables[slot] != tbl)
+	if (ret)
+		return ret;
+	if (tg->tables[slot] != tbl)
 		return -ENOMEM;
-	if (*set && holds_table(tg, slot, tbl))
+	if (holds_table(tg, slot, tbl))
 		iommu_tce_table_get(tbl);
-	return ret;
+	return 0;
 }
 
 /* Takes a table from a slot of a group; false if the platform keeps it there */
@@ -406,13 +409,13 @@ static int set_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 }
 
 /*
- * Takes what powernv may have left of its own in a group's hardware, if it lacked
- * memory when the group was last given back: a default window that it could not
- * note with the group, in which a driver may have mapped something; and the
- * bypass, in the other slot's place, which it opens even without a default
- * window, and through which devices reach all memory. It takes a group without a
- * noted table for one that has neither (pnv_pci_ioda2_setup_default_config(),
- * pnv_ioda2_take_ownership()).
+ * Takes what powernv may have left of its own in a group's hardware, if it
+ * lacked memory when the group was last given back: a default window that it
+ * could not note with the group, in which a virtual function's driver may have
+ * mapped something; and the bypass, in the other slot's place, which it opens
+ * even without a default window, and through which devices reach all memory. It
+ * takes a group without a noted table for one that has neither
+ * (pnv_pci_ioda2_setup_default_config(), pnv_ioda2_take_ownership()).
  */
 static int clear_slots(struct iommu_table_group *tg)
 {

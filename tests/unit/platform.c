@@ -259,9 +259,9 @@ static struct reach *reach(u64 hpa, unsigned int shift)
 static u64 hpa_of(struct tce2_cache *cache, u64 ua, unsigned int shift)
 {
 	struct tce2_region *region = tce2_region_find_held(cache, ua, shift);
-	u64 hpa = 0;
+	u64 hpa = 0, flags;
 
-	if (tce2_region_run(region, ua, shift, 1, false, &hpa) != 1)
+	if (!tce2_extents_piece(&region->extents, ua, shift, &hpa, &flags))
 		sim_bug("held memory %llx is not contiguous", ua);
 	return hpa;
 }
@@ -1099,8 +1099,10 @@ void platform_add_device(struct fake_group *g)
 	unset_window(&g->tg, 0);
 	if (!platform.hypervisor)
 		iommu_tce_table_put(tbl);
-	/* To unset it again does nothing */
-	g->left |= BIT(0);
+	/* IODA2 closes the bypass, and with it what is in its place */
+	g->walks[1] = NULL;
+	/* To unset them again does nothing */
+	g->left |= BIT(0) | BIT(1);
 }
 
 static const struct iommu_table_group_ops group_ops = {

@@ -139,14 +139,16 @@ static void a_group_joins_with_nothing_left_in_its_slots_or_not_at_all(void)
 	finish();
 }
 
-/* It takes the first window from its group, and no table from the container */
+/* It takes the windows from its group, and no table from the container */
 static void a_device_that_is_added_takes_no_table_in_use(void)
 {
 	struct tce2_window *window;
+	u64 start;
 
 	for (int groups = 1; groups <= 2; groups++) {
 		begin(groups, 3);
 		window = only_window(MIB(64), 2);
+		expect(create(SIZE, SHIFT, 2, &start), 0);
 		memory(UA, 64);
 		expect(map(window, 5, 0, 16, RW), 0);
 		for (int i = 0; i < groups; i++) {
@@ -160,6 +162,7 @@ static void a_device_that_is_added_takes_no_table_in_use(void)
 		expect(tce2_ddw_detach(&ddw, &group[0]->group), 0);
 		expect(tce2_ddw_attach(&ddw, &group[0]->group), 0);
 		expect(group[0]->walks[0] == window->table.tbl, true);
+		expect(group[0]->walks[1] == ddw.window[1]->table.tbl, true);
 		expect(unmap(window, 5, 16), 0);
 		finish();
 	}
