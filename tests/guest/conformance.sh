@@ -55,7 +55,7 @@ in_tree_comes_again() {
 		/bin/tce2-hold "$1"
 }
 
-# powernv takes the first window of a group in use to which a device is added.
+# powernv takes the windows from a group in use to which a device is added.
 tap_device_joins_group_in_use() {
 	grep -q 'platform.*PowerNV' /proc/cpuinfo || return 0
 	device=$(edu_devices | head -n 1)

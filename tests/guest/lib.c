@@ -769,6 +769,30 @@ int vfio_open_device(struct vfio *v, int slot)
 	return ret;
 }
 
+/* A container with the first slot's group, in which nothing is mapped */
+int vfio_own(struct vfio *v)
+{
+	int ret = vfio_open(v);
+
+	if (!ret)
+		ret = vfio_attach(v, 0);
+	return ret ?: vfio_set_iommu(v, VFIO_SPAPR_TCE_v2_IOMMU);
+}
+
+/* Whether the first slot's device reaches a page at an address: 0, 1 or -errno */
+int vfio_device_writes(struct vfio *v, uint64_t iova, uint8_t *page)
+{
+	const uint64_t seed = 7;
+	int ret;
+
+	pattern_fill(page, EDU_BUFFER, seed);
+	ret = vfio_open_device(v, 0) ?: edu_enable(&v->edu[0]);
+	if (ret)
+		return ret;
+	edu_from_device(&v->edu[0], iova, 0, EDU_BUFFER);
+	return !pattern_is(page, EDU_BUFFER, seed);
+}
+
 /* Takes a group out of the container, explicitly */
 int vfio_detach(struct vfio *v, int slot)
 {

@@ -84,6 +84,8 @@ int vfio_open(struct vfio *v);
 int vfio_attach(struct vfio *v, int slot);
 int vfio_set_iommu(struct vfio *v, unsigned long type);
 int vfio_open_device(struct vfio *v, int slot);
+int vfio_own(struct vfio *v);
+int vfio_device_writes(struct vfio *v, uint64_t iova, uint8_t *page);
 int vfio_detach(struct vfio *v, int slot);
 void vfio_close(struct vfio *v);
 
