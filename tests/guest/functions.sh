@@ -5,9 +5,9 @@
 # vfio-pci, huge pages, TAP, and reading the kernel's log. Sourced by busybox sh.
 
 OURS=vfio_spapr_tce2
-FAULTS='BUG|Oops|UBSAN|leak|memory corruption|INFO: (task|rcu|possible|trying)'
+FAULTS='BUG|Oops|UBSAN|memory corruption|INFO: (task|rcu|possible|trying)'
 FAULTS="$FAULTS|MCE: |LOCKUP|DMA-API: |list_(add|del) corruption|refcount_t: "
-COMPLAINTS="WARNING|Call Trace|$FAULTS"
+COMPLAINTS="WARNING|Call Trace|leak|$FAULTS"
 
 # Kernel lines of level warning or worse, and any that look like a splat,
 # whatever their level.
