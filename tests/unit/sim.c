@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The simulated machine, see sim.h. Owns all of its state and the functions
- * that the headers of shim/stub declare.
+ * that the headers of shim/sim declare.
  *
  * There is one thread. At certain points a test can have a function run as if
  * another thread had come in between, see sim_when().

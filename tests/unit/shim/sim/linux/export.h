@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef STUB_EXPORT_H
-#define STUB_EXPORT_H
+#ifndef SIM_SHIM_EXPORT_H
+#define SIM_SHIM_EXPORT_H
 
 /* Programs are linked without a list of who may call what */
 #define EXPORT_SYMBOL_GPL(symbol)
 
-#endif /* STUB_EXPORT_H */
+#endif /* SIM_SHIM_EXPORT_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef STUB_WAIT_H
-#define STUB_WAIT_H
+#ifndef SIM_SHIM_WAIT_H
+#define SIM_SHIM_WAIT_H
 
 #include <errno.h>
 #include <pthread.h>
@@ -61,4 +61,4 @@ void wait_leave(wait_queue_head_t *wait);
 		wait_leave(&(wait));   \
 	})
 
-#endif /* STUB_WAIT_H */
+#endif /* SIM_SHIM_WAIT_H */

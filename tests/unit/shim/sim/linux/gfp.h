@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef STUB_GFP_H
-#define STUB_GFP_H
+#ifndef SIM_SHIM_GFP_H
+#define SIM_SHIM_GFP_H
 
 #include <asm/page.h>
 #include <linux/slab.h>
@@ -15,4 +15,4 @@ static inline void free_page(unsigned long page)
 	kfree((void *)page);
 }
 
-#endif /* STUB_GFP_H */
+#endif /* SIM_SHIM_GFP_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef STUB_SCHED_SIGNAL_H
-#define STUB_SCHED_SIGNAL_H
+#ifndef SIM_SHIM_SCHED_SIGNAL_H
+#define SIM_SHIM_SCHED_SIGNAL_H
 
 #include <linux/sched.h>
 
@@ -11,4 +11,4 @@ static inline bool fatal_signal_pending(struct task_struct *task)
 	return sim_fails(SIM_SIGNAL);
 }
 
-#endif /* STUB_SCHED_SIGNAL_H */
+#endif /* SIM_SHIM_SCHED_SIGNAL_H */

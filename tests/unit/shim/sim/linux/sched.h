@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef STUB_SCHED_H
-#define STUB_SCHED_H
+#ifndef SIM_SHIM_SCHED_H
+#define SIM_SHIM_SCHED_H
 
 #include "sim.h"
 
@@ -15,4 +15,4 @@ static inline void cond_resched(void)
 	sim_pause();
 }
 
-#endif /* STUB_SCHED_H */
+#endif /* SIM_SHIM_SCHED_H */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef STUB_LOCKDEP_H
-#define STUB_LOCKDEP_H
+#ifndef SIM_SHIM_LOCKDEP_H
+#define SIM_SHIM_LOCKDEP_H
 
 struct mutex;
 
 /* All locks of src/ that are compiled here are mutexes */
 void lockdep_assert_held(const struct mutex *lock);
 
-#endif /* STUB_LOCKDEP_H */
+#endif /* SIM_SHIM_LOCKDEP_H */

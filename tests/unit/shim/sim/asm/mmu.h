@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef STUB_ASM_MMU_H
-#define STUB_ASM_MMU_H
+#ifndef SIM_SHIM_ASM_MMU_H
+#define SIM_SHIM_ASM_MMU_H
 
 #include "sim.h"
 
@@ -9,4 +9,4 @@ static inline bool radix_enabled(void)
 	return !sim.hash_mmu;
 }
 
-#endif /* STUB_ASM_MMU_H */
+#endif /* SIM_SHIM_ASM_MMU_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef STUB_MM_H
-#define STUB_MM_H
+#ifndef SIM_SHIM_MM_H
+#define SIM_SHIM_MM_H
 
 #include <errno.h>
 
@@ -107,4 +107,4 @@ void unpin_user_pages_dirty_lock(struct page **pages, unsigned long count,
 void unpin_user_page_range_dirty_lock(struct page *page, unsigned long count,
 				      bool dirty);
 
-#endif /* STUB_MM_H */
+#endif /* SIM_SHIM_MM_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef STUB_SPINLOCK_H
-#define STUB_SPINLOCK_H
+#ifndef SIM_SHIM_SPINLOCK_H
+#define SIM_SHIM_SPINLOCK_H
 
 #include <pthread.h>
 
@@ -22,4 +22,4 @@ void spin_lock_init(spinlock_t *lock);
 void spin_lock(spinlock_t *lock);
 void spin_unlock(spinlock_t *lock);
 
-#endif /* STUB_SPINLOCK_H */
+#endif /* SIM_SHIM_SPINLOCK_H */

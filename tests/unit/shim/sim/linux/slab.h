@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef STUB_SLAB_H
-#define STUB_SLAB_H
+#ifndef SIM_SHIM_SLAB_H
+#define SIM_SHIM_SLAB_H
 
 #include <errno.h>
 
@@ -33,4 +33,4 @@ static inline void *kcalloc(size_t n, size_t size, gfp_t gfp)
 	return kmalloc_array(n, size, gfp | __GFP_ZERO);
 }
 
-#endif /* STUB_SLAB_H */
+#endif /* SIM_SHIM_SLAB_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef STUB_RCUPDATE_H
-#define STUB_RCUPDATE_H
+#ifndef SIM_SHIM_RCUPDATE_H
+#define SIM_SHIM_RCUPDATE_H
 
 #include <linux/types.h>
 
@@ -21,4 +21,4 @@ void sim_free_later(void *ptr);
 		sim_free_later(ptr);           \
 	} while (0)
 
-#endif /* STUB_RCUPDATE_H */
+#endif /* SIM_SHIM_RCUPDATE_H */

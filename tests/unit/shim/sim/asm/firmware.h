@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef STUB_ASM_FIRMWARE_H
-#define STUB_ASM_FIRMWARE_H
+#ifndef SIM_SHIM_ASM_FIRMWARE_H
+#define SIM_SHIM_ASM_FIRMWARE_H
 
 #include <linux/types.h>
 
@@ -10,4 +10,4 @@
 /* What the firmware can do is said in ../../platform.h */
 bool firmware_has_feature(unsigned long feature);
 
-#endif /* STUB_ASM_FIRMWARE_H */
+#endif /* SIM_SHIM_ASM_FIRMWARE_H */

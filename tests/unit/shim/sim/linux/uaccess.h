@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef STUB_UACCESS_H
-#define STUB_UACCESS_H
+#ifndef SIM_SHIM_UACCESS_H
+#define SIM_SHIM_UACCESS_H
 
 #include <errno.h>
 
@@ -14,4 +14,4 @@ int put_user_fails(void);
 #define put_user(value, ptr) \
 	(put_user_fails() ? -EFAULT : (*(ptr) = (value), 0))
 
-#endif /* STUB_UACCESS_H */
+#endif /* SIM_SHIM_UACCESS_H */

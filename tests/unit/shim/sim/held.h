@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Locks other than mutexes, for lockdep_assert_held() */
-#ifndef STUB_HELD_H
-#define STUB_HELD_H
+#ifndef SIM_SHIM_HELD_H
+#define SIM_SHIM_HELD_H
 
 #include <linux/lockdep.h>
 #include <linux/types.h>
@@ -29,4 +29,4 @@ struct lock_class_key {
 
 #define __maybe_unused __attribute__((__unused__))
 
-#endif /* STUB_HELD_H */
+#endif /* SIM_SHIM_HELD_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef STUB_RWSEM_H
-#define STUB_RWSEM_H
+#ifndef SIM_SHIM_RWSEM_H
+#define SIM_SHIM_RWSEM_H
 
 #include "held.h"
 
@@ -21,4 +21,4 @@ void down_write(struct rw_semaphore *sem);
 int down_write_killable(struct rw_semaphore *sem);
 void up_write(struct rw_semaphore *sem);
 
-#endif /* STUB_RWSEM_H */
+#endif /* SIM_SHIM_RWSEM_H */

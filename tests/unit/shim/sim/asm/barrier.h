@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef STUB_ASM_BARRIER_H
-#define STUB_ASM_BARRIER_H
+#ifndef SIM_SHIM_ASM_BARRIER_H
+#define SIM_SHIM_ASM_BARRIER_H
 
 #include <linux/compiler.h>
 
@@ -25,4 +25,4 @@ void platform_barrier(void);
 		WRITE_ONCE(*(ptr), (value)); \
 	} while (0)
 
-#endif /* STUB_ASM_BARRIER_H */
+#endif /* SIM_SHIM_ASM_BARRIER_H */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* What src/probes find out about the kernel that this shim is */
-#ifndef STUB_TCE2_PROBED_H
-#define STUB_TCE2_PROBED_H
+#ifndef SIM_SHIM_TCE2_PROBED_H
+#define SIM_SHIM_TCE2_PROBED_H
 
 #define TCE2_HAVE_OWNERSHIP_BACKEND 1
 #define TCE2_HAVE_MAX_PAGE_ORDER    1
 
-#endif /* STUB_TCE2_PROBED_H */
+#endif /* SIM_SHIM_TCE2_PROBED_H */

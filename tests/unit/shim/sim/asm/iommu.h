@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The platform's side of TCE tables, faked by ../../platform.c */
-#ifndef STUB_ASM_IOMMU_H
-#define STUB_ASM_IOMMU_H
+#ifndef SIM_SHIM_ASM_IOMMU_H
+#define SIM_SHIM_ASM_IOMMU_H
 
 #include <linux/bits.h>
 #include <linux/bug.h>
@@ -88,4 +88,4 @@ void iommu_tce_kill(struct iommu_table *tbl, unsigned long entry,
 		    unsigned long pages);
 void iommu_flush_tce(struct iommu_table *tbl);
 
-#endif /* STUB_ASM_IOMMU_H */
+#endif /* SIM_SHIM_ASM_IOMMU_H */

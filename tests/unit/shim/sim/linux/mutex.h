@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef STUB_MUTEX_H
-#define STUB_MUTEX_H
+#ifndef SIM_SHIM_MUTEX_H
+#define SIM_SHIM_MUTEX_H
 
 #include <linux/lockdep.h>
 #include <linux/types.h>
@@ -22,4 +22,4 @@ void mutex_lock(struct mutex *lock);
 int mutex_lock_killable(struct mutex *lock);
 void mutex_unlock(struct mutex *lock);
 
-#endif /* STUB_MUTEX_H */
+#endif /* SIM_SHIM_MUTEX_H */

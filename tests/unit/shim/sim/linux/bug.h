@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef STUB_BUG_H
-#define STUB_BUG_H
+#ifndef SIM_SHIM_BUG_H
+#define SIM_SHIM_BUG_H
 
 #include "sim.h"
 
@@ -14,4 +14,4 @@
 		warn_on;                                                       \
 	})
 
-#endif /* STUB_BUG_H */
+#endif /* SIM_SHIM_BUG_H */
