@@ -121,6 +121,39 @@ void tce2_range_lock_for_good(struct tce2_range_lock *rl,
 }
 
 /**
+ * tce2_range_trylock() - lock a range of entries if no part of it is locked
+ * @rl: the lock
+ * @range: the caller's, to be kept until tce2_range_unlock()
+ * @first: first entry
+ * @count: entries, more than 0
+ *
+ * Does not wait for ranges that another thread holds or waits for.
+ *
+ * Context: any that may take a spinlock; does not sleep. The caller may hold no
+ * other range of the lock.
+ * Return: true if the range is locked.
+ */
+bool tce2_range_trylock(struct tce2_range_lock *rl, struct tce2_range *range,
+			u64 first, u64 count)
+{
+	struct tce2_range **link;
+	bool held = true;
+
+	range->first = first;
+	range->last = first + count - 1;
+	range->next = NULL;
+	spin_lock(&rl->lock);
+	for (link = &rl->ranges; *link && held; link = &(*link)->next)
+		held = !overlap(*link, range);
+	if (held)
+		*link = range;
+	spin_unlock(&rl->lock);
+	if (held)
+		lock_acquire_exclusive(&rl->dep_map, 0, 1, NULL, _THIS_IP_);
+	return held;
+}
+
+/**
  * tce2_range_unlock() - unlock a range of entries
  * @rl: the lock
  * @range: what tce2_range_lock() got
