@@ -46,16 +46,25 @@
  * @page_shift: log2 of the IOMMU page size in bytes
  * @watched: tce2_view_peek() may be reading: arrays are freed by RCU. Set once,
  *	with every leaf held
+ * @hooked: KVM's hooks (src/kvm.c) may change leaves, too. Set once, with every
+ *	leaf held
  *
  * Nodes are added by any thread and stay until the view goes. The word of a
- * leaf, and its array, belong to who holds the leaf's entries in the window's
- * range lock.
+ * leaf, and its array, belong to the thread that holds the leaf's entries in the
+ * window's range lock.
+ *
+ * In a hooked view an array stays until the view goes, and the word of a leaf
+ * with an array has a lock bit. A hook changes a leaf under this bit alone,
+ * since hooks may not sleep. A request locks the range first, then the bits of
+ * its leaves (tce2_view_lock()). A leaf without an array is changed under the
+ * range lock only. A new array begins locked.
  */
 struct tce2_view {
 	u64 root;
 	unsigned int depth;
 	unsigned int page_shift;
 	bool watched;
+	bool hooked;
 };
 
 /**
@@ -79,6 +88,10 @@ void tce2_view_free(struct tce2_view *view);
 int tce2_view_prepare(struct tce2_view *view, const struct tce2_view_run *run);
 void tce2_view_set(struct tce2_view *view, const struct tce2_view_run *run);
 void tce2_view_clear(struct tce2_view *view, u64 index, u64 count);
+
+void tce2_view_lock(struct tce2_view *view, u64 first, u64 last);
+void tce2_view_unlock(struct tce2_view *view, u64 first, u64 last);
+u64 *tce2_view_make_array(struct tce2_view *view, u64 index, u64 *word);
 
 bool tce2_view_next(const struct tce2_view *view, u64 index, u64 end,
 		    struct tce2_view_run *run);

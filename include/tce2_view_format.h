@@ -2,6 +2,7 @@
 #ifndef TCE2_VIEW_FORMAT_H
 #define TCE2_VIEW_FORMAT_H
 
+#include <linux/atomic.h>
 #include <linux/bits.h>
 #include <linux/compiler.h>
 #include <linux/types.h>
@@ -41,9 +42,14 @@
 /*
  * The word of a leaf with an array: the array's address, which is a multiple
  * of the array's size, and in the low bits how many of its entries are mapped.
+ *
+ * In a view that KVM's hooks use (struct tce2_view), the word is also the lock
+ * of its leaf: the thread that set TCE2_WORD_LOCKED may change the array and
+ * the word.
  */
 #define TCE2_WORD_COUNT_SHIFT	1
 #define TCE2_WORD_COUNT_1	BIT_ULL(TCE2_WORD_COUNT_SHIFT)
+#define TCE2_WORD_LOCKED	BIT_ULL(11)
 #define TCE2_ARRAY_BYTES	(TCE2_VIEW_LEAF * sizeof(u64))
 #define TCE2_WORD_ARRAY		(~(TCE2_ARRAY_BYTES - 1))
 
@@ -130,6 +136,34 @@ static __always_inline u64 *tce2_view_slot(const struct tce2_view *view,
 	for (level = view->depth - 1; level && node; level--)
 		node = READ_ONCE(*tce2_view_slot_below(node, level, leaf));
 	return node ? tce2_view_slot_below(node, 0, leaf) : NULL;
+}
+
+/**
+ * tce2_word_trylock() - lock a leaf that has an array
+ * @slot: where the leaf's word is, in a view that KVM's hooks use
+ * @word: set to the word, without the lock bit
+ *
+ * tce2_word_unlock() unlocks the leaf.
+ *
+ * Context: any.
+ * Return: true; false if the leaf has no array or another thread has locked it.
+ */
+static __always_inline bool tce2_word_trylock(u64 *slot, u64 *word)
+{
+	*word = READ_ONCE(*slot);
+	return tce2_word_is_array(*word) && !(*word & TCE2_WORD_LOCKED) &&
+	       cmpxchg_acquire(slot, *word, *word | TCE2_WORD_LOCKED) == *word;
+}
+
+/**
+ * tce2_word_unlock() - unlock a leaf and store its word
+ * @slot: where the leaf's word is
+ * @word: the word from now on, without the lock bit
+ */
+static __always_inline void tce2_word_unlock(u64 *slot, u64 word)
+{
+	/* After all changes to the leaf */
+	smp_store_release(slot, word);
 }
 
 /**

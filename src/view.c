@@ -6,8 +6,9 @@
  * out: the tree, the words of its leaves, and the arrays that some of them lead
  * to. It knows nothing of hardware, regions or counts.
  *
- * Locks: none. The caller holds the entries of the leaves that it touches;
- * others may read them meanwhile (tce2_view_peek()).
+ * Locks: the lock bit of a leaf's word (struct tce2_view). The caller holds the
+ * entries of the leaves that it touches; other threads may read them meanwhile
+ * (tce2_view_peek()).
  * Calls: the kernel's allocator.
  */
 #include <linux/atomic.h>
@@ -16,9 +17,19 @@
 #include <linux/compiler.h>
 #include <linux/minmax.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "tce2_view_format.h"
+
+/* Leaves that are locked or unlocked between two cond_resched() points */
+#define PAUSE_LEAVES	4096
+
+/* Attempts to lock a leaf before the thread sleeps for a tick */
+#define LOCK_SPINS	1024
+
+/* Guests cause these allocations, so they may not use the kernel's reserves */
+#define HOOK_GFP	(GFP_NOWAIT | __GFP_ACCOUNT | __GFP_NOWARN)
 
 /* The array of a leaf, which readers without a lock may still be looking at */
 union array {
@@ -136,9 +147,9 @@ void tce2_view_free(struct tce2_view *view)
 }
 
 /* Makes a node, unless another thread is first; 0 without memory */
-static u64 add_node(u64 *slot)
+static u64 add_node(u64 *slot, gfp_t gfp)
 {
-	u64 *node = kcalloc(TCE2_NODE_SLOTS, sizeof(*node), GFP_KERNEL_ACCOUNT);
+	u64 *node = kcalloc(TCE2_NODE_SLOTS, sizeof(*node), gfp);
 	u64 other;
 
 	if (!node)
@@ -151,13 +162,13 @@ static u64 add_node(u64 *slot)
 }
 
 /* The word of a leaf, made if it has none yet; NULL without memory */
-static u64 *make_slot(struct tce2_view *view, u64 leaf)
+static u64 *make_slot(struct tce2_view *view, u64 leaf, gfp_t gfp)
 {
 	unsigned int level = view->depth;
 	u64 *slot = &view->root;
 
 	while (level--) {
-		u64 node = READ_ONCE(*slot) ?: add_node(slot);
+		u64 node = READ_ONCE(*slot) ?: add_node(slot, gfp);
 
 		if (!node)
 			return NULL;
@@ -182,19 +193,25 @@ static unsigned int fill_array(const struct tce2_view *view, u64 *array,
 	return added;
 }
 
-/* Turns a leaf's run into an array that says the same */
+/*
+ * Turns a leaf's run into an array with the same entries. In a hooked view
+ * KVM's hooks can find the array at once, so the array begins locked.
+ */
 static int expand(const struct tce2_view *view, u64 *slot, gfp_t gfp)
 {
 	struct tce2_leaf_run run = tce2_word_run(*slot);
-	u64 *array, count;
+	u64 *array, word;
 
-	BUILD_BUG_ON(TCE2_WORD_COUNT_1 * TCE2_VIEW_LEAF >= TCE2_ARRAY_BYTES);
+	BUILD_BUG_ON(TCE2_WORD_COUNT_1 * TCE2_VIEW_LEAF >= TCE2_WORD_LOCKED);
 	array = kzalloc(TCE2_ARRAY_BYTES, gfp);
 	if (!array)
 		return -ENOMEM;
-	count = fill_array(view, array, &run);
+	word = (u64)array | (view->hooked ? TCE2_WORD_LOCKED : 0);
+	if (run.perm)
+		word += (u64)fill_array(view, array, &run) <<
+			TCE2_WORD_COUNT_SHIFT;
 	/* Complete before tce2_view_peek() can find it */
-	smp_store_release(slot, (u64)array | count << TCE2_WORD_COUNT_SHIFT);
+	smp_store_release(slot, word);
 	return 0;
 }
 
@@ -212,7 +229,8 @@ static int expand(const struct tce2_view *view, u64 *slot, gfp_t gfp)
 int tce2_view_prepare(struct tce2_view *view, const struct tce2_view_run *new)
 {
 	struct tce2_leaf_run part = in_leaf(new), run;
-	u64 *slot = make_slot(view, new->index >> TCE2_VIEW_LEAF_SHIFT);
+	u64 *slot = make_slot(view, new->index >> TCE2_VIEW_LEAF_SHIFT,
+			      GFP_KERNEL_ACCOUNT);
 
 	if (!slot)
 		return -ENOMEM;
@@ -259,7 +277,8 @@ static void collapse(const struct tce2_view *view, u64 *slot)
 	u64 *array = tce2_word_array(*slot);
 	struct tce2_leaf_run run;
 
-	if (*slot != ((u64)array | TCE2_VIEW_LEAF << TCE2_WORD_COUNT_SHIFT))
+	if (view->hooked ||
+	    *slot != ((u64)array | TCE2_VIEW_LEAF << TCE2_WORD_COUNT_SHIFT))
 		return;
 	next_in_array(view, array, 0, TCE2_LEAF_MASK, &run);
 	if (!is_whole(&run))
@@ -279,7 +298,7 @@ void tce2_view_set(struct tce2_view *view, const struct tce2_view_run *new)
 	struct tce2_leaf_run part = in_leaf(new), run;
 	u64 word = *slot, added;
 
-	if (tce2_word_is_array(word) && !is_whole(&part)) {
+	if (tce2_word_is_array(word) && (view->hooked || !is_whole(&part))) {
 		added = fill_array(view, tce2_word_array(word), &part);
 		WRITE_ONCE(*slot, word + (added << TCE2_WORD_COUNT_SHIFT));
 		if (added)
@@ -308,7 +327,7 @@ static void clear_array(const struct tce2_view *view, u64 *slot,
 		WRITE_ONCE(array[i], 0);
 		word -= TCE2_WORD_COUNT_1;
 	}
-	if (word != (u64)array) {
+	if (view->hooked || word != (u64)array) {
 		WRITE_ONCE(*slot, word);
 		return;
 	}
@@ -387,6 +406,97 @@ static u64 *next_slot(const struct tce2_view *view, u64 *leaf, u64 last)
 		*leaf = (*leaf | (BIT_ULL(level * TCE2_NODE_SHIFT) - 1)) + 1;
 	}
 	return NULL;
+}
+
+/* Waits for a hook of KVM's to unlock a leaf, and locks it */
+static void lock_leaf(u64 *slot)
+{
+	unsigned int spins = 0;
+	u64 word;
+
+	while (!tce2_word_trylock(slot, &word)) {
+		/* The hook's thread may have been preempted */
+		if (++spins % LOCK_SPINS)
+			cpu_relax();
+		else
+			schedule_timeout_uninterruptible(1);
+	}
+}
+
+/**
+ * tce2_view_lock() - lock leaves against KVM's hooks
+ * @view: a hooked view
+ * @first: first entry of a leaf; the caller holds @first to @last in the
+ *	window's range lock
+ * @last: last entry of a leaf
+ *
+ * Locks leaves that have an array. Hooks leave the other leaves alone as long
+ * as the range is locked.
+ *
+ * Context: may sleep, until hooks that hold one of the leaves are done.
+ */
+void tce2_view_lock(struct tce2_view *view, u64 first, u64 last)
+{
+	u64 leaf = first >> TCE2_VIEW_LEAF_SHIFT;
+	u64 *slot;
+
+	while ((slot = next_slot(view, &leaf, last >> TCE2_VIEW_LEAF_SHIFT))) {
+		if (tce2_word_is_array(READ_ONCE(*slot)))
+			lock_leaf(slot);
+		if (!(++leaf % PAUSE_LEAVES))
+			cond_resched();
+	}
+}
+
+/**
+ * tce2_view_unlock() - let KVM's hooks use leaves again
+ * @view: a hooked view
+ * @first: first entry of a leaf
+ * @last: last entry of a leaf
+ *
+ * All arrays in the range are locked, by tce2_view_lock() or since they were
+ * made.
+ *
+ * Context: may sleep.
+ */
+void tce2_view_unlock(struct tce2_view *view, u64 first, u64 last)
+{
+	u64 leaf = first >> TCE2_VIEW_LEAF_SHIFT;
+	u64 *slot;
+
+	while ((slot = next_slot(view, &leaf, last >> TCE2_VIEW_LEAF_SHIFT))) {
+		if (tce2_word_is_array(*slot))
+			tce2_word_unlock(slot, *slot & ~TCE2_WORD_LOCKED);
+		if (!(++leaf % PAUSE_LEAVES))
+			cond_resched();
+	}
+}
+
+/**
+ * tce2_view_make_array() - give a leaf an array, and lock it
+ * @view: a hooked view
+ * @index: an entry of the leaf, which the caller holds in the window's range lock
+ * @word: set to the leaf's word, without the lock bit
+ *
+ * A leaf that has an array already is locked if no other thread has locked it.
+ *
+ * Context: any that may take a spinlock; does not sleep.
+ * Return: where the word is, to be given to tce2_word_unlock(); NULL without
+ * memory, or if another thread has locked the leaf.
+ */
+u64 *tce2_view_make_array(struct tce2_view *view, u64 index, u64 *word)
+{
+	u64 *slot = make_slot(view, index >> TCE2_VIEW_LEAF_SHIFT,
+			      HOOK_GFP);
+
+	if (!slot)
+		return NULL;
+	if (tce2_word_is_array(*slot))
+		return tce2_word_trylock(slot, word) ? slot : NULL;
+	if (expand(view, slot, HOOK_GFP))
+		return NULL;
+	*word = *slot & ~TCE2_WORD_LOCKED;
+	return slot;
 }
 
 /**
