@@ -7,7 +7,12 @@
 #include <linux/types.h>
 #include <linux/xarray.h>
 
-struct iommu_table;
+#include <asm/barrier.h>
+#include <asm/iommu.h>
+#include <asm/tce.h>
+
+#include "tce2_realmode.h"
+
 struct mm_struct;
 
 /**
@@ -27,6 +32,8 @@ enum tce2_table_layout {
 /**
  * struct tce2_table - the TCE table that hardware walks for a window
  * @tbl: the kernel's table, immutable
+ * @ops: the platform's operations for @tbl, immutable; @tbl->it_ops are those for
+ *	KVM (src/kvm.c)
  * @mm: whose locked_vm is charged, immutable
  * @level_bits: log2 of the entries in each table of a tree of them, immutable
  * @layout: see there; goes from unseen to one of the others once, without a
@@ -39,13 +46,14 @@ enum tce2_table_layout {
  *
  * A window too big for one table has a tree of them in hardware, and the
  * kernel makes the lower ones when an entry below is first written. Each such
- * table, and the copy of it that the kernel keeps for KVM, is charged to
- * locked_vm at that moment, and refunded with the window.
+ * table is charged to locked_vm at that moment, and refunded with the whole
+ * tree.
  *
  * An entry belongs to who holds it in the window's range lock.
  */
 struct tce2_table {
 	struct iommu_table *tbl;
+	const struct iommu_table_ops *ops;
 	struct mm_struct *mm;
 	unsigned int level_bits;
 	enum tce2_table_layout layout;
@@ -74,6 +82,8 @@ void tce2_table_init(struct tce2_table *table, struct iommu_table *tbl,
 void tce2_table_destroy(struct tce2_table *table);
 
 int tce2_table_prepare(struct tce2_table *table, u64 index);
+int tce2_table_exchange_none(struct tce2_table *table, u64 index);
+__be64 *tce2_table_walk(const struct tce2_table *table, u64 index);
 int tce2_table_write(struct tce2_table *table, u64 index, u64 count, u64 hpa,
 		     u64 perm, bool fresh);
 int tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
@@ -89,6 +99,100 @@ void tce2_table_invalidate(struct tce2_table *table, u64 index, u64 count);
 static inline bool tce2_table_in_memory(const struct tce2_table *table)
 {
 	return READ_ONCE(table->layout) == TCE2_TABLE_MEMORY;
+}
+
+/**
+ * tce2_table_find() - find a TCE that may be stored directly
+ * @table: the table
+ * @index: the entry
+ *
+ * Context: any.
+ * Return: where the hardware finds the TCEs from @index on, up to the end of the
+ * table of the lowest level; NULL if the platform has to write them.
+ */
+static __always_inline __be64 *tce2_table_find(const struct tce2_table *table,
+					       u64 index)
+{
+	if (!tce2_table_in_memory(table))
+		return NULL;
+	if (!table->tbl->it_indirect_levels)
+		return (__be64 *)table->tbl->it_base + index;
+	return tce2_table_walk(table, index);
+}
+
+/**
+ * tce2_table_kill() - invalidate the translations that devices have cached
+ * @table: the table
+ * @index: first entry
+ * @count: entries, more than 0; the more entries, the longer firmware takes
+ *
+ * Context: any.
+ */
+static __always_inline void tce2_table_kill(const struct tce2_table *table,
+					    u64 index, u64 count)
+{
+	struct iommu_table *tbl = table->tbl;
+
+	/* Write entries before firmware makes devices look them up again */
+	mb();
+	if (table->ops->tce_kill)
+		table->ops->tce_kill(tbl, tbl->it_offset + index, count);
+}
+
+/**
+ * tce2_table_invalidate_few() - make devices see entries, without sleeping
+ * @table: the table
+ * @index: first entry
+ * @count: entries, more than 0, at most those of a leaf of the view
+ *
+ * Context: any.
+ */
+static __always_inline void
+tce2_table_invalidate_few(const struct tce2_table *table, u64 index, u64 count)
+{
+	tce2_table_kill(table, index, count);
+	if (table->ops->flush)
+		table->ops->flush(table->tbl);
+}
+
+/**
+ * tce2_make_tce() - build the TCE that lets devices reach an IOMMU page
+ * @hpa: host physical address of the page
+ * @perm: TCE2_TCE_READ, TCE2_TCE_WRITE or both
+ *
+ * IODA2 lets a device read what it may write (pnv_tce_xchg()).
+ *
+ * Return: the TCE, in the processor's byte order.
+ */
+static __always_inline u64 tce2_make_tce(u64 hpa, u64 perm)
+{
+	return hpa | TCE_PCI_READ |
+	       (perm & TCE2_TCE_WRITE ? TCE_PCI_WRITE : 0);
+}
+
+/**
+ * tce2_table_take_out() - clear one TCE and make devices see it, without sleeping
+ * @table: the table
+ * @index: the entry, held
+ *
+ * When this returns 0, no device uses the entry's old translation any more.
+ *
+ * Context: any that may take a spinlock.
+ * Return: 0; -EIO if the platform refuses.
+ */
+static __always_inline int tce2_table_take_out(struct tce2_table *table,
+					       u64 index)
+{
+	__be64 *tce = tce2_table_find(table, index);
+	int ret = 0;
+
+	if (likely(tce))
+		WRITE_ONCE(*tce, 0);
+	else
+		ret = tce2_table_exchange_none(table, index);
+	if (!ret)
+		tce2_table_invalidate_few(table, index, 1);
+	return ret;
 }
 
 #endif /* TCE2_TABLE_H */

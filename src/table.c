@@ -14,8 +14,11 @@
  * written an entry of this very table in this way; else, and for a hypervisor,
  * the platform's functions are used.
  *
+ * KVM writes to the same tables through their it_ops, which src/kvm.c has
+ * replaced. This file calls only the platform's ops.
+ *
  * Locks: struct tce2_table.lock. Entries are the caller's.
- * Calls: the table's it_ops.
+ * Calls: the platform's ops for the table.
  */
 #include <linux/atomic.h>
 #include <linux/dma-direction.h>
@@ -60,13 +63,6 @@ static enum dma_data_direction perm_direction(u64 perm)
 	}
 }
 
-/* IODA2 lets a device read what it may write (pnv_tce_xchg) */
-static u64 make_tce(u64 hpa, u64 perm)
-{
-	return hpa | TCE_PCI_READ |
-	       (perm & TCE2_VIEW_WRITE ? TCE_PCI_WRITE : 0);
-}
-
 /**
  * tce2_table_init() - begin with a table in which nothing is mapped
  * @table: memory for it
@@ -78,6 +74,7 @@ void tce2_table_init(struct tce2_table *table, struct iommu_table *tbl,
 		     struct mm_struct *mm, unsigned long charged)
 {
 	table->tbl = tbl;
+	table->ops = tbl->it_ops;
 	table->mm = mm;
 	/* Not set by platforms that have no trees */
 	table->level_bits = tbl->it_indirect_levels ?
@@ -99,12 +96,18 @@ void tce2_table_destroy(struct tce2_table *table)
 	xa_destroy(&table->leaves);
 }
 
-/*
- * Where the hardware finds the TCEs from @index on, up to the end of the table
- * of the lowest level; NULL if there is no such table yet. (IODA2; PAPR has no
- * such trees.)
+/**
+ * tce2_table_walk() - find a TCE in a table in memory
+ * @table: the table
+ * @index: the entry
+ *
+ * The tree of tables is that of IODA2; PAPR has none.
+ *
+ * Context: any.
+ * Return: where the hardware finds the TCEs from @index on, up to the end of the
+ * table of the lowest level; NULL if there is no such table yet.
  */
-static __be64 *walk(const struct tce2_table *table, u64 index)
+__be64 *tce2_table_walk(const struct tce2_table *table, u64 index)
 {
 	const struct iommu_table *tbl = table->tbl;
 	unsigned long level = tbl->it_indirect_levels;
@@ -121,14 +124,6 @@ static __be64 *walk(const struct tce2_table *table, u64 index)
 		index &= (1ULL << (level * table->level_bits)) - 1;
 	}
 	return tces + index;
-}
-
-/* The same, if the table may be written that way */
-static __be64 *find_tces(const struct tce2_table *table, u64 index)
-{
-	if (!tce2_table_in_memory(table))
-		return NULL;
-	return walk(table, index);
 }
 
 /*
@@ -150,8 +145,7 @@ static inline void store_tces(const struct tce2_table *table, __be64 *tces,
 }
 
 /*
- * find_tces() for an entry that the platform has just been made to write. An
- * entry that is 0 says nothing: KVM may have taken it out for a moment.
+ * Finds an entry that the platform has just written; NULL as tce2_table_find()
  */
 static __be64 *look_for_tce(struct tce2_table *table, u64 index, u64 tce)
 {
@@ -160,7 +154,7 @@ static __be64 *look_for_tce(struct tce2_table *table, u64 index, u64 tce)
 
 	if (layout == TCE2_TABLE_PLATFORM)
 		return NULL;
-	tces = walk(table, index);
+	tces = tce2_table_walk(table, index);
 	seen = tces ? READ_ONCE(*tces) : 0;
 	if (layout == TCE2_TABLE_UNSEEN) {
 		if (seen == cpu_to_be64(tce))
@@ -198,44 +192,29 @@ static unsigned int missing_tables(struct tce2_table *table, u64 leaf)
 }
 
 /*
- * Charges the hardware tables about to be made for an entry, and makes the
- * kernel's copy of them.
- *
- * The copy must exist before the entry does: KVM's in-kernel unmap takes a
- * missing one for "nothing was mapped" and would let a guest clear the entry
- * behind the view's back (kvmppc_tce_iommu_mapped_dec). With the copy there and
- * zero it puts the entry back and hands the request to userspace, which comes
- * here; Documentation/design.rst tells what that leaves open.
+ * Charges the hardware tables about to be made for an entry. The platform does
+ * not make its userspace copy of them (it_userspace): only KVM would ask for
+ * the copy, and KVM calls the ops of src/kvm.c instead.
  */
-static int add_tables(struct tce2_table *table, u64 index, u64 leaf)
+static int add_tables(struct tce2_table *table, u64 leaf)
 	__must_hold(&table->lock)
 {
-	struct iommu_table *tbl = table->tbl;
 	unsigned long pages = missing_tables(table, leaf) *
-		2 * (tbl->it_level_size * sizeof(u64) >> PAGE_SHIFT);
+		(table->tbl->it_level_size * sizeof(u64) >> PAGE_SHIFT);
 	int ret;
 
 	ret = account_locked_vm(table->mm, pages, true);
 	if (ret)
 		return ret;
 
-	ret = xa_reserve(&table->leaves, leaf, GFP_KERNEL_ACCOUNT);
-	if (ret)
-		goto uncharge;
-	if (!tbl->it_ops->useraddrptr(tbl, tbl_index(table, index), true)) {
-		ret = -ENOMEM;
-		goto release;
+	ret = xa_err(xa_store(&table->leaves, leaf, xa_mk_value(1),
+			      GFP_KERNEL_ACCOUNT));
+	if (ret) {
+		account_locked_vm(table->mm, pages, false);
+		return ret;
 	}
-	/* Can't fail any more; other threads may rely on it from now on */
-	xa_store(&table->leaves, leaf, xa_mk_value(1), GFP_KERNEL_ACCOUNT);
 	table->charged += pages;
 	return 0;
-
-release:
-	xa_release(&table->leaves, leaf);
-uncharge:
-	account_locked_vm(table->mm, pages, false);
-	return ret;
 }
 
 /**
@@ -255,12 +234,12 @@ int tce2_table_prepare(struct tce2_table *table, u64 index)
 		return 0;
 	leaf = index >> table->level_bits;
 	/* A table that is there was accounted for before it was made */
-	if (find_tces(table, index) || xa_load(&table->leaves, leaf))
+	if (tce2_table_find(table, index) || xa_load(&table->leaves, leaf))
 		return 0;
 
 	mutex_lock(&table->lock);
 	if (!xa_load(&table->leaves, leaf))
-		ret = add_tables(table, index, leaf);
+		ret = add_tables(table, leaf);
 	mutex_unlock(&table->lock);
 	return ret;
 }
@@ -271,8 +250,8 @@ static int exchange(struct tce2_table *table, u64 index, u64 hpa, u64 perm)
 	enum dma_data_direction direction = perm_direction(perm);
 	struct iommu_table *tbl = table->tbl;
 	unsigned long addr = hpa;
-	long ret = tbl->it_ops->xchg_no_kill(tbl, tbl_index(table, index),
-					     &addr, &direction);
+	long ret = table->ops->xchg_no_kill(tbl, tbl_index(table, index),
+					    &addr, &direction);
 
 	/* -ENOMEM for a table level, else a firmware or hypervisor code */
 	if (ret)
@@ -299,7 +278,7 @@ static bool is_written(struct tce2_table *table, u64 index, u64 count, u64 tce,
 	u64 i;
 
 	for (i = first; i < count; i++) {
-		if (tbl->it_ops->get(tbl, tbl_index(table, index + i)) !=
+		if (table->ops->get(tbl, tbl_index(table, index + i)) !=
 		    tce + (i << tbl->it_page_shift))
 			return false;
 	}
@@ -323,10 +302,10 @@ static int write_by_platform(struct tce2_table *table, u64 index, u64 count,
 	if (fresh)
 		first = first_telling(count, FW_FEATURE_PUT_TCE_IND);
 	if (count > 1 && (perm & TCE2_VIEW_READ) &&
-	    !tbl->it_ops->set(tbl, tbl_index(table, index), count,
-			      (unsigned long)__va(hpa), perm_direction(perm),
-			      0) &&
-	    is_written(table, index, count, make_tce(hpa, perm), first))
+	    !table->ops->set(tbl, tbl_index(table, index), count,
+			     (unsigned long)__va(hpa), perm_direction(perm),
+			     0) &&
+	    is_written(table, index, count, tce2_make_tce(hpa, perm), first))
 		return 0;
 	for (i = 0; i < count; i++) {
 		ret = exchange(table, index + i,
@@ -345,7 +324,7 @@ static int write_by_platform(struct tce2_table *table, u64 index, u64 count,
 static noinline int write_elsewhere(struct tce2_table *table, u64 index,
 				    u64 count, u64 hpa, u64 perm, bool fresh)
 {
-	__be64 *tces = find_tces(table, index);
+	__be64 *tces = tce2_table_find(table, index);
 	int ret;
 
 	if (!tces && table->tbl->it_base) {
@@ -359,11 +338,11 @@ static noinline int write_elsewhere(struct tce2_table *table, u64 index,
 		mutex_unlock(&table->lock);
 		if (ret)
 			return ret;
-		tces = look_for_tce(table, index, make_tce(hpa, perm));
+		tces = look_for_tce(table, index, tce2_make_tce(hpa, perm));
 	}
 	if (!tces)
 		return write_by_platform(table, index, count, hpa, perm, fresh);
-	store_tces(table, tces, count, make_tce(hpa, perm));
+	store_tces(table, tces, count, tce2_make_tce(hpa, perm));
 	return 0;
 }
 
@@ -387,7 +366,7 @@ int tce2_table_write(struct tce2_table *table, u64 index, u64 count, u64 hpa,
 	if (!tce2_table_in_memory(table) || table->tbl->it_indirect_levels)
 		return write_elsewhere(table, index, count, hpa, perm, fresh);
 	store_tces(table, (__be64 *)table->tbl->it_base + index, count,
-		   make_tce(hpa, perm));
+		   tce2_make_tce(hpa, perm));
 	return 0;
 }
 
@@ -410,7 +389,7 @@ static bool is_clear(struct tce2_table *table, u64 index, u64 count, u64 first)
 	u64 i;
 
 	for (i = first; i < count; i++) {
-		if (tbl->it_ops->get(tbl, tbl_index(table, index + i)) &
+		if (table->ops->get(tbl, tbl_index(table, index + i)) &
 		    TCE_PERM)
 			return false;
 	}
@@ -429,7 +408,7 @@ static int clear_by_platform(struct tce2_table *table, u64 index, u64 count,
 	u64 i, first = 0;
 	int ret = 0;
 
-	tbl->it_ops->clear(tbl, tbl_index(table, index), count);
+	table->ops->clear(tbl, tbl_index(table, index), count);
 	iommu_flush_tce(tbl);
 	if (!mapped)
 		return 0;
@@ -465,19 +444,28 @@ static int clear_by_platform(struct tce2_table *table, u64 index, u64 count,
 int tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
 		     u64 mapped, struct tce2_stale *stale)
 {
-	__be64 *tces = find_tces(table, index);
+	__be64 *tces = tce2_table_find(table, index);
 	u64 i;
 
 	if (!tces)
 		return clear_by_platform(table, index, count, mapped);
-	/*
-	 * Invalidated even where an entry is 0: KVM may have taken it out for a
-	 * moment, while devices still know it.
-	 */
 	add_stale(table, stale, index, count);
 	for (i = 0; i < count; i++)
 		WRITE_ONCE(tces[i], 0);
 	return 0;
+}
+
+/**
+ * tce2_table_exchange_none() - have the platform clear one TCE, without sleeping
+ * @table: the table, whose TCEs are not stored directly
+ * @index: the entry, held
+ *
+ * Context: any that may take a spinlock.
+ * Return: 0; -EIO if the platform refuses.
+ */
+int tce2_table_exchange_none(struct tce2_table *table, u64 index)
+{
+	return exchange(table, index, 0, 0);
 }
 
 /**
@@ -493,12 +481,10 @@ void tce2_table_invalidate(struct tce2_table *table, u64 index, u64 count)
 {
 	if (!count)
 		return;
-	/* Entries written directly, before firmware has them looked at anew */
-	mb();
 	while (count) {
 		u64 batch = min_t(u64, count, INVALIDATE_BATCH);
 
-		iommu_tce_kill(table->tbl, tbl_index(table, index), batch);
+		tce2_table_kill(table, index, batch);
 		index += batch;
 		count -= batch;
 		if (count)

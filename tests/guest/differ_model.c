@@ -304,7 +304,7 @@ int64_t growth(const struct model *m, int slot, uint64_t iova, uint64_t size)
 		for (; table <= last >> bits; table++)
 			missing += !has_grown(m, slot, bits, table);
 	}
-	return w->levels < 2 ? 0 : missing * (2LL << level_shift(w));
+	return w->levels < 2 ? 0 : missing * (1LL << level_shift(w));
 }
 
 /*
