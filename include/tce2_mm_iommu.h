@@ -4,15 +4,19 @@
 
 #include <linux/atomic.h>
 #include <linux/compiler.h>
+#include <linux/llist.h>
 #include <linux/mutex.h>
 #include <linux/rbtree.h>
+#include <linux/rcupdate.h>
 #include <linux/seqlock.h>
 #include <linux/types.h>
+#include <linux/workqueue.h>
 
 #include "tce2_extents.h"
 #include "tce2_range.h"
 #include "tce2_realmode.h"
 
+struct mm_iommu_table_group_mem_t;
 struct mm_struct;
 struct tce2_pages;
 
@@ -32,6 +36,12 @@ struct tce2_pages;
  * container to unregister may do so only if mapped is 1; the last one to be
  * closed just gives up its 1, and the region goes with the final unmap in
  * whatever container still maps it.
+ *
+ * If KVM maps for the process, each region has a mirror (src/mirror.c) while
+ * used > 0: an entry in the kernel's own list. KVM looks up this entry and
+ * counts the page there before a hook of src/kvm.c maps the page. The mirror is
+ * removed from the list before used can become 0. So as long as KVM can count a
+ * page, the hook can hold the page's region.
  *
  * Lock order: container registration lock -> cache lock; window range -> cache
  * lock; range being registered -> cache lock. Memory is pinned with none but a
@@ -56,6 +66,15 @@ struct tce2_pages;
  *	read under RCU
  * @pages: where the regions' page descriptors are; set once, under @lock, if
  *	somebody asks for it; NULL until then
+ * @mirrored: each region gets a mirror when it is registered; set once
+ * @mirrors_due: a region may lack the mirror that tce2_cache_mirror() would make
+ * @mirrors: number of regions that have a mirror; @lock
+ * @mirror_shift: log2 of an IOMMU page size that all mirrors translate; written
+ *	under @lock
+ * @closing: number of threads that add mirrors to the kernel's list or remove
+ *	them; while it is not 0, KVM's hooks begin no mapping
+ * @dying: regions of which a hook of KVM's took mapped to 0, to be destroyed
+ * @reap: destroys the regions in @dying, because hooks can't sleep
  */
 struct tce2_cache {
 	struct hlist_node link;
@@ -66,6 +85,13 @@ struct tce2_cache {
 	seqcount_mutex_t seq;
 	struct rb_root regions;
 	struct tce2_pages *pages;
+	bool mirrored;
+	bool mirrors_due;
+	unsigned long mirrors;
+	unsigned int mirror_shift;
+	atomic_t closing;
+	struct llist_head dying;
+	struct work_struct reap;
 };
 
 /**
@@ -77,6 +103,14 @@ struct tce2_cache {
  * @mapped: see the life of a region above; atomic
  * @used: see the life of a region above; written under the cache lock
  * @extents: where the memory is; immutable but for its dirty flags
+ * @mirror: the region's entry in the kernel's list, or NULL; written under the
+ *	cache lock
+ * @mirror_tried: the region got a mirror, or can't have one; cache lock
+ * @mirror_busy: a thread is making the mirror, or removing it from the list;
+ *	cache lock
+ * @charged: locked_vm is charged for the region itself; else the mirror has the
+ *	charge, or the thread that makes or removes the mirror; cache lock
+ * @dying: link in the cache's list of regions to destroy
  * @rcu: readers may still be walking through the region when it is destroyed
  */
 struct tce2_region {
@@ -87,7 +121,14 @@ struct tce2_region {
 	atomic64_t mapped;
 	unsigned long used;
 	struct tce2_extents extents;
-	struct rcu_head rcu;
+	struct mm_iommu_table_group_mem_t *mirror;
+	bool mirror_tried;
+	bool mirror_busy;
+	bool charged;
+	union {
+		struct llist_node dying;
+		struct rcu_head rcu;
+	};
 };
 
 /**
@@ -108,6 +149,13 @@ int tce2_region_register(struct tce2_cache *cache, u64 ua, u64 size,
 			 struct tce2_region **regionp);
 int tce2_region_unregister(struct tce2_region *region);
 void tce2_region_abandon(struct tce2_region *region);
+
+void tce2_cache_mirror(struct tce2_cache *cache);
+bool tce2_cache_mirrors_serve(const struct tce2_cache *cache,
+			      unsigned int shift);
+struct tce2_region *tce2_page_hold(struct tce2_cache *cache, u64 ua,
+				   unsigned int shift, bool write, u64 *hpa);
+void tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift);
 
 s64 tce2_region_run(const struct tce2_region *region, u64 ua,
 		    unsigned int shift, u64 pages, bool write, u64 *hpa);

@@ -8,7 +8,7 @@
  *
  * Locks: the index lock, and for each cache a lock and one for ranges that
  * are being registered. Lookups for mapping take none.
- * Calls: range, extents, pages, the kernel's mm.
+ * Calls: range, extents, pages, mirror, the kernel's mm.
  */
 #include <linux/err.h>
 #include <linux/export.h>
@@ -20,11 +20,18 @@
 #include <linux/slab.h>
 
 #include <asm/barrier.h>
+#include <asm/mmu_context.h>
 
+#include "tce2_mirror.h"
 #include "tce2_mm_iommu.h"
 #include "tce2_pages.h"
 
 #define PIN_BATCH	(PAGE_SIZE / sizeof(struct page *))
+
+/* Bytes of a mirror compared with its region each time the cache is locked */
+#define COMPARE_BATCH	(4096ULL << PAGE_SHIFT)
+
+static void reap_regions(struct work_struct *work);
 
 static DEFINE_MUTEX(index_lock);
 static DEFINE_HASHTABLE(cache_index, 6);
@@ -56,6 +63,9 @@ static struct tce2_cache *cache_create(struct mm_struct *mm)
 	mutex_init(&cache->lock);
 	seqcount_mutex_init(&cache->seq, &cache->lock);
 	cache->regions = RB_ROOT;
+	cache->mirrors_due = true;
+	init_llist_head(&cache->dying);
+	INIT_WORK(&cache->reap, reap_regions);
 	return cache;
 }
 
@@ -131,6 +141,8 @@ void tce2_cache_put(struct tce2_cache *cache)
 	hash_del(&cache->link);
 	mutex_unlock(&index_lock);
 
+	/* No hook of KVM's is left that could add a dying region */
+	flush_work(&cache->reap);
 	WARN_ON_ONCE(!RB_EMPTY_ROOT(&cache->regions));
 	cache_free(cache);
 }
@@ -291,14 +303,354 @@ static void region_free_rcu(struct rcu_head *rcu)
 static void region_destroy(struct tce2_region *region)
 {
 	struct tce2_cache *cache = region->cache;
+	bool charged;
 
 	mutex_lock(&cache->lock);
+	WARN_ON_ONCE(region->mirror);
 	region_unlink(region);
+	charged = region->charged;
 	mutex_unlock(&cache->lock);
 
 	unpin_region(region);
-	account_locked_vm(cache->mm, region->size >> PAGE_SHIFT, false);
+	if (charged)
+		account_locked_vm(cache->mm, region->size >> PAGE_SHIFT, false);
 	call_rcu(&region->rcu, region_free_rcu);
+}
+
+/* Destroys regions of which hooks of KVM's took the mapped count to 0 */
+static void reap_regions(struct work_struct *work)
+{
+	struct tce2_cache *cache = container_of(work, struct tce2_cache, reap);
+	struct llist_node *dying = llist_del_all(&cache->dying);
+	struct tce2_region *region, *next;
+
+	llist_for_each_entry_safe(region, next, dying, dying) {
+		region_destroy(region);
+		cond_resched();
+	}
+}
+
+/* Finds the registered region that has exactly this range, or NULL */
+static struct tce2_region *find_registered(struct tce2_cache *cache, u64 ua,
+					   u64 size)
+	__must_hold(&cache->lock)
+{
+	struct tce2_region *region = find_overlap(cache, ua, size);
+
+	lockdep_assert_held(&cache->lock);
+	if (!region || region->ua != ua || region->size != size ||
+	    !region->used)
+		return NULL;
+	return region;
+}
+
+/* Finds the first region at or after @ua that is to get a mirror, or NULL */
+static struct tce2_region *next_unmirrored(struct tce2_cache *cache, u64 ua)
+	__must_hold(&cache->lock)
+{
+	struct rb_node *node = cache->regions.rb_node;
+	struct tce2_region *found = NULL;
+
+	lockdep_assert_held(&cache->lock);
+	while (node) {
+		struct tce2_region *region =
+			rb_entry(node, struct tce2_region, node);
+
+		if (region->ua < ua) {
+			node = node->rb_right;
+		} else {
+			found = region;
+			node = node->rb_left;
+		}
+	}
+	for (node = found ? &found->node : NULL; node; node = rb_next(node)) {
+		found = rb_entry(node, struct tce2_region, node);
+		if (found->used && !found->mirror_tried)
+			return found;
+	}
+	return NULL;
+}
+
+/*
+ * Keeps KVM's hooks from mapping memory of the process while the kernel's list
+ * changes. When this returns, no thread that maps for the process is between
+ * begin and commit (src/kvm.c).
+ */
+static void close_hooks(struct tce2_cache *cache)
+{
+	atomic_inc(&cache->closing);
+	synchronize_rcu();
+}
+
+static void open_hooks(struct tce2_cache *cache)
+{
+	/* Pairs with tce2_cache_mirrors_serve(): after the cache was changed */
+	smp_wmb();
+	atomic_dec(&cache->closing);
+}
+
+/* Counts a new mirror, and notes the largest page that all mirrors translate */
+static void count_mirror(struct tce2_cache *cache,
+			 struct mm_iommu_table_group_mem_t *mem, u64 ua)
+	__must_hold(&cache->lock)
+{
+	unsigned int shift = tce2_mirror_shift(mem, ua);
+
+	lockdep_assert_held(&cache->lock);
+	if (!cache->mirrors || shift < cache->mirror_shift)
+		WRITE_ONCE(cache->mirror_shift, shift);
+	WRITE_ONCE(cache->mirrors, cache->mirrors + 1);
+}
+
+/*
+ * Removes a mirror and its charge from the kernel's list. KVM's counts make
+ * this fail between lookup and commit, so it is tried again after the hooks are
+ * closed. @unmapped, if not NULL, is the region's mapped count: if the region
+ * is mapped by then, the mirror stays.
+ */
+static int put_mirror(struct tce2_cache *cache,
+		      struct mm_iommu_table_group_mem_t *mem,
+		      const atomic64_t *unmapped)
+{
+	int ret = mm_iommu_put(cache->mm, mem);
+
+	if (ret != -EBUSY)
+		return ret;
+	close_hooks(cache);
+	if (!unmapped || atomic64_read(unmapped) == 1)
+		ret = mm_iommu_put(cache->mm, mem);
+	open_hooks(cache);
+	return ret;
+}
+
+/*
+ * Removes a region's mirror, and charges the region itself again. Drops the lock
+ * meanwhile; the caller's registration keeps the region. Charging comes first: no
+ * other thread can use up the limit while the memory is pinned.
+ *
+ * If @may_be_mapped is false and KVM has mapped the region meanwhile, or the in-tree
+ * driver counts the mirror as mapped, the mirror stays, and -EBUSY is returned. If
+ * it is true, a mirror that the in-tree driver counts is left to
+ * tce2_mirror_orphan().
+ */
+static int detach_mirror(struct tce2_region *region, bool may_be_mapped)
+	__must_hold(&region->cache->lock)
+{
+	struct mm_iommu_table_group_mem_t *mem = region->mirror;
+	u64 pages = region->size >> PAGE_SHIFT;
+	struct tce2_cache *cache = region->cache;
+	int ret;
+
+	lockdep_assert_held(&cache->lock);
+	/* From now on the hooks look up the mirror in the list */
+	WRITE_ONCE(region->mirror, NULL);
+	region->mirror_busy = true;
+	mutex_unlock(&cache->lock);
+
+	tce2_mirror_recharge(cache->mm, pages);
+	ret = put_mirror(cache, mem, may_be_mapped ? NULL : &region->mapped);
+	if (ret && may_be_mapped) {
+		tce2_mirror_orphan(cache->mm, mem);
+		ret = 0;
+	}
+	if (ret)
+		account_locked_vm(cache->mm, pages, false);
+
+	mutex_lock(&cache->lock);
+	region->mirror_busy = false;
+	if (ret) {
+		WRITE_ONCE(region->mirror, mem);
+		return ret;
+	}
+	region->charged = true;
+	/* If the region stays after all, the next map request makes a mirror */
+	region->mirror_tried = false;
+	WRITE_ONCE(cache->mirrors_due, true);
+	WRITE_ONCE(cache->mirrors, cache->mirrors - 1);
+	return 0;
+}
+
+/*
+ * Gives the region of a range its mirror, if the region is still registered and
+ * the mirror has the same pages. Drops the lock after each batch of pages, so
+ * that other threads can take it.
+ */
+static bool attach_mirror(struct tce2_cache *cache, u64 ua, u64 size,
+			  struct mm_iommu_table_group_mem_t *mem)
+{
+	u64 done, next;
+
+	for (done = 0; done < size; done = next) {
+		struct tce2_region *region;
+		bool same;
+
+		next = min(size, done + COMPARE_BATCH);
+		mutex_lock(&cache->lock);
+		region = find_registered(cache, ua, size);
+		same = region && tce2_mirror_matches(mem, &region->extents,
+						     ua + done, ua + next);
+		if (same && next == size) {
+			WRITE_ONCE(region->mirror, mem);
+			region->mirror_busy = false;
+			count_mirror(cache, mem, ua);
+		}
+		mutex_unlock(&cache->lock);
+		if (!same)
+			return false;
+		cond_resched();
+	}
+	return true;
+}
+
+/*
+ * Takes over the charge of a region that is to have a mirror. Returns false if
+ * the region can't have one, or a mirror was tried before.
+ */
+static bool begin_mirror(struct tce2_cache *cache, u64 ua, u64 size)
+{
+	struct tce2_region *region;
+	bool wanted = false;
+
+	mutex_lock(&cache->lock);
+	region = find_registered(cache, ua, size);
+	if (region && !region->mirror_tried && !region->mirror_busy) {
+		region->mirror_tried = true;
+		/* The kernel's list pins all its memory for writing */
+		wanted = region->charged &&
+			 !(region->extents.flags & TCE2_EXTENT_READONLY);
+	}
+	if (wanted) {
+		region->mirror_busy = true;
+		region->charged = false;
+	}
+	mutex_unlock(&cache->lock);
+	return wanted;
+}
+
+/*
+ * Gives the charge back to the region, or refunds it if the region has gone.
+ * The region may be unregistered by now, and still be mapped or be about to go.
+ */
+static void cancel_mirror(struct tce2_cache *cache, u64 ua, u64 size)
+{
+	struct tce2_region *region;
+
+	mutex_lock(&cache->lock);
+	region = find_overlap(cache, ua, size);
+	if (region) {
+		region->mirror_busy = false;
+		region->charged = true;
+	}
+	if (region && !region->used) {
+		/* A container that registers it again may have it mirrored */
+		region->mirror_tried = false;
+		WRITE_ONCE(cache->mirrors_due, true);
+	}
+	mutex_unlock(&cache->lock);
+	if (!region)
+		account_locked_vm(cache->mm, size >> PAGE_SHIFT, false);
+}
+
+/*
+ * Makes the mirror of a region. The caller has closed the hooks, because KVM
+ * must not find the mirror before the region has it. The caller also holds the
+ * region's range in @registering: the region can go meanwhile, but no other
+ * region can take its place.
+ */
+static void create_mirror(struct tce2_cache *cache, u64 ua, u64 size)
+{
+	struct mm_iommu_table_group_mem_t *mem;
+	u64 pages = size >> PAGE_SHIFT;
+
+	if (!begin_mirror(cache, ua, size))
+		return;
+	if (!tce2_mirror_create(cache->mm, ua, pages, &mem)) {
+		if (attach_mirror(cache, ua, size, mem))
+			return;
+		if (mm_iommu_put(cache->mm, mem))
+			tce2_mirror_orphan(cache->mm, mem);
+		tce2_mirror_recharge(cache->mm, pages);
+	}
+	cancel_mirror(cache, ua, size);
+}
+
+/*
+ * Makes the mirror of the first region at or after @ua that is to get one.
+ * Returns the address after the region, or 0 at the end.
+ */
+static u64 mirror_next(struct tce2_cache *cache, u64 ua)
+{
+	struct tce2_region *region;
+	struct tce2_range range;
+	u64 size = 0;
+
+	mutex_lock(&cache->lock);
+	region = next_unmirrored(cache, ua);
+	if (region) {
+		ua = region->ua;
+		size = region->size;
+	}
+	mutex_unlock(&cache->lock);
+	if (!size || tce2_range_lock(&cache->registering, &range,
+				     ua >> PAGE_SHIFT, size >> PAGE_SHIFT))
+		return 0;
+	create_mirror(cache, ua, size);
+	tce2_range_unlock(&cache->registering, &range);
+	return ua + size;
+}
+
+/**
+ * tce2_cache_mirror() - let KVM map the memory that a process has registered
+ * @cache: the current process's region cache
+ *
+ * Each region gets a mirror in the kernel's own list. So does each region that
+ * is registered from now on. A region that can't have a mirror is left out: KVM
+ * then leaves mapping its memory to userspace. Memory that the process may not
+ * write never has a mirror.
+ *
+ * Context: may sleep, for as long as the process delays a page fault. Of this
+ * module's requests, only overlapping registrations wait meanwhile. The kernel
+ * holds mmap_lock for reading while it pins. A fatal signal ends the work.
+ */
+void tce2_cache_mirror(struct tce2_cache *cache)
+{
+	u64 ua = 0;
+
+	WRITE_ONCE(cache->mirrored, true);
+	WRITE_ONCE(cache->mirrors_due, false);
+	close_hooks(cache);
+	do {
+		ua = mirror_next(cache, ua);
+	} while (ua && !fatal_signal_pending(current));
+	open_hooks(cache);
+	/* Processes that share the memory may live on */
+	if (fatal_signal_pending(current))
+		WRITE_ONCE(cache->mirrors_due, true);
+}
+
+/**
+ * tce2_cache_mirrors_serve() - check that KVM can translate IOMMU pages of a size
+ * @cache: the process's region cache, whose @closing was 0 in this RCU read-side
+ *	section
+ * @shift: log2 of the IOMMU page size in bytes
+ *
+ * KVM warns (WARN_ON_ONCE() in kvmppc_tce_iommu_do_map()) if memory in the
+ * kernel's list is made of pages smaller than the IOMMU page. So every entry of
+ * the list has to be a mirror of known page size. This module adds no entry
+ * meanwhile (close_hooks()).
+ *
+ * Context: RCU read-side.
+ * Return: true if KVM can, for all memory of the process that is in the list.
+ */
+bool tce2_cache_mirrors_serve(const struct tce2_cache *cache,
+			      unsigned int shift)
+{
+	if (shift <= PAGE_SHIFT)
+		return true;
+	/* Pairs with open_hooks(): after the caller has read @closing */
+	smp_rmb();
+	return shift <= READ_ONCE(cache->mirror_shift) &&
+	       tce2_mirror_count(cache->mm) == READ_ONCE(cache->mirrors);
 }
 
 /**
@@ -467,6 +819,7 @@ static int region_create(struct tce2_cache *cache, u64 ua, u64 size,
 	region->ua = ua;
 	region->size = size;
 	region->used = 1;
+	region->charged = true;
 	atomic64_set(&region->mapped, 1);
 	ret = pin_region(region, first);
 	if (ret)
@@ -562,15 +915,48 @@ int tce2_region_register(struct tce2_cache *cache, u64 ua, u64 size,
 	ret = region_share(cache, ua, size, regionp);
 	if (ret > 0)
 		ret = region_create(cache, ua, size, regionp);
+	if (!ret && READ_ONCE(cache->mirrored)) {
+		close_hooks(cache);
+		create_mirror(cache, ua, size);
+		open_hooks(cache);
+	}
 	tce2_range_unlock(&cache->registering, &range);
 	return ret;
+}
+
+/*
+ * Drops one registration of a region. Returns 1 if the caller has to destroy
+ * the region, 0 if other containers have it registered, or -EBUSY. Removing the
+ * mirror drops the lock, and another container may register the region
+ * meanwhile: so the loop checks again.
+ */
+static int leave_region(struct tce2_region *region)
+	__must_hold(&region->cache->lock)
+{
+	lockdep_assert_held(&region->cache->lock);
+	while (region->used == 1) {
+		if (atomic64_read(&region->mapped) != 1)
+			return -EBUSY;
+		if (region->mirror) {
+			if (detach_mirror(region, false))
+				return -EBUSY;
+			continue;
+		}
+		if (atomic64_cmpxchg(&region->mapped, 1, 0) != 1)
+			return -EBUSY;
+		WRITE_ONCE(region->used, 0);
+		return 1;
+	}
+	WRITE_ONCE(region->used, region->used - 1);
+	return 0;
 }
 
 /**
  * tce2_region_unregister() - take back one container's registration
  * @region: the region; gone on return if this was its last user
  *
- * The pages are unpinned and the charge is refunded when this returns.
+ * The pages are unpinned and the charge is refunded when this returns. The
+ * kernel's list drops the pins of a mirror a grace period later.
  *
  * Context: may sleep.
  * Return: 0; -EBUSY, with nothing changed, if this is the last registration
@@ -579,23 +965,15 @@ int tce2_region_register(struct tce2_cache *cache, u64 ua, u64 size,
 int tce2_region_unregister(struct tce2_region *region)
 {
 	struct tce2_cache *cache = region->cache;
+	int ret;
 
 	if (mutex_lock_killable(&cache->lock))
 		return -EINTR;
-	if (region->used > 1) {
-		WRITE_ONCE(region->used, region->used - 1);
-		mutex_unlock(&cache->lock);
-		return 0;
-	}
-	if (atomic64_cmpxchg(&region->mapped, 1, 0) != 1) {
-		mutex_unlock(&cache->lock);
-		return -EBUSY;
-	}
-	WRITE_ONCE(region->used, 0);
+	ret = leave_region(region);
 	mutex_unlock(&cache->lock);
-
-	region_destroy(region);
-	return 0;
+	if (ret > 0)
+		region_destroy(region);
+	return ret < 0 ? ret : 0;
 }
 
 static void region_drop(struct tce2_region *region, u64 count)
@@ -617,6 +995,9 @@ void tce2_region_abandon(struct tce2_region *region)
 	bool gone;
 
 	mutex_lock(&cache->lock);
+	/* The call drops the lock: other threads may register or map the region */
+	while (region->used == 1 && region->mirror)
+		detach_mirror(region, true);
 	WRITE_ONCE(region->used, region->used - 1);
 	/*
 	 * Under the same lock, or who takes the region up in between finds it
@@ -895,3 +1276,113 @@ void tce2_memory_drop(struct tce2_cache *cache, u64 ua, unsigned int shift,
 	tce2_drop_flush(&drop);
 }
 EXPORT_SYMBOL_GPL(tce2_memory_drop);
+
+/* Drops one page; if this ends the region, the worker destroys the region */
+static __always_inline void drop_page(struct tce2_region *region)
+{
+	struct tce2_cache *cache = region->cache;
+
+	if (likely(!atomic64_dec_and_test(&region->mapped)))
+		return;
+	llist_add(&region->dying, &cache->dying);
+	schedule_work(&cache->reap);
+}
+
+/* Translates an IOMMU page of any size, and marks it dirty if @write is set */
+static bool translate_page(struct tce2_region *region, u64 ua,
+			   unsigned int shift, bool write, u64 *hpa)
+{
+	struct tce2_extents *ext = &region->extents;
+	u64 flags, at;
+
+	if (shift <= ext->shift) {
+		tce2_extents_run(ext, ua, hpa, &flags);
+		if (*hpa & ((1ULL << shift) - 1))
+			return false;
+	} else if (!tce2_extents_piece(ext, ua, shift, hpa, &flags)) {
+		return false;
+	}
+	if (!write)
+		return true;
+	if (flags & TCE2_EXTENT_READONLY)
+		return false;
+	for (at = ua; at < ua + (1ULL << shift); at += 1ULL << ext->shift)
+		tce2_extents_mark_block(ext, at);
+	return true;
+}
+
+/* The slow path of tce2_page_hold(); @region is NULL or has the page held */
+static noinline struct tce2_region *
+hold_page(struct tce2_cache *cache, u64 ua, unsigned int shift, bool write,
+	  u64 *hpa, struct tce2_region *region)
+{
+	u64 pages = 1;
+
+	/* The region may exist even if the lookup without a lock missed it */
+	if (!region)
+		region = region_get(cache, ua, shift, &pages);
+	if (!region)
+		return NULL;
+	if (translate_page(region, ua, shift, write, hpa))
+		return region;
+	drop_page(region);
+	return NULL;
+}
+
+/**
+ * tce2_page_hold() - count one IOMMU page as mapped, without sleeping
+ * @cache: the region cache
+ * @ua: user address of the page, a multiple of 1 << @shift
+ * @shift: log2 of the IOMMU page size in bytes
+ * @write: whether the device shall be able to write
+ * @hpa: set to the host physical address of the page
+ *
+ * Does for one page what tce2_memory_hold() does for a range. The most frequent
+ * case, a page of a block that is already dirty, needs no function call.
+ *
+ * Context: RCU read-side; any that may take a spinlock.
+ * Return: the region, or NULL where tce2_memory_hold() returns -EINVAL or
+ * -EPERM.
+ */
+struct tce2_region *tce2_page_hold(struct tce2_cache *cache, u64 ua,
+				   unsigned int shift, bool write, u64 *hpa)
+{
+	struct tce2_region *region = tce2_region_find(cache, ua, 1ULL << shift);
+	const struct tce2_extents *ext;
+	u64 entry, block;
+
+	if (unlikely(!region || !tce2_region_take(region, 1)))
+		return hold_page(cache, ua, shift, write, hpa, NULL);
+	ext = &region->extents;
+	block = 1ULL << ext->shift;
+	entry = READ_ONCE(*tce2_extents_entry(ext, ua));
+	*hpa = (entry & ~TCE2_EXTENT_FLAGS) + (ua & (block - 1));
+	if (unlikely(shift > ext->shift || *hpa & ((1ULL << shift) - 1) ||
+		     (write && (entry & (TCE2_EXTENT_READONLY |
+					 TCE2_EXTENT_DIRTY)) !=
+			       TCE2_EXTENT_DIRTY)))
+		return hold_page(cache, ua, shift, write, hpa, region);
+	return region;
+}
+
+/**
+ * tce2_page_drop() - undo tce2_page_hold(), without sleeping
+ * @cache: the region cache
+ * @ua: user address of the page
+ * @shift: log2 of the IOMMU page size in bytes
+ *
+ * Context: any that may take a spinlock.
+ */
+void tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift)
+{
+	struct tce2_region *region;
+
+	rcu_read_lock();
+	region = tce2_region_find(cache, ua, 1ULL << shift);
+	rcu_read_unlock();
+	/* The region of a held page exists, even if the lookup missed it */
+	if (unlikely(!region))
+		region = tce2_region_find_held(cache, ua, shift);
+	if (likely(region))
+		drop_page(region);
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Mirrors: regions of this module entered in the kernel's own list.
+ *
+ * KVM's H_PUT_TCE looks up a user address in the list of
+ * arch/powerpc/mm/book3s64/iommu_api.c, and exits to userspace if it is not
+ * registered there. A mirror is the list's entry for a region. It only answers
+ * this lookup: the region decides which physical pages a device reaches.
+ *
+ * Owns the entries that this module makes in the list. The list itself charges
+ * and pins each of its entries. As long as a region has a mirror, only the
+ * mirror is charged, but the pages are pinned twice.
+ *
+ * Locks: none; mmap_lock is taken inside.
+ * Calls: extents; the kernel's mm_iommu_*().
+ */
+#include <linux/compiler.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include <asm/mmu_context.h>
+
+#include "tce2_extents.h"
+#include "tce2_mirror.h"
+
+/**
+ * struct orphan - an entry of the list that could not be removed yet
+ * @work: tries again to remove the entry
+ * @mm: the mm of the list, kept from being freed (mmgrab())
+ * @mem: the list's entry, of which this module has a reference
+ */
+struct orphan {
+	struct delayed_work work;
+	struct mm_struct *mm;
+	struct mm_iommu_table_group_mem_t *mem;
+};
+
+/**
+ * tce2_mirror_recharge() - charge locked_vm again after a refund
+ * @mm: the process's mm
+ * @pages: number of pages of the kernel's page size
+ *
+ * Can't fail, even if another thread has used up RLIMIT_MEMLOCK since the
+ * refund.
+ *
+ * Context: may sleep.
+ */
+void tce2_mirror_recharge(struct mm_struct *mm, u64 pages)
+{
+	mmap_write_lock(mm);
+	__account_locked_vm(mm, pages, true, current, true);
+	mmap_write_unlock(mm);
+}
+
+/**
+ * tce2_mirror_create() - enter a range of user memory in the kernel's list
+ * @mm: the current process's mm
+ * @ua: first user address, a multiple of the page size
+ * @pages: number of pages of the kernel's page size, charged to the caller
+ * @mem: set to the list's entry
+ *
+ * If the in-tree driver has an entry for the same range, that entry is shared.
+ * The caller's charge is refunded, since the list charges the entry itself.
+ *
+ * Context: may sleep, for as long as the process delays a page fault; the
+ * kernel holds mmap_lock for reading meanwhile.
+ * Return: 0; else the error of mm_iommu_new(), with the caller's charge
+ * restored: -ENOMEM, -EINVAL if part of the range is in the list, -EFAULT.
+ */
+int tce2_mirror_create(struct mm_struct *mm, u64 ua, u64 pages,
+		       struct mm_iommu_table_group_mem_t **mem)
+{
+	int ret;
+
+	*mem = mm_iommu_get(mm, ua, pages);
+	account_locked_vm(mm, pages, false);
+	if (*mem)
+		return 0;
+	ret = mm_iommu_new(mm, ua, pages, mem);
+	if (ret)
+		tce2_mirror_recharge(mm, pages);
+	return ret;
+}
+
+static void retry_destroy(struct work_struct *work)
+{
+	struct orphan *orphan = container_of(to_delayed_work(work),
+					     struct orphan, work);
+
+	if (mm_iommu_put(orphan->mm, orphan->mem) == -EBUSY) {
+		schedule_delayed_work(&orphan->work, HZ);
+		return;
+	}
+	mmdrop(orphan->mm);
+	kfree(orphan);
+	/* tce2_exit() waits for the rest of this function to run */
+	module_put(THIS_MODULE);
+}
+
+/**
+ * tce2_mirror_orphan() - remove a mirror from the list as soon as possible
+ * @mm: the mm of the list
+ * @mem: the list's entry, which the in-tree driver counts as mapped
+ *
+ * Until then the mirror keeps its charge, and the module stays loaded.
+ *
+ * Context: may sleep; can't fail.
+ */
+void tce2_mirror_orphan(struct mm_struct *mm,
+			struct mm_iommu_table_group_mem_t *mem)
+{
+	struct orphan *orphan = kmalloc(sizeof(*orphan),
+					GFP_KERNEL | __GFP_NOFAIL);
+
+	mmgrab(mm);
+	__module_get(THIS_MODULE);
+	orphan->mm = mm;
+	orphan->mem = mem;
+	INIT_DELAYED_WORK(&orphan->work, retry_destroy);
+	schedule_delayed_work(&orphan->work, HZ);
+}
+
+/**
+ * tce2_mirror_matches() - compare a mirror with the region's physical addresses
+ * @mem: the list's entry
+ * @ext: the region's extents
+ * @ua: first user address to compare
+ * @end: the address after the last one to compare, inside the region
+ *
+ * They differ where the process has mapped other memory to a user address since
+ * the region was registered.
+ *
+ * Context: any.
+ * Return: true if all physical addresses are the same.
+ */
+bool tce2_mirror_matches(struct mm_iommu_table_group_mem_t *mem,
+			 const struct tce2_extents *ext, u64 ua, u64 end)
+{
+	while (ua < end) {
+		u64 hpa, flags;
+		u64 stop = ua + tce2_extents_run(ext, ua, &hpa, &flags);
+
+		for (; ua < min(stop, end); ua += PAGE_SIZE, hpa += PAGE_SIZE) {
+			unsigned long theirs;
+
+			if (mm_iommu_ua_to_hpa(mem, ua, PAGE_SHIFT, &theirs) ||
+			    theirs != hpa)
+				return false;
+		}
+	}
+	return true;
+}
+
+/**
+ * tce2_mirror_shift() - find the largest IOMMU page that a mirror translates
+ * @mem: the list's entry
+ * @ua: first user address of the entry
+ *
+ * KVM warns if a guest maps a larger IOMMU page there
+ * (kvmppc_tce_iommu_do_map()).
+ *
+ * Context: any.
+ * Return: log2 of the page size in bytes.
+ */
+unsigned int tce2_mirror_shift(struct mm_iommu_table_group_mem_t *mem, u64 ua)
+{
+	unsigned int shift = PAGE_SHIFT;
+	unsigned long hpa;
+
+	while (shift < BITS_PER_LONG - 1 &&
+	       !mm_iommu_ua_to_hpa(mem, ua, shift + 1, &hpa))
+		shift++;
+	return shift;
+}
+
+/**
+ * tce2_mirror_count() - count a process's entries in the kernel's list
+ * @mm: the process's mm
+ *
+ * Context: RCU read-side.
+ * Return: the number of entries, including the in-tree driver's.
+ */
+unsigned long tce2_mirror_count(struct mm_struct *mm)
+{
+	const struct list_head *list = &mm->context.iommu_group_mem_list;
+	const struct list_head *entry;
+	unsigned long count = 0;
+
+	/*
+	 * The type of the entries is private to iommu_api.c, so only walk links
+	 */
+	for (entry = READ_ONCE(list->next); entry != list;
+	     entry = READ_ONCE(entry->next))
+		count++;
+	return count;
+}
+
+/**
+ * tce2_mirror_uncount() - undo KVM's count in the kernel's list
+ * @mm: the mm of the list
+ * @ua: user address of the IOMMU page
+ * @shift: log2 of the IOMMU page size in bytes
+ *
+ * Context: any. KVM's count keeps the entry in the list.
+ */
+void tce2_mirror_uncount(struct mm_struct *mm, u64 ua, unsigned int shift)
+{
+	struct mm_iommu_table_group_mem_t *mem =
+		mm_iommu_lookup(mm, ua, 1UL << shift);
+
+	if (mem)
+		mm_iommu_mapped_dec(mem);
+}
