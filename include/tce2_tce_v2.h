@@ -12,12 +12,13 @@
 
 struct iommu_table;
 struct tce2_cache;
+struct tce2_kvm;
 
 /**
  * struct tce2_window - a DMA window and its table
  * @link: in the list of windows; the list's lock
- * @refs: one for the owner, until it removes the window, and one for each
- *	tce2_window_get()
+ * @refs: one for the owner, until it removes the window, one for each
+ *	tce2_window_get(), and one for KVM's hooks, until the hooks are freed
  * @live: the owner has not removed the window; cleared with all of @ranges held
  * @cache: region cache of the process that mappings belong to, immutable
  * @start: first bus address, immutable
@@ -27,6 +28,7 @@ struct tce2_cache;
  *	taken for whole leaves of the view
  * @table: the hardware's table
  * @view: the userspace view
+ * @kvm: KVM's hooks at the table; set before the window is published
  * @stuck: the platform failed to take the window from a group that left, whose
  *	hardware may walk the table for ever, and know TCEs that are cleared:
  *	what is unmapped stays pinned; set under the owner's lock for writing
@@ -35,8 +37,11 @@ struct tce2_cache;
  * lock (struct tce2_ddw) at least for reading, so that it also stays @live: one
  * that is not has lost @cache and @table, and its view says nothing is mapped.
  *
- * Lock order: owner's lock -> ranges -> table.lock -> mmap_lock, and
- * ranges -> cache lock. The list's lock comes after the owner's, alone.
+ * KVM's hooks do not hold the owner's lock. They lock a leaf of @view
+ * (struct tce2_view), check @live, and only then use @cache and @table.
+ *
+ * Lock order: owner's lock -> ranges -> leaves of @view, table.lock -> mmap_lock,
+ * and ranges -> cache lock. The list's lock comes after the owner's, alone.
  */
 struct tce2_window {
 	struct list_head link;
@@ -49,13 +54,17 @@ struct tce2_window {
 	struct tce2_range_lock ranges;
 	struct tce2_table table;
 	struct tce2_view view;
+	struct tce2_kvm *kvm;
 	bool stuck;
 };
 
 void tce2_window_init(struct tce2_window *window, struct iommu_table *tbl,
 		      struct tce2_cache *cache, u64 size,
 		      unsigned long charged);
+void tce2_window_publish(struct tce2_window *window);
 void tce2_window_retire(struct tce2_window *window);
+void tce2_window_hold(struct tce2_window *window, struct tce2_range *range);
+void tce2_window_unhold(struct tce2_window *window, struct tce2_range *range);
 
 int tce2_window_map(struct tce2_window *window, u64 iova, u64 ua, u64 size,
 		    u64 perm);

@@ -12,7 +12,7 @@
  * valid with the release; a running request holds a reference.
  *
  * Locks: struct tce2_container.reg_lock; takes that of struct tce2_ddw.
- * Calls: ddw, tce_v2, mm_iommu, eeh.
+ * Calls: ddw, tce_v2, kvm, mm_iommu, eeh.
  */
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -25,6 +25,7 @@
 
 #include "tce2_container.h"
 #include "tce2_eeh.h"
+#include "tce2_kvm.h"
 #include "tce2_mm_iommu.h"
 #include "tce2_tce_v2.h"
 
@@ -96,6 +97,7 @@ struct tce2_container *tce2_container_get(void *cookie)
 {
 	struct tce2_container *container;
 
+	tce2_kvm_settle();
 	rcu_read_lock();
 	container = xa_load(&containers, from_cookie(cookie));
 	if (container && !refcount_inc_not_zero(&container->refs))
@@ -134,6 +136,7 @@ void tce2_container_release(void *cookie)
 	struct tce2_registration *registration, *next;
 	struct tce2_container *container;
 
+	tce2_kvm_settle();
 	container = xa_erase(&containers, from_cookie(cookie));
 	if (WARN_ON_ONCE(!container))
 		return;
@@ -455,6 +458,19 @@ static int find_window(struct tce2_container *container, u64 iova, u64 ua,
 	return ret;
 }
 
+/*
+ * Returns true if KVM is to map the process's memory without userspace from now
+ * on. KVM attaches to a table without notice, so this is checked when a client
+ * maps memory that KVM could not map.
+ */
+static bool wants_mirrors(struct tce2_container *container,
+			  struct tce2_window *window)
+{
+	return unlikely(tce2_kvm_attached(window->kvm)) &&
+	       READ_ONCE(container->cache->mirrors_due) &&
+	       tce2_kvm_maps(window->kvm);
+}
+
 /**
  * tce2_container_map() - map user memory at bus addresses
  * @container: the container, which has registered something
@@ -474,6 +490,7 @@ int tce2_container_map(struct tce2_container *container, u64 iova, u64 ua,
 		       u64 size, u64 perm)
 {
 	struct tce2_window *window;
+	bool mirror = false;
 	int ret;
 
 	if (down_read_killable(&container->ddw.lock))
@@ -481,7 +498,11 @@ int tce2_container_map(struct tce2_container *container, u64 iova, u64 ua,
 	ret = find_window(container, iova, ua, size, perm, &window);
 	if (!ret)
 		ret = tce2_window_map(window, iova, ua, size, perm);
+	if (!ret)
+		mirror = wants_mirrors(container, window);
 	up_read(&container->ddw.lock);
+	if (mirror)
+		tce2_cache_mirror(container->cache);
 	return ret;
 }
 

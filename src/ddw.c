@@ -10,7 +10,8 @@
  *
  * Locks: struct tce2_ddw.lock, taken here except where a function says that
  * the caller holds it.
- * Calls: tce_v2 (what is in a window), compat; the platform's table group ops.
+ * Calls: tce_v2 (what is in a window), kvm, compat; the platform's table group
+ * ops.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -24,6 +25,7 @@
 
 #include "tce2_compat.h"
 #include "tce2_ddw.h"
+#include "tce2_kvm.h"
 #include "tce2_mm_iommu.h"
 #include "tce2_tce_v2.h"
 
@@ -241,12 +243,13 @@ static int check_spec(struct tce2_ddw *ddw,
 }
 
 /*
- * Pages of locked_vm for what the platform allocates with a new window: the
- * whole table and the copy that it keeps for KVM if there is one level (the
- * copy alone if the table is the hypervisor's), the root of either if there
- * are more. Lower levels are charged as mapping makes them. (The in-tree driver
- * charges all levels in full at once: 1 TiB for a window of 2^48 with 4 KiB
- * pages, nearly none of which ever exists.)
+ * Returns the pages of locked_vm for what the platform allocates with a new
+ * window. With one level that is the whole table and the platform's userspace
+ * copy of it, or the copy alone if the table is the hypervisor's. With more
+ * levels it is the root of the table and the root of the copy. Lower levels are
+ * charged when mapping makes them. The in-tree driver charges all levels in
+ * full at once: 1 TiB for a window of 2^48 with 4 KiB pages, nearly none of
+ * which ever exists.
  */
 static unsigned long initial_charge(struct iommu_table_group *tg,
 				    const struct tce2_window_spec *spec)
@@ -261,26 +264,86 @@ static unsigned long initial_charge(struct iommu_table_group *tg,
 	return bytes >> PAGE_SHIFT;
 }
 
-/* The platform's table for a window, with the copy for KVM that it must have */
-static int create_table(struct iommu_table_group *tg, int slot,
-			const struct tce2_window_spec *spec,
-			struct iommu_table **tblp)
+/*
+ * Counts the references to a window's table that are not KVM's: this module's,
+ * and those of the table groups.
+ */
+static unsigned int table_refs(struct tce2_ddw *ddw)
+	__must_hold(&ddw->lock)
 {
-	struct iommu_table *tbl = NULL;
+	struct tce2_group *group;
+	unsigned int refs = 1;
+
+	lockdep_assert_held_write(&ddw->lock);
+	list_for_each_entry(group, &ddw->groups, node)
+		refs += has_hypervisor_tables(group->table_group) ? 1 : 2;
+	return refs;
+}
+
+/* Counts the references to each window's table again: a group joined or left */
+static void expect_table_refs(struct tce2_ddw *ddw)
+	__must_hold(&ddw->lock)
+{
+	int slot;
+
+	lockdep_assert_held_write(&ddw->lock);
+	for (slot = 0; slot < NR_SLOTS; slot++) {
+		if (ddw->window[slot])
+			tce2_kvm_expect(ddw->window[slot]->kvm,
+					table_refs(ddw));
+	}
+}
+
+/*
+ * Unmaps all of a window and takes it from the groups that precede @stop in the
+ * list, or from all groups if @stop is NULL. Can't fail. The charge for the
+ * table is refunded with the table, to which KVM may have references.
+ */
+static void take_down(struct tce2_ddw *ddw, int slot,
+		      struct tce2_window *window, struct tce2_group *stop)
+	__must_hold(&ddw->lock)
+{
+	struct iommu_table *tbl = window->table.tbl;
+	unsigned long charge;
+	bool unset;
+
+	lockdep_assert_held_write(&ddw->lock);
+	tce2_window_retire(window);
+	charge = window->table.charged;
+	unset = unset_window(ddw, slot, tbl, stop) && !window->stuck;
+	release_table(tbl, unset);
+	if (!unset) {
+		/* The table is leaked, so the hooks would never refund it */
+		account_locked_vm(window->cache->mm, charge, false);
+		charge = 0;
+	}
+	tce2_kvm_release(window->kvm, charge);
+	tce2_window_put(window);
+}
+
+/*
+ * Installs KVM's hooks at a new table and programs the table for every group.
+ * After a failure nothing of the window is left.
+ */
+static int set_up(struct tce2_ddw *ddw, int slot, struct tce2_window *window,
+		  struct tce2_kvm *kvm)
+	__must_hold(&ddw->lock)
+{
+	bool published = has_hypervisor_tables(first_table_group(ddw));
+	struct tce2_group *failed = NULL;
 	int ret;
 
-	ret = platform_error(tg->ops->create_table(tg, slot, spec->page_shift,
-						   spec->size, spec->levels,
-						   &tbl));
-	if (ret)
+	lockdep_assert_held_write(&ddw->lock);
+	ret = tce2_kvm_install(kvm, window, published ? 2 : 1);
+	if (!ret)
+		ret = set_window(ddw, slot, window->table.tbl, &failed);
+	if (ret) {
+		take_down(ddw, slot, window, failed);
 		return ret;
-	/* pseries goes on without the copy if it can't be allocated */
-	if (!tbl->it_userspace) {
-		tg->ops->unset_window(tg, slot);
-		iommu_tce_table_put(tbl);
-		return -ENOMEM;
 	}
-	*tblp = tbl;
+	tce2_kvm_expect(kvm, table_refs(ddw));
+	tce2_window_publish(window);
+	ddw->window[slot] = window;
 	return 0;
 }
 
@@ -291,34 +354,31 @@ static int create_window(struct tce2_ddw *ddw, struct tce2_cache *cache,
 {
 	struct iommu_table_group *tg = first_table_group(ddw);
 	unsigned long charge = initial_charge(tg, spec);
-	struct tce2_group *failed;
 	struct tce2_window *window;
 	struct iommu_table *tbl;
-	int ret;
+	struct tce2_kvm *kvm;
+	int ret = -ENOMEM;
 
 	lockdep_assert_held_write(&ddw->lock);
 	window = kzalloc(sizeof(*window), GFP_KERNEL_ACCOUNT);
-	if (!window)
-		return -ENOMEM;
+	kvm = tce2_kvm_alloc();
+	if (!window || !kvm)
+		goto free;
 	ret = account_locked_vm(cache->mm, charge, true);
 	if (ret)
 		goto free;
-	ret = create_table(tg, slot, spec, &tbl);
+	ret = platform_error(tg->ops->create_table(tg, slot, spec->page_shift,
+						   spec->size, spec->levels,
+						   &tbl));
 	if (ret)
 		goto uncharge;
-	ret = set_window(ddw, slot, tbl, &failed);
-	if (ret)
-		goto put_table;
-
 	tce2_window_init(window, tbl, cache, spec->size, charge);
-	ddw->window[slot] = window;
-	return 0;
+	return set_up(ddw, slot, window, kvm);
 
-put_table:
-	release_table(tbl, unset_window(ddw, slot, tbl, failed));
 uncharge:
 	account_locked_vm(cache->mm, charge, false);
 free:
+	kfree(kvm);
 	kfree(window);
 	return ret;
 }
@@ -328,15 +388,10 @@ static void destroy_window(struct tce2_ddw *ddw, int slot)
 	__must_hold(&ddw->lock)
 {
 	struct tce2_window *window = ddw->window[slot];
-	struct iommu_table *tbl = window->table.tbl;
 
 	lockdep_assert_held_write(&ddw->lock);
 	ddw->window[slot] = NULL;
-	tce2_window_retire(window);
-	release_table(tbl,
-		      unset_window(ddw, slot, tbl, NULL) && !window->stuck);
-	account_locked_vm(window->cache->mm, window->table.charged, false);
-	tce2_window_put(window);
+	take_down(ddw, slot, window, NULL);
 }
 
 /**
@@ -365,6 +420,26 @@ void tce2_ddw_destroy(struct tce2_ddw *ddw)
 }
 
 /*
+ * Takes a window from one group, with KVM's hooks locked out. Otherwise a hook
+ * that unmaps an entry in between would invalidate it only for the groups that
+ * the platform still knows. Then the hook would drop the page, although this
+ * group may have kept the window.
+ */
+static bool take_window(struct tce2_window *window,
+			struct iommu_table_group *tg, int slot)
+{
+	struct tce2_range range;
+	bool taken;
+
+	tce2_window_hold(window, &range);
+	taken = unset_group_window(tg, slot, window->table.tbl);
+	if (!taken)
+		window->stuck = true;
+	tce2_window_unhold(window, &range);
+	return taken;
+}
+
+/*
  * Takes every window from one group; others go on using them. If the platform
  * keeps one, its table must never be freed.
  */
@@ -378,12 +453,28 @@ static void unset_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg,
 	for (slot = 0; slot < slots; slot++) {
 		struct tce2_window *window = ddw->window[slot];
 
-		if (!window || unset_group_window(tg, slot, window->table.tbl))
+		if (!window || take_window(window, tg, slot))
 			continue;
-		window->stuck = true;
 		pr_err_ratelimited("platform keeps the window at %#llx for a group that leaves, leaking memory that is unmapped in it\n",
 				   window->start);
 	}
+}
+
+/*
+ * Programs a window for a group that joins, with KVM's hooks locked out. Until
+ * the platform has noted the group, an entry that a hook unmaps is not
+ * invalidated for the group's devices.
+ */
+static int give_window(struct tce2_window *window,
+		       struct iommu_table_group *tg, int slot, bool *set)
+{
+	struct tce2_range range;
+	int ret;
+
+	tce2_window_hold(window, &range);
+	ret = set_group_window(tg, slot, window->table.tbl, set);
+	tce2_window_unhold(window, &range);
+	return ret;
 }
 
 /* Programs every window for a group that joins, or none */
@@ -399,7 +490,7 @@ static int set_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 
 		if (!window)
 			continue;
-		ret = set_group_window(tg, slot, window->table.tbl, &set);
+		ret = give_window(window, tg, slot, &set);
 		if (ret) {
 			unset_windows(ddw, tg, set ? slot + 1 : slot);
 			return ret;
@@ -505,6 +596,7 @@ int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 	if (list_empty(&ddw->groups) && !ddw->window[0])
 		ddw->default_pending = tg->tce32_size;
 	list_add_tail(&group->node, &ddw->groups);
+	expect_table_refs(ddw);
 unlock:
 	up_write(&ddw->lock);
 	if (ret)
@@ -556,6 +648,7 @@ int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 		tce2_release_ownership(group->table_group);
 		list_del(&group->node);
 		kfree(group);
+		expect_table_refs(ddw);
 		ret = 0;
 		break;
 	}
@@ -750,7 +843,8 @@ unlock:
  * a hypervisor, -ENXIO without a group, -EINVAL if the platform does not offer
  * such a window, -ENOSPC without a free slot or place, -ENOMEM without memory or
  * over RLIMIT_MEMLOCK, -EFAULT if @start can't be written, -EPERM or -EIO if the
- * platform refuses, -EINTR.
+ * platform refuses, -EBUSY if KVM has found a hypervisor's table before its
+ * hooks were installed, -EINTR.
  */
 int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		    const struct tce2_window_spec *spec, u64 __user *start)

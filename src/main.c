@@ -215,11 +215,15 @@ static void __exit tce2_exit(void)
 	unregister_module_notifier(&module_notifier);
 	unregister_all();
 	/*
-	 * The last request of a container lets go of the module and has a few
-	 * instructions of it left. It may be preempted there, if the kernel is.
+	 * The last request of a container puts the module, and then runs a few
+	 * more instructions of it. So do the workers that free KVM's hooks or
+	 * remove mirrors. On a preemptible kernel they may be preempted there.
 	 */
 	synchronize_rcu_tasks();
-	/* Regions are freed by callbacks of this module */
+	/*
+	 * Regions are freed by RCU callbacks of this module. KVM drops its last
+	 * reference to a table in an RCU callback, which calls this module.
+	 */
 	rcu_barrier();
 }
 

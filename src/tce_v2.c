@@ -16,9 +16,10 @@
  * Owns, too, the list of windows and their references: other modules may look
  * into the view (include/tce2_realmode.h) while a window comes and goes.
  *
- * Locks: a window's range lock, for whole leaves of the view, so that what is
- * in a leaf has one thread at a time; the list's lock. Requires the window to
- * stay live (the owner's lock).
+ * Locks: a window's range lock, for whole leaves of the view, so that one
+ * thread at a time uses a leaf; also the leaves' own locks, if KVM's hooks use
+ * the view; the list's lock. Requires the window to stay live (the owner's
+ * lock).
  * Calls: table, view, range, mm_iommu.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -81,9 +82,26 @@ void tce2_window_init(struct tce2_window *window, struct iommu_table *tbl,
 	tce2_table_init(&window->table, tbl, cache->mm, charged);
 	tce2_view_init(&window->view, size >> tbl->it_page_shift,
 		       tbl->it_page_shift);
+	INIT_LIST_HEAD(&window->link);
+}
+
+/**
+ * tce2_window_publish() - let other modules find a window
+ * @window: the window, complete
+ */
+void tce2_window_publish(struct tce2_window *window)
+{
 	mutex_lock(&list_lock);
 	list_add(&window->link, &windows);
 	mutex_unlock(&list_lock);
+}
+
+/* Keeps KVM's hooks from the leaves of a range that the caller has locked */
+static void lock_out_hooks(struct tce2_window *window,
+			   const struct tce2_range *range)
+{
+	if (window->view.hooked)
+		tce2_view_lock(&window->view, range->first, range->last);
 }
 
 static int lock_leaves(struct tce2_window *window, struct tce2_range *range,
@@ -91,9 +109,43 @@ static int lock_leaves(struct tce2_window *window, struct tce2_range *range,
 {
 	u64 first = index & ~(TCE2_VIEW_LEAF - 1);
 	u64 last = (index + count - 1) | (TCE2_VIEW_LEAF - 1);
+	int ret = tce2_range_lock(&window->ranges, range, first,
+				  last - first + 1);
 
-	return tce2_range_lock(&window->ranges, range, first,
-			       last - first + 1);
+	if (!ret)
+		lock_out_hooks(window, range);
+	return ret;
+}
+
+static void unlock_leaves(struct tce2_window *window, struct tce2_range *range)
+{
+	if (window->view.hooked)
+		tce2_view_unlock(&window->view, range->first, range->last);
+	tce2_range_unlock(&window->ranges, range);
+}
+
+/**
+ * tce2_window_hold() - lock all entries, against requests and KVM's hooks
+ * @window: the window
+ * @range: the caller's, to be kept until tce2_window_unhold()
+ *
+ * Context: may sleep; can't be interrupted.
+ */
+void tce2_window_hold(struct tce2_window *window, struct tce2_range *range)
+{
+	tce2_range_lock_for_good(&window->ranges, range, 0,
+				 window->size >> window->page_shift);
+	lock_out_hooks(window, range);
+}
+
+/**
+ * tce2_window_unhold() - undo tce2_window_hold()
+ * @window: the window
+ * @range: the range that was given to tce2_window_hold()
+ */
+void tce2_window_unhold(struct tce2_window *window, struct tce2_range *range)
+{
+	unlock_leaves(window, range);
 }
 
 /* What of @run lies in the leaf of @index */
@@ -402,7 +454,7 @@ int tce2_window_map(struct tce2_window *window, u64 iova, u64 ua, u64 size,
 drop:
 	tce2_memory_drop(window->cache, ua, window->page_shift, run.count);
 unlock:
-	tce2_range_unlock(&window->ranges, &range);
+	unlock_leaves(window, &range);
 	return ret;
 }
 
@@ -420,10 +472,10 @@ static u64 mapped_part(const struct tce2_window *window, u64 index, u64 end)
 }
 
 /*
- * Clears a stretch in hardware, whatever the view says of it where something
- * was ever mapped: an entry that KVM took out and put back must go too (see
- * Documentation/design.rst). @index is in such a leaf. When this returns 0 no
- * device knows them any more, but for those of a group that kept the window.
+ * Clears a range in hardware, except leaves in which nothing was ever mapped.
+ * What the view says of the other leaves does not matter. The leaf of @index is
+ * one of them. When this returns 0, no device uses the old translations any
+ * more, except devices of a group that kept the window.
  */
 static int clear_tces(struct tce2_window *window, u64 index, u64 end)
 {
@@ -513,7 +565,7 @@ int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size)
 	if (ret)
 		return ret;
 	ret = clear_range(window, index, index + count, true);
-	tce2_range_unlock(&window->ranges, &range);
+	unlock_leaves(window, &range);
 	return ret;
 }
 
@@ -521,8 +573,9 @@ int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size)
  * tce2_window_retire() - unmap everything, for good
  * @window: the window, in which nobody maps any more
  *
- * Other modules may still have references; they find nothing mapped. The
- * kernel's table, the charge and a reference stay the caller's.
+ * Other modules may still have references to the window, and KVM to the table:
+ * both find nothing mapped. The caller keeps the kernel's table, the charge,
+ * and its own reference to the window.
  *
  * Context: may sleep; can't fail, nor be interrupted: the window's owner is
  * locked for writing.
@@ -533,16 +586,19 @@ void tce2_window_retire(struct tce2_window *window)
 	struct tce2_range range;
 
 	mutex_lock(&list_lock);
-	list_del(&window->link);
+	list_del_init(&window->link);
 	mutex_unlock(&list_lock);
 
-	/* None but other modules' readers are left, which hold a leaf briefly */
-	tce2_range_lock_for_good(&window->ranges, &range, 0, count);
+	/*
+	 * Only other modules' readers and KVM's hooks can still lock leaves,
+	 * briefly
+	 */
+	tce2_window_hold(window, &range);
 	if (clear_range(window, 0, count, false))
 		pr_err_ratelimited("platform keeps TCEs from %#llx on, leaking memory they map\n",
 				   window->start);
 	WRITE_ONCE(window->live, false);
-	tce2_range_unlock(&window->ranges, &range);
+	unlock_leaves(window, &range);
 
 	tce2_table_destroy(&window->table);
 }
@@ -598,13 +654,13 @@ struct tce2_window *tce2_window_get(const struct iommu_table *tbl)
 	if (!window)
 		return NULL;
 	/* Only with all leaves held does nobody free an array */
-	if (tce2_range_lock(&window->ranges, &range, 0,
-			    window->size >> window->page_shift)) {
+	if (lock_leaves(window, &range, 0,
+			window->size >> window->page_shift)) {
 		tce2_window_put(window);
 		return NULL;
 	}
 	window->view.watched = true;
-	tce2_range_unlock(&window->ranges, &range);
+	unlock_leaves(window, &range);
 	return window;
 }
 EXPORT_SYMBOL_GPL(tce2_window_get);
@@ -645,7 +701,7 @@ int tce2_window_read_tce(struct tce2_window *window, u64 iova, u64 *ua,
 	*perm = run.perm;
 	*ua = run.perm ? run.ua + offset - (index << window->page_shift) : 0;
 unlock:
-	tce2_range_unlock(&window->ranges, &range);
+	unlock_leaves(window, &range);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(tce2_window_read_tce);

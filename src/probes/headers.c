@@ -9,6 +9,7 @@
 #include <linux/bitops.h>
 #include <linux/bits.h>
 #include <linux/build_bug.h>
+#include <linux/cache.h>
 #include <linux/compiler.h>
 #include <linux/dma-direction.h>
 #include <linux/err.h>
@@ -16,7 +17,9 @@
 #include <linux/hashtable.h>
 #include <linux/iommu.h>
 #include <linux/kernel.h>
+#include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/llist.h>
 #include <linux/lockdep.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
@@ -45,6 +48,7 @@
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 #include <asm/barrier.h>
@@ -52,5 +56,6 @@
 #include <asm/firmware.h>
 #include <asm/iommu.h>
 #include <asm/mmu.h>
+#include <asm/mmu_context.h>
 #include <asm/page.h>
 #include <asm/tce.h>

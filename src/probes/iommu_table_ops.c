@@ -29,3 +29,4 @@ PROBE_MEMBER(struct iommu_table_ops, get,
 	     unsigned long (*)(struct iommu_table *tbl, long index));
 PROBE_MEMBER(struct iommu_table_ops, flush,
 	     void (*)(struct iommu_table *tbl));
+PROBE_MEMBER(struct iommu_table_ops, free, void (*)(struct iommu_table *tbl));

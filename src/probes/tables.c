@@ -15,9 +15,7 @@
 PROBE_FUNCTION(iommu_tce_table_get,
 	       struct iommu_table *(struct iommu_table *tbl));
 PROBE_FUNCTION(iommu_tce_table_put, int (struct iommu_table *tbl));
-PROBE_FUNCTION(iommu_tce_kill,
-	       void (struct iommu_table *tbl, unsigned long entry,
-		     unsigned long pages));
+PROBE_MEMBER(struct iommu_table, it_kref, struct kref);
 PROBE_FUNCTION(iommu_flush_tce, void (struct iommu_table *tbl));
 PROBE_FUNCTION(iommu_group_get_iommudata, void *(struct iommu_group *group));
 PROBE_FUNCTION(iommu_group_id, int (struct iommu_group *group));

@@ -24,6 +24,7 @@ PROBE_FUNCTION(xa_cmpxchg, void *(struct xarray *xa, unsigned long index,
 PROBE_FUNCTION(rb_insert_color,
 	       void (struct rb_node *node, struct rb_root *root));
 PROBE_FUNCTION(rb_erase, void (struct rb_node *node, struct rb_root *root));
+PROBE_FUNCTION(rb_next, struct rb_node *(const struct rb_node *node));
 PROBE_FUNCTION(rb_first_postorder,
 	       struct rb_node *(const struct rb_root *root));
 PROBE_FUNCTION(rb_next_postorder,
