@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine.h"
+#include "kernel_list.h"
 #include "suites.h"
 
 const struct suite *const suites[] = {
@@ -13,6 +14,7 @@ const struct suite *const suites[] = {
 	&window_suite,
 	&range_suite,
 	&handle_suite,
+	&kvm_suite,
 	NULL,
 };
 
@@ -25,6 +27,7 @@ void suites_reset(void)
 {
 	platform_kind = PLATFORM_MEMORY;
 	scattered = false;
+	kernel_list_reset();
 }
 
 struct tce2_ddw ddw;

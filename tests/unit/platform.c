@@ -76,10 +76,10 @@ struct killed {
 /**
  * struct fake_table - a table
  * @tbl: what src/ knows of it
- * @refs: references
  * @pages: what it takes
  * @bits: log2 of the entries in a node, or in the table if that is one
  * @kind: see enum platform_kind
+ * @freed: the platform has freed its part
  * @nodes: tables in memory, the root first
  * @count: how many of @nodes
  * @found: where the last search ended
@@ -90,10 +90,10 @@ struct killed {
  */
 struct fake_table {
 	struct iommu_table tbl;
-	unsigned int refs;
 	u64 pages;
 	unsigned int bits;
 	enum platform_kind kind;
+	bool freed;
 	struct node **nodes;
 	size_t count;
 	size_t found;
@@ -258,9 +258,13 @@ static struct reach *reach(u64 hpa, unsigned int shift)
 
 static u64 hpa_of(struct tce2_cache *cache, u64 ua, unsigned int shift)
 {
-	struct tce2_region *region = tce2_region_find_held(cache, ua, shift);
+	struct tce2_region *region;
 	u64 hpa = 0, flags;
 
+	/* To look is no step of src/ in which another task could come in */
+	sim_preempt_disable();
+	region = tce2_region_find_held(cache, ua, shift);
+	sim_preempt_enable();
 	if (!tce2_extents_piece(&region->extents, ua, shift, &hpa, &flags))
 		sim_bug("held memory %llx is not contiguous", ua);
 	return hpa;
@@ -289,6 +293,9 @@ static void count_dropped(struct tce2_cache *cache, u64 ua, unsigned int shift)
 
 /* Listening to what src/tce_v2.c calls: the linker puts these in between */
 
+/* Of the same type, or the compiler complains */
+__typeof__(tce2_page_hold) __real_tce2_page_hold, __wrap_tce2_page_hold;
+__typeof__(tce2_page_drop) __real_tce2_page_drop, __wrap_tce2_page_drop;
 int __real_tce2_memory_hold(struct tce2_cache *cache, u64 ua,
 			    unsigned int shift, u64 pages, bool write,
 			    struct tce2_region **regionp);
@@ -331,6 +338,25 @@ void __wrap_tce2_memory_drop(struct tce2_cache *cache, u64 ua,
 {
 	count_all_dropped(cache, ua, shift, pages);
 	__real_tce2_memory_drop(cache, ua, shift, pages);
+}
+
+struct tce2_region *__wrap_tce2_page_hold(struct tce2_cache *cache, u64 ua,
+					  unsigned int shift, bool write,
+					  u64 *hpa)
+{
+	struct tce2_region *region;
+
+	platform_sync();
+	region = __real_tce2_page_hold(cache, ua, shift, write, hpa);
+	if (region)
+		count_held(cache, ua, shift, 1);
+	return region;
+}
+
+void __wrap_tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift)
+{
+	count_all_dropped(cache, ua, shift, 1);
+	__real_tce2_page_drop(cache, ua, shift);
 }
 
 void __wrap_tce2_drop_pages(struct tce2_drop *drop, u64 ua, unsigned int shift,
@@ -494,6 +520,16 @@ void platform_barrier(void)
 	unordered = false;
 }
 
+bool platform_swap_unordered(bool now)
+{
+	bool before;
+
+	platform_sync();
+	before = unordered;
+	unordered = now;
+	return before;
+}
+
 /* Tables are all the memory that there is */
 bool pfn_valid(unsigned long pfn)
 {
@@ -654,12 +690,6 @@ static u64 make_tce(const struct fake_table *t, u64 hpa,
 	return tce;
 }
 
-static void check_copy(struct fake_table *t, u64 at)
-{
-	if (t->tbl.it_indirect_levels && !has_copy(t, 0, at >> t->bits))
-		sim_bug("entry %llx is written before its copy exists", at);
-}
-
 static int xchg_no_kill(struct iommu_table *tbl, long index, unsigned long *hpa,
 			enum dma_data_direction *direction)
 {
@@ -672,14 +702,12 @@ static int xchg_no_kill(struct iommu_table *tbl, long index, unsigned long *hpa,
 	log_event(EVENT_WRITE, index, 1);
 	if (entry_fails(*hpa))
 		return platform.error;
-	if (*direction != DMA_NONE) {
-		check_copy(t, at);
+	if (*direction != DMA_NONE)
 		make_tables(t, at);
-	} else if (*hpa) {
+	else if (*hpa)
 		sim_bug("an address without a permission");
-	} else if (!find_entry(t, at)) {
+	else if (!find_entry(t, at))
 		return 0;
-	}
 	old = find_entry(t, at)->live;
 	put_entry(t, at, *direction == DMA_NONE ?
 				 0 :
@@ -726,7 +754,6 @@ static int set_tces(struct iommu_table *tbl, long index, long npages,
 
 		if (entry_fails(hpa))
 			return platform.error;
-		check_copy(t, i);
 		if (!find_entry(t, i))
 			sim_bug("the platform writes to a table that isn't there");
 		put_entry(t, i, make_tce(t, hpa, direction));
@@ -873,6 +900,12 @@ void iommu_flush_tce(struct iommu_table *tbl)
 	platform_barrier();
 }
 
+/* The platform's part of freeing a table; the kernel frees the rest */
+static void free_entries(struct iommu_table *tbl)
+{
+	fake(tbl)->freed = true;
+}
+
 static const struct iommu_table_ops table_ops = {
 	.set = set_tces,
 	.xchg_no_kill = xchg_no_kill,
@@ -881,6 +914,7 @@ static const struct iommu_table_ops table_ops = {
 	.clear = clear,
 	.get = get,
 	.flush = flush,
+	.free = free_entries,
 };
 
 static const struct iommu_table_ops hypervisor_ops = {
@@ -889,6 +923,7 @@ static const struct iommu_table_ops hypervisor_ops = {
 	.useraddrptr = useraddrptr,
 	.clear = clear_hypervisor,
 	.get = get,
+	.free = free_entries,
 };
 
 u64 platform_tce(struct iommu_table *tbl, u64 index)
@@ -996,15 +1031,15 @@ static long create_table(struct iommu_table_group *tg, int num, u32 page_shift,
 	t = calloc(1, sizeof(*t));
 	tables[i] = t;
 	platform.tables++;
-	t->refs = 1;
 	t->tbl = (struct iommu_table){
+		.it_kref = { { 1 } },
 		.it_size = size >> page_shift,
 		.it_indirect_levels = levels - 1,
 		/* pseries does not say */
 		.it_level_size = platform.hypervisor ? 0 : 1UL << (shift - 3),
 		.it_offset = (num ? 1ULL << 59 : tg->tce32_start) >> page_shift,
 		.it_page_shift = page_shift,
-		.it_userspace = platform.no_copy ? NULL : (u64 *)t,
+		.it_userspace = (u64 *)t,
 		.it_ops = (struct iommu_table_ops *)(platform.hypervisor ?
 							     &hypervisor_ops :
 							     &table_ops),
@@ -1012,13 +1047,11 @@ static long create_table(struct iommu_table_group *tg, int num, u32 page_shift,
 	t->bits = shift - 3;
 	t->kind = platform.hypervisor ? PLATFORM_HYPERVISOR : platform_kind;
 	t->tbl.it_base = (unsigned long)make_node(t, levels - 1, 0)->mem;
-	if (!platform.no_copy)
-		make_pages(t,
-			   platform.hypervisor ? 1ULL << shift : 2ULL << shift);
+	make_pages(t, platform.hypervisor ? 1ULL << shift : 2ULL << shift);
 	if (platform.hypervisor) {
 		tg->tables[num] = &t->tbl;
 		fake_group(tg)->walks[num] = &t->tbl;
-		t->refs++;
+		iommu_tce_table_get(&t->tbl);
 	}
 	*tblp = &t->tbl;
 	return 0;
@@ -1039,7 +1072,7 @@ static long set_window(struct iommu_table_group *tg, int num,
 	if (platform_fails(PLATFORM_LINK))
 		return 0;
 	tg->tables[num] = tbl;
-	fake(tbl)->refs++;
+	iommu_tce_table_get(tbl);
 	return 0;
 }
 
@@ -1058,6 +1091,8 @@ static long unset_window(struct iommu_table_group *tg, int num)
 		fake_group(tg)->walks[num] = NULL;
 	if (tbl)
 		iommu_tce_table_put(tbl);
+	/* Firmware takes its time */
+	sim_point(SIM_AT_RESCHED);
 	return fails ? platform.error : 0;
 }
 
@@ -1151,7 +1186,7 @@ static void forget_entries(struct fake_table *t)
 
 struct iommu_table *iommu_tce_table_get(struct iommu_table *tbl)
 {
-	fake(tbl)->refs++;
+	refcount_inc(&tbl->it_kref.refcount);
 	return tbl;
 }
 
@@ -1159,7 +1194,7 @@ int iommu_tce_table_put(struct iommu_table *tbl)
 {
 	struct fake_table *t = fake(tbl);
 
-	if (--t->refs)
+	if (!refcount_dec_and_test(&tbl->it_kref.refcount))
 		return 0;
 	for (unsigned int i = 0; i < nr_groups * 2; i++) {
 		if (groups[i / 2].walks[i % 2] == tbl)
@@ -1169,13 +1204,16 @@ int iommu_tce_table_put(struct iommu_table *tbl)
 		sim_bug("a table is freed in which something is mapped");
 	if (platform_mapped(tbl))
 		forget_entries(t);
+	tbl->it_ops->free(tbl);
+	if (!t->freed)
+		sim_bug("a table is freed, but not by its platform");
 	free_table(t);
 	return 1;
 }
 
 unsigned int platform_users(const struct iommu_table *tbl)
 {
-	return fake((struct iommu_table *)tbl)->refs;
+	return kref_read(&tbl->it_kref);
 }
 
 void *iommu_group_get_iommudata(struct iommu_group *group)
@@ -1237,8 +1275,10 @@ void platform_forget_leaked(u64 want)
 		sim_bug("%llu tables are leaked, not %llu", platform.tables,
 			want);
 	for (unsigned int i = 0; i < MAX_TABLES; i++) {
-		if (tables[i])
-			free_table(tables[i]);
+		if (!tables[i])
+			continue;
+		tables[i]->tbl.it_ops->free(&tables[i]->tbl);
+		free_table(tables[i]);
 	}
 	memset(groups, 0, sizeof(groups));
 }

@@ -87,7 +87,6 @@ struct event {
  * @hypervisor: tables are a hypervisor's; it makes and programs them at once
  * @features: FW_FEATURE_* of asm/firmware.h. Without them a hypervisor takes
  *	entries, or clears them, one by one, and may leave out any
- * @no_copy: tables come without the kernel's copy
  * @taken: exchanges from now on of which KVM takes the entry out at once, for
  *	a moment
  * @refused: an address for which no entry is taken, 0 for none
@@ -107,7 +106,6 @@ struct event {
 struct platform {
 	bool hypervisor;
 	unsigned long features;
-	bool no_copy;
 	unsigned int taken;
 	u64 refused;
 	int error;
@@ -165,6 +163,12 @@ bool platform_fails(enum platform_fault fault);
 
 /* Looks what src/ has stored into tables; it is done at every turn */
 void platform_sync(void);
+
+/*
+ * Another task goes on: whether its stores into tables are followed by mb() is its
+ * own affair. Returns what to call this with when the first task goes on.
+ */
+bool platform_swap_unordered(bool now);
 
 #define TCE_READ  1ULL
 #define TCE_WRITE 2ULL

@@ -3,56 +3,30 @@
  * The simulated machine, see sim.h. Owns all of its state and the functions
  * that the headers of shim/sim declare.
  *
- * There is one thread. At certain points a test can have a function run as if
- * another thread had come in between, see sim_when().
+ * There is one thread, which can be one task after the other. At certain points
+ * a test can have a function run as if another thread had come in between, see
+ * sim_when() and sim_interrupt().
  */
 #include <malloc.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <linux/bitops.h>
 #include <linux/hashtable.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/preempt.h>
+#include <linux/printk.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
+#include <linux/workqueue.h>
 
 #include "sim.h"
 
-#define MAX_VMAS      640
 #define MAX_PROCESSES 64
-
-/**
- * struct mm_struct - a simulated process
- * @refs: users of this structure, 1 of them the process itself
- * @readers: holders of mmap_lock
- * @locked: pages charged to locked_vm
- * @limit: the most that may be
- * @vmas: how many of @vma there are
- * @vma: the mappings, by address
- */
-struct mm_struct {
-	int refs;
-	int readers;
-	u64 locked;
-	u64 limit;
-	unsigned int vmas;
-	struct vm_area_struct vma[MAX_VMAS];
-};
-
-/**
- * struct thread - what the running thread holds
- * @id: its number
- * @rcu: RCU read-side sections it is in
- * @mutexes: how many it holds
- * @mmap_locks: how many of these
- */
-struct thread {
-	unsigned int id;
-	unsigned int rcu;
-	unsigned int mutexes;
-	unsigned int mmap_locks;
-};
 
 /**
  * struct later - what is to be freed when a grace period has passed
@@ -90,8 +64,11 @@ struct hook {
 struct sim sim;
 
 static struct mm_struct *processes[MAX_PROCESSES];
-static struct thread thread;
+static struct task_struct test_task, *task;
+static struct sim_held thread; /* of the current task */
 static unsigned int threads, era, readers;
+static void (*interrupter)(void), (*others)(void);
+static struct work_struct *works, *delayed_works;
 static unsigned int countdown[SIM_FAULTS];
 static struct hook hooks[SIM_POINTS];
 static struct rcu_head *rcu_list;
@@ -162,20 +139,36 @@ void sim_reset(void)
 	forget_later();
 	free_chunks();
 	watcher = NULL;
+	interrupter = NULL;
+	others = NULL;
+	works = NULL;
+	delayed_works = NULL;
 	readers = 0;
 	threads = 1;
-	thread = (struct thread){ .id = 1 };
+	task = &test_task;
+	thread = (struct sim_held){ .id = 1 };
 	era++;
 }
 
 /* All that was made has gone: what every test ends with */
 void sim_expect_nothing_left(void)
 {
+	sim_run_work();
 	sim_grace_period();
+	if (task != &test_task || thread.atomic || thread.unpreemptible)
+		sim_bug("left behind: the test is another task");
+	if (works || delayed_works)
+		sim_bug("left behind: work");
 	if (rcu_list || later_list || readers || thread.rcu || thread.mutexes)
 		sim_bug("left behind: locks or readers");
 	if (sim.now.pinned)
 		sim_bug("left behind: %llu pins", sim.now.pinned);
+	if (sim.now.kernel_pins)
+		sim_bug("left behind: %llu pins of the kernel's region list",
+			sim.now.kernel_pins);
+	if (sim.now.modules)
+		sim_bug("left behind: %llu references to the module",
+			sim.now.modules);
 	if (sim.now.charged)
 		sim_bug("left behind: a charge of %llu pages", sim.now.charged);
 	if (sim.now.allocs)
@@ -235,22 +228,190 @@ void sim_when(enum sim_point point, unsigned int nth, void (*other)(void))
 void sim_point(enum sim_point point)
 {
 	struct hook *hook = &hooks[point];
-	struct thread self;
+	struct task_struct other, *self;
 
+	if (interrupter && !thread.unpreemptible && !spinlocks_held)
+		interrupter();
 	if (!hook->countdown || --hook->countdown)
 		return;
-	self = thread;
-	thread = (struct thread){ .id = ++threads };
+	sim_task_init(&other, sim.mm);
+	self = sim_switch_to(&other);
 	hook->other();
 	if (thread.rcu || thread.mutexes || thread.mmap_locks)
 		sim_bug("the other thread ends with a lock held");
-	thread = self;
+	sim_switch_to(self);
 }
 
 void sim_may_sleep(const char *what)
 {
 	if (thread.rcu)
 		sim_bug("%s: sleeps in an RCU read-side section", what);
+	if (thread.atomic || thread.unpreemptible || thread.softirq)
+		sim_bug("%s: sleeps in atomic context", what);
+	if (spinlocks_held)
+		sim_bug("%s: sleeps with a spinlock held", what);
+}
+
+/*
+ * Tasks
+ */
+
+void sim_task_init(struct task_struct *new, struct mm_struct *mm)
+{
+	*new = (struct task_struct){ .mm = mm, .held = { .id = ++threads } };
+}
+
+struct task_struct *sim_task(void)
+{
+	if (task == &test_task)
+		task->mm = sim.mm;
+	return task;
+}
+
+struct task_struct *sim_switch_to(struct task_struct *next)
+{
+	struct task_struct *previous = task;
+
+	if (spinlocks_held)
+		sim_bug("a task is preempted with a spinlock held");
+	task->held = thread;
+	task->unordered = sim.unordered;
+	task = next ? next : &test_task;
+	thread = task->held;
+	sim.unordered = task->unordered;
+	return previous;
+}
+
+void sim_atomic(bool on)
+{
+	thread.atomic += on ? 1 : -1;
+}
+
+void sim_softirq(bool on)
+{
+	thread.softirq = on;
+}
+
+void sim_preempt_disable(void)
+{
+	thread.unpreemptible++;
+}
+
+void sim_preempt_enable(void)
+{
+	thread.unpreemptible--;
+}
+
+unsigned int sim_readers(void)
+{
+	return readers;
+}
+
+void sim_interrupt(void (*other)(void))
+{
+	interrupter = other;
+}
+
+void sim_let_others(void (*other)(void))
+{
+	others = other;
+}
+
+void sim_wait(const char *what)
+{
+	sim_may_sleep(what);
+	if (!others)
+		sim_bug("%s: waits for what nobody will do", what);
+	others();
+}
+
+bool in_interrupt(void)
+{
+	return thread.softirq;
+}
+
+static void run_works(struct work_struct **list)
+{
+	while (*list) {
+		struct work_struct *work = *list;
+		struct task_struct worker, *self;
+
+		*list = work->next;
+		work->queued = false;
+		sim_task_init(&worker, NULL);
+		self = sim_switch_to(&worker);
+		work->func(work);
+		sim_switch_to(self);
+	}
+}
+
+/* The work runs in a thread of the kernel; what was delayed until now, once */
+void sim_run_work(void)
+{
+	struct work_struct *due = delayed_works;
+
+	delayed_works = NULL;
+	run_works(&works);
+	run_works(&due);
+}
+
+struct workqueue_struct *system_wq, *system_unbound_wq;
+
+static bool queue(struct work_struct *work, struct work_struct **list)
+{
+	if (work->queued)
+		return false;
+	work->queued = true;
+	work->next = *list;
+	*list = work;
+	return true;
+}
+
+bool queue_work(struct workqueue_struct *wq, struct work_struct *work)
+{
+	return queue(work, &works);
+}
+
+bool schedule_delayed_work(struct delayed_work *work, unsigned long delay)
+{
+	return queue(&work->work, &delayed_works);
+}
+
+bool flush_work(struct work_struct *work)
+{
+	bool queued = work->queued;
+
+	sim_may_sleep("flush_work");
+	run_works(&works);
+	return queued;
+}
+
+void __module_get(struct module *module)
+{
+	sim.now.modules++;
+}
+
+bool try_module_get(struct module *module)
+{
+	sim.now.modules++;
+	return true;
+}
+
+void module_put(struct module *module)
+{
+	if (!sim.now.modules--)
+		sim_bug("more references to the module are put than were got");
+}
+
+void sim_log(const char *fmt, ...)
+{
+	char line[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	sim.log_lines++;
 }
 
 void sim_pause(void)
@@ -342,6 +503,13 @@ void rcu_read_unlock(void)
 	sim_point(SIM_AT_READ_END);
 }
 
+void synchronize_rcu(void)
+{
+	sim_may_sleep("synchronize_rcu");
+	while (readers)
+		sim_wait("synchronize_rcu");
+}
+
 void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
 {
 	head->func = func;
@@ -385,7 +553,9 @@ void sim_grace_period(void)
 		struct rcu_head *head = rcu_list;
 
 		rcu_list = head->next;
+		sim_softirq(true);
 		head->func(head);
+		sim_softirq(false);
 	}
 }
 
@@ -441,7 +611,8 @@ void *kmalloc(size_t size, gfp_t gfp)
 	bool power = size && !(size & (size - 1));
 	void *ptr;
 
-	sim_may_sleep("kmalloc");
+	if (!(gfp & (GFP_ATOMIC | GFP_NOWAIT)))
+		sim_may_sleep("kmalloc");
 	if (gfp & GFP_KERNEL_ACCOUNT)
 		sim.accounted++;
 	else
@@ -493,6 +664,7 @@ struct mm_struct *sim_process(void)
 	if (!mm || i == MAX_PROCESSES)
 		abort();
 	processes[i] = mm;
+	INIT_LIST_HEAD(&mm->context.iommu_group_mem_list);
 	mm->refs = 1;
 	mm->limit = 1ULL << 50;
 	sim.mm = mm;
@@ -542,7 +714,7 @@ u64 *sim_mmap(struct mm_struct *mm, u64 ua, u64 bytes, unsigned int shift,
 	unsigned int at = mm->vmas;
 	u64 *pfn = calloc((bytes >> shift) + 1, sizeof(*pfn));
 
-	if (!pfn || mm->vmas == MAX_VMAS)
+	if (!pfn || mm->vmas == SIM_MAX_VMAS)
 		abort();
 	while (at && mm->vma[at - 1].vm_start > ua)
 		at--;
@@ -603,11 +775,44 @@ void mmap_read_unlock(struct mm_struct *mm)
 	thread.mmap_locks--;
 }
 
+void mmap_write_lock(struct mm_struct *mm)
+{
+	mmap_read_lock(mm);
+	mm->writer = true;
+}
+
+void mmap_write_unlock(struct mm_struct *mm)
+{
+	mm->writer = false;
+	mmap_read_unlock(mm);
+}
+
 struct vm_area_struct *find_vma(struct mm_struct *mm, unsigned long ua)
 {
 	if (!mm->readers || !thread.mmap_locks)
 		sim_bug("find_vma without mmap_lock");
 	return first_vma(mm, ua);
+}
+
+static int account(struct mm_struct *mm, unsigned long pages, bool inc,
+		   bool bypass)
+{
+	if (!inc) {
+		if (mm->locked < pages)
+			sim_bug("more is refunded than was charged");
+		mm->locked -= pages;
+		sim.now.charged -= pages;
+		if (sim.now.pinned > sim.now.charged && !sim.charge_moves)
+			sim_bug("refunded while still pinned");
+		return 0;
+	}
+	sim.charge_calls++;
+	if (!bypass &&
+	    (sim_fails(SIM_CHARGE) || mm->locked + pages > mm->limit))
+		return -ENOMEM;
+	mm->locked += pages;
+	sim.now.charged += pages;
+	return 0;
 }
 
 /* Takes mmap_lock itself, as the kernel's does */
@@ -616,21 +821,15 @@ int account_locked_vm(struct mm_struct *mm, unsigned long pages, bool inc)
 	sim_may_sleep("account_locked_vm");
 	if (thread.mmap_locks)
 		sim_bug("account_locked_vm with mmap_lock held");
-	if (!inc) {
-		if (mm->locked < pages)
-			sim_bug("more is refunded than was charged");
-		mm->locked -= pages;
-		sim.now.charged -= pages;
-		if (sim.now.pinned > sim.now.charged)
-			sim_bug("refunded while still pinned");
-		return 0;
-	}
-	sim.charge_calls++;
-	if (sim_fails(SIM_CHARGE) || mm->locked + pages > mm->limit)
-		return -ENOMEM;
-	mm->locked += pages;
-	sim.now.charged += pages;
-	return 0;
+	return account(mm, pages, inc, false);
+}
+
+int __account_locked_vm(struct mm_struct *mm, unsigned long pages, bool inc,
+			struct task_struct *who, bool bypass_rlim)
+{
+	if (!mm->writer || !thread.mmap_locks)
+		sim_bug("__account_locked_vm without mmap_lock for writing");
+	return account(mm, pages, inc, bypass_rlim);
 }
 
 /*
@@ -680,7 +879,7 @@ static void pin_frame(u64 pfn, bool write)
 
 	frame->pins++;
 	frame->writers += write;
-	if (++sim.now.pinned > sim.now.charged)
+	if (++sim.now.pinned > sim.now.charged && !sim.charge_moves)
 		sim_bug("pinned without being charged");
 }
 
@@ -696,6 +895,58 @@ static void unpin_frame(u64 pfn, bool dirty)
 	if (!--frame->pins)
 		frame->writers = 0;
 	sim.now.pinned--;
+}
+
+/* The mapping of a user address of the current process, if it may be pinned so */
+static struct vm_area_struct *pinned_vma(u64 ua, bool write)
+{
+	struct mm_struct *mm = sim_task()->mm;
+	struct vm_area_struct *vma;
+
+	if (!mm)
+		sim_bug("a thread of the kernel pins user memory");
+	vma = sim_vma(mm, ua);
+	return vma && (!write || vma->vm_flags & VM_WRITE) ? vma : NULL;
+}
+
+/* The page frame behind a user address, with SIM_UNPINNABLE if that is so */
+static u64 frame_behind(const struct vm_area_struct *vma, u64 ua)
+{
+	u64 offset = ua - vma->vm_start;
+
+	return vma->pfn[offset >> vma->shift] +
+	       ((offset & ((1ULL << vma->shift) - 1)) >> PAGE_SHIFT);
+}
+
+struct page *sim_kernel_pin(u64 ua)
+{
+	struct vm_area_struct *vma = pinned_vma(ua, true);
+	struct sim_frame *frame;
+	u64 pfn;
+
+	if (!vma || sim_fails(SIM_PIN))
+		return NULL;
+	pfn = frame_behind(vma, ua);
+	if (pfn & SIM_UNPINNABLE)
+		return NULL;
+	frame = sim_frame(pfn);
+	frame->pins++;
+	frame->writers++;
+	sim.now.kernel_pins++;
+	return pfn_to_page(pfn);
+}
+
+void sim_kernel_unpin(u64 pfn)
+{
+	unpin_frame(pfn, false);
+	sim.now.pinned++;
+	sim.now.kernel_pins--;
+}
+
+void sim_set_dirty(u64 pfn)
+{
+	if (!sim_frame(pfn)->pins)
+		sim_bug("page frame %llx is dirtied but not pinned", pfn);
 }
 
 /*
@@ -718,18 +969,16 @@ int pin_user_pages_fast(unsigned long ua, int want, unsigned int gup_flags,
 		sim_bug("pinned without FOLL_LONGTERM");
 	if (sim_fails(SIM_PIN))
 		return sim.pin_error;
-	vma = sim_vma(sim.mm, ua);
-	if (!vma || (write && !(vma->vm_flags & VM_WRITE)))
+	vma = pinned_vma(ua, write);
+	if (!vma)
 		return -EFAULT;
 
 	want = min(want, sim.pin_at_most);
 	for (; got < want && ua < vma->vm_end; got++, ua += PAGE_SIZE) {
-		u64 offset = ua - vma->vm_start;
-		u64 pfn = vma->pfn[offset >> vma->shift];
+		u64 pfn = frame_behind(vma, ua);
 
 		if (pfn & SIM_UNPINNABLE)
 			return got ? got : -EFAULT;
-		pfn += (offset & ((1ULL << vma->shift) - 1)) >> PAGE_SHIFT;
 		pin_frame(pfn, write);
 		pages[got] = pfn_to_page(pfn);
 	}

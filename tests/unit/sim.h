@@ -14,6 +14,7 @@
 #include <linux/types.h>
 
 struct mm_struct;
+struct page;
 struct vm_area_struct;
 
 /* What can be made to fail, see sim_fail() */
@@ -39,12 +40,15 @@ enum sim_point {
 	SIM_AT_WRITE,		/* about to write what others may read */
 	SIM_AT_PUBLISH,		/* about to write a word that leads to others */
 	SIM_AT_READ_BARRIER,	/* between reads whose order matters */
+	SIM_AT_RESCHED,		/* at a cond_resched() point */
 	SIM_POINTS,
 };
 
 /**
  * struct sim_counts - what the machine is in the middle of
- * @pinned: pins, one for each time a page is pinned
+ * @pinned: pins of src/, one for each time a page is pinned
+ * @kernel_pins: pins of the kernel's region list (kernel_list.c)
+ * @modules: references to the module
  * @charged: pages charged to locked_vm, of all processes
  * @allocs: allocations not yet freed
  * @unaccounted: those among them that no memory cgroup is charged for
@@ -53,6 +57,8 @@ enum sim_point {
  */
 struct sim_counts {
 	u64 pinned;
+	u64 kernel_pins;
+	u64 modules;
 	u64 charged;
 	u64 allocs;
 	u64 unaccounted;
@@ -81,7 +87,10 @@ struct sim_counts {
  * @hugetlb: whether these are of hugetlbfs
  * @hash_mmu: the array of page descriptors is not in the kernel's page tables
  * @unordered: something was written that others read, with no barrier since
- * @mm: the current process
+ * @charge_moves: for a moment there may be more pins than charged pages: the
+ *	charge for a region moves between src/ and the kernel's region list
+ * @log_lines: lines written to the kernel log, those of platform.c excluded
+ * @mm: the process of the task that the test itself is
  */
 struct sim {
 	struct sim_counts now;
@@ -103,6 +112,8 @@ struct sim {
 	bool hugetlb;
 	bool hash_mmu;
 	bool unordered;
+	bool charge_moves;
+	u64 log_lines;
 	struct mm_struct *mm;
 };
 
@@ -121,6 +132,70 @@ void sim_may_sleep(const char *what);
 /* Time passes: whoever watches src/ looks what it has done meanwhile */
 void sim_pause(void);
 void sim_watch(void (*look)(void));
+
+/*
+ * Tasks. The test itself is one; it becomes another with sim_switch_to(), as if a
+ * processor had gone on with that task. What a task holds stays with it.
+ */
+
+/**
+ * struct sim_held - what a task holds
+ * @id: number of the task
+ * @rcu: RCU read-side sections it is in
+ * @mutexes: mutexes
+ * @mmap_locks: mmap_locks
+ * @atomic: reasons why it must not sleep, other than locks
+ * @unpreemptible: sections in which no other task can come in between
+ * @softirq: it is a softirq
+ */
+struct sim_held {
+	unsigned int id;
+	unsigned int rcu;
+	unsigned int mutexes;
+	unsigned int mmap_locks;
+	unsigned int atomic;
+	unsigned int unpreemptible;
+	bool softirq;
+};
+
+/**
+ * struct task_struct - a task
+ * @mm: its process, NULL for a thread of the kernel
+ * @held: what it holds while it is not the current one
+ * @unordered: sim.unordered while it is not the current one
+ */
+struct task_struct {
+	struct mm_struct *mm;
+	struct sim_held held;
+	bool unordered;
+};
+
+/* A new task */
+void sim_task_init(struct task_struct *task, struct mm_struct *mm);
+struct task_struct *sim_task(void);
+/* NULL is the test itself. Returns the task that was the current one. */
+struct task_struct *sim_switch_to(struct task_struct *task);
+/* The current task must not sleep from now on, or may again; this nests */
+void sim_atomic(bool on);
+/* Spinlocks that the current thread holds (threads.c) */
+extern __thread unsigned int spinlocks_held;
+
+/* A softirq interrupts the current task, or returns to it */
+void sim_softirq(bool on);
+void sim_preempt_disable(void);
+void sim_preempt_enable(void);
+
+/* RCU read-side sections that any task is in */
+unsigned int sim_readers(void);
+
+/* At every point where a task can be preempted @other is called first */
+void sim_interrupt(void (*other)(void));
+/* While a task waits for others, @others is called: one of them goes on */
+void sim_let_others(void (*others)(void));
+void sim_wait(const char *what);
+
+/* Runs what was handed to a workqueue */
+void sim_run_work(void);
 
 /*
  * What takes its time, in calls to firmware: there may be SIM_BUSY of them before
@@ -176,6 +251,11 @@ struct sim_frame {
 };
 
 struct sim_frame *sim_frame(u64 pfn);
+/* For the kernel's region list: a page of the current process, or NULL */
+struct page *sim_kernel_pin(u64 ua);
+void sim_kernel_unpin(u64 pfn);
+/* SetPageDirty() by somebody else than src/: the frame must be pinned */
+void sim_set_dirty(u64 pfn);
 
 /*
  * Page descriptors: an array at SIM_VMEMMAP, of which each page is in a page of

@@ -52,22 +52,6 @@ static void a_failed_create_table_leaves_no_charge_and_no_window(void)
 	finish();
 }
 
-/* As a hypervisor's may be: Linux only warns that it has no memory for it */
-static void a_table_without_the_kernels_copy_is_not_used(void)
-{
-	u64 start;
-
-	begin(1, 1);
-	expect(tce2_ddw_remove(&ddw, 0), 0);
-	platform.hypervisor = true;
-	platform.no_copy = true;
-	expect(create(SIZE, SHIFT, 1, &start), -ENOMEM);
-	expect(platform.tables, 0);
-	expect(!group[0]->walks[0], true);
-	expect(sim.now.charged, 0);
-	finish();
-}
-
 static void a_failed_set_window_of_any_group_is_undone_for_those_before(void)
 {
 	struct tce2_window *window;
@@ -486,7 +470,6 @@ static void a_group_that_cannot_have_every_window_joins_with_none(void)
 
 static const struct test window_tests[] = {
 	TEST(a_failed_create_table_leaves_no_charge_and_no_window),
-	TEST(a_table_without_the_kernels_copy_is_not_used),
 	TEST(a_failed_set_window_of_any_group_is_undone_for_those_before),
 	TEST(a_table_that_does_not_know_of_its_group_is_taken_back),
 	TEST(a_group_joins_with_nothing_left_in_its_slots_or_not_at_all),

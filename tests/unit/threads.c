@@ -8,6 +8,8 @@
 
 #include "sim.h"
 
+__thread unsigned int spinlocks_held;
+
 void spin_lock_init(spinlock_t *lock)
 {
 	pthread_mutex_init(&lock->mutex, NULL);
@@ -19,12 +21,14 @@ void spin_lock(spinlock_t *lock)
 	pthread_mutex_lock(&lock->mutex);
 	lock->owner = pthread_self();
 	lock->held = true;
+	spinlocks_held++;
 }
 
 void spin_unlock(spinlock_t *lock)
 {
 	spin_assert_held(lock);
 	lock->held = false;
+	spinlocks_held--;
 	pthread_mutex_unlock(&lock->mutex);
 }
 

@@ -22,11 +22,11 @@ static void replace(struct rb_root *root, struct rb_node *old,
 	struct rb_node *parent = old->rb_parent;
 
 	if (!parent)
-		root->rb_node = new;
+		RB_STORE(root->rb_node, new);
 	else if (parent->rb_left == old)
-		parent->rb_left = new;
+		RB_STORE(parent->rb_left, new);
 	else
-		parent->rb_right = new;
+		RB_STORE(parent->rb_right, new);
 	if (new)
 		new->rb_parent = parent;
 }
@@ -39,12 +39,12 @@ static void rotate_up(struct rb_root *root, struct rb_node *node)
 	replace(root, parent, node);
 	if (parent->rb_left == node) {
 		child = node->rb_right;
-		node->rb_right = parent;
-		parent->rb_left = child;
+		RB_STORE(node->rb_right, parent);
+		RB_STORE(parent->rb_left, child);
 	} else {
 		child = node->rb_left;
-		node->rb_left = parent;
-		parent->rb_right = child;
+		RB_STORE(node->rb_left, parent);
+		RB_STORE(parent->rb_right, child);
 	}
 	parent->rb_parent = node;
 	if (child)
@@ -64,6 +64,19 @@ void rb_erase(struct rb_node *node, struct rb_root *root)
 					? node->rb_left
 					: node->rb_right);
 	replace(root, node, node->rb_left ? node->rb_left : node->rb_right);
+}
+
+struct rb_node *rb_next(const struct rb_node *node)
+{
+	struct rb_node *next = node->rb_right;
+
+	while (next && next->rb_left)
+		next = next->rb_left;
+	if (next)
+		return next;
+	while (node->rb_parent && node->rb_parent->rb_right == node)
+		node = node->rb_parent;
+	return node->rb_parent;
 }
 
 /* The first below a node that has nothing below it, or the node itself */

@@ -15,9 +15,26 @@ typedef struct {
 	int counter;
 } atomic_t;
 
+typedef atomic64_t atomic_long_t;
+
 static inline int atomic_read(const atomic_t *v)
 {
 	return v->counter;
+}
+
+static inline void atomic_set(atomic_t *v, int value)
+{
+	v->counter = value;
+}
+
+static inline void atomic_inc(atomic_t *v)
+{
+	v->counter++;
+}
+
+static inline void atomic_dec(atomic_t *v)
+{
+	v->counter--;
 }
 
 static inline int atomic_cmpxchg(atomic_t *v, int old, int new)
@@ -41,10 +58,40 @@ static inline void atomic64_set(atomic64_t *v, s64 value)
 	v->counter = value;
 }
 
+static inline void atomic64_inc(atomic64_t *v)
+{
+	v->counter++;
+}
+
+static inline void atomic64_dec(atomic64_t *v)
+{
+	v->counter--;
+}
+
+static inline void atomic64_add(s64 count, atomic64_t *v)
+{
+	v->counter += count;
+}
+
+static inline void atomic64_sub(s64 count, atomic64_t *v)
+{
+	v->counter -= count;
+}
+
+static inline s64 atomic64_dec_return(atomic64_t *v)
+{
+	return --v->counter;
+}
+
 static inline bool atomic64_sub_and_test(s64 count, atomic64_t *v)
 {
 	v->counter -= count;
 	return !v->counter;
+}
+
+static inline bool atomic64_dec_and_test(atomic64_t *v)
+{
+	return atomic64_sub_and_test(1, v);
 }
 
 static inline s64 atomic64_cmpxchg(atomic64_t *v, s64 old, s64 new)
@@ -72,6 +119,10 @@ static inline bool atomic64_inc_not_zero(atomic64_t *v)
 	return atomic64_add_unless(v, 1, 0);
 }
 
+#define atomic_long_read(v) ((long)atomic64_read(v))
+#define atomic_long_inc(v)  atomic64_inc(v)
+#define atomic_long_dec(v)  atomic64_dec(v)
+
 #define cmpxchg(ptr, old, new)                     \
 	({                                         \
 		__typeof__(*(ptr)) cmpxchg_saw;    \
@@ -80,6 +131,18 @@ static inline bool atomic64_inc_not_zero(atomic64_t *v)
 		if (cmpxchg_saw == (old))          \
 			*(ptr) = (new);            \
 		cmpxchg_saw;                       \
+	})
+
+#define cmpxchg_acquire(ptr, old, new) cmpxchg(ptr, old, new)
+#define cmpxchg_relaxed(ptr, old, new) cmpxchg(ptr, old, new)
+
+#define xchg(ptr, new)                                \
+	({                                            \
+		__typeof__(*(ptr)) xchg_saw;          \
+		sim_point(SIM_AT_SWAP);               \
+		xchg_saw = *(ptr);                    \
+		*(ptr) = (new);                       \
+		xchg_saw;                             \
 	})
 
 #endif /* DUP_ATOMIC_H */

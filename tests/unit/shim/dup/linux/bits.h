@@ -2,6 +2,8 @@
 #ifndef DUP_BITS_H
 #define DUP_BITS_H
 
+#define BITS_PER_LONG 64
+
 #define BIT(nr)	    (1UL << (nr))
 #define BIT_ULL(nr) (1ULL << (nr))
 

@@ -23,6 +23,9 @@
 
 #define barrier() __asm__ volatile("" : : : "memory")
 
+#define likely(x)   (x)
+#define unlikely(x) (x)
+
 #undef __always_inline
 #define __always_inline inline __attribute__((__always_inline__))
 
@@ -33,6 +36,11 @@
 
 /* For sparse */
 #define __must_hold(lock)
+#define __acquire(lock) ((void)0)
+#define __release(lock) ((void)0)
+
+/* The value comes from where the compiler can't see */
+#define OPTIMIZER_HIDE_VAR(var) __asm__("" : "=r"(var) : "0"(var))
 
 #define container_of(ptr, type, member) \
 	((type *)((char *)(ptr) - offsetof(type, member)))

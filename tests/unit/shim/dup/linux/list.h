@@ -47,6 +47,12 @@ static inline void list_del(struct list_head *node)
 	node->prev = NULL;
 }
 
+static inline void list_del_init(struct list_head *node)
+{
+	list_del(node);
+	INIT_LIST_HEAD(node);
+}
+
 #define list_entry(ptr, type, member) container_of(ptr, type, member)
 
 #define list_next_entry(pos, member) \

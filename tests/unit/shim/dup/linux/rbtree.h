@@ -22,6 +22,11 @@ struct rb_root {
 #define RB_ROOT		    ((struct rb_root){ NULL })
 #define RB_EMPTY_ROOT(root) (!READ_ONCE((root)->rb_node))
 
+/* How a pointer is stored that lookups without a lock follow */
+#ifndef RB_STORE
+#define RB_STORE(pointer, value) ((pointer) = (value))
+#endif
+
 /* A node that is in no tree is its own parent */
 #define RB_EMPTY_NODE(node) ((node)->rb_parent == (node))
 #define RB_CLEAR_NODE(node) ((node)->rb_parent = (node))
@@ -34,9 +39,11 @@ static inline void rb_link_node(struct rb_node *node, struct rb_node *parent,
 	node->rb_parent = parent;
 	node->rb_left = NULL;
 	node->rb_right = NULL;
-	*link = node;
+	RB_STORE(*link, node);
 }
 
+/* The next node in order, or NULL */
+struct rb_node *rb_next(const struct rb_node *node);
 struct rb_node *rb_first_postorder(const struct rb_root *root);
 struct rb_node *rb_next_postorder(const struct rb_node *node);
 

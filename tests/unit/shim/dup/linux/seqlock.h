@@ -20,6 +20,7 @@ static inline void seqcount_mutex_init(seqcount_mutex_t *s, struct mutex *lock)
 static inline void write_seqcount_begin(seqcount_mutex_t *s)
 {
 	lockdep_assert_held(s->lock);
+	sim_preempt_disable();
 	s->sequence++;
 }
 
@@ -27,6 +28,7 @@ static inline void write_seqcount_end(seqcount_mutex_t *s)
 {
 	lockdep_assert_held(s->lock);
 	s->sequence++;
+	sim_preempt_enable();
 }
 
 static inline unsigned int read_seqcount_begin(const seqcount_mutex_t *s)

@@ -17,6 +17,7 @@ typedef u64 __be64;
 /* This machine is little-endian */
 #define cpu_to_be64(x) ((__be64)__builtin_bswap64(x))
 #define be64_to_cpu(x) ((u64)__builtin_bswap64(x))
+#define be64_to_cpup(p) be64_to_cpu(*(p))
 
 struct hlist_node {
 	struct hlist_node *next, **pprev;

@@ -15,6 +15,9 @@ void platform_barrier(void);
  * With one thread all is in order; but it can be seen that somebody asked for
  * it: see sim_free_later(), SIM_AT_PUBLISH and SIM_AT_READ_BARRIER.
  */
+#define smp_mb()  ((void)(sim.unordered = false))
+#define smp_mb__before_atomic() smp_mb()
+#define smp_mb__after_atomic()  smp_mb()
 #define smp_rmb() sim_point(SIM_AT_READ_BARRIER)
 #define smp_wmb() ((void)(sim.unordered = false))
 
@@ -23,6 +26,14 @@ void platform_barrier(void);
 		sim_point(SIM_AT_PUBLISH);   \
 		sim.unordered = false;       \
 		WRITE_ONCE(*(ptr), (value)); \
+	} while (0)
+
+#define smp_load_acquire(ptr) READ_ONCE(*(ptr))
+
+#define smp_store_mb(var, value)         \
+	do {                             \
+		WRITE_ONCE(var, value);  \
+		sim.unordered = false;   \
 	} while (0)
 
 #endif /* SIM_SHIM_ASM_BARRIER_H */

@@ -6,7 +6,9 @@
 #include <linux/bits.h>
 #include <linux/bug.h>
 #include <linux/dma-direction.h>
+#include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/printk.h>
 #include <linux/types.h>
 
 /* For sparse */
@@ -24,7 +26,6 @@ typedef u64 dma_addr_t;
 void platform_complains(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2)));
 
-#define KBUILD_MODNAME		     "vfio_spapr_tce2"
 #define pr_err_ratelimited(fmt, ...) platform_complains(pr_fmt(fmt), __VA_ARGS__)
 
 #define IOMMU_TABLE_GROUP_MAX_TABLES 2
@@ -45,6 +46,7 @@ struct iommu_table_ops {
 	void (*clear)(struct iommu_table *tbl, long index, long npages);
 	unsigned long (*get)(struct iommu_table *tbl, long index);
 	void (*flush)(struct iommu_table *tbl);
+	void (*free)(struct iommu_table *tbl);
 };
 
 struct iommu_table {
@@ -56,6 +58,7 @@ struct iommu_table {
 	unsigned long it_base;
 	u64 *it_userspace;
 	struct iommu_table_ops *it_ops;
+	struct kref it_kref;
 };
 
 struct iommu_table_group_ops {

@@ -12,8 +12,10 @@
 #include <linux/build_bug.h>
 #include <linux/compiler.h>
 #include <linux/err.h>
+#include <linux/list.h>
 #include <linux/lockdep.h>
 #include <linux/minmax.h>
+#include <linux/printk.h>
 #include <linux/slab.h>
 #include <linux/types.h>
 
@@ -75,8 +77,6 @@ static inline unsigned long folio_page_idx(const struct folio *folio,
 	return page_to_pfn(page) - page_to_pfn(&folio->page);
 }
 
-struct mm_struct;
-
 /**
  * struct vm_area_struct - a mapping of a simulated process
  * @vm_start: first user address
@@ -93,10 +93,41 @@ struct vm_area_struct {
 	u64 *pfn;
 };
 
+#define SIM_MAX_VMAS 640
+
+/**
+ * struct mm_struct - a simulated process
+ * @context: the kernel's region list (../../../kernel_list.c)
+ * @refs: users of this structure, 1 of them the process itself
+ * @readers: holders of mmap_lock
+ * @writer: one of them holds it for writing
+ * @locked: pages charged to locked_vm
+ * @limit: the most that may be
+ * @vmas: how many of @vma there are
+ * @vma: the mappings, by address
+ */
+struct mm_struct {
+	struct {
+		struct list_head iommu_group_mem_list;
+	} context;
+	int refs;
+	int readers;
+	bool writer;
+	u64 locked;
+	u64 limit;
+	unsigned int vmas;
+	struct vm_area_struct vma[SIM_MAX_VMAS];
+};
+
 void mmap_read_lock(struct mm_struct *mm);
 void mmap_read_unlock(struct mm_struct *mm);
 struct vm_area_struct *find_vma(struct mm_struct *mm, unsigned long ua);
+void mmap_write_lock(struct mm_struct *mm);
+void mmap_write_unlock(struct mm_struct *mm);
 int account_locked_vm(struct mm_struct *mm, unsigned long pages, bool inc);
+struct task_struct;
+int __account_locked_vm(struct mm_struct *mm, unsigned long pages, bool inc,
+			struct task_struct *task, bool bypass_rlim);
 
 int pin_user_pages_fast(unsigned long ua, int want, unsigned int gup_flags,
 			struct page **pages);

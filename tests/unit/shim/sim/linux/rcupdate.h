@@ -6,6 +6,8 @@
 
 void rcu_read_lock(void);
 void rcu_read_unlock(void);
+/* Lets others go on, see sim_let_others(), until none of them reads */
+void synchronize_rcu(void);
 /* Called back in sim_grace_period() */
 void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head));
 

@@ -4,15 +4,24 @@
 
 #include "sim.h"
 
-struct task_struct;
-
-#define current ((struct task_struct *)NULL)
+#define current sim_task()
 
 static inline void cond_resched(void)
 {
 	sim_may_sleep("cond_resched");
 	sim_rest();
 	sim_pause();
+	sim_point(SIM_AT_RESCHED);
 }
+
+static inline long schedule_timeout_uninterruptible(long timeout)
+{
+	sim_rest();
+	sim_wait("schedule_timeout_uninterruptible");
+	return 0;
+}
+
+/* The one who spins lets nobody go on; who comes in between may */
+#define cpu_relax() sim_point(SIM_AT_READ)
 
 #endif /* SIM_SHIM_SCHED_H */

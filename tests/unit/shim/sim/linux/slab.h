@@ -8,9 +8,12 @@
 
 #define GFP_KERNEL	   0x1U
 #define GFP_KERNEL_ACCOUNT 0x2U
+#define __GFP_ACCOUNT	   0x2U
 #define __GFP_NOWARN	   0x4U
 #define __GFP_ZERO	   0x8U
 #define __GFP_NOFAIL	   0x10U
+#define GFP_ATOMIC	   0x20U
+#define GFP_NOWAIT	   0x40U
 
 void *kmalloc(size_t size, gfp_t gfp);
 void kfree(const void *ptr);

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DUP_KERNEL_H
+#define DUP_KERNEL_H
+
+#include <linux/array_size.h>
+#include <linux/compiler.h>
+#include <linux/minmax.h>
+
+#endif /* DUP_KERNEL_H */

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef DUP_STRING_H
+#define DUP_STRING_H
+
+#include <string.h>
+
+#include <linux/array_size.h>
+
+/* Index of the word in an array, a newline at its end ignored */
+#define sysfs_match_string(array, text) \
+	match_word(array, ARRAY_SIZE(array), text)
+
+int sysfs_emit(char *buffer, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+int match_word(const char *const *array, size_t count, const char *text);
+
+#endif /* DUP_STRING_H */

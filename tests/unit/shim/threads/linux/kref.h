@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef THREADS_KREF_H
+#define THREADS_KREF_H
+
+#include <linux/refcount.h>
+
+struct kref {
+	refcount_t refcount;
+};
+
+static inline unsigned int kref_read(const struct kref *kref)
+{
+	return atomic_read(&kref->refcount.refs);
+}
+
+#endif /* THREADS_KREF_H */

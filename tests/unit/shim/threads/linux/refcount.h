@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef THREADS_REFCOUNT_H
+#define THREADS_REFCOUNT_H
+
+#include <linux/atomic.h>
+
+#include "sim.h"
+
+typedef struct {
+	atomic_t refs;
+} refcount_t;
+
+static inline void refcount_set(refcount_t *r, int refs)
+{
+	atomic_set(&r->refs, refs);
+}
+
+static inline void refcount_inc(refcount_t *r)
+{
+	if (machine_add(&r->refs, 1) <= 1)
+		sim_bug("a reference to what has none any more");
+}
+
+static inline bool refcount_dec_and_test(refcount_t *r)
+{
+	int refs = machine_add(&r->refs, -1);
+
+	if (refs < 0)
+		sim_bug("more references are dropped than there were");
+	return !refs;
+}
+
+#endif /* THREADS_REFCOUNT_H */

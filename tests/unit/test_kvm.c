@@ -1,0 +1,1788 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * src/kvm.c against KVM's hypercalls (kvm_calls.c): at random, between all of a
+ * client's requests and inside them, and in the orders that go wrong most easily.
+ *
+ * TCE2_SEED chooses other random numbers, TCE2_KVM_EPISODES how many episodes.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <asm/mmu_context.h>
+#include <linux/moduleparam.h>
+#include <linux/rcupdate.h>
+
+#include "engine.h"
+#include "kernel_list.h"
+#include "kvm_calls.h"
+#include "tce2_kvm.h"
+#include "tce2_view_format.h"
+
+#define VCPUS	     4
+#define EPISODES     30
+#define STEPS	     1500 /* of each episode */
+#define REGIONS	     5
+#define READ_ONLY    (REGIONS - 1) /* one of them */
+#define REGION_PAGES 64 /* IOMMU pages in each */
+
+/* Entries that hypercalls and requests are about: a few in each of some leaves */
+#define SPOTS	  4
+#define SPOT_SIZE 24
+
+/*
+ * A hypercall or request that has begun. As long as no other is about the same
+ * entries it is alone, and its result is known beforehand.
+ */
+struct operation {
+	u64 first;
+	u64 count;
+	bool going;
+	bool alone;
+	u64 before[KVM_MAX_TCES * 4];
+};
+
+/* A client's registrations of one range of memory */
+struct memory {
+	u64 ua;
+	struct tce2_region *region;
+	unsigned int users;
+};
+
+static struct vcpu vcpus[VCPUS];
+static struct operation operations[VCPUS + 1];
+static struct memory memories[REGIONS];
+static struct tce2_window *window;
+static struct iommu_table *table;
+static u64 entries; /* of the window */
+static u64 interrupt_every; /* how many points there are to each interruption */
+static u64 seed;
+static bool inspecting, joined, requesting, inside_requests;
+static struct {
+	u64 requests, refused, unregistered, busy, inside, waits;
+	u64 requests_inside;
+} counts;
+
+static void random_request(void);
+
+static u64 chance(u64 limit)
+{
+	return rnd(&seed, limit);
+}
+
+/*
+ * The result of a hypercall or request
+ */
+
+/* The last spot crosses the end of a leaf */
+static u64 spot_start(u64 spot)
+{
+	const u64 start[SPOTS] = {
+		0,
+		LEAF,
+		entries - SPOT_SIZE,
+		3 * LEAF - SPOT_SIZE / 2,
+	};
+
+	return start[spot];
+}
+
+/* An entry of the view, read without an interruption; 0 without a window */
+static u64 peek(u64 index)
+{
+	u64 entry;
+
+	if (!window)
+		return 0;
+	inspecting = true;
+	entry = view_at(window, index);
+	inspecting = false;
+	return entry;
+}
+
+static bool overlap(const struct operation *a, const struct operation *b)
+{
+	return a->first < b->first + b->count && b->first < a->first + a->count;
+}
+
+static void begin_operation(struct operation *operation, u64 first, u64 count)
+{
+	*operation = (struct operation){
+		.first = first,
+		.count = count,
+		.going = true,
+		.alone = true,
+	};
+	for (unsigned int i = 0; i < ARRAY_SIZE(operations); i++) {
+		struct operation *other = &operations[i];
+
+		if (other == operation || !other->going ||
+		    !overlap(operation, other))
+			continue;
+		operation->alone = false;
+		other->alone = false;
+	}
+	for (u64 i = 0; i < count && i < ARRAY_SIZE(operation->before); i++)
+		operation->before[i] = peek(first + i);
+}
+
+static u64 perm_of(enum dma_data_direction direction)
+{
+	switch (direction) {
+	case DMA_BIDIRECTIONAL:
+		return RW;
+	case DMA_TO_DEVICE:
+		return TCE2_VIEW_READ;
+	case DMA_FROM_DEVICE:
+		return TCE2_VIEW_WRITE;
+	default:
+		return 0;
+	}
+}
+
+/* What the view says of the nth entry of a call after it has succeeded */
+static u64 mapped_by(const struct vcpu *vcpu, u64 n)
+{
+	const struct kvm_tce *tce = &vcpu->tce[n >> vcpu->subpages_shift];
+	u64 subpage = n & ((1ULL << vcpu->subpages_shift) - 1);
+	u64 perm = vcpu->kind == KVM_STUFF ? 0 : perm_of(tce->direction);
+
+	return perm ? (tce->ua + (subpage << SHIFT)) | perm : 0;
+}
+
+/*
+ * A hypercall that was alone and succeeded has changed all its entries. One that was
+ * too hard may have changed any, and its zap may have cleared any.
+ */
+static void check_operation(struct operation *operation,
+			    const struct vcpu *vcpu)
+{
+	operation->going = false;
+	if (!operation->alone || !window)
+		return;
+	for (u64 i = 0; i < operation->count; i++) {
+		u64 saw = peek(operation->first + i), want = mapped_by(vcpu, i);
+
+		if (saw == want ||
+		    (vcpu->hard && (!saw || saw == operation->before[i])))
+			continue;
+		sim_bug("entry %llu is %llx after a hypercall, not %llx (%s)",
+			operation->first + i, saw, want,
+			vcpu->hard ? "too hard" : "success");
+	}
+}
+
+/*
+ * Virtual CPUs
+ */
+
+static u64 random_ua(void)
+{
+	return memories[chance(REGIONS)].ua +
+	       (chance(REGION_PAGES + 2) << SHIFT);
+}
+
+static void random_tces(struct vcpu *vcpu)
+{
+	static const enum dma_data_direction directions[] = {
+		DMA_BIDIRECTIONAL,
+		DMA_TO_DEVICE,
+		DMA_FROM_DEVICE,
+		DMA_NONE,
+	};
+
+	for (u64 i = 0; i < vcpu->count; i++) {
+		vcpu->tce[i].ua = random_ua();
+		vcpu->tce[i].direction = directions[chance(8) ? chance(3) : 3];
+	}
+}
+
+static void random_call(struct vcpu *vcpu)
+{
+	enum kvm_kind kind = chance(3);
+	unsigned int shift = chance(3);
+	u64 count = kind == KVM_PUT ? 1 : 1 + chance(4);
+	u64 entry = (spot_start(chance(SPOTS)) + chance(SPOT_SIZE)) >> shift;
+
+	entry = min(entry, (entries >> shift) - count);
+	vcpu_call(vcpu, kind, table, shift, entry, count);
+	random_tces(vcpu);
+	begin_operation(&operations[vcpu - vcpus], entry << shift,
+			count << shift);
+}
+
+static void let_step(struct vcpu *vcpu)
+{
+	if (vcpu->step == KVM_IDLE) {
+		random_call(vcpu);
+		return;
+	}
+	if (!chance(100))
+		sim_fail(SIM_ALLOC, 1);
+	vcpu_step(vcpu);
+	sim_fail(SIM_ALLOC, 0);
+	if (vcpu->step == KVM_IDLE)
+		check_operation(&operations[vcpu - vcpus], vcpu);
+}
+
+/* It is between begin and commit, and not in the middle of a hook */
+static bool is_mapping(const struct vcpu *vcpu)
+{
+	return !vcpu->running && vcpu->task.held.rcu;
+}
+
+/* The guest's pages are so small here that none is in two leaves */
+static u64 leaf_of(const struct vcpu *vcpu)
+{
+	return ((vcpu->entry + vcpu->page) << vcpu->subpages_shift) / LEAF;
+}
+
+/* A leaf is not locked, or by a virtual CPU that can unlock it */
+static bool can_lock(u64 leaf)
+{
+	const u64 *slot = tce2_view_slot(&window->view, leaf);
+
+	if (!slot || !tce2_word_is_array(*slot) || !(*slot & TCE2_WORD_LOCKED))
+		return true;
+	for (unsigned int i = 0; i < VCPUS; i++) {
+		if (is_mapping(&vcpus[i]) && leaf_of(&vcpus[i]) == leaf)
+			return true;
+	}
+	return false;
+}
+
+/* No virtual CPU that is in the middle of a hook has to be waited for */
+static bool can_request(void)
+{
+	unsigned int readers = sim_readers();
+	bool can;
+
+	if (!window || requesting || window->ranges.ranges)
+		return false;
+	for (unsigned int i = 0; i < VCPUS; i++)
+		readers -= is_mapping(&vcpus[i]);
+	can = !readers;
+	inspecting = true;
+	for (u64 leaf = 0; can && leaf < entries / LEAF; leaf++)
+		can = can_lock(leaf);
+	inspecting = false;
+	return can;
+}
+
+/* A whole request while a virtual CPU is in the middle of a hook */
+static void request_inside(void)
+{
+	struct task_struct *self;
+	bool unordered;
+
+	if (!can_request())
+		return;
+	self = sim_switch_to(NULL);
+	unordered = platform_swap_unordered(false);
+	counts.requests_inside++;
+	/* That failure was for the hook */
+	sim_fail(SIM_ALLOC, 0);
+	random_request();
+	platform_swap_unordered(unordered);
+	sim_switch_to(self);
+}
+
+/* At any point of a request, or of another virtual CPU's step */
+static void come_in(void)
+{
+	struct vcpu *vcpu = &vcpus[chance(VCPUS)];
+
+	if (inspecting || chance(interrupt_every))
+		return;
+	if (inside_requests && !chance(4)) {
+		request_inside();
+	} else if (!vcpu->running) {
+		counts.inside++;
+		let_step(vcpu);
+	}
+}
+
+/* While a request waits, hypercalls go on */
+static void go_on(void)
+{
+	struct vcpu *vcpu = &vcpus[chance(VCPUS)];
+
+	counts.waits++;
+	if (vcpu->step != KVM_IDLE && !vcpu->running)
+		let_step(vcpu);
+}
+
+static void finish_calls(void)
+{
+	for (unsigned int i = 0; i < VCPUS; i++) {
+		while (vcpus[i].step != KVM_IDLE)
+			let_step(&vcpus[i]);
+	}
+}
+
+/*
+ * A client's requests
+ */
+
+static void register_memory(struct memory *memory)
+{
+	struct tce2_region *region = NULL;
+	int ret = tce2_region_register(proc, memory->ua, REGION_PAGES << SHIFT,
+				       &region);
+
+	if (ret) {
+		counts.refused++;
+		return;
+	}
+	memory->region = region;
+	memory->users++;
+}
+
+static void unregister_memory(struct memory *memory)
+{
+	int ret = tce2_region_unregister(memory->region);
+
+	if (ret) {
+		expect(ret, -EBUSY);
+		counts.busy++;
+		return;
+	}
+	counts.unregistered++;
+	memory->users--;
+}
+
+static void abandon_memory(struct memory *memory)
+{
+	tce2_region_abandon(memory->region);
+	memory->users--;
+}
+
+static void change_memory(void)
+{
+	struct memory *memory = &memories[chance(REGIONS)];
+
+	if (!memory->users || !chance(6))
+		register_memory(memory);
+	else if (chance(4))
+		unregister_memory(memory);
+	else
+		abandon_memory(memory);
+}
+
+/* A request that was alone is done as a whole, or not at all if it failed */
+static void check_request(struct operation *operation, u64 want, bool done)
+{
+	operation->going = false;
+	for (u64 i = 0; operation->alone && i < operation->count; i++) {
+		if (done || i < ARRAY_SIZE(operation->before))
+			expect(peek(operation->first + i),
+			       done ? want : operation->before[i]);
+		want += want ? 1 << SHIFT : 0;
+	}
+}
+
+static void change_entries(void)
+{
+	struct operation *operation = &operations[VCPUS];
+	u64 first = spot_start(chance(SPOTS)) + chance(SPOT_SIZE);
+	u64 count = min(1 + chance(12), entries - first);
+	u64 page = (memories[chance(REGIONS)].ua - UA) >> SHIFT;
+	u64 perm = 1 + chance(3);
+
+	page += chance(REGION_PAGES - 8);
+	if (!chance(16)) {
+		first &= ~(LEAF - 1);
+		count = LEAF;
+	}
+	begin_operation(operation, first, count);
+	if (count < LEAF && chance(2)) {
+		bool mapped = !map(window, first, page, count, perm);
+
+		counts.refused += !mapped;
+		check_request(operation, (UA + IOVA(page)) | perm, mapped);
+	} else {
+		expect(unmap(window, first, count), 0);
+		check_request(operation, 0, true);
+	}
+}
+
+/* Another module looks at the window */
+static void get_window(void)
+{
+	struct tce2_window *got = tce2_window_get(table);
+
+	expect(got == window, true);
+	tce2_window_put(got);
+}
+
+/* A second group joins the container or leaves it */
+static void change_groups(void)
+{
+	int ret;
+
+	if (joined)
+		ret = tce2_ddw_detach(&ddw, &group[1]->group);
+	else
+		ret = tce2_ddw_attach(&ddw, &group[1]->group);
+	expect(ret, 0);
+	joined = !joined;
+}
+
+static void read_entry(void)
+{
+	u64 index = spot_start(chance(SPOTS)) + chance(SPOT_SIZE), ua, perm;
+
+	index = min(index, entries - 1);
+	expect(tce2_window_read_tce(window, window->start + IOVA(index), &ua,
+				    &perm),
+	       0);
+}
+
+static void random_request(void)
+{
+	u64 what = chance(100);
+
+	counts.requests++;
+	requesting = true;
+	if (what < 30)
+		change_memory();
+	else if (what < 85)
+		change_entries();
+	else if (what < 89)
+		read_entry();
+	else if (what < 90)
+		get_window();
+	else if (what < 93)
+		tce2_cache_mirror(proc);
+	else if (what < 95 && group[1])
+		change_groups();
+	else if (what < 97)
+		sim_grace_period();
+	else
+		sim_run_work();
+	requesting = false;
+}
+
+/*
+ * Episodes
+ */
+
+static u64 region_pages(void)
+{
+	return (REGION_PAGES << SHIFT) >> PAGE_SHIFT;
+}
+
+static void make_memory(void)
+{
+	for (unsigned int i = 0; i < REGIONS; i++) {
+		u64 pfn = 16 + 1000 * i;
+
+		memories[i] = (struct memory){ .ua = UA + MIB(1) * i };
+		if (i % 2)
+			map_contiguous(memories[i].ua, region_pages(), pfn,
+				       i != READ_ONLY);
+		else
+			map_scattered(memories[i].ua, region_pages(), pfn,
+				      i != READ_ONLY);
+		register_memory(&memories[i]);
+	}
+}
+
+/* KVM's file of the table: it has a reference, and puts it in a softirq */
+struct attached {
+	struct iommu_table *tbl;
+	struct rcu_head rcu;
+};
+
+static void put_table(struct rcu_head *rcu)
+{
+	iommu_tce_table_put(container_of(rcu, struct attached, rcu)->tbl);
+}
+
+static struct attached attached;
+
+static void attach_kvm(void)
+{
+	attached.tbl = iommu_tce_table_get(table);
+}
+
+static void detach_kvm(void)
+{
+	call_rcu(&attached.rcu, put_table);
+	sim_grace_period();
+	sim_run_work();
+	sim_grace_period();
+}
+
+static void begin_episode(unsigned int levels)
+{
+	bool shared = platform_kind != PLATFORM_HYPERVISOR;
+
+	/* A hypervisor's table has one level and is one group's */
+	begin(shared ? 2 : 1, shared ? 3 : 1);
+	group[1] = shared ? group[1] : NULL;
+	joined = shared;
+	/* With two levels it has two tables of the lowest level, even with large pages */
+	window = only_window(levels > 1 ? MIB(64) : MIB(8), levels);
+	entries = window->size >> SHIFT;
+	table = window->table.tbl;
+	memset(operations, 0, sizeof(operations));
+	make_memory();
+	for (unsigned int i = 0; i < VCPUS; i++)
+		vcpu_init(&vcpus[i], sim.mm);
+	attach_kvm();
+	sim.charge_moves = true;
+	/* The table's layout is not known until an entry has been written */
+	for (unsigned int i = 0; i < SPOTS; i++)
+		expect(map(window, spot_start(i), 0, 1, RW), 0);
+}
+
+static void begin_interrupting(void)
+{
+	sim_interrupt(come_in);
+	sim_let_others(go_on);
+}
+
+static void end_interrupting(void)
+{
+	sim_interrupt(NULL);
+	inside_requests = false;
+	requesting = false;
+	finish_calls();
+	sim_let_others(NULL);
+}
+
+/* What is charged when nothing is mapped and no work is left */
+static u64 charge_of_regions(void)
+{
+	u64 pages = 0;
+
+	for (unsigned int i = 0; i < REGIONS; i++)
+		pages += memories[i].users ? region_pages() : 0;
+	return pages;
+}
+
+static u64 mapped_entries(void)
+{
+	u64 n = 0;
+
+	for (u64 i = 0; i < SPOTS; i++) {
+		for (u64 k = 0; k < 2 * SPOT_SIZE; k++) {
+			u64 index = spot_start(i) + k;
+
+			n += index < entries && peek(index);
+		}
+	}
+	return n;
+}
+
+/* Each array has as many entries as its word says, and no leaf is locked */
+static void check_words(void)
+{
+	for (u64 leaf = 0; leaf < entries / LEAF; leaf++) {
+		const u64 *slot = tce2_view_slot(&window->view, leaf), *array;
+		u64 n = 0;
+
+		if (!slot || !tce2_word_is_array(*slot))
+			continue;
+		array = tce2_word_array(*slot);
+		for (u64 i = 0; i < LEAF; i++)
+			n += array[i] != 0;
+		expect(*slot - (u64)array, n << TCE2_WORD_COUNT_SHIFT);
+	}
+}
+
+static void expect_quiet(void)
+{
+	end_interrupting();
+	check_words();
+	kernel_list_expect_idle();
+	expect_in_step(window, entries);
+	expect(platform_mapped(table), platform.held);
+	expect(mapped_entries(), platform.held);
+}
+
+static void expect_balance(void)
+{
+	expect(unmap(window, 0, entries), 0);
+	expect(platform.held, 0);
+	sim_run_work();
+	sim_grace_period();
+	for (unsigned int i = 0; i < REGIONS; i++) {
+		if (memories[i].users)
+			expect(memories[i].region->mapped.counter, 1);
+	}
+	expect(sim.now.charged, charge_of_regions() + window->table.charged);
+	expect(sim.now.pinned, charge_of_regions());
+}
+
+static void run(unsigned long steps, bool requests)
+{
+	begin_interrupting();
+	inside_requests = requests;
+	for (unsigned long i = 0; i < steps; i++) {
+		if (requests && !chance(8))
+			random_request();
+		else
+			let_step(&vcpus[chance(VCPUS)]);
+	}
+}
+
+/* KVM goes on calling when the window and even the container has gone */
+static void remove_window(void)
+{
+	run(100, false);
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	window = NULL;
+	expect(platform_mapped(table), 0);
+	run(200, false);
+	end_interrupting();
+	expect(platform_mapped(table), 0);
+	kernel_list_expect_idle();
+}
+
+static void close_container(void)
+{
+	tce2_ddw_destroy(&ddw);
+	for (unsigned int i = 0; i < REGIONS; i++) {
+		while (memories[i].users)
+			abandon_memory(&memories[i]);
+	}
+	tce2_cache_put(proc);
+	expect(kernel_list_regions(), 0);
+}
+
+static void end_episode(void)
+{
+	remove_window();
+	close_container();
+	run(200, false);
+	end_interrupting();
+	detach_kvm();
+	expect(sim.log_lines, 0);
+	platform_expect_nothing_left();
+	sim_expect_nothing_left();
+}
+
+static void run_episode(unsigned int levels)
+{
+	begin_episode(levels);
+	for (unsigned int i = 0; i < 4; i++) {
+		run(STEPS / 4, true);
+		expect_quiet();
+		if (i % 2)
+			expect_balance();
+	}
+	end_episode();
+}
+
+static u64 first_seed(void)
+{
+	const char *text = getenv("TCE2_SEED");
+
+	if (text)
+		return strtoull(text, NULL, 0);
+	return (u64)time(NULL) << 20 ^ (u64)clock();
+}
+
+static void random_hypercalls_and_requests_keep_table_view_and_counts(void)
+{
+	const char *text = getenv("TCE2_KVM_EPISODES");
+	unsigned long episodes = text ? strtoul(text, NULL, 0) : EPISODES;
+	u64 first = first_seed();
+
+	printf("# TCE2_SEED=%llu\n", first);
+	for (unsigned long i = 0; i < episodes; i++) {
+		seed = (first + i) * 0x9e3779b97f4a7c15ULL;
+		platform_kind =
+			i % 6 == 5 ? PLATFORM_HYPERVISOR : PLATFORM_MEMORY;
+		interrupt_every = 40 << i % 3;
+		run_episode(i % 6 == 5 ? 1 : 1 + i % 2);
+		sim_reset();
+		kernel_list_reset();
+	}
+	printf("# hypercalls: %llu done, %llu too hard; %llu begin, %llu declined; %llu cleared, %llu vetoed\n",
+	       kvm_counts.done, kvm_counts.hard, kvm_counts.steps[KVM_BEGIN],
+	       kvm_counts.declined, kvm_counts.steps[KVM_CLEAR],
+	       kvm_counts.vetoed);
+	printf("# requests: %llu, %llu of them inside hooks, %llu refused, %llu unregistered, %llu busy; %llu steps inside others, %llu waits\n",
+	       counts.requests, counts.requests_inside, counts.refused,
+	       counts.unregistered, counts.busy, counts.inside, counts.waits);
+}
+
+/*
+ * Chosen orders. All regions have mirrors, except the one that is read-only.
+ */
+
+#define PUT  KVM_PUT
+#define BIDI DMA_BIDIRECTIONAL
+#define A    0 /* regions */
+#define B    1
+
+static void begin_case(void)
+{
+	seed = 1;
+	memset(&counts, 0, sizeof(counts));
+	memset(&kvm_counts, 0, sizeof(kvm_counts));
+	begin_episode(1);
+	tce2_cache_mirror(proc);
+	expect(kernel_list_regions(), REGIONS - 1);
+}
+
+static void end_case(void)
+{
+	expect_quiet();
+	expect_balance();
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	window = NULL;
+	close_container();
+	detach_kvm();
+	platform_expect_nothing_left();
+}
+
+static u64 ua_of(unsigned int memory, u64 page)
+{
+	return memories[memory].ua + (page << SHIFT);
+}
+
+/* H_PUT_TCE of an IOMMU page, up to a step */
+static void put_to(struct vcpu *vcpu, u64 entry, u64 ua, enum kvm_step step)
+{
+	vcpu_call(vcpu, PUT, table, 0, entry, 1);
+	vcpu->tce[0] = (struct kvm_tce){ ua, BIDI };
+	vcpu_run_to(vcpu, step);
+}
+
+static bool put(struct vcpu *vcpu, u64 entry, u64 ua)
+{
+	put_to(vcpu, entry, ua, KVM_IDLE);
+	return !vcpu->hard;
+}
+
+static void stuff_to(struct vcpu *vcpu, u64 entry, enum kvm_step step)
+{
+	vcpu_call(vcpu, KVM_STUFF, table, 0, entry, 1);
+	vcpu_run_to(vcpu, step);
+}
+
+static bool stuff(struct vcpu *vcpu, u64 entry)
+{
+	stuff_to(vcpu, entry, KVM_IDLE);
+	return !vcpu->hard;
+}
+
+/* While a request waits, the first virtual CPU goes on */
+static void finish_first(void)
+{
+	counts.waits++;
+	if (vcpus[0].step == KVM_IDLE)
+		sim_bug("a request waits for nothing");
+	vcpu_step(&vcpus[0]);
+}
+
+static s64 counts_of(unsigned int memory)
+{
+	return kernel_list_mapped(kernel_list_at(sim.mm, ua_of(memory, 0)));
+}
+
+static int unregister(unsigned int memory)
+{
+	int ret = tce2_region_unregister(memories[memory].region);
+
+	if (!ret)
+		memories[memory].users--;
+	return ret;
+}
+
+static void kvm_maps_replaces_and_unmaps_without_a_request(void)
+{
+	begin_case();
+	platform_forget_events();
+	expect(put(&vcpus[0], 3, ua_of(A, 7)), true);
+	expect(platform.calls[EVENT_KILL], 1);
+	expect(peek(3), ua_of(A, 7) | RW);
+	expect_in_step(window, entries);
+	expect(put(&vcpus[1], 3, ua_of(B, 8)), true);
+	expect(peek(3), ua_of(B, 8) | RW);
+	expect(stuff(&vcpus[0], 3), true);
+	expect(peek(3), 0);
+	expect(kvm_counts.steps[KVM_UNCOUNT], 0);
+	end_case();
+}
+
+static void declined_unmap_restores_nothing_after_unregister(void)
+{
+	begin_case();
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+	put_to(&vcpus[0], 5, ua_of(A, 8), KVM_COMMIT);
+	/* The other mapping has locked the leaf */
+	stuff_to(&vcpus[1], 3, KVM_UNCOUNT);
+	expect(vcpus[1].step, KVM_UNCOUNT);
+	expect(vcpu_finish(&vcpus[0]), true);
+	expect(unmap(window, 3, 1), 0);
+	expect(unregister(B), 0);
+	vcpu_run_to(&vcpus[1], KVM_PUT_BACK);
+	expect(vcpus[1].step, KVM_PUT_BACK);
+	expect(vcpu_finish(&vcpus[1]), false);
+	expect(peek(3), 0);
+	expect(sim.log_lines, 0);
+	end_case();
+}
+
+static void unregister_after_kvms_unmap_need_not_wait_for_tce_kill(void)
+{
+	begin_case();
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+	stuff_to(&vcpus[0], 3, KVM_CLEARED);
+	expect(unregister(B), 0);
+	sim_grace_period();
+	expect(vcpu_finish(&vcpus[0]), true);
+	end_case();
+}
+
+static void unmap_waits_for_a_mapping_that_kvm_has_begun(void)
+{
+	static const enum kvm_step steps[] = {
+		KVM_LOOKUP, KVM_TRANSLATE, KVM_COUNT,
+		KVM_NOTE,   KVM_STORE,	   KVM_COMMIT,
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(steps); i++) {
+		begin_case();
+		sim_let_others(finish_first);
+		put_to(&vcpus[0], 3, ua_of(A, 7), steps[i]);
+		/* Another entry of the same leaf, and the entry itself */
+		expect(unmap(window, i % 2 ? 3 : 4, 1), 0);
+		expect(counts.waits, 1 + KVM_COMMIT - steps[i]);
+		expect(vcpus[0].step, KVM_IDLE);
+		expect(vcpus[0].hard, false);
+		expect(peek(3), i % 2 ? 0 : ua_of(A, 7) | RW);
+		end_case();
+		sim_reset();
+	}
+}
+
+static void unregister_after_begin_makes_kvm_give_up(void)
+{
+	begin_case();
+	put_to(&vcpus[0], 3, ua_of(B, 7), KVM_LOOKUP);
+	expect(unregister(B), 0);
+	expect(vcpu_finish(&vcpus[0]), false);
+	expect(peek(3), 0);
+	end_case();
+}
+
+static void region_that_kvm_has_looked_up_is_not_freed_before_tce_kill(void)
+{
+	begin_case();
+	put_to(&vcpus[0], 3, ua_of(B, 7), KVM_TRANSLATE);
+	expect(unregister(B), 0);
+	/* Freed now, KVM would use it in the next step */
+	sim_grace_period();
+	vcpu_run_to(&vcpus[0], KVM_NOTE);
+	expect(vcpu_finish(&vcpus[0]), false);
+	expect(peek(3), 0);
+	end_case();
+}
+
+static void unregister_waits_while_kvm_counts_and_returns_ebusy(void)
+{
+	static const enum kvm_step steps[] = { KVM_NOTE, KVM_STORE,
+					       KVM_COMMIT };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(steps); i++) {
+		begin_case();
+		sim_let_others(finish_first);
+		put_to(&vcpus[0], 3, ua_of(B, 7), steps[i]);
+		expect(unregister(B), -EBUSY);
+		expect(vcpus[0].step, KVM_IDLE);
+		expect(peek(3), ua_of(B, 7) | RW);
+		/* Nothing has changed: KVM maps there as before */
+		expect(put(&vcpus[0], 4, ua_of(B, 8)), true);
+		end_case();
+		sim_reset();
+	}
+}
+
+static void window_removal_waits_for_a_mapping_that_kvm_has_begun(void)
+{
+	static const enum kvm_step steps[] = { KVM_LOOKUP, KVM_NOTE,
+					       KVM_COMMIT };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(steps); i++) {
+		begin_case();
+		sim_let_others(finish_first);
+		put_to(&vcpus[0], 3, ua_of(B, 7), steps[i]);
+		expect(tce2_ddw_remove(&ddw, 0), 0);
+		window = NULL;
+		expect(vcpus[0].step, KVM_IDLE);
+		expect(platform_mapped(table), 0);
+		expect(platform.held, 0);
+		kernel_list_expect_idle();
+		expect(unregister(B), 0);
+		close_container();
+		detach_kvm();
+		platform_expect_nothing_left();
+		sim_reset();
+	}
+}
+
+static void second_mapping_of_an_entry_is_too_hard_while_the_first_goes_on(void)
+{
+	begin_case();
+	put_to(&vcpus[0], 3, ua_of(A, 7), KVM_COMMIT);
+	expect(put(&vcpus[1], 3, ua_of(B, 8)), false);
+	expect(vcpu_finish(&vcpus[0]), true);
+	expect(peek(3), ua_of(A, 7) | RW);
+	expect(counts_of(B), 1);
+	end_case();
+}
+
+static void unmap_of_an_entry_that_kvm_is_replacing_is_too_hard(void)
+{
+	begin_case();
+	expect(put(&vcpus[0], 3, ua_of(B, 8)), true);
+	put_to(&vcpus[0], 3, ua_of(A, 7), KVM_COMMIT);
+	expect(stuff(&vcpus[1], 3), false);
+	expect(vcpu_finish(&vcpus[0]), true);
+	expect(peek(3), ua_of(A, 7) | RW);
+	expect(stuff(&vcpus[1], 3), true);
+	end_case();
+}
+
+static void region_of_a_replaced_entry_can_be_unregistered(void)
+{
+	begin_case();
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+	put_to(&vcpus[0], 3, ua_of(A, 7), KVM_COMMIT);
+	vcpu_step(&vcpus[0]);
+	expect(unregister(B), 0);
+	sim_grace_period();
+	expect(peek(3), ua_of(A, 7) | RW);
+	end_case();
+}
+
+/* Of a guest's page of four IOMMU pages, @mapped are in the region */
+static void put_across_the_end(struct vcpu *vcpu, u64 mapped)
+{
+	vcpu_call(vcpu, PUT, table, 2, 1, 1);
+	vcpu->tce[0] =
+		(struct kvm_tce){ ua_of(B, REGION_PAGES - mapped), BIDI };
+}
+
+static void zap_clears_what_was_mapped_before_the_failure(void)
+{
+	for (u64 mapped = 1; mapped < 4; mapped++) {
+		begin_case();
+		expect(map(window, 4, 0, 4, RW), 0);
+		put_across_the_end(&vcpus[0], mapped);
+		vcpu_run_to(&vcpus[0], KVM_ZAP);
+		for (u64 i = 0; i < 4; i++)
+			expect(peek(4 + i),
+			       i < mapped
+				       ? ua_of(B, REGION_PAGES - mapped + i) |
+						 RW
+				       : (UA + IOVA(i)) | RW);
+		expect_in_step(window, 16);
+		expect(vcpu_finish(&vcpus[0]), false);
+		for (u64 i = 0; i < 4; i++)
+			expect(peek(4 + i), 0);
+		expect(unregister(B), 0);
+		end_case();
+		sim_reset();
+	}
+}
+
+/* Of 1024 IOMMU pages, in two leaves */
+static void guests_page_in_two_leaves_is_mapped_leaf_by_leaf(void)
+{
+	const u64 pages = 2 * LEAF;
+	struct tce2_region *large = NULL;
+
+	begin_case();
+	map_scattered(UA + GIB(1), (pages << SHIFT) >> PAGE_SHIFT, 20000, true);
+	expect(tce2_region_register(proc, UA + GIB(1), pages << SHIFT, &large),
+	       0);
+	vcpu_call(&vcpus[0], PUT, table, 10, 1, 1);
+	vcpus[0].tce[0] = (struct kvm_tce){ UA + GIB(1), BIDI };
+	vcpu_run_to(&vcpus[0], KVM_COMMIT);
+	/* The first leaf is free already, the second is not */
+	expect(put(&vcpus[1], pages + 3, ua_of(A, 7)), true);
+	expect(put(&vcpus[1], pages + LEAF + 3, ua_of(A, 7)), false);
+	expect(vcpu_finish(&vcpus[0]), true);
+	expect_in_step(window, entries);
+	expect(peek(pages + LEAF), (UA + GIB(1) + (LEAF << SHIFT)) | RW);
+
+	/* The second leaf can't be had: what is in the first is zapped */
+	put_to(&vcpus[1], pages + LEAF + 3, ua_of(A, 7), KVM_COMMIT);
+	vcpu_call(&vcpus[0], PUT, table, 10, 1, 1);
+	expect(vcpu_finish(&vcpus[0]), false);
+	expect(vcpu_finish(&vcpus[1]), true);
+	expect(peek(pages), 0);
+	expect(unmap(window, 0, entries), 0);
+	expect(tce2_region_unregister(large), 0);
+	end_case();
+}
+
+static void indirect_tce_without_permission_clears_the_entry(void)
+{
+	begin_case();
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+	vcpu_call(&vcpus[0], KVM_INDIRECT, table, 0, 3, 2);
+	vcpu_step(&vcpus[0]);
+	vcpus[0].tce[0] = (struct kvm_tce){ ua_of(A, 5), DMA_NONE };
+	vcpus[0].tce[1] = (struct kvm_tce){ ua_of(A, 6), BIDI };
+	expect(vcpu_finish(&vcpus[0]), true);
+	expect(peek(3), 0);
+	expect(peek(4), ua_of(A, 6) | RW);
+	kernel_list_expect_idle();
+	expect(unregister(B), 0);
+	end_case();
+}
+
+static void indirect_tce_that_changes_after_validation_maps_nothing(void)
+{
+	begin_case();
+	expect(map(window, 3, 9, 1, RW), 0);
+	vcpu_call(&vcpus[0], KVM_INDIRECT, table, 0, 3, 1);
+	vcpus[0].tce[0] = (struct kvm_tce){ ua_of(B, 5), BIDI };
+	vcpu_run_to(&vcpus[0], KVM_BEGIN);
+	vcpus[0].tce[0].ua += 0x10;
+	expect(vcpu_finish(&vcpus[0]), true);
+	expect(peek(3), 0);
+	kernel_list_expect_idle();
+	expect(sim.log_lines, 0);
+	end_case();
+}
+
+static void hypercalls_after_window_removal_and_close_touch_nothing(void)
+{
+	begin_case();
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	window = NULL;
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), false);
+	/* A leaf that never had an entry */
+	expect(put(&vcpus[0], entries - LEAF, ua_of(B, 7)), false);
+	expect(stuff(&vcpus[0], 3), true);
+	expect(unregister(B), 0);
+	close_container();
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), false);
+	expect(stuff(&vcpus[0], 3), true);
+	expect(platform_mapped(table), 0);
+	detach_kvm();
+	platform_expect_nothing_left();
+}
+
+static void other_process_can_neither_map_nor_unmap(void)
+{
+	struct mm_iommu_table_group_mem_t *mem;
+	struct mm_struct *own, *other;
+
+	begin_case();
+	own = sim.mm;
+	other = sim_process();
+	map_contiguous(UA, region_pages(), 30000, true);
+	expect(mm_iommu_new(other, UA, region_pages(), &mem), 0);
+	vcpu_init(&vcpus[1], other);
+	sim.mm = own;
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+	expect(put(&vcpus[1], 4, UA), false);
+	expect(stuff(&vcpus[1], 3), false);
+	/* An empty entry stays empty */
+	expect(stuff(&vcpus[1], 4), true);
+	expect(peek(3), ua_of(B, 7) | RW);
+	expect(kernel_list_mapped(mem), 1);
+	expect(mm_iommu_put(other, mem), 0);
+	end_case();
+}
+
+/* Leaf 1 of memory that is contiguous for the client */
+static struct tce2_region *large;
+
+static void empty_and_fill_leaf(void)
+{
+	if (!can_lock(1))
+		return;
+	counts.requests++;
+	expect(unmap(window, LEAF, LEAF), 0);
+	expect(map(window, LEAF, (large->ua - UA) >> SHIFT, LEAF, RW), 0);
+	expect(unmap(window, LEAF, 1), 0);
+}
+
+static void array_that_kvm_reads_without_a_lock_outlives_a_request(void)
+{
+	begin_case();
+	map_scattered(UA + GIB(1), (LEAF << SHIFT) >> PAGE_SHIFT, 20000, true);
+	expect(tce2_region_register(proc, UA + GIB(1), LEAF << SHIFT, &large),
+	       0);
+	for (unsigned int nth = 1; nth < 8; nth++) {
+		expect(put(&vcpus[0], LEAF + 3, ua_of(A, 7)), true);
+		sim_when(SIM_AT_READ, nth, empty_and_fill_leaf);
+		expect(stuff(&vcpus[0], LEAF + 3), true);
+		sim_when(SIM_AT_READ, 0, NULL);
+	}
+	expect(counts.requests > 2, true);
+	expect(unmap(window, 0, entries), 0);
+	expect(tce2_region_unregister(large), 0);
+	end_case();
+}
+
+static void map_beside_by_kvm(void)
+{
+	put(&vcpus[1], LEAF + 4, ua_of(B, 7));
+}
+
+static void unmap_from_a_run_sees_the_array_that_another_hook_makes(void)
+{
+	for (unsigned int nth = 1; nth < 12; nth++) {
+		begin_case();
+		expect(unmap(window, LEAF, LEAF / 2), 0);
+		expect(map(window, LEAF + 8, 0, 16, RW), 0);
+		expect(stuff(&vcpus[1], 3), true);
+		sim_when(SIM_AT_READ, nth, map_beside_by_kvm);
+		expect(stuff(&vcpus[0], LEAF + 10), true);
+		sim_when(SIM_AT_READ, 0, NULL);
+		expect(peek(LEAF + 10), 0);
+		end_case();
+		sim_reset();
+	}
+}
+
+/* A virtual CPU comes in wherever a lock is taken while a region is abandoned */
+static void begin_mapping_by_kvm(void)
+{
+	put_to(&vcpus[1], LEAF + 5, ua_of(B, 8), KVM_NOTE);
+}
+
+static void finish_both(void)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		if (vcpus[i].step != KVM_IDLE)
+			vcpu_step(&vcpus[i]);
+	}
+}
+
+static void mirror_goes_at_close_however_kvm_maps_meanwhile(void)
+{
+	for (unsigned int nth = 1; nth < 8; nth++) {
+		begin_case();
+		sim_let_others(finish_both);
+		put_to(&vcpus[0], 3, ua_of(B, 7), KVM_NOTE);
+		sim_when(SIM_AT_LOCK, nth, begin_mapping_by_kvm);
+		abandon_memory(&memories[B]);
+		sim_when(SIM_AT_LOCK, 0, NULL);
+		vcpu_finish(&vcpus[1]);
+		expect(!kernel_list_at(sim.mm, ua_of(B, 0)), true);
+		expect(sim.log_lines, 0);
+		end_case();
+		sim_reset();
+	}
+}
+
+static bool declined;
+
+static void unmap_by_kvm(void)
+{
+	declined = !stuff(&vcpus[0], 3);
+}
+
+/* What it unmaps now would not be invalidated for the group that stays */
+static void kvm_can_not_unmap_while_the_platform_keeps_a_window(void)
+{
+	begin_case();
+	expect(put(&vcpus[0], 3, ua_of(A, 7)), true);
+	platform_fail(PLATFORM_UNSET, 1, 1);
+	sim_when(SIM_AT_RESCHED, 1, unmap_by_kvm);
+	expect(tce2_ddw_detach(&ddw, &group[1]->group), 0);
+	expect(declined, true);
+	expect(peek(3), ua_of(A, 7) | RW);
+	/* From now on what is unmapped stays pinned */
+	expect(stuff(&vcpus[0], 3), true);
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	window = NULL;
+	expect(platform.held, SPOTS + 1);
+	/* But this machine is to end clean */
+	tce2_memory_drop(proc, ua_of(A, 7), SHIFT, 1);
+	for (unsigned int i = 0; i < SPOTS; i++)
+		tce2_memory_drop(proc, ua_of(A, 0), SHIFT, 1);
+	close_container();
+	detach_kvm();
+	platform_forget_leaked(1);
+	platform_expect_nothing_left();
+}
+
+static u32 dirtied(unsigned int memory, u64 page)
+{
+	return sim_frame(hpa_at(ua_of(memory, page)) >> PAGE_SHIFT)->dirtied;
+}
+
+static void memory_that_kvm_maps_writable_is_dirty_when_unregistered(void)
+{
+	const u64 step = PAGE_SIZE >> SHIFT;
+
+	begin_case();
+	vcpu_call(&vcpus[0], KVM_INDIRECT, table, 0, 3, 2);
+	vcpus[0].tce[0] = (struct kvm_tce){ ua_of(B, step), DMA_FROM_DEVICE };
+	vcpus[0].tce[1] = (struct kvm_tce){ ua_of(B, 0), DMA_TO_DEVICE };
+	expect(vcpu_finish(&vcpus[0]), true);
+	expect(unmap(window, 3, 2), 0);
+	expect(unregister(B), 0);
+	expect(dirtied(B, step) > 0, true);
+	end_case();
+}
+
+/*
+ * The charge
+ */
+
+static void
+charge_of_a_table_that_kvm_keeps_is_refunded_with_its_last_reference(void)
+{
+	u64 of_table;
+
+	begin_case();
+	expect(map(window, 0, 0, 4, RW), 0);
+	of_table = window->table.charged;
+	expect(sim.now.charged, charge_of_regions() + of_table);
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	window = NULL;
+	expect(sim.now.charged, charge_of_regions() + of_table);
+	close_container();
+	expect(sim.now.charged, of_table);
+	call_rcu(&attached.rcu, put_table);
+	expect(sim.now.charged, of_table);
+	/* The softirq may not sleep, so that a thread of the kernel refunds it */
+	sim_grace_period();
+	expect(platform.tables, 0);
+	expect(sim.now.modules, 1);
+	sim_run_work();
+	expect(sim.now.charged, 0);
+	expect(sim.now.modules, 0);
+	platform_expect_nothing_left();
+}
+
+static void charge_is_refunded_with_the_window_if_kvm_is_gone(void)
+{
+	begin_case();
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+	detach_kvm();
+	expect(sim.now.modules, 1);
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	window = NULL;
+	expect(sim.now.charged, charge_of_regions());
+	expect(sim.now.modules, 0);
+	close_container();
+	platform_expect_nothing_left();
+}
+
+static void kvms_reference_is_noticed_whatever_groups_come_and_go(void)
+{
+	begin(2, 3);
+	joined = true;
+	window = only_window(MIB(8), 1);
+	table = window->table.tbl;
+	for (unsigned int i = 0; i < 3; i++) {
+		expect(tce2_kvm_attached(window->kvm), false);
+		change_groups();
+	}
+	attach_kvm();
+	for (unsigned int i = 0; i < 3; i++) {
+		expect(tce2_kvm_attached(window->kvm), true);
+		change_groups();
+	}
+	detach_kvm();
+	expect(tce2_kvm_attached(window->kvm), false);
+	window = NULL;
+	finish();
+}
+
+/*
+ * Mirrors
+ */
+
+static void mirrors_are_charged_once_and_pinned_twice(void)
+{
+	u64 before;
+
+	begin_episode(1);
+	before = sim.now.charged;
+	tce2_cache_mirror(proc);
+	expect(sim.now.charged, before);
+	expect(sim.now.kernel_pins, (REGIONS - 1) * region_pages());
+	expect(unregister(B), 0);
+	sim_grace_period();
+	expect(sim.now.charged, before - region_pages());
+	expect(sim.now.kernel_pins, (REGIONS - 2) * region_pages());
+	/* From now on they are made with the registration */
+	register_memory(&memories[B]);
+	expect(sim.now.charged, before);
+	expect(kernel_list_regions(), REGIONS - 1);
+	end_case();
+}
+
+static void mirror_that_fails_leaves_charge_and_pins(void)
+{
+	for (unsigned int nth = 1; nth < 4 * (REGIONS - 1); nth++) {
+		enum sim_fault fault = nth % 2 ? SIM_ALLOC : SIM_PIN;
+		u64 charged;
+
+		begin_episode(1);
+		charged = sim.now.charged;
+		sim_fail(fault, nth);
+		tce2_cache_mirror(proc);
+		sim_fail_nothing();
+		expect(sim.now.charged, charged);
+		expect(sim.now.pinned, charge_of_regions());
+		expect(sim.now.kernel_pins % region_pages(), 0);
+		end_case();
+		sim_reset();
+	}
+}
+
+static void mirror_over_the_limit_leaves_the_charge(void)
+{
+	u64 charged;
+
+	begin_episode(1);
+	charged = sim.now.charged;
+	sim_fail(SIM_CHARGE, 1);
+	tce2_cache_mirror(proc);
+	expect(sim.now.charged, charged);
+	expect(kernel_list_regions(), REGIONS - 2);
+	end_case();
+}
+
+static void memory_mapped_anew_since_it_was_registered_gets_no_mirror(void)
+{
+	struct vm_area_struct *vma;
+	u64 last;
+
+	begin_episode(1);
+	vma = sim_vma(sim.mm, ua_of(B, 0));
+	last = vma->pfn[region_pages() - 1]++;
+	tce2_cache_mirror(proc);
+	expect(kernel_list_regions(), REGIONS - 2);
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), false);
+	vma->pfn[region_pages() - 1] = last;
+	end_case();
+}
+
+static void mirror_shared_with_the_in_tree_driver_stays_with_it(void)
+{
+	struct mm_iommu_table_group_mem_t *mem;
+
+	begin_case();
+	mem = mm_iommu_get(sim.mm, ua_of(B, 0), region_pages());
+	expect(mem == kernel_list_at(sim.mm, ua_of(B, 0)), true);
+	expect(mm_iommu_mapped_inc(mem), 0);
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+	expect(kernel_list_mapped(mem), 2);
+	expect(unmap(window, 3, 1), 0);
+	expect(unregister(B), 0);
+	expect(kernel_list_users(mem), 1);
+	mm_iommu_mapped_dec(mem);
+	expect(mm_iommu_put(sim.mm, mem), 0);
+	end_case();
+}
+
+static void mirror_that_the_in_tree_driver_counts_goes_after_the_container(void)
+{
+	struct mm_iommu_table_group_mem_t *mem;
+
+	begin_case();
+	mem = kernel_list_at(sim.mm, ua_of(B, 0));
+	expect(mm_iommu_mapped_inc(mem), 0);
+	expect(unregister(B), -EBUSY);
+	abandon_memory(&memories[B]);
+	sim_run_work();
+	expect(kernel_list_at(sim.mm, ua_of(B, 0)) == mem, true);
+	expect(sim.now.charged,
+	       charge_of_regions() + region_pages() + window->table.charged);
+	expect(sim.now.modules, 2);
+	mm_iommu_mapped_dec(mem);
+	sim_run_work();
+	expect(!kernel_list_at(sim.mm, ua_of(B, 0)), true);
+	expect(sim.now.modules, 1);
+	end_case();
+}
+
+static void memory_that_only_the_in_tree_driver_has_is_not_mapped(void)
+{
+	struct mm_iommu_table_group_mem_t *mem;
+
+	begin_case();
+	expect(unregister(B), 0);
+	expect(mm_iommu_new(sim.mm, ua_of(B, 0), region_pages(), &mem), 0);
+	expect(map(window, 3, 9, 1, RW), 0);
+	put(&vcpus[0], 3, ua_of(B, 7));
+	expect(peek(3), 0);
+	expect(kernel_list_mapped(mem), 1);
+	expect(sim.log_lines, 1);
+	/* From now on KVM only unmaps */
+	expect(put(&vcpus[0], 4, ua_of(A, 7)), false);
+	expect(map(window, 3, 9, 1, RW), 0);
+	expect(stuff(&vcpus[0], 3), true);
+	expect(mm_iommu_put(sim.mm, mem), 0);
+	end_case();
+}
+
+static void last_unmap_of_an_abandoned_region_destroys_it_later(void)
+{
+	begin_case();
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+	abandon_memory(&memories[B]);
+	expect(stuff(&vcpus[0], 3), true);
+	expect(sim.now.pinned, charge_of_regions() + region_pages());
+	sim_run_work();
+	expect(sim.now.pinned, charge_of_regions());
+	end_case();
+}
+
+/*
+ * What is not understood, and what is switched off
+ */
+
+static void call_begin(u64 index)
+{
+	table->it_ops->useraddrptr(table, table->it_offset + index, true);
+}
+
+static void call_note(u64 index, unsigned long hpa)
+{
+	enum dma_data_direction direction = BIDI;
+
+	table->it_ops->xchg_no_kill(table, table->it_offset + index, &hpa,
+				    &direction);
+}
+
+static void begins_twice(void)
+{
+	call_begin(3);
+	call_begin(3);
+}
+
+static void skips_an_entry(void)
+{
+	call_begin(3);
+	call_begin(5);
+}
+
+static void notes_another_entry(void)
+{
+	call_begin(3);
+	call_note(4, 0x4000);
+}
+
+static void notes_without_begin(void)
+{
+	call_note(3, 0x4000);
+}
+
+static void hook_order_that_is_not_understood_leaves_unmap_only(void)
+{
+	static void (*const orders[])(void) = {
+		begins_twice,
+		skips_an_entry,
+		notes_another_entry,
+		notes_without_begin,
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(orders); i++) {
+		struct task_struct *self;
+
+		begin_case();
+		expect(put(&vcpus[1], 6, ua_of(B, 8)), true);
+		self = sim_switch_to(&vcpus[0].task);
+		orders[i]();
+		sim_switch_to(self);
+		expect(sim.log_lines, 1);
+		/* Neither leaf nor RCU is held: both can be waited for */
+		expect(map(window, 3, 0, 1, RW), 0);
+		synchronize_rcu();
+		expect(put(&vcpus[1], 4, ua_of(A, 7)), false);
+		expect(put(&vcpus[0], 4, ua_of(A, 7)), false);
+		expect(stuff(&vcpus[1], 6), true);
+		expect(stuff(&vcpus[0], 3), true);
+		expect(sim.log_lines, 1);
+		end_case();
+		sim_reset();
+	}
+}
+
+extern const struct kernel_param sim_parameter_kvm;
+
+static void set_mode(const char *mode, int want)
+{
+	expect(sim_parameter_kvm.ops->set(mode, &sim_parameter_kvm), want);
+}
+
+static void unmap_only_mode_declines_every_mapping(void)
+{
+	char *text = malloc(PAGE_SIZE);
+
+	begin_case();
+	set_mode("unmap-only\n", 0);
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), false);
+	expect(map(window, 3, 0, 1, RW), 0);
+	expect(stuff(&vcpus[0], 3), true);
+	sim_parameter_kvm.ops->get(text, &sim_parameter_kvm);
+	expect(strcmp(text, "unmap-only\n"), 0);
+	set_mode("off", -EINVAL);
+	set_mode("on", 0);
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+	free(text);
+	end_case();
+}
+
+static void unmap_within_a_run_without_memory_is_too_hard(void)
+{
+	begin_case();
+	expect(unmap(window, LEAF, LEAF / 2), 0);
+	expect(map(window, LEAF + 8, 0, 16, RW), 0);
+	sim_fail(SIM_ALLOC, 1);
+	expect(stuff(&vcpus[0], LEAF + 10), false);
+	expect(peek(LEAF + 10), (UA + IOVA(2)) | RW);
+	expect(stuff(&vcpus[0], LEAF + 10), true);
+	expect(peek(LEAF + 9), (UA + IOVA(1)) | RW);
+	expect(peek(LEAF + 10), 0);
+	end_case();
+}
+
+static void hooks_that_begin_during_a_request_decline(void)
+{
+	struct tce2_range range;
+
+	begin_episode(1);
+	tce2_cache_mirror(proc);
+	expect(tce2_range_lock(&window->ranges, &range, 0, LEAF), 0);
+	/* The first hook makes the view KVM's, which takes all of it */
+	expect(put(&vcpus[0], LEAF + 3, ua_of(B, 7)), false);
+	tce2_range_unlock(&window->ranges, &range);
+	expect(put(&vcpus[0], LEAF + 3, ua_of(B, 7)), true);
+	expect(tce2_range_lock(&window->ranges, &range, 2 * LEAF, LEAF), 0);
+	expect(put(&vcpus[0], 2 * LEAF + 3, ua_of(B, 7)), false);
+	expect(put(&vcpus[0], LEAF + 4, ua_of(B, 7)), true);
+	tce2_range_unlock(&window->ranges, &range);
+	end_case();
+}
+
+/* Two threads whose brackets are the same one */
+static void virtual_cpus_with_the_same_bracket_exclude_each_other(void)
+{
+	static struct vcpu many[600];
+	unsigned int other = 1, collides = 0;
+
+	begin_case();
+	for (unsigned int i = 0; i < ARRAY_SIZE(many); i++)
+		vcpu_init(&many[i], sim.mm);
+	put_to(&many[0], 3, ua_of(B, 7), KVM_COMMIT);
+	for (; other < ARRAY_SIZE(many); other++) {
+		if (put(&many[other], LEAF + 3, ua_of(A, 7)))
+			continue;
+		collides++;
+		/* Unmapping takes no bracket */
+		expect(stuff(&many[other], LEAF + 3), true);
+	}
+	expect(!collides, false);
+	expect(vcpu_finish(&many[0]), true);
+	expect(peek(3), ua_of(B, 7) | RW);
+	end_case();
+}
+
+/*
+ * Other platforms and page sizes
+ */
+
+static void begin_other(u64 size, u32 shift, u32 max_levels)
+{
+	u64 start;
+
+	begin(1, max_levels);
+	joined = false;
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	expect(create(size, shift, 1, &start), 0);
+	window = ddw.window[0];
+	table = window->table.tbl;
+	entries = window->size >> shift;
+	for (unsigned int i = 0; i < VCPUS; i++)
+		vcpu_init(&vcpus[i], sim.mm);
+	attach_kvm();
+	sim.charge_moves = true;
+}
+
+static void end_other(void)
+{
+	finish_calls();
+	kernel_list_expect_idle();
+	expect(tce2_window_unmap(window, window->start, window->size), 0);
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	window = NULL;
+	detach_kvm();
+	finish();
+}
+
+static void list_of_smaller_pages_makes_kvm_decline_without_a_warning(void)
+{
+	const unsigned int shift = PAGE_SHIFT + 4;
+
+	begin_other(GIB(1), PAGE_SHIFT == 12 ? 16 : 24, 3);
+	/* So many that the next are aligned as IOMMU pages of the window are */
+	memory(UA + GIB(1), 240);
+	memory(UA, 1 << (window->page_shift - PAGE_SHIFT) << 2);
+	expect(tce2_window_map(window, 0, UA, 1ULL << window->page_shift, RW),
+	       0);
+	tce2_cache_mirror(proc);
+	expect(kernel_list_regions(), 2);
+	/* Not validated: it asks for no permission */
+	vcpu_call(&vcpus[0], KVM_INDIRECT, table, 0, 1, 1);
+	vcpus[0].tce[0] = (struct kvm_tce){ UA, DMA_NONE };
+	expect(vcpu_finish(&vcpus[0]), false);
+	expect(put(&vcpus[0], 1, UA + (1ULL << shift)), false);
+	expect(stuff(&vcpus[0], 0), true);
+	end_other();
+}
+
+static void huge_pages_are_mapped_by_kvm_in_one_entry_each(void)
+{
+	begin_other(GIB(1), 24, 3);
+	sim.hugetlb = true;
+	large_memory(MIB(64));
+	expect(tce2_window_map(window, 0, UA, MIB(16), RW), 0);
+	tce2_cache_mirror(proc);
+	expect(put(&vcpus[0], 1, UA + MIB(32)), true);
+	expect(view_at(window, 1), (UA + MIB(32)) | RW);
+	expect(!platform_tce(table, 1), false);
+	expect(stuff(&vcpus[0], 0), true);
+	end_other();
+}
+
+/* Its leaf of the view and its table in memory have more entries */
+static void kvm_can_not_map_after_the_end_of_a_small_window(void)
+{
+	begin_other(KIB(64), SHIFT, 3);
+	memory(UA, 64);
+	expect(map(window, 0, 0, 1, RW), 0);
+	tce2_cache_mirror(proc);
+	expect(put(&vcpus[0], 15, UA), true);
+	expect(put(&vcpus[0], 16, UA), false);
+	expect(put(&vcpus[0], LEAF + 1, UA), false);
+	expect(stuff(&vcpus[0], 16), false);
+	expect(stuff(&vcpus[0], LEAF + 1), false);
+	platform_sync();
+	expect(platform_mapped(table), 2);
+	end_other();
+}
+
+static void kvm_unmaps_but_does_not_map_in_a_hypervisors_table(void)
+{
+	platform_kind = PLATFORM_HYPERVISOR;
+	begin_other(MIB(8), 12, 1);
+	memory(UA, 64);
+	expect(tce2_window_map(window, 0, UA, PAGE_SIZE, RW), 0);
+	tce2_cache_mirror(proc);
+	expect(put(&vcpus[0], 40, UA), false);
+	platform_fail(PLATFORM_XCHG, 1, 1);
+	expect(stuff(&vcpus[0], 0), false);
+	platform_fail_nothing();
+	expect(view_at(window, 0), UA | RW);
+	expect(stuff(&vcpus[0], 0), true);
+	expect(view_at(window, 0), 0);
+	expect(platform_tce(table, 0), 0);
+	end_other();
+}
+
+static void find_table(void)
+{
+	table = group[0]->tg.tables[0];
+	if (table)
+		attach_kvm();
+}
+
+/* A hypervisor's table can be found from the moment it is made */
+static void window_that_kvm_finds_before_its_hooks_is_not_created(void)
+{
+	unsigned int created = 0, refused = 0;
+
+	platform_kind = PLATFORM_HYPERVISOR;
+	for (unsigned int nth = 1; nth < 12; nth++) {
+		struct sim_counts before;
+		u64 start;
+		int ret;
+
+		begin(1, 1);
+		vcpu_init(&vcpus[0], sim.mm);
+		expect(tce2_ddw_remove(&ddw, 0), 0);
+		before = sim.now;
+		table = NULL;
+		sim_when(SIM_AT_WRITE, nth, find_table);
+		ret = create(MIB(8), SHIFT, 1, &start);
+		sim_when(SIM_AT_WRITE, 0, NULL);
+		created += !ret;
+		if (ret) {
+			expect(ret, -EBUSY);
+			refused++;
+			expect(!ddw.window[0], true);
+			/* KVM calls on, until it puts the table */
+			expect(put(&vcpus[0], 3, UA), false);
+			expect(stuff(&vcpus[0], 3), true);
+		}
+		if (table)
+			detach_kvm();
+		if (ret)
+			expect_counts(before);
+		finish();
+		sim_reset();
+	}
+	expect(refused > 0, true);
+	expect(created > 0, true);
+}
+
+static const struct test tests[] = {
+	TEST(random_hypercalls_and_requests_keep_table_view_and_counts),
+	TEST(kvm_maps_replaces_and_unmaps_without_a_request),
+	TEST(declined_unmap_restores_nothing_after_unregister),
+	TEST(unregister_after_kvms_unmap_need_not_wait_for_tce_kill),
+	TEST(unmap_waits_for_a_mapping_that_kvm_has_begun),
+	TEST(unregister_after_begin_makes_kvm_give_up),
+	TEST(region_that_kvm_has_looked_up_is_not_freed_before_tce_kill),
+	TEST(unregister_waits_while_kvm_counts_and_returns_ebusy),
+	TEST(window_removal_waits_for_a_mapping_that_kvm_has_begun),
+	TEST(second_mapping_of_an_entry_is_too_hard_while_the_first_goes_on),
+	TEST(unmap_of_an_entry_that_kvm_is_replacing_is_too_hard),
+	TEST(region_of_a_replaced_entry_can_be_unregistered),
+	TEST(zap_clears_what_was_mapped_before_the_failure),
+	TEST(guests_page_in_two_leaves_is_mapped_leaf_by_leaf),
+	TEST(indirect_tce_without_permission_clears_the_entry),
+	TEST(indirect_tce_that_changes_after_validation_maps_nothing),
+	TEST(hypercalls_after_window_removal_and_close_touch_nothing),
+	TEST(other_process_can_neither_map_nor_unmap),
+	TEST(array_that_kvm_reads_without_a_lock_outlives_a_request),
+	TEST(unmap_from_a_run_sees_the_array_that_another_hook_makes),
+	TEST(mirror_goes_at_close_however_kvm_maps_meanwhile),
+	TEST(kvm_can_not_unmap_while_the_platform_keeps_a_window),
+	TEST(memory_that_kvm_maps_writable_is_dirty_when_unregistered),
+	TEST(charge_of_a_table_that_kvm_keeps_is_refunded_with_its_last_reference),
+	TEST(charge_is_refunded_with_the_window_if_kvm_is_gone),
+	TEST(kvms_reference_is_noticed_whatever_groups_come_and_go),
+	TEST(mirrors_are_charged_once_and_pinned_twice),
+	TEST(mirror_that_fails_leaves_charge_and_pins),
+	TEST(mirror_over_the_limit_leaves_the_charge),
+	TEST(memory_mapped_anew_since_it_was_registered_gets_no_mirror),
+	TEST(mirror_shared_with_the_in_tree_driver_stays_with_it),
+	TEST(mirror_that_the_in_tree_driver_counts_goes_after_the_container),
+	TEST(memory_that_only_the_in_tree_driver_has_is_not_mapped),
+	TEST(last_unmap_of_an_abandoned_region_destroys_it_later),
+	TEST(hook_order_that_is_not_understood_leaves_unmap_only),
+	TEST(unmap_only_mode_declines_every_mapping),
+	TEST(unmap_within_a_run_without_memory_is_too_hard),
+	TEST(hooks_that_begin_during_a_request_decline),
+	TEST(virtual_cpus_with_the_same_bracket_exclude_each_other),
+	TEST(list_of_smaller_pages_makes_kvm_decline_without_a_warning),
+	TEST(huge_pages_are_mapped_by_kvm_in_one_entry_each),
+	TEST(kvm_can_not_map_after_the_end_of_a_small_window),
+	TEST(kvm_unmaps_but_does_not_map_in_a_hypervisors_table),
+	TEST(window_that_kvm_finds_before_its_hooks_is_not_created),
+};
+
+SUITE(kvm_suite, tests);

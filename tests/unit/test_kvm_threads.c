@@ -1,0 +1,542 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * src/kvm.c with real threads: two virtual CPUs of KVM's (kvm_calls.c) and a
+ * client's requests, all about the same few entries and regions. The compiler's
+ * sanitizer of threads finds what no lock protects; the machine is that of
+ * shim/threads.
+ *
+ *	threads-4K [NAME]
+ *
+ * Runs the only test, unless NAME is another one's, and speaks TAP.
+ * TCE2_THREADS_CALLS says how many hypercalls each virtual CPU makes.
+ */
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <asm/firmware.h>
+#include <linux/iommu.h>
+#include <linux/pagemap.h>
+#include <linux/uaccess.h>
+
+#include "kernel_list.h"
+#include "kvm_calls.h"
+#include "machine.h"
+#include "platform.h"
+#include "tce2_ddw.h"
+#include "tce2_mm_iommu.h"
+#include "tce2_tce_v2.h"
+#include "tce2_view_format.h"
+
+#define CALLS	     40000
+#define SECONDS	     60
+#define VCPUS	     2
+#define SHIFT	     12
+#define ENTRIES	     2048ULL
+#define REGIONS	     3
+#define REGION_BYTES (64ULL << SHIFT)
+#define SPOT	     16 /* entries that all is about, from FIRST on */
+#define FIRST	     (TCE2_VIEW_LEAF - SPOT / 2) /* in two leaves */
+
+static const char *const name =
+	"two_virtual_cpus_and_requests_at_once_keep_table_view_and_counts";
+
+/* Whatever state the program is in: it may be about to die */
+static void say_failed(void)
+{
+	char line[128];
+	int n = snprintf(line, sizeof(line), "not ok 1 - %s (%luK pages)\n",
+			 name, PAGE_SIZE >> 10);
+
+	syscall(SYS_write, STDOUT_FILENO, line, n);
+}
+
+static void fail(void)
+{
+	fflush(stdout);
+	say_failed();
+	syscall(SYS_exit_group, 1);
+}
+
+void sim_bug(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	printf("# ");
+	vprintf(fmt, ap);
+	va_end(ap);
+	printf("\n");
+	fail();
+	abort();
+}
+
+static void takes_too_long(int sig)
+{
+	printf("# takes too long\n");
+	fail();
+}
+
+#define expect(what, want)                                               \
+	do {                                                             \
+		s64 saw = (what), wanted = (want);                       \
+		if (saw != wanted)                                       \
+			sim_bug("%s:%d: %s: expected %lld, saw %lld",    \
+				__FILE__, __LINE__, #what, wanted, saw); \
+	} while (0)
+
+const char *__tsan_default_options(void)
+{
+	return "halt_on_error=1:exitcode=1";
+}
+
+/*
+ * The platform: one table in memory, for one group
+ */
+
+static struct iommu_table *table;
+static __be64 *tces;
+static bool table_gone;
+
+static u64 tce_at(const __be64 *at)
+{
+	return be64_to_cpu(READ_ONCE(*at));
+}
+
+/*
+ * Whether devices still reach a page that is free now. Looking may race with
+ * stores for other entries, but not for one that leads here.
+ */
+__attribute__((no_sanitize("thread"))) void machine_unpinned(u64 pfn)
+{
+	for (u64 i = 0; tces && i < ENTRIES; i++) {
+		__be64 entry = __atomic_load_n(&tces[i], __ATOMIC_RELAXED);
+
+		if (entry && be64_to_cpu(entry) >> PAGE_SHIFT == pfn)
+			sim_bug("entry %llu leads to page frame %llx, which is free",
+				i, pfn);
+	}
+}
+
+static const u64 direction_perm[] = {
+	[DMA_BIDIRECTIONAL] = TCE_READ | TCE_WRITE,
+	[DMA_TO_DEVICE] = TCE_READ,
+	[DMA_FROM_DEVICE] = TCE_READ | TCE_WRITE,
+	[DMA_NONE] = 0,
+};
+
+static int xchg_no_kill(struct iommu_table *tbl, long index, unsigned long *hpa,
+			enum dma_data_direction *direction)
+{
+	u64 old = tce_at(&tces[index]);
+
+	WRITE_ONCE(tces[index], cpu_to_be64(*hpa | direction_perm[*direction]));
+	*hpa = old & ~(TCE_READ | TCE_WRITE);
+	*direction = old ? DMA_BIDIRECTIONAL : DMA_NONE;
+	return 0;
+}
+
+static int set(struct iommu_table *tbl, long index, long npages,
+	       unsigned long uaddr, enum dma_data_direction direction,
+	       unsigned long attrs)
+{
+	sim_bug("entries are stored directly");
+}
+
+static void tce_kill(struct iommu_table *tbl, unsigned long index,
+		     unsigned long pages)
+{
+}
+
+static u64 *useraddrptr(struct iommu_table *tbl, long index, bool alloc)
+{
+	sim_bug("nobody needs the kernel's copy");
+}
+
+static void clear(struct iommu_table *tbl, long index, long npages)
+{
+	while (npages--)
+		WRITE_ONCE(tces[index + npages], 0);
+}
+
+static unsigned long get(struct iommu_table *tbl, long index)
+{
+	return tce_at(&tces[index]);
+}
+
+static void free_entries(struct iommu_table *tbl)
+{
+	free(tces);
+	tces = NULL;
+}
+
+static const struct iommu_table_ops table_ops = {
+	.set = set,
+	.xchg_no_kill = xchg_no_kill,
+	.tce_kill = tce_kill,
+	.useraddrptr = useraddrptr,
+	.clear = clear,
+	.get = get,
+	.free = free_entries,
+};
+
+struct iommu_table *iommu_tce_table_get(struct iommu_table *tbl)
+{
+	refcount_inc(&tbl->it_kref.refcount);
+	return tbl;
+}
+
+int iommu_tce_table_put(struct iommu_table *tbl)
+{
+	if (!refcount_dec_and_test(&tbl->it_kref.refcount))
+		return 0;
+	tbl->it_ops->free(tbl);
+	free(tbl);
+	table_gone = true;
+	return 1;
+}
+
+void iommu_flush_tce(struct iommu_table *tbl)
+{
+}
+
+static unsigned long get_table_size(u32 page_shift, u64 size, u32 levels)
+{
+	return PAGE_SIZE;
+}
+
+static long create_table(struct iommu_table_group *tg, int num, u32 page_shift,
+			 u64 size, u32 levels, struct iommu_table **tblp)
+{
+	struct iommu_table *tbl = calloc(1, sizeof(*tbl));
+
+	tces = calloc(ENTRIES, sizeof(*tces));
+	if (!tbl || !tces)
+		abort();
+	*tbl = (struct iommu_table){
+		.it_size = ENTRIES,
+		.it_page_shift = page_shift,
+		.it_base = (unsigned long)tces,
+		.it_userspace = (u64 *)tces,
+		.it_ops = (struct iommu_table_ops *)&table_ops,
+	};
+	refcount_set(&tbl->it_kref.refcount, 1);
+	*tblp = tbl;
+	return 0;
+}
+
+static long set_window(struct iommu_table_group *tg, int num,
+		       struct iommu_table *tbl)
+{
+	tg->tables[num] = iommu_tce_table_get(tbl);
+	return 0;
+}
+
+static long unset_window(struct iommu_table_group *tg, int num)
+{
+	struct iommu_table *tbl = tg->tables[num];
+
+	tg->tables[num] = NULL;
+	if (tbl)
+		iommu_tce_table_put(tbl);
+	return 0;
+}
+
+static void ownership(struct iommu_table_group *tg)
+{
+}
+
+static const struct iommu_table_group_ops group_ops = {
+	.get_table_size = get_table_size,
+	.create_table = create_table,
+	.set_window = set_window,
+	.unset_window = unset_window,
+	.take_ownership = ownership,
+	.release_ownership = ownership,
+};
+
+static struct iommu_table_group table_group = {
+	.tce32_size = 1U << 30,
+	.pgsizes = BIT_ULL(SHIFT),
+	.max_dynamic_windows_supported = 2,
+	.max_levels = 5,
+	.ops = (struct iommu_table_group_ops *)&group_ops,
+};
+
+void *iommu_group_get_iommudata(struct iommu_group *group)
+{
+	return group->data;
+}
+
+bool firmware_has_feature(unsigned long feature)
+{
+	return false;
+}
+
+bool pfn_valid(unsigned long pfn)
+{
+	return true;
+}
+
+bool platform_swap_unordered(bool now)
+{
+	return false;
+}
+
+void platform_complains(const char *fmt, ...)
+{
+}
+
+void pagefault_disable(void)
+{
+}
+
+void pagefault_enable(void)
+{
+}
+
+int put_user_fails(void)
+{
+	return 0;
+}
+
+size_t fault_in_safe_writeable(const char *to, size_t size)
+{
+	return 0;
+}
+
+/*
+ * The client
+ */
+
+static struct tce2_ddw ddw;
+static struct tce2_cache *cache;
+static struct tce2_window *window;
+static struct tce2_region *regions[REGIONS];
+static struct task_struct client;
+static bool stopped;
+static u64 requests, unregistered, mapped;
+
+static u64 rnd(u64 *state, u64 limit)
+{
+	*state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (*state >> 33) % limit;
+}
+
+static u64 region_ua(unsigned int i)
+{
+	return MACHINE_UA + 2 * REGION_BYTES * i;
+}
+
+static void change_region(unsigned int i)
+{
+	struct tce2_region *region = regions[i];
+
+	if (!region) {
+		expect(tce2_region_register(cache, region_ua(i), REGION_BYTES,
+					    &regions[i]),
+		       0);
+	} else if (!tce2_region_unregister(region)) {
+		regions[i] = NULL;
+		unregistered++;
+	}
+}
+
+static void change_entries(u64 *seed)
+{
+	u64 iova = (FIRST + rnd(seed, SPOT)) << SHIFT;
+	u64 size = (1 + rnd(seed, 4)) << SHIFT;
+
+	down_read(&ddw.lock);
+	if (rnd(seed, 2))
+		expect(tce2_window_unmap(window, iova, size), 0);
+	else
+		/* -EINVAL where the region is not registered */
+		mapped += !tce2_window_map(window, iova,
+					   region_ua(rnd(seed, REGIONS)) +
+						   (rnd(seed, 60) << SHIFT),
+					   size, 1 + rnd(seed, 3));
+	up_read(&ddw.lock);
+}
+
+static void *run_client(void *unused)
+{
+	u64 seed = 1;
+
+	sim_switch_to(&client);
+	for (; !READ_ONCE(stopped); requests++) {
+		if (rnd(&seed, 4))
+			change_entries(&seed);
+		else
+			change_region(rnd(&seed, REGIONS));
+		if (!rnd(&seed, 16))
+			machine_run_later();
+	}
+	return NULL;
+}
+
+/*
+ * KVM
+ */
+
+static u64 calls = CALLS, done, hard;
+
+static void random_call(struct vcpu *vcpu, u64 *seed)
+{
+	static const enum dma_data_direction directions[] = {
+		DMA_BIDIRECTIONAL,
+		DMA_TO_DEVICE,
+		DMA_FROM_DEVICE,
+		DMA_NONE,
+	};
+	unsigned int shift = rnd(seed, 2);
+	u64 entry = (FIRST + rnd(seed, SPOT)) >> shift;
+
+	vcpu_call(vcpu, rnd(seed, 3), table, shift, entry, 1 + rnd(seed, 2));
+	if (vcpu->kind == KVM_PUT)
+		vcpu->count = 1;
+	for (u64 i = 0; i < vcpu->count; i++) {
+		vcpu->tce[i].ua = region_ua(rnd(seed, REGIONS)) +
+				  (rnd(seed, 64) << SHIFT);
+		vcpu->tce[i].direction = directions[rnd(seed, 9) % 4];
+	}
+}
+
+static void *run_vcpu(void *number)
+{
+	u64 seed = 100 + (uintptr_t)number;
+	struct vcpu *vcpu = calloc(1, sizeof(*vcpu));
+
+	vcpu_init(vcpu, sim.mm);
+	for (u64 i = 0; i < calls; i++) {
+		random_call(vcpu, &seed);
+		vcpu_finish(vcpu);
+	}
+	__atomic_add_fetch(&done, kvm_counts.done, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&hard, kvm_counts.hard, __ATOMIC_SEQ_CST);
+	free(vcpu);
+	return NULL;
+}
+
+/*
+ * Before and after
+ */
+
+static void begin(void)
+{
+	static struct iommu_group group = { .data = &table_group };
+	struct tce2_window_spec spec = { ENTRIES << SHIFT, SHIFT, 1 };
+	u64 start;
+
+	sim_task_init(&client, sim_process());
+	sim_switch_to(&client);
+	cache = tce2_cache_get(sim.mm);
+	tce2_ddw_init(&ddw);
+	expect(tce2_ddw_attach(&ddw, &group), 0);
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	expect(tce2_ddw_create(&ddw, cache, &spec, &start), 0);
+	window = ddw.window[0];
+	table = iommu_tce_table_get(window->table.tbl);
+	for (unsigned int i = 0; i < REGIONS; i++)
+		change_region(i);
+	/* The table's layout is known when an entry was written */
+	expect(tce2_window_map(window, 0, MACHINE_UA, 1 << SHIFT,
+			       TCE2_VIEW_READ),
+	       0);
+	tce2_cache_mirror(cache);
+}
+
+static void run_threads(void)
+{
+	pthread_t vcpus[VCPUS], requests;
+
+	pthread_create(&requests, NULL, run_client, NULL);
+	for (uintptr_t i = 0; i < VCPUS; i++)
+		pthread_create(&vcpus[i], NULL, run_vcpu, (void *)i);
+	for (unsigned int i = 0; i < VCPUS; i++)
+		pthread_join(vcpus[i], NULL);
+	WRITE_ONCE(stopped, true);
+	pthread_join(requests, NULL);
+}
+
+/* The table has what the view says, and each region is mapped as often */
+static void check_entries(void)
+{
+	s64 mapped[REGIONS] = {};
+	u64 index = 0;
+
+	while (index < ENTRIES) {
+		struct tce2_view_run run = { .index = ENTRIES };
+		bool found =
+			tce2_view_next(&window->view, index, ENTRIES, &run);
+		u64 end = run.index + run.count;
+
+		for (; index < run.index; index++)
+			expect(tce_at(&tces[index]), 0);
+		for (; found && index < end; index++, run.ua += 1 << SHIFT) {
+			u64 hpa = run.ua - MACHINE_UA;
+
+			expect(tce_at(&tces[index]),
+			       hpa | TCE_READ | (run.perm & TCE_WRITE));
+			mapped[hpa / (2 * REGION_BYTES)]++;
+		}
+	}
+	for (unsigned int i = 0; i < REGIONS; i++)
+		expect(regions[i] ? atomic64_read(&regions[i]->mapped) : 1,
+		       1 + mapped[i]);
+	kernel_list_expect_idle();
+}
+
+static void end(void)
+{
+	struct machine_counts now;
+
+	check_entries();
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	tce2_ddw_destroy(&ddw);
+	for (unsigned int i = 0; i < REGIONS; i++) {
+		if (regions[i])
+			expect(tce2_region_unregister(regions[i]), 0);
+	}
+	tce2_cache_put(cache);
+	iommu_tce_table_put(table);
+	expect(table_gone, true);
+	machine_run_later();
+	machine_run_later();
+	now = machine_counts();
+	expect(now.pinned, 0);
+	expect(now.charged, 0);
+	expect(now.allocs, 0);
+	expect(now.modules, 0);
+	expect(now.mm_refs, 0);
+	kernel_list_reset();
+}
+
+int main(int argc, char **argv)
+{
+	const char *text = getenv("TCE2_THREADS_CALLS");
+
+	if (argc > 1 && strcmp(argv[1], name)) {
+		printf("1..0\n");
+		return 0;
+	}
+	if (text)
+		calls = strtoull(text, NULL, 0);
+	__sanitizer_set_death_callback(say_failed);
+	signal(SIGALRM, takes_too_long);
+	alarm(SECONDS);
+	printf("1..1\n");
+	fflush(stdout);
+	wait_for_others = true;
+	begin();
+	run_threads();
+	end();
+	printf("# hypercalls: %llu done, %llu too hard; requests: %llu, %llu mapped, %llu unregistered\n",
+	       done, hard, requests, mapped, unregistered);
+	printf("ok 1 - %s (%luK pages)\n", name, PAGE_SIZE >> 10);
+	return 0;
+}
