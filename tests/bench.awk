@@ -111,6 +111,8 @@ function group(figure,	part) {
 		return "A Growth: so many TCEs of 4K in one call, or so many regions"
 	if (figure ~ /^realmode/)
 		return "B Real mode: one lookup and translation, against mm_iommu in virtual mode"
+	if (figure ~ /^kvm/)
+		return "C KVM: hypercalls handled in the kernel, with calls or lists of 512 TCEs"
 	if (figure ~ /one-page/)
 		return "2 Registering one page, with so many regions there"
 	if (figure ~ /^cache/)

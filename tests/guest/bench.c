@@ -5,7 +5,7 @@
  *
  *	BENCH: {"figure": ..., "backend": ..., "unit": ..., "value": ...}
  *
- *	tce2-bench [cache] [memory] [map] [growth] [realmode] [threads] [hcalls]
+ *	tce2-bench [cache] [memory] [map] [growth] [realmode] [kvm] [threads] [hcalls]
  *
  * Without arguments: all that instructions can judge, hence not the last two.
  *
@@ -381,6 +381,7 @@ static const struct part {
 	{ "map", bench_map, false },
 	{ "growth", bench_growth, false },
 	{ "realmode", bench_realmode, false },
+	{ "kvm", bench_kvm, false },
 	{ "threads", bench_threads, true },
 	{ "hcalls", bench_hcalls, true },
 };

@@ -77,6 +77,7 @@ void bench_memory(void);
 void bench_map(void);
 void bench_growth(void);
 void bench_realmode(void);
+void bench_kvm(void);
 void bench_threads(void);
 void bench_hcalls(void);
 

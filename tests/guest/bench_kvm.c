@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The benchmark's part about KVM: what one TCE of a guest's hypercall costs where
+ * KVM handles it in the kernel. The module vfio_spapr_tce2_kvmplay makes the calls
+ * in KVM's order and reads the clock around them; ioctls of its own are not in it,
+ * nor is what KVM needs to enter and leave the guest. The check before each map is.
+ */
+#define _GNU_SOURCE
+#include "bench.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "../kvmplay/kvmplay.h"
+
+#define TCES		KVMPLAY_LIST	/* per call, or calls with one each */
+#define REPEATS		9
+#define WINDOW_SIZE	GIB(1)
+#define UNTOUCHED	MIB(512)	/* from here on nothing is ever mapped */
+
+static const char per_tce[] = "instructions per TCE";
+
+/**
+ * struct job - what is measured
+ * @name: of the window's page size
+ * @shift: log2 of it
+ * @mem: memory for twice as many TCEs as a call has
+ * @start: of the window
+ * @play: an open /dev/tce2-kvmplay
+ */
+struct job {
+	const char *name;
+	unsigned int shift;
+	struct memory mem;
+	uint64_t start;
+	int play;
+};
+
+enum action {
+	PUT_MAP, PUT_REPLACE, PUT_UNMAP, INDIRECT_MAP, STUFF_UNMAP, STUFF_EMPTY,
+	ACTIONS
+};
+
+static const char *const action_name[ACTIONS] = {
+	[PUT_MAP] = "put-map", [PUT_REPLACE] = "put-replace",
+	[PUT_UNMAP] = "put-unmap", [INDIRECT_MAP] = "indirect-map",
+	[STUFF_UNMAP] = "stuff-unmap", [STUFF_EMPTY] = "stuff-empty",
+};
+
+static uint64_t tce_of(const struct job *job, uint64_t page)
+{
+	return ((uintptr_t)job->mem.ua + (page << job->shift)) | READ_WRITE;
+}
+
+static struct kvmplay_call call_of(const struct job *job, enum action action)
+{
+	static uint64_t list[TCES];
+	struct kvmplay_call call = {
+		.op = KVMPLAY_PUT, .flags = KVMPLAY_UNCHECKED,
+		.ioba = job->start, .npages = TCES,
+	};
+
+	switch (action) {
+	case PUT_MAP:
+		call.tce = tce_of(job, 0);
+		break;
+	case PUT_REPLACE:
+		call.tce = tce_of(job, TCES);
+		break;
+	case INDIRECT_MAP:
+		for (int i = 0; i < TCES; i++)
+			list[i] = tce_of(job, i);
+		call.op = KVMPLAY_INDIRECT;
+		call.list = (uintptr_t)list;
+		break;
+	case STUFF_EMPTY:
+		call.ioba += UNTOUCHED;
+		call.op = KVMPLAY_STUFF;
+		break;
+	case STUFF_UNMAP:
+		call.op = KVMPLAY_STUFF;
+		break;
+	default:
+		break;
+	}
+	return call;
+}
+
+static double ns_of(uint64_t ticks)
+{
+	return ticks * (1e9 / __ppc_get_timebase_freq());
+}
+
+/* In the order of the actions each finds what it needs */
+static void measure_actions(const struct job *job)
+{
+	double sample[ACTIONS][REPEATS];
+
+	for (int i = 0; i < REPEATS; i++) {
+		for (int a = 0; a < ACTIONS; a++) {
+			struct kvmplay_call call = call_of(job, a);
+
+			need(ioctl(job->play, KVMPLAY_CALL, &call),
+			     action_name[a]);
+			need(call.ret, action_name[a]);
+			sample[a][i] = ns_of(call.ticks) / TCES;
+		}
+	}
+	for (int a = 0; a < ACTIONS; a++)
+		figure(median(sample[a], REPEATS), per_tce, "kvm.%s.%s",
+		       action_name[a], job->name);
+}
+
+/* A hypervisor's tables are not mapped in the kernel: an ioctl does it */
+static void measure_unmaps(const struct job *job)
+{
+	double sample[2][REPEATS];
+
+	for (int i = 0; i < REPEATS; i++) {
+		for (int a = 0; a < 2; a++) {
+			struct kvmplay_call call =
+				call_of(job, STUFF_UNMAP + a);
+
+			need(dma_map(vfio.fd, job->start, job->mem.ua,
+				     (uint64_t)TCES << job->shift, READ_WRITE),
+			     "map");
+			need(ioctl(job->play, KVMPLAY_CALL, &call), "stuff");
+			need(call.ret, "stuff");
+			sample[a][i] = ns_of(call.ticks) / TCES;
+		}
+	}
+	for (int a = 0; a < 2; a++)
+		figure(median(sample[a], REPEATS), per_tce, "kvm.%s.%s",
+		       action_name[STUFF_UNMAP + a], job->name);
+}
+
+static void attach(const struct job *job)
+{
+	struct kvmplay_attach attach = {
+		.group = vfio_device_group(0), .page_shift = job->shift,
+		.start = job->start, .size = WINDOW_SIZE,
+	};
+
+	need(ioctl(job->play, KVMPLAY_ATTACH, &attach), "KVMPLAY_ATTACH");
+}
+
+static void measure_window(void *arg)
+{
+	struct job *job = arg;
+
+	need(spapr_register(vfio.fd, job->mem.ua, job->mem.size), "register");
+	need(window_create(vfio.fd, job->shift, WINDOW_SIZE, 1, &job->start),
+	     "create window");
+	job->play = open(KVMPLAY_DEVICE, O_RDWR | O_CLOEXEC);
+	need(job->play < 0, "open " KVMPLAY_DEVICE);
+	attach(job);
+	/* This module gives memory to KVM with the first map */
+	need(dma_map(vfio.fd, job->start, job->mem.ua, 1ULL << job->shift,
+		     READ_WRITE), "map");
+	need(dma_unmap(vfio.fd, job->start, 1ULL << job->shift), "unmap");
+	settle();
+	if (under_hypervisor())
+		measure_unmaps(job);
+	else
+		measure_actions(job);
+	need(dma_unmap(vfio.fd, job->start, WINDOW_SIZE), "unmap");
+	need(ioctl(job->play, KVMPLAY_DETACH_ALL), "detach");
+	close(job->play);
+	need(window_remove(vfio.fd, job->start), "remove window");
+	need(spapr_unregister(vfio.fd, job->mem.ua, job->mem.size),
+	     "unregister");
+}
+
+static void bench_pages(const char *name, unsigned int shift)
+{
+	enum memory_kind kind = base_page() >> shift ? FRESH : HUGE_2M;
+	struct job job = { .name = name, .shift = shift };
+
+	if (!offered(shift, 1))
+		return;
+	if (memory_get(&job.mem, kind, 2ULL * TCES << shift))
+		each_backend(measure_window, &job);
+	else
+		printf("BENCH-NOTE: no memory of kind %s\n", kind_name[kind]);
+	memory_put(&job.mem);
+}
+
+void bench_kvm(void)
+{
+	run_program("modprobe", "vfio_spapr_tce2_kvmplay");
+	bench_pages("4k", 12);
+	bench_pages("64k", 16);
+	run_program("rmmod", "vfio_spapr_tce2_kvmplay");
+}

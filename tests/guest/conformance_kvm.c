@@ -1,0 +1,1449 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Conformance: TCE hypercalls that KVM handles in the kernel, without a request to
+ * the container. The module vfio_spapr_tce2_kvmplay (tests/kvmplay) plays KVM.
+ *
+ * Unmaps are done in the kernel on every machine. Maps are done there on powernv,
+ * for memory that the module has given to KVM's list. All else is H_TOO_HARD: a VMM
+ * would then make the request itself.
+ *
+ * Calls that stop between two hooks are in conformance_kvm_stop.c.
+ */
+#define _GNU_SOURCE
+#include "conformance_kvm.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SIZE		KIB(512)
+#define TCES(size)	((size) / TCE_4K)
+#define SINK_IOBA	(WINDOW1_START + MIB(768))
+
+/*
+ * Unmaps
+ */
+
+static void kvm_unmaps_what_an_ioctl_mapped(struct vfio *v)
+{
+	struct guest g = guest_in_window(v, 12, 12);
+	struct sink sink = sink_at(v, SINK_IOBA);
+	uint8_t *ua = mapped(v, GUEST_IOBA, SIZE);
+
+	expect(put_none(&g, GUEST_IOBA), 0);
+	expect(is_mapped(&g, GUEST_IOBA), false);
+	device_cannot_reach(v, 0, GUEST_IOBA, ua, &sink);
+	device_reaches(v, 0, GUEST_IOBA + TCE_4K, ua + TCE_4K);
+	expect(spapr_unregister(v->fd, ua, SIZE), -EBUSY);
+	expect(stuff(&g, GUEST_IOBA, TCES(SIZE)), 0);
+	device_cannot_reach(v, 0, GUEST_IOBA + SIZE - TCE_4K,
+			    ua + SIZE - TCE_4K, &sink);
+	unregister_ok(v, ua, SIZE);
+	guest_close(&g);
+}
+
+static void stuff_unmaps_every_run_of_its_range(struct vfio *v)
+{
+	struct guest g = guest_in_window(v, 12, 12);
+	uint64_t leaf = 512 * TCE_4K;
+	uint8_t *ua = registered(v, SIZE);
+
+	expect(dma_map(v->fd, GUEST_IOBA, ua, SIZE, READ_WRITE), 0);
+	expect(dma_map(v->fd, GUEST_IOBA + leaf - SIZE / 2, ua, SIZE,
+		       READ_ONLY), 0);
+	expect(dma_map(v->fd, GUEST_IOBA + 2 * leaf, ua, TCE_4K, WRITE_ONLY),
+	       0);
+	expect(stuff(&g, GUEST_IOBA, 2 * 512 + 1), 0);
+	expect(is_mapped(&g, GUEST_IOBA + leaf), false);
+	expect(is_mapped(&g, GUEST_IOBA + 2 * leaf), false);
+	unregister_ok(v, ua, SIZE);
+	guest_close(&g);
+}
+
+static void an_unmap_of_what_was_never_mapped_succeeds(struct vfio *v)
+{
+	struct guest g = guest_in_window(v, 12, 12);
+
+	expect(stuff(&g, WINDOW1_START, TCES(GUEST_SIZE)), 0);
+	expect(put_none(&g, GUEST_IOBA), 0);
+	expect(put_none(&g, WINDOW1_START + GUEST_SIZE - TCE_4K), 0);
+	guest_close(&g);
+}
+
+static void an_unmap_of_a_few_pages_leaves_the_others_of_the_run(struct vfio *v)
+{
+	struct guest g = guest_in_window(v, 12, 12);
+	struct sink sink = sink_at(v, SINK_IOBA);
+	uint8_t *ua = mapped(v, GUEST_IOBA, SIZE);
+
+	expect(stuff(&g, GUEST_IOBA + SIZE / 2, 2), 0);
+	device_cannot_reach(v, 0, GUEST_IOBA + SIZE / 2, ua + SIZE / 2, &sink);
+	device_reaches(v, 0, GUEST_IOBA + SIZE / 2 - TCE_4K,
+		       ua + SIZE / 2 - TCE_4K);
+	device_reaches(v, 0, GUEST_IOBA + SIZE / 2 + 2 * TCE_4K,
+		       ua + SIZE / 2 + 2 * TCE_4K);
+	expect(spapr_unregister(v->fd, ua, SIZE), -EBUSY);
+	expect(dma_unmap(v->fd, GUEST_IOBA, SIZE), 0);
+	unregister_ok(v, ua, SIZE);
+	guest_close(&g);
+}
+
+static void an_address_outside_the_guests_table_is_h_parameter(struct vfio *v)
+{
+	struct guest g = guest_in_window(v, 12, 12);
+	uint8_t *ua = guest_arm(v);
+	uint64_t end = WINDOW1_START + GUEST_SIZE;
+
+	expect(put_none(&g, end), KVMPLAY_PARAMETER);
+	expect(put_none(&g, WINDOW1_START - TCE_4K), KVMPLAY_PARAMETER);
+	expect(put(&g, end, ua, READ_WRITE), KVMPLAY_PARAMETER);
+	expect(put_none(&g, GUEST_IOBA + 1), KVMPLAY_PARAMETER);
+	guest_close(&g);
+}
+
+/*
+ * Linux 6.12.95 checks the first page of a range alone (iommu_tce_check_ioba()),
+ * 6.12.117 all of it. With the former a guest's list leads past the end.
+ */
+static void expect_end(struct vfio *v, uint64_t size, uint8_t *ua)
+{
+	uint64_t last = WINDOW1_START + size - TCE_4K;
+	const uint64_t list[] = {
+		(uintptr_t)ua | READ_WRITE, (uintptr_t)ua | READ_WRITE,
+	};
+	struct guest g = guest_new(12);
+	long ret;
+
+	expect(new_window(v, 12, size, 1), WINDOW1_START);
+	guest_attach(&g, 0, WINDOW1_START, size);
+	expect(dma_map(v->fd, last, ua, TCE_4K, READ_WRITE), 0);
+	ret = indirect(&g, last, list, 2, 0);
+	expect_either(ret, TOO_HARD, KVMPLAY_PARAMETER);
+	ret = indirect(&g, last, list, 2, KVMPLAY_NO_VALIDATE);
+	expect_either(ret, TOO_HARD, KVMPLAY_PARAMETER);
+	ret = stuff(&g, last, 512);
+	if (ret != TOO_HARD)
+		expect_either(ret, 0, KVMPLAY_PARAMETER);
+	expect(stuff(&g, last, 1), 0);
+	guest_close(&g);
+	expect(window_remove(v->fd, WINDOW1_START), 0);
+}
+
+static void a_list_past_the_end_of_the_table_changes_nothing_there(
+	struct vfio *v)
+{
+	uint8_t *ua = registered(v, base_page());
+
+	close(guest_new(12).fd);
+	expect_end(v, GUEST_SIZE, ua);
+	expect_end(v, KIB(64), ua);
+	unregister_ok(v, ua, base_page());
+}
+
+/*
+ * Maps
+ */
+
+static void a_map_before_any_map_ioctl_is_too_hard(struct vfio *v)
+{
+	struct guest g = guest_in_window(v, 12, 12);
+	uint8_t *ua = registered(v, SIZE);
+	struct ledger before = ledger();
+
+	expect(is_shared(&g, ua, SIZE), false);
+	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
+	expect(is_mapped(&g, GUEST_IOBA), false);
+	expect_ledger("nothing mapped", before, 0);
+	unregister_ok(v, ua, SIZE);
+	guest_close(&g);
+}
+
+static void the_first_map_ioctl_gives_all_memory_to_kvm(struct vfio *v)
+{
+	struct guest g = guest_in_window(v, 12, 12);
+	uint8_t *a = registered(v, SIZE), *b = registered(v, SIZE), *c;
+	int64_t before = vmlck();
+
+	need_kernel_maps();
+	c = guest_arm(v);
+	expect(is_shared(&g, a, SIZE), true);
+	expect(is_shared(&g, b, SIZE), true);
+	expect(is_shared(&g, c, base_page()), true);
+	/* Pinned twice, and charged once */
+	expect(vmlck() - before, base_page());
+	expect(put(&g, GUEST_IOBA, a, READ_WRITE), 0);
+	expect(put(&g, GUEST_IOBA + TCE_4K, b + SIZE - TCE_4K, READ_WRITE), 0);
+	device_reaches(v, 0, GUEST_IOBA, a);
+	device_reaches(v, 0, GUEST_IOBA + TCE_4K, b + SIZE - TCE_4K);
+	guest_close(&g);
+}
+
+static void memory_registered_later_is_given_to_kvm_at_once(struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	struct before before;
+	uint8_t *ua;
+
+	need_kernel_maps();
+	before = before_all();
+	ua = registered(v, SIZE);
+	expect(is_shared(&g, ua, SIZE), true);
+	expect(vmlck() - before.ledger.vmlck, SIZE);
+	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), 0);
+	device_reaches(v, 0, GUEST_IOBA, ua);
+	expect(put_none(&g, GUEST_IOBA), 0);
+	unregister_ok(v, ua, SIZE);
+	expect(is_shared(&g, ua, TCE_4K), false);
+	expect(vmlck(), before.ledger.vmlck);
+	expect_soon("pages are unpinned", as_before, &before);
+	guest_close(&g);
+}
+
+static void memory_that_kvm_has_mapped_cannot_be_unregistered(struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	uint8_t *ua = registered(v, SIZE);
+
+	need_kernel_maps();
+	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), 0);
+	expect(spapr_unregister(v->fd, ua, SIZE), -EBUSY);
+	expect(is_shared(&g, ua, SIZE), true);
+	expect(put(&g, GUEST_IOBA + TCE_4K, ua, READ_WRITE), 0);
+	expect(put_none(&g, GUEST_IOBA), 0);
+	expect(spapr_unregister(v->fd, ua, SIZE), -EBUSY);
+	expect(put_none(&g, GUEST_IOBA + TCE_4K), 0);
+	unregister_ok(v, ua, SIZE);
+	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
+	guest_close(&g);
+}
+
+static void kvm_and_ioctls_change_the_same_entries(struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	uint8_t *a = registered(v, SIZE), *b = registered(v, SIZE);
+
+	need_kernel_maps();
+	expect(put_series(&g, GUEST_IOBA, a, READ_WRITE, TCES(SIZE)), 0);
+	expect(dma_unmap(v->fd, GUEST_IOBA, SIZE), 0);
+	expect(is_mapped(&g, GUEST_IOBA), false);
+	unregister_ok(v, a, SIZE);
+
+	expect(spapr_register(v->fd, a, SIZE), 0);
+	expect(dma_map(v->fd, GUEST_IOBA, a, SIZE, READ_WRITE), 0);
+	expect(put_series(&g, GUEST_IOBA, b, READ_WRITE, TCES(SIZE)), 0);
+	unregister_ok(v, a, SIZE);
+	device_reaches(v, 0, GUEST_IOBA, b);
+
+	expect(spapr_register(v->fd, a, SIZE), 0);
+	expect(dma_map(v->fd, GUEST_IOBA, a, SIZE, READ_WRITE), 0);
+	unregister_ok(v, b, SIZE);
+	device_reaches(v, 0, GUEST_IOBA, a);
+	guest_close(&g);
+}
+
+static void permissions_of_kvms_tces_are_enforced(struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	struct sink sink = sink_at(v, SINK_IOBA);
+	uint8_t *ua = registered(v, SIZE);
+
+	need_kernel_maps();
+	expect(put(&g, GUEST_IOBA, ua, READ_ONLY), 0);
+	device_reads(v, 0, GUEST_IOBA, ua, &sink);
+	device_cannot_write(v, 0, GUEST_IOBA, ua, &sink);
+	/* IODA2 lets a device read what it may write */
+	expect(put(&g, GUEST_IOBA, ua, WRITE_ONLY), 0);
+	device_reaches(v, 0, GUEST_IOBA, ua);
+	expect(put(&g, GUEST_IOBA, ua, READ_ONLY), 0);
+	device_cannot_write(v, 0, GUEST_IOBA, ua, &sink);
+	guest_close(&g);
+}
+
+static void what_kvm_mapped_for_writing_is_dirty_after_unregister(struct vfio *v)
+{
+	int file = memfd_create("tce2", 0);
+	struct guest g = guest_armed(v);
+	uint8_t *ua;
+
+	need_kernel_maps();
+	if (file < 0 || ftruncate(file, SIZE))
+		fail("can't make a file");
+	ua = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	if (ua == MAP_FAILED)
+		fail("can't map the file");
+	expect(spapr_register(v->fd, ua, SIZE), 0);
+	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), 0);
+	device_reaches(v, 0, GUEST_IOBA, ua);
+	expect(put_none(&g, GUEST_IOBA), 0);
+	unregister_ok(v, ua, SIZE);
+	expect(is_dirty(ua), true);
+	guest_close(&g);
+}
+
+static void a_hypervisors_windows_are_mapped_by_ioctl_alone(struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	uint8_t *ua = registered(v, SIZE);
+	const uint64_t list[] = { (uintptr_t)ua | READ_WRITE };
+
+	if (!under_hypervisor())
+		skip("this machine has tables of its own");
+	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
+	expect(indirect(&g, GUEST_IOBA, list, 1, 0), TOO_HARD);
+	expect(indirect(&g, GUEST_IOBA, list, 1, KVMPLAY_NO_VALIDATE),
+	       TOO_HARD);
+	expect(is_mapped(&g, GUEST_IOBA), false);
+	expect(dma_map(v->fd, GUEST_IOBA, ua, SIZE, READ_WRITE), 0);
+	device_reaches(v, 0, GUEST_IOBA, ua);
+	guest_close(&g);
+}
+
+/*
+ * Memory that KVM does not get
+ */
+
+static void read_only_memory_is_never_given_to_kvm(struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	uint8_t *ua = memory(SIZE);
+
+	mprotect(ua + SIZE / 2, SIZE / 2, PROT_READ);
+	expect(spapr_register(v->fd, ua, SIZE), 0);
+	expect(dma_map(v->fd, GUEST_IOBA + MIB(1), ua, SIZE, READ_ONLY), 0);
+	expect(is_shared(&g, ua, TCE_4K), false);
+	expect(put(&g, GUEST_IOBA, ua, READ_ONLY), TOO_HARD);
+	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
+	expect(stuff(&g, GUEST_IOBA + MIB(1), TCES(SIZE)), 0);
+	unregister_ok(v, ua, SIZE);
+	guest_close(&g);
+}
+
+/* The device must not reach through KVM what an ioctl would not let it reach */
+static void remapped(struct vfio *v, size_t from, size_t size)
+{
+	struct guest g = guest_in_window(v, 12, 12);
+	uint8_t *ua = registered(v, SIZE);
+	int64_t before = vmlck();
+
+	if (mmap(ua + from, size, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+		fail("mmap: %s", strerror(errno));
+	memset(ua + from, 1, size);
+	guest_arm(v);
+	expect(vmlck() - before, base_page());
+	expect(is_shared(&g, ua, TCE_4K), false);
+	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
+	expect(put(&g, GUEST_IOBA, ua + from, READ_WRITE), TOO_HARD);
+	expect(dma_map(v->fd, GUEST_IOBA, ua, SIZE, READ_WRITE), 0);
+	expect(stuff(&g, GUEST_IOBA, TCES(SIZE)), 0);
+	unregister_ok(v, ua, SIZE);
+	expect(vmlck() - before, base_page() - (int64_t)SIZE);
+	guest_close(&g);
+}
+
+static void memory_replaced_after_register_is_never_given_to_kvm(
+	struct vfio *v)
+{
+	remapped(v, 0, SIZE);
+}
+
+static void one_page_replaced_after_register_keeps_all_from_kvm(struct vfio *v)
+{
+	remapped(v, SIZE / 2, base_page());
+}
+
+static void memory_no_longer_accessible_is_never_given_to_kvm(
+	struct vfio *v)
+{
+	struct guest g = guest_in_window(v, 12, 12);
+	uint8_t *ua = registered(v, SIZE);
+	int64_t before = vmlck();
+
+	if (mmap(ua + SIZE / 2, SIZE / 2, PROT_NONE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+		fail("mmap: %s", strerror(errno));
+	guest_arm(v);
+	expect(is_shared(&g, ua, TCE_4K), false);
+	expect(vmlck() - before, base_page());
+	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
+	unregister_ok(v, ua, SIZE);
+	guest_close(&g);
+}
+
+static void giving_memory_to_kvm_needs_no_room_under_the_limit(struct vfio *v)
+{
+	struct guest g = guest_in_window(v, 12, 12);
+	uint8_t *ua = registered(v, SIZE);
+	int64_t limit = vmlck() + base_page();
+
+	need_kernel_maps();
+	drop_ipc_lock();
+	limit_memlock(limit);
+	guest_arm(v);
+	expect(is_shared(&g, ua, SIZE), true);
+	expect(vmlck(), limit);
+	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), 0);
+	expect(put_none(&g, GUEST_IOBA), 0);
+	unregister_ok(v, ua, SIZE);
+	expect(vmlck(), limit - (int64_t)SIZE);
+	guest_close(&g);
+}
+
+/*
+ * The parameter
+ */
+
+static void use_unmap_only(void *arg)
+{
+	struct vfio *v = arg;
+	struct guest g;
+	uint8_t *ua;
+
+	open_container(v, 0);
+	g = guest_armed(v);
+	ua = registered(v, SIZE);
+	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
+	expect(is_mapped(&g, GUEST_IOBA), false);
+	expect(dma_map(v->fd, GUEST_IOBA, ua, SIZE, READ_WRITE), 0);
+	device_reaches(v, 0, GUEST_IOBA, ua);
+	expect(stuff(&g, GUEST_IOBA, TCES(SIZE)), 0);
+	expect(is_mapped(&g, GUEST_IOBA), false);
+	unregister_ok(v, ua, SIZE);
+	guest_close(&g);
+}
+
+static void kvm_unmap_only_leaves_maps_to_ioctls(struct vfio *v)
+{
+	int pid, status;
+
+	close(guest_new(12).fd);
+	set_parameter("kvm", "unmap-only");
+	pid = start_child(use_unmap_only, v);
+	waitpid(pid, &status, 0);
+	set_parameter("kvm", "on");
+	expect(status, 0);
+}
+
+static void change_parameter(void *arg)
+{
+	struct vfio *v = arg;
+	struct guest g;
+	uint8_t *ua;
+
+	open_container(v, 0);
+	g = guest_armed(v);
+	ua = registered(v, SIZE);
+	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), 0);
+	set_parameter("kvm", "unmap-only");
+	expect(put(&g, GUEST_IOBA + TCE_4K, ua, READ_WRITE), TOO_HARD);
+	device_reaches(v, 0, GUEST_IOBA, ua);
+	expect(put_none(&g, GUEST_IOBA), 0);
+	set_parameter("kvm", "on");
+	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), 0);
+	device_reaches(v, 0, GUEST_IOBA, ua);
+	guest_close(&g);
+}
+
+static void the_parameter_kvm_may_change_while_a_guest_runs(struct vfio *v)
+{
+	int pid, status;
+
+	need_kernel_maps();
+	close(guest_new(12).fd);
+	pid = start_child(change_parameter, v);
+	waitpid(pid, &status, 0);
+	set_parameter("kvm", "on");
+	expect(status, 0);
+}
+
+/*
+ * H_PUT_TCE_INDIRECT
+ */
+
+static uint64_t *list_of(const uint8_t *ua, unsigned int count)
+{
+	static uint64_t list[KVMPLAY_LIST];
+
+	for (unsigned int i = 0; i < count; i++)
+		list[i] = ((uintptr_t)ua + i * TCE_4K) | READ_WRITE;
+	return list;
+}
+
+static void a_list_of_512_tces_is_mapped_in_the_kernel(struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	uint8_t *ua = registered(v, MIB(2));
+	uint64_t *list = list_of(ua, 512);
+	uint64_t last = 511 * TCE_4K;
+
+	need_kernel_maps();
+	/* Not a leaf's boundary */
+	expect(indirect(&g, GUEST_IOBA + MIB(1), list, 512, 0), 0);
+	expect(g.last.done, 512);
+	device_reaches(v, 0, GUEST_IOBA + MIB(1), ua);
+	device_reaches(v, 0, GUEST_IOBA + MIB(1) + last, ua + last);
+	expect(stuff(&g, GUEST_IOBA + MIB(1), 512), 0);
+	unregister_ok(v, ua, MIB(2));
+	guest_close(&g);
+}
+
+static void a_list_with_memory_that_is_not_registered_changes_nothing(
+	struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	uint8_t *ua = registered(v, SIZE), *other = memory(SIZE);
+	uint64_t *list = list_of(ua, TCES(SIZE));
+
+	list[TCES(SIZE) - 1] = (uintptr_t)other | READ_WRITE;
+	expect(indirect(&g, GUEST_IOBA, list, TCES(SIZE), 0), TOO_HARD);
+	expect(g.last.steps[KVMPLAY_M1], 0);
+	expect(is_mapped(&g, GUEST_IOBA), false);
+	unregister_ok(v, ua, SIZE);
+	guest_close(&g);
+}
+
+/* What the check has passed may be gone when it is used */
+static void a_list_that_fails_in_the_middle_keeps_what_was_mapped(
+	struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	uint8_t *ua = registered(v, SIZE), *other = memory(SIZE);
+	uint64_t *list = list_of(ua, 8);
+
+	need_kernel_maps();
+	list[5] = (uintptr_t)other | READ_WRITE;
+	expect(indirect(&g, GUEST_IOBA, list, 8, KVMPLAY_NO_VALIDATE),
+	       TOO_HARD);
+	expect(g.last.done, 5);
+	expect(is_mapped(&g, GUEST_IOBA + 4 * TCE_4K), true);
+	expect(is_mapped(&g, GUEST_IOBA + 5 * TCE_4K), false);
+	device_reaches(v, 0, GUEST_IOBA + 4 * TCE_4K, ua + 4 * TCE_4K);
+	expect(spapr_unregister(v->fd, ua, SIZE), -EBUSY);
+	expect(stuff(&g, GUEST_IOBA, 8), 0);
+	unregister_ok(v, ua, SIZE);
+	guest_close(&g);
+}
+
+/* KVM checks nothing of such a TCE, and maps it like any other */
+static void a_tce_without_permissions_in_a_list_unmaps(struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	struct sink sink = sink_at(v, SINK_IOBA);
+	uint8_t *ua = registered(v, SIZE), *other = memory(SIZE);
+	const uint64_t known[] = { (uintptr_t)ua };
+	const uint64_t unknown[] = { (uintptr_t)other }, none[] = { 0 };
+
+	need_kernel_maps();
+	expect(put_series(&g, GUEST_IOBA, ua, READ_WRITE, 3), 0);
+	expect(indirect(&g, GUEST_IOBA, known, 1, 0), 0);
+	device_cannot_reach(v, 0, GUEST_IOBA, ua, &sink);
+	/* Memory that is not registered: the cleanup unmaps */
+	expect(indirect(&g, GUEST_IOBA + TCE_4K, unknown, 1, 0), TOO_HARD);
+	expect(is_mapped(&g, GUEST_IOBA + TCE_4K), false);
+	expect(indirect(&g, GUEST_IOBA + 2 * TCE_4K, none, 1, 0), TOO_HARD);
+	expect(is_mapped(&g, GUEST_IOBA + 2 * TCE_4K), false);
+	/* An entry that was never mapped, in a leaf that was never touched */
+	expect(indirect(&g, GUEST_IOBA + MIB(64), known, 1, 0), 0);
+	expect(is_mapped(&g, GUEST_IOBA + MIB(64)), false);
+	unregister_ok(v, ua, SIZE);
+	guest_close(&g);
+}
+
+/*
+ * TCEs of several IOMMU pages, and windows of every kind
+ */
+
+static void a_large_tce_is_mapped_as_several_iommu_pages(struct vfio *v)
+{
+	struct guest g = guest_in_window(v, 12, 16);
+	uint8_t *ua = memory(SIZE + KIB(64));
+
+	need_kernel_maps();
+	guest_arm(v);
+	ua = (void *)(((uintptr_t)ua + KIB(64) - 1) & ~(KIB(64) - 1));
+	expect(spapr_register(v->fd, ua, SIZE), 0);
+	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), 0);
+	expect(g.last.steps[KVMPLAY_X1], 16);
+	device_reaches(v, 0, GUEST_IOBA, ua);
+	device_reaches(v, 0, GUEST_IOBA + KIB(60), ua + KIB(60));
+	expect(put(&g, GUEST_IOBA, ua + KIB(64), READ_WRITE), 0);
+	device_reaches(v, 0, GUEST_IOBA + KIB(60), ua + KIB(64) + KIB(60));
+	expect(put_none(&g, GUEST_IOBA), 0);
+	expect(g.last.steps[KVMPLAY_X0], 16);
+	unregister_ok(v, ua, SIZE);
+	guest_close(&g);
+}
+
+static void a_tce_across_leaves_is_mapped_and_unmapped(struct vfio *v)
+{
+	struct guest g = guest_in_window(v, 12, 22);
+	uint64_t size = MIB(4), last = size - TCE_4K;
+	uint8_t *ua;
+
+	need_kernel_maps();
+	guest_arm(v);
+	ua = registered(v, size);
+	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), 0);
+	expect(g.last.steps[KVMPLAY_X1], 1024);
+	device_reaches(v, 0, GUEST_IOBA, ua);
+	device_reaches(v, 0, GUEST_IOBA + MIB(2), ua + MIB(2));
+	device_reaches(v, 0, GUEST_IOBA + last, ua + last);
+	/* Each page with another one of the same region */
+	expect(put(&g, GUEST_IOBA, ua, READ_ONLY), 0);
+	expect(spapr_unregister(v->fd, ua, size), -EBUSY);
+	expect(stuff(&g, GUEST_IOBA, 1), 0);
+	unregister_ok(v, ua, size);
+	guest_close(&g);
+}
+
+/* The check looks at the first IOMMU page alone */
+static void a_large_tce_that_fails_in_the_middle_leaves_nothing(struct vfio *v)
+{
+	struct guest g = guest_in_window(v, 12, 22);
+	uint8_t *ua = memory(MIB(4)), *old;
+
+	need_kernel_maps();
+	guest_arm(v);
+	old = registered(v, MIB(4));
+	expect(spapr_register(v->fd, ua, MIB(3)), 0);
+	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
+	expect(g.last.steps[KVMPLAY_X1], TCES(MIB(3)));
+	expect(g.last.steps[KVMPLAY_ZAP], TCES(MIB(4)));
+	expect(is_mapped(&g, GUEST_IOBA), false);
+	unregister_ok(v, ua, MIB(3));
+
+	/* The same over entries that were mapped */
+	expect(spapr_register(v->fd, ua, MIB(3)), 0);
+	expect(put(&g, GUEST_IOBA, old, READ_WRITE), 0);
+	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
+	expect(is_mapped(&g, GUEST_IOBA), false);
+	expect(is_mapped(&g, GUEST_IOBA + MIB(4) - TCE_4K), false);
+	unregister_ok(v, ua, MIB(3));
+	unregister_ok(v, old, MIB(4));
+	guest_close(&g);
+}
+
+/* Maps and unmaps one page of each size that memory can bear */
+static void kvm_maps_pages_of(struct vfio *v, unsigned int shift)
+{
+	uint64_t page = 1ULL << shift, end = page - PROBE;
+	struct guest g;
+	uint8_t *ua;
+
+	if (!has_page_shift(v, shift))
+		skip("no such page size here");
+	ua = memory_in_one_piece(page);
+	g = guest_in_window(v, shift, shift);
+	expect(spapr_register(v->fd, ua, page), 0);
+	expect(dma_map(v->fd, WINDOW1_START, ua, page, READ_WRITE), 0);
+	expect(put(&g, WINDOW1_START + 4 * page, ua, READ_WRITE), 0);
+	device_reaches(v, 0, WINDOW1_START + 4 * page + end, ua + end);
+	expect(spapr_unregister(v->fd, ua, page), -EBUSY);
+	expect(stuff(&g, WINDOW1_START, 8), 0);
+	unregister_ok(v, ua, page);
+	guest_close(&g);
+}
+
+static void kvm_maps_64k_pages(struct vfio *v)
+{
+	need_kernel_maps();
+	kvm_maps_pages_of(v, 16);
+}
+
+static void kvm_maps_2m_pages(struct vfio *v)
+{
+	need_kernel_maps();
+	kvm_maps_pages_of(v, 21);
+}
+
+/* KVM warns if its list has memory that its check has not seen to be good enough */
+static void memory_too_small_for_the_windows_pages_makes_kvm_warn_of_nothing(
+	struct vfio *v)
+{
+	uint8_t *huge = mem_hugetlb(MIB(2), 1), *small;
+	uint64_t list[2];
+	struct guest g;
+
+	if (!huge)
+		skip("no 2 MiB hugepages to be had");
+	if (!has_page_shift(v, 21))
+		skip("no such page size here");
+	g = guest_in_window(v, 21, 21);
+	small = registered(v, MIB(4));
+	expect(spapr_register(v->fd, huge, MIB(2)), 0);
+	expect(dma_map(v->fd, WINDOW1_START, huge, MIB(2), READ_WRITE), 0);
+	list[0] = (uintptr_t)small;
+	list[1] = (uintptr_t)small | READ_WRITE;
+	expect(indirect(&g, WINDOW1_START + MIB(2), list, 2, 0), TOO_HARD);
+	expect(indirect(&g, WINDOW1_START + MIB(2), list + 1, 1,
+			KVMPLAY_NO_VALIDATE), TOO_HARD);
+	expect(indirect(&g, WINDOW1_START + MIB(2), list, 1,
+			KVMPLAY_NO_VALIDATE), TOO_HARD);
+	expect(is_mapped(&g, WINDOW1_START + MIB(2)), false);
+	expect(stuff(&g, WINDOW1_START, 8), 0);
+	unregister_ok(v, small, MIB(4));
+	guest_close(&g);
+}
+
+/* A VMM's memory slot may begin at any base page */
+static void an_address_not_aligned_to_the_windows_pages_maps_nothing_else(
+	struct vfio *v)
+{
+	uint8_t *huge = mem_hugetlb(MIB(2), 2);
+	uint64_t p = base_page();
+	struct guest g;
+
+	if (!huge)
+		skip("no 2 MiB hugepages to be had");
+	if (!has_page_shift(v, 21))
+		skip("no such page size here");
+	g = guest_in_window(v, 21, 21);
+	expect(spapr_register(v->fd, huge, MIB(4)), 0);
+	expect(dma_map(v->fd, WINDOW1_START, huge, MIB(2), READ_WRITE), 0);
+	/* A page that begins in the region, then one that ends after it */
+	put(&g, WINDOW1_START + MIB(2), huge + p, READ_WRITE);
+	expect(tce_at(&g, WINDOW1_START + MIB(2)) & (MIB(2) - 1) & ~READ_WRITE,
+	       0);
+	put(&g, WINDOW1_START + MIB(4), huge + MIB(2) + p, READ_WRITE);
+	expect(is_mapped(&g, WINDOW1_START + MIB(4)), false);
+	expect(stuff(&g, WINDOW1_START, 8), 0);
+	unregister_ok(v, huge, MIB(4));
+	guest_close(&g);
+}
+
+/* A level more costs memory, which only an ioctl may charge */
+static void kvm_makes_no_table_levels(struct vfio *v)
+{
+	uint64_t size = 1ULL << 40, far = WINDOW1_START + (size / 2);
+	struct guest g = guest_new(12);
+	uint8_t *ua = registered(v, SIZE);
+	int64_t before;
+
+	need_kernel_maps();
+	expect(new_window(v, 12, size, 2), WINDOW1_START);
+	guest_attach(&g, 0, WINDOW1_START, size);
+	expect(dma_map(v->fd, WINDOW1_START, ua, TCE_4K, READ_WRITE), 0);
+	before = vmlck();
+	expect(put(&g, WINDOW1_START + TCE_4K, ua, READ_WRITE), 0);
+	expect(put(&g, far, ua, READ_WRITE), TOO_HARD);
+	expect(stuff(&g, far, 512), 0);
+	expect(vmlck(), before);
+	expect(dma_map(v->fd, far, ua, TCE_4K, READ_WRITE), 0);
+	expect(put(&g, far + TCE_4K, ua + TCE_4K, READ_WRITE), 0);
+	device_reaches(v, 0, far + TCE_4K, ua + TCE_4K);
+	expect(put_none(&g, far), 0);
+	expect(put_none(&g, far + TCE_4K), 0);
+	expect(stuff(&g, WINDOW1_START, 2), 0);
+	unregister_ok(v, ua, SIZE);
+	guest_close(&g);
+}
+
+static void the_default_window_is_mapped_by_kvm_as_well(struct vfio *v)
+{
+	uint64_t size = info_of(v).dma32_window_size;
+	struct guest g = guest_new(12);
+	uint8_t *ua = mapped(v, IOVA, SIZE);
+
+	need_kernel_maps();
+	guest_attach(&g, 0, 0, size);
+	expect(put(&g, 0, ua, READ_WRITE), TOO_HARD);
+	expect(dma_map(v->fd, IOVA, ua, SIZE, READ_WRITE), 0);
+	expect(put(&g, 0, ua, READ_WRITE), 0);
+	device_reaches(v, 0, 0, ua);
+	expect(put(&g, size - TCE_4K, ua, READ_WRITE), 0);
+	expect(stuff(&g, 0, TCES(size)), 0);
+	unregister_ok(v, ua, SIZE);
+	guest_close(&g);
+}
+
+/*
+ * The end of a window that KVM still has
+ */
+
+/* KVM has a dead table: it maps nothing, and there is nothing to unmap */
+static void expect_dead(struct guest *g, const uint8_t *ua)
+{
+	const uint64_t list[] = { (uintptr_t)ua | READ_WRITE, (uintptr_t)ua };
+
+	expect(put(g, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
+	expect(indirect(g, GUEST_IOBA, list, 2, KVMPLAY_NO_VALIDATE), TOO_HARD);
+	expect(indirect(g, GUEST_IOBA, list + 1, 1, KVMPLAY_NO_VALIDATE),
+	       TOO_HARD);
+	expect(put_none(g, GUEST_IOBA), 0);
+	expect(stuff(g, WINDOW1_START, 1024), 0);
+	if (!under_hypervisor())
+		expect(is_mapped(g, GUEST_IOBA), false);
+}
+
+static void a_removed_window_is_charged_until_kvm_puts_it(struct vfio *v)
+{
+	struct before before;
+	struct guest g;
+	int64_t charge;
+	uint8_t *ua;
+
+	windows_made(v);
+	before = before_all();
+	g = guest_in_window(v, 12, 12);
+	charge = vmlck() - before.ledger.vmlck;
+	ua = mapped(v, GUEST_IOBA, SIZE);
+	put(&g, GUEST_IOBA + SIZE, ua, READ_WRITE);
+	expect(window_remove(v->fd, WINDOW1_START), 0);
+	expect_dead(&g, ua);
+	unregister_ok(v, ua, SIZE);
+	expect(vmlck() - before.ledger.vmlck, charge);
+	/* KVM looks for the table in the group, where it is no more */
+	guest_detach(&g, 0);
+	expect_dead(&g, ua);
+	expect(refs_more_than(before) > 0, true);
+	close(g.fd);
+	expect_soon("the table is freed and refunded", as_before, &before);
+}
+
+static void a_window_can_be_created_again_while_kvm_has_the_removed_one(
+	struct vfio *v)
+{
+	int64_t before, charge, both;
+	struct guest old, g;
+	uint8_t *ua;
+
+	before = windows_made(v);
+	old = guest_in_window(v, 12, 12);
+	charge = vmlck() - before;
+	ua = mapped(v, GUEST_IOBA, SIZE);
+	expect(window_remove(v->fd, WINDOW1_START), 0);
+	g = guest_in_window(v, 12, 12);
+	expect(dma_map(v->fd, GUEST_IOBA, ua, SIZE, READ_WRITE), 0);
+	expect_dead(&old, ua);
+	device_reaches(v, 0, GUEST_IOBA, ua);
+	both = vmlck();
+	guest_close(&old);
+	expect_locked_soon(both - charge);
+	device_reaches(v, 0, GUEST_IOBA, ua);
+	expect(stuff(&g, GUEST_IOBA, TCES(SIZE)), 0);
+	unregister_ok(v, ua, SIZE);
+	guest_close(&g);
+}
+
+static void a_closed_container_leaves_kvm_a_dead_table(struct vfio *v)
+{
+	struct before before = before_all();
+	struct guest g;
+	uint8_t *ua;
+
+	open_container(v, 0);
+	g = guest_armed(v);
+	ua = mapped(v, GUEST_IOBA, SIZE);
+	put(&g, GUEST_IOBA + SIZE, ua, READ_WRITE);
+	vfio_close(v);
+	expect(refs_more_than(before) > 0, true);
+	expect_dead(&g, ua);
+	close(g.fd);
+	expect_soon("the table is freed and refunded", as_before, &before);
+}
+
+static void a_detached_group_leaves_kvm_a_dead_table(struct vfio *v)
+{
+	struct before before = before_all();
+	struct guest g;
+	uint8_t *ua;
+
+	open_container(v, 0);
+	g = guest_armed(v);
+	ua = mapped(v, GUEST_IOBA, SIZE);
+	put(&g, GUEST_IOBA + SIZE, ua, READ_WRITE);
+	expect(vfio_detach(v, 0), 0);
+	expect_dead(&g, ua);
+	guest_close(&g);
+	vfio_close(v);
+	expect_soon("the table is freed and refunded", as_before, &before);
+}
+
+static void a_table_that_kvm_puts_first_stays_with_the_container(struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	uint8_t *ua = mapped(v, GUEST_IOBA, SIZE);
+	uint32_t refs = table_refs(&g);
+
+	put(&g, GUEST_IOBA + SIZE, ua, READ_WRITE);
+	guest_detach(&g, 0);
+	device_reaches(v, 0, GUEST_IOBA, ua);
+	guest_attach(&g, 0, WINDOW1_START, GUEST_SIZE);
+	expect_either(table_refs(&g), refs, refs + 1);
+	expect(stuff(&g, GUEST_IOBA, 2 * TCES(SIZE)), 0);
+	unregister_ok(v, ua, SIZE);
+	guest_close(&g);
+}
+
+#define KEPT	3	/* windows that fit under the limit */
+
+static void windows_that_kvm_keeps_run_into_the_memlock_limit(struct vfio *v)
+{
+	struct guest g[KEPT + 1];
+	int64_t before, charge;
+	int ret = 0, kept = 0;
+
+	close(guest_new(12).fd);
+	before = windows_made(v);
+	new_window(v, 12, GUEST_SIZE, 1);
+	charge = vmlck() - before;
+	expect(window_remove(v->fd, WINDOW1_START), 0);
+	if (charge < (int64_t)base_page())
+		skip("windows cost nothing here");
+	drop_ipc_lock();
+	limit_memlock(before + KEPT * charge + charge / 2);
+	while (kept <= KEPT) {
+		ret = window_create(v->fd, 12, GUEST_SIZE, 1, NULL);
+		if (ret)
+			break;
+		g[kept] = guest_new(12);
+		guest_attach(&g[kept++], 0, WINDOW1_START, GUEST_SIZE);
+		expect(window_remove(v->fd, WINDOW1_START), 0);
+	}
+	expect(ret, -ENOMEM);
+	expect(kept, KEPT);
+	for (int i = 0; i < KEPT; i++)
+		guest_close(&g[i]);
+	expect_locked_soon(before);
+	new_window(v, 12, GUEST_SIZE, 1);
+}
+
+/* KVM takes a reference for each group, and of a table that it knows puts none */
+static void a_table_of_two_groups_that_kvm_leaks_stays_until_the_end(
+	struct vfio *v)
+{
+	struct before before;
+	struct guest g;
+	uint8_t *ua;
+
+	windows_made(v);
+	before = before_all();
+	g = guest_in_window(v, 12, 12);
+	ua = mapped(v, GUEST_IOBA, SIZE);
+	guest_attach(&g, 1, WINDOW1_START, GUEST_SIZE);
+	expect(dma_map(v->fd, GUEST_IOBA, ua, SIZE, READ_WRITE), 0);
+	expect(stuff(&g, GUEST_IOBA, TCES(SIZE)), 0);
+	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), 0);
+	device_reaches(v, 0, GUEST_IOBA, ua);
+	device_reaches(v, 1, GUEST_IOBA, ua);
+	expect(put_none(&g, GUEST_IOBA), 0);
+	unregister_ok(v, ua, SIZE);
+	guest_detach(&g, 0);
+	guest_detach(&g, 1);
+	expect(window_remove(v->fd, WINDOW1_START), 0);
+	/* The leaked one, which only the stand-in for KVM puts */
+	expect(refs_more_than(before) > 0, true);
+	expect(vmlck() > before.ledger.vmlck, true);
+	guest_close(&g);
+	expect_soon("the table is freed and refunded", as_before, &before);
+}
+
+static void two_groups_with_windows_of_their_own_get_each_tce(struct vfio *a)
+{
+	struct guest g = guest_new(12);
+	struct vfio b;
+	uint8_t *ua;
+
+	need_two_devices();
+	need_kernel_maps();
+	open_container(a, 0);
+	open_container(&b, 1);
+	new_window(a, 12, GUEST_SIZE, 1);
+	new_window(&b, 12, GUEST_SIZE, 1);
+	guest_attach(&g, 0, WINDOW1_START, GUEST_SIZE);
+	guest_attach(&g, 1, WINDOW1_START, GUEST_SIZE);
+	ua = mapped(a, ARM_IOBA, SIZE);
+	expect(spapr_register(b.fd, ua, SIZE), 0);
+	expect(dma_map(b.fd, ARM_IOBA, ua, SIZE, READ_WRITE), 0);
+	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), 0);
+	device_reaches(a, 0, GUEST_IOBA, ua);
+	device_reaches(&b, 1, GUEST_IOBA, ua);
+	expect(stuff(&g, GUEST_IOBA, 1), 0);
+	expect(stuff(&g, ARM_IOBA, TCES(SIZE)), 0);
+	unregister_ok(a, ua, SIZE);
+	unregister_ok(&b, ua, SIZE);
+	guest_close(&g);
+	vfio_close(&b);
+}
+
+/*
+ * The memory of a closed container, which another one's window still maps. It goes
+ * with the last page, in a hook that must not sleep.
+ */
+static void the_last_page_goes(struct vfio *a, bool replaced)
+{
+	struct guest g = guest_new(12);
+	struct before before;
+	struct vfio b;
+	uint8_t *ua, *own;
+
+	need_two_devices();
+	open_container(&b, 1);
+	new_window(&b, 12, GUEST_SIZE, 1);
+	guest_attach(&g, 1, WINDOW1_START, GUEST_SIZE);
+	own = mapped(&b, ARM_IOBA, base_page());
+	before = before_all();
+	open_container(a, 0);
+	ua = registered(a, SIZE);
+	expect(dma_map(b.fd, GUEST_IOBA, ua, 2 * TCE_4K, READ_WRITE), 0);
+	vfio_close(a);
+	device_reaches(&b, 1, GUEST_IOBA, ua);
+	expect(put_none(&g, GUEST_IOBA), 0);
+	device_reaches(&b, 1, GUEST_IOBA + TCE_4K, ua + TCE_4K);
+	if (replaced)
+		expect(put(&g, GUEST_IOBA + TCE_4K, own, READ_WRITE), 0);
+	else
+		expect(put_none(&g, GUEST_IOBA + TCE_4K), 0);
+	expect_soon("the memory is given back", as_before, &before);
+	guest_close(&g);
+	vfio_close(&b);
+}
+
+static void kvm_may_unmap_the_last_page_of_a_closed_container(struct vfio *v)
+{
+	the_last_page_goes(v, false);
+}
+
+static void kvm_may_replace_the_last_page_of_a_closed_container(struct vfio *v)
+{
+	need_kernel_maps();
+	the_last_page_goes(v, true);
+}
+
+/*
+ * Processes
+ */
+
+struct inherited {
+	struct guest *g;
+	uint8_t *ua;
+};
+
+/* In a child that has inherited the guest's table, or attaches one of its own */
+static void expect_nothing_changes(struct guest *g, const uint8_t *ua)
+{
+	const uint64_t list[] = { (uintptr_t)ua | READ_WRITE };
+
+	expect(put(g, GUEST_IOBA + SIZE, ua, READ_WRITE), TOO_HARD);
+	expect(indirect(g, GUEST_IOBA + SIZE, list, 1, KVMPLAY_NO_VALIDATE),
+	       TOO_HARD);
+	expect(put(g, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
+	expect(indirect(g, GUEST_IOBA, list, 1, KVMPLAY_NO_VALIDATE), TOO_HARD);
+	expect(put_none(g, GUEST_IOBA), TOO_HARD);
+	expect(stuff(g, GUEST_IOBA, 1), TOO_HARD);
+	expect(is_mapped(g, GUEST_IOBA), true);
+	expect(is_mapped(g, GUEST_IOBA + SIZE), false);
+	expect(stuff(g, GUEST_IOBA + MIB(64), 512), 0);
+}
+
+static void call_as_another_process(void *arg)
+{
+	struct inherited *inherited = arg;
+	struct guest own = guest_new(12);
+
+	expect_nothing_changes(inherited->g, inherited->ua);
+	guest_attach(&own, 0, WINDOW1_START, GUEST_SIZE);
+	expect_nothing_changes(&own, inherited->ua);
+	guest_close(&own);
+}
+
+/* The leaf of the view is one run at first, then an array */
+static void another_process_changes_no_entry(struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	uint8_t *ua = mapped(v, GUEST_IOBA, SIZE);
+	struct inherited inherited = { .g = &g, .ua = ua };
+
+	in_child(call_as_another_process, &inherited);
+	device_reaches(v, 0, GUEST_IOBA, ua);
+	expect(dma_map(v->fd, GUEST_IOBA, ua + TCE_4K, TCE_4K, READ_WRITE), 0);
+	in_child(call_as_another_process, &inherited);
+	device_reaches(v, 0, GUEST_IOBA, ua + TCE_4K);
+	expect(stuff(&g, GUEST_IOBA, TCES(SIZE)), 0);
+	unregister_ok(v, ua, SIZE);
+	guest_close(&g);
+}
+
+/* The descriptors are closed in their order: KVM's before VFIO's, or after */
+static void exit_in_use(struct vfio *v, bool kvm_first)
+{
+	struct guest g = {};
+	uint8_t *ua;
+
+	if (kvm_first) {
+		g = guest_new(12);
+		open_container(v, 0);
+		new_window(v, 12, GUEST_SIZE, 1);
+		guest_attach(&g, 0, WINDOW1_START, GUEST_SIZE);
+	} else {
+		open_container(v, 0);
+		g = guest_in_window(v, 12, 12);
+	}
+	guest_arm(v);
+	ua = mapped(v, GUEST_IOBA, SIZE);
+	put_series(&g, GUEST_IOBA + SIZE, ua, READ_WRITE, TCES(SIZE));
+}
+
+static void exit_kvm_first(void *v)
+{
+	exit_in_use(v, true);
+}
+
+static void exit_kvm_last(void *v)
+{
+	exit_in_use(v, false);
+}
+
+static void exit_with_kvm_attached_gives_everything_back(struct vfio *v)
+{
+	struct found before = found();
+
+	close(guest_new(12).fd);
+	in_child(exit_kvm_first, v);
+	expect_soon("pages unpinned, backend unused", as_found, &before);
+	in_child(exit_kvm_last, v);
+	expect_soon("pages unpinned, backend unused", as_found, &before);
+}
+
+/* Has every descriptor of a process that is gone, VFIO's and KVM's */
+static void hold_descriptors(void *arg)
+{
+	int *pipe = arg;
+	char byte;
+
+	close(pipe[1]);
+	if (read(pipe[0], &byte, 1) < 0)
+		fail("read");
+}
+
+struct held {
+	struct vfio *v;
+	int pipe[2];
+};
+
+static void use_and_leave_a_holder(void *arg)
+{
+	struct held *held = arg;
+
+	exit_in_use(held->v, true);
+	start_child(hold_descriptors, held->pipe);
+}
+
+static void a_table_that_kvm_has_may_outlive_the_process(struct vfio *v)
+{
+	struct found before = found();
+	struct held held = { .v = v };
+
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	close(guest_new(12).fd);
+	if (pipe(held.pipe))
+		fail("pipe");
+	in_child(use_and_leave_a_holder, &held);
+	close(held.pipe[0]);
+	close(held.pipe[1]);
+	expect_child_ok(-1);
+	expect_soon("pages unpinned, backend unused", as_found, &before);
+}
+
+/*
+ * A container of the in-tree driver beside this one
+ */
+
+static void open_in_tree(struct vfio *b)
+{
+	int ret;
+
+	need_two_devices();
+	if (module_refs("vfio_iommu_spapr_tce") < 0)
+		skip("the in-tree backend is not loaded");
+	set_parameter("enabled", "0");
+	vfio_init(b);
+	ret = vfio_open(b);
+	ret = ret ?: vfio_attach(b, 1);
+	ret = ret ?: vfio_set_iommu(b, VFIO_SPAPR_TCE_v2_IOMMU);
+	set_parameter("enabled", "1");
+	expect(ret, 0);
+}
+
+/* The kernel's list has one region of the two containers */
+static void both_map(struct vfio *a, struct vfio *b, struct guest *g,
+		     uint8_t *ua)
+{
+	expect(dma_map(b->fd, IOVA, ua, SIZE, READ_WRITE), 0);
+	if (!under_hypervisor()) {
+		expect(put(g, GUEST_IOBA, ua, READ_WRITE), 0);
+		device_reaches(a, 0, GUEST_IOBA, ua);
+	}
+	device_reaches(b, 1, IOVA, ua);
+	expect(put_none(g, GUEST_IOBA), 0);
+	expect(dma_unmap(b->fd, IOVA, SIZE), 0);
+}
+
+static void an_in_tree_container_may_register_the_memory_first(struct vfio *a)
+{
+	struct guest g = guest_in_window(a, 12, 12);
+	uint8_t *ua = memory(SIZE);
+	struct vfio b;
+
+	open_in_tree(&b);
+	expect(spapr_register(b.fd, ua, SIZE), 0);
+	expect(spapr_register(a->fd, ua, SIZE), 0);
+	guest_arm(a);
+	both_map(a, &b, &g, ua);
+	unregister_ok(a, ua, SIZE);
+	expect(dma_map(b.fd, IOVA, ua, SIZE, READ_WRITE), 0);
+	device_reaches(&b, 1, IOVA, ua);
+	expect(dma_unmap(b.fd, IOVA, SIZE), 0);
+	unregister_ok(&b, ua, SIZE);
+	guest_close(&g);
+	vfio_close(&b);
+}
+
+static void an_in_tree_container_may_register_the_memory_later(struct vfio *a)
+{
+	struct guest g = guest_armed(a);
+	uint8_t *ua = registered(a, SIZE);
+	struct vfio b;
+
+	open_in_tree(&b);
+	expect(spapr_register(b.fd, ua, SIZE), 0);
+	both_map(a, &b, &g, ua);
+	expect(dma_map(b.fd, IOVA, ua, SIZE, READ_WRITE), 0);
+	unregister_ok(a, ua, SIZE);
+	device_reaches(&b, 1, IOVA, ua);
+	vfio_close(&b);
+	guest_close(&g);
+}
+
+/* KVM finds it, but a device of the other container must not reach it */
+static void memory_of_the_in_tree_driver_alone_keeps_its_counts(struct vfio *a)
+{
+	struct guest g = guest_armed(a);
+	struct sink sink = sink_at(a, SINK_IOBA);
+	uint8_t *ua = memory(SIZE);
+	struct vfio b;
+
+	open_in_tree(&b);
+	for (int i = 0; i < 3; i++) {
+		expect(spapr_register(b.fd, ua, SIZE), 0);
+		put(&g, GUEST_IOBA, ua, READ_WRITE);
+		device_cannot_reach(a, 0, GUEST_IOBA, ua, &sink);
+		expect(spapr_unregister(b.fd, ua, SIZE), 0);
+	}
+	expect(put_none(&g, GUEST_IOBA), 0);
+	vfio_close(&b);
+	guest_close(&g);
+}
+
+/* Other bounds than the in-tree driver's, so that the list can't have both */
+static void memory_that_overlaps_in_tree_regions_keeps_its_counts(
+	struct vfio *a)
+{
+	struct guest g = guest_in_window(a, 12, 12);
+	uint8_t *ua = memory(SIZE);
+	struct vfio b;
+	long ret;
+
+	open_in_tree(&b);
+	expect(spapr_register(b.fd, ua, SIZE / 2), 0);
+	expect(spapr_register(a->fd, ua, SIZE), 0);
+	guest_arm(a);
+	expect(put(&g, GUEST_IOBA + TCE_4K, ua + SIZE / 2, READ_WRITE),
+	       TOO_HARD);
+	ret = put(&g, GUEST_IOBA, ua, READ_WRITE);
+	expect_either(ret, 0, TOO_HARD);
+	if (!ret)
+		device_reaches(a, 0, GUEST_IOBA, ua);
+	expect(spapr_unregister(a->fd, ua, SIZE), ret ? 0 : -EBUSY);
+	unregister_ok(&b, ua, SIZE / 2);
+	expect(put_none(&g, GUEST_IOBA), 0);
+	if (!ret)
+		unregister_ok(a, ua, SIZE);
+	vfio_close(&b);
+	guest_close(&g);
+}
+
+/*
+ * Hooks in an order that is not KVM's
+ */
+
+#define M1(page)	{ .step = KVMPLAY_M1, .ioba = GUEST_IOBA + (page) * TCE_4K }
+#define X1(page, ua)							\
+	{ .step = KVMPLAY_X1, .ioba = GUEST_IOBA + (page) * TCE_4K,	\
+	  .tce = (uintptr_t)(ua) | READ_WRITE }
+#define STORE(ua)	{ .step = KVMPLAY_STORE, .tce = (uintptr_t)(ua) }
+#define X0(page)	{ .step = KVMPLAY_X0, .ioba = GUEST_IOBA + (page) * TCE_4K }
+#define K(page)								\
+	{ .step = KVMPLAY_K, .ioba = GUEST_IOBA + (page) * TCE_4K, .pages = 1 }
+
+static struct kvmplay_raw raw(struct guest *g,
+			      const struct kvmplay_raw_step *step, int count)
+{
+	struct kvmplay_raw raw = { .count = count };
+
+	memcpy(raw.step, step, count * sizeof(*step));
+	expect(call(g->fd, KVMPLAY_RAW, &raw), 0);
+	return raw;
+}
+
+/* Maps are over in this window, unmaps are not */
+static void expect_tripped(struct vfio *v, struct guest *g, uint8_t *ua)
+{
+	expect(put(g, GUEST_IOBA + MIB(4), ua, READ_WRITE), TOO_HARD);
+	expect(dma_map(v->fd, GUEST_IOBA, ua, SIZE, READ_WRITE), 0);
+	device_reaches(v, 0, GUEST_IOBA, ua);
+	expect(stuff(g, GUEST_IOBA, TCES(SIZE)), 0);
+	expect(is_mapped(g, GUEST_IOBA), false);
+}
+
+/* Plays an order of hooks in a window of its own */
+static void trips(struct vfio *v, const struct kvmplay_raw_step *step,
+		  int count, uint8_t *ua)
+{
+	int log = follow_log();
+	struct guest g = guest_armed(v);
+	struct kvmplay_raw done;
+
+	expect(put(&g, GUEST_IOBA + MIB(4), ua, READ_WRITE), 0);
+	expect(put_none(&g, GUEST_IOBA + MIB(4)), 0);
+	done = raw(&g, step, count);
+	expect(done.odds[KVMPLAY_UNBALANCED], 0);
+	expect(done.odds[KVMPLAY_SLEPT], 0);
+	expect_tripped(v, &g, ua);
+	raw(&g, step, count);
+	expect_tripped(v, &g, ua);
+	expect(tripped(log), 1);
+	close(log);
+	unregister_ok(v, ua, SIZE);
+	expect(spapr_register(v->fd, ua, SIZE), 0);
+	guest_close(&g);
+	expect(window_remove(v->fd, WINDOW1_START), 0);
+}
+
+static void hooks_in_an_unknown_order_end_kvms_maps_in_that_window(
+	struct vfio *v)
+{
+	uint8_t *ua = registered(v, SIZE);
+	const struct kvmplay_raw_step skipped[] = { M1(0), M1(1), K(1) };
+	const struct kvmplay_raw_step elsewhere[] = { M1(0), X1(1, ua), K(0) };
+	const struct kvmplay_raw_step apart[] = {
+		M1(0), X1(0, ua), STORE(ua), M1(9), K(0),
+	};
+
+	need_kernel_maps();
+	close(guest_new(12).fd);
+	trips(v, skipped, ARRAY_SIZE(skipped), ua);
+	trips(v, elsewhere, ARRAY_SIZE(elsewhere), ua);
+	trips(v, apart, ARRAY_SIZE(apart), ua);
+}
+
+/* A map that ended early, hooks without a map: KVM has such */
+static void hooks_that_kvm_may_leave_out_are_no_unknown_order(struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	uint8_t *ua = registered(v, SIZE);
+	const struct kvmplay_raw_step early[] = { M1(0), K(0), X0(0), K(0) };
+	const struct kvmplay_raw_step alone[] = { K(0), X0(1), X0(2), K(1) };
+	int log = follow_log();
+
+	expect_no_odds(raw(&g, early, ARRAY_SIZE(early)).odds);
+	expect_no_odds(raw(&g, alone, ARRAY_SIZE(alone)).odds);
+	expect(tripped(log), 0);
+	if (!under_hypervisor()) {
+		expect(put(&g, GUEST_IOBA, ua, READ_WRITE), 0);
+		device_reaches(v, 0, GUEST_IOBA, ua);
+	}
+	expect(put_none(&g, GUEST_IOBA), 0);
+	unregister_ok(v, ua, SIZE);
+	close(log);
+	guest_close(&g);
+}
+
+#define NO_LIST	"KVM's list is the client's to fill"
+
+static const struct test tests[] = {
+	TEST(kvm_unmaps_what_an_ioctl_mapped),
+	TEST(stuff_unmaps_every_run_of_its_range),
+	TEST(an_unmap_of_what_was_never_mapped_succeeds),
+	TEST(an_unmap_of_a_few_pages_leaves_the_others_of_the_run),
+	TEST(an_address_outside_the_guests_table_is_h_parameter),
+	TEST(a_list_past_the_end_of_the_table_changes_nothing_there,
+	     .intree = "the platform writes outside its table", .crashes = true),
+	TEST(a_map_before_any_map_ioctl_is_too_hard, .intree = NO_LIST),
+	TEST(the_first_map_ioctl_gives_all_memory_to_kvm, .intree = NO_LIST),
+	TEST(memory_registered_later_is_given_to_kvm_at_once),
+	TEST(memory_that_kvm_has_mapped_cannot_be_unregistered),
+	TEST(kvm_and_ioctls_change_the_same_entries, .intree = "defect 18"),
+	TEST(permissions_of_kvms_tces_are_enforced),
+	TEST(what_kvm_mapped_for_writing_is_dirty_after_unregister),
+	TEST(a_hypervisors_windows_are_mapped_by_ioctl_alone),
+	TEST(read_only_memory_is_never_given_to_kvm,
+	     .intree = "read-only memory is refused"),
+	TEST(memory_replaced_after_register_is_never_given_to_kvm,
+	     .intree = NO_LIST),
+	TEST(one_page_replaced_after_register_keeps_all_from_kvm,
+	     .intree = NO_LIST),
+	TEST(memory_no_longer_accessible_is_never_given_to_kvm,
+	     .intree = NO_LIST),
+	TEST(giving_memory_to_kvm_needs_no_room_under_the_limit),
+	TEST(kvm_unmap_only_leaves_maps_to_ioctls, .setup = BARE,
+	     .intree = "no such parameter"),
+	TEST(the_parameter_kvm_may_change_while_a_guest_runs, .setup = BARE,
+	     .intree = "no such parameter"),
+	TEST(a_list_of_512_tces_is_mapped_in_the_kernel),
+	TEST(a_list_with_memory_that_is_not_registered_changes_nothing),
+	TEST(a_list_that_fails_in_the_middle_keeps_what_was_mapped),
+	TEST(a_tce_without_permissions_in_a_list_unmaps,
+	     .intree = "KVM leaks a count"),
+	TEST(a_large_tce_is_mapped_as_several_iommu_pages),
+	TEST(a_tce_across_leaves_is_mapped_and_unmapped),
+	TEST(a_large_tce_that_fails_in_the_middle_leaves_nothing,
+	     .intree = "KVM leaks counts"),
+	TEST(kvm_maps_64k_pages),
+	TEST(kvm_maps_2m_pages),
+	TEST(memory_too_small_for_the_windows_pages_makes_kvm_warn_of_nothing,
+	     .intree = "KVM warns"),
+	TEST(an_address_not_aligned_to_the_windows_pages_maps_nothing_else,
+	     .intree = "BUG_ON() of the platform", .crashes = true),
+	TEST(kvm_makes_no_table_levels, .intree = "KVM makes levels"),
+	TEST(the_default_window_is_mapped_by_kvm_as_well, .intree = NO_LIST),
+	TEST(a_removed_window_is_charged_until_kvm_puts_it,
+	     .intree = "the charge goes with the window"),
+	TEST(a_window_can_be_created_again_while_kvm_has_the_removed_one,
+	     .intree = "a dead table is mapped"),
+	TEST(a_closed_container_leaves_kvm_a_dead_table, .setup = BARE,
+	     .intree = "a dead table is mapped"),
+	TEST(a_detached_group_leaves_kvm_a_dead_table, .setup = BARE,
+	     .intree = "a dead table is mapped"),
+	TEST(a_table_that_kvm_puts_first_stays_with_the_container),
+	TEST(windows_that_kvm_keeps_run_into_the_memlock_limit,
+	     .intree = "the charge goes with the window"),
+	TEST(a_table_of_two_groups_that_kvm_leaks_stays_until_the_end,
+	     .setup = TWO_GROUPS, .intree = "the charge goes with the window"),
+	TEST(two_groups_with_windows_of_their_own_get_each_tce, .setup = BARE),
+	TEST(kvm_may_unmap_the_last_page_of_a_closed_container, .setup = BARE,
+	     .intree = "defect 3"),
+	TEST(kvm_may_replace_the_last_page_of_a_closed_container, .setup = BARE,
+	     .intree = "defect 3"),
+	TEST(another_process_changes_no_entry, .intree = "KVM checks it"),
+	TEST(exit_with_kvm_attached_gives_everything_back, .setup = BARE),
+	TEST(a_table_that_kvm_has_may_outlive_the_process, .setup = BARE),
+	TEST(an_in_tree_container_may_register_the_memory_first,
+	     .intree = "no such parameter"),
+	TEST(an_in_tree_container_may_register_the_memory_later,
+	     .intree = "no such parameter"),
+	TEST(memory_of_the_in_tree_driver_alone_keeps_its_counts,
+	     .intree = "no such parameter"),
+	TEST(memory_that_overlaps_in_tree_regions_keeps_its_counts,
+	     .intree = "no such parameter"),
+	TEST(hooks_in_an_unknown_order_end_kvms_maps_in_that_window,
+	     .intree = "no order is unknown"),
+	TEST(hooks_that_kvm_may_leave_out_are_no_unknown_order),
+};
+
+SUITE(kvm_suite, tests);

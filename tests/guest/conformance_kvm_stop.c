@@ -1,0 +1,1066 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Conformance: TCE hypercalls against everything else. First each interleaving that
+ * matters, forced: a hypercall stops between two hooks, on a processor of its own,
+ * while another thread makes a request. Then storms of random hypercalls.
+ *
+ * A request that must wait is given a short stop, which ends by itself. One that
+ * must not wait is given a long one, which the test ends.
+ */
+#define _GNU_SOURCE
+#include "conformance_kvm.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SIZE		KIB(512)
+#define TCES(size)	((size) / TCE_4K)
+#define SINK_IOBA	(WINDOW1_START + MIB(768))
+
+static struct kvmplay_call put_none_of(uint64_t ioba)
+{
+	return put_of(ioba, NULL, 0);
+}
+
+/*
+ * A map that is stopped after M1, X1 or the store holds its leaf
+ */
+
+static const uint32_t in_map[] = {
+	KVMPLAY_M1, KVMPLAY_LOOKUP, KVMPLAY_INC, KVMPLAY_X1, KVMPLAY_STORE,
+};
+
+static void an_unmap_ioctl_waits_until_kvms_map_is_done(struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	uint8_t *ua = registered(v, SIZE);
+	struct stopped s;
+
+	need_kernel_maps();
+	for (size_t i = 0; i < ARRAY_SIZE(in_map); i++) {
+		stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE),
+					  in_map[i], AFTER, SHORT_STOP));
+		expect(dma_unmap(v->fd, GUEST_IOBA, TCE_4K), 0);
+		expect(is_stopped(&g), false);
+		expect(release_call(&s), 0);
+		expect(is_mapped(&g, GUEST_IOBA), false);
+		unregister_ok(v, ua, SIZE);
+		expect(spapr_register(v->fd, ua, SIZE), 0);
+	}
+	guest_close(&g);
+}
+
+static void a_map_ioctl_waits_until_kvms_map_is_done(struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	uint8_t *a = registered(v, SIZE), *b = registered(v, SIZE);
+	struct stopped s;
+
+	need_kernel_maps();
+	for (size_t i = 0; i < ARRAY_SIZE(in_map); i++) {
+		stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, a, READ_WRITE),
+					  in_map[i], AFTER, SHORT_STOP));
+		expect(dma_map(v->fd, GUEST_IOBA, b, SIZE, READ_WRITE), 0);
+		expect(is_stopped(&g), false);
+		expect(release_call(&s), 0);
+		device_reaches(v, 0, GUEST_IOBA, b);
+		unregister_ok(v, a, SIZE);
+		expect(spapr_register(v->fd, a, SIZE), 0);
+		expect(dma_unmap(v->fd, GUEST_IOBA, SIZE), 0);
+	}
+	guest_close(&g);
+}
+
+static void requests_for_other_leaves_do_not_wait_for_kvms_map(struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	uint8_t *ua = registered(v, SIZE);
+	uint64_t other = GUEST_IOBA + MIB(2);
+	struct stopped s;
+
+	need_kernel_maps();
+	stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE),
+				  KVMPLAY_X1, AFTER, LONG_STOP));
+	expect(dma_map(v->fd, other, ua, SIZE, READ_WRITE), 0);
+	expect(put(&g, other, ua + TCE_4K, READ_WRITE), 0);
+	expect(stuff(&g, other + TCE_4K, 1), 0);
+	expect(dma_unmap(v->fd, other, SIZE), 0);
+	expect(is_stopped(&g), true);
+	expect(release_call(&s), 0);
+	device_reaches(v, 0, GUEST_IOBA, ua);
+	guest_close(&g);
+}
+
+static void two_maps_of_kvms_of_one_entry_are_one_after_the_other(
+	struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	uint8_t *a = registered(v, SIZE), *b = registered(v, SIZE);
+	struct stopped s;
+
+	need_kernel_maps();
+	for (size_t i = 0; i < ARRAY_SIZE(in_map); i++) {
+		stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, a, READ_WRITE),
+					  in_map[i], AFTER, LONG_STOP));
+		expect(put(&g, GUEST_IOBA, b, READ_WRITE), TOO_HARD);
+		expect(put(&g, GUEST_IOBA + TCE_4K, b, READ_WRITE), TOO_HARD);
+		unregister_ok(v, b, SIZE);
+		expect(release_call(&s), 0);
+		device_reaches(v, 0, GUEST_IOBA, a);
+		expect(is_mapped(&g, GUEST_IOBA + TCE_4K), false);
+		expect(spapr_register(v->fd, b, SIZE), 0);
+		expect(put_none(&g, GUEST_IOBA), 0);
+	}
+	unregister_ok(v, a, SIZE);
+	guest_close(&g);
+}
+
+static void an_unmap_of_kvms_cannot_cut_into_its_map(struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	uint8_t *old = registered(v, SIZE), *ua = registered(v, SIZE);
+	struct stopped s;
+
+	need_kernel_maps();
+	for (size_t i = 0; i < ARRAY_SIZE(in_map); i++) {
+		expect(dma_map(v->fd, GUEST_IOBA, old, SIZE, READ_WRITE), 0);
+		stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE),
+					  in_map[i], AFTER, LONG_STOP));
+		expect(stuff(&g, GUEST_IOBA, TCES(SIZE)), TOO_HARD);
+		expect(put_none(&g, GUEST_IOBA), TOO_HARD);
+		expect(release_call(&s), 0);
+		device_reaches(v, 0, GUEST_IOBA, ua);
+		device_reaches(v, 0, GUEST_IOBA + TCE_4K, old + TCE_4K);
+		expect(stuff(&g, GUEST_IOBA, TCES(SIZE)), 0);
+	}
+	unregister_ok(v, ua, SIZE);
+	unregister_ok(v, old, SIZE);
+	guest_close(&g);
+}
+
+/*
+ * Memory that goes
+ */
+
+/* Memory is registered, given to KVM and mapped as ever */
+static void expect_usable(struct vfio *v, struct guest *g, uint8_t *ua)
+{
+	expect(spapr_register(v->fd, ua, SIZE), 0);
+	expect(put(g, GUEST_IOBA, ua, READ_WRITE), 0);
+	device_reaches(v, 0, GUEST_IOBA, ua);
+	expect(spapr_unregister(v->fd, ua, SIZE), -EBUSY);
+	expect(put_none(g, GUEST_IOBA), 0);
+	unregister_ok(v, ua, SIZE);
+}
+
+/* KVM has not counted the page yet, and finds it no more */
+static void unregister_wins(struct vfio *v, uint32_t step)
+{
+	struct guest g = guest_armed(v);
+	uint8_t *ua = registered(v, SIZE);
+	int64_t before = vmlck();
+	struct stopped s;
+
+	need_kernel_maps();
+	stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE), step,
+				  AFTER, LONG_STOP));
+	unregister_ok(v, ua, SIZE);
+	expect(is_stopped(&g), true);
+	expect(release_call(&s), TOO_HARD);
+	expect(is_mapped(&g, GUEST_IOBA), false);
+	expect(before - vmlck(), SIZE);
+	expect_usable(v, &g, ua);
+	guest_close(&g);
+}
+
+/* UNREGISTER may wait for the end of the map, to see whether its count stays */
+static void unregister_loses(struct vfio *v, uint32_t step)
+{
+	struct guest g = guest_armed(v);
+	uint8_t *ua = registered(v, SIZE);
+	int64_t before = vmlck();
+	struct stopped s;
+
+	need_kernel_maps();
+	stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE), step,
+				  AFTER, SHORT_STOP));
+	expect(spapr_unregister(v->fd, ua, SIZE), -EBUSY);
+	expect(release_call(&s), 0);
+	expect(vmlck(), before);
+	device_reaches(v, 0, GUEST_IOBA, ua);
+	expect(spapr_unregister(v->fd, ua, SIZE), -EBUSY);
+	expect(put_none(&g, GUEST_IOBA), 0);
+	unregister_ok(v, ua, SIZE);
+	expect(before - vmlck(), SIZE);
+	expect_usable(v, &g, ua);
+	guest_close(&g);
+}
+
+static void unregister_between_m1_and_lookup_wins(struct vfio *v)
+{
+	unregister_wins(v, KVMPLAY_M1);
+}
+
+static void unregister_between_lookup_and_count_wins(struct vfio *v)
+{
+	unregister_wins(v, KVMPLAY_LOOKUP);
+}
+
+static void unregister_after_kvms_count_returns_ebusy(struct vfio *v)
+{
+	unregister_loses(v, KVMPLAY_INC);
+}
+
+static void unregister_after_x1_returns_ebusy(struct vfio *v)
+{
+	unregister_loses(v, KVMPLAY_X1);
+}
+
+static void unregister_before_k_returns_ebusy(struct vfio *v)
+{
+	unregister_loses(v, KVMPLAY_STORE);
+}
+
+/* KASAN would see KVM use a region that was freed */
+static void memory_may_be_registered_again_before_kvm_counts_it(struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	uint8_t *ua = registered(v, SIZE);
+	struct stopped s;
+	long ret;
+
+	need_kernel_maps();
+	stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE),
+				  KVMPLAY_LOOKUP, AFTER, LONG_STOP));
+	if (spapr_unregister(v->fd, ua, SIZE))
+		fail("no proof: the memory could not be unregistered");
+	expect(spapr_register(v->fd, ua, SIZE), 0);
+	ret = release_call(&s);
+	expect_either(ret, 0, TOO_HARD);
+	expect(is_mapped(&g, GUEST_IOBA), !ret);
+	expect(put_none(&g, GUEST_IOBA), 0);
+	unregister_ok(v, ua, SIZE);
+	guest_close(&g);
+}
+
+static void memory_that_kvm_replaces_can_be_unregistered_after_k(
+	struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	uint8_t *a = registered(v, SIZE), *b = registered(v, SIZE);
+	struct stopped s;
+
+	need_kernel_maps();
+	expect(put(&g, GUEST_IOBA, a, READ_WRITE), 0);
+	stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, b, READ_WRITE),
+				  KVMPLAY_STORE, AFTER, LONG_STOP));
+	expect(spapr_unregister(v->fd, a, SIZE), -EBUSY);
+	expect(is_stopped(&g), true);
+	expect(release_call(&s), 0);
+
+	stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, a, READ_WRITE),
+				  KVMPLAY_K, AFTER, LONG_STOP));
+	unregister_ok(v, b, SIZE);
+	expect(is_stopped(&g), true);
+	expect(release_call(&s), 0);
+	device_reaches(v, 0, GUEST_IOBA, a);
+	guest_close(&g);
+}
+
+/*
+ * Windows and containers that go
+ */
+
+static void tce_remove_waits_until_kvms_map_is_done(struct vfio *v)
+{
+	int64_t before = windows_made(v);
+	struct guest g = guest_armed(v);
+	uint8_t *ua = registered(v, SIZE);
+	struct stopped s;
+
+	need_kernel_maps();
+	stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE),
+				  KVMPLAY_X1, AFTER, SHORT_STOP));
+	expect(window_remove(v->fd, WINDOW1_START), 0);
+	expect(is_stopped(&g), false);
+	expect(release_call(&s), 0);
+	expect(is_mapped(&g, GUEST_IOBA), false);
+	unregister_ok(v, ua, SIZE);
+	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
+	guest_close(&g);
+	expect_locked_soon(before + base_page());
+}
+
+static void close_waits_until_kvms_map_is_done(struct vfio *v)
+{
+	struct before before = before_all();
+	struct stopped s;
+	struct guest g;
+	uint8_t *ua;
+
+	need_kernel_maps();
+	open_container(v, 0);
+	g = guest_armed(v);
+	ua = registered(v, SIZE);
+	stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE),
+				  KVMPLAY_X1, AFTER, SHORT_STOP));
+	vfio_close(v);
+	expect(is_stopped(&g), false);
+	expect(release_call(&s), 0);
+	expect(is_mapped(&g, GUEST_IOBA), false);
+	guest_close(&g);
+	expect_soon("everything is given back", as_before, &before);
+}
+
+/* Between two hooks that hold nothing */
+static void remove_during(struct vfio *v, struct kvmplay_call call,
+			  uint32_t step, uint32_t side, long want)
+{
+	int64_t before = windows_made(v);
+	struct guest g = guest_in_window(v, 12, 12);
+	uint8_t *ua = mapped(v, GUEST_IOBA, SIZE);
+	struct stopped s;
+
+	if (call.tce)
+		call.tce = (uintptr_t)ua | READ_WRITE;
+	call.flags |= KVMPLAY_NO_VALIDATE;
+	stop_call(&s, &g, stop_at(call, step, side, LONG_STOP));
+	expect(window_remove(v->fd, WINDOW1_START), 0);
+	unregister_ok(v, ua, SIZE);
+	expect(is_stopped(&g), true);
+	expect(release_call(&s), want);
+	guest_close(&g);
+	expect_locked_soon(before);
+}
+
+static void tce_remove_before_m1_leaves_nothing_to_map(struct vfio *v)
+{
+	remove_during(v, put_of(GUEST_IOBA, (void *)1, 0), KVMPLAY_M1, BEFORE,
+		      TOO_HARD);
+}
+
+static void tce_remove_around_x0_leaves_nothing_to_unmap(struct vfio *v)
+{
+	remove_during(v, put_none_of(GUEST_IOBA), KVMPLAY_X0, BEFORE, 0);
+	remove_during(v, put_none_of(GUEST_IOBA), KVMPLAY_X0, AFTER, 0);
+	remove_during(v, put_none_of(GUEST_IOBA), KVMPLAY_K, BEFORE, 0);
+}
+
+static void tce_remove_before_the_cleanup_leaves_nothing_to_clean(
+	struct vfio *v)
+{
+	if (under_hypervisor())
+		remove_during(v, put_of(GUEST_IOBA, (void *)1, 0), KVMPLAY_ZAP,
+			      BEFORE, TOO_HARD);
+	else
+		skip("maps do not fail here");
+}
+
+/* The last reference to the table is put in a softirq after the hypercall */
+static void kvm_may_put_the_last_reference_after_a_call(struct vfio *v)
+{
+	struct before before;
+	struct stopped s;
+	struct guest g;
+	uint8_t *ua;
+
+	windows_made(v);
+	before = before_all();
+	g = guest_in_window(v, 12, 12);
+	ua = mapped(v, GUEST_IOBA, SIZE);
+	stop_call(&s, &g, stop_at(put_none_of(GUEST_IOBA), KVMPLAY_X0, BEFORE,
+				  LONG_STOP));
+	guest_detach(&g, 0);
+	expect(window_remove(v->fd, WINDOW1_START), 0);
+	unregister_ok(v, ua, SIZE);
+	expect(release_call(&s), 0);
+	expect_soon("the table is freed and refunded", as_before, &before);
+	guest_close(&g);
+}
+
+/*
+ * Unmaps that stop
+ */
+
+/* X0 does it all: nothing is taken out and put back later */
+static void memory_can_go_once_x0_has_unmapped_it(struct vfio *v)
+{
+	struct guest g = guest_in_window(v, 12, 12);
+	struct sink sink = sink_at(v, SINK_IOBA);
+	uint8_t *ua = mapped(v, GUEST_IOBA, TCE_4K < base_page() ?
+					    base_page() : TCE_4K);
+	struct stopped s;
+
+	expect(stuff(&g, GUEST_IOBA + TCE_4K, TCES(base_page())), 0);
+	stop_call(&s, &g, stop_at(put_none_of(GUEST_IOBA), KVMPLAY_X0, AFTER,
+				  LONG_STOP));
+	device_cannot_reach(v, 0, GUEST_IOBA, ua, &sink);
+	expect(dma_unmap(v->fd, GUEST_IOBA, base_page()), 0);
+	unregister_ok(v, ua, base_page());
+	expect(is_stopped(&g), true);
+	expect(release_call(&s), 0);
+	expect(s.call.steps[KVMPLAY_XR], 0);
+	expect(is_mapped(&g, GUEST_IOBA), false);
+	guest_close(&g);
+}
+
+/* K comes after the entry has been mapped again, and must not touch it */
+static void an_entry_mapped_between_x0_and_k_stays(struct vfio *v)
+{
+	struct guest g = guest_in_window(v, 12, 12);
+	uint8_t *a = mapped(v, GUEST_IOBA, SIZE), *b = registered(v, SIZE);
+	struct stopped s;
+
+	stop_call(&s, &g, stop_at(put_none_of(GUEST_IOBA), KVMPLAY_X0, AFTER,
+				  LONG_STOP));
+	expect(dma_map(v->fd, GUEST_IOBA, b, SIZE, READ_WRITE), 0);
+	if (!under_hypervisor())
+		expect(put(&g, GUEST_IOBA, b, READ_WRITE), 0);
+	expect(is_stopped(&g), true);
+	expect(release_call(&s), 0);
+	device_reaches(v, 0, GUEST_IOBA, b);
+	unregister_ok(v, a, SIZE);
+	expect(spapr_unregister(v->fd, b, SIZE), -EBUSY);
+	expect(stuff(&g, GUEST_IOBA, TCES(SIZE)), 0);
+	unregister_ok(v, b, SIZE);
+	guest_close(&g);
+}
+
+struct put_back {
+	struct vfio *v;
+	struct guest *g;
+	uint8_t *ua;
+	bool stopped;
+	bool gone;
+};
+
+/* Flags between processes */
+static void set(bool *flag)
+{
+	__atomic_store_n(flag, true, __ATOMIC_SEQ_CST);
+}
+
+static bool is_set(bool *flag)
+{
+	return __atomic_load_n(flag, __ATOMIC_SEQ_CST);
+}
+
+static bool is_set_soon(void *flag)
+{
+	return is_set(flag);
+}
+
+/* Another process, whose unmap is refused: KVM puts back what X0 has answered */
+static void unmap_and_put_back(void *arg)
+{
+	struct put_back *shared = arg;
+	struct stopped s;
+
+	stop_call(&s, shared->g, stop_at(put_none_of(GUEST_IOBA), KVMPLAY_XR,
+					 BEFORE, LONG_STOP));
+	set(&shared->stopped);
+	while (!is_set(&shared->gone))
+		usleep(100);
+	expect(is_stopped(shared->g), true);
+	expect(release_call(&s), TOO_HARD);
+	expect(s.call.steps[KVMPLAY_XR], 1);
+}
+
+static void puts_back(struct vfio *v, bool one_run)
+{
+	struct put_back *shared = shared_memory(sizeof(*shared));
+	struct guest g = guest_in_window(v, 12, 12);
+	struct sink sink = sink_at(v, SINK_IOBA);
+	int pid;
+
+	shared->v = v;
+	shared->g = &g;
+	shared->ua = mapped(v, GUEST_IOBA, SIZE);
+	if (!one_run)
+		expect(dma_map(v->fd, GUEST_IOBA + SIZE - TCE_4K, shared->ua,
+			       TCE_4K, READ_WRITE), 0);
+	pid = start_child(unmap_and_put_back, shared);
+	expect_soon("the other process's hypercall stops", is_set_soon,
+		    &shared->stopped);
+	/* X0 was refused: the device still has its page */
+	device_reaches(v, 0, GUEST_IOBA, shared->ua);
+	expect(dma_unmap(v->fd, GUEST_IOBA, SIZE), 0);
+	unregister_ok(v, shared->ua, SIZE);
+	set(&shared->gone);
+	expect_child_ok(pid);
+	expect(is_mapped(&g, GUEST_IOBA), false);
+	device_cannot_reach(v, 0, GUEST_IOBA, shared->ua, &sink);
+	guest_close(&g);
+}
+
+static void an_entry_that_kvm_puts_back_never_outlives_its_memory(
+	struct vfio *v)
+{
+	puts_back(v, true);
+}
+
+static void an_entry_put_back_in_an_array_never_outlives_its_memory(
+	struct vfio *v)
+{
+	puts_back(v, false);
+}
+
+/*
+ * Several IOMMU pages, and lists
+ */
+
+/* Of 1024 pages the last fourth is not registered; stops before they are zapped */
+static void the_cleanup_after_an_error_unmaps_exactly_what_is_there(
+	struct vfio *v)
+{
+	struct guest g = guest_in_window(v, 12, 22);
+	uint8_t *ua = memory(MIB(4)), *other = registered(v, SIZE);
+	struct stopped s;
+
+	need_kernel_maps();
+	guest_arm(v);
+	expect(spapr_register(v->fd, ua, MIB(3)), 0);
+	stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE),
+				  KVMPLAY_ZAP, BEFORE, LONG_STOP));
+	device_reaches(v, 0, GUEST_IOBA, ua);
+	expect(spapr_unregister(v->fd, ua, MIB(3)), -EBUSY);
+	expect(dma_unmap(v->fd, GUEST_IOBA, MIB(1)), 0);
+	expect(dma_map(v->fd, GUEST_IOBA + MIB(2), other, SIZE, READ_WRITE), 0);
+	expect(is_stopped(&g), true);
+	expect(release_call(&s), TOO_HARD);
+	expect(is_mapped(&g, GUEST_IOBA + MIB(2)), false);
+	unregister_ok(v, ua, MIB(3));
+	unregister_ok(v, other, SIZE);
+	guest_close(&g);
+}
+
+/* In the second leaf, with pages of the first leaf already mapped */
+static void a_map_across_leaves_can_be_stopped_in_either(struct vfio *v)
+{
+	struct guest g = guest_in_window(v, 12, 22);
+	struct kvmplay_call call;
+	struct stopped s;
+	uint8_t *ua;
+	long ret;
+
+	need_kernel_maps();
+	guest_arm(v);
+	ua = registered(v, MIB(4));
+	for (uint32_t subpage = 511; subpage < 514; subpage++) {
+		call = stop_at(put_of(GUEST_IOBA, ua, READ_WRITE), KVMPLAY_X1,
+			       AFTER, SHORT_STOP);
+		call.stop.subpage = subpage;
+		stop_call(&s, &g, call);
+		expect(dma_unmap(v->fd, GUEST_IOBA, MIB(4)), 0);
+		expect(is_stopped(&g), false);
+		/* The request may have the second leaf before the map does */
+		ret = release_call(&s);
+		expect_either(ret, 0, TOO_HARD);
+		expect(stuff(&g, GUEST_IOBA, 1), 0);
+		unregister_ok(v, ua, MIB(4));
+		expect(spapr_register(v->fd, ua, MIB(4)), 0);
+	}
+	guest_close(&g);
+}
+
+/* The list is read twice, and its owner changes it in between */
+static void a_list_that_changes_after_the_check_maps_nothing_else(
+	struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	uint8_t *ua = registered(v, SIZE), *other = memory(SIZE);
+	uint64_t list[3];
+	struct kvmplay_call call = {
+		.op = KVMPLAY_INDIRECT, .flags = KVMPLAY_ATOMIC,
+		.ioba = GUEST_IOBA, .list = (uintptr_t)list, .npages = 3,
+	};
+	struct stopped s;
+
+	need_kernel_maps();
+	for (int i = 0; i < 3; i++)
+		list[i] = ((uintptr_t)ua + i * TCE_4K) | READ_WRITE;
+	call = stop_at(call, KVMPLAY_VALIDATE, AFTER, LONG_STOP);
+	call.stop.tce = 2;
+	stop_call(&s, &g, call);
+	list[0] = (uintptr_t)ua;
+	list[1] = (uintptr_t)other | READ_WRITE;
+	expect(release_call(&s), TOO_HARD);
+	expect(s.call.done, 1);
+	for (int i = 0; i < 3; i++)
+		expect(is_mapped(&g, GUEST_IOBA + i * TCE_4K), false);
+	unregister_ok(v, ua, SIZE);
+	guest_close(&g);
+}
+
+static void kvm_may_detach_during_a_map(struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	uint8_t *ua = registered(v, SIZE);
+	struct stopped s;
+
+	need_kernel_maps();
+	stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE),
+				  KVMPLAY_X1, AFTER, LONG_STOP));
+	guest_detach(&g, 0);
+	expect(release_call(&s), 0);
+	device_reaches(v, 0, GUEST_IOBA, ua);
+	expect(dma_unmap(v->fd, GUEST_IOBA, TCE_4K), 0);
+	unregister_ok(v, ua, SIZE);
+	guest_close(&g);
+}
+
+/*
+ * Storms
+ */
+
+#define STORM_MS	40
+#define STORM_TCES	1536		/* three leaves */
+#define REGIONS		4
+#define REGION		KIB(256)
+
+/* What the threads of a storm share */
+struct weather {
+	int log;
+	struct guest *g;
+	uint8_t *ua;
+	uint32_t flags;
+	uint32_t ms;
+	uint64_t calls;
+	uint64_t success;
+	uint64_t too_hard;
+	uint64_t maps;
+};
+
+static void add(uint64_t *sum, uint64_t count)
+{
+	__atomic_fetch_add(sum, count, __ATOMIC_RELAXED);
+}
+
+/* Random hypercalls for a while, in the kernel without a break */
+static void storm(struct crowd *crowd, int number)
+{
+	static uint32_t seed = 1;
+	struct weather *w = crowd->arg;
+	struct kvmplay_storm storm = {
+		.ioba = GUEST_IOBA,
+		.ua = (uintptr_t)w->ua,
+		.ua_size = (REGIONS + 1) * REGION,
+		.entries = STORM_TCES,
+		.flags = w->flags | (number % 2 ? KVMPLAY_ATOMIC : 0),
+		.ms = w->ms ?: STORM_MS,
+		.seed = __atomic_fetch_add(&seed, 1, __ATOMIC_RELAXED),
+	};
+
+	expect(call(w->g->fd, KVMPLAY_STORM, &storm), 0);
+	for (int i = 0; i < KVMPLAY_ODDS; i++)
+		if (storm.odds[i])
+			dprintf(STDOUT_FILENO, "# seed %u of thread %d\n",
+				storm.seed, number);
+	expect_no_odds(storm.odds);
+	add(&w->calls, storm.calls);
+	add(&w->success, storm.success);
+	add(&w->too_hard, storm.too_hard);
+	add(&w->maps, storm.maps);
+}
+
+/* Whatever the order, it is KVM's */
+static void storm_ends(const struct weather *w)
+{
+	expect(tripped(w->log), 0);
+	race_saw("hypercalls", w->calls);
+	race_saw("of them done in the kernel", w->success);
+	race_saw("of them too hard", w->too_hard);
+	if (!under_hypervisor())
+		race_saw("IOMMU pages mapped in the kernel", w->maps);
+}
+
+/* Unregisters and registers memory again, if nothing maps it */
+static void renew(struct vfio *v, uint8_t *region)
+{
+	int ret = spapr_unregister(v->fd, region, REGION);
+
+	expect_either(ret, 0, -EBUSY);
+	race_served(!ret);
+	if (!ret)
+		expect(spapr_register(v->fd, region, REGION), 0);
+}
+
+/* Requests of the client about the same entries and the same memory */
+static void disturb(struct vfio *v, uint8_t *ua, unsigned int *seed)
+{
+	uint8_t *region = ua + rand_r(seed) % REGIONS * REGION;
+	uint64_t iova = GUEST_IOBA + rand_r(seed) % STORM_TCES * TCE_4K;
+	uint64_t size = (1 + rand_r(seed) % TCES(REGION)) * TCE_4K;
+	unsigned int what = rand_r(seed) % 32;
+
+	if (what < 12)
+		expect(dma_unmap(v->fd, iova, size), 0);
+	else if (what < 24)
+		expect(dma_map(v->fd, iova, region, size, READ_WRITE), 0);
+	else
+		renew(v, region);
+	if (what == 31) {
+		/* Otherwise some entry nearly always maps it */
+		expect(dma_unmap(v->fd, GUEST_IOBA, STORM_TCES * TCE_4K), 0);
+		renew(v, region);
+	}
+}
+
+/* The last part of the memory is never registered */
+static uint8_t *storm_memory(struct vfio *v)
+{
+	uint8_t *ua = memory((REGIONS + 1) * REGION);
+
+	for (int i = 0; i < REGIONS; i++)
+		expect(spapr_register(v->fd, ua + i * REGION, REGION), 0);
+	return ua;
+}
+
+static void storms_against_requests_keep_every_count(struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	struct weather w = {
+		.log = follow_log(), .g = &g, .ua = storm_memory(v),
+	};
+	struct crowd crowd = { .v = v, .arg = &w };
+	unsigned int seed = getpid();
+
+	dprintf(STDOUT_FILENO, "# seed %u\n", seed);
+	crowd_start(&crowd, 2, storm);
+	while (race_round())
+		disturb(v, w.ua, &seed);
+	crowd_stop(&crowd);
+	expect(stuff(&g, GUEST_IOBA, STORM_TCES + TCES(REGION)), 0);
+	for (int i = 0; i < REGIONS; i++)
+		unregister_ok(v, w.ua + i * REGION, REGION);
+	storm_ends(&w);
+	race_saw("times memory was unregistered", score->served);
+	guest_close(&g);
+}
+
+/* As if lists changed after each check, with large TCEs, and a tree of tables */
+static void storms_without_checks_keep_every_count(struct vfio *v)
+{
+	unsigned int levels = up_to_levels(v, 2), seed = getpid();
+	struct guest g = guest_new(14);
+	struct weather w = {
+		.log = follow_log(), .g = &g, .flags = KVMPLAY_NO_VALIDATE,
+	};
+	struct crowd crowd = { .v = v, .arg = &w };
+	uint64_t size = levels > 1 ? GUEST_SIZE << 10 : GUEST_SIZE;
+
+	expect(new_window(v, 12, size, levels), WINDOW1_START);
+	guest_attach(&g, 0, WINDOW1_START, size);
+	guest_arm(v);
+	w.ua = storm_memory(v);
+	dprintf(STDOUT_FILENO, "# seed %u\n", seed);
+	crowd_start(&crowd, 3, storm);
+	while (race_round())
+		disturb(v, w.ua, &seed);
+	crowd_stop(&crowd);
+	expect(stuff(&g, GUEST_IOBA, STORM_TCES), 0);
+	for (int i = 0; i < REGIONS; i++)
+		unregister_ok(v, w.ua + i * REGION, REGION);
+	storm_ends(&w);
+	guest_close(&g);
+}
+
+static void storms_in_windows_that_come_and_go_are_safe(struct vfio *v)
+{
+	uint8_t *ua = storm_memory(v);
+	struct weather w = { .log = follow_log(), .ua = ua };
+	unsigned int seed = getpid();
+	int64_t locked;
+
+	dprintf(STDOUT_FILENO, "# seed %u\n", seed);
+	locked = windows_made(v);
+	while (race_round()) {
+		struct crowd crowd = { .v = v, .arg = &w };
+		struct guest g = guest_in_window(v, 12, 12);
+
+		expect(dma_map(v->fd, ARM_IOBA, ua, REGION, READ_WRITE), 0);
+		w.g = &g;
+		crowd_start(&crowd, 2, storm);
+		usleep(rand_r(&seed) % 20000);
+		expect(window_remove(v->fd, WINDOW1_START), 0);
+		for (int i = 0; i < REGIONS; i++)
+			unregister_ok(v, ua + i * REGION, REGION);
+		for (int i = 0; i < REGIONS; i++)
+			expect(spapr_register(v->fd, ua + i * REGION, REGION),
+			       0);
+		crowd_stop(&crowd);
+		guest_close(&g);
+		expect_locked_soon(locked);
+	}
+	storm_ends(&w);
+}
+
+/* With the group's table as with the container's other one */
+static void storms_while_a_group_comes_and_goes_are_safe(struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	struct weather w = {
+		.log = follow_log(), .g = &g, .ua = storm_memory(v),
+	};
+	struct crowd crowd = { .v = v, .arg = &w };
+	uint8_t *stays = mapped(v, SINK_IOBA, base_page());
+
+	crowd_start(&crowd, 2, storm);
+	while (race_round()) {
+		expect(vfio_detach(v, 1), 0);
+		expect(vfio_attach(v, 1), 0);
+		if (score->rounds % 16 == 1)
+			device_reaches(v, 1, SINK_IOBA, stays);
+	}
+	crowd_stop(&crowd);
+	expect(stuff(&g, GUEST_IOBA, STORM_TCES), 0);
+	for (int i = 0; i < REGIONS; i++)
+		unregister_ok(v, w.ua + i * REGION, REGION);
+	storm_ends(&w);
+	guest_close(&g);
+}
+
+struct references {
+	struct guest *g;
+	uint32_t refs;
+};
+
+static bool has_references(void *arg)
+{
+	struct references *wanted = arg;
+
+	return table_refs(wanted->g) == wanted->refs;
+}
+
+/* Another guest's table, at the same window and at the same entries */
+static void storms_while_kvm_attaches_and_detaches_are_safe(struct vfio *v)
+{
+	struct guest g = guest_armed(v);
+	struct weather w = {
+		.log = follow_log(), .g = &g, .ua = storm_memory(v),
+	};
+	struct references before = { &g, table_refs(&g) };
+	struct crowd crowd = { .v = v, .arg = &w };
+	unsigned long mapped = 0;
+
+	crowd_start(&crowd, 2, storm);
+	while (race_round()) {
+		struct guest other = guest_new(12);
+
+		guest_attach(&other, 0, WINDOW1_START, GUEST_SIZE);
+		mapped += !put(&other, GUEST_IOBA, w.ua, READ_WRITE);
+		put_none(&other, GUEST_IOBA);
+		if (score->rounds % 2)
+			guest_detach(&other, 0);
+		close(other.fd);
+	}
+	crowd_stop(&crowd);
+	expect(stuff(&g, GUEST_IOBA, STORM_TCES), 0);
+	for (int i = 0; i < REGIONS; i++)
+		unregister_ok(v, w.ua + i * REGION, REGION);
+	storm_ends(&w);
+	if (!under_hypervisor())
+		race_saw("maps of the other guest", mapped);
+	expect_soon("the other guest's references are put", has_references,
+		    &before);
+	guest_close(&g);
+}
+
+static void storms_while_the_container_closes_are_safe(struct vfio *v)
+{
+	struct before before = before_all();
+	struct weather w = { .log = follow_log() };
+	unsigned int seed = getpid();
+
+	dprintf(STDOUT_FILENO, "# seed %u\n", seed);
+	while (race_round()) {
+		struct crowd crowd = { .v = v, .arg = &w };
+		struct guest g;
+
+		open_container(v, 0);
+		g = guest_armed(v);
+		w.g = &g;
+		w.ua = storm_memory(v);
+		crowd_start(&crowd, 2, storm);
+		usleep(rand_r(&seed) % 20000);
+		vfio_close(v);
+		crowd_stop(&crowd);
+		munmap(w.ua, (REGIONS + 1) * REGION);
+		if (score->rounds % 2)
+			guest_close(&g);
+		else
+			close(g.fd);
+		expect_soon("everything is given back", as_before, &before);
+	}
+	storm_ends(&w);
+}
+
+static void storm_until_killed(void *arg)
+{
+	struct vfio *v = arg;
+	static struct guest g;
+	static struct weather w;
+	static struct crowd crowd;
+	unsigned int seed = getpid();
+
+	open_container(v, 0);
+	g = guest_armed(v);
+	/* Shorter, so that some end before the process does */
+	w = (struct weather){ .g = &g, .ms = 4, .ua = storm_memory(v) };
+	crowd = (struct crowd){ .v = v, .arg = &w };
+	crowd_start(&crowd, 2, storm);
+	for (;;)
+		disturb(v, w.ua, &seed);
+}
+
+static void a_kill_in_the_middle_of_a_storm_is_safe(struct vfio *v)
+{
+	struct found before = found();
+
+	close(guest_new(12).fd);
+	while (race_round()) {
+		int pid = start_child(storm_until_killed, v);
+
+		usleep(20000 + score->rounds * 7919 % 80000);
+		kill_child(pid);
+		expect_soon("pages unpinned, backend unused", as_found,
+			    &before);
+	}
+}
+
+/* Another process storms; what this one has mapped stays */
+struct strangers {
+	struct vfio *v;
+	struct weather w;
+	bool stop;
+};
+
+static void storm_as_another_process(void *arg)
+{
+	struct strangers *shared = arg;
+	struct crowd crowd = { .v = shared->v, .arg = &shared->w };
+
+	while (!is_set(&shared->stop)) {
+		storm(&crowd, 0);
+		race_turn();
+	}
+}
+
+static void storms_of_another_process_change_no_entry(struct vfio *v)
+{
+	struct strangers *shared = shared_memory(sizeof(*shared));
+	struct guest g = guest_armed(v);
+	uint8_t *ua = storm_memory(v);
+	unsigned long stayed = 0;
+	int pid;
+
+	*shared = (struct strangers){
+		.v = v, .w = { .log = follow_log(), .g = &g, .ua = ua },
+	};
+	/* Entries that make an array of each leaf */
+	for (uint64_t i = 0; i < STORM_TCES; i += 256)
+		expect(dma_map(v->fd, GUEST_IOBA + i * TCE_4K, ua, TCE_4K,
+			       READ_WRITE), 0);
+	pid = start_child(storm_as_another_process, shared);
+	race_has_threads(1);
+	while (race_round()) {
+		uint64_t iova = GUEST_IOBA + score->rounds * 7919 %
+				STORM_TCES * TCE_4K;
+
+		expect(dma_map(v->fd, iova, ua, TCE_4K, READ_WRITE), 0);
+		sched_yield();
+		expect(is_mapped(&g, iova), true);
+		stayed++;
+		expect(dma_unmap(v->fd, iova, TCE_4K), 0);
+		expect(is_mapped(&g, iova), false);
+	}
+	set(&shared->stop);
+	expect_child_ok(pid);
+	expect(dma_unmap(v->fd, GUEST_IOBA, STORM_TCES * TCE_4K), 0);
+	for (int i = 0; i < REGIONS; i++)
+		unregister_ok(v, ua + i * REGION, REGION);
+	race_saw("entries stayed", stayed);
+	race_saw("hypercalls of the other process", shared->w.calls);
+	expect(tripped(shared->w.log), 0);
+	guest_close(&g);
+}
+
+#define LEAKS	"KVM leaks counts, frees no memory in time"
+
+static const struct test tests[] = {
+	TEST(an_unmap_ioctl_waits_until_kvms_map_is_done, .intree = LEAKS,
+	     .crashes = true),
+	TEST(a_map_ioctl_waits_until_kvms_map_is_done, .intree = LEAKS,
+	     .crashes = true),
+	TEST(requests_for_other_leaves_do_not_wait_for_kvms_map),
+	TEST(two_maps_of_kvms_of_one_entry_are_one_after_the_other,
+	     .intree = LEAKS, .crashes = true),
+	TEST(an_unmap_of_kvms_cannot_cut_into_its_map, .intree = LEAKS,
+	     .crashes = true),
+	TEST(unregister_between_m1_and_lookup_wins, .intree = "defect 18"),
+	TEST(unregister_between_lookup_and_count_wins, .intree = LEAKS,
+	     .crashes = true),
+	TEST(unregister_after_kvms_count_returns_ebusy, .intree = LEAKS),
+	TEST(unregister_after_x1_returns_ebusy, .intree = LEAKS),
+	TEST(unregister_before_k_returns_ebusy, .intree = LEAKS),
+	TEST(memory_may_be_registered_again_before_kvm_counts_it,
+	     .intree = LEAKS, .crashes = true),
+	TEST(memory_that_kvm_replaces_can_be_unregistered_after_k,
+	     .intree = LEAKS),
+	TEST(tce_remove_waits_until_kvms_map_is_done, .intree = LEAKS,
+	     .crashes = true),
+	TEST(close_waits_until_kvms_map_is_done, .setup = BARE,
+	     .intree = LEAKS, .crashes = true),
+	TEST(tce_remove_before_m1_leaves_nothing_to_map, .intree = LEAKS,
+	     .crashes = true),
+	TEST(tce_remove_around_x0_leaves_nothing_to_unmap, .intree = LEAKS,
+	     .crashes = true),
+	TEST(tce_remove_before_the_cleanup_leaves_nothing_to_clean,
+	     .intree = LEAKS, .crashes = true),
+	TEST(kvm_may_put_the_last_reference_after_a_call, .intree = LEAKS,
+	     .crashes = true),
+	TEST(memory_can_go_once_x0_has_unmapped_it, .intree = LEAKS,
+	     .crashes = true),
+	TEST(an_entry_mapped_between_x0_and_k_stays, .intree = LEAKS,
+	     .crashes = true),
+	TEST(an_entry_that_kvm_puts_back_never_outlives_its_memory,
+	     .intree = LEAKS, .crashes = true, .with_others = true),
+	TEST(an_entry_put_back_in_an_array_never_outlives_its_memory,
+	     .intree = LEAKS, .crashes = true, .with_others = true),
+	TEST(the_cleanup_after_an_error_unmaps_exactly_what_is_there,
+	     .intree = LEAKS, .crashes = true),
+	TEST(a_map_across_leaves_can_be_stopped_in_either, .intree = LEAKS,
+	     .crashes = true),
+	TEST(a_list_that_changes_after_the_check_maps_nothing_else,
+	     .intree = LEAKS),
+	TEST(kvm_may_detach_during_a_map, .intree = LEAKS, .crashes = true),
+	TEST(storms_against_requests_keep_every_count,
+	     .race = "TCE hypercalls, map, unmap, register and unregister",
+	     .intree = LEAKS, .crashes = true),
+	TEST(storms_without_checks_keep_every_count,
+	     .race = "TCE hypercalls that are not checked, the same",
+	     .intree = LEAKS, .crashes = true),
+	TEST(storms_in_windows_that_come_and_go_are_safe,
+	     .race = "TCE hypercalls, remove and create window",
+	     .intree = LEAKS, .crashes = true),
+	TEST(storms_while_a_group_comes_and_goes_are_safe, .setup = TWO_GROUPS,
+	     .race = "TCE hypercalls, attach and detach of a group",
+	     .intree = LEAKS, .crashes = true),
+	TEST(storms_while_kvm_attaches_and_detaches_are_safe,
+	     .race = "TCE hypercalls, attach and detach of KVM",
+	     .intree = LEAKS, .crashes = true),
+	TEST(storms_while_the_container_closes_are_safe, .setup = BARE,
+	     .race = "TCE hypercalls, close of the container",
+	     .intree = LEAKS, .crashes = true),
+	TEST(a_kill_in_the_middle_of_a_storm_is_safe, .setup = BARE,
+	     .race = "TCE hypercalls, kill", .intree = LEAKS, .crashes = true),
+	TEST(storms_of_another_process_change_no_entry,
+	     .race = "TCE hypercalls of another process, map and unmap",
+	     .with_others = true, .intree = LEAKS, .crashes = true),
+};
+
+SUITE(kvm_stop_suite, tests);
