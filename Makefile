@@ -20,7 +20,7 @@ installed_module = $(DESTDIR)/lib/modules/$(release)/$(INSTALL_MOD_DIR)/vfio_spa
 TOOLS_CC ?= cc
 tools := $(patsubst %/Makefile,%,$(wildcard tools/*/Makefile))
 
-.PHONY: all module kernels demo check check-all check-dkms check-preflight \
+.PHONY: all module kernels demo check check-all check-clients check-dkms check-preflight \
 	check-debug coverage debug-kernel stress unit fuzz bench lint preflight \
 	modules modules_install install install-common uninstall deb rpm clean help
 
@@ -93,6 +93,9 @@ check-all:
 check-dkms:
 	@tests/fleet/run
 
+check-clients:
+	@tests/clients/run
+
 debug-kernel:
 	@scripts/debug-kernel
 
@@ -138,6 +141,7 @@ help:
 	@echo "make demo                    see it work on an emulated POWER9 (KERNEL=<label>)"
 	@echo "make check                   run the tests on the kernels of Debian 12 (KERNELS='<label>...', MACHINES='powernv9 pseries', V=1, ONLY=<case>)"
 	@echo "make check-all               the same on every kernel that has a label, and a table of them all (MACHINES as above)"
+	@echo "make check-clients           QEMU with KVM and DPDK, both backends side by side (HOSTILE_SECONDS=20, BACKENDS='intree ours', RUNS='<run>...')"
 	@echo "make check-dkms              the real dkms, dpkg and modprobe in a root filesystem of packages (root or sudo)"
 	@echo "make check-debug             every race, every failure injected and a long differential test on a debug kernel (RACE_SECONDS=60, DIFFER_CALLS=100000, FAILURES=300, JOBS='<job>...', SMP=2, KERNELS)"
 	@echo "make debug-kernel            build that kernel: KASAN, lockdep, kmemleak, UBSAN, fault injection (the first of these targets does)"
