@@ -16,9 +16,9 @@
  * Owns, too, the list of windows and their references: other modules may look
  * into the view (include/tce2_realmode.h) while a window comes and goes.
  *
- * Locks: a window's range lock, for whole leaves of the view, so that one
- * thread at a time uses a leaf; also the leaves' own locks, if KVM's hooks use
- * the view; the list's lock. Requires the window to stay live (the owner's
+ * Locks: a window's range lock, for whole leaves of the view: only one thread
+ * at a time uses a leaf; also the leaves' own locks, if KVM's hooks use the
+ * view; the list's lock. Requires the window to stay live (the owner's
  * lock).
  * Calls: table, view, range, mm_iommu.
  */

@@ -2,9 +2,9 @@
 /*
  * Preloaded into a client: counts its VFIO and KVM ioctls in a text file.
  *
- * TCE2_IOCTLS names the file; each line of it is a request, the number of calls and
- * the number of those that failed. The file is a shared mapping, so it is complete
- * after SIGKILL too. TCE2_HIDE_KVM_TCES=1 makes KVM say that it has no in-kernel
+ * TCE2_IOCTLS names the file. Each line has a request, the number of calls and the
+ * number of failed calls. The file is a shared mapping, so it is complete after
+ * SIGKILL too. TCE2_HIDE_KVM_TCES=1 makes KVM say that it has no in-kernel
  * TCE tables for VFIO, and no device that could get them: KVM warns when a group was
  * added to that device and never given a table (6.12, kvm_vfio_release()).
  */

@@ -8,9 +8,9 @@
  *		[--times] [--stress] [--seconds N] [--patience N]
  *		[--fail-nth [--budget N]]
  *
- * With --backend intree, a test that the in-tree driver is known to fail is
- * reported as TAP's "TODO" and does not count, and one that may crash the
- * kernel is skipped. With --seconds N each race goes on for so long; with --stress
+ * With --backend intree, a test that the in-tree driver is known to fail does not
+ * count: TAP's directive for an expected failure is "TODO". A test that may crash
+ * the kernel is skipped. With --seconds N each race goes on for so long; with --stress
  * the races alone run, and for a minute if not told otherwise. --only may be given
  * more than once. With --patience N a kernel may be N times slower: tests may take
  * longer, and those that do things by the thousand do fewer of them. With --fail-nth

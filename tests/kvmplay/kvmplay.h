@@ -268,7 +268,7 @@ struct kvmplay_lookup {
 #define KVMPLAY_WAIT_STOPPED	_IO(KVMPLAY_IOC, 7)
 /* Lets the stopped call go on. ENOENT: no call is stopped */
 #define KVMPLAY_RELEASE		_IO(KVMPLAY_IOC, 8)
-/* Puts all tables before it returns, also those that KVM would never put */
+/* Puts all tables before it returns, including tables that KVM would leak */
 #define KVMPLAY_DETACH_ALL	_IO(KVMPLAY_IOC, 9)
 
 #endif /* KVMPLAY_H */

@@ -43,7 +43,7 @@ enum kvm_step {
 	KVM_STEPS,
 };
 
-/* A guest's TCE: the user address behind it and what devices may do */
+/* A guest's TCE: its user address, and the access that devices get */
 struct kvm_tce {
 	u64 ua;
 	enum dma_data_direction direction;

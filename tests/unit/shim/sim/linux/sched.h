@@ -21,7 +21,7 @@ static inline long schedule_timeout_uninterruptible(long timeout)
 	return 0;
 }
 
-/* The one who spins lets nobody go on; who comes in between may */
+/* A spinning thread stays on the processor; sim_when() may interrupt it */
 #define cpu_relax() sim_point(SIM_AT_READ)
 
 #endif /* SIM_SHIM_SCHED_H */

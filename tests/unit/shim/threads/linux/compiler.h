@@ -7,9 +7,8 @@
 #include "sim.h"
 
 /*
- * Ordered as strictly as they can be: what a sanitizer of threads knows about is
- * who has read what another thread has written. At any of them the thread may be
- * preempted.
+ * Acquire and release, because ThreadSanitizer learns the order of two threads
+ * only from such loads and stores. A thread may be preempted at each of them.
  */
 void machine_preempt(void);
 
