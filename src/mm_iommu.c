@@ -1012,10 +1012,11 @@ void tce2_region_abandon(struct tce2_region *region)
 
 /*
  * Finds the region that contains an IOMMU page and adds to its mapped counter,
- * as many pages as it has from there on, up to @pages. NULL is certain.
+ * as many pages as it has from there on, up to @pages. NULL is authoritative,
+ * not a lookup race.
  */
-static struct tce2_region *region_get(struct tce2_cache *cache, u64 ua,
-				      unsigned int shift, u64 *pages)
+static __always_inline struct tce2_region *
+region_get(struct tce2_cache *cache, u64 ua, unsigned int shift, u64 *pages)
 {
 	struct tce2_region *region;
 	unsigned int seq;

@@ -97,15 +97,16 @@ void tce2_window_publish(struct tce2_window *window)
 }
 
 /* Keeps KVM's hooks from the leaves of a range that the caller has locked */
-static void lock_out_hooks(struct tce2_window *window,
-			   const struct tce2_range *range)
+static __always_inline void lock_out_hooks(struct tce2_window *window,
+					   const struct tce2_range *range)
 {
-	if (window->view.hooked)
+	if (unlikely(window->view.hooked))
 		tce2_view_lock(&window->view, range->first, range->last);
 }
 
-static int lock_leaves(struct tce2_window *window, struct tce2_range *range,
-		       u64 index, u64 count)
+static __always_inline int lock_leaves(struct tce2_window *window,
+				       struct tce2_range *range, u64 index,
+				       u64 count)
 {
 	u64 first = index & ~(TCE2_VIEW_LEAF - 1);
 	u64 last = (index + count - 1) | (TCE2_VIEW_LEAF - 1);
@@ -117,9 +118,10 @@ static int lock_leaves(struct tce2_window *window, struct tce2_range *range,
 	return ret;
 }
 
-static void unlock_leaves(struct tce2_window *window, struct tce2_range *range)
+static __always_inline void unlock_leaves(struct tce2_window *window,
+					  struct tce2_range *range)
 {
-	if (window->view.hooked)
+	if (unlikely(window->view.hooked))
 		tce2_view_unlock(&window->view, range->first, range->last);
 	tce2_range_unlock(&window->ranges, range);
 }

@@ -162,7 +162,8 @@ static u64 add_node(u64 *slot, gfp_t gfp)
 }
 
 /* The word of a leaf, made if it has none yet; NULL without memory */
-static u64 *make_slot(struct tce2_view *view, u64 leaf, gfp_t gfp)
+static __always_inline u64 *make_slot(struct tce2_view *view, u64 leaf,
+				      gfp_t gfp)
 {
 	unsigned int level = view->depth;
 	u64 *slot = &view->root;
