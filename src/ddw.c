@@ -647,8 +647,8 @@ int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 		take_windows(ddw, group->table_group);
 		tce2_release_ownership(group->table_group);
 		list_del(&group->node);
-		kfree(group);
 		expect_table_refs(ddw);
+		kfree(group);
 		ret = 0;
 		break;
 	}

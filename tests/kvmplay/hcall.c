@@ -269,7 +269,7 @@ static long unmap_tce(struct play_run *run, struct iommu_table *tbl,
 		      unsigned long entry)
 {
 	unsigned long i, pages = subpages(run->guest, tbl);
-	struct play_mark mark;
+	struct play_mark mark = {};
 	long ret = H_SUCCESS;
 
 	entry *= pages;
@@ -288,7 +288,7 @@ static long map_tce(struct play_run *run, struct iommu_table *tbl,
 {
 	unsigned long i, pages = subpages(run->guest, tbl);
 	enum dma_data_direction dir = iommu_tce_direction(tce);
-	struct play_mark mark;
+	struct play_mark mark = {};
 	long ret = H_SUCCESS;
 
 	entry *= pages;
@@ -308,7 +308,7 @@ static void zap_tce(struct play_run *run, struct iommu_table *tbl,
 		    unsigned long entry)
 {
 	unsigned long i, pages = subpages(run->guest, tbl);
-	struct play_mark mark;
+	struct play_mark mark = {};
 
 	begin_hooks(run, &mark);
 	for (i = 0; i < pages; i++) {
@@ -724,7 +724,7 @@ int play_raw(struct play_guest *guest, struct kvmplay_raw *raw)
 	struct play_run run = { .guest = guest, .flags = KVMPLAY_ATOMIC };
 	struct play_bracket b = {};
 	struct play_table *table;
-	struct play_mark mark;
+	struct play_mark mark = {};
 	int ret = 0;
 	u32 i;
 
