@@ -68,6 +68,11 @@ free_hugepages() {
 	awk '/^HugePages_Free:/ { print $2 }' /proc/meminfo
 }
 
+# resident_kilobytes PID
+resident_kilobytes() {
+	sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB$/\1/p' "/proc/$1/status"
+}
+
 # locked_kilobytes PID
 locked_kilobytes() {
 	awk '/^VmLck:/ { print $2 }' "/proc/$1/status"
