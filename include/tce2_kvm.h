@@ -11,6 +11,7 @@
 #include <asm/iommu.h>
 
 struct mm_struct;
+struct tce2_cache;
 struct tce2_window;
 
 /**
@@ -18,9 +19,16 @@ struct tce2_window;
  * @ops: the table's it_ops: the platform's operations, except xchg_no_kill,
  *	tce_kill, useraddrptr and free, which are hooks of src/kvm.c; immutable
  * @platform: the platform's operations, immutable
+ * @kill: the platform's tce_kill; NULL if devices see an entry only after a
+ *	flush, too; immutable
  * @tbl: the table, immutable
  * @window: the window, with a reference, immutable
+ * @cache: the window's region cache; a hook uses it only while it has a leaf of
+ *	the window locked; immutable
  * @entries: TCEs of the window; its table may have more, immutable
+ * @slow_bits: tce_kill() takes the slow path for a user address with one of
+ *	these bits: the bits below the IOMMU page size; ALWAYS_SLOW if IOMMU
+ *	pages are larger than the kernel's; immutable
  * @mm: mm of the process whose memory is mapped, with a reference (mmgrab()),
  *	immutable
  * @refs: one for the table, until the table is freed, and one for the owner of
@@ -29,8 +37,6 @@ struct tce2_window;
  *	have; written under the owner's lock
  * @charge: pages of locked_vm to be refunded with the table; set by the owner
  *	before it drops its reference
- * @is_plain: the fast path may be used: KVM has mapped in the window, its table
- *	has one level, and its pages are no larger than the kernel's
  * @no_region: a user address in no region, which useraddrptr returns where KVM
  *	has nothing to undo
  * @called: KVM has called a hook
@@ -47,14 +53,17 @@ struct tce2_window;
 struct tce2_kvm {
 	struct iommu_table_ops ops;
 	const struct iommu_table_ops *platform;
+	void (*kill)(struct iommu_table *tbl, unsigned long index,
+		     unsigned long pages);
 	struct iommu_table *tbl;
 	struct tce2_window *window;
+	struct tce2_cache *cache;
 	u64 entries;
+	u64 slow_bits;
 	struct mm_struct *mm;
 	refcount_t refs;
 	unsigned int platform_refs;
 	unsigned long charge;
-	bool is_plain;
 	__be64 no_region;
 	bool called;
 	bool counted;

@@ -37,11 +37,15 @@ struct tce2_pages;
  * closed just gives up its 1, and the region goes with the final unmap in
  * whatever container still maps it.
  *
- * If KVM maps for the process, each region has a mirror (src/mirror.c) while
- * used > 0: an entry in the kernel's own list. KVM looks up this entry and
- * counts the page there before a hook of src/kvm.c maps the page. The mirror is
- * removed from the list before used can become 0. So as long as KVM can count a
- * page, the hook can hold the page's region.
+ * If KVM maps for the process, each region that can have one has a mirror
+ * (src/mirror.c) while used > 0: an entry in the kernel's own list. KVM looks
+ * up this entry and counts the page there before a hook of src/kvm.c maps the
+ * page. The hook counts the page in mapped, too, and both counts are dropped
+ * together. The mirror is removed from the list before used can become 0. So as
+ * long as KVM can count a page, the hook can hold the page's region. KVM may
+ * have the region mapped in another container when the last container that
+ * registered it is closed. Then tce2_mirror_orphan() removes the mirror later,
+ * and until then KVM maps nothing for the process.
  *
  * Lock order: container registration lock -> cache lock; window range -> cache
  * lock; range being registered -> cache lock. Memory is pinned with none but a
@@ -52,7 +56,7 @@ struct tce2_pages;
 /**
  * struct tce2_cache - the regions of one process
  * @link: in the global index of caches; index lock
- * @users: containers bound to the process, and other users; index lock
+ * @users: containers bound to the process, orphans, and other users; index lock
  * @mm: the process's address space, immutable, kept from being freed (mmgrab),
  *	not from being torn down
  * @registering: ranges of pages that are being registered: whoever holds one
@@ -71,8 +75,9 @@ struct tce2_pages;
  * @mirrors: number of regions that have a mirror; @lock
  * @mirror_shift: log2 of an IOMMU page size that all mirrors translate; written
  *	under @lock
- * @closing: number of threads that add mirrors to the kernel's list or remove
- *	them; while it is not 0, KVM's hooks begin no mapping
+ * @closing: number of threads that add or remove mirrors, plus number of
+ *	orphans; while it is not 0, KVM's hooks begin no mapping
+ * @orphans: mirrors that are removed later, by a worker; index lock
  * @dying: regions of which a hook of KVM's took mapped to 0, to be destroyed
  * @reap: destroys the regions in @dying, because hooks can't sleep
  */
@@ -90,6 +95,7 @@ struct tce2_cache {
 	unsigned long mirrors;
 	unsigned int mirror_shift;
 	atomic_t closing;
+	unsigned long orphans;
 	struct llist_head dying;
 	struct work_struct reap;
 };
@@ -153,9 +159,15 @@ void tce2_region_abandon(struct tce2_region *region);
 void tce2_cache_mirror(struct tce2_cache *cache);
 bool tce2_cache_mirrors_serve(const struct tce2_cache *cache,
 			      unsigned int shift);
-struct tce2_region *tce2_page_hold(struct tce2_cache *cache, u64 ua,
-				   unsigned int shift, bool write, u64 *hpa);
+bool tce2_page_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
+		    bool write, u64 *hpa);
+bool tce2_page_hold_counted(struct tce2_cache *cache, u64 ua,
+			    unsigned int shift);
 void tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift);
+void tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
+			    unsigned int shift, bool write);
+void tce2_pages_uncount(struct tce2_cache *cache, u64 ua, unsigned int shift,
+			u64 pages, bool write);
 
 s64 tce2_region_run(const struct tce2_region *region, u64 ua,
 		    unsigned int shift, u64 pages, bool write, u64 *hpa);
@@ -176,7 +188,7 @@ void tce2_drop_flush(struct tce2_drop *drop);
  * tce2_region_find() - find the region that contains a range of user memory
  * @cache: the process's region cache
  * @ua: first user address
- * @bytes: length of the range, more than 0
+ * @bytes: length of the range; 0 to find the region that contains @ua
  *
  * A region that is found did contain the range when it was read. One that is
  * not found may exist all the same if the tree was being changed.
@@ -233,6 +245,20 @@ static __always_inline bool tce2_region_take(struct tce2_region *region,
 {
 	return READ_ONCE(region->used) &&
 	       atomic64_add_unless(&region->mapped, pages, 0);
+}
+
+/**
+ * tce2_region_take_counted() - count a page that KVM has counted in the mirror
+ * @region: the region, which an RCU read-side section keeps from being freed
+ *
+ * Context: any.
+ * Return: true; false if KVM's count has to be undone, because the region has
+ * no mirror or the mirror is being removed.
+ */
+static __always_inline bool tce2_region_take_counted(struct tce2_region *region)
+{
+	return READ_ONCE(region->mirror) &&
+	       atomic64_inc_not_zero(&region->mapped);
 }
 
 #endif /* TCE2_MM_IOMMU_H */

@@ -37,8 +37,9 @@ struct tce2_kvm;
  * lock (struct tce2_ddw) at least for reading, so that it also stays @live: one
  * that is not has lost @cache and @table, and its view says nothing is mapped.
  *
- * KVM's hooks do not hold the owner's lock. They lock a leaf of @view
- * (struct tce2_view), check @live, and only then use @cache and @table.
+ * KVM's hooks do not hold the owner's lock. They use @cache and change entries
+ * only with a leaf of @view locked (struct tce2_view). The leaves of a window that
+ * is not @live stay locked.
  *
  * Lock order: owner's lock -> ranges -> leaves of @view, table.lock -> mmap_lock,
  * and ranges -> cache lock. The list's lock comes after the owner's, alone.

@@ -21,7 +21,7 @@
  *			one another: first and last entry, user address of the
  *			first, permissions. Without permission: nothing, now
  *	an array	of a 64-bit entry a TCE, where there are more runs: the
- *			user address with the permissions in its low bits, or 0
+ *			user address with TCE2_VIEW_FLAGS in its low bits, or 0
  *
  * So a mapping that is contiguous for the client costs 8 bytes for every
  * TCE2_VIEW_LEAF entries, whatever the memory behind it is like, and entries
@@ -32,6 +32,12 @@
 #define TCE2_VIEW_READ	TCE2_TCE_READ	/* the device may read */
 #define TCE2_VIEW_WRITE	TCE2_TCE_WRITE	/* the device may write */
 #define TCE2_VIEW_PERM	(TCE2_VIEW_READ | TCE2_VIEW_WRITE)
+
+/* An unmap must also drop KVM's count of the page in the kernel's list */
+#define TCE2_VIEW_COUNTED	BIT_ULL(2)
+
+/* The flags in the low bits of an array's entry */
+#define TCE2_VIEW_FLAGS	(TCE2_VIEW_PERM | TCE2_VIEW_COUNTED)
 
 /* User addresses have no more bits than this */
 #define TCE2_VIEW_UA_BITS	52
@@ -53,11 +59,14 @@
  * leaf, and its array, belong to the thread that holds the leaf's entries in the
  * window's range lock.
  *
- * In a hooked view an array stays until the view goes, and the word of a leaf
- * with an array has a lock bit. A hook changes a leaf under this bit alone,
- * since hooks may not sleep. A request locks the range first, then the bits of
- * its leaves (tce2_view_lock()). A leaf without an array is changed under the
- * range lock only. A new array begins locked.
+ * In a hooked view an array stays until the view goes, its word holds no valid
+ * count of mapped entries, and the word of a leaf with an array has a lock bit.
+ * A hook changes a leaf under this bit alone, since hooks may not sleep. A
+ * request locks the range first, then the bits of its leaves
+ * (tce2_view_lock()). A leaf without an array is changed under the range lock
+ * only. A new array begins locked.
+ *
+ * Only hooks set TCE2_VIEW_COUNTED, and only in entries of an array.
  */
 struct tce2_view {
 	u64 root;
@@ -73,12 +82,14 @@ struct tce2_view {
  * @count: entries
  * @ua: user address that the first one maps
  * @perm: TCE2_VIEW_READ, TCE2_VIEW_WRITE or both, the same for all
+ * @counted: all have TCE2_VIEW_COUNTED; false in a run for tce2_view_set()
  */
 struct tce2_view_run {
 	u64 index;
 	u64 count;
 	u64 ua;
 	u64 perm;
+	bool counted;
 };
 
 void tce2_view_init(struct tce2_view *view, u64 entries,

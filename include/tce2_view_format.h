@@ -43,9 +43,9 @@
  * The word of a leaf with an array: the array's address, which is a multiple
  * of the array's size, and in the low bits how many of its entries are mapped.
  *
- * In a view that KVM's hooks use (struct tce2_view), the word is also the lock
- * of its leaf: the thread that set TCE2_WORD_LOCKED may change the array and
- * the word.
+ * In a view that KVM's hooks use (struct tce2_view), the low bits hold no valid
+ * count. There the word is also the lock of its leaf: the thread that set
+ * TCE2_WORD_LOCKED may change the array.
  */
 #define TCE2_WORD_COUNT_SHIFT	1
 #define TCE2_WORD_COUNT_1	BIT_ULL(TCE2_WORD_COUNT_SHIFT)
@@ -59,12 +59,14 @@
  * @last: last entry
  * @ua: user address that the first one maps
  * @perm: permissions, 0 if there is no run
+ * @counted: the entries have TCE2_VIEW_COUNTED
  */
 struct tce2_leaf_run {
 	unsigned int first;
 	unsigned int last;
 	u64 ua;
 	u64 perm;
+	bool counted;
 };
 
 /**
@@ -156,9 +158,23 @@ static __always_inline bool tce2_word_trylock(u64 *slot, u64 *word)
 }
 
 /**
- * tce2_word_unlock() - unlock a leaf and store its word
+ * tce2_word_trylock_array() - lock a leaf that is known to have an array
+ * @slot: where the word of a leaf that has an array is
+ * @word: set to the word, without the lock bit
+ *
+ * Context: any.
+ * Return: true; false if another thread has locked the leaf.
+ */
+static __always_inline bool tce2_word_trylock_array(u64 *slot, u64 *word)
+{
+	*word = atomic64_fetch_or_acquire(TCE2_WORD_LOCKED, (atomic64_t *)slot);
+	return !(*word & TCE2_WORD_LOCKED);
+}
+
+/**
+ * tce2_word_unlock() - unlock a leaf
  * @slot: where the leaf's word is
- * @word: the word from now on, without the lock bit
+ * @word: the word, without the lock bit
  */
 static __always_inline void tce2_word_unlock(u64 *slot, u64 word)
 {
@@ -170,8 +186,8 @@ static __always_inline void tce2_word_unlock(u64 *slot, u64 word)
  * tce2_view_peek() - read one entry without holding its leaf
  * @view: the view, one that is watched
  * @index: the entry, inside the window
- * @entry: set to the user address with the permissions in its low bits, or to
- *	0 if nothing is mapped
+ * @entry: set to the user address with TCE2_VIEW_FLAGS in its low bits, or to 0
+ *	if nothing is mapped
  *
  * Context: RCU read-side (interrupts off counts as one), data MMU on or off.
  * As many steps as the tree has levels.

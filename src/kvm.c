@@ -11,7 +11,7 @@
  *
  *	KVM calls			step	the hook
  *	useraddrptr(alloc = true)	begin	locks the leaf, or declines
- *	xchg_no_kill(hpa, direction)	note	notes the permissions
+ *	xchg_no_kill(hpa, direction)	note	notes the TCE
  *	tce_kill()			commit	maps the entry, unlocks the leaf
  *
  *	xchg_no_kill(0, DMA_NONE)	unmap	unmaps the entry, returns "was
@@ -24,10 +24,13 @@
  * Between begin and note KVM looks up the user address in the kernel's own
  * list, where mirrors stand for regions (src/mirror.c), and counts it there.
  * After note KVM stores the user address where the pointer from begin says. So
- * only commit knows the address, and commit may not fail. From begin to commit
- * KVM runs straight-line code in one thread, without sleeping. If a hook
- * declines, KVM returns H_TOO_HARD: the hypercall exits to userspace, which
- * then calls VFIO_IOMMU_MAP_DMA or VFIO_IOMMU_UNMAP_DMA.
+ * only commit knows the address, and commit may not fail. Commit counts the
+ * page in its region. KVM's count stays, too, if it is in the region's mirror.
+ * Both counts are dropped when the entry is unmapped or replaced.
+ *
+ * From begin to commit KVM runs straight-line code in one thread, without
+ * sleeping. If a hook declines, KVM returns H_TOO_HARD: the hypercall exits to
+ * userspace, which then calls VFIO_IOMMU_MAP_DMA or VFIO_IOMMU_UNMAP_DMA.
  *
  * No hook returns an error, because KVM would warn. No hook returns an entry's
  * old page: KVM would undo that mapping, and mark a page dirty to which it has
@@ -37,12 +40,12 @@
  * protects the list of tables that KVM is walking.
  *
  * Owns struct tce2_kvm and the brackets. Locks: the leaves of the view, RCU.
- * Calls: tce_v2 (references), table, view, range, mm_iommu, mirror; the kernel's
- * mm_iommu_mapped_dec().
+ * Calls: tce_v2 (references), table, view, range, mm_iommu, mirror.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/atomic.h>
+#include <linux/build_bug.h>
 #include <linux/cache.h>
 #include <linux/dma-direction.h>
 #include <linux/mm.h>
@@ -74,34 +77,50 @@
 /* At most this many threads are between begin and commit at once */
 #define BRACKETS	256
 
+/* The direction of a bracket from begin to note */
+#define NOT_NOTED	(-1)
+
+/* User address in a bracket until KVM stores one; KVM stores multiples of 4K */
+#define NOT_STORED	cpu_to_be64(1)
+
+/* In @slow_bits: tce_kill() takes the slow path for any user address */
+#define ALWAYS_SLOW	BIT_ULL(31)
+
 /**
  * struct bracket - one thread's mapping for KVM, from begin to commit
  * @task: the thread between begin and commit, or NULL if the bracket is free
- * @kvm: the hooks at the table in which the thread maps
- * @slot: where the word of the locked leaf is
- * @word: the word to be stored when the leaf is unlocked
+ * @tbl: the table in which the thread maps
+ * @index: the entry's index in the table, from it_offset on
  * @tce: where the entry is in the hardware's table
- * @index: index of the entry
- * @perm: permissions that KVM asks for
- * @noted: note has been called for the entry
- * @ua: the user address, stored by KVM
+ * @entry: where the entry is in the view
+ * @word: the word of the locked leaf, to be stored when it is unlocked
+ * @direction: what the device may do, or NOT_NOTED
+ * @ua: the user address, stored by KVM, or NOT_STORED
  * @hpa: the host physical address
+ * @slot: where the word of the leaf is
+ * @leaf: number of the leaf
+ * @cached: hooks of the window for which @slot and @leaf stay valid after the
+ *	bracket is freed, or NULL. Set by the thread in @task, cleared by any
+ *	thread (forget_leaves())
  * @stale: first entry that was written since the last invalidation
- * @stale_count: entries written since the last invalidation
+ * @stale_count: entries written since the last invalidation, 0 if the bracket is
+ *	free
  *
  * A bracket belongs to the thread in @task.
  */
 struct bracket {
 	struct task_struct *task;
-	struct tce2_kvm *kvm;
-	u64 *slot;
-	u64 word;
+	struct iommu_table *tbl;
+	unsigned long index;
 	__be64 *tce;
-	u64 index;
-	u64 perm;
-	bool noted;
+	u64 *entry;
+	u64 word;
+	int direction;
 	__be64 ua;
 	u64 hpa;
+	u64 *slot;
+	u64 leaf;
+	struct tce2_kvm *cached;
 	u64 stale;
 	u64 stale_count;
 } ____cacheline_aligned_in_smp;
@@ -136,12 +155,35 @@ static __always_inline bool is_open(const struct bracket *bracket)
 	return READ_ONCE(bracket->task) == current;
 }
 
+/* Returns the index of the bracket's entry in its window, from 0 on */
+static __always_inline u64 window_index(const struct bracket *bracket)
+{
+	return bracket->index - bracket->tbl->it_offset;
+}
+
+/*
+ * Clears the cached leaf of all brackets, or only of the brackets for @kvm if
+ * it is not NULL. Before the call, the caller must change a condition that
+ * find_leaf() checks, and issue a full barrier.
+ */
+static void forget_leaves(struct tce2_kvm *kvm)
+{
+	unsigned int i;
+
+	for (i = 0; i < BRACKETS; i++) {
+		struct tce2_kvm *cached = READ_ONCE(brackets[i].cached);
+
+		if (cached && (!kvm || cached == kvm))
+			cmpxchg(&brackets[i].cached, cached, NULL);
+	}
+}
+
 /* From now on every map hypercall for this window exits to userspace */
 static noinline void trip(struct tce2_kvm *kvm, const char *why)
 {
 	if (xchg(&kvm->tripped, true))
 		return;
-	WRITE_ONCE(kvm->is_plain, false);
+	forget_leaves(kvm);
 	pr_err("KVM uses the TCE table at %#lx in a way that is not understood (%s): its guest's mapping goes through userspace now\n",
 	       kvm->tbl->it_offset << kvm->tbl->it_page_shift, why);
 }
@@ -154,21 +196,22 @@ static u64 *entry_of(u64 word, u64 index)
 
 /*
  * Sets the view's @hooked, so that KVM's hooks may use it. Fails while a
- * request holds any leaf of the view.
+ * request holds any leaf of the view, or if the window was removed.
  */
 static noinline bool hook_view(struct tce2_window *window)
 {
 	struct tce2_range range;
+	bool live;
 
 	if (!tce2_range_trylock(&window->ranges, &range, 0,
 				window->size >> window->page_shift))
 		return false;
-	/*
-	 * Pairs with is_hooked() and kvm_useraddrptr(): arrays stay from now on
-	 */
-	smp_store_release(&window->view.hooked, true);
+	live = window->live;
+	if (live)
+		/* Pairs with is_hooked() and find_leaf(): arrays stay */
+		smp_store_release(&window->view.hooked, true);
 	tce2_range_unlock(&window->ranges, &range);
-	return true;
+	return live;
 }
 
 static bool is_hooked(struct tce2_window *window)
@@ -180,18 +223,21 @@ static bool is_hooked(struct tce2_window *window)
 
 /*
  * Makes the array that hooks need in a leaf, and locks the leaf. Returns NULL
- * if a request holds the leaf, or without memory.
+ * if a request holds the leaf, if the window was removed, or if memory is
+ * short. A removed window gets no new array, because all of its leaves have to
+ * stay locked.
  */
 static noinline u64 *lock_new_array(struct tce2_window *window, u64 index,
 				    u64 *word)
 {
 	struct tce2_range range;
-	u64 *slot;
+	u64 *slot = NULL;
 
 	if (!tce2_range_trylock(&window->ranges, &range,
 				index & ~(TCE2_VIEW_LEAF - 1), TCE2_VIEW_LEAF))
 		return NULL;
-	slot = tce2_view_make_array(&window->view, index, word);
+	if (window->live)
+		slot = tce2_view_make_array(&window->view, index, word);
 	tce2_range_unlock(&window->ranges, &range);
 	return slot;
 }
@@ -212,7 +258,10 @@ static noinline u64 *wait_for_leaf(u64 *slot, u64 *word)
 	return NULL;
 }
 
-/* Locks the leaf of an entry; returns NULL if it can't be locked */
+/*
+ * Locks an entry's leaf, or returns NULL if it can't be locked. The window
+ * can't be removed until the leaf is unlocked.
+ */
 static u64 *lock_leaf(struct tce2_window *window, u64 index, u64 *word)
 {
 	u64 *slot = tce2_view_slot(&window->view,
@@ -228,112 +277,159 @@ static u64 *lock_leaf(struct tce2_window *window, u64 index, u64 *word)
 /* Drops the page that an entry mapped; no device may still translate to it */
 static __always_inline void drop_entry(struct tce2_window *window, u64 old)
 {
+	u64 ua = old & ~TCE2_VIEW_FLAGS;
+
 	/* A group that has kept the window may still reach the page */
-	if (likely(!window->stuck))
-		tce2_page_drop(window->cache, old & ~TCE2_VIEW_PERM,
-			       window->page_shift);
+	if (unlikely(window->stuck))
+		return;
+	if (likely(old & TCE2_VIEW_COUNTED))
+		tce2_page_drop_counted(window->cache, ua, window->page_shift,
+				       old & TCE2_VIEW_WRITE);
+	else
+		tce2_page_drop(window->cache, ua, window->page_shift);
 }
 
 /* Clears an entry in table and view; returns false if the platform refuses */
 static __always_inline bool take_out(struct tce2_window *window, u64 index,
-				     u64 *word)
+				     u64 *entry)
 {
-	u64 *entry = entry_of(*word, index), old = *entry;
+	u64 old = *entry;
 
 	if (!old)
 		return true;
 	if (unlikely(tce2_table_take_out(&window->table, index)))
 		return false;
 	WRITE_ONCE(*entry, 0);
-	*word -= TCE2_WORD_COUNT_1;
 	drop_entry(window, old);
 	return true;
 }
 
 /* Invalidates the bracket's stale entries, so that devices see the new TCEs */
-static __always_inline void invalidate(struct bracket *bracket)
+static void invalidate(struct bracket *bracket)
 {
+	struct tce2_window *window = to_kvm(bracket->tbl)->window;
+
 	if (bracket->stale_count)
-		tce2_table_invalidate_few(&bracket->kvm->window->table,
-					  bracket->stale,
+		tce2_table_invalidate_few(&window->table, bracket->stale,
 					  bracket->stale_count);
 	bracket->stale_count = 0;
+}
+
+static void add_stale(struct bracket *bracket)
+{
+	if (!bracket->stale_count++)
+		bracket->stale = window_index(bracket);
 }
 
 /* Drops the old page of an entry that was mapped before */
 static noinline void replace(struct bracket *bracket, u64 old)
 {
 	/* The page may be dropped only when no device can reach it */
+	add_stale(bracket);
 	invalidate(bracket);
-	drop_entry(bracket->kvm->window, old);
+	drop_entry(to_kvm(bracket->tbl)->window, old);
 }
 
-/* Clears an entry because KVM @asked for it, or the memory can't be mapped */
-static noinline void map_nothing(struct bracket *bracket, u64 ua, bool asked)
+/* Clears the entry instead of mapping it, and drops KVM's count */
+static noinline void map_nothing(struct bracket *bracket, u64 ua)
 {
-	struct tce2_kvm *kvm = bracket->kvm;
-	struct tce2_window *window = kvm->window;
+	struct tce2_kvm *kvm = to_kvm(bracket->tbl);
 
 	/* The stale entries will not be adjacent to the next one written */
 	invalidate(bracket);
-	take_out(window, bracket->index, &bracket->word);
-	if (!asked)
-		trip(kvm, "memory that only another driver has registered");
-	tce2_mirror_uncount(kvm->mm, ua, window->page_shift);
+	take_out(kvm->window, window_index(bracket), bracket->entry);
+	tce2_mirror_drop(kvm->mm, ua, kvm->window->page_shift);
 }
 
-/* Undoes KVM's count in the kernel's list for an entry that is mapped */
-static __always_inline void uncount(struct bracket *bracket,
-				    struct tce2_region *region, u64 ua)
+/* Returns the permissions: two directions equal a permission, the third is 0 */
+static __always_inline u64 perm_of(int direction)
 {
-	struct mm_iommu_table_group_mem_t *mem = READ_ONCE(region->mirror);
-
-	/* KVM's count keeps the mirror in the list */
-	if (likely(mem))
-		mm_iommu_mapped_dec(mem);
-	else
-		tce2_mirror_uncount(bracket->kvm->mm, ua,
-				    bracket->kvm->window->page_shift);
+	BUILD_BUG_ON(DMA_TO_DEVICE ^ TCE2_VIEW_READ);
+	BUILD_BUG_ON(DMA_FROM_DEVICE ^ TCE2_VIEW_WRITE);
+	BUILD_BUG_ON(DMA_BIDIRECTIONAL);
+	return direction ?: TCE2_VIEW_PERM;
 }
 
-/* Carries out the mapping that KVM takes as done */
-static __always_inline void commit(struct bracket *bracket)
+/*
+ * Returns true if a TCE with this direction has permissions: the direction is
+ * neither DMA_NONE nor NOT_NOTED
+ */
+static __always_inline bool is_mapping(int direction)
 {
-	struct tce2_window *window = bracket->kvm->window;
-	struct tce2_region *region;
-	u64 ua, old, *entry;
+	return (unsigned int)direction <= DMA_FROM_DEVICE;
+}
 
-	if (!bracket->noted)
+/*
+ * Writes the TCE and the view's entry for a page that is held. @counted is
+ * TCE2_VIEW_COUNTED if KVM's count stays, else 0. Returns true if the caller
+ * has to invalidate the entry.
+ */
+static __always_inline bool map_page(struct bracket *bracket, u64 ua,
+				     int direction, u64 counted)
+{
+	u64 perm = perm_of(direction), *entry = bracket->entry, old;
+
+	*bracket->tce = cpu_to_be64(tce2_make_tce(bracket->hpa, perm));
+	old = *entry;
+	WRITE_ONCE(*entry, ua | perm | counted);
+	if (likely(!old))
+		return true;
+	replace(bracket, old);
+	return false;
+}
+
+/*
+ * Maps a page at the address from its region, and undoes KVM's count in the
+ * list. Returns false if no region has the page. The list's address is not
+ * reliable for IOMMU pages larger than the kernel's: mm_iommu_do_alloc() treats
+ * base pages after a huge page as huge.
+ */
+static bool map_uncounted(struct bracket *bracket, u64 ua)
+{
+	struct tce2_kvm *kvm = to_kvm(bracket->tbl);
+	unsigned int shift = kvm->window->page_shift;
+	int direction = bracket->direction;
+
+	if (!tce2_page_hold(kvm->cache, ua, shift,
+			    perm_of(direction) & TCE2_VIEW_WRITE,
+			    &bracket->hpa))
+		return false;
+	if (map_page(bracket, ua, direction, 0))
+		add_stale(bracket);
+	tce2_mirror_drop(kvm->mm, ua, shift);
+	return true;
+}
+
+/* Maps the bracket's entry, unless note was not called for it */
+static noinline void commit(struct bracket *bracket)
+{
+	struct tce2_kvm *kvm = to_kvm(bracket->tbl);
+	unsigned int shift = kvm->window->page_shift;
+	u64 ua = be64_to_cpu(bracket->ua);
+
+	if (bracket->direction == NOT_NOTED)
 		return;
-	bracket->noted = false;
-	ua = be64_to_cpup(&bracket->ua);
 	/*
 	 * H_PUT_TCE_INDIRECT does not validate a TCE without permissions. It
 	 * reads each TCE again after validation, when the guest may have
 	 * changed it.
 	 */
-	if (unlikely(!bracket->perm ||
-		     ua & (BIT_ULL(window->page_shift) - 1))) {
-		map_nothing(bracket, ua, true);
-		return;
+	if (bracket->ua == NOT_STORED) {
+		/* KVM's count can't be found, so the memory stays pinned */
+		trip(kvm, "a mapping has no user address");
+	} else if (!is_mapping(bracket->direction) ||
+		   ua & (BIT_ULL(shift) - 1)) {
+		map_nothing(bracket, ua);
+	} else if (shift <= PAGE_SHIFT &&
+		   tce2_page_hold_counted(kvm->cache, ua, shift)) {
+		if (map_page(bracket, ua, bracket->direction,
+			     TCE2_VIEW_COUNTED))
+			add_stale(bracket);
+	} else if (!map_uncounted(bracket, ua)) {
+		map_nothing(bracket, ua);
+		trip(kvm, "memory that only another driver has registered");
 	}
-	region = tce2_page_hold(window->cache, ua, window->page_shift,
-				bracket->perm & TCE2_VIEW_WRITE, &bracket->hpa);
-	if (unlikely(!region)) {
-		map_nothing(bracket, ua, false);
-		return;
-	}
-	*bracket->tce = cpu_to_be64(tce2_make_tce(bracket->hpa, bracket->perm));
-	if (!bracket->stale_count++)
-		bracket->stale = bracket->index;
-	entry = entry_of(bracket->word, bracket->index);
-	old = *entry;
-	WRITE_ONCE(*entry, ua | bracket->perm);
-	if (likely(!old))
-		bracket->word += TCE2_WORD_COUNT_1;
-	else
-		replace(bracket, old);
-	uncount(bracket, region, ua);
+	bracket->direction = NOT_NOTED;
 }
 
 /*
@@ -355,8 +451,7 @@ static __always_inline void leave_rcu(void)
 /* Frees the bracket, whose leaf is unlocked */
 static __always_inline void put_bracket(struct bracket *bracket)
 {
-	leave_rcu();
-	/* Pairs with get_bracket() of the next thread */
+	/* Pairs with the cmpxchg_acquire() of the next thread */
 	smp_store_release(&bracket->task, NULL);
 }
 
@@ -364,39 +459,65 @@ static __always_inline void put_bracket(struct bracket *bracket)
  * Commits and frees the thread's bracket. The invalidation needs no lock of the
  * leaf: KVM's reference keeps the table until after the hook.
  */
-static __always_inline void end(struct bracket *bracket)
+static noinline void end(struct bracket *bracket)
 {
 	commit(bracket);
 	tce2_word_unlock(bracket->slot, bracket->word);
 	invalidate(bracket);
 	put_bracket(bracket);
+	leave_rcu();
 }
 
 /* Ends the bracket because KVM has not called the expected hook */
 static noinline void break_off(struct bracket *bracket, const char *why)
 {
-	trip(bracket->kvm, why);
+	trip(to_kvm(bracket->tbl), why);
 	end(bracket);
 }
 
-/*
- * Locks an entry's leaf for the bracket, if KVM may map there. The caller's RCU
- * read-side section must begin before @closing is read, see close_hooks().
- */
-static bool lock_entry(struct bracket *bracket, struct tce2_window *window,
-		       u64 index)
+/* Sets up the bracket, whose leaf is locked, to map one entry */
+static __always_inline __be64 *open_bracket(struct bracket *bracket,
+					    struct iommu_table *tbl,
+					    unsigned long index, __be64 *tce,
+					    u64 *entry)
 {
-	bracket->slot = lock_leaf(window, index, &bracket->word);
-	if (!bracket->slot)
-		return false;
-	if (window->live && !atomic_read(&window->cache->closing) &&
+	bracket->tbl = tbl;
+	bracket->index = index;
+	bracket->tce = tce;
+	bracket->entry = entry;
+	bracket->direction = NOT_NOTED;
+	bracket->ua = NOT_STORED;
+	return &bracket->ua;
+}
+
+/*
+ * Locks an entry's leaf for the bracket, if KVM may map there, and opens the
+ * bracket. The caller's RCU read-side section must begin before @closing is
+ * read, see close_hooks().
+ */
+static __be64 *lock_entry(struct bracket *bracket, struct iommu_table *tbl,
+			  unsigned long index)
+{
+	struct tce2_window *window = to_kvm(tbl)->window;
+	u64 at = index - tbl->it_offset;
+	__be64 *tce;
+	u64 *slot;
+
+	slot = lock_leaf(window, at, &bracket->word);
+	if (!slot)
+		return NULL;
+	/* @slot is overwritten, and @leaf is not its leaf any more */
+	WRITE_ONCE(bracket->cached, NULL);
+	bracket->slot = slot;
+	if (!atomic_read(&window->cache->closing) &&
 	    tce2_cache_mirrors_serve(window->cache, window->page_shift)) {
-		bracket->tce = tce2_table_find(&window->table, index);
-		if (bracket->tce)
-			return true;
+		tce = tce2_table_find(&window->table, at);
+		if (tce)
+			return open_bracket(bracket, tbl, index, tce,
+					    entry_of(bracket->word, at));
 	}
-	tce2_word_unlock(bracket->slot, bracket->word);
-	return false;
+	tce2_word_unlock(slot, bracket->word);
+	return NULL;
 }
 
 /* Gets the thread's bracket; spins while another thread briefly uses it */
@@ -414,62 +535,60 @@ static bool get_bracket(struct bracket *bracket)
 }
 
 /* Begins the following entry: a guest's page may be several IOMMU pages */
-static __be64 *go_on(struct bracket *bracket, struct tce2_kvm *kvm, u64 index)
+static __be64 *go_on(struct bracket *bracket, struct iommu_table *tbl,
+		     unsigned long index)
 {
-	if (bracket->kvm != kvm || !bracket->noted ||
+	__be64 *ua;
+
+	if (bracket->tbl != tbl || bracket->direction == NOT_NOTED ||
 	    index != bracket->index + 1) {
 		break_off(bracket, "a mapping has no end");
 		return NULL;
 	}
-	if (index >= kvm->entries) {
+	if (index - tbl->it_offset >= to_kvm(tbl)->entries) {
 		end(bracket);
 		return NULL;
 	}
 	commit(bracket);
-	bracket->index = index;
-	if (index & TCE2_LEAF_MASK) {
-		bracket->tce++;
-		return &bracket->ua;
-	}
+	if ((index - tbl->it_offset) & TCE2_LEAF_MASK)
+		return open_bracket(bracket, tbl, index, bracket->tce + 1,
+				    bracket->entry + 1);
 	tce2_word_unlock(bracket->slot, bracket->word);
 	invalidate(bracket);
-	if (lock_entry(bracket, kvm->window, index))
-		return &bracket->ua;
+	ua = lock_entry(bracket, tbl, index);
+	if (ua)
+		return ua;
 	put_bracket(bracket);
+	leave_rcu();
 	return NULL;
-}
-
-static __always_inline __be64 *open_bracket(struct bracket *bracket,
-					    struct tce2_kvm *kvm, u64 index)
-{
-	bracket->kvm = kvm;
-	bracket->index = index;
-	bracket->noted = false;
-	bracket->ua = 0;
-	bracket->stale_count = 0;
-	return &bracket->ua;
 }
 
 /*
  * Begins to map an entry. RCU keeps the entry of the kernel's list that KVM
  * will look up from being freed before KVM counts it.
  */
-static __be64 *begin(struct bracket *bracket, struct tce2_kvm *kvm, u64 index)
+static __be64 *begin(struct bracket *bracket, struct iommu_table *tbl,
+		     unsigned long index)
 {
+	struct tce2_kvm *kvm = to_kvm(tbl);
 	struct tce2_window *window = kvm->window;
+	u64 at = index - tbl->it_offset;
+	__be64 *ua;
 
 	if (is_open(bracket))
-		return go_on(bracket, kvm, index);
-	if (!READ_ONCE(maps) || READ_ONCE(kvm->tripped) ||
-	    index >= kvm->entries || current->mm != kvm->mm ||
+		return go_on(bracket, tbl, index);
+	if (!READ_ONCE(maps) || READ_ONCE(kvm->tripped) || !kvm->kill ||
+	    at >= kvm->entries || current->mm != kvm->mm ||
 	    !READ_ONCE(window->live) ||
-	    !tce2_table_find(&window->table, index) || !is_hooked(window) ||
+	    !tce2_table_find(&window->table, at) || !is_hooked(window) ||
 	    !get_bracket(bracket))
 		return NULL;
 	enter_rcu();
-	if (lock_entry(bracket, window, index))
-		return open_bracket(bracket, kvm, index);
+	ua = lock_entry(bracket, tbl, index);
+	if (ua)
+		return ua;
 	put_bracket(bracket);
+	leave_rcu();
 	return NULL;
 }
 
@@ -481,10 +600,11 @@ static void note_call(struct tce2_kvm *kvm)
 }
 
 static noinline __be64 *begin_slowly(struct bracket *bracket,
-				     struct tce2_kvm *kvm, u64 index)
+				     struct iommu_table *tbl,
+				     unsigned long index)
 {
-	const struct iommu_table *tbl = kvm->tbl;
-	__be64 *ua = begin(bracket, kvm, index);
+	struct tce2_kvm *kvm = to_kvm(tbl);
+	__be64 *ua = begin(bracket, tbl, index);
 
 	if (!ua) {
 		note_call(kvm);
@@ -495,50 +615,100 @@ static noinline __be64 *begin_slowly(struct bracket *bracket,
 		atomic_long_inc(&mapping_windows);
 		WRITE_ONCE(tce2_kvm_in_use, true);
 	}
-	if (!tbl->it_indirect_levels && tbl->it_page_shift <= PAGE_SHIFT) {
-		/*
-		 * Pairs with kvm_useraddrptr(), which relies on a hooked view
-		 * and a table in memory. Pairs with trip(), which may have run
-		 * before.
-		 */
-		if (!xchg(&kvm->is_plain, true) && READ_ONCE(kvm->tripped))
-			WRITE_ONCE(kvm->is_plain, false);
-	}
 	return ua;
 }
 
-/* The fast path of begin(), without a function call */
+/* Returns true if the fast path may map in all entries of a leaf */
+static bool is_plain(const struct tce2_kvm *kvm, u64 leaf)
+{
+	const struct iommu_table *tbl = kvm->tbl;
+
+	return READ_ONCE(kvm->counted) && READ_ONCE(maps) &&
+	       !READ_ONCE(kvm->tripped) && !tbl->it_indirect_levels &&
+	       tbl->it_page_shift <= PAGE_SHIFT &&
+	       tce2_table_in_memory(&kvm->window->table) &&
+	       leaf < kvm->entries >> TCE2_VIEW_LEAF_SHIFT;
+}
+
+/* Finds a leaf for the thread's bracket; false if the slow path has to map */
+static noinline bool find_leaf(struct bracket *bracket, struct tce2_kvm *kvm,
+			       u64 leaf)
+{
+	const struct tce2_view *view = &kvm->window->view;
+	u64 *slot;
+
+	/* Pairs with hook_view() */
+	if (!smp_load_acquire(&view->hooked) || !is_plain(kvm, leaf))
+		return false;
+	slot = tce2_view_slot(view, leaf);
+	if (!slot || !tce2_word_is_array(READ_ONCE(*slot)))
+		return false;
+	bracket->slot = slot;
+	bracket->leaf = leaf;
+	/* Pairs with forget_leaves(): check again what may have been changed */
+	smp_store_mb(bracket->cached, kvm);
+	if (likely(is_plain(kvm, leaf)))
+		return true;
+	WRITE_ONCE(bracket->cached, NULL);
+	return false;
+}
+
+/* Begins to map an entry of the leaf that the thread's bracket has found */
+static __always_inline __be64 *begin_in_leaf(struct bracket *bracket,
+					     struct iommu_table *tbl,
+					     unsigned long index,
+					     struct tce2_kvm *kvm, u64 at)
+{
+	u64 *slot = bracket->slot, word;
+
+	if (unlikely(!tce2_word_trylock_array(slot, &word)))
+		goto decline;
+	enter_rcu();
+	bracket->word = word;
+	if (likely(!atomic_read(&kvm->cache->closing)))
+		return open_bracket(bracket, tbl, index,
+				    (__be64 *)tbl->it_base + at,
+				    entry_of(word, at));
+	leave_rcu();
+	tce2_word_unlock(slot, word);
+decline:
+	put_bracket(bracket);
+	return begin_slowly(bracket, tbl, index);
+}
+
+static noinline __be64 *begin_in_new_leaf(struct bracket *bracket,
+					  struct iommu_table *tbl,
+					  unsigned long index)
+{
+	struct tce2_kvm *kvm = to_kvm(tbl);
+	u64 at = index - tbl->it_offset;
+
+	if (find_leaf(bracket, kvm, at >> TCE2_VIEW_LEAF_SHIFT))
+		return begin_in_leaf(bracket, tbl, index, kvm, at);
+	put_bracket(bracket);
+	return begin_slowly(bracket, tbl, index);
+}
+
+/*
+ * The fast path of begin(), without a function call. The bracket keeps the leaf
+ * of the thread's last mapping, because the next one is mostly in the same
+ * leaf.
+ */
 static __be64 *kvm_useraddrptr(struct iommu_table *tbl, long index, bool alloc)
 {
 	struct tce2_kvm *kvm = to_kvm(tbl);
 	struct bracket *bracket = my_bracket();
-	struct tce2_window *window = kvm->window;
 	u64 at = index - tbl->it_offset;
-	u64 *slot, word;
 
 	if (!alloc)
 		return &kvm->no_region;
-	/* Pairs with begin_slowly() */
-	if (unlikely(!smp_load_acquire(&kvm->is_plain) || !READ_ONCE(maps) ||
-		     at >= kvm->entries || current->mm != kvm->mm))
-		return begin_slowly(bracket, kvm, at);
-	slot = tce2_view_slot(&window->view, at >> TCE2_VIEW_LEAF_SHIFT);
-	if (unlikely(!slot || cmpxchg_acquire(&bracket->task, NULL, current)))
-		return begin_slowly(bracket, kvm, at);
-	if (unlikely(!tce2_word_trylock(slot, &word)))
-		goto decline;
-	enter_rcu();
-	bracket->slot = slot;
-	bracket->word = word;
-	bracket->tce = (__be64 *)tbl->it_base + at;
-	if (likely(window->live && !atomic_read(&window->cache->closing)))
-		return open_bracket(bracket, kvm, at);
-	leave_rcu();
-	tce2_word_unlock(slot, word);
-decline:
-	/* As in put_bracket() */
-	smp_store_release(&bracket->task, NULL);
-	return begin_slowly(bracket, kvm, at);
+	if (unlikely(current->mm != kvm->mm ||
+		     cmpxchg_acquire(&bracket->task, NULL, current)))
+		return begin_slowly(bracket, tbl, index);
+	if (unlikely(READ_ONCE(bracket->cached) != kvm ||
+		     bracket->leaf != at >> TCE2_VIEW_LEAF_SHIFT))
+		return begin_in_new_leaf(bracket, tbl, index);
+	return begin_in_leaf(bracket, tbl, index, kvm, at);
 }
 
 /*
@@ -548,11 +718,10 @@ decline:
 static __always_inline bool take_out_locked(struct tce2_window *window,
 					    u64 index, u64 *slot, u64 word)
 {
-	bool done = true;
+	bool done;
 
 	rcu_read_lock();
-	if (likely(window->live))
-		done = take_out(window, index, &word);
+	done = take_out(window, index, entry_of(word, index));
 	rcu_read_unlock();
 	tce2_word_unlock(slot, word);
 	return done;
@@ -592,8 +761,11 @@ static __always_inline bool unmap(struct tce2_kvm *kvm, u64 index)
 	 * kernels KVM lets a guest clear more entries than the table has
 	 * (iommu_tce_check_ioba()), but stops at the first declined entry.
 	 */
-	if (unlikely(index >= kvm->entries || !is_hooked(window)))
+	if (unlikely(index >= kvm->entries))
 		return false;
+	/* There is nothing that userspace could unmap in a removed window */
+	if (unlikely(!is_hooked(window)))
+		return !READ_ONCE(window->live);
 	slot = tce2_view_slot(&window->view, index >> TCE2_VIEW_LEAF_SHIFT);
 	if (!slot)
 		return true;
@@ -608,20 +780,6 @@ static __always_inline bool unmap(struct tce2_kvm *kvm, u64 index)
 		     !wait_for_leaf(slot, &word)))
 		return false;
 	return take_out_locked(window, index, slot, word);
-}
-
-static __always_inline u64 perm_of(enum dma_data_direction direction)
-{
-	switch (direction) {
-	case DMA_TO_DEVICE:
-		return TCE2_VIEW_READ;
-	case DMA_FROM_DEVICE:
-		return TCE2_VIEW_WRITE;
-	case DMA_BIDIRECTIONAL:
-		return TCE2_VIEW_PERM;
-	default:
-		return 0;
-	}
 }
 
 /* Unmaps an entry and returns "was empty"; or declines with "was readable" */
@@ -656,36 +814,68 @@ static int kvm_xchg_no_kill(struct iommu_table *tbl, long index,
 			    unsigned long *hpa,
 			    enum dma_data_direction *direction)
 {
-	struct tce2_kvm *kvm = to_kvm(tbl);
 	struct bracket *bracket = my_bracket();
-	u64 entry = index - tbl->it_offset;
 
 	if (!is_open(bracket)) {
+		struct tce2_kvm *kvm = to_kvm(tbl);
+
 		if (*direction == DMA_NONE)
-			return exchange_none(kvm, entry, hpa, direction);
+			return exchange_none(kvm, index - tbl->it_offset, hpa,
+					     direction);
 		return exchange_oddly(bracket, kvm, hpa, direction);
 	}
-	if (unlikely(bracket->kvm != kvm || bracket->index != entry ||
-		     bracket->noted))
-		return exchange_oddly(bracket, kvm, hpa, direction);
-	bracket->noted = true;
-	bracket->perm = perm_of(*direction);
+	if (unlikely(bracket->tbl != tbl || bracket->index != index ||
+		     bracket->direction != NOT_NOTED))
+		return exchange_oddly(bracket, to_kvm(tbl), hpa, direction);
+	bracket->direction = *direction;
+	bracket->hpa = *hpa;
 	*hpa = 0;
 	*direction = DMA_NONE;
 	return 0;
 }
 
-static void kvm_tce_kill(struct iommu_table *tbl, unsigned long index,
-			 unsigned long pages)
+static noinline void end_slowly(struct bracket *bracket,
+				struct iommu_table *tbl)
 {
-	struct bracket *bracket = my_bracket();
-
-	if (!is_open(bracket))
-		return;
-	if (likely(bracket->kvm == to_kvm(tbl)))
+	if (likely(bracket->tbl == tbl))
 		end(bracket);
 	else
 		break_off(bracket, "a mapping ends at another table");
+}
+
+/* The fast path of end(), for one entry */
+static void kvm_tce_kill(struct iommu_table *tbl, unsigned long index,
+			 unsigned long pages)
+{
+	struct tce2_kvm *kvm = to_kvm(tbl);
+	struct bracket *bracket = my_bracket();
+	struct tce2_region *region;
+	int direction;
+	bool stale;
+	u64 ua;
+
+	if (!is_open(bracket))
+		return;
+	direction = bracket->direction;
+	if (unlikely(bracket->tbl != tbl || bracket->index != index ||
+		     !is_mapping(direction)))
+		return end_slowly(bracket, tbl);
+	ua = be64_to_cpup(&bracket->ua);
+	if (unlikely((ua | ALWAYS_SLOW) & kvm->slow_bits))
+		return end_slowly(bracket, tbl);
+	/* A region ends at a kernel page, so no IOMMU page crosses its end */
+	region = tce2_region_find(kvm->cache, ua, 0);
+	if (unlikely(!region || !tce2_region_take_counted(region)))
+		return end_slowly(bracket, tbl);
+	stale = map_page(bracket, ua, direction, TCE2_VIEW_COUNTED);
+	tce2_word_unlock(bracket->slot, bracket->word);
+	put_bracket(bracket);
+	if (likely(stale)) {
+		/* The new TCE must be visible before firmware invalidates */
+		mb();
+		kvm->kill(tbl, index, 1);
+	}
+	leave_rcu();
 }
 
 /* Frees the hooks after both the owner and the table have dropped them */
@@ -693,6 +883,8 @@ static void finish(struct tce2_kvm *kvm)
 {
 	if (kvm->charge)
 		account_locked_vm(kvm->mm, kvm->charge, false);
+	/* Hooks for another table may be allocated at the same address */
+	forget_leaves(kvm);
 	mmdrop(kvm->mm);
 	tce2_window_put(kvm->window);
 	kfree(kvm);
@@ -758,11 +950,16 @@ int tce2_kvm_install(struct tce2_kvm *kvm, struct tce2_window *window,
 	kvm->ops.tce_kill = kvm_tce_kill;
 	kvm->ops.useraddrptr = kvm_useraddrptr;
 	kvm->ops.free = kvm_free;
+	/* begin() declines all maps if @kill is NULL */
+	kvm->kill = kvm->platform->flush ? NULL : kvm->platform->tce_kill;
 	kvm->tbl = tbl;
 	kvm->window = window;
 	kvm->mm = window->cache->mm;
 	kvm->platform_refs = platform_refs;
+	kvm->cache = window->cache;
 	kvm->entries = window->size >> window->page_shift;
+	kvm->slow_bits = window->page_shift <= PAGE_SHIFT ?
+			 BIT_ULL(window->page_shift) - 1 : ALWAYS_SLOW;
 	kvm->no_region = cpu_to_be64(NO_REGION);
 	refcount_set(&kvm->refs, 2);
 	INIT_WORK(&kvm->work, finish_work);
@@ -833,6 +1030,9 @@ static int set_mode(const char *value, const struct kernel_param *param)
 	if (mode < 0)
 		return mode;
 	WRITE_ONCE(maps, mode);
+	/* Pairs with find_leaf() */
+	smp_mb();
+	forget_leaves(NULL);
 	return 0;
 }
 

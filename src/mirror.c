@@ -4,8 +4,9 @@
  *
  * KVM's H_PUT_TCE looks up a user address in the list of
  * arch/powerpc/mm/book3s64/iommu_api.c, and exits to userspace if it is not
- * registered there. A mirror is the list's entry for a region. It only answers
- * this lookup: the region decides which physical pages a device reaches.
+ * registered there. A mirror is the list's entry for a region, with the same
+ * physical pages. KVM counts each page that it maps in the list's entry. The
+ * count is dropped when the page is unmapped, and keeps the entry in the list.
  *
  * Owns the entries that this module makes in the list. The list itself charges
  * and pins each of its entries. As long as a region has a mirror, only the
@@ -33,11 +34,15 @@
  * @work: tries again to remove the entry
  * @mm: the mm of the list, kept from being freed (mmgrab())
  * @mem: the list's entry, of which this module has a reference
+ * @gone: called after the entry is removed, may sleep
+ * @arg: argument of @gone
  */
 struct orphan {
 	struct delayed_work work;
 	struct mm_struct *mm;
 	struct mm_iommu_table_group_mem_t *mem;
+	void (*gone)(void *arg);
+	void *arg;
 };
 
 /**
@@ -64,8 +69,9 @@ void tce2_mirror_recharge(struct mm_struct *mm, u64 pages)
  * @pages: number of pages of the kernel's page size, charged to the caller
  * @mem: set to the list's entry
  *
- * If the in-tree driver has an entry for the same range, that entry is shared.
- * The caller's charge is refunded, since the list charges the entry itself.
+ * The caller's charge is refunded, since the list charges the entry itself. An
+ * entry of the in-tree driver for the same range is not shared: that driver
+ * leaks an entry in which KVM has counted pages.
  *
  * Context: may sleep, for as long as the process delays a page fault; the
  * kernel holds mmap_lock for reading meanwhile.
@@ -77,10 +83,7 @@ int tce2_mirror_create(struct mm_struct *mm, u64 ua, u64 pages,
 {
 	int ret;
 
-	*mem = mm_iommu_get(mm, ua, pages);
 	account_locked_vm(mm, pages, false);
-	if (*mem)
-		return 0;
 	ret = mm_iommu_new(mm, ua, pages, mem);
 	if (ret)
 		tce2_mirror_recharge(mm, pages);
@@ -96,6 +99,7 @@ static void retry_destroy(struct work_struct *work)
 		schedule_delayed_work(&orphan->work, HZ);
 		return;
 	}
+	orphan->gone(orphan->arg);
 	mmdrop(orphan->mm);
 	kfree(orphan);
 	/* tce2_exit() waits for the rest of this function to run */
@@ -105,22 +109,27 @@ static void retry_destroy(struct work_struct *work)
 /**
  * tce2_mirror_orphan() - remove a mirror from the list as soon as possible
  * @mm: the mm of the list
- * @mem: the list's entry, which the in-tree driver counts as mapped
+ * @mem: the list's entry, in which pages are counted as mapped
+ * @gone: called after the entry is removed, may sleep
+ * @arg: argument of @gone
  *
  * Until then the mirror keeps its charge, and the module stays loaded.
  *
  * Context: may sleep; can't fail.
  */
 void tce2_mirror_orphan(struct mm_struct *mm,
-			struct mm_iommu_table_group_mem_t *mem)
+			struct mm_iommu_table_group_mem_t *mem,
+			void (*gone)(void *arg), void *arg)
 {
 	struct orphan *orphan = kmalloc(sizeof(*orphan),
-					GFP_KERNEL | __GFP_NOFAIL);
+					GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
 
 	mmgrab(mm);
 	__module_get(THIS_MODULE);
 	orphan->mm = mm;
 	orphan->mem = mem;
+	orphan->gone = gone;
+	orphan->arg = arg;
 	INIT_DELAYED_WORK(&orphan->work, retry_destroy);
 	schedule_delayed_work(&orphan->work, HZ);
 }
@@ -201,14 +210,14 @@ unsigned long tce2_mirror_count(struct mm_struct *mm)
 }
 
 /**
- * tce2_mirror_uncount() - undo KVM's count in the kernel's list
+ * tce2_mirror_drop() - drop KVM's count of a page in the kernel's list
  * @mm: the mm of the list
  * @ua: user address of the IOMMU page
  * @shift: log2 of the IOMMU page size in bytes
  *
  * Context: any. KVM's count keeps the entry in the list.
  */
-void tce2_mirror_uncount(struct mm_struct *mm, u64 ua, unsigned int shift)
+void tce2_mirror_drop(struct mm_struct *mm, u64 ua, unsigned int shift)
 {
 	struct mm_iommu_table_group_mem_t *mem =
 		mm_iommu_lookup(mm, ua, 1UL << shift);

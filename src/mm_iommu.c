@@ -402,22 +402,78 @@ static void count_mirror(struct tce2_cache *cache,
 	WRITE_ONCE(cache->mirrors, cache->mirrors + 1);
 }
 
-/*
- * Removes a mirror and its charge from the kernel's list. KVM's counts make
- * this fail between lookup and commit, so it is tried again after the hooks are
- * closed. @unmapped, if not NULL, is the region's mapped count: if the region
- * is mapped by then, the mirror stays.
- */
-static int put_mirror(struct tce2_cache *cache,
-		      struct mm_iommu_table_group_mem_t *mem,
-		      const atomic64_t *unmapped)
+/* Lets the next map request try again to make the mirrors that are missing */
+static void forget_attempts(struct tce2_cache *cache)
+	__must_hold(&cache->lock)
 {
-	int ret = mm_iommu_put(cache->mm, mem);
+	struct tce2_region *region, *next;
 
-	if (ret != -EBUSY)
-		return ret;
+	lockdep_assert_held(&cache->lock);
+	rbtree_postorder_for_each_entry_safe(region, next, &cache->regions,
+					     node) {
+		if (!region->mirror && !region->mirror_busy)
+			region->mirror_tried = false;
+	}
+	WRITE_ONCE(cache->mirrors_due, true);
+}
+
+static void orphan_gone(void *arg)
+{
+	struct tce2_cache *cache = arg;
+
+	mutex_lock(&index_lock);
+	cache->orphans--;
+	mutex_unlock(&index_lock);
+	/* A region may have been registered again in the mirror's range */
+	mutex_lock(&cache->lock);
+	forget_attempts(cache);
+	mutex_unlock(&cache->lock);
+	open_hooks(cache);
+	tce2_cache_put(cache);
+}
+
+/*
+ * Closes the hooks and removes a mirror. If the mirror is still counted, a
+ * worker removes it later. The hooks stay closed until the mirror is removed,
+ * because KVM would find memory that is not registered. While there is an
+ * orphan, the hooks are closed already. So only the first of many regions waits
+ * for a grace period.
+ */
+static void orphan_mirror(struct tce2_cache *cache,
+			  struct mm_iommu_table_group_mem_t *mem)
+{
+	bool closed;
+
+	mutex_lock(&index_lock);
+	closed = cache->orphans;
+	atomic_inc(&cache->closing);
+	mutex_unlock(&index_lock);
+	if (!closed)
+		synchronize_rcu();
+	if (!mm_iommu_put(cache->mm, mem)) {
+		open_hooks(cache);
+		return;
+	}
+	mutex_lock(&index_lock);
+	cache->users++;
+	cache->orphans++;
+	mutex_unlock(&index_lock);
+	tce2_mirror_orphan(cache->mm, mem, orphan_gone, cache);
+}
+
+/*
+ * Closes the hooks and tries again to remove a mirror. The first attempt fails
+ * while KVM has a count between lookup and commit. If the region is mapped
+ * after the grace period, the mirror stays, and -EBUSY is returned.
+ */
+static int put_again(struct tce2_region *region,
+		     struct mm_iommu_table_group_mem_t *mem)
+{
+	struct tce2_cache *cache = region->cache;
+	int ret = -EBUSY;
+
 	close_hooks(cache);
-	if (!unmapped || atomic64_read(unmapped) == 1)
+	if (atomic64_read(&region->mapped) == 1)
 		ret = mm_iommu_put(cache->mm, mem);
 	open_hooks(cache);
 	return ret;
@@ -430,8 +486,7 @@ static int put_mirror(struct tce2_cache *cache,
  *
  * If @may_be_mapped is false and KVM has mapped the region meanwhile, or the in-tree
  * driver counts the mirror as mapped, the mirror stays, and -EBUSY is returned. If
- * it is true, a mirror that the in-tree driver counts is left to
- * tce2_mirror_orphan().
+ * it is true, a mirror that is counted is left to orphan_mirror().
  */
 static int detach_mirror(struct tce2_region *region, bool may_be_mapped)
 	__must_hold(&region->cache->lock)
@@ -442,16 +497,21 @@ static int detach_mirror(struct tce2_region *region, bool may_be_mapped)
 	int ret;
 
 	lockdep_assert_held(&cache->lock);
-	/* From now on the hooks look up the mirror in the list */
+	/*
+	 * From now on commit undoes KVM's counts, and a hook that drops a count
+	 * looks up the mirror in the list
+	 */
 	WRITE_ONCE(region->mirror, NULL);
 	region->mirror_busy = true;
 	mutex_unlock(&cache->lock);
 
 	tce2_mirror_recharge(cache->mm, pages);
-	ret = put_mirror(cache, mem, may_be_mapped ? NULL : &region->mapped);
+	ret = mm_iommu_put(cache->mm, mem);
 	if (ret && may_be_mapped) {
-		tce2_mirror_orphan(cache->mm, mem);
+		orphan_mirror(cache, mem);
 		ret = 0;
+	} else if (ret) {
+		ret = put_again(region, mem);
 	}
 	if (ret)
 		account_locked_vm(cache->mm, pages, false);
@@ -568,7 +628,7 @@ static void create_mirror(struct tce2_cache *cache, u64 ua, u64 size)
 		if (attach_mirror(cache, ua, size, mem))
 			return;
 		if (mm_iommu_put(cache->mm, mem))
-			tce2_mirror_orphan(cache->mm, mem);
+			orphan_mirror(cache, mem);
 		tce2_mirror_recharge(cache->mm, pages);
 	}
 	cancel_mirror(cache, ua, size);
@@ -938,7 +998,7 @@ static int leave_region(struct tce2_region *region)
 		if (atomic64_read(&region->mapped) != 1)
 			return -EBUSY;
 		if (region->mirror) {
-			if (detach_mirror(region, false))
+			if (detach_mirror(region, false) && region->used == 1)
 				return -EBUSY;
 			continue;
 		}
@@ -1289,12 +1349,24 @@ static __always_inline void drop_page(struct tce2_region *region)
 	schedule_work(&cache->reap);
 }
 
+/* Marks all blocks of an IOMMU page dirty, without sleeping */
+static __always_inline void mark_page(struct tce2_extents *ext, u64 ua,
+				      unsigned int shift)
+{
+	u64 end = ua + (1ULL << shift);
+
+	do {
+		tce2_extents_mark_block(ext, ua);
+		ua += 1ULL << ext->shift;
+	} while (unlikely(ua < end));
+}
+
 /* Translates an IOMMU page of any size, and marks it dirty if @write is set */
 static bool translate_page(struct tce2_region *region, u64 ua,
 			   unsigned int shift, bool write, u64 *hpa)
 {
 	struct tce2_extents *ext = &region->extents;
-	u64 flags, at;
+	u64 flags;
 
 	if (shift <= ext->shift) {
 		tce2_extents_run(ext, ua, hpa, &flags);
@@ -1303,31 +1375,11 @@ static bool translate_page(struct tce2_region *region, u64 ua,
 	} else if (!tce2_extents_piece(ext, ua, shift, hpa, &flags)) {
 		return false;
 	}
-	if (!write)
-		return true;
-	if (flags & TCE2_EXTENT_READONLY)
+	if (write && flags & TCE2_EXTENT_READONLY)
 		return false;
-	for (at = ua; at < ua + (1ULL << shift); at += 1ULL << ext->shift)
-		tce2_extents_mark_block(ext, at);
+	if (write)
+		mark_page(ext, ua, shift);
 	return true;
-}
-
-/* The slow path of tce2_page_hold(); @region is NULL or has the page held */
-static noinline struct tce2_region *
-hold_page(struct tce2_cache *cache, u64 ua, unsigned int shift, bool write,
-	  u64 *hpa, struct tce2_region *region)
-{
-	u64 pages = 1;
-
-	/* The region may exist even if the lookup without a lock missed it */
-	if (!region)
-		region = region_get(cache, ua, shift, &pages);
-	if (!region)
-		return NULL;
-	if (translate_page(region, ua, shift, write, hpa))
-		return region;
-	drop_page(region);
-	return NULL;
 }
 
 /**
@@ -1338,43 +1390,26 @@ hold_page(struct tce2_cache *cache, u64 ua, unsigned int shift, bool write,
  * @write: whether the device shall be able to write
  * @hpa: set to the host physical address of the page
  *
- * Does for one page what tce2_memory_hold() does for a range. The most frequent
- * case, a page of a block that is already dirty, needs no function call.
- *
- * Context: RCU read-side; any that may take a spinlock.
- * Return: the region, or NULL where tce2_memory_hold() returns -EINVAL or
- * -EPERM.
+ * Context: any that may take a spinlock.
+ * Return: true; false where tce2_memory_hold() returns -EINVAL or -EPERM.
  */
-struct tce2_region *tce2_page_hold(struct tce2_cache *cache, u64 ua,
-				   unsigned int shift, bool write, u64 *hpa)
+bool tce2_page_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
+		    bool write, u64 *hpa)
 {
-	struct tce2_region *region = tce2_region_find(cache, ua, 1ULL << shift);
-	const struct tce2_extents *ext;
-	u64 entry, block;
+	u64 pages = 1;
+	struct tce2_region *region = region_get(cache, ua, shift, &pages);
 
-	if (unlikely(!region || !tce2_region_take(region, 1)))
-		return hold_page(cache, ua, shift, write, hpa, NULL);
-	ext = &region->extents;
-	block = 1ULL << ext->shift;
-	entry = READ_ONCE(*tce2_extents_entry(ext, ua));
-	*hpa = (entry & ~TCE2_EXTENT_FLAGS) + (ua & (block - 1));
-	if (unlikely(shift > ext->shift || *hpa & ((1ULL << shift) - 1) ||
-		     (write && (entry & (TCE2_EXTENT_READONLY |
-					 TCE2_EXTENT_DIRTY)) !=
-			       TCE2_EXTENT_DIRTY)))
-		return hold_page(cache, ua, shift, write, hpa, region);
-	return region;
+	if (!region)
+		return false;
+	if (translate_page(region, ua, shift, write, hpa))
+		return true;
+	drop_page(region);
+	return false;
 }
 
-/**
- * tce2_page_drop() - undo tce2_page_hold(), without sleeping
- * @cache: the region cache
- * @ua: user address of the page
- * @shift: log2 of the IOMMU page size in bytes
- *
- * Context: any that may take a spinlock.
- */
-void tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift)
+/* Finds the region of a page that is held, without sleeping */
+static __always_inline struct tce2_region *
+find_held(struct tce2_cache *cache, u64 ua, unsigned int shift)
 {
 	struct tce2_region *region;
 
@@ -1384,6 +1419,121 @@ void tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift)
 	/* The region of a held page exists, even if the lookup missed it */
 	if (unlikely(!region))
 		region = tce2_region_find_held(cache, ua, shift);
+	return region;
+}
+
+/**
+ * tce2_page_hold_counted() - count a page as mapped after KVM has counted it
+ * @cache: the region cache
+ * @ua: user address of the page, a multiple of 1 << @shift
+ * @shift: log2 of the IOMMU page size in bytes
+ *
+ * KVM has counted the page in the kernel's list and found its physical address
+ * there. Both counts are dropped by tce2_page_drop_counted().
+ *
+ * Context: any that may take a spinlock.
+ * Return: true; false if KVM found an entry of the list that is no mirror.
+ */
+bool tce2_page_hold_counted(struct tce2_cache *cache, u64 ua,
+			    unsigned int shift)
+{
+	struct tce2_region *region;
+	unsigned int seq;
+	bool held;
+
+	do {
+		rcu_read_lock();
+		seq = read_seqcount_begin(&cache->seq);
+		region = tce2_region_find(cache, ua, 1ULL << shift);
+		held = region && tce2_region_take_counted(region);
+		rcu_read_unlock();
+	} while (!held && read_seqcount_retry(&cache->seq, seq));
+	return held;
+}
+
+/**
+ * tce2_page_drop() - drop the count of one IOMMU page, without sleeping
+ * @cache: the region cache
+ * @ua: user address of the page
+ * @shift: log2 of the IOMMU page size in bytes
+ *
+ * Context: any that may take a spinlock.
+ */
+void tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift)
+{
+	struct tce2_region *region = find_held(cache, ua, shift);
+
 	if (likely(region))
 		drop_page(region);
+}
+
+/*
+ * Drops KVM's count of a page that is held, and marks the page dirty if @write
+ * is set. KVM's count keeps the mirror in the list even while the region's
+ * mirror pointer is NULL.
+ */
+static __always_inline void uncount_page(struct tce2_region *region, u64 ua,
+					 unsigned int shift, bool write)
+{
+	struct mm_iommu_table_group_mem_t *mem;
+
+	if (write)
+		mark_page(&region->extents, ua, shift);
+	/*
+	 * RCU keeps the mirror from being freed: the in-tree driver may have
+	 * dropped KVM's count by mistake
+	 */
+	rcu_read_lock();
+	mem = READ_ONCE(region->mirror);
+	if (likely(mem))
+		mm_iommu_mapped_dec(mem);
+	else
+		tce2_mirror_drop(region->cache->mm, ua, shift);
+	rcu_read_unlock();
+}
+
+/**
+ * tce2_page_drop_counted() - undo tce2_page_hold_counted(), and KVM's count
+ * @cache: the region cache
+ * @ua: user address of the page
+ * @shift: log2 of the IOMMU page size in bytes
+ * @write: a device may have written to the page
+ *
+ * Context: any that may take a spinlock; does not sleep.
+ */
+void tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
+			    unsigned int shift, bool write)
+{
+	struct tce2_region *region = find_held(cache, ua, shift);
+
+	if (unlikely(!region))
+		return;
+	uncount_page(region, ua, shift, write);
+	drop_page(region);
+}
+
+/**
+ * tce2_pages_uncount() - drop KVM's counts of pages, but keep the region's
+ * @cache: the region cache
+ * @ua: user address of the first page
+ * @shift: log2 of the IOMMU page size in bytes
+ * @pages: IOMMU pages, all held by tce2_page_hold_counted()
+ * @write: a device may have written to the pages
+ *
+ * The caller drops the region's counts with tce2_drop_pages() afterwards.
+ *
+ * Context: may sleep.
+ */
+void tce2_pages_uncount(struct tce2_cache *cache, u64 ua, unsigned int shift,
+			u64 pages, bool write)
+{
+	for (; pages; pages--, ua += 1ULL << shift) {
+		struct tce2_region *region = find_held(cache, ua, shift);
+
+		if (region)
+			uncount_page(region, ua, shift, write);
+		/* Without a mirror, the list is searched for each page */
+		if (!(pages % 64))
+			cond_resched();
+	}
 }

@@ -259,8 +259,8 @@ tce2_rm_read_tce(const struct tce2_window *window, u64 iova, u64 *ua, u64 *perm)
 			    &entry))
 		return TCE2_RM_TOO_HARD;
 	*perm = entry & TCE2_VIEW_PERM;
-	*ua = *perm ? (entry & ~TCE2_VIEW_PERM) + (iova & ((1ULL << shift) - 1)) :
-		      0;
+	*ua = *perm ? (entry & ~TCE2_VIEW_FLAGS) +
+		      (iova & ((1ULL << shift) - 1)) : 0;
 	return TCE2_RM_OK;
 }
 EXPORT_SYMBOL_GPL(tce2_rm_read_tce);

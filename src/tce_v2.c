@@ -96,11 +96,14 @@ void tce2_window_publish(struct tce2_window *window)
 	mutex_unlock(&list_lock);
 }
 
-/* Keeps KVM's hooks from the leaves of a range that the caller has locked */
+/*
+ * Keeps KVM's hooks from the leaves of a range that the caller has locked. The
+ * leaves of a window that was removed stay locked.
+ */
 static __always_inline void lock_out_hooks(struct tce2_window *window,
 					   const struct tce2_range *range)
 {
-	if (unlikely(window->view.hooked))
+	if (unlikely(window->view.hooked) && window->live)
 		tce2_view_lock(&window->view, range->first, range->last);
 }
 
@@ -121,7 +124,7 @@ static __always_inline int lock_leaves(struct tce2_window *window,
 static __always_inline void unlock_leaves(struct tce2_window *window,
 					  struct tce2_range *range)
 {
-	if (unlikely(window->view.hooked))
+	if (unlikely(window->view.hooked) && window->live)
 		tce2_view_unlock(&window->view, range->first, range->last);
 	tce2_range_unlock(&window->ranges, range);
 }
@@ -368,6 +371,10 @@ static void drop_leaf(struct tce2_window *window, struct tce2_drop *drop,
 	if (window->stuck)
 		return;
 	while (tce2_view_next(&window->view, index, end, &old)) {
+		if (unlikely(old.counted))
+			tce2_pages_uncount(window->cache, old.ua,
+					   window->page_shift, old.count,
+					   old.perm & TCE2_VIEW_WRITE);
 		tce2_drop_pages(drop, old.ua, window->page_shift, old.count);
 		index = old.index + old.count;
 	}
@@ -599,6 +606,7 @@ void tce2_window_retire(struct tce2_window *window)
 	if (clear_range(window, 0, count, false))
 		pr_err_ratelimited("platform keeps TCEs from %#llx on, leaking memory they map\n",
 				   window->start);
+	/* From now on unlock_leaves() keeps all leaves locked against hooks */
 	WRITE_ONCE(window->live, false);
 	unlock_leaves(window, &range);
 

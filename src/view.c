@@ -207,10 +207,12 @@ static int expand(const struct tce2_view *view, u64 *slot, gfp_t gfp)
 	array = kzalloc(TCE2_ARRAY_BYTES, gfp);
 	if (!array)
 		return -ENOMEM;
-	word = (u64)array | (view->hooked ? TCE2_WORD_LOCKED : 0);
+	word = (u64)array;
 	if (run.perm)
 		word += (u64)fill_array(view, array, &run) <<
 			TCE2_WORD_COUNT_SHIFT;
+	if (view->hooked)
+		word = (u64)array | TCE2_WORD_LOCKED;
 	/* Complete before tce2_view_peek() can find it */
 	smp_store_release(slot, word);
 	return 0;
@@ -262,8 +264,9 @@ static bool next_in_array(const struct tce2_view *view, const u64 *array,
 
 	entry = array[first];
 	run->first = first;
-	run->ua = entry & ~TCE2_VIEW_PERM;
+	run->ua = entry & ~TCE2_VIEW_FLAGS;
 	run->perm = entry & TCE2_VIEW_PERM;
+	run->counted = entry & TCE2_VIEW_COUNTED;
 	while (first < last && array[first + 1] == entry + step) {
 		entry += step;
 		first++;
@@ -278,8 +281,7 @@ static void collapse(const struct tce2_view *view, u64 *slot)
 	u64 *array = tce2_word_array(*slot);
 	struct tce2_leaf_run run;
 
-	if (view->hooked ||
-	    *slot != ((u64)array | TCE2_VIEW_LEAF << TCE2_WORD_COUNT_SHIFT))
+	if (*slot != ((u64)array | TCE2_VIEW_LEAF << TCE2_WORD_COUNT_SHIFT))
 		return;
 	next_in_array(view, array, 0, TCE2_LEAF_MASK, &run);
 	if (!is_whole(&run))
@@ -301,9 +303,10 @@ void tce2_view_set(struct tce2_view *view, const struct tce2_view_run *new)
 
 	if (tce2_word_is_array(word) && (view->hooked || !is_whole(&part))) {
 		added = fill_array(view, tce2_word_array(word), &part);
+		if (view->hooked || !added)
+			return;
 		WRITE_ONCE(*slot, word + (added << TCE2_WORD_COUNT_SHIFT));
-		if (added)
-			collapse(view, slot);
+		collapse(view, slot);
 		return;
 	}
 	run = part;
@@ -328,7 +331,9 @@ static void clear_array(const struct tce2_view *view, u64 *slot,
 		WRITE_ONCE(array[i], 0);
 		word -= TCE2_WORD_COUNT_1;
 	}
-	if (view->hooked || word != (u64)array) {
+	if (view->hooked)
+		return;
+	if (word != (u64)array) {
 		WRITE_ONCE(*slot, word);
 		return;
 	}
@@ -565,7 +570,7 @@ bool tce2_view_next(const struct tce2_view *view, u64 index, u64 end,
 				 &part)) {
 			*run = (struct tce2_view_run){
 				start + part.first, part.last - part.first + 1,
-				part.ua, part.perm,
+				part.ua, part.perm, part.counted,
 			};
 			return true;
 		}

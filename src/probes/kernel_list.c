@@ -13,10 +13,6 @@
 
 #include "probe.h"
 
-PROBE_FUNCTION(mm_iommu_get,
-	       struct mm_iommu_table_group_mem_t *(struct mm_struct *mm,
-						   unsigned long ua,
-						   unsigned long entries));
 PROBE_FUNCTION(mm_iommu_new,
 	       long (struct mm_struct *mm, unsigned long ua,
 		     unsigned long entries,

@@ -90,6 +90,18 @@ struct tce2_region *large_memory(u64 bytes)
 	return regions[nr_regions++];
 }
 
+void mixed_memory(void)
+{
+	u64 *pfn = sim_mmap(sim.mm, UA, MIB(16), 24, true);
+
+	pfn[0] = SIM_BIG;
+	/* Base pages that are not adjacent */
+	pfn = sim_mmap(sim.mm, UA + MIB(16), MIB(16), PAGE_SHIFT, true);
+	for (u64 i = 0; i < MIB(16) >> PAGE_SHIFT; i++)
+		pfn[i] = 16 + 3 * i % 12000;
+	regions[nr_regions++] = registered(proc, UA, MIB(32));
+}
+
 int create(u64 size, u32 shift, u32 levels, u64 *start)
 {
 	struct tce2_window_spec spec = { size, shift, levels };

@@ -36,6 +36,8 @@ extern bool scattered;
 struct tce2_region *memory(u64 ua, u64 pages);
 /* From UA on, in large pages of 16 MiB, no two of them adjacent */
 struct tce2_region *large_memory(u64 bytes);
+/* From UA on, one large page of 16 MiB, and 16 MiB in base pages */
+void mixed_memory(void);
 
 int create(u64 size, u32 shift, u32 levels, u64 *start);
 /* The only window, from bus address 0 on */

@@ -24,7 +24,10 @@ struct mm_iommu_table_group_mem_t *kernel_list_at(struct mm_struct *mm, u64 ua);
 u64 kernel_list_users(const struct mm_iommu_table_group_mem_t *mem);
 /* Its mapped counter: 1, and 1 for each entry that somebody counts */
 s64 kernel_list_mapped(const struct mm_iommu_table_group_mem_t *mem);
-/* Ends the test unless every listed region's mapped counter is 1 */
-void kernel_list_expect_idle(void);
+/*
+ * Ends the test unless every listed region has as many counts as @counts
+ * returns for its range, or none without @counts
+ */
+void kernel_list_expect_counts(s64 (*counts)(u64 ua, u64 bytes));
 
 #endif /* UNIT_KERNEL_LIST_H */

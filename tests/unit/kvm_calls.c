@@ -271,10 +271,12 @@ static void do_step(struct vcpu *vcpu)
 		translate(vcpu);
 		break;
 	case KVM_COUNT:
-		if (mm_iommu_mapped_inc(vcpu->mem))
+		if (mm_iommu_mapped_inc(vcpu->mem)) {
 			give_up(vcpu, KVM_COMMIT);
-		else
-			vcpu->step = KVM_NOTE;
+			break;
+		}
+		platform_hold_page(vcpu->hpa, vcpu->tbl->it_page_shift);
+		vcpu->step = KVM_NOTE;
 		break;
 	case KVM_NOTE:
 		note(vcpu);

@@ -14,13 +14,16 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/rwsem.h>
+#include <linux/sched.h>
 #include <linux/uaccess.h>
 #include <linux/wait.h>
 
 #include <asm/firmware.h>
+#include <asm/mmu_context.h>
 
 #include "platform.h"
 #include "sim.h"
+#include "tce2_mirror.h"
 #include "tce2_mm_iommu.h"
 #include "tce2_realmode.h"
 
@@ -278,9 +281,15 @@ static void count_held(struct tce2_cache *cache, u64 ua, unsigned int shift,
 	platform.held += pages;
 }
 
-static void count_dropped(struct tce2_cache *cache, u64 ua, unsigned int shift)
+void platform_hold_page(u64 hpa, unsigned int shift)
 {
-	struct reach *r = reach(hpa_of(cache, ua, shift), shift);
+	reach(hpa, shift)->held++;
+	platform.held++;
+}
+
+static void count_dropped(u64 hpa, u64 ua, unsigned int shift)
+{
+	struct reach *r = reach(hpa, shift);
 
 	if (!r->held)
 		sim_bug("user address %llx is dropped but not held", ua);
@@ -296,6 +305,11 @@ static void count_dropped(struct tce2_cache *cache, u64 ua, unsigned int shift)
 /* Of the same type, or the compiler complains */
 __typeof__(tce2_page_hold) __real_tce2_page_hold, __wrap_tce2_page_hold;
 __typeof__(tce2_page_drop) __real_tce2_page_drop, __wrap_tce2_page_drop;
+__typeof__(tce2_page_drop_counted) __real_tce2_page_drop_counted,
+	__wrap_tce2_page_drop_counted;
+__typeof__(tce2_pages_uncount) __real_tce2_pages_uncount,
+	__wrap_tce2_pages_uncount;
+__typeof__(tce2_mirror_drop) __real_tce2_mirror_drop, __wrap_tce2_mirror_drop;
 int __real_tce2_memory_hold(struct tce2_cache *cache, u64 ua,
 			    unsigned int shift, u64 pages, bool write,
 			    struct tce2_region **regionp);
@@ -330,7 +344,8 @@ static void count_all_dropped(struct tce2_cache *cache, u64 ua,
 	platform_sync();
 	log_event(EVENT_DROP, ua, pages);
 	for (u64 i = 0; i < pages; i++)
-		count_dropped(cache, ua + (i << shift), shift);
+		count_dropped(hpa_of(cache, ua + (i << shift), shift),
+			      ua + (i << shift), shift);
 }
 
 void __wrap_tce2_memory_drop(struct tce2_cache *cache, u64 ua,
@@ -340,23 +355,78 @@ void __wrap_tce2_memory_drop(struct tce2_cache *cache, u64 ua,
 	__real_tce2_memory_drop(cache, ua, shift, pages);
 }
 
-struct tce2_region *__wrap_tce2_page_hold(struct tce2_cache *cache, u64 ua,
-					  unsigned int shift, bool write,
-					  u64 *hpa)
+bool __wrap_tce2_page_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
+			   bool write, u64 *hpa)
 {
-	struct tce2_region *region;
+	bool held;
 
 	platform_sync();
-	region = __real_tce2_page_hold(cache, ua, shift, write, hpa);
-	if (region)
+	held = __real_tce2_page_hold(cache, ua, shift, write, hpa);
+	if (held)
 		count_held(cache, ua, shift, 1);
-	return region;
+	return held;
 }
 
 void __wrap_tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift)
 {
 	count_all_dropped(cache, ua, shift, 1);
 	__real_tce2_page_drop(cache, ua, shift);
+}
+
+/*
+ * Records the drop of a page that KVM has counted, at its address in the list
+ */
+static void count_counted_dropped(struct mm_struct *mm, u64 ua,
+				  unsigned int shift)
+{
+	struct mm_iommu_table_group_mem_t *mem;
+	unsigned long hpa = 0;
+
+	sim_preempt_disable();
+	mem = mm_iommu_lookup(mm, ua, 1UL << shift);
+	if (!mem || mm_iommu_ua_to_hpa(mem, ua, shift, &hpa))
+		sim_bug("user address %llx is dropped but not in the kernel's list",
+			ua);
+	sim_preempt_enable();
+	platform_sync();
+	log_event(EVENT_DROP, ua, 1);
+	count_dropped(hpa, ua, shift);
+}
+
+/*
+ * The task in a wrapper that records the drop itself: tce2_mirror_drop() must
+ * not record it again. Other tasks may run meanwhile.
+ */
+static struct task_struct *dropping;
+
+void __wrap_tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
+				   unsigned int shift, bool write)
+{
+	struct task_struct *before;
+
+	count_counted_dropped(cache->mm, ua, shift);
+	before = dropping;
+	dropping = current;
+	__real_tce2_page_drop_counted(cache, ua, shift, write);
+	dropping = before;
+}
+
+/* The tce2_drop_pages() that follows records the drop */
+void __wrap_tce2_pages_uncount(struct tce2_cache *cache, u64 ua,
+			       unsigned int shift, u64 pages, bool write)
+{
+	struct task_struct *before = dropping;
+
+	dropping = current;
+	__real_tce2_pages_uncount(cache, ua, shift, pages, write);
+	dropping = before;
+}
+
+void __wrap_tce2_mirror_drop(struct mm_struct *mm, u64 ua, unsigned int shift)
+{
+	if (dropping != current)
+		count_counted_dropped(mm, ua, shift);
+	__real_tce2_mirror_drop(mm, ua, shift);
 }
 
 void __wrap_tce2_drop_pages(struct tce2_drop *drop, u64 ua, unsigned int shift,
@@ -724,6 +794,22 @@ static int xchg_no_kill(struct iommu_table *tbl, long index, unsigned long *hpa,
 	return 0;
 }
 
+static void flush(struct iommu_table *tbl)
+{
+	struct fake_table *t = fake(tbl);
+	struct entry *e;
+	u64 i;
+
+	for (; t->kills; t->kills--) {
+		struct killed *k = &t->killed[t->kills - 1];
+
+		for_each_entry(t, e, i, k->first, k->first + k->count) {
+			if (e->killed)
+				forget_stale(t, e);
+		}
+	}
+}
+
 /* What devices have cached of these they forget with the next flush */
 static void kill_entries(struct fake_table *t, u64 first, u64 count)
 {
@@ -735,6 +821,8 @@ static void kill_entries(struct fake_table *t, u64 first, u64 count)
 		sim_bug("kill after kill, and never a flush");
 	t->killed[t->kills++] = (struct killed){ first, count };
 	for_each_entry(t, e, i, first, first + count) e->killed = e->stales;
+	if (platform.no_flush)
+		flush(&t->tbl);
 }
 
 /* Fails with part of it written and nothing of that invalidated */
@@ -866,22 +954,6 @@ static unsigned long get(struct iommu_table *tbl, long index)
 	return e ? e->live : 0;
 }
 
-static void flush(struct iommu_table *tbl)
-{
-	struct fake_table *t = fake(tbl);
-	struct entry *e;
-	u64 i;
-
-	for (; t->kills; t->kills--) {
-		struct killed *k = &t->killed[t->kills - 1];
-
-		for_each_entry(t, e, i, k->first, k->first + k->count) {
-			if (e->killed)
-				forget_stale(t, e);
-		}
-	}
-}
-
 void iommu_tce_kill(struct iommu_table *tbl, unsigned long entry,
 		    unsigned long pages)
 {
@@ -914,6 +986,17 @@ static const struct iommu_table_ops table_ops = {
 	.clear = clear,
 	.get = get,
 	.flush = flush,
+	.free = free_entries,
+};
+
+/* As on powernv, see @no_flush */
+static const struct iommu_table_ops no_flush_ops = {
+	.set = set_tces,
+	.xchg_no_kill = xchg_no_kill,
+	.tce_kill = tce_kill,
+	.useraddrptr = useraddrptr,
+	.clear = clear,
+	.get = get,
 	.free = free_entries,
 };
 
@@ -1042,6 +1125,8 @@ static long create_table(struct iommu_table_group *tg, int num, u32 page_shift,
 		.it_userspace = (u64 *)t,
 		.it_ops = (struct iommu_table_ops *)(platform.hypervisor ?
 							     &hypervisor_ops :
+						     platform.no_flush ?
+							     &no_flush_ops :
 							     &table_ops),
 	};
 	t->bits = shift - 3;

@@ -85,6 +85,8 @@ struct event {
 /**
  * struct platform - the state of the platform
  * @hypervisor: tables are a hypervisor's; it makes and programs them at once
+ * @no_flush: new tables behave as on powernv: tce_kill() returns after devices
+ *	have forgotten the entries, and there is no flush()
  * @features: FW_FEATURE_* of asm/firmware.h. Without them a hypervisor takes
  *	entries, or clears them, one by one, and may leave out any
  * @taken: exchanges from now on of which KVM takes the entry out at once, for
@@ -105,6 +107,7 @@ struct event {
  */
 struct platform {
 	bool hypervisor;
+	bool no_flush;
 	unsigned long features;
 	unsigned int taken;
 	u64 refused;
@@ -169,6 +172,12 @@ void platform_sync(void);
  * own affair. Returns what to call this with when the first task goes on.
  */
 bool platform_swap_unordered(bool now);
+
+/*
+ * KVM has counted an IOMMU page in the kernel's list: a TCE may point to the
+ * page from now on
+ */
+void platform_hold_page(u64 hpa, unsigned int shift);
 
 #define TCE_READ  1ULL
 #define TCE_WRITE 2ULL

@@ -522,6 +522,7 @@ static void begin_episode(unsigned int levels)
 	begin(shared ? 2 : 1, shared ? 3 : 1);
 	group[1] = shared ? group[1] : NULL;
 	joined = shared;
+	platform.no_flush = shared;
 	/* With two levels it has two tables of the lowest level, even with large pages */
 	window = only_window(levels > 1 ? MIB(64) : MIB(8), levels);
 	entries = window->size >> SHIFT;
@@ -576,19 +577,36 @@ static u64 mapped_entries(void)
 	return n;
 }
 
-/* Each array has as many entries as its word says, and no leaf is locked */
+/* Counts the view's entries with TCE2_VIEW_COUNTED in a range of user memory */
+static s64 counted_in(u64 ua, u64 bytes)
+{
+	struct tce2_view_run run;
+	u64 index = 0;
+	s64 n = 0;
+
+	inspecting = true;
+	while (window && tce2_view_next(&window->view, index, entries, &run)) {
+		index = run.index + run.count;
+		for (u64 i = 0; run.counted && i < run.count; i++)
+			n += run.ua + (i << window->page_shift) - ua < bytes;
+	}
+	inspecting = false;
+	return n;
+}
+
+static void expect_kvms_counts(void)
+{
+	kernel_list_expect_counts(counted_in);
+}
+
+/* No leaf is locked */
 static void check_words(void)
 {
 	for (u64 leaf = 0; leaf < entries / LEAF; leaf++) {
-		const u64 *slot = tce2_view_slot(&window->view, leaf), *array;
-		u64 n = 0;
+		const u64 *slot = tce2_view_slot(&window->view, leaf);
 
-		if (!slot || !tce2_word_is_array(*slot))
-			continue;
-		array = tce2_word_array(*slot);
-		for (u64 i = 0; i < LEAF; i++)
-			n += array[i] != 0;
-		expect(*slot - (u64)array, n << TCE2_WORD_COUNT_SHIFT);
+		if (slot && tce2_word_is_array(*slot))
+			expect(*slot & TCE2_WORD_LOCKED, 0);
 	}
 }
 
@@ -596,7 +614,7 @@ static void expect_quiet(void)
 {
 	end_interrupting();
 	check_words();
-	kernel_list_expect_idle();
+	expect_kvms_counts();
 	expect_in_step(window, entries);
 	expect(platform_mapped(table), platform.held);
 	expect(mapped_entries(), platform.held);
@@ -638,7 +656,7 @@ static void remove_window(void)
 	run(200, false);
 	end_interrupting();
 	expect(platform_mapped(table), 0);
-	kernel_list_expect_idle();
+	expect_kvms_counts();
 }
 
 static void close_container(void)
@@ -918,7 +936,7 @@ static void window_removal_waits_for_a_mapping_that_kvm_has_begun(void)
 		expect(vcpus[0].step, KVM_IDLE);
 		expect(platform_mapped(table), 0);
 		expect(platform.held, 0);
-		kernel_list_expect_idle();
+		expect_kvms_counts();
 		expect(unregister(B), 0);
 		close_container();
 		detach_kvm();
@@ -1035,7 +1053,7 @@ static void indirect_tce_without_permission_clears_the_entry(void)
 	expect(vcpu_finish(&vcpus[0]), true);
 	expect(peek(3), 0);
 	expect(peek(4), ua_of(A, 6) | RW);
-	kernel_list_expect_idle();
+	expect_kvms_counts();
 	expect(unregister(B), 0);
 	end_case();
 }
@@ -1050,7 +1068,7 @@ static void indirect_tce_that_changes_after_validation_maps_nothing(void)
 	vcpus[0].tce[0].ua += 0x10;
 	expect(vcpu_finish(&vcpus[0]), true);
 	expect(peek(3), 0);
-	kernel_list_expect_idle();
+	expect_kvms_counts();
 	expect(sim.log_lines, 0);
 	end_case();
 }
@@ -1173,6 +1191,9 @@ static void mirror_goes_at_close_however_kvm_maps_meanwhile(void)
 		abandon_memory(&memories[B]);
 		sim_when(SIM_AT_LOCK, 0, NULL);
 		vcpu_finish(&vcpus[1]);
+		expect(stuff(&vcpus[0], 3), true);
+		expect(stuff(&vcpus[0], LEAF + 5), true);
+		sim_run_work();
 		expect(!kernel_list_at(sim.mm, ua_of(B, 0)), true);
 		expect(sim.log_lines, 0);
 		end_case();
@@ -1203,7 +1224,7 @@ static void kvm_can_not_unmap_while_the_platform_keeps_a_window(void)
 	window = NULL;
 	expect(platform.held, SPOTS + 1);
 	/* But this machine is to end clean */
-	tce2_memory_drop(proc, ua_of(A, 7), SHIFT, 1);
+	tce2_page_drop_counted(proc, ua_of(A, 7), SHIFT, true);
 	for (unsigned int i = 0; i < SPOTS; i++)
 		tce2_memory_drop(proc, ua_of(A, 0), SHIFT, 1);
 	close_container();
@@ -1377,8 +1398,9 @@ static void mirror_shared_with_the_in_tree_driver_stays_with_it(void)
 	expect(mem == kernel_list_at(sim.mm, ua_of(B, 0)), true);
 	expect(mm_iommu_mapped_inc(mem), 0);
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
-	expect(kernel_list_mapped(mem), 2);
+	expect(kernel_list_mapped(mem), 3);
 	expect(unmap(window, 3, 1), 0);
+	expect(kernel_list_mapped(mem), 2);
 	expect(unregister(B), 0);
 	expect(kernel_list_users(mem), 1);
 	mm_iommu_mapped_dec(mem);
@@ -1427,15 +1449,121 @@ static void memory_that_only_the_in_tree_driver_has_is_not_mapped(void)
 	end_case();
 }
 
-static void last_unmap_of_an_abandoned_region_destroys_it_later(void)
+/* The region has no mirror then, and KVM finds the in-tree driver's entry */
+static void region_that_overlaps_an_in_tree_entry_is_mapped_uncounted(void)
+{
+	struct mm_iommu_table_group_mem_t *mem;
+
+	begin_case();
+	expect(unregister(B), 0);
+	expect(mm_iommu_new(sim.mm, ua_of(B, 0), region_pages() / 2, &mem), 0);
+	register_memory(&memories[B]);
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+	expect(peek(3), ua_of(B, 7) | RW);
+	expect(kernel_list_mapped(mem), 1);
+	expect(unregister(B), -EBUSY);
+	expect(put(&vcpus[0], 4, ua_of(B, REGION_PAGES - 1)), false);
+	expect(mm_iommu_put(sim.mm, mem), 0);
+	expect(stuff(&vcpus[0], 3), true);
+	expect(unregister(B), 0);
+	expect(dirtied(B, 7) > 0, true);
+	expect(sim.log_lines, 0);
+	end_case();
+}
+
+static void region_gets_a_mirror_after_the_orphan_in_its_range_is_removed(void)
 {
 	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+	abandon_memory(&memories[B]);
+	register_memory(&memories[B]);
+	expect(unmap(window, 3, 1), 0);
+	sim_run_work();
+	expect(!kernel_list_at(sim.mm, ua_of(B, 0)), true);
+	expect(proc->mirrors_due, true);
+	tce2_cache_mirror(proc);
+	expect(put(&vcpus[0], 4, ua_of(B, 8)), true);
+	expect(counts_of(B), 2);
+	end_case();
+}
+
+static void register_again(void)
+{
+	register_memory(&memories[B]);
+}
+
+static void unregister_succeeds_if_another_container_registers_meanwhile(void)
+{
+	struct mm_iommu_table_group_mem_t *mem;
+
+	begin_case();
+	mem = kernel_list_at(sim.mm, ua_of(B, 0));
+	/* This count keeps the mirror in the list */
+	expect(mm_iommu_mapped_inc(mem), 0);
+	sim_when(SIM_AT_LOCK, 2, register_again);
+	expect(unregister(B), 0);
+	expect(memories[B].region->used, 1);
+	mm_iommu_mapped_dec(mem);
+	end_case();
+}
+
+/* A fatal signal is injected at each point where the request checks for one */
+static void failed_request_restores_entries_that_kvm_mapped(void)
+{
+	unsigned int nth = 0;
+	u64 first = LEAF - 4;
+	int ret;
+
+	begin_case();
+	expect(put(&vcpus[0], first + 1, ua_of(B, 7)), true);
+	expect(put(&vcpus[0], first + 2, ua_of(B, 9)), true);
+	do {
+		sim_fail(SIM_SIGNAL, ++nth);
+		ret = map(window, first, (ua_of(A, 0) - UA) >> SHIFT, 8, RW);
+		sim_fail_nothing();
+		expect(peek(first + 1), (ret ? ua_of(B, 7) : ua_of(A, 1)) | RW);
+		expect_in_step(window, entries);
+	} while (ret == -EINTR);
+	expect(ret, 0);
+	expect(nth > 3, true);
+	expect(unmap(window, first, 8), 0);
+	expect(counts_of(B), 1);
+	end_case();
+}
+
+static void last_unmap_of_an_abandoned_region_destroys_it_later(void)
+{
+	begin_case();
+	expect(map(window, 3, (ua_of(B, 7) - UA) >> SHIFT, 1, RW), 0);
 	abandon_memory(&memories[B]);
 	expect(stuff(&vcpus[0], 3), true);
 	expect(sim.now.pinned, charge_of_regions() + region_pages());
 	sim_run_work();
 	expect(sim.now.pinned, charge_of_regions());
+	end_case();
+}
+
+/* KVM may have mapped the memory in another container's window */
+static void mirror_of_an_abandoned_region_stays_until_kvms_last_unmap(void)
+{
+	begin_case();
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+	expect(unregister(B), -EBUSY);
+	abandon_memory(&memories[B]);
+	sim_run_work();
+	expect(!kernel_list_at(sim.mm, ua_of(B, 0)), false);
+	/*
+	 * Until the unmap, region and mirror are both charged, and KVM maps
+	 * nothing
+	 */
+	expect(sim.now.charged, charge_of_regions() + 2 * region_pages() +
+					window->table.charged);
+	expect(put(&vcpus[0], 4, ua_of(A, 7)), false);
+	expect(stuff(&vcpus[0], 3), true);
+	sim_run_work();
+	expect(put(&vcpus[0], 4, ua_of(A, 7)), true);
+	expect(!kernel_list_at(sim.mm, ua_of(B, 0)), true);
+	expect(sim.now.charged, charge_of_regions() + window->table.charged);
 	end_case();
 }
 
@@ -1601,6 +1729,7 @@ static void begin_other(u64 size, u32 shift, u32 max_levels)
 	begin(1, max_levels);
 	joined = false;
 	expect(tce2_ddw_remove(&ddw, 0), 0);
+	platform.no_flush = true;
 	expect(create(size, shift, 1, &start), 0);
 	window = ddw.window[0];
 	table = window->table.tbl;
@@ -1614,7 +1743,7 @@ static void begin_other(u64 size, u32 shift, u32 max_levels)
 static void end_other(void)
 {
 	finish_calls();
-	kernel_list_expect_idle();
+	expect_kvms_counts();
 	expect(tce2_window_unmap(window, window->start, window->size), 0);
 	expect(tce2_ddw_remove(&ddw, 0), 0);
 	window = NULL;
@@ -1654,6 +1783,23 @@ static void huge_pages_are_mapped_by_kvm_in_one_entry_each(void)
 	expect(view_at(window, 1), (UA + MIB(32)) | RW);
 	expect(!platform_tce(table, 1), false);
 	expect(stuff(&vcpus[0], 0), true);
+	end_other();
+}
+
+/* The kernel's list treats the base pages as huge */
+static void small_pages_after_a_huge_page_are_not_mapped_as_huge(void)
+{
+	begin_other(GIB(1), 24, 3);
+	sim.hugetlb = true;
+	sim.large_shift = 24;
+	mixed_memory();
+	expect(tce2_window_map(window, 0, UA, MIB(16), RW), 0);
+	expect(tce2_window_map(window, MIB(16), UA + MIB(16), MIB(16), RW),
+	       -EINVAL);
+	tce2_cache_mirror(proc);
+	put(&vcpus[0], 1, UA + MIB(16));
+	expect(platform_tce(table, 1), 0);
+	expect(view_at(window, 1), 0);
 	end_other();
 }
 
@@ -1772,7 +1918,12 @@ static const struct test tests[] = {
 	TEST(mirror_shared_with_the_in_tree_driver_stays_with_it),
 	TEST(mirror_that_the_in_tree_driver_counts_goes_after_the_container),
 	TEST(memory_that_only_the_in_tree_driver_has_is_not_mapped),
+	TEST(region_that_overlaps_an_in_tree_entry_is_mapped_uncounted),
+	TEST(region_gets_a_mirror_after_the_orphan_in_its_range_is_removed),
+	TEST(unregister_succeeds_if_another_container_registers_meanwhile),
+	TEST(failed_request_restores_entries_that_kvm_mapped),
 	TEST(last_unmap_of_an_abandoned_region_destroys_it_later),
+	TEST(mirror_of_an_abandoned_region_stays_until_kvms_last_unmap),
 	TEST(hook_order_that_is_not_understood_leaves_unmap_only),
 	TEST(unmap_only_mode_declines_every_mapping),
 	TEST(unmap_within_a_run_without_memory_is_too_hard),
@@ -1780,6 +1931,7 @@ static const struct test tests[] = {
 	TEST(virtual_cpus_with_the_same_bracket_exclude_each_other),
 	TEST(list_of_smaller_pages_makes_kvm_decline_without_a_warning),
 	TEST(huge_pages_are_mapped_by_kvm_in_one_entry_each),
+	TEST(small_pages_after_a_huge_page_are_not_mapped_as_huge),
 	TEST(kvm_can_not_map_after_the_end_of_a_small_window),
 	TEST(kvm_unmaps_but_does_not_map_in_a_hypervisors_table),
 	TEST(window_that_kvm_finds_before_its_hooks_is_not_created),

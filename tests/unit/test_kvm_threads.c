@@ -282,6 +282,10 @@ bool pfn_valid(unsigned long pfn)
 	return true;
 }
 
+void platform_hold_page(u64 hpa, unsigned int shift)
+{
+}
+
 bool platform_swap_unordered(bool now)
 {
 	return false;
@@ -466,7 +470,7 @@ static void run_threads(void)
 /* The table has what the view says, and each region is mapped as often */
 static void check_entries(void)
 {
-	s64 mapped[REGIONS] = {};
+	s64 mapped[REGIONS] = {}, counted[REGIONS] = {};
 	u64 index = 0;
 
 	while (index < ENTRIES) {
@@ -483,12 +487,18 @@ static void check_entries(void)
 			expect(tce_at(&tces[index]),
 			       hpa | TCE_READ | (run.perm & TCE_WRITE));
 			mapped[hpa / (2 * REGION_BYTES)]++;
+			counted[hpa / (2 * REGION_BYTES)] += run.counted;
 		}
 	}
-	for (unsigned int i = 0; i < REGIONS; i++)
-		expect(regions[i] ? atomic64_read(&regions[i]->mapped) : 1,
+	for (unsigned int i = 0; i < REGIONS; i++) {
+		struct tce2_region *region = regions[i];
+		struct mm_iommu_table_group_mem_t *mem =
+			region ? kernel_list_at(sim.mm, region->ua) : NULL;
+
+		expect(region ? atomic64_read(&region->mapped) : 1,
 		       1 + mapped[i]);
-	kernel_list_expect_idle();
+		expect(mem ? kernel_list_mapped(mem) : 1, 1 + counted[i]);
+	}
 }
 
 static void end(void)

@@ -66,6 +66,7 @@ static void make(const struct step *s)
 {
 	struct tce2_view_run run = {
 		s->first, s->count, UA + ((u64)s->page << SHIFT), s->perm,
+		false,
 	};
 
 	if (!s->page) {

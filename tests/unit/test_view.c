@@ -36,7 +36,8 @@ static struct tce2_view_run part_of(u64 index, u64 end, u64 ua, u64 perm)
 {
 	u64 last = tce2_view_leaf_end(index, end);
 
-	return (struct tce2_view_run){ index, last - index, ua, perm };
+	return (struct tce2_view_run){ index, last - index, ua, perm,
+				       false };
 }
 
 /* As a map request does: all is prepared, then all is set */

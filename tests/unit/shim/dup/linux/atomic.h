@@ -105,6 +105,16 @@ static inline s64 atomic64_cmpxchg(atomic64_t *v, s64 old, s64 new)
 	return saw;
 }
 
+static inline s64 atomic64_fetch_or_acquire(s64 bits, atomic64_t *v)
+{
+	s64 saw;
+
+	sim_point(SIM_AT_SWAP);
+	saw = v->counter;
+	v->counter |= bits;
+	return saw;
+}
+
 static inline bool atomic64_add_unless(atomic64_t *v, s64 count, s64 unless)
 {
 	sim_point(SIM_AT_COUNT);

@@ -20,9 +20,11 @@ typedef atomic64_t atomic_long_t;
 /* Compares and swaps 8 or 4 bytes. Returns what was there. */
 u64 machine_cmpxchg(void *ptr, size_t size, u64 old, u64 new);
 
-#define cmpxchg(ptr, old, new)                                                \
-	((__typeof__(*(ptr)))machine_cmpxchg(ptr, sizeof(*(ptr)), (u64)(old), \
-					     (u64)(new)))
+#define cmpxchg(ptr, old, new)                                         \
+	({                                                             \
+		(__typeof__(*(ptr)))machine_cmpxchg(                   \
+			ptr, sizeof(*(ptr)), (u64)(old), (u64)(new));  \
+	})
 #define cmpxchg_acquire(ptr, old, new) cmpxchg(ptr, old, new)
 #define cmpxchg_relaxed(ptr, old, new) cmpxchg(ptr, old, new)
 
@@ -52,6 +54,15 @@ u64 machine_cmpxchg(void *ptr, size_t size, u64 old, u64 new);
 static inline s64 atomic64_read(const atomic64_t *v)
 {
 	return READ_ONCE(v->counter);
+}
+
+static inline s64 atomic64_fetch_or_acquire(s64 bits, atomic64_t *v)
+{
+	s64 old = atomic64_read(v), saw;
+
+	while ((saw = atomic64_cmpxchg(v, old, old | bits)) != old)
+		old = saw;
+	return old;
 }
 
 static inline bool atomic64_add_unless(atomic64_t *v, s64 count, s64 unless)
