@@ -75,6 +75,7 @@ static struct rcu_head *rcu_list;
 static struct later *later_list;
 static DEFINE_HASHTABLE(chunks, 10);
 static void (*watcher)(void);
+static void *freed; /* of @reused bytes, to be allocated again */
 
 static struct sim_frame frames[SIM_FRAMES];
 static struct sim_frame folios[SIM_BIG_BYTES >> SIM_BIG_SHIFT];
@@ -148,6 +149,8 @@ void sim_reset(void)
 	task = &test_task;
 	thread = (struct sim_held){ .id = 1 };
 	era++;
+	free(freed);
+	freed = NULL;
 }
 
 /* All that was made has gone: what every test ends with */
@@ -606,6 +609,19 @@ static void forget_unaccounted(const void *ptr)
 	}
 }
 
+static void *allocate(size_t size)
+{
+	bool power = size && !(size & (size - 1));
+	void *ptr = freed;
+
+	if (ptr && size == sim.reused) {
+		freed = NULL;
+		return ptr;
+	}
+	/* What the kernel promises: aligned as its size is, if a power of 2 */
+	return power && size >= 16 ? aligned_alloc(size, size) : malloc(size);
+}
+
 void *kmalloc(size_t size, gfp_t gfp)
 {
 	bool power = size && !(size & (size - 1));
@@ -623,8 +639,7 @@ void *kmalloc(size_t size, gfp_t gfp)
 		sim.nofail++;
 	else if (sim_fails(SIM_ALLOC))
 		return NULL;
-	/* What the kernel promises: aligned as its size is, if a power of 2 */
-	ptr = power && size >= 16 ? aligned_alloc(size, size) : malloc(size);
+	ptr = allocate(size);
 	if (!ptr)
 		abort();
 	if (power && ((uintptr_t)ptr & (size - 1)))
@@ -647,7 +662,10 @@ void kfree(const void *ptr)
 	sim.now.bytes -= size;
 	sim.now.slab_bytes -= slab_size(size);
 	forget_unaccounted(ptr);
-	free((void *)ptr);
+	if (size == sim.reused && !freed)
+		freed = (void *)ptr;
+	else
+		free((void *)ptr);
 }
 
 /*

@@ -90,6 +90,8 @@ struct sim_counts {
  * @charge_moves: for a moment there may be more pins than charged pages: the
  *	charge for a region moves between src/ and the kernel's region list
  * @log_lines: lines written to the kernel log, those of platform.c excluded
+ * @reused: bytes of allocations whose memory is used again as soon as it is
+ *	freed; 0 for none
  * @mm: the process of the task that the test itself is
  */
 struct sim {
@@ -114,6 +116,7 @@ struct sim {
 	bool unordered;
 	bool charge_moves;
 	u64 log_lines;
+	u64 reused;
 	struct mm_struct *mm;
 };
 

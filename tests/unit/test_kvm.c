@@ -17,6 +17,8 @@
 #include "kernel_list.h"
 #include "kvm_calls.h"
 #include "tce2_kvm.h"
+#include "tce2_mirror.h"
+#include "tce2_realmode.h"
 #include "tce2_view_format.h"
 
 #define VCPUS	     4
@@ -828,6 +830,96 @@ static void kvm_maps_replaces_and_unmaps_without_a_request(void)
 	end_case();
 }
 
+static void mapping_returns_no_old_page(void)
+{
+	begin_case();
+	for (unsigned int i = 0; i < 3; i++) {
+		put_to(&vcpus[0], 3, ua_of(B, i), KVM_STORE);
+		expect(vcpus[0].direction, DMA_NONE);
+		expect(vcpus[0].hpa, 0);
+		expect(vcpu_finish(&vcpus[0]), true);
+	}
+	end_case();
+}
+
+/* Entries were invalidated in one call, and nothing else was */
+static bool killed(u64 first, u64 count)
+{
+	u64 kills = 0, right = 0;
+
+	for (size_t i = 0; i < platform.logged; i++) {
+		const struct event *event = &platform.events[i];
+
+		if (event->what != EVENT_KILL)
+			continue;
+		kills++;
+		right += event->first == table->it_offset + first &&
+			 event->count == count;
+	}
+	return kills == 1 && right == 1;
+}
+
+static void guests_page_is_invalidated_whole(void)
+{
+	begin_case();
+	for (unsigned int i = 1; i < 3; i++) {
+		platform_forget_events();
+		vcpu_call(&vcpus[0], PUT, table, 2, i, 1);
+		vcpus[0].tce[0] = (struct kvm_tce){ ua_of(B, 8), BIDI };
+		expect(vcpu_finish(&vcpus[0]), true);
+		expect(killed(4 * i, 4), true);
+	}
+	end_case();
+}
+
+/* The third mapping makes an array, in another leaf than the ones before */
+static void leaf_whose_array_is_made_is_not_taken_for_another(void)
+{
+	begin_case();
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+	expect(put(&vcpus[0], 4, ua_of(B, 8)), true);
+	expect(put(&vcpus[0], LEAF + 3, ua_of(B, 9)), true);
+	expect(put(&vcpus[0], 5, ua_of(A, 7)), true);
+	expect(peek(5), ua_of(A, 7) | RW);
+	expect(peek(LEAF + 5), 0);
+	end_case();
+}
+
+static const struct iommu_table_ops *platform_ops;
+static unsigned int kills, kills_outside;
+
+static void kill_by_platform(struct iommu_table *tbl, unsigned long index,
+			     unsigned long pages)
+{
+	kills++;
+	kills_outside += !sim_readers();
+	platform_ops->tce_kill(tbl, index, pages);
+}
+
+/* The platform walks the table's list of groups, of which any may leave */
+static void hooks_invalidate_inside_an_rcu_section(void)
+{
+	struct iommu_table_ops ops;
+
+	begin_case();
+	kills = 0;
+	kills_outside = 0;
+	platform_ops = window->table.ops;
+	ops = *platform_ops;
+	ops.tce_kill = kill_by_platform;
+	window->table.ops = &ops;
+	window->kvm->kill = kill_by_platform;
+	for (unsigned int i = 0; i < 3; i++)
+		expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+	expect(stuff(&vcpus[0], 3), true);
+	expect(stuff(&vcpus[0], LEAF), true);
+	window->table.ops = platform_ops;
+	window->kvm->kill = platform_ops->tce_kill;
+	expect(kills, 5);
+	expect(kills_outside, 0);
+	end_case();
+}
+
 static void declined_unmap_restores_nothing_after_unregister(void)
 {
 	begin_case();
@@ -920,6 +1012,33 @@ static void unregister_waits_while_kvm_counts_and_returns_ebusy(void)
 		end_case();
 		sim_reset();
 	}
+}
+
+/* KVM has counted a page, but clears the entry */
+static void unregister_waits_while_kvm_counts_and_succeeds(void)
+{
+	begin_case();
+	sim_let_others(finish_first);
+	vcpu_call(&vcpus[0], KVM_INDIRECT, table, 0, 3, 1);
+	vcpus[0].tce[0] = (struct kvm_tce){ ua_of(B, 5), DMA_NONE };
+	vcpu_run_to(&vcpus[0], KVM_COMMIT);
+	expect(unregister(B), 0);
+	expect(vcpus[0].step, KVM_IDLE);
+	expect(peek(3), 0);
+	end_case();
+}
+
+static void mirror_that_kvm_counts_for_a_moment_is_no_orphan(void)
+{
+	begin_case();
+	sim_let_others(finish_first);
+	vcpu_call(&vcpus[0], KVM_INDIRECT, table, 0, 3, 1);
+	vcpus[0].tce[0] = (struct kvm_tce){ ua_of(B, 5), DMA_NONE };
+	vcpu_run_to(&vcpus[0], KVM_COMMIT);
+	abandon_memory(&memories[B]);
+	expect(!kernel_list_at(sim.mm, ua_of(B, 0)), true);
+	expect(put(&vcpus[1], 4, ua_of(A, 7)), true);
+	end_case();
 }
 
 static void window_removal_waits_for_a_mapping_that_kvm_has_begun(void)
@@ -1092,6 +1211,164 @@ static void hypercalls_after_window_removal_and_close_touch_nothing(void)
 	platform_expect_nothing_left();
 }
 
+/* A thread's bracket may have kept a leaf for hooks that have gone since */
+static void hooks_at_an_address_that_is_used_again_keep_no_leaf(void)
+{
+	struct tce2_kvm *gone;
+	u64 start;
+
+	begin_case();
+	sim.reused = sizeof(struct tce2_kvm);
+	for (u64 n = 3; n < 6; n++)
+		expect(put(&vcpus[0], n, ua_of(B, n)), true);
+	gone = window->kvm;
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	detach_kvm();
+	expect(create(MIB(8), SHIFT, 1, &start), 0);
+	window = ddw.window[0];
+	table = window->table.tbl;
+	attach_kvm();
+	expect(window->kvm == gone, true);
+	expect(map(window, 0, 0, 1, RW), 0);
+	expect(put(&vcpus[1], 3, ua_of(B, 7)), true);
+	expect(put(&vcpus[0], 4, ua_of(B, 8)), true);
+	expect(peek(4), ua_of(B, 8) | RW);
+	end_case();
+}
+
+static unsigned int chances;
+
+/* At the first chance but so many: while a leaf is locked, removal would wait */
+static void remove_inside(void)
+{
+	bool locked = window->ranges.ranges;
+
+	for (u64 leaf = 0; leaf < entries / LEAF; leaf++) {
+		const u64 *slot = tce2_view_slot(&window->view, leaf);
+
+		locked |= slot && tce2_word_is_array(*slot) &&
+			  *slot & TCE2_WORD_LOCKED;
+	}
+	if (locked || chances) {
+		chances -= !locked;
+		sim_when(SIM_AT_READ, 1, remove_inside);
+		return;
+	}
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	window = NULL;
+}
+
+/* A step in which the window is removed; returns false if it was too short */
+static bool step_and_remove(struct vcpu *vcpu, unsigned int after)
+{
+	chances = after;
+	sim_when(SIM_AT_READ, 1, remove_inside);
+	vcpu_step(vcpu);
+	sim_when(SIM_AT_READ, 0, NULL);
+	finish_calls();
+	expect(vcpu->hard, !window);
+	return !window;
+}
+
+static void end_removed(void)
+{
+	expect(platform_mapped(table), 0);
+	expect(platform.held, 0);
+	expect_kvms_counts();
+	close_container();
+	detach_kvm();
+	platform_expect_nothing_left();
+}
+
+/* In a leaf without an array, which the hook would make */
+static void window_removed_inside_begin_is_not_mapped_in(void)
+{
+	unsigned int after = 0;
+	bool removed;
+
+	do {
+		begin_case();
+		expect(put(&vcpus[1], 3, ua_of(B, 7)), true);
+		put_to(&vcpus[0], LEAF + 3, ua_of(B, 8), KVM_BEGIN);
+		removed = step_and_remove(&vcpus[0], after++);
+		if (removed)
+			end_removed();
+		else
+			end_case();
+		sim_reset();
+	} while (removed);
+	expect(after > 4, true);
+}
+
+static struct tce2_region *register_two_leaves(void)
+{
+	const u64 bytes = 2 * LEAF << SHIFT;
+	struct tce2_region *region = NULL;
+
+	map_scattered(UA + GIB(1), bytes >> PAGE_SHIFT, 20000, true);
+	expect(tce2_region_register(proc, UA + GIB(1), bytes, &region), 0);
+	return region;
+}
+
+static void window_removed_between_leaves_is_not_mapped_in(void)
+{
+	unsigned int after = 0;
+	bool removed;
+
+	do {
+		struct tce2_region *region;
+
+		begin_case();
+		region = register_two_leaves();
+		vcpu_call(&vcpus[0], PUT, table, 10, 1, 1);
+		vcpus[0].tce[0] = (struct kvm_tce){ UA + GIB(1), BIDI };
+		while (vcpus[0].subpage < LEAF)
+			vcpu_step(&vcpus[0]);
+		removed = step_and_remove(&vcpus[0], after++);
+		if (!removed)
+			expect(unmap(window, 0, entries), 0);
+		expect(tce2_region_unregister(region), 0);
+		if (removed)
+			end_removed();
+		else
+			end_case();
+		sim_reset();
+	} while (removed);
+	expect(after > 2, true);
+}
+
+static void removed_window_can_still_be_read(void)
+{
+	struct tce2_window *got;
+	u64 ua, perm;
+
+	begin_case();
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+	got = tce2_window_get(table);
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	window = NULL;
+	expect(tce2_window_read_tce(got, got->start + IOVA(3), &ua, &perm),
+	       -ENODEV);
+	tce2_window_put(got);
+	end_removed();
+}
+
+static void real_mode_reads_what_kvm_has_mapped(void)
+{
+	struct tce2_window *got;
+	u64 ua, perm;
+
+	begin_case();
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+	got = tce2_window_get(table);
+	expect(tce2_rm_read_tce(got, got->start + IOVA(3) + 8, &ua, &perm),
+	       TCE2_RM_OK);
+	expect(ua, ua_of(B, 7) + 8);
+	expect(perm, RW);
+	tce2_window_put(got);
+	end_case();
+}
+
 static void other_process_can_neither_map_nor_unmap(void)
 {
 	struct mm_iommu_table_group_mem_t *mem;
@@ -1109,6 +1386,10 @@ static void other_process_can_neither_map_nor_unmap(void)
 	expect(stuff(&vcpus[1], 3), false);
 	/* An empty entry stays empty */
 	expect(stuff(&vcpus[1], 4), true);
+	expect(unmap(window, LEAF, LEAF / 2), 0);
+	expect(map(window, LEAF + 8, 0, 16, RW), 0);
+	expect(stuff(&vcpus[1], LEAF + 10), false);
+	expect(peek(LEAF + 10), (UA + IOVA(2)) | RW);
 	expect(peek(3), ua_of(B, 7) | RW);
 	expect(kernel_list_mapped(mem), 1);
 	expect(mm_iommu_put(other, mem), 0);
@@ -1238,19 +1519,72 @@ static u32 dirtied(unsigned int memory, u64 page)
 	return sim_frame(hpa_at(ua_of(memory, page)) >> PAGE_SHIFT)->dirtied;
 }
 
+/* Unmapped by a request or by KVM */
 static void memory_that_kvm_maps_writable_is_dirty_when_unregistered(void)
 {
 	const u64 step = PAGE_SIZE >> SHIFT;
+	/* Its pages are scattered, so that each is dirty by itself */
+	const unsigned int memory = 2;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		begin_case();
+		vcpu_call(&vcpus[0], KVM_INDIRECT, table, 0, 3, 2);
+		vcpus[0].tce[0] = (struct kvm_tce){ ua_of(memory, step),
+						    DMA_FROM_DEVICE };
+		vcpus[0].tce[1] =
+			(struct kvm_tce){ ua_of(memory, 0), DMA_TO_DEVICE };
+		expect(vcpu_finish(&vcpus[0]), true);
+		if (i) {
+			expect(stuff(&vcpus[0], 3), true);
+			expect(stuff(&vcpus[0], 4), true);
+		}
+		expect(unmap(window, 3, 2), 0);
+		expect(unregister(memory), 0);
+		expect(dirtied(memory, step) > 0, true);
+		expect(dirtied(memory, 0), 0);
+		end_case();
+		sim_reset();
+	}
+}
+
+/* The pages are of two regions, and each is dirty by itself */
+static void request_unmaps_a_run_that_kvm_has_mapped(void)
+{
+	const u64 step = PAGE_SIZE >> SHIFT, ua = UA + GIB(1);
+	struct tce2_region *region[2];
 
 	begin_case();
-	vcpu_call(&vcpus[0], KVM_INDIRECT, table, 0, 3, 2);
-	vcpus[0].tce[0] = (struct kvm_tce){ ua_of(B, step), DMA_FROM_DEVICE };
-	vcpus[0].tce[1] = (struct kvm_tce){ ua_of(B, 0), DMA_TO_DEVICE };
-	expect(vcpu_finish(&vcpus[0]), true);
-	expect(unmap(window, 3, 2), 0);
-	expect(unregister(B), 0);
-	expect(dirtied(B, step) > 0, true);
+	map_scattered(ua, 4, 20000, true);
+	for (u64 i = 0; i < 2; i++)
+		expect(tce2_region_register(proc, ua + 2 * i * PAGE_SIZE,
+					    2 * PAGE_SIZE, &region[i]),
+		       0);
+	for (u64 i = 0; i < 4 * step; i++)
+		expect(put(&vcpus[0], 3 + i, ua + IOVA(i)), true);
+	expect(unmap(window, 3, 4 * step), 0);
+	for (u64 i = 0; i < 2; i++)
+		expect(tce2_region_unregister(region[i]), 0);
+	for (u64 i = 0; i < 4; i++)
+		expect(sim_frame(PHYS_PFN(hpa_at(ua + i * PAGE_SIZE)))->dirtied,
+		       1);
 	end_case();
+}
+
+/* The worker that destroys regions runs while the last unmap drops the page */
+static void page_is_dirty_before_its_region_can_go(void)
+{
+	for (unsigned int nth = 1; nth < 40; nth++) {
+		begin_case();
+		expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+		abandon_memory(&memories[B]);
+		sim_when(SIM_AT_READ, nth, sim_run_work);
+		expect(stuff(&vcpus[0], 3), true);
+		sim_when(SIM_AT_READ, 0, NULL);
+		sim_run_work();
+		expect(dirtied(B, 7) > 0, true);
+		end_case();
+		sim_reset();
+	}
 }
 
 /*
@@ -1314,6 +1648,13 @@ static void kvms_reference_is_noticed_whatever_groups_come_and_go(void)
 	}
 	detach_kvm();
 	expect(tce2_kvm_attached(window->kvm), false);
+	/* A call that is declined tells, too */
+	vcpu_init(&vcpus[0], sim.mm);
+	vcpu_call(&vcpus[0], KVM_INDIRECT, table, 0, 0, 1);
+	vcpus[0].tce[0] = (struct kvm_tce){ UA, DMA_NONE };
+	vcpu_run_to(&vcpus[0], KVM_COMMIT);
+	expect(tce2_kvm_attached(window->kvm), true);
+	expect(vcpu_finish(&vcpus[0]), false);
 	window = NULL;
 	finish();
 }
@@ -1477,6 +1818,9 @@ static void region_gets_a_mirror_after_the_orphan_in_its_range_is_removed(void)
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
 	abandon_memory(&memories[B]);
 	register_memory(&memories[B]);
+	/* In vain, as the orphan is still there */
+	tce2_cache_mirror(proc);
+	expect(proc->mirrors_due, false);
 	expect(unmap(window, 3, 1), 0);
 	sim_run_work();
 	expect(!kernel_list_at(sim.mm, ua_of(B, 0)), true);
@@ -1505,6 +1849,152 @@ static void unregister_succeeds_if_another_container_registers_meanwhile(void)
 	expect(memories[B].region->used, 1);
 	mm_iommu_mapped_dec(mem);
 	end_case();
+}
+
+static void region_whose_mirror_was_removed_in_vain_gets_another(void)
+{
+	begin_case();
+	/* About to remove the mirror from the list */
+	sim_when(SIM_AT_LOCK, 2, register_again);
+	expect(unregister(B), 0);
+	expect(memories[B].region->used, 1);
+	expect(!kernel_list_at(sim.mm, ua_of(B, 0)), true);
+	expect(proc->mirrors_due, true);
+	tce2_cache_mirror(proc);
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+	expect(counts_of(B), 2);
+	end_case();
+}
+
+static struct mm_iommu_table_group_mem_t *in_trees;
+
+static void map_from_an_entry_of_the_in_tree_driver(void)
+{
+	expect(mm_iommu_new(sim.mm, ua_of(B, 0), region_pages(), &in_trees), 0);
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+}
+
+/* The mirror has gone from the list, and the region is about to follow */
+static void in_tree_entry_in_place_of_the_mirror_keeps_no_count(void)
+{
+	begin_case();
+	sim_when(SIM_AT_LOCK, 3, map_from_an_entry_of_the_in_tree_driver);
+	abandon_memory(&memories[B]);
+	expect(peek(3), ua_of(B, 7) | RW);
+	expect(kernel_list_mapped(in_trees), 1);
+	expect(mm_iommu_put(sim.mm, in_trees), 0);
+	expect(stuff(&vcpus[0], 3), true);
+	sim_run_work();
+	expect(sim.log_lines, 0);
+	end_case();
+}
+
+/* The in-tree driver's entry has other pages than the region */
+static void uncounted_page_is_mapped_where_the_region_has_it(void)
+{
+	struct mm_iommu_table_group_mem_t *mem;
+	u64 *pfn;
+
+	begin_case();
+	expect(unregister(B), 0);
+	pfn = &sim_vma(sim.mm, ua_of(B, 0))->pfn[(8 << SHIFT) >> PAGE_SHIFT];
+	*pfn += 500;
+	expect(mm_iommu_new(sim.mm, ua_of(B, 0), region_pages() / 2, &mem), 0);
+	*pfn -= 500;
+	register_memory(&memories[B]);
+	platform_forget_events();
+	vcpu_call(&vcpus[0], PUT, table, 2, 1, 1);
+	vcpus[0].tce[0] = (struct kvm_tce){ ua_of(B, 8), BIDI };
+	expect(vcpu_finish(&vcpus[0]), true);
+	expect(killed(4, 4), true);
+	expect(peek(4), ua_of(B, 8) | RW);
+	expect_in_step(window, 16);
+	expect(kernel_list_mapped(mem), 1);
+	expect(mm_iommu_put(sim.mm, mem), 0);
+	end_case();
+}
+
+/* Of a guest's page of four, only the in-tree driver has the second */
+static void pages_behind_one_that_is_not_mapped_are_invalidated(void)
+{
+	const u64 step = PAGE_SIZE >> SHIFT, first = 4 * step, ua = UA + GIB(1);
+	struct mm_iommu_table_group_mem_t *mem;
+	struct tce2_region *before, *after;
+
+	begin_case();
+	map_contiguous(ua, 4, 20000, true);
+	expect(tce2_region_register(proc, ua, PAGE_SIZE, &before), 0);
+	expect(tce2_region_register(proc, ua + 2 * PAGE_SIZE, 2 * PAGE_SIZE,
+				    &after),
+	       0);
+	expect(mm_iommu_new(sim.mm, ua + PAGE_SIZE, 1, &mem), 0);
+	/* The third page replaces a mapping */
+	expect(map(window, first + 2 * step, 0, step, RW), 0);
+	vcpu_call(&vcpus[0], PUT, table, 2 + PAGE_SHIFT - SHIFT, 1, 1);
+	vcpus[0].tce[0] = (struct kvm_tce){ ua, BIDI };
+	expect(vcpu_finish(&vcpus[0]), true);
+	expect(sim.log_lines, 1);
+	for (u64 i = 0; i < 4 * step; i++)
+		expect(peek(first + i),
+		       i / step == 1 ? 0 : (ua + IOVA(i)) | RW);
+	expect_in_step(window, entries);
+	expect(kernel_list_mapped(mem), 1);
+	expect(mm_iommu_put(sim.mm, mem), 0);
+	expect(unmap(window, 0, entries), 0);
+	expect(tce2_region_unregister(before), 0);
+	expect(tce2_region_unregister(after), 0);
+	end_case();
+}
+
+/* The process could write there only when the in-tree driver registered it */
+static void read_only_region_is_not_written_through_an_in_tree_entry(void)
+{
+	struct mm_iommu_table_group_mem_t *mem;
+	struct vm_area_struct *vma;
+
+	begin_case();
+	vma = sim_vma(sim.mm, ua_of(READ_ONLY, 0));
+	vma->vm_flags |= VM_WRITE;
+	expect(mm_iommu_new(sim.mm, ua_of(READ_ONLY, 0), region_pages(), &mem),
+	       0);
+	vma->vm_flags &= ~VM_WRITE;
+	vcpu_call(&vcpus[0], PUT, table, 0, 3, 1);
+	vcpus[0].tce[0] =
+		(struct kvm_tce){ ua_of(READ_ONLY, 7), DMA_TO_DEVICE };
+	expect(vcpu_finish(&vcpus[0]), true);
+	expect(peek(3), ua_of(READ_ONLY, 7) | TCE2_VIEW_READ);
+	expect(sim.log_lines, 0);
+	put(&vcpus[0], 3, ua_of(READ_ONLY, 7));
+	expect(peek(3), 0);
+	expect(sim.log_lines, 1);
+	expect(kernel_list_mapped(mem), 1);
+	expect(mm_iommu_put(sim.mm, mem), 0);
+	end_case();
+}
+
+/* An orphan keeps the region cache when the container has gone */
+static void orphan_outlives_the_container(void)
+{
+	struct mm_iommu_table_group_mem_t *mem;
+
+	begin_case();
+	mem = kernel_list_at(sim.mm, ua_of(B, 0));
+	expect(mm_iommu_mapped_inc(mem), 0);
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	window = NULL;
+	tce2_ddw_destroy(&ddw);
+	for (unsigned int i = 0; i < REGIONS; i++)
+		abandon_memory(&memories[i]);
+	tce2_cache_put(proc);
+	sim_run_work();
+	expect(kernel_list_regions(), 1);
+	/* What it takes is charged to the process */
+	expect(sim.now.unaccounted, 0);
+	mm_iommu_mapped_dec(mem);
+	sim_run_work();
+	expect(kernel_list_regions(), 0);
+	detach_kvm();
+	platform_expect_nothing_left();
 }
 
 /* A fatal signal is injected at each point where the request checks for one */
@@ -1596,10 +2086,30 @@ static void skips_an_entry(void)
 	call_begin(5);
 }
 
+static void goes_on_without_note(void)
+{
+	call_begin(3);
+	call_begin(4);
+}
+
+static void skips_an_entry_after_note(void)
+{
+	call_begin(3);
+	call_note(3, 0x4000);
+	call_begin(5);
+}
+
 static void notes_another_entry(void)
 {
 	call_begin(3);
 	call_note(4, 0x4000);
+}
+
+static void notes_twice(void)
+{
+	call_begin(3);
+	call_note(3, 0x4000);
+	call_note(3, 0x4000);
 }
 
 static void notes_without_begin(void)
@@ -1607,24 +2117,42 @@ static void notes_without_begin(void)
 	call_note(3, 0x4000);
 }
 
+static void stores_no_address(void)
+{
+	call_begin(3);
+	call_note(3, 0x4000);
+	table->it_ops->tce_kill(table, table->it_offset + 3, 1);
+}
+
+static void makes_a_request(void)
+{
+	call_begin(3);
+	tce2_kvm_settle();
+}
+
 static void hook_order_that_is_not_understood_leaves_unmap_only(void)
 {
 	static void (*const orders[])(void) = {
-		begins_twice,
-		skips_an_entry,
-		notes_another_entry,
-		notes_without_begin,
+		begins_twice,	      skips_an_entry,
+		goes_on_without_note, skips_an_entry_after_note,
+		notes_another_entry,  notes_twice,
+		notes_without_begin,  stores_no_address,
+		makes_a_request,
 	};
 
-	for (unsigned int i = 0; i < ARRAY_SIZE(orders); i++) {
+	for (unsigned int i = 0; i < 2 * ARRAY_SIZE(orders); i++) {
 		struct task_struct *self;
 
 		begin_case();
 		expect(put(&vcpus[1], 6, ua_of(B, 8)), true);
+		/* The second time the thread has mapped in this leaf before */
+		if (i % 2)
+			expect(put(&vcpus[0], 7, ua_of(B, 9)), true);
 		self = sim_switch_to(&vcpus[0].task);
-		orders[i]();
+		orders[i / 2]();
 		sim_switch_to(self);
 		expect(sim.log_lines, 1);
+		expect(peek(3), 0);
 		/* Neither leaf nor RCU is held: both can be waited for */
 		expect(map(window, 3, 0, 1, RW), 0);
 		synchronize_rcu();
@@ -1636,6 +2164,154 @@ static void hook_order_that_is_not_understood_leaves_unmap_only(void)
 		end_case();
 		sim_reset();
 	}
+}
+
+/*
+ * Two tables whose entries have the same numbers: those of two containers
+ */
+
+static struct tce2_ddw other_ddw;
+static struct tce2_window *windows[2];
+
+static void begin_two(void)
+{
+	struct tce2_window_spec spec = { MIB(8), SHIFT, 1 };
+	u64 start;
+
+	begin(1, 3);
+	joined = false;
+	group[1] = platform_group(3);
+	tce2_ddw_init(&other_ddw);
+	expect(tce2_ddw_attach(&other_ddw, &group[1]->group), 0);
+	expect(tce2_ddw_remove(&other_ddw, 0), 0);
+	platform.no_flush = true;
+	memory(UA, 64);
+	windows[0] = only_window(MIB(8), 1);
+	expect(tce2_ddw_create(&other_ddw, proc, &spec, &start), 0);
+	windows[1] = other_ddw.window[0];
+	for (unsigned int i = 0; i < VCPUS; i++)
+		vcpu_init(&vcpus[i], sim.mm);
+	sim.charge_moves = true;
+	for (unsigned int i = 0; i < 2; i++) {
+		iommu_tce_table_get(windows[i]->table.tbl);
+		expect(map(windows[i], 0, 0, 1, RW), 0);
+	}
+	tce2_cache_mirror(proc);
+}
+
+static void in_table(unsigned int i)
+{
+	window = windows[i];
+	table = window->table.tbl;
+}
+
+static void end_two(void)
+{
+	struct iommu_table *tbl[2];
+
+	for (unsigned int i = 0; i < 2; i++) {
+		in_table(i);
+		tbl[i] = table;
+		expect_in_step(window, 2 * LEAF);
+		expect(unmap(window, 0, window->size >> SHIFT), 0);
+	}
+	window = NULL;
+	expect(platform.held, 0);
+	kernel_list_expect_counts(NULL);
+	tce2_ddw_destroy(&other_ddw);
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	for (unsigned int i = 0; i < 2; i++)
+		iommu_tce_table_put(tbl[i]);
+	sim_run_work();
+	finish();
+	sim_grace_period();
+}
+
+/* Twice in each before it changes, as the second mapping takes the fast path */
+static void thread_maps_in_two_tables_without_mixing_them_up(void)
+{
+	begin_two();
+	for (u64 n = 2; n < 10; n++) {
+		in_table(n / 2 % 2);
+		expect(put(&vcpus[0], n, UA + IOVA(n)), true);
+	}
+	for (u64 n = 2; n < 10; n++) {
+		for (unsigned int i = 0; i < 2; i++) {
+			in_table(i);
+			expect(peek(n),
+			       n / 2 % 2 == i ? (UA + IOVA(n)) | RW : 0);
+		}
+	}
+	expect(sim.log_lines, 0);
+	end_two();
+}
+
+/* The mapping that is begun is carried out, if KVM has stored its address */
+static void thread_that_changes_the_table_inside_a_mapping_trips(void)
+{
+	static const enum kvm_step steps[] = { KVM_NOTE, KVM_BEGIN,
+					       KVM_COMMIT };
+
+	for (unsigned int i = 0; i < 2 * ARRAY_SIZE(steps); i++) {
+		enum kvm_step step = steps[i / 2];
+		bool stored = step != KVM_NOTE;
+
+		begin_two();
+		in_table(0);
+		if (i % 2) {
+			expect(put(&vcpus[0], 1, UA), true);
+			expect(put(&vcpus[0], 2, UA), true);
+		}
+		put_to(&vcpus[0], 3, UA + IOVA(3),
+		       stored ? KVM_COMMIT : KVM_NOTE);
+		in_table(1);
+		vcpus[0].tbl = table;
+		vcpus[0].step = step;
+		/* As if the guest's page were of more IOMMU pages */
+		vcpus[0].subpage = step == KVM_BEGIN;
+		expect(vcpu_finish(&vcpus[0]), step != KVM_BEGIN);
+		expect(sim.log_lines, 1);
+		/* KVM's count of a page of which the hooks have no address */
+		if (!stored)
+			tce2_mirror_drop(sim.mm, UA + IOVA(3), SHIFT);
+		for (unsigned int k = 0; k < 2; k++) {
+			in_table(k);
+			expect(peek(3), !k && stored ? (UA + IOVA(3)) | RW : 0);
+			expect(peek(4), 0);
+			expect(put(&vcpus[1], 5, UA), k);
+		}
+		end_two();
+		sim_reset();
+	}
+}
+
+/* The numbers of its entries do not begin with 0 */
+static void second_window_is_mapped_and_invalidated_where_it_is(void)
+{
+	struct iommu_table *second;
+	u64 start;
+
+	begin_case();
+	expect(create(MIB(8), SHIFT, 1, &start), 0);
+	expect(start > 0, true);
+	window = ddw.window[1];
+	second = window->table.tbl;
+	table = iommu_tce_table_get(second);
+	expect(map(window, 0, 0, 1, RW), 0);
+	for (u64 n = 3; n < 6; n++) {
+		platform_forget_events();
+		expect(put(&vcpus[0], n, ua_of(B, n)), true);
+		expect(peek(n), ua_of(B, n) | RW);
+		expect(killed(n, 1), true);
+	}
+	expect_in_step(window, 16);
+	expect(unmap(window, 0, window->size >> SHIFT), 0);
+	expect(tce2_ddw_remove(&ddw, start), 0);
+	iommu_tce_table_put(second);
+	sim_run_work();
+	window = ddw.window[0];
+	table = window->table.tbl;
+	end_case();
 }
 
 extern const struct kernel_param sim_parameter_kvm;
@@ -1663,6 +2339,63 @@ static void unmap_only_mode_declines_every_mapping(void)
 	end_case();
 }
 
+static bool switched_off;
+
+static void switch_off(void)
+{
+	set_mode("unmap-only", 0);
+	switched_off = true;
+}
+
+static void mode_that_changes_during_a_mapping_holds_for_the_next(void)
+{
+	unsigned int nth = 0;
+
+	do {
+		begin_case();
+		expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+		switched_off = false;
+		sim_when(SIM_AT_READ, ++nth, switch_off);
+		put(&vcpus[0], 4, ua_of(B, 8));
+		sim_when(SIM_AT_READ, 0, NULL);
+		expect(put(&vcpus[0], 5, ua_of(B, 9)), !switched_off);
+		set_mode("on", 0);
+		end_case();
+		sim_reset();
+	} while (switched_off);
+	expect(nth > 10, true);
+}
+
+extern const struct kernel_param sim_parameter_kvm_windows;
+
+static u64 mapping_windows(void)
+{
+	const struct kernel_param *parameter = &sim_parameter_kvm_windows;
+	char *text = malloc(PAGE_SIZE);
+	u64 n;
+
+	parameter->ops->get(text, parameter);
+	n = strtoull(text, NULL, 0);
+	free(text);
+	return n;
+}
+
+/* Once each, whatever the first mapping finds */
+static void windows_that_kvm_maps_in_are_counted(void)
+{
+	begin_case();
+	/* The view is hooked, and there is an array, before the first mapping */
+	expect(stuff(&vcpus[0], 3), true);
+	expect(map(window, 8, 5, 1, RW), 0);
+	expect(mapping_windows(), 0);
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+	expect(mapping_windows(), 1);
+	expect(put(&vcpus[1], LEAF + 3, ua_of(B, 7)), true);
+	expect(mapping_windows(), 1);
+	end_case();
+	expect(mapping_windows(), 0);
+}
+
 static void unmap_within_a_run_without_memory_is_too_hard(void)
 {
 	begin_case();
@@ -1686,6 +2419,8 @@ static void hooks_that_begin_during_a_request_decline(void)
 	expect(tce2_range_lock(&window->ranges, &range, 0, LEAF), 0);
 	/* The first hook makes the view KVM's, which takes all of it */
 	expect(put(&vcpus[0], LEAF + 3, ua_of(B, 7)), false);
+	expect(stuff(&vcpus[0], LEAF), false);
+	expect(peek(LEAF), UA | RW);
 	tce2_range_unlock(&window->ranges, &range);
 	expect(put(&vcpus[0], LEAF + 3, ua_of(B, 7)), true);
 	expect(tce2_range_lock(&window->ranges, &range, 2 * LEAF, LEAF), 0);
@@ -1803,6 +2538,191 @@ static void small_pages_after_a_huge_page_are_not_mapped_as_huge(void)
 	end_other();
 }
 
+/* The kernel's list has a huge page there, the region base pages */
+static void huge_page_of_many_blocks_is_dirty_whole(void)
+{
+	begin_other(GIB(1), 24, 3);
+	sim.hugetlb = true;
+	sim.large_shift = 24;
+	mixed_memory();
+	expect(tce2_window_map(window, 0, UA, MIB(16), TCE2_VIEW_READ), 0);
+	tce2_cache_mirror(proc);
+	expect(put(&vcpus[0], 1, UA), true);
+	expect(view_at(window, 1), UA | RW);
+	end_other();
+	expect(sim_frame(SIM_BIG + (MIB(8) >> PAGE_SHIFT))->dirtied > 0, true);
+}
+
+/* Regions come and go after KVM has mapped huge pages */
+static void huge_pages_are_mapped_as_long_as_all_mirrors_are_of_such(void)
+{
+	struct tce2_region *region;
+	u64 *pfn;
+
+	/* Of a whole leaf */
+	begin_other(GIB(8), 24, 3);
+	sim.hugetlb = true;
+	large_memory(MIB(64));
+	expect(tce2_window_map(window, 0, UA, MIB(16), RW), 0);
+	tce2_cache_mirror(proc);
+	expect(put(&vcpus[0], 1, UA + MIB(32)), true);
+	pfn = sim_mmap(sim.mm, UA + GIB(1), MIB(16), 24, true);
+	*pfn = SIM_BIG + (MIB(256) >> PAGE_SHIFT);
+	expect(tce2_region_register(proc, UA + GIB(1), MIB(16), &region), 0);
+	expect(put(&vcpus[0], 2, UA + GIB(1)), true);
+	expect(stuff(&vcpus[0], 2), true);
+	expect(tce2_region_unregister(region), 0);
+	expect(put(&vcpus[0], 2, UA + MIB(16)), true);
+	/* Not validated: it asks for no permission */
+	memory(UA + GIB(2), MIB(16) >> PAGE_SHIFT);
+	vcpu_call(&vcpus[0], KVM_INDIRECT, table, 0, 2, 1);
+	vcpus[0].tce[0] = (struct kvm_tce){ UA + GIB(2), DMA_NONE };
+	expect(vcpu_finish(&vcpus[0]), false);
+	expect(put(&vcpus[0], 3, UA + MIB(32)), false);
+	end_other();
+}
+
+static struct tce2_region *of_small_pages;
+
+/* Only where a hook does not keep the registration waiting */
+static void register_small_pages(void)
+{
+	if (!sim_readers())
+		expect(tce2_region_register(proc, UA + GIB(2), MIB(16),
+					    &of_small_pages),
+		       0);
+}
+
+static void small_pages_registered_inside_begin_are_not_found(void)
+{
+	unsigned int registered = 0;
+
+	for (unsigned int nth = 1; nth < 40; nth++) {
+		begin_other(GIB(1), 24, 3);
+		sim.hugetlb = true;
+		large_memory(MIB(64));
+		expect(tce2_window_map(window, 0, UA, MIB(16), RW), 0);
+		tce2_cache_mirror(proc);
+		map_contiguous(UA + GIB(2), MIB(16) >> PAGE_SHIFT, 16, true);
+		of_small_pages = NULL;
+		/* Not validated: it asks for no permission */
+		vcpu_call(&vcpus[0], KVM_INDIRECT, table, 0, 1, 1);
+		vcpus[0].tce[0] = (struct kvm_tce){ UA + GIB(2), DMA_NONE };
+		vcpu_run_to(&vcpus[0], KVM_BEGIN);
+		sim_when(SIM_AT_READ, nth, register_small_pages);
+		vcpu_step(&vcpus[0]);
+		sim_when(SIM_AT_READ, 0, NULL);
+		expect(vcpu_finish(&vcpus[0]), false);
+		if (of_small_pages) {
+			expect(tce2_region_unregister(of_small_pages), 0);
+			registered++;
+		}
+		end_other();
+		sim_grace_period();
+		sim_reset();
+	}
+	expect(registered > 3, true);
+}
+
+/* They follow one another in memory, but from an odd page on */
+static void small_pages_that_are_not_aligned_are_not_mapped_as_huge(void)
+{
+	struct tce2_region *region;
+	u64 *pfn;
+
+	begin_other(GIB(1), 24, 3);
+	sim.hugetlb = true;
+	sim.large_shift = 24;
+	pfn = sim_mmap(sim.mm, UA, MIB(16), 24, true);
+	*pfn = SIM_BIG;
+	map_contiguous(UA + MIB(16), MIB(16) >> PAGE_SHIFT, 17, true);
+	expect(tce2_region_register(proc, UA, MIB(32), &region), 0);
+	expect(tce2_window_map(window, 0, UA, MIB(16), RW), 0);
+	tce2_cache_mirror(proc);
+	put(&vcpus[0], 1, UA + MIB(16));
+	expect(view_at(window, 1), 0);
+	expect(platform_tce(table, 1), 0);
+	expect(tce2_window_unmap(window, 0, MIB(16)), 0);
+	expect(tce2_region_unregister(region), 0);
+	end_other();
+}
+
+/* What the hypervisor keeps of it is not KVM's business, either */
+static void hooks_do_not_begin_with_a_window_that_was_removed(void)
+{
+	platform_kind = PLATFORM_HYPERVISOR;
+	begin_other(MIB(8), SHIFT, 1);
+	memory(UA, 64);
+	/* Two runs, which need an array, and one */
+	expect(map(window, 0, 0, 1, RW), 0);
+	expect(map(window, 2, 5, 1, RW), 0);
+	expect(map(window, LEAF, 0, 1, RW), 0);
+	platform_fail(PLATFORM_CLEAR, 1, 1U << 20);
+	platform_fail(PLATFORM_XCHG, 1, 1U << 20);
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	window = NULL;
+	expect(stuff(&vcpus[0], 0), true);
+	expect(stuff(&vcpus[0], LEAF), true);
+	expect(put(&vcpus[0], 4, UA), false);
+	expect(platform.held, 3);
+	detach_kvm();
+	platform_fail_nothing();
+	/* It is for ever, but this machine is to end clean */
+	tce2_memory_drop(proc, UA, SHIFT, 1);
+	tce2_memory_drop(proc, UA, SHIFT, 1);
+	tce2_memory_drop(proc, UA + IOVA(5), SHIFT, 1);
+	finish();
+}
+
+static void begin_levels(unsigned int levels, bool no_flush)
+{
+	begin(1, 3);
+	joined = false;
+	platform.no_flush = no_flush;
+	window = only_window(levels > 1 ? MIB(64) : MIB(8), levels);
+	table = window->table.tbl;
+	entries = window->size >> SHIFT;
+	for (unsigned int i = 0; i < VCPUS; i++)
+		vcpu_init(&vcpus[i], sim.mm);
+	attach_kvm();
+	sim.charge_moves = true;
+}
+
+/* There KVM could not invalidate what it maps */
+static void kvm_does_not_map_where_invalidation_needs_a_flush(void)
+{
+	begin_levels(1, false);
+	memory(UA, 64);
+	expect(map(window, 0, 0, 1, RW), 0);
+	tce2_cache_mirror(proc);
+	expect(put(&vcpus[0], 3, UA), false);
+	expect(put(&vcpus[0], 3, UA), false);
+	expect(stuff(&vcpus[0], 0), true);
+	end_other();
+}
+
+/* The second half of a guest's page has no table of the lowest level */
+static void guests_page_across_the_end_of_the_tables_is_too_hard(void)
+{
+	u64 half, made;
+
+	begin_levels(2, true);
+	half = table->it_level_size;
+	memory(UA, (2 * half << SHIFT) >> PAGE_SHIFT);
+	expect(map(window, 0, 0, 1, RW), 0);
+	tce2_cache_mirror(proc);
+	made = platform_made(table);
+	vcpu_call(&vcpus[0], PUT, table, __builtin_ctzll(2 * half), 0, 1);
+	vcpus[0].tce[0] = (struct kvm_tce){ UA, BIDI };
+	expect(vcpu_finish(&vcpus[0]), false);
+	platform_sync();
+	expect(platform_mapped(table), 0);
+	expect(platform_made(table), made);
+	expect(put(&vcpus[0], half - 1, UA), true);
+	expect(put(&vcpus[0], half, UA), false);
+	end_other();
+}
+
 /* Its leaf of the view and its table in memory have more entries */
 static void kvm_can_not_map_after_the_end_of_a_small_window(void)
 {
@@ -1813,6 +2733,13 @@ static void kvm_can_not_map_after_the_end_of_a_small_window(void)
 	expect(put(&vcpus[0], 15, UA), true);
 	expect(put(&vcpus[0], 16, UA), false);
 	expect(put(&vcpus[0], LEAF + 1, UA), false);
+	/* A guest's page that is larger than the window */
+	vcpu_call(&vcpus[0], PUT, table, 5, 0, 1);
+	vcpus[0].tce[0] = (struct kvm_tce){ UA, BIDI };
+	expect(vcpu_finish(&vcpus[0]), false);
+	expect(view_at(window, 15), 0);
+	expect(put(&vcpus[0], 0, UA), true);
+	expect(put(&vcpus[0], 15, UA), true);
 	expect(stuff(&vcpus[0], 16), false);
 	expect(stuff(&vcpus[0], LEAF + 1), false);
 	platform_sync();
@@ -1935,6 +2862,37 @@ static const struct test tests[] = {
 	TEST(kvm_can_not_map_after_the_end_of_a_small_window),
 	TEST(kvm_unmaps_but_does_not_map_in_a_hypervisors_table),
 	TEST(window_that_kvm_finds_before_its_hooks_is_not_created),
+	TEST(mapping_returns_no_old_page),
+	TEST(guests_page_is_invalidated_whole),
+	TEST(leaf_whose_array_is_made_is_not_taken_for_another),
+	TEST(hooks_invalidate_inside_an_rcu_section),
+	TEST(unregister_waits_while_kvm_counts_and_succeeds),
+	TEST(mirror_that_kvm_counts_for_a_moment_is_no_orphan),
+	TEST(hooks_at_an_address_that_is_used_again_keep_no_leaf),
+	TEST(window_removed_inside_begin_is_not_mapped_in),
+	TEST(window_removed_between_leaves_is_not_mapped_in),
+	TEST(removed_window_can_still_be_read),
+	TEST(real_mode_reads_what_kvm_has_mapped),
+	TEST(request_unmaps_a_run_that_kvm_has_mapped),
+	TEST(page_is_dirty_before_its_region_can_go),
+	TEST(region_whose_mirror_was_removed_in_vain_gets_another),
+	TEST(in_tree_entry_in_place_of_the_mirror_keeps_no_count),
+	TEST(uncounted_page_is_mapped_where_the_region_has_it),
+	TEST(pages_behind_one_that_is_not_mapped_are_invalidated),
+	TEST(read_only_region_is_not_written_through_an_in_tree_entry),
+	TEST(orphan_outlives_the_container),
+	TEST(thread_maps_in_two_tables_without_mixing_them_up),
+	TEST(thread_that_changes_the_table_inside_a_mapping_trips),
+	TEST(second_window_is_mapped_and_invalidated_where_it_is),
+	TEST(mode_that_changes_during_a_mapping_holds_for_the_next),
+	TEST(windows_that_kvm_maps_in_are_counted),
+	TEST(huge_page_of_many_blocks_is_dirty_whole),
+	TEST(huge_pages_are_mapped_as_long_as_all_mirrors_are_of_such),
+	TEST(small_pages_registered_inside_begin_are_not_found),
+	TEST(small_pages_that_are_not_aligned_are_not_mapped_as_huge),
+	TEST(hooks_do_not_begin_with_a_window_that_was_removed),
+	TEST(kvm_does_not_map_where_invalidation_needs_a_flush),
+	TEST(guests_page_across_the_end_of_the_tables_is_too_hard),
 };
 
 SUITE(kvm_suite, tests);
