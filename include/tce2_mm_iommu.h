@@ -161,8 +161,6 @@ bool tce2_cache_mirrors_serve(const struct tce2_cache *cache,
 			      unsigned int shift);
 bool tce2_page_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 		    bool write, u64 *hpa);
-bool tce2_page_hold_counted(struct tce2_cache *cache, u64 ua,
-			    unsigned int shift);
 void tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift);
 void tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
 			    unsigned int shift, bool write);
@@ -248,16 +246,25 @@ static __always_inline bool tce2_region_take(struct tce2_region *region,
 }
 
 /**
- * tce2_region_take_counted() - count a page that KVM has counted in the mirror
- * @region: the region, which an RCU read-side section keeps from being freed
+ * tce2_page_take_counted() - count a page as mapped after KVM has counted it
+ * @cache: the region cache
+ * @ua: user address of an IOMMU page no larger than the kernel's pages
  *
- * Context: any.
+ * KVM has counted the page in the kernel's list and found its physical address
+ * there. Both counts are dropped by tce2_page_drop_counted(). A region ends at a
+ * kernel page, so no such IOMMU page crosses its end.
+ *
+ * Context: RCU read-side.
  * Return: true; false if KVM's count has to be undone, because the region has
- * no mirror or the mirror is being removed.
+ * no mirror or the mirror is being removed, or because the lookup missed the
+ * region while the tree was being changed.
  */
-static __always_inline bool tce2_region_take_counted(struct tce2_region *region)
+static __always_inline bool
+tce2_page_take_counted(const struct tce2_cache *cache, u64 ua)
 {
-	return READ_ONCE(region->mirror) &&
+	struct tce2_region *region = tce2_region_find(cache, ua, 0);
+
+	return region && READ_ONCE(region->mirror) &&
 	       atomic64_inc_not_zero(&region->mapped);
 }
 

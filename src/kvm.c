@@ -421,7 +421,7 @@ static noinline void commit(struct bracket *bracket)
 		   ua & (BIT_ULL(shift) - 1)) {
 		map_nothing(bracket, ua);
 	} else if (shift <= PAGE_SHIFT &&
-		   tce2_page_hold_counted(kvm->cache, ua, shift)) {
+		   tce2_page_take_counted(kvm->cache, ua)) {
 		if (map_page(bracket, ua, bracket->direction,
 			     TCE2_VIEW_COUNTED))
 			add_stale(bracket);
@@ -429,7 +429,6 @@ static noinline void commit(struct bracket *bracket)
 		map_nothing(bracket, ua);
 		trip(kvm, "memory that only another driver has registered");
 	}
-	bracket->direction = NOT_NOTED;
 }
 
 /*
@@ -849,7 +848,6 @@ static void kvm_tce_kill(struct iommu_table *tbl, unsigned long index,
 {
 	struct tce2_kvm *kvm = to_kvm(tbl);
 	struct bracket *bracket = my_bracket();
-	struct tce2_region *region;
 	int direction;
 	bool stale;
 	u64 ua;
@@ -861,11 +859,8 @@ static void kvm_tce_kill(struct iommu_table *tbl, unsigned long index,
 		     !is_mapping(direction)))
 		return end_slowly(bracket, tbl);
 	ua = be64_to_cpup(&bracket->ua);
-	if (unlikely((ua | ALWAYS_SLOW) & kvm->slow_bits))
-		return end_slowly(bracket, tbl);
-	/* A region ends at a kernel page, so no IOMMU page crosses its end */
-	region = tce2_region_find(kvm->cache, ua, 0);
-	if (unlikely(!region || !tce2_region_take_counted(region)))
+	if (unlikely((ua | ALWAYS_SLOW) & kvm->slow_bits ||
+		     !tce2_page_take_counted(kvm->cache, ua)))
 		return end_slowly(bracket, tbl);
 	stale = map_page(bracket, ua, direction, TCE2_VIEW_COUNTED);
 	tce2_word_unlock(bracket->slot, bracket->word);

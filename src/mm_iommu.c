@@ -1020,7 +1020,8 @@ static int leave_region(struct tce2_region *region)
  *
  * Context: may sleep.
  * Return: 0; -EBUSY, with nothing changed, if this is the last registration
- * and IOMMU pages still point into the region; -EINTR.
+ * and IOMMU pages still point into the region, or the in-tree driver counts
+ * pages of its mirror; -EINTR.
  */
 int tce2_region_unregister(struct tce2_region *region)
 {
@@ -1423,35 +1424,6 @@ find_held(struct tce2_cache *cache, u64 ua, unsigned int shift)
 }
 
 /**
- * tce2_page_hold_counted() - count a page as mapped after KVM has counted it
- * @cache: the region cache
- * @ua: user address of the page, a multiple of 1 << @shift
- * @shift: log2 of the IOMMU page size in bytes
- *
- * KVM has counted the page in the kernel's list and found its physical address
- * there. Both counts are dropped by tce2_page_drop_counted().
- *
- * Context: any that may take a spinlock.
- * Return: true; false if KVM found an entry of the list that is no mirror.
- */
-bool tce2_page_hold_counted(struct tce2_cache *cache, u64 ua,
-			    unsigned int shift)
-{
-	struct tce2_region *region;
-	unsigned int seq;
-	bool held;
-
-	do {
-		rcu_read_lock();
-		seq = read_seqcount_begin(&cache->seq);
-		region = tce2_region_find(cache, ua, 1ULL << shift);
-		held = region && tce2_region_take_counted(region);
-		rcu_read_unlock();
-	} while (!held && read_seqcount_retry(&cache->seq, seq));
-	return held;
-}
-
-/**
  * tce2_page_drop() - drop the count of one IOMMU page, without sleeping
  * @cache: the region cache
  * @ua: user address of the page
@@ -1493,7 +1465,7 @@ static __always_inline void uncount_page(struct tce2_region *region, u64 ua,
 }
 
 /**
- * tce2_page_drop_counted() - undo tce2_page_hold_counted(), and KVM's count
+ * tce2_page_drop_counted() - undo tce2_page_take_counted(), and KVM's count
  * @cache: the region cache
  * @ua: user address of the page
  * @shift: log2 of the IOMMU page size in bytes
@@ -1517,7 +1489,7 @@ void tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
  * @cache: the region cache
  * @ua: user address of the first page
  * @shift: log2 of the IOMMU page size in bytes
- * @pages: IOMMU pages, all held by tce2_page_hold_counted()
+ * @pages: IOMMU pages, all held by tce2_page_take_counted()
  * @write: a device may have written to the pages
  *
  * The caller drops the region's counts with tce2_drop_pages() afterwards.

@@ -2314,7 +2314,7 @@ static void second_window_is_mapped_and_invalidated_where_it_is(void)
 	end_case();
 }
 
-extern const struct kernel_param sim_parameter_kvm;
+extern const struct kernel_param sim_parameter_kvm, sim_parameter_kvm_windows;
 
 static void set_mode(const char *mode, int want)
 {
@@ -2365,8 +2365,6 @@ static void mode_that_changes_during_a_mapping_holds_for_the_next(void)
 	} while (switched_off);
 	expect(nth > 10, true);
 }
-
-extern const struct kernel_param sim_parameter_kvm_windows;
 
 static u64 mapping_windows(void)
 {
