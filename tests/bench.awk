@@ -3,6 +3,7 @@
 # From the values that tce2-bench prints, one JSON object a line, to a report:
 # -v format=txt, json or svg; kernel, module, qemu, machine and command are
 # facts that go along. A figure has several values for each backend; the median counts.
+# The backend "before" is this one as of an older commit.
 # Ratios say how many times less this backend needs than the in-tree one.
 
 function text_of(key,	at) {
@@ -19,6 +20,8 @@ function text_of(key,	at) {
 	if (!(figure in known))
 		order[++figures] = figure
 	known[figure] = 1
+	if (text_of("backend") == "before")
+		compared = 1
 	if (text_of("refused") != "") {
 		refused[id] = text_of("refused")
 	} else {
@@ -73,7 +76,7 @@ function ratio(figure) {
 
 # How far apart the values lie, in percent of the median, of the worse backend
 function spread(figure,	i, n, name, percent, worst) {
-	n = split("in-tree ours none", name, " ")
+	n = split("in-tree before ours none", name, " ")
 	for (i = 1; i <= n; i++) {
 		if (!has(figure, name[i]) || !median(figure, name[i]))
 			continue
@@ -88,9 +91,9 @@ function spread(figure,	i, n, name, percent, worst) {
 # What more regions add to a map of one TCE is the price of finding its region
 function derive_lookup(	i, n, regions, from, to, name, b) {
 	n = split("64 1024 8192", regions, " ")
-	split("in-tree ours", name, " ")
+	split("in-tree ours before", name, " ")
 	for (i = 1; i <= n; i++) {
-		for (b = 1; b <= 2; b++) {
+		for (b = 1; b <= 2 + compared; b++) {
 			from = "map.one-tce.1-regions.middle"
 			to = "map.one-tce." regions[i] "-regions.middle"
 			if (!has(to, name[b]))
@@ -168,11 +171,26 @@ function ratio_text(figure) {
 	return (vague(figure) ? ">" : "") times(ratio(figure))
 }
 
+# How this backend's value has changed since the older commit
+function change(figure,	was) {
+	if (!has(figure, "before") || !has(figure, "ours"))
+		return "-"
+	was = median(figure, "before")
+	return was ? sprintf("%+.1f%%", (median(figure, "ours") - was) * 100 / was) : "-"
+}
+
+# The two columns about the older commit, or nothing
+function before_columns(was, changed) {
+	return compared ? sprintf(" %12s %9s", was, changed) : ""
+}
+
 function row(figure,	mine) {
 	mine = has(figure, "none") ? cell(figure, "none") : cell(figure, "ours")
-	printf "%-46s %12s %12s %8s %7.1f%%  %s\n", figure,
+	printf "%-46s %12s %12s %8s%s %7.1f%%  %s\n", figure,
 		has(figure, "none") ? "" : cell(figure, "in-tree"), mine,
-		both(figure) ? ratio_text(figure) : "-", spread(figure), unit[figure]
+		both(figure) ? ratio_text(figure) : "-",
+		before_columns(has(figure, "none") ? "" : cell(figure, "before"), change(figure)),
+		spread(figure), unit[figure]
 }
 
 # Hypercalls have a table of their own: a line a backend, a column a kind
@@ -200,6 +218,8 @@ function as_text(	t, i) {
 	printf "kernel   %s\nmodule   %s\nqemu     %s\n", kernel, module, qemu
 	printf "machine  %s\ncommand  %s\n", machine, command
 	print "\nratio    times less than in-tree"
+	if (compared)
+		print "before   this module as of the commit of the command, in a boot of its own"
 	print "spread   of the values, in percent of their median; if large, the least ratio is told"
 	print "page     a base page of the kernel"
 	print "UNREGISTER of the in-tree driver returns before it unpins: compare the totals,"
@@ -210,8 +230,9 @@ function as_text(	t, i) {
 			hcall_table()
 			continue
 		}
-		printf "\n%s\n\n%-46s %12s %12s %8s %8s  %s\n", substr(heading[t], 3),
-			"", "in-tree", "ours", "ratio", "spread", "unit"
+		printf "\n%s\n\n%-46s %12s %12s %8s%s %8s  %s\n", substr(heading[t], 3),
+			"", "in-tree", "ours", "ratio", before_columns("before", "change"),
+			"spread", "unit"
 		for (i = 1; i <= figures; i++)
 			if (group(order[i]) == heading[t])
 				row(order[i])
@@ -238,8 +259,11 @@ function json_figure(figure) {
 		printf "      \"value\": %s }", json_backend(figure, "none")
 		return
 	}
-	printf "      \"in-tree\": %s,\n      \"ours\": %s,\n      \"ratio\": %s }",
-		json_backend(figure, "in-tree"), json_backend(figure, "ours"),
+	printf "      \"in-tree\": %s,\n      \"ours\": %s,\n", json_backend(figure, "in-tree"),
+		json_backend(figure, "ours")
+	if (compared)
+		printf "      \"before\": %s,\n", json_backend(figure, "before")
+	printf "      \"ratio\": %s }",
 		both(figure) ? sprintf("%.3f", ratio(figure)) : "null"
 }
 
