@@ -5,14 +5,17 @@
 #
 #	ask ANSWER SOURCE COMPILER...		does the kernel have what SOURCE
 #						uses? ANSWER gets "yes" or "no", the
-#						milliseconds, and what the compiler says
+#						seconds, and what the compiler says
 #	require ANSWER SOURCE COMPILER...	the same, and "no" stops the build
 #	verdict HEADER SOURCES SYMVERS MODVERSIONS NEEDS CHOICES
 #						from all answers beside HEADER to
 #						TCE2_HAVE_*; or stops the build
+#	recheck STAMP RECORD OBJECTS		are the kernel's headers still those
+#						that RECORD lists? If not, touch STAMP
 #
 # TCE2_KERNELS has the oldest and the newest kernel that the module is made for.
-# POSIX sh: it also runs where DKMS builds.
+# POSIX sh and POSIX tools only: it also runs where DKMS builds, and a kernel build
+# needs neither GNU date nor GNU sed.
 
 set -eu
 
@@ -54,28 +57,34 @@ broken() {
 	exit 1
 }
 
-milliseconds() {
-	date +%s%3N
+# seconds FILE: the processor time of this shell's children, from what its command
+# `times` wrote to FILE. POSIX date has no fractions of a second.
+seconds() {
+	awk 'NR == 2 {
+		split($1 "m" $2, part, "m")
+		print (part[1] + part[3]) * 60 + part[2] + part[4]
+	}' "$1"
 }
 
 # ask ANSWER SOURCE COMPILER...; an answer is there only when it is complete.
 ask() {
 	answer=$1
 	shift 2
-	began=$(milliseconds)
 	status=0
 	LC_ALL=C "$@" >"$answer.tmp" 2>&1 </dev/null || status=$?
+	# The compiler is the only child so far.
+	times >"$answer.times"
 	case $status in
 	0)	word=yes ;;
 	1)	word=no ;;
-	*)	sed 1i. "$answer.tmp" >"$answer.said"
+	*)	{ echo .; cat "$answer.tmp"; } >"$answer.said"
 		broken "$1" "$answer.said" ;;
 	esac
 	{
-		echo "$word $(($(milliseconds) - began))"
+		echo "$word $(seconds "$answer.times")"
 		cat "$answer.tmp"
 	} >"$answer.new"
-	rm -f "$answer.tmp"
+	rm -f "$answer.tmp" "$answer.times"
 	mv "$answer.new" "$answer"
 }
 
@@ -141,8 +150,9 @@ macro() {
 }
 
 compiler_time() {
-	sed -sn '1s/.* //p' "$out"/*.probe |
-		awk '{ ms += $1 } END { printf "%d probes in %.1f s of compiler time", NR, ms / 1000 }'
+	awk 'FNR == 1 { probes++; seconds += $2 }
+		END { printf "%d probes in %.1f s of compiler time", probes, seconds }' \
+		"$out"/*.probe
 }
 
 verdict() {
