@@ -134,7 +134,8 @@ clean:
 	find . -path ./.git -prune -o -type f \( -name '*.o' -o -name '*.ko' \
 		-o -name '*.mod' -o -name '*.checked' -o -name '*.mod.c' -o -name '.*.cmd' \
 		-o -name Module.symvers -o -name modules.order \
-		-o -name '*.probe' -o -name tce2_probed.h -path './src/*' \) \
+		-o -name '*.probe' -o -path './src/probes/kernel.s*' \
+		-o -name tce2_probed.h -path './src/*' \) \
 		-exec rm -f {} +
 
 help:

@@ -7,11 +7,13 @@
 #						uses? ANSWER gets "yes" or "no", the
 #						seconds, and what the compiler says
 #	require ANSWER SOURCE COMPILER...	the same, and "no" stops the build
-#	verdict HEADER SOURCES SYMVERS MODVERSIONS NEEDS CHOICES
+#	verdict HEADER SOURCES SYMVERS MODVERSIONS NEEDS CHOICES RECORD
 #						from all answers beside HEADER to
-#						TCE2_HAVE_*; or stops the build
-#	recheck STAMP RECORD OBJECTS		are the kernel's headers still those
-#						that RECORD lists? If not, touch STAMP
+#						TCE2_HAVE_*; or stops the build. RECORD
+#						gets the checksums of what was asked
+#	recheck STAMP RECORD OBJECTS		if a file that RECORD lists has changed,
+#						touches STAMP and removes the modules in
+#						the directory OBJECTS
 #
 # TCE2_KERNELS has the oldest and the newest kernel that the module is made for.
 # POSIX sh and POSIX tools only: it also runs where DKMS builds, and a kernel build
@@ -149,6 +151,34 @@ macro() {
 	echo "TCE2_HAVE_$(echo "$1" | tr '[:lower:]' '[:upper:]')"
 }
 
+# kernel_files SYMVERS: the headers that fixdep found in headers.probe, and those files
+# that fixdep leaves out
+kernel_files() {
+	sed -n '/^deps_/,/^$/ s/^  \([^ $]*\) \\$/\1/p' "$out/.headers.probe.cmd"
+	# Kbuild exports objtree, the top of the kernel's build tree.
+	for file in "$objtree/include/generated/autoconf.h" \
+		"$objtree/include/generated/utsrelease.h" $1; do
+		[ ! -e "$file" ] || echo "$file"
+	done
+}
+
+# unchanged RECORD
+unchanged() {
+	cut -d' ' -f3- "$1" | xargs cksum 2>/dev/null | cmp -s - "$1"
+}
+
+# recheck STAMP RECORD OBJECTS. A package of kernel headers unpacks files with the time
+# stamps of the day when it was made. These may be older than an object here, which make
+# would then keep. All objects depend on STAMP through the probes. Kbuild's own parts of
+# a module do not, so they are removed.
+recheck() {
+	if [ -e "$2" ] && unchanged "$2"; then
+		return
+	fi
+	rm -f "$2" "$3"/*.mod.o "$3"/.module-common.o "$3"/*.ko
+	: >"$1"
+}
+
 compiler_time() {
 	awk 'FNR == 1 { probes++; seconds += $2 }
 		END { printf "%d probes in %.1f s of compiler time", probes, seconds }' \
@@ -171,7 +201,9 @@ verdict() {
 		done
 	} >"$header.new"
 	check_exports "$sources" "$3" "$4"
+	kernel_files "$3" | xargs cksum >"$7.new"
 	mv "$header.new" "$header"
+	mv "$7.new" "$7"
 	echo "  $(compiler_time)"
 }
 
