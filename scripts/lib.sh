@@ -7,8 +7,9 @@
 set -euo pipefail
 shopt -s inherit_errexit
 
+# With CDPATH cd prints where it went.
+unset CDPATH
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/vfio-spapr-tce2
 BUILD=$TOP/build
 LOGS=$BUILD/logs
 CROSS=powerpc64le-linux-gnu-
@@ -19,8 +20,6 @@ PATH=$PATH:/usr/sbin:/sbin
 # Exported, so that scripts called by scripts count from the same moment.
 export TCE2_START=${TCE2_START:-$EPOCHSECONDS}
 
-mkdir -p "$LOGS"
-
 say() {
 	printf '[%3ds] %s\n' $((EPOCHSECONDS - TCE2_START)) "$*"
 }
@@ -29,6 +28,28 @@ die() {
 	printf '[%3ds] error: %s\n' $((EPOCHSECONDS - TCE2_START)) "$*" >&2
 	exit 1
 }
+
+# Cron and some CI runners set no HOME; the user's entry has it. (XDG wants relative
+# paths ignored.)
+home_dir() {
+	local home=${HOME:-}
+
+	[ -n "$home" ] || home=$(getent passwd "$(id -u)" | cut -d: -f6) || true
+	[[ $home = /* ]] ||
+		die "no directory for downloads: set HOME or XDG_CACHE_HOME to an absolute path"
+	echo "$home"
+}
+
+if [[ ${XDG_CACHE_HOME:-} = /* ]]; then
+	CACHE=$XDG_CACHE_HOME/vfio-spapr-tce2
+else
+	CACHE=$(home_dir)/.cache/vfio-spapr-tce2
+fi
+
+UNUSABLE=$("$TOP/scripts/usable-path" "the sources" "$TOP" "the cache" "$CACHE") ||
+	die "$UNUSABLE"
+
+mkdir -p "$LOGS"
 
 # seconds_since EPOCH
 seconds_since() {

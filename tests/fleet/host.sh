@@ -12,6 +12,7 @@
 # What fails is a case's business.
 set +e
 
+[ $# -eq 1 ] || die "usage: tests/fleet/host.sh TREE"
 TREE=$1
 KERNEL=$(kernel_dir 6.12-64k)
 RELEASE=$(cat "$KERNEL/release")
