@@ -96,6 +96,22 @@ quietly() {
 	return 1
 }
 
+# without_settings COMMAND...: with none of the caller's environment except what says
+# where things are. kbuild, dpkg-buildpackage and the Makefiles of the tests read a
+# hundred variables (ARCH, CC, CFLAGS, KBUILD_OUTPUT, LLVM, O...), which a kernel
+# developer may have exported for another tree, and the flags of a make above. All are
+# dropped here; a script passes on by name those that it documents. Messages are
+# English, because the scripts look for words in them.
+without_settings() {
+	local name keep=()
+
+	for name in PATH HOME TMPDIR TERM SOURCE_DATE_EPOCH \
+		DEB_BUILD_OPTIONS DEB_BUILD_PROFILES; do
+		[ -z "${!name:-}" ] || keep+=("$name=${!name}")
+	done
+	env -i "${keep[@]}" LC_ALL=C.UTF-8 "$@"
+}
+
 # The kernels: label | series | flavour | suites | use | when.
 # Suites joined by + are used together; of several choices the first counts
 # whose lists verify and that has the series. The use is `run` where devices

@@ -31,7 +31,7 @@ run() {
 }
 
 in_tree() {
-	env -u MAKEFLAGS -u MAKELEVEL make -C "$TREE" KDIR="$(cat "$KERNEL/builddir")" \
+	without_settings make -C "$TREE" KDIR="$(cat "$KERNEL/builddir")" \
 		"${KBUILD[@]}" DESTDIR="$DEST" "$@"
 }
 
