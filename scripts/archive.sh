@@ -72,7 +72,9 @@ use_suites() {
 	: >>"$APT_DIR/status"
 	for suite in ${1//+/ }; do
 		source_line "$suite"
-	done >"$APT_DIR/sources.list"
+	done >"$APT_DIR/sources.list.$$"
+	# Another process may be reading the list.
+	mv "$APT_DIR/sources.list.$$" "$APT_DIR/sources.list"
 	[ -s "$APT_DIR/sources.list" ] ||
 		die "this machine's apt knows no Debian archive (apt-get indextargets shows none for $(host_codename)/main)"
 
@@ -104,9 +106,9 @@ use_suites() {
 	fi
 }
 
-# private_apt apt-get|apt-cache ARGUMENT...
+# private_apt apt-get|apt-cache ARGUMENT... Locked, because one of two concurrent runs of apt fails.
 private_apt() {
-	"$1" "${APT_OPTIONS[@]}" "${@:2}"
+	flock "$APT_DIR/lock" "$1" "${APT_OPTIONS[@]}" "${@:2}"
 }
 
 # Fetches the lists of the suites in use. Fails where the mirror is out of

@@ -112,6 +112,17 @@ without_settings() {
 	env -i "${keep[@]}" LC_ALL=C.UTF-8 "$@"
 }
 
+# wait_for FILE "what another process may be doing": until this process has the lock.
+# It has it to its end, through a descriptor that its children share.
+wait_for() {
+	local descriptor
+
+	exec {descriptor}>"$1"
+	flock -n "$descriptor" && return
+	say "waiting for another process, which is $2"
+	flock "$descriptor"
+}
+
 # The kernels: label | series | flavour | suites | use | when.
 # Suites joined by + are used together; of several choices the first counts
 # whose lists verify and that has the series. The use is `run` where devices
