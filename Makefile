@@ -129,14 +129,12 @@ bench:
 lint:
 	@scripts/lint
 
+# What .gitignore lists is what builds leave.
+ignored := $(shell grep '^[/*.[:alpha:]]' .gitignore)
 clean:
-	rm -rf build
-	find . -path ./.git -prune -o -type f \( -name '*.o' -o -name '*.ko' \
-		-o -name '*.mod' -o -name '*.checked' -o -name '*.mod.c' -o -name '.*.cmd' \
-		-o -name Module.symvers -o -name modules.order \
-		-o -name '*.probe' -o -path './src/probes/kernel.s*' \
-		-o -name tce2_probed.h -path './src/*' \) \
-		-exec rm -f {} +
+	rm -rf $(patsubst /%,%,$(filter /%,$(ignored)))
+	find . -path ./.git -prune -o \( -false $(patsubst %,-o -name '%',\
+		$(filter-out /%,$(ignored))) \) -prune -exec rm -rf {} +
 
 help:
 	@echo "make demo                    see it work on an emulated POWER9 (KERNEL=<label>)"

@@ -123,6 +123,20 @@ wait_for() {
 	flock "$descriptor"
 }
 
+# Arguments for find(1) that match what a build in place leaves, by .gitignore; it has
+# to run in the top directory or in a copy of it.
+built_files() {
+	local pattern
+
+	while read -r pattern; do
+		case $pattern in
+		/*)		printf '%s\n' -o -path ".${pattern%/}" ;;
+		''|'#'*)	;;
+		*)		printf '%s\n' -o -name "$pattern" ;;
+		esac
+	done <"$TOP/.gitignore"
+}
+
 # The kernels: label | series | flavour | suites | use | when.
 # Suites joined by + are used together; of several choices the first counts
 # whose lists verify and that has the series. The use is `run` where devices
