@@ -13,6 +13,26 @@ prefix ?= /usr/local
 MODPROBE_DIR ?= $(prefix)/lib/modprobe.d
 UDEV_DIR ?= $(prefix)/lib/udev/rules.d
 INSTALL_MOD_DIR ?= updates
+# One sentence for paths that make and kbuild would take apart
+quoted = '$(subst ','\'',$(1))'
+unusable := $(shell sh scripts/usable-path "the sources" "$$(pwd -P)" \
+	KDIR $(call quoted,$(KDIR)) DESTDIR $(call quoted,$(DESTDIR)) \
+	$(foreach name,prefix MODPROBE_DIR UDEV_DIR INSTALL_MOD_DIR,\
+	$(name) $(call quoted,$($(name)))))
+$(if $(unusable),$(error $(unusable)))
+
+# Kbuild in place. KDIR alone says what is built with and this directory what is built,
+# so kbuild's variables that name other trees do not count from the environment, and
+# are refused on the command line. (Not replaced by empty ones: the Makefile in a build
+# tree may set them itself.) Kbuild's other variables (ARCH, CROSS_COMPILE, LLVM,
+# KCFLAGS, W, INSTALL_MOD_STRIP...) mean what they mean to the kernel's own build.
+trees := O KBUILD_OUTPUT M KBUILD_EXTMOD MO KBUILD_EXTMOD_OUTPUT
+unexport $(trees) sub_make_done srctree
+$(foreach name,$(trees),$(if $(filter command,$(firstword $(origin $(name)))),\
+	$(error $(name)= has no meaning here: KDIR= names the build tree of the kernel)))
+kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR)
+# Two builds in this directory would write the same files: the second one waits.
+lock := $(if $(shell command -v flock),flock .)
 release = $(shell cat $(KDIR)/include/config/kernel.release)
 installed_module = $(DESTDIR)/lib/modules/$(release)/$(INSTALL_MOD_DIR)/vfio_spapr_tce2.ko
 # The programs for administrators, each with a Makefile of its own; they are for
@@ -37,11 +57,11 @@ all:
 endif
 
 modules modules_install:
-	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
+	+$(lock) $(kbuild) $@
 
 # With DESTDIR the module tree is not this machine's, and depmod not its business.
 install: install-common
-	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) \
+	$(kbuild) INSTALL_MOD_PATH=$(DESTDIR) \
 		INSTALL_MOD_DIR=$(INSTALL_MOD_DIR) modules_install
 	$(if $(DESTDIR),,depmod $(release))
 

@@ -156,8 +156,8 @@ macro() {
 kernel_files() {
 	sed -n '/^deps_/,/^$/ s/^  \([^ $]*\) \\$/\1/p' "$out/.headers.probe.cmd"
 	# Kbuild exports objtree, the top of the kernel's build tree.
-	for file in "$objtree/include/generated/autoconf.h" \
-		"$objtree/include/generated/utsrelease.h" $1; do
+	for file in "${objtree:-.}/include/generated/autoconf.h" \
+		"${objtree:-.}/include/generated/utsrelease.h" $1; do
 		[ ! -e "$file" ] || echo "$file"
 	done
 }
