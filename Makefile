@@ -13,13 +13,21 @@ prefix ?= /usr/local
 MODPROBE_DIR ?= $(prefix)/lib/modprobe.d
 UDEV_DIR ?= $(prefix)/lib/udev/rules.d
 INSTALL_MOD_DIR ?= updates
+# INSTALL_MOD_PATH, kbuild's name for DESTDIR, is accepted, too. A relative path is meant
+# from this directory, not from those of the other makes that are started.
+DESTDIR ?= $(INSTALL_MOD_PATH)
+given_destdir := $(DESTDIR)
+override DESTDIR := $(abspath $(given_destdir))
+
 # One sentence for paths that make and kbuild would take apart
 quoted = '$(subst ','\'',$(1))'
 unusable := $(shell sh scripts/usable-path "the sources" "$$(pwd -P)" \
-	KDIR $(call quoted,$(KDIR)) DESTDIR $(call quoted,$(DESTDIR)) \
+	KDIR $(call quoted,$(KDIR)) DESTDIR $(call quoted,$(given_destdir)) \
 	$(foreach name,prefix MODPROBE_DIR UDEV_DIR INSTALL_MOD_DIR,\
 	$(name) $(call quoted,$($(name)))))
 $(if $(unusable),$(error $(unusable)))
+$(foreach name,prefix MODPROBE_DIR UDEV_DIR sbindir mandir,$(if $(filter-out /%,$($(name))),\
+	$(error $(name) must be an absolute path, not $($(name)); DESTDIR may be relative)))
 
 # Kbuild in place. KDIR alone says what is built with and this directory what is built,
 # so kbuild's variables that name other trees do not count from the environment, and
@@ -33,16 +41,21 @@ $(foreach name,$(trees),$(if $(filter command,$(firstword $(origin $(name)))),\
 kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR)
 # Two builds in this directory would write the same files: the second one waits.
 lock := $(if $(shell command -v flock),flock .)
-release = $(shell cat $(KDIR)/include/config/kernel.release)
-installed_module = $(DESTDIR)/lib/modules/$(release)/$(INSTALL_MOD_DIR)/vfio_spapr_tce2.ko
+# `make -n` shows it and does not run it.
+installer = $(if $(findstring n,$(firstword -$(MAKEFLAGS))),:) \
+	env MAKE="$(MAKE)" KDIR=$(KDIR) DESTDIR=$(DESTDIR) \
+	INSTALL_MOD_DIR=$(INSTALL_MOD_DIR) TOOLS="$(tools)" $(lock) sh scripts/install
+
 # The programs for administrators, each with a Makefile of its own; they are for
 # the machine that they are built on, whatever compiler the module needs
 TOOLS_CC ?= cc
 tools := $(patsubst %/Makefile,%,$(wildcard tools/*/Makefile))
+tools_out := $(CURDIR)/build
 
-.PHONY: all module kernels demo check check-all check-clients check-dkms check-preflight \
-	check-debug coverage debug-kernel stress unit fuzz bench lint preflight \
-	modules modules_install install install-common uninstall deb rpm clean help
+.PHONY: all module kernels demo check check-all check-clients check-dkms check-install \
+	check-preflight check-debug coverage debug-kernel stress unit fuzz bench lint \
+	preflight modules modules_install stage-module install install-common uninstall \
+	deb rpm clean help
 
 ifneq ($(KERNEL),)
 all: module
@@ -56,14 +69,20 @@ all:
 	@false
 endif
 
-modules modules_install:
-	+$(lock) $(kbuild) $@
+modules:
+	+@$(installer) headers
+	+$(lock) $(kbuild) modules
 
-# With DESTDIR the module tree is not this machine's, and depmod not its business.
-install: install-common
-	$(kbuild) INSTALL_MOD_PATH=$(DESTDIR) \
-		INSTALL_MOD_DIR=$(INSTALL_MOD_DIR) modules_install
-	$(if $(DESTDIR),,depmod $(release))
+install:
+	+@$(installer) all
+
+modules_install:
+	+@$(installer) module
+
+# For scripts/install. It indexes what it has put in place.
+stage-module:
+	+$(kbuild) INSTALL_MOD_PATH=$(DESTDIR) INSTALL_MOD_DIR=$(INSTALL_MOD_DIR) \
+		DEPMOD=true modules_install
 
 # All but the module itself, which is what a package of dkms installs.
 install-common:
@@ -73,17 +92,16 @@ install-common:
 		$(DESTDIR)$(UDEV_DIR)/70-vfio-spapr-tce2.rules
 	for tool in $(tools); do \
 		$(MAKE) -C $$tool install CC="$(TOOLS_CC)" \
-			O=$(CURDIR)/build/$${tool##*/} DESTDIR=$(DESTDIR) \
+			O=$(tools_out)/$${tool##*/} DESTDIR=$(DESTDIR) \
 			prefix=$(prefix) || exit; done
 
+# Needs neither the kernel's headers nor the module.
 uninstall:
-	test -n "$(release)"
-	rm -f $(foreach end,.ko .ko.xz .ko.zst .ko.gz,$(basename $(installed_module))$(end)) \
-		$(DESTDIR)$(MODPROBE_DIR)/vfio-spapr-tce2.conf \
+	+@$(installer) uninstall
+	rm -f $(DESTDIR)$(MODPROBE_DIR)/vfio-spapr-tce2.conf \
 		$(DESTDIR)$(UDEV_DIR)/70-vfio-spapr-tce2.rules
 	for tool in $(tools); do \
 		$(MAKE) -C $$tool uninstall DESTDIR=$(DESTDIR) prefix=$(prefix) || exit; done
-	$(if $(DESTDIR),,depmod $(release))
 
 deb:
 	@scripts/hosttools deb
@@ -140,6 +158,9 @@ preflight:
 check-preflight:
 	@tests/run preflight
 
+check-install:
+	@tests/run install
+
 fuzz:
 	@tests/unit/fuzz
 
@@ -150,7 +171,7 @@ lint:
 	@scripts/lint
 
 # What .gitignore lists is what builds leave.
-ignored := $(shell grep '^[/*.[:alpha:]]' .gitignore)
+ignored := $(shell grep -s '^[/*.[:alpha:]]' .gitignore)
 clean:
 	rm -rf $(patsubst /%,%,$(filter /%,$(ignored)))
 	find . -path ./.git -prune -o \( -false $(patsubst %,-o -name '%',\
@@ -170,13 +191,14 @@ help:
 	@echo "make unit                    run only those of the tests that need no guest (ONLY=<case>, TCE2_SEED=<seed>)"
 	@echo "make preflight               build tce2-preflight, which says whether the module will work on a kernel (build/preflight)"
 	@echo "make check-preflight         run only its tests (PREFLIGHT_DAMAGE=<how often files are damaged>)"
+	@echo "make check-install           run only the tests of building and installing"
 	@echo "make fuzz                    let libFuzzer look for what the tests miss (FUZZ_SECONDS=60)"
 	@echo "make kernels                 list the labels of the kernels"
 	@echo "scripts/kernel-add NAME DIR  make a kernel of your own a label, for KERNELS and KERNEL"
 	@echo "make module KERNEL=<label>   build build/<label>/vfio_spapr_tce2.ko (W=1, C=2, V=1)"
 	@echo "make lint                    all static checkers, for the kernels of Debian 12 (KERNELS='<label>...' or all); scripts/lint <checker>... for some"
 	@echo "make                         on a ppc64le host: build for the running kernel (KDIR=<build tree>)"
-	@echo "make install                 on a ppc64le host: install that module and its modprobe.d file (DESTDIR, prefix); make uninstall"
+	@echo "make install                 on a ppc64le host: install that module, its modprobe.d file and the tools (DESTDIR, prefix); make uninstall"
 	@echo "make deb                     Debian packages for dkms and of the tools, in build/deb"
 	@echo "make rpm                     source and binary RPMs, in build/rpm"
 	@echo "make clean                   remove everything built; downloads stay in ~/.cache"
