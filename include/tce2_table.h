@@ -4,6 +4,7 @@
 
 #include <linux/compiler.h>
 #include <linux/mutex.h>
+#include <linux/rcupdate.h>
 #include <linux/types.h>
 #include <linux/xarray.h>
 
@@ -135,8 +136,17 @@ static __always_inline void tce2_table_kill(const struct tce2_table *table,
 
 	/* Write entries before firmware makes devices look them up again */
 	mb();
-	if (table->ops->tce_kill)
-		table->ops->tce_kill(tbl, tbl->it_offset + index, count);
+	if (!table->ops->tce_kill)
+		return;
+	/*
+	 * The platform goes through the groups that use the table, of which hot-plug
+	 * removes and frees one with no regard for who holds it. On a preemptible
+	 * kernel only an RCU section keeps it (pnv_pci_ioda2_tce_invalidate(),
+	 * pnv_pci_unlink_table_and_group()).
+	 */
+	rcu_read_lock();
+	table->ops->tce_kill(tbl, tbl->it_offset + index, count);
+	rcu_read_unlock();
 }
 
 /**

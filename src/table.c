@@ -25,6 +25,7 @@
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 
 #include <asm/barrier.h>
@@ -270,6 +271,28 @@ static u64 first_telling(u64 count, unsigned long call_for_many)
 	return firmware_has_feature(call_for_many) ? count - 1 : 0;
 }
 
+/* Has the platform write a run; it invalidates, too: see tce2_table_kill() */
+static int set_run(struct tce2_table *table, u64 index, u64 count, u64 hpa,
+		   u64 perm)
+{
+	int ret;
+
+	rcu_read_lock();
+	ret = table->ops->set(table->tbl, tbl_index(table, index), count,
+			      (unsigned long)__va(hpa), perm_direction(perm),
+			      0);
+	rcu_read_unlock();
+	return ret;
+}
+
+/* Has the platform clear a run; it invalidates, too */
+static void clear_run(struct tce2_table *table, u64 index, u64 count)
+{
+	rcu_read_lock();
+	table->ops->clear(table->tbl, tbl_index(table, index), count);
+	rcu_read_unlock();
+}
+
 /* Whether entries from @first on of a run are as they should be */
 static bool is_written(struct tce2_table *table, u64 index, u64 count, u64 tce,
 		       u64 first)
@@ -295,21 +318,18 @@ static bool is_written(struct tce2_table *table, u64 index, u64 count, u64 tce,
 static int write_by_platform(struct tce2_table *table, u64 index, u64 count,
 			     u64 hpa, u64 perm, bool fresh)
 {
-	struct iommu_table *tbl = table->tbl;
 	u64 i, first = 0;
 	int ret;
 
 	if (fresh)
 		first = first_telling(count, FW_FEATURE_PUT_TCE_IND);
 	if (count > 1 && (perm & TCE2_VIEW_READ) &&
-	    !table->ops->set(tbl, tbl_index(table, index), count,
-			     (unsigned long)__va(hpa), perm_direction(perm),
-			     0) &&
+	    !set_run(table, index, count, hpa, perm) &&
 	    is_written(table, index, count, tce2_make_tce(hpa, perm), first))
 		return 0;
 	for (i = 0; i < count; i++) {
 		ret = exchange(table, index + i,
-			       hpa + (i << tbl->it_page_shift), perm);
+			       hpa + (i << table->tbl->it_page_shift), perm);
 		if (ret)
 			return ret;
 	}
@@ -408,7 +428,7 @@ static int clear_by_platform(struct tce2_table *table, u64 index, u64 count,
 	u64 i, first = 0;
 	int ret = 0;
 
-	table->ops->clear(tbl, tbl_index(table, index), count);
+	clear_run(table, index, count);
 	iommu_flush_tce(tbl);
 	if (!mapped)
 		return 0;

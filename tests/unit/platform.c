@@ -825,6 +825,13 @@ static void kill_entries(struct fake_table *t, u64 first, u64 count)
 		flush(&t->tbl);
 }
 
+/* The platform goes through the table's groups, of which any may leave */
+static void check_in_rcu_section(void)
+{
+	if (!sim_readers())
+		sim_bug("the table's list of groups is not kept by RCU");
+}
+
 /* Fails with part of it written and nothing of that invalidated */
 static int set_tces(struct iommu_table *tbl, long index, long npages,
 		    unsigned long uaddr, enum dma_data_direction direction,
@@ -834,6 +841,7 @@ static int set_tces(struct iommu_table *tbl, long index, long npages,
 	u64 at = index - tbl->it_offset;
 
 	platform_sync();
+	check_in_rcu_section();
 	check_range(t, index, npages);
 	sim_work(1);
 	log_event(EVENT_WRITE, index, npages);
@@ -896,6 +904,7 @@ static void tce_kill(struct iommu_table *tbl, unsigned long index,
 		sim_bug("firmware hangs when it invalidates %lu entries",
 			pages);
 	platform_sync();
+	check_in_rcu_section();
 	if (unordered)
 		sim_bug("invalidated what may not be in memory yet");
 	check_range(fake(tbl), index, pages);
@@ -911,6 +920,7 @@ static void clear(struct iommu_table *tbl, long index, long npages)
 	u64 i;
 
 	platform_sync();
+	check_in_rcu_section();
 	check_range(t, index, npages);
 	sim_work(1);
 	log_event(EVENT_CLEAR, index, npages);

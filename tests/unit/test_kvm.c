@@ -885,41 +885,6 @@ static void leaf_whose_array_is_made_is_not_taken_for_another(void)
 	end_case();
 }
 
-static const struct iommu_table_ops *platform_ops;
-static unsigned int kills, kills_outside;
-
-static void kill_by_platform(struct iommu_table *tbl, unsigned long index,
-			     unsigned long pages)
-{
-	kills++;
-	kills_outside += !sim_readers();
-	platform_ops->tce_kill(tbl, index, pages);
-}
-
-/* The platform walks the table's list of groups, of which any may leave */
-static void hooks_invalidate_inside_an_rcu_section(void)
-{
-	struct iommu_table_ops ops;
-
-	begin_case();
-	kills = 0;
-	kills_outside = 0;
-	platform_ops = window->table.ops;
-	ops = *platform_ops;
-	ops.tce_kill = kill_by_platform;
-	window->table.ops = &ops;
-	window->kvm->kill = kill_by_platform;
-	for (unsigned int i = 0; i < 3; i++)
-		expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
-	expect(stuff(&vcpus[0], 3), true);
-	expect(stuff(&vcpus[0], LEAF), true);
-	window->table.ops = platform_ops;
-	window->kvm->kill = platform_ops->tce_kill;
-	expect(kills, 5);
-	expect(kills_outside, 0);
-	end_case();
-}
-
 static void declined_unmap_restores_nothing_after_unregister(void)
 {
 	begin_case();
@@ -2863,7 +2828,6 @@ static const struct test tests[] = {
 	TEST(mapping_returns_no_old_page),
 	TEST(guests_page_is_invalidated_whole),
 	TEST(leaf_whose_array_is_made_is_not_taken_for_another),
-	TEST(hooks_invalidate_inside_an_rcu_section),
 	TEST(unregister_waits_while_kvm_counts_and_succeeds),
 	TEST(mirror_that_kvm_counts_for_a_moment_is_no_orphan),
 	TEST(hooks_at_an_address_that_is_used_again_keep_no_leaf),
