@@ -10,6 +10,7 @@
  */
 #include <linux/iommu.h>
 #include <linux/kernel.h>
+#include <linux/nospec.h>
 #include <linux/vfio.h>
 
 #include <asm/eeh.h>
@@ -109,8 +110,10 @@ int tce2_eeh_check(const struct vfio_eeh_pe_op *op)
 int tce2_eeh_pe_op(struct iommu_group *group, const struct vfio_eeh_pe_op *op)
 {
 	struct eeh_pe *pe = eeh_iommu_group_to_pe(group);
+	/* Speculation may get here before tce2_eeh_check() has checked the index */
+	u32 i = array_index_nospec(op->op, ARRAY_SIZE(pe_ops));
 
 	if (!pe)
 		return -ENODEV;
-	return pe_ops[op->op].run(pe, pe_ops[op->op].arg, &op->err);
+	return pe_ops[i].run(pe, pe_ops[i].arg, &op->err);
 }

@@ -29,6 +29,7 @@
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
+#include <linux/nospec.h>
 #include <linux/notifier.h>
 #include <linux/overflow.h>
 #include <linux/pagemap.h>
