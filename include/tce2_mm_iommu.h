@@ -116,7 +116,8 @@ struct tce2_cache {
  *	cache lock
  * @charged: locked_vm is charged for the region itself; else the mirror has the
  *	charge, or the thread that makes or removes the mirror; cache lock
- * @dying: link in the cache's list of regions to destroy
+ * @dying: link in the cache's list of regions to destroy, then in the list of
+ *	those whose memory is to be freed
  * @rcu: readers may still be walking through the region when it is destroyed
  */
 struct tce2_region {
@@ -150,6 +151,9 @@ struct tce2_drop {
 	struct tce2_region *region;
 	u64 count;
 };
+
+int tce2_cache_init(void);
+void tce2_cache_exit(void);
 
 int tce2_region_register(struct tce2_cache *cache, u64 ua, u64 size,
 			 struct tce2_region **regionp);

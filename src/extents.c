@@ -312,9 +312,12 @@ static void free_nodes(u64 *node, unsigned int level, u64 blocks)
 {
 	u64 i, span = 1ULL << (level * TCE2_EXTENT_NODE_SHIFT);
 
-	for (i = 0; level && i * span < blocks; i++)
+	for (i = 0; level && i * span < blocks; i++) {
 		free_nodes((u64 *)node[i], level - 1,
 			   min(blocks - i * span, span));
+		if (!(i % 64))
+			cond_resched();
+	}
 	kfree(node);
 }
 
@@ -322,7 +325,7 @@ static void free_nodes(u64 *node, unsigned int level, u64 blocks)
  * tce2_extents_free() - free the store
  * @ext: the extents, built or half-built
  *
- * Context: any that may call kfree().
+ * Context: may sleep.
  */
 void tce2_extents_free(struct tce2_extents *ext)
 {

@@ -9,7 +9,7 @@
  * `enabled`), goes to that one.
  *
  * Locks: registrations_lock, for the list of them; VFIO's own are taken inside.
- * Calls: uapi, container, ddw (groups).
+ * Calls: uapi, container, ddw (groups), mm_iommu (its workers).
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -27,6 +27,7 @@
 
 #include "tce2_compat.h"
 #include "tce2_container.h"
+#include "tce2_mm_iommu.h"
 #include "tce2_uapi.h"
 
 #define IN_TREE_BACKEND	"vfio_iommu_spapr_tce"
@@ -198,16 +199,23 @@ static int __init tce2_init(void)
 
 	if (TCE2_VFIO_REFUSES_DEVICES)
 		pr_notice("VFIO of this kernel refuses every device on POWER (as of Linux 5.18 to 6.3): no container can be served\n");
-	ret = register_module_notifier(&module_notifier);
+	ret = tce2_cache_init();
 	if (ret)
 		return ret;
+	ret = register_module_notifier(&module_notifier);
+	if (ret)
+		goto exit_cache;
 	/* After the notifier, lest an in-tree backend comes unseen */
 	ret = register_first();
-	if (ret && give_up()) {
-		unregister_module_notifier(&module_notifier);
-		return ret;
-	}
+	if (ret && give_up())
+		goto unregister;
 	return 0;
+
+unregister:
+	unregister_module_notifier(&module_notifier);
+exit_cache:
+	tce2_cache_exit();
+	return ret;
 }
 
 static void __exit tce2_exit(void)
@@ -221,10 +229,11 @@ static void __exit tce2_exit(void)
 	 */
 	synchronize_rcu_tasks();
 	/*
-	 * Regions are freed by RCU callbacks of this module. KVM drops its last
+	 * RCU callbacks of this module have regions freed. KVM drops its last
 	 * reference to a table in an RCU callback, which calls this module.
 	 */
 	rcu_barrier();
+	tce2_cache_exit();
 }
 
 module_init(tce2_init);

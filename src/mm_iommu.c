@@ -290,9 +290,35 @@ static void region_free(struct tce2_region *region)
 	kfree(region);
 }
 
+/* Regions that no lookup can find any more, and the work that frees them */
+static void free_regions(struct work_struct *work);
+static LLIST_HEAD(unused);
+static DECLARE_WORK(free_work, free_regions);
+
+/*
+ * Does what may take long, for very many regions or for very large ones. Not bound
+ * to a processor: the kernel complains of workers that keep one busy.
+ */
+static struct workqueue_struct *workers;
+
+static void free_regions(struct work_struct *work)
+{
+	struct llist_node *list = llist_del_all(&unused);
+	struct tce2_region *region, *next;
+
+	llist_for_each_entry_safe(region, next, list, dying) {
+		region_free(region);
+		cond_resched();
+	}
+}
+
+/* The store of a large region has too many nodes to be freed in an RCU callback */
 static void region_free_rcu(struct rcu_head *rcu)
 {
-	region_free(container_of(rcu, struct tce2_region, rcu));
+	struct tce2_region *region = container_of(rcu, struct tce2_region, rcu);
+
+	if (llist_add(&region->dying, &unused))
+		queue_work(workers, &free_work);
 }
 
 /*
@@ -1347,7 +1373,7 @@ static __always_inline void drop_page(struct tce2_region *region)
 	if (likely(!atomic64_dec_and_test(&region->mapped)))
 		return;
 	llist_add(&region->dying, &cache->dying);
-	schedule_work(&cache->reap);
+	queue_work(workers, &cache->reap);
 }
 
 /* Marks all blocks of an IOMMU page dirty, without sleeping */
@@ -1508,4 +1534,28 @@ void tce2_pages_uncount(struct tce2_cache *cache, u64 ua, unsigned int shift,
 		if (!(pages % 64))
 			cond_resched();
 	}
+}
+
+/**
+ * tce2_cache_init() - make what all caches have in common
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int tce2_cache_init(void)
+{
+	workers = alloc_workqueue("vfio_spapr_tce2", WQ_UNBOUND, 0);
+	return workers ? 0 : -ENOMEM;
+}
+
+/**
+ * tce2_cache_exit() - undo tce2_cache_init()
+ *
+ * There is no cache any more, and no RCU callback of this module.
+ *
+ * Context: may sleep.
+ */
+void tce2_cache_exit(void)
+{
+	destroy_workqueue(workers);
 }

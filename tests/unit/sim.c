@@ -72,6 +72,10 @@ static struct work_struct *works, *delayed_works;
 static unsigned int countdown[SIM_FAULTS];
 static struct hook hooks[SIM_POINTS];
 static struct rcu_head *rcu_list;
+
+/* Objects that one RCU callback has freed, and may: what it can't interrupt is short */
+#define FEW_FREES 2
+static unsigned int softirq_frees;
 static struct later *later_list;
 static DEFINE_HASHTABLE(chunks, 10);
 static void (*watcher)(void);
@@ -333,9 +337,10 @@ bool in_interrupt(void)
 	return thread.softirq;
 }
 
-static void run_works(struct work_struct **list)
+/* Runs what was queued after @older */
+static void run_works(struct work_struct **list, struct work_struct *older)
 {
-	while (*list) {
+	while (*list != older) {
 		struct work_struct *work = *list;
 		struct task_struct worker, *self;
 
@@ -354,8 +359,8 @@ void sim_run_work(void)
 	struct work_struct *due = delayed_works;
 
 	delayed_works = NULL;
-	run_works(&works);
-	run_works(&due);
+	run_works(&works, NULL);
+	run_works(&due, NULL);
 }
 
 struct workqueue_struct *system_wq, *system_unbound_wq;
@@ -385,7 +390,7 @@ bool flush_work(struct work_struct *work)
 	bool queued = work->queued;
 
 	sim_may_sleep("flush_work");
-	run_works(&works);
+	run_works(&works, NULL);
 	return queued;
 }
 
@@ -547,18 +552,22 @@ static void free_first_later(void)
 	free(later);
 }
 
-/* One has passed, unless somebody is still reading */
+/* One has passed, unless somebody is still reading; so has what it made others do */
 void sim_grace_period(void)
 {
+	struct work_struct *older = works;
+
 	while (later_list && !readers)
 		free_first_later();
 	while (rcu_list && !readers) {
 		struct rcu_head *head = rcu_list;
 
 		rcu_list = head->next;
+		softirq_frees = 0;
 		sim_softirq(true);
 		head->func(head);
 		sim_softirq(false);
+		run_works(&works, older);
 	}
 }
 
@@ -658,6 +667,8 @@ void kfree(const void *ptr)
 
 	if (!ptr)
 		return;
+	if (thread.softirq && ++softirq_frees > FEW_FREES)
+		sim_bug("an RCU callback frees more and more: the processor waits");
 	sim.now.allocs--;
 	sim.now.bytes -= size;
 	sim.now.slab_bytes -= slab_size(size);

@@ -48,6 +48,19 @@ bool schedule_delayed_work(struct delayed_work *delayed, unsigned long delay);
 
 extern struct workqueue_struct *system_wq, *system_unbound_wq;
 
+#define WQ_UNBOUND 2
+
+/* All works run when sim_run_work() is called, whatever queue they are in */
+static inline struct workqueue_struct *
+alloc_workqueue(const char *name, unsigned int flags, int max_active)
+{
+	return system_unbound_wq;
+}
+
+static inline void destroy_workqueue(struct workqueue_struct *wq)
+{
+}
+
 bool queue_work(struct workqueue_struct *wq, struct work_struct *work);
 bool flush_work(struct work_struct *work);
 
