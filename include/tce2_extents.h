@@ -161,7 +161,7 @@ static __always_inline void tce2_extents_mark_block(struct tce2_extents *ext,
 
 void tce2_extents_init(struct tce2_extents *ext, u64 ua, u64 size);
 int tce2_extents_append_pages(struct tce2_extents *ext, struct page **pages,
-			      unsigned long count, u64 flags,
+			      unsigned long count, u64 flags, bool hugetlbfs,
 			      unsigned long *done);
 void tce2_extents_mark_blocks(struct tce2_extents *ext, u64 ua, u64 bytes);
 void tce2_extents_free(struct tce2_extents *ext);

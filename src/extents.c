@@ -198,17 +198,19 @@ static inline int append_run(struct tce2_extents *ext, u64 hpa, u64 bytes,
  *
  * A huge page of hugetlbfs is mapped by a single page table entry, from which
  * pin_user_pages_fast() takes all pages at once: what follows one of its pages
- * is the rest of it. A transparent huge page may be mapped in pieces with
- * others between them: it has to be looked at page by page.
+ * is the rest of it. That holds only where hugetlbfs itself has mapped the folio. A
+ * driver may map single pages of a hugetlb folio, in any order. A transparent huge
+ * page may be mapped in parts, too. In both cases every page has to be compared.
  */
-static unsigned long run_length(struct page **pages, unsigned long count)
+static unsigned long run_length(struct page **pages, unsigned long count,
+				bool hugetlbfs)
 {
 	struct page **page = pages + 1, **end = pages + count;
 	struct folio *folio = page_folio(*pages);
 	struct page *next = *pages + 1;
 	unsigned long run;
 
-	if (folio_test_hugetlb(folio)) {
+	if (hugetlbfs && folio_test_hugetlb(folio)) {
 		run = min_t(unsigned long, count, folio_nr_pages(folio) -
 			    folio_page_idx(folio, *pages));
 		if (pages[run - 1] == *pages + run - 1)
@@ -255,6 +257,7 @@ static int append_scattered(struct tce2_extents *ext, struct page **pages,
  * @pages: the pages, in the order of their user addresses
  * @count: how many
  * @flags: TCE2_EXTENT_READONLY or 0
+ * @hugetlbfs: whether the pages are from a mapping of hugetlbfs
  * @done: set to the number of pages that were added, @count but for an error
  *
  * Context: may sleep.
@@ -262,7 +265,7 @@ static int append_scattered(struct tce2_extents *ext, struct page **pages,
  * appended to.
  */
 int tce2_extents_append_pages(struct tce2_extents *ext, struct page **pages,
-			      unsigned long count, u64 flags,
+			      unsigned long count, u64 flags, bool hugetlbfs,
 			      unsigned long *done)
 {
 	*done = 0;
@@ -275,7 +278,7 @@ int tce2_extents_append_pages(struct tce2_extents *ext, struct page **pages,
 		if (ext->shift == PAGE_SHIFT)
 			return append_scattered(ext, page, count - *done, flags,
 						done);
-		run = run_length(page, count - *done);
+		run = run_length(page, count - *done, hugetlbfs);
 		ret = append_run(ext, PFN_PHYS(page_to_pfn(*page)),
 				 (u64)run << PAGE_SHIFT, flags);
 		if (ret)

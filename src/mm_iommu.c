@@ -13,6 +13,7 @@
 #include <linux/err.h>
 #include <linux/export.h>
 #include <linux/hashtable.h>
+#include <linux/hugetlb_inline.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
@@ -743,10 +744,12 @@ bool tce2_cache_mirrors_serve(const struct tce2_cache *cache,
  * struct mapping - what matters of one of the process's mappings
  * @end: first user address behind it, or behind the region if that is nearer
  * @writable: whether the process may write to it
+ * @hugetlbfs: whether it is of hugetlbfs
  */
 struct mapping {
 	u64 end;
 	bool writable;
+	bool hugetlbfs;
 };
 
 /* The mapping that contains @ua, as far as @end */
@@ -763,6 +766,7 @@ static int find_mapping(struct mm_struct *mm, u64 ua, u64 end,
 	} else {
 		mapping->end = min_t(u64, end, vma->vm_end);
 		mapping->writable = vma->vm_flags & VM_WRITE;
+		mapping->hugetlbfs = is_vm_hugetlb_page(vma);
 	}
 	mmap_read_unlock(mm);
 	return ret;
@@ -792,27 +796,42 @@ static int check_mapped(struct mm_struct *mm, u64 ua, u64 end,
 
 /* Hands a batch of pinned pages over to the extents, or unpins what it can't */
 static int append_pages(struct tce2_extents *ext, struct page **pages,
-			unsigned long count, u64 flags)
+			unsigned long count, u64 flags, bool hugetlbfs)
 {
 	unsigned long done;
-	int ret = tce2_extents_append_pages(ext, pages, count, flags, &done);
+	int ret = tce2_extents_append_pages(ext, pages, count, flags,
+					    hugetlbfs, &done);
 
 	if (ret)
 		unpin_user_pages(pages + done, count - done);
 	return ret;
 }
 
-/* Pins one mapping's share of a region, in batches of as many as @pages has */
-static int pin_mapping(struct tce2_extents *ext, const struct mapping *mapping,
-		       struct page **pages, int batch)
+/*
+ * Returns true if pages that have been pinned are still mapped by hugetlbfs: another
+ * mapping may have come in its place before they were.
+ */
+static bool is_hugetlbfs(struct mm_struct *mm, u64 ua, u64 size)
 {
+	struct mapping mapping;
+
+	return !find_mapping(mm, ua, ua + size, &mapping) &&
+	       mapping.hugetlbfs && mapping.end == ua + size;
+}
+
+/* Pins one mapping's share of a region, in batches of as many as @pages has */
+static int pin_mapping(struct mm_struct *mm, struct tce2_extents *ext,
+		       const struct mapping *mapping, struct page **pages,
+		       int batch)
+{
+	u64 flags = mapping->writable ? 0 : TCE2_EXTENT_READONLY;
 	unsigned int gup_flags = FOLL_LONGTERM |
 				 (mapping->writable ? FOLL_WRITE : 0);
-	u64 flags = mapping->writable ? 0 : TCE2_EXTENT_READONLY;
 
 	while (ext->ua + ext->filled < mapping->end) {
 		u64 ua = ext->ua + ext->filled;
 		int want = min_t(u64, (mapping->end - ua) >> PAGE_SHIFT, batch);
+		bool hugetlbfs;
 		int got, ret;
 
 		if (fatal_signal_pending(current))
@@ -823,7 +842,9 @@ static int pin_mapping(struct tce2_extents *ext, const struct mapping *mapping,
 		/* Holes, files, devices: whatever can't be pinned for long */
 		if (got <= 0)
 			return -EFAULT;
-		ret = append_pages(ext, pages, got, flags);
+		hugetlbfs = mapping->hugetlbfs &&
+			    is_hugetlbfs(mm, ua, (u64)got << PAGE_SHIFT);
+		ret = append_pages(ext, pages, got, flags, hugetlbfs);
 		if (ret)
 			return ret;
 		if (ext->ua + ext->filled < mapping->end)
@@ -849,12 +870,12 @@ static int pin_region(struct tce2_region *region, struct mapping mapping)
 		return -ENOMEM;
 
 	tce2_extents_init(ext, region->ua, region->size);
-	ret = pin_mapping(ext, &mapping, pages, batch);
+	ret = pin_mapping(region->cache->mm, ext, &mapping, pages, batch);
 	while (!ret && mapping.end < end) {
 		ret = find_mapping(region->cache->mm, mapping.end, end,
 				   &mapping);
 		if (!ret)
-			ret = pin_mapping(ext, &mapping, pages, batch);
+			ret = pin_mapping(region->cache->mm, ext, &mapping, pages, batch);
 	}
 	if (ret)
 		unpin_region(region);

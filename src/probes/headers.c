@@ -15,6 +15,7 @@
 #include <linux/err.h>
 #include <linux/export.h>
 #include <linux/hashtable.h>
+#include <linux/hugetlb_inline.h>
 #include <linux/iommu.h>
 #include <linux/kernel.h>
 #include <linux/kref.h>

@@ -939,7 +939,8 @@ static int append_run(struct tce2_extents *ext, u64 hpa, u32 count, u64 flags,
 
 	for (u32 i = 0; i < count; i++)
 		pages[i] = pfn_to_page(PHYS_PFN(hpa) + i);
-	return tce2_extents_append_pages(ext, pages, count, flags, done);
+	return tce2_extents_append_pages(ext, pages, count, flags, false,
+					 done);
 }
 
 /* Returns the pages that could be appended, all of them if nothing failed */

@@ -20,6 +20,7 @@
 #include <linux/mutex.h>
 #include <linux/preempt.h>
 #include <linux/printk.h>
+#include <linux/hugetlb_inline.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/workqueue.h>
@@ -552,7 +553,10 @@ static void free_first_later(void)
 	free(later);
 }
 
-/* One has passed, unless somebody is still reading; so has what it made others do */
+/*
+ * Ends a grace period unless a reader is active, and runs the works that its
+ * callbacks queued
+ */
 void sim_grace_period(void)
 {
 	struct work_struct *older = works;
@@ -668,7 +672,7 @@ void kfree(const void *ptr)
 	if (!ptr)
 		return;
 	if (thread.softirq && ++softirq_frees > FEW_FREES)
-		sim_bug("an RCU callback frees more and more: the processor waits");
+		sim_bug("an RCU callback freed more than %u objects", FEW_FREES);
 	sim.now.allocs--;
 	sim.now.bytes -= size;
 	sim.now.slab_bytes -= slab_size(size);
@@ -888,6 +892,12 @@ struct folio *page_folio(struct page *page)
 		pfn -= (pfn - SIM_BIG) &
 		       ((1ULL << (sim.large_shift - PAGE_SHIFT)) - 1);
 	return (struct folio *)pfn_to_page(pfn);
+}
+
+/* A mapping of smaller pages is a driver's, also where it has pages of hugetlbfs */
+bool is_vm_hugetlb_page(const struct vm_area_struct *vma)
+{
+	return sim.hugetlb && vma->shift > PAGE_SHIFT;
 }
 
 bool folio_test_hugetlb(const struct folio *folio)

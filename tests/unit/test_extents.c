@@ -201,6 +201,25 @@ static void a_gigabyte_page_takes_one_entry(void)
 	tce2_cache_put(cache);
 }
 
+/* A driver has mapped the pages of a hugetlbfs folio, first and last in their place */
+static void hugetlb_pages_mapped_one_by_one_are_each_recorded(void)
+{
+	static const u64 place[] = { 0, 2, 1, 3, 4, 6, 5, 7 };
+	u64 *pfn;
+
+	begin();
+	sim.hugetlb = true;
+	sim.large_shift = PAGE_SHIFT + 3;
+	pfn = sim_mmap(sim.mm, GIB(1), PAGES(8), PAGE_SHIFT, true);
+	for (int i = 0; i < 8; i++)
+		pfn[i] = SIM_BIG + place[i];
+	bytes_of_region(GIB(1), PAGES(8), true);
+	for (int i = 0; i < 8; i++)
+		expect_hpa(GIB(1) + PAGES(i), PAGE_SHIFT,
+			   PAGES(SIM_BIG + place[i]));
+	end();
+}
+
 /* In-tree: 8 bytes for each base page, of 64 KiB at best */
 static void two_megabyte_pages_take_a_thirtieth_of_8_bytes_a_64k_page(void)
 {
@@ -266,7 +285,8 @@ static int fill_backwards(struct tce2_extents *ext, u64 count)
 		struct page *page = pfn_to_page(i);
 		unsigned long done;
 
-		ret = tce2_extents_append_pages(ext, &page, 1, 0, &done);
+		ret = tce2_extents_append_pages(ext, &page, 1, 0, false,
+						&done);
 	}
 	return ret;
 }
@@ -477,6 +497,7 @@ static const struct test tests[] = {
 	TEST(a_block_is_as_large_as_all_the_memory_is_contiguous),
 	TEST(a_terabyte_of_gigabyte_pages_takes_8_bytes_a_gigabyte),
 	TEST(a_gigabyte_page_takes_one_entry),
+	TEST(hugetlb_pages_mapped_one_by_one_are_each_recorded),
 	TEST(two_megabyte_pages_take_a_thirtieth_of_8_bytes_a_64k_page),
 	TEST(scattered_memory_takes_8_bytes_a_page),
 	TEST(a_store_of_many_nodes_is_freed_whichever_could_not_be_had),

@@ -18,6 +18,7 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/preempt.h>
+#include <linux/hugetlb_inline.h>
 #include <linux/rcupdate.h>
 #include <linux/rwsem.h>
 #include <linux/sched.h>
@@ -210,6 +211,12 @@ void down_read(struct rw_semaphore *sem)
 {
 	sim_may_sleep("down_read");
 	pthread_rwlock_rdlock(&sem->lock);
+}
+
+int down_read_killable(struct rw_semaphore *sem)
+{
+	down_read(sem);
+	return 0;
 }
 
 void up_read(struct rw_semaphore *sem)
@@ -592,6 +599,11 @@ void sim_set_dirty(u64 pfn)
 struct folio *page_folio(struct page *page)
 {
 	return (struct folio *)page;
+}
+
+bool is_vm_hugetlb_page(const struct vm_area_struct *vma)
+{
+	return false;
 }
 
 bool folio_test_hugetlb(const struct folio *folio)
