@@ -3,10 +3,15 @@
 #define TCE2_DDW_H
 
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/rwsem.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/wait.h>
 
 #include <asm/iommu.h>
+
+#include "tce2_range.h"
 
 struct iommu_group;
 struct tce2_cache;
@@ -43,6 +48,14 @@ struct tce2_window_spec {
  * struct tce2_ddw - a container's groups and DMA windows
  * @lock: write: groups and windows come and go. read: they stay, and mapping
  *	in them is allowed (struct tce2_window says how that is locked)
+ * @clients: serializes the client's requests that take @lock for writing, so that at
+ *	most one of them is ahead of VFIO in the queue of @lock. Taken before @lock
+ * @slots: protects @window, too: it is changed with both locks held. Innermost but for
+ *	the spinlock of a range lock
+ * @hurry: counts the threads that hold @lock for writing or wait to
+ * @writes: number of attempts to take @lock for writing that have ended: the lock was
+ *	released again, or the wait for it was killed
+ * @calm: requests that were turned away wait here for @writes to change
  * @groups: attached groups (struct tce2_group); every window is programmed
  *	for every group
  * @window: the windows by slot, NULL where there is none. Slot 0 begins at
@@ -51,12 +64,20 @@ struct tce2_window_spec {
  * @default_pending: slot 0 is still to be filled with the default window, when
  *	it is first used
  *
- * All fields but @lock are guarded by @lock.
+ * @groups, @window and @default_pending are protected by @lock. To attach or detach a
+ * group or to close the container, VFIO waits for @lock while it holds locks that all
+ * containers share. So the time it waits must not depend on the number of queued
+ * requests.
  *
  * Lock order: this comes before everything in struct tce2_window.
  */
 struct tce2_ddw {
 	struct rw_semaphore lock;
+	struct mutex clients;	/* one client at a time waits for lock */
+	spinlock_t slots;	/* guards window against wake_queues() */
+	struct tce2_hurry hurry;
+	atomic_t writes;
+	wait_queue_head_t calm;
 	struct list_head groups;
 	struct tce2_window *window[IOMMU_TABLE_GROUP_MAX_TABLES];
 	bool default_pending;
@@ -78,6 +99,11 @@ struct tce2_bus_range {
 
 void tce2_ddw_init(struct tce2_ddw *ddw);
 void tce2_ddw_destroy(struct tce2_ddw *ddw);
+
+int tce2_ddw_lock(struct tce2_ddw *ddw);
+void tce2_ddw_unlock(struct tce2_ddw *ddw);
+int tce2_ddw_begin(struct tce2_ddw *ddw);
+int tce2_ddw_wait(struct tce2_ddw *ddw, int seen);
 
 int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *group);
 int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *group);

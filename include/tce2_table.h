@@ -15,6 +15,7 @@
 #include "tce2_realmode.h"
 
 struct mm_struct;
+struct tce2_hurry;
 
 /**
  * enum tce2_table_layout - how TCEs may be written
@@ -36,6 +37,7 @@ enum tce2_table_layout {
  * @ops: the platform's operations for @tbl, immutable; @tbl->it_ops are those for
  *	KVM (src/kvm.c)
  * @mm: whose locked_vm is charged, immutable
+ * @hurry: that of the window's owner, for those who hold the owner's lock; immutable
  * @level_bits: log2 of the entries in each table of a tree of them, immutable
  * @layout: see there; goes from unseen to one of the others once, without a
  *	lock
@@ -56,6 +58,7 @@ struct tce2_table {
 	struct iommu_table *tbl;
 	const struct iommu_table_ops *ops;
 	struct mm_struct *mm;
+	const struct tce2_hurry *hurry;
 	unsigned int level_bits;
 	enum tce2_table_layout layout;
 	struct mutex lock;	/* guards leaves, charged */
@@ -79,7 +82,8 @@ struct tce2_stale {
 #define TCE2_TABLE_ANY	(~0ULL)
 
 void tce2_table_init(struct tce2_table *table, struct iommu_table *tbl,
-		     struct mm_struct *mm, unsigned long charged);
+		     struct mm_struct *mm, const struct tce2_hurry *hurry,
+		     unsigned long charged);
 void tce2_table_destroy(struct tce2_table *table);
 
 int tce2_table_prepare(struct tce2_table *table, u64 index);

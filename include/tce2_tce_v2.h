@@ -24,6 +24,7 @@ struct tce2_kvm;
  * @start: first bus address, immutable
  * @size: bytes of bus address, immutable
  * @page_shift: log2 of the IOMMU page size in bytes, immutable
+ * @hurry: the owner's, for those who hold the owner's lock; immutable
  * @ranges: lock for entries, of the hardware's table and of the view alike,
  *	taken for whole leaves of the view
  * @table: the hardware's table
@@ -52,6 +53,7 @@ struct tce2_window {
 	u64 start;
 	u64 size;
 	unsigned int page_shift;
+	const struct tce2_hurry *hurry;
 	struct tce2_range_lock ranges;
 	struct tce2_table table;
 	struct tce2_view view;
@@ -60,15 +62,16 @@ struct tce2_window {
 };
 
 void tce2_window_init(struct tce2_window *window, struct iommu_table *tbl,
-		      struct tce2_cache *cache, u64 size,
-		      unsigned long charged);
+		      struct tce2_cache *cache, const struct tce2_hurry *hurry,
+		      u64 size, unsigned long charged);
 void tce2_window_publish(struct tce2_window *window);
 void tce2_window_retire(struct tce2_window *window);
 void tce2_window_hold(struct tce2_window *window, struct tce2_range *range);
 void tce2_window_unhold(struct tce2_window *window, struct tce2_range *range);
 
 int tce2_window_map(struct tce2_window *window, u64 iova, u64 ua, u64 size,
-		    u64 perm);
-int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size);
+		    u64 perm, enum tce2_patience patience);
+int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size,
+		      enum tce2_patience patience);
 
 #endif /* TCE2_TCE_V2_H */

@@ -409,52 +409,39 @@ static int find_range(struct tce2_ddw *ddw, u64 iova, u64 ua, u64 size,
 	return 0;
 }
 
-/*
- * Makes the default window for a map request that is in order otherwise. The
- * lock is held for writing on entry, for reading on return.
- */
-static int make_default(struct tce2_container *container, u64 ua, u64 size,
-			u64 perm, unsigned int page_shift)
+/* Makes the default window for a map request, if the request is in order */
+static int make_default_locked(struct tce2_container *container, u64 iova,
+			       u64 ua, u64 size, u64 perm)
 	__must_hold(&container->ddw.lock)
 {
-	u64 pages = size >> page_shift;
+	struct tce2_bus_range range;
 	struct tce2_region *region;
+	u64 pages;
 	int ret;
 
-	ret = tce2_memory_hold(container->cache, ua, page_shift, pages,
+	/* Another thread may have changed everything while it was unlocked */
+	ret = find_range(&container->ddw, iova, ua, size, &range);
+	if (ret || range.window)
+		return ret;
+	pages = size >> range.page_shift;
+	ret = tce2_memory_hold(container->cache, ua, range.page_shift, pages,
 			       perm & TCE2_VIEW_WRITE, &region);
-	if (!ret) {
-		ret = tce2_ddw_create_default(&container->ddw,
-					      container->cache);
-		tce2_memory_drop(container->cache, ua, page_shift, pages);
-	}
-	downgrade_write(&container->ddw.lock);
+	if (ret)
+		return ret;
+	ret = tce2_ddw_create_default(&container->ddw, container->cache);
+	tce2_memory_drop(container->cache, ua, range.page_shift, pages);
 	return ret;
 }
 
-/* Finds the window for a map request; the lock is held for reading */
-static int find_window(struct tce2_container *container, u64 iova, u64 ua,
-		       u64 size, u64 perm, struct tce2_window **window)
-	__must_hold(&container->ddw.lock)
+static int make_default(struct tce2_container *container, u64 iova, u64 ua,
+			u64 size, u64 perm)
 {
-	struct tce2_ddw *ddw = &container->ddw;
-	struct tce2_bus_range range;
-	int ret;
+	int ret = tce2_ddw_lock(&container->ddw);
 
-	ret = find_range(ddw, iova, ua, size, &range);
-	if (!ret && !perm)
-		ret = -EINVAL;
-	if (!ret && !range.window) {
-		/* Another thread may change everything while it is unlocked */
-		up_read(&ddw->lock);
-		down_write(&ddw->lock);
-		ret = make_default(container, ua, size, perm,
-				   range.page_shift);
-		if (!ret)
-			ret = find_range(ddw, iova, ua, size, &range);
-	}
-	if (!ret)
-		*window = range.window;
+	if (ret)
+		return ret;
+	ret = make_default_locked(container, iova, ua, size, perm);
+	tce2_ddw_unlock(&container->ddw);
 	return ret;
 }
 
@@ -469,6 +456,33 @@ static bool wants_mirrors(struct tce2_container *container,
 	return unlikely(tce2_kvm_attached(window->kvm)) &&
 	       READ_ONCE(container->cache->mirrors_due) &&
 	       tce2_kvm_maps(window->kvm);
+}
+
+/* Maps in a window that is there; *@pending tells of the default one if it is not */
+static int try_map(struct tce2_container *container, u64 iova, u64 ua,
+		   u64 size, u64 perm, enum tce2_patience patience,
+		   bool *pending)
+{
+	struct tce2_bus_range range;
+	bool mirror = false;
+	int ret;
+
+	*pending = false;
+	if (down_read_killable(&container->ddw.lock))
+		return -EINTR;
+	ret = find_range(&container->ddw, iova, ua, size, &range);
+	if (!ret && !perm)
+		ret = -EINVAL;
+	*pending = !ret && !range.window;
+	if (!ret && range.window)
+		ret = tce2_window_map(range.window, iova, ua, size, perm,
+				      patience);
+	if (!ret && range.window)
+		mirror = wants_mirrors(container, range.window);
+	up_read(&container->ddw.lock);
+	if (mirror)
+		tce2_cache_mirror(container->cache);
+	return ret;
 }
 
 /**
@@ -489,20 +503,40 @@ static bool wants_mirrors(struct tce2_container *container,
 int tce2_container_map(struct tce2_container *container, u64 iova, u64 ua,
 		       u64 size, u64 perm)
 {
-	struct tce2_window *window;
-	bool mirror = false;
+	enum tce2_patience patience = TCE2_YIELDS;
+	bool pending;
+	int ret, seen;
+
+	do {
+		seen = atomic_read(&container->ddw.writes);
+		ret = try_map(container, iova, ua, size, perm, patience,
+			      &pending);
+		if (likely(!pending && ret != -EAGAIN))
+			return ret;
+		if (pending) {
+			ret = make_default(container, iova, ua, size, perm);
+			continue;
+		}
+		/* Once is enough for the client's own requests */
+		patience = TCE2_YIELDS_TO_VFIO;
+		ret = tce2_ddw_wait(&container->ddw, seen);
+	} while (!ret);
+	return ret;
+}
+
+static int try_unmap(struct tce2_container *container, u64 iova, u64 size,
+		     enum tce2_patience patience)
+{
+	struct tce2_bus_range range;
 	int ret;
 
 	if (down_read_killable(&container->ddw.lock))
 		return -EINTR;
-	ret = find_window(container, iova, ua, size, perm, &window);
-	if (!ret)
-		ret = tce2_window_map(window, iova, ua, size, perm);
-	if (!ret)
-		mirror = wants_mirrors(container, window);
+	ret = find_range(&container->ddw, iova, 0, size, &range);
+	/* In a window that is still to be made there is nothing to unmap */
+	if (!ret && range.window)
+		ret = tce2_window_unmap(range.window, iova, size, patience);
 	up_read(&container->ddw.lock);
-	if (mirror)
-		tce2_cache_mirror(container->cache);
 	return ret;
 }
 
@@ -520,16 +554,17 @@ int tce2_container_map(struct tce2_container *container, u64 iova, u64 ua,
  */
 int tce2_container_unmap(struct tce2_container *container, u64 iova, u64 size)
 {
-	struct tce2_bus_range range;
-	int ret;
+	enum tce2_patience patience = TCE2_YIELDS;
+	int ret, seen;
 
-	if (down_read_killable(&container->ddw.lock))
-		return -EINTR;
-	ret = find_range(&container->ddw, iova, 0, size, &range);
-	/* In a window that is still to be made there is nothing to unmap */
-	if (!ret && range.window)
-		ret = tce2_window_unmap(range.window, iova, size);
-	up_read(&container->ddw.lock);
+	do {
+		seen = atomic_read(&container->ddw.writes);
+		ret = try_unmap(container, iova, size, patience);
+		if (likely(ret != -EAGAIN))
+			return ret;
+		patience = TCE2_YIELDS_TO_VFIO;
+		ret = tce2_ddw_wait(&container->ddw, seen);
+	} while (!ret);
 	return ret;
 }
 

@@ -82,7 +82,114 @@ static int platform_error(long ret)
 void tce2_ddw_init(struct tce2_ddw *ddw)
 {
 	init_rwsem(&ddw->lock);
+	mutex_init(&ddw->clients);
+	init_waitqueue_head(&ddw->calm);
 	INIT_LIST_HEAD(&ddw->groups);
+}
+
+/* Has requests leave the queues that they wait in for entries */
+static void wake_queues(struct tce2_ddw *ddw)
+	__must_hold(&ddw->lock)
+{
+	int slot;
+
+	lockdep_assert_held(&ddw->lock);
+	for (slot = 0; slot < NR_SLOTS; slot++) {
+		if (ddw->window[slot])
+			tce2_range_turn_away(&ddw->window[slot]->ranges);
+	}
+}
+
+/* Has requests that were turned away try again */
+static void end_hurry(struct tce2_ddw *ddw)
+{
+	atomic_inc(&ddw->writes);
+	atomic_dec(&ddw->hurry.turning_away);
+	wake_up_all(&ddw->calm);
+}
+
+/**
+ * tce2_ddw_lock() - lock the groups and windows for writing, for a client
+ * @ddw: the groups and windows
+ *
+ * Requests that hold the lock for reading while they wait for entries of a window
+ * give it back, and begin again after tce2_ddw_unlock(). So this waits for requests
+ * that are being carried out, and for other clients' calls of it. Of these one at a
+ * time waits for the lock itself, so that VFIO has no more than one before it.
+ *
+ * Context: may sleep.
+ * Return: 0, or -EINTR after a fatal signal.
+ */
+int tce2_ddw_lock(struct tce2_ddw *ddw)
+{
+	if (mutex_lock_killable(&ddw->clients))
+		return -EINTR;
+	atomic_inc(&ddw->hurry.turning_away);
+	if (down_read_killable(&ddw->lock))
+		goto killed;
+	wake_queues(ddw);
+	up_read(&ddw->lock);
+	if (down_write_killable(&ddw->lock))
+		goto killed;
+	return 0;
+
+killed:
+	end_hurry(ddw);
+	mutex_unlock(&ddw->clients);
+	return -EINTR;
+}
+
+/**
+ * tce2_ddw_unlock() - undo tce2_ddw_lock()
+ * @ddw: the groups and windows
+ */
+void tce2_ddw_unlock(struct tce2_ddw *ddw)
+{
+	up_write(&ddw->lock);
+	end_hurry(ddw);
+	mutex_unlock(&ddw->clients);
+}
+
+/*
+ * Locks for writing where VFIO holds locks for which other containers wait: requests
+ * that map or unmap many entries stop, too.
+ */
+static void lock_for_vfio(struct tce2_ddw *ddw)
+	__acquires(&ddw->lock)
+{
+	atomic_inc(&ddw->hurry.stopping);
+	atomic_inc(&ddw->hurry.turning_away);
+	down_read(&ddw->lock);
+	wake_queues(ddw);
+	up_read(&ddw->lock);
+	down_write(&ddw->lock);
+}
+
+static void unlock_for_vfio(struct tce2_ddw *ddw)
+	__releases(&ddw->lock)
+{
+	up_write(&ddw->lock);
+	atomic_dec(&ddw->hurry.stopping);
+	end_hurry(ddw);
+}
+
+/**
+ * tce2_ddw_wait() - wait until a request that was turned away may try again
+ * @ddw: the groups and windows, which the caller has not locked
+ * @seen: @writes of struct tce2_ddw as it was before the request tried
+ *
+ * Waits for one thread that locks for writing, if there is any; not for those that
+ * have come after it.
+ *
+ * Context: may sleep.
+ * Return: 0, or -EINTR after a fatal signal.
+ */
+int tce2_ddw_wait(struct tce2_ddw *ddw, int seen)
+{
+	return wait_event_killable(ddw->calm,
+				   atomic_read(&ddw->writes) != seen ||
+				   !atomic_read(&ddw->hurry.turning_away)) ?
+		-EINTR : 0;
 }
 
 /*
@@ -372,7 +479,7 @@ static int create_window(struct tce2_ddw *ddw, struct tce2_cache *cache,
 						   &tbl));
 	if (ret)
 		goto uncharge;
-	tce2_window_init(window, tbl, cache, spec->size, charge);
+	tce2_window_init(window, tbl, cache, &ddw->hurry, spec->size, charge);
 	return set_up(ddw, slot, window, kvm);
 
 uncharge:
@@ -405,7 +512,7 @@ void tce2_ddw_destroy(struct tce2_ddw *ddw)
 	struct tce2_group *group, *next;
 	int slot;
 
-	down_write(&ddw->lock);
+	lock_for_vfio(ddw);
 	for (slot = 0; slot < NR_SLOTS; slot++) {
 		if (ddw->window[slot])
 			destroy_window(ddw, slot);
@@ -416,7 +523,7 @@ void tce2_ddw_destroy(struct tce2_ddw *ddw)
 		list_del(&group->node);
 		kfree(group);
 	}
-	up_write(&ddw->lock);
+	unlock_for_vfio(ddw);
 }
 
 /*
@@ -581,7 +688,7 @@ int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 	group->group = iommu_group;
 	group->table_group = tg;
 
-	down_write(&ddw->lock);
+	lock_for_vfio(ddw);
 	ret = check_group(ddw, iommu_group, tg);
 	if (ret)
 		goto unlock;
@@ -598,7 +705,7 @@ int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 	list_add_tail(&group->node, &ddw->groups);
 	expect_table_refs(ddw);
 unlock:
-	up_write(&ddw->lock);
+	unlock_for_vfio(ddw);
 	if (ret)
 		kfree(group);
 	return ret;
@@ -640,7 +747,7 @@ int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 	struct tce2_group *group;
 	int ret = -ENOENT;
 
-	down_write(&ddw->lock);
+	lock_for_vfio(ddw);
 	list_for_each_entry(group, &ddw->groups, node) {
 		if (group->group != iommu_group)
 			continue;
@@ -652,7 +759,7 @@ int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 		ret = 0;
 		break;
 	}
-	up_write(&ddw->lock);
+	unlock_for_vfio(ddw);
 	return ret;
 }
 
@@ -662,14 +769,15 @@ int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
  * @info: filled but for argsz
  *
  * Context: may sleep.
- * Return: 0, or -ENXIO without a group.
+ * Return: 0, -ENXIO without a group, -EINTR.
  */
 int tce2_ddw_info(struct tce2_ddw *ddw, struct vfio_iommu_spapr_tce_info *info)
 {
 	struct iommu_table_group *tg;
 	int ret = -ENXIO;
 
-	down_read(&ddw->lock);
+	if (down_read_killable(&ddw->lock))
+		return -EINTR;
 	if (list_empty(&ddw->groups))
 		goto unlock;
 	tg = first_table_group(ddw);
@@ -793,10 +901,12 @@ static int try_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		      const struct tce2_window_spec *spec, u64 __user *start)
 {
 	bool was_pending;
-	int slot, ret = -ENXIO;
+	int slot, ret;
 
-	if (down_write_killable(&ddw->lock))
-		return -EINTR;
+	ret = tce2_ddw_lock(ddw);
+	if (ret)
+		return ret;
+	ret = -ENXIO;
 	if (list_empty(&ddw->groups))
 		goto unlock;
 	ret = check_spec(ddw, spec);
@@ -822,7 +932,7 @@ static int try_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		ddw->default_pending = true;
 	}
 unlock:
-	up_write(&ddw->lock);
+	tce2_ddw_unlock(ddw);
 	return ret;
 }
 
@@ -882,14 +992,15 @@ int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
  */
 int tce2_ddw_remove(struct tce2_ddw *ddw, u64 start)
 {
-	int slot, ret = -EINVAL;
+	int slot, ret;
 
-	if (down_write_killable(&ddw->lock))
-		return -EINTR;
-	if (list_empty(&ddw->groups)) {
-		ret = -ENXIO;
+	ret = tce2_ddw_lock(ddw);
+	if (ret)
+		return ret;
+	ret = -ENXIO;
+	if (list_empty(&ddw->groups))
 		goto unlock;
-	}
+	ret = -EINVAL;
 	if (ddw->default_pending &&
 	    start == first_table_group(ddw)->tce32_start) {
 		ddw->default_pending = false;
@@ -904,7 +1015,7 @@ int tce2_ddw_remove(struct tce2_ddw *ddw, u64 start)
 		}
 	}
 unlock:
-	up_write(&ddw->lock);
+	tce2_ddw_unlock(ddw);
 	return ret;
 }
 

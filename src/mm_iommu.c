@@ -60,7 +60,7 @@ static struct tce2_cache *cache_create(struct mm_struct *mm)
 		return NULL;
 	mmgrab(mm);
 	cache->mm = mm;
-	tce2_range_lock_init(&cache->registering, &registering_key);
+	tce2_range_lock_init(&cache->registering, NULL, &registering_key);
 	mutex_init(&cache->lock);
 	seqcount_mutex_init(&cache->seq, &cache->lock);
 	cache->regions = RB_ROOT;
@@ -297,8 +297,8 @@ static LLIST_HEAD(unused);
 static DECLARE_WORK(free_work, free_regions);
 
 /*
- * Does what may take long, for very many regions or for very large ones. Not bound
- * to a processor: the kernel complains of workers that keep one busy.
+ * Runs work that may take long, because regions are many or large. Unbound, because
+ * the kernel warns about bound workers that hog their CPU.
  */
 static struct workqueue_struct *workers;
 
@@ -808,8 +808,9 @@ static int append_pages(struct tce2_extents *ext, struct page **pages,
 }
 
 /*
- * Returns true if pages that have been pinned are still mapped by hugetlbfs: another
- * mapping may have come in its place before they were.
+ * Returns true if a mapping of hugetlbfs still covers the pages after they have been
+ * pinned. Another mapping may have replaced it between its lookup and the pinning. One
+ * that has been replaced in turn by now is not noticed.
  */
 static bool is_hugetlbfs(struct mm_struct *mm, u64 ua, u64 size)
 {

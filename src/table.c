@@ -18,7 +18,7 @@
  * replaced. This file calls only the platform's ops.
  *
  * Locks: struct tce2_table.lock. Entries are the caller's.
- * Calls: the platform's ops for the table.
+ * Calls: range (whether to stop); the platform's ops for the table.
  */
 #include <linux/atomic.h>
 #include <linux/dma-direction.h>
@@ -33,6 +33,7 @@
 #include <asm/iommu.h>
 #include <asm/tce.h>
 
+#include "tce2_range.h"
 #include "tce2_table.h"
 #include "tce2_view.h"
 
@@ -69,14 +70,17 @@ static enum dma_data_direction perm_direction(u64 perm)
  * @table: memory for it
  * @tbl: the kernel's table
  * @mm: whose locked_vm is charged
+ * @hurry: that of the window's owner
  * @charged: pages already charged for @tbl
  */
 void tce2_table_init(struct tce2_table *table, struct iommu_table *tbl,
-		     struct mm_struct *mm, unsigned long charged)
+		     struct mm_struct *mm, const struct tce2_hurry *hurry,
+		     unsigned long charged)
 {
 	table->tbl = tbl;
 	table->ops = tbl->it_ops;
 	table->mm = mm;
+	table->hurry = hurry;
 	/* Not set by platforms that have no trees */
 	table->level_bits = tbl->it_indirect_levels ?
 			    ilog2(tbl->it_level_size) : 0;
@@ -218,13 +222,30 @@ static int add_tables(struct tce2_table *table, u64 leaf)
 	return 0;
 }
 
+/*
+ * Locks the levels. Very many requests may wait for one that waits for mmap_lock:
+ * those behind it look whether they have to stop.
+ */
+static int lock_levels(struct tce2_table *table)
+{
+	int ret;
+
+	if (mutex_lock_killable(&table->lock))
+		return -EINTR;
+	ret = tce2_must_stop(table->hurry);
+	if (ret)
+		mutex_unlock(&table->lock);
+	return ret;
+}
+
 /**
  * tce2_table_prepare() - charge what writing an entry will make
  * @table: the table
  * @index: the entry, held; it stands for all in its lowest-level table
  *
- * Context: may sleep.
- * Return: 0; -ENOMEM without memory or over RLIMIT_MEMLOCK.
+ * Context: may sleep; the window's owner is locked for reading.
+ * Return: 0; -ENOMEM without memory or over RLIMIT_MEMLOCK; -EINTR, -EAGAIN as
+ * tce2_must_stop().
  */
 int tce2_table_prepare(struct tce2_table *table, u64 index)
 {
@@ -238,7 +259,9 @@ int tce2_table_prepare(struct tce2_table *table, u64 index)
 	if (tce2_table_find(table, index) || xa_load(&table->leaves, leaf))
 		return 0;
 
-	mutex_lock(&table->lock);
+	ret = lock_levels(table);
+	if (ret)
+		return ret;
 	if (!xa_load(&table->leaves, leaf))
 		ret = add_tables(table, leaf);
 	mutex_unlock(&table->lock);
@@ -353,7 +376,9 @@ static noinline int write_elsewhere(struct tce2_table *table, u64 index,
 		 * second gives its own back, of which it frees but one page
 		 * (pnv_tce()): so none of us may be the second.
 		 */
-		mutex_lock(&table->lock);
+		ret = lock_levels(table);
+		if (ret)
+			return ret;
 		ret = exchange(table, index, hpa, perm);
 		mutex_unlock(&table->lock);
 		if (ret)

@@ -36,8 +36,8 @@
 #include "tce2_tce_v2.h"
 
 /*
- * Entries that are invalidated together, a multiple of a leaf; a fatal signal
- * waits no longer for them
+ * Entries that are invalidated together, a multiple of a leaf; UNMAP_DMA looks
+ * after each batch whether it has to stop
  */
 #define BATCH		(64 * TCE2_VIEW_LEAF)
 
@@ -63,12 +63,13 @@ static void pause_before(u64 index, u64 end)
  * @window: zeroed memory for it
  * @tbl: its table, in which nothing is mapped
  * @cache: region cache of the process it serves
+ * @hurry: the owner's; it stays until tce2_window_retire()
  * @size: bytes of bus address
  * @charged: pages of locked_vm already charged for @tbl
  */
 void tce2_window_init(struct tce2_window *window, struct iommu_table *tbl,
-		      struct tce2_cache *cache, u64 size,
-		      unsigned long charged)
+		      struct tce2_cache *cache, const struct tce2_hurry *hurry,
+		      u64 size, unsigned long charged)
 {
 	static struct lock_class_key ranges_key;
 
@@ -78,8 +79,9 @@ void tce2_window_init(struct tce2_window *window, struct iommu_table *tbl,
 	window->start = (u64)tbl->it_offset << tbl->it_page_shift;
 	window->size = size;
 	window->page_shift = tbl->it_page_shift;
-	tce2_range_lock_init(&window->ranges, &ranges_key);
-	tce2_table_init(&window->table, tbl, cache->mm, charged);
+	window->hurry = hurry;
+	tce2_range_lock_init(&window->ranges, hurry, &ranges_key);
+	tce2_table_init(&window->table, tbl, cache->mm, hurry, charged);
 	tce2_view_init(&window->view, size >> tbl->it_page_shift,
 		       tbl->it_page_shift);
 	INIT_LIST_HEAD(&window->link);
@@ -107,14 +109,14 @@ static __always_inline void lock_out_hooks(struct tce2_window *window,
 		tce2_view_lock(&window->view, range->first, range->last);
 }
 
-static __always_inline int lock_leaves(struct tce2_window *window,
-				       struct tce2_range *range, u64 index,
-				       u64 count)
+static __always_inline int
+lock_leaves(struct tce2_window *window, struct tce2_range *range, u64 index,
+	    u64 count, enum tce2_patience patience)
 {
 	u64 first = index & ~(TCE2_VIEW_LEAF - 1);
 	u64 last = (index + count - 1) | (TCE2_VIEW_LEAF - 1);
-	int ret = tce2_range_lock(&window->ranges, range, first,
-				  last - first + 1);
+	int ret = tce2_range_queue(&window->ranges, range, first,
+				   last - first + 1, patience);
 
 	if (!ret)
 		lock_out_hooks(window, range);
@@ -174,13 +176,12 @@ prepare(struct tce2_window *window, const struct tce2_view_run *run,
 {
 	u64 index = run->index, end = index + run->count;
 
-	*replaces = false;
-	while (index < end) {
-		struct tce2_view_run part = run_in_leaf(window, run, index);
-		int ret;
+	int ret = tce2_must_stop(window->hurry);
 
-		if (fatal_signal_pending(current))
-			return -EINTR;
+	*replaces = false;
+	while (!ret) {
+		struct tce2_view_run part = run_in_leaf(window, run, index);
+
 		ret = tce2_view_prepare(&window->view, &part);
 		if (ret < 0)
 			return ret;
@@ -190,9 +191,12 @@ prepare(struct tce2_window *window, const struct tce2_view_run *run,
 		if (ret)
 			return ret;
 		index += part.count;
-		pause_before(index, end);
+		if (index == end)
+			return 0;
+		cond_resched();
+		ret = tce2_must_stop(window->hurry);
 	}
-	return 0;
+	return ret;
 }
 
 /*
@@ -226,8 +230,9 @@ static s64 whole_piece(const struct tce2_window *window,
  * region between calls. *@written grows by what may have been written.
  */
 static int write_leaf(struct tce2_window *window,
-		      const struct tce2_view_run *run, bool fresh,
-		      struct tce2_region **regionp, u64 *written)
+		      const struct tce2_view_run *run,
+		      enum tce2_write how, struct tce2_region **regionp,
+		      u64 *written)
 {
 	u64 ua = run->ua, index = run->index, end = index + run->count;
 	struct tce2_region *region = *regionp;
@@ -254,7 +259,7 @@ static int write_leaf(struct tce2_window *window,
 		if (piece < 0)
 			return piece;
 		ret = tce2_table_write(&window->table, index, piece, hpa,
-				       run->perm, fresh);
+				       run->perm, how);
 		if (ret)
 			return ret;
 		index += piece;
@@ -293,7 +298,9 @@ write_tces(struct tce2_window *window, const struct tce2_view_run *run,
 		/* Only the platform's functions have use for the truth */
 		if (replaces && !tce2_table_in_memory(&window->table))
 			fresh = is_fresh(window, &part);
-		ret = write_leaf(window, &part, fresh, &region, written);
+		ret = write_leaf(window, &part,
+				 fresh ? TCE2_WRITE_FRESH : TCE2_WRITE_OVER,
+				 &region, written);
 		if (ret)
 			return ret;
 		index += part.count;
@@ -305,8 +312,9 @@ write_tces(struct tce2_window *window, const struct tce2_view_run *run,
 			stale = index;
 		}
 		cond_resched();
-		if (fatal_signal_pending(current))
-			return -EINTR;
+		ret = tce2_must_stop(window->hurry);
+		if (ret)
+			return ret;
 	}
 	tce2_table_invalidate(&window->table, stale, end - stale);
 	return 0;
@@ -330,7 +338,8 @@ static bool restore_leaf(struct tce2_window *window, u64 index, u64 end,
 		    tce2_table_clear(&window->table, index, run.index - index,
 				     TCE2_TABLE_ANY, stale))
 			restored = false;
-		if (write_leaf(window, &run, false, region, &ignored))
+		if (write_leaf(window, &run, TCE2_WRITE_RESTORE, region,
+			       &ignored))
 			restored = false;
 		index = run.index + run.count;
 	}
@@ -411,6 +420,7 @@ commit_view(struct tce2_window *window, const struct tce2_view_run *run,
  * @ua: first user address
  * @size: bytes, more than 0
  * @perm: TCE2_VIEW_READ, TCE2_VIEW_WRITE or both: what devices may do
+ * @patience: when to give up waiting for entries
  *
  * @iova, @ua and @size are multiples of the window's page size, the bus
  * addresses lie in the window and the user addresses do not wrap: the
@@ -421,10 +431,11 @@ commit_view(struct tce2_window *window, const struct tce2_view_run *run,
  * Return: 0; or with everything as it was before, -EINVAL if not all of the
  * memory is registered and contiguous enough, -EPERM for writing where the
  * process may only read, -ENOMEM without memory or over RLIMIT_MEMLOCK, -EIO
- * if the platform refuses an entry, -EINTR.
+ * if the platform refuses an entry, -EINTR, or -EAGAIN as tce2_range_queue() and
+ * tce2_must_stop(): the caller is to unlock the owner and begin again.
  */
 int tce2_window_map(struct tce2_window *window, u64 iova, u64 ua, u64 size,
-		    u64 perm)
+		    u64 perm, enum tce2_patience patience)
 {
 	struct tce2_view_run run = {
 		.index = (iova - window->start) >> window->page_shift,
@@ -438,7 +449,7 @@ int tce2_window_map(struct tce2_window *window, u64 iova, u64 ua, u64 size,
 	u64 written;
 	int ret;
 
-	ret = lock_leaves(window, &range, run.index, run.count);
+	ret = lock_leaves(window, &range, run.index, run.count, patience);
 	if (ret)
 		return ret;
 	ret = tce2_memory_hold(window->cache, ua, window->page_shift, run.count,
@@ -453,6 +464,9 @@ int tce2_window_map(struct tce2_window *window, u64 iova, u64 ua, u64 size,
 		/* A device may reach the memory: it must stay pinned for good */
 		pr_err_ratelimited("platform keeps TCEs from %#llx on, leaking memory they map\n",
 				   iova);
+		/* -EAGAIN would retry, and each retry leave more memory pinned */
+		if (ret == -EAGAIN)
+			ret = -EIO;
 		goto unlock;
 	}
 	if (ret)
@@ -526,22 +540,25 @@ static void clear_view(struct tce2_window *window, u64 index, u64 end)
  * platform does not clear stays mapped, and its memory pinned.
  */
 static int clear_range(struct tce2_window *window, u64 index, u64 end,
-		       bool killable)
+		       bool stoppable)
 {
-	int ret = 0;
+	int ret = 0, stop;
 
+	if (stoppable && fatal_signal_pending(current))
+		return -EINTR;
 	index = tce2_view_next_touched(&window->view, index, end);
 	while (index < end) {
 		u64 next = min(end, (index | (BATCH - 1)) + 1);
 
-		if (killable && fatal_signal_pending(current))
-			return -EINTR;
 		if (clear_tces(window, index, next))
 			ret = -EIO;
 		else
 			clear_view(window, index, next);
 		pause_before(next, end);
 		index = tce2_view_next_touched(&window->view, next, end);
+		stop = stoppable && index < end ? tce2_must_stop(window->hurry) : 0;
+		if (stop)
+			return stop;
 	}
 	return ret;
 }
@@ -551,6 +568,7 @@ static int clear_range(struct tce2_window *window, u64 index, u64 end,
  * @window: the window
  * @iova: first bus address
  * @size: bytes, more than 0
+ * @patience: when to give up waiting for entries
  *
  * @iova and @size are multiples of the window's page size and lie in the
  * window: the caller has checked. What is not mapped there is passed over.
@@ -560,17 +578,19 @@ static int clear_range(struct tce2_window *window, u64 index, u64 end,
  * VFIO_IOMMU_UNMAP_DMA of uapi/linux/vfio.h.
  *
  * Context: may sleep; the window's owner is locked at least for reading.
- * Return: 0; -EINTR after a fatal signal, with part of it unmapped; -EIO if the
- * platform did not clear all entries: those stay mapped.
+ * Return: 0; -EINTR after a fatal signal or -EAGAIN, as tce2_window_map(), with part
+ * of it unmapped; -EIO if the platform did not clear all entries: those stay
+ * mapped.
  */
-int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size)
+int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size,
+		      enum tce2_patience patience)
 {
 	u64 index = (iova - window->start) >> window->page_shift;
 	u64 count = size >> window->page_shift;
 	struct tce2_range range;
 	int ret;
 
-	ret = lock_leaves(window, &range, index, count);
+	ret = lock_leaves(window, &range, index, count, patience);
 	if (ret)
 		return ret;
 	ret = clear_range(window, index, index + count, true);
@@ -606,6 +626,8 @@ void tce2_window_retire(struct tce2_window *window)
 	if (clear_range(window, 0, count, false))
 		pr_err_ratelimited("platform keeps TCEs from %#llx on, leaking memory they map\n",
 				   window->start);
+	/* Other modules may hold references to the window after its owner is freed */
+	tce2_range_forget_hurry(&window->ranges);
 	/* From now on unlock_leaves() keeps all leaves locked against hooks */
 	WRITE_ONCE(window->live, false);
 	unlock_leaves(window, &range);
@@ -664,8 +686,8 @@ struct tce2_window *tce2_window_get(const struct iommu_table *tbl)
 	if (!window)
 		return NULL;
 	/* Only with all leaves held does nobody free an array */
-	if (lock_leaves(window, &range, 0,
-			window->size >> window->page_shift)) {
+	if (lock_leaves(window, &range, 0, window->size >> window->page_shift,
+			TCE2_STAYS)) {
 		tce2_window_put(window);
 		return NULL;
 	}
@@ -700,7 +722,7 @@ int tce2_window_read_tce(struct tce2_window *window, u64 iova, u64 *ua,
 	if (iova < window->start || offset >= window->size)
 		return -ENXIO;
 	index = offset >> window->page_shift;
-	ret = lock_leaves(window, &range, index, 1);
+	ret = lock_leaves(window, &range, index, 1, TCE2_STAYS);
 	if (ret)
 		return ret;
 	if (!window->live) {

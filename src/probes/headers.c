@@ -11,6 +11,7 @@
 #include <linux/build_bug.h>
 #include <linux/cache.h>
 #include <linux/compiler.h>
+#include <linux/completion.h>
 #include <linux/dma-direction.h>
 #include <linux/err.h>
 #include <linux/export.h>

@@ -57,7 +57,7 @@ struct suite {
 
 extern const struct suite container_suite, memory_suite, region_suite, map_suite,
 	window_suite, shared_suite, process_suite, race_suite, pairs_suite,
-	late_suite, takers_suite, eeh_suite, ddw_suite, isolation_suite,
+	late_suite, queue_suite, takers_suite, eeh_suite, ddw_suite, isolation_suite,
 	limit_suite, realmode_suite, kvm_suite, kvm_stop_suite, last_suite;
 
 /* The backend under test, or NULL with --backend any */

@@ -6,7 +6,15 @@
  *
  * Late in the list, because a reset may leave the device in another state.
  */
+#define _GNU_SOURCE
 #include "conformance.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define OP_FULL		12	/* bytes up to and with op, without padding */
 #define INJECT_FULL	sizeof(struct vfio_eeh_pe_op)
@@ -166,6 +174,63 @@ static void a_reset_device_can_be_used_again(struct vfio *v)
 	device_reaches(v, 0, IOVA, ua);
 }
 
+/**
+ * struct long_reset - a reset that takes seconds, and who comes meanwhile
+ * @v: the container
+ * @ua: memory that is registered
+ * @over: the reset has come to its end
+ */
+struct long_reset {
+	struct vfio *v;
+	uint8_t *ua;
+	bool over;
+};
+
+static void *reset_for_long(void *arg)
+{
+	struct long_reset *reset = arg;
+
+	eeh_op(reset->v->fd, VFIO_EEH_PE_RESET_HOT);
+	__atomic_store_n(&reset->over, true, __ATOMIC_SEQ_CST);
+	eeh_op(reset->v->fd, VFIO_EEH_PE_RESET_DEACTIVATE);
+	return NULL;
+}
+
+/* The first map, which has to wait: the window is still to be made */
+static int map_first(void *arg)
+{
+	struct long_reset *reset = arg;
+
+	dma_map(reset->v->fd, IOVA, reset->ua, base_page(), READ_WRITE);
+	return 0;
+}
+
+/* A process of its own with this one's memory: killed, it leaves the others alone */
+static void a_first_map_that_waits_for_an_eeh_reset_can_be_killed(struct vfio *v)
+{
+	const size_t stack = KIB(256);
+	struct long_reset reset = { .v = v, .ua = registered(v, base_page()) };
+	pthread_t thread;
+	pid_t child;
+
+	need_eeh();
+	if (pthread_create(&thread, NULL, reset_for_long, &reset))
+		fail("pthread_create");
+	usleep(patient_ms(100) * 1000);
+	child = clone(map_first, (uint8_t *)memory(stack) + stack,
+		      CLONE_VM | SIGCHLD, &reset);
+	if (child < 0)
+		fail("clone");
+	usleep(patient_ms(100) * 1000);
+	if (__atomic_load_n(&reset.over, __ATOMIC_SEQ_CST))
+		skip("a reset takes no time here");
+	kill(child, SIGKILL);
+	if (waitpid(child, NULL, 0) != child)
+		fail("waitpid");
+	expect(__atomic_load_n(&reset.over, __ATOMIC_SEQ_CST), false);
+	pthread_join(thread, NULL);
+}
+
 static const struct test tests[] = {
 	TEST(the_state_is_normal),
 	TEST(the_state_is_asked_of_both_groups, .setup = TWO_GROUPS),
@@ -177,6 +242,7 @@ static const struct test tests[] = {
 	TEST(injecting_an_unknown_error_is_refused_by_the_platform),
 	TEST(injecting_an_error_arrives_at_the_platform),
 	TEST(a_reset_device_can_be_used_again),
+	TEST(a_first_map_that_waits_for_an_eeh_reset_can_be_killed),
 };
 
 SUITE(eeh_suite, tests);

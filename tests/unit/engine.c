@@ -125,7 +125,7 @@ int map(struct tce2_window *window, u64 index, u64 page, u64 count, u64 perm)
 
 	down_read(&ddw.lock);
 	ret = tce2_window_map(window, window->start + IOVA(index),
-			      UA + IOVA(page), IOVA(count), perm);
+			      UA + IOVA(page), IOVA(count), perm, TCE2_STAYS);
 	up_read(&ddw.lock);
 	return ret;
 }
@@ -136,7 +136,7 @@ int unmap(struct tce2_window *window, u64 index, u64 count)
 
 	down_read(&ddw.lock);
 	ret = tce2_window_unmap(window, window->start + IOVA(index),
-				IOVA(count));
+				IOVA(count), TCE2_STAYS);
 	up_read(&ddw.lock);
 	return ret;
 }

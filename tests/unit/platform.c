@@ -1449,6 +1449,14 @@ void down_read(struct rw_semaphore *sem)
 	rwsems_held++;
 }
 
+int down_read_killable(struct rw_semaphore *sem)
+{
+	if (sim_fails(SIM_KILL))
+		return -EINTR;
+	down_read(sem);
+	return 0;
+}
+
 void up_read(struct rw_semaphore *sem)
 {
 	rwsem_assert_held(sem);

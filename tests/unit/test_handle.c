@@ -334,7 +334,7 @@ static struct tce2_range reading;
 /* Another thread's reading ends when somebody waits for it */
 static void *end_reading(void *arg)
 {
-	while (!wait_count(&window->ranges.wait))
+	while (!wait_count(&completions))
 		sched_yield();
 	expect(platform.held, 9);
 	tce2_range_unlock(&window->ranges, &reading);

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include <asm/mmu_context.h>
+#include <linux/cache.h>
 #include <linux/moduleparam.h>
 #include <linux/rcupdate.h>
 
@@ -259,7 +260,7 @@ static bool can_request(void)
 	unsigned int readers = sim_readers();
 	bool can;
 
-	if (!window || requesting || window->ranges.ranges)
+	if (!window || requesting || window->ranges.last)
 		return false;
 	for (unsigned int i = 0; i < VCPUS; i++)
 		readers -= is_mapping(&vcpus[i]);
@@ -1206,7 +1207,7 @@ static unsigned int chances;
 /* At the first chance but so many: while a leaf is locked, removal would wait */
 static void remove_inside(void)
 {
-	bool locked = window->ranges.ranges;
+	bool locked = window->ranges.last;
 
 	for (u64 leaf = 0; leaf < entries / LEAF; leaf++) {
 		const u64 *slot = tce2_view_slot(&window->view, leaf);
@@ -2394,22 +2395,25 @@ static void hooks_that_begin_during_a_request_decline(void)
 /* Two threads whose brackets are the same one */
 static void virtual_cpus_with_the_same_bracket_exclude_each_other(void)
 {
-	static struct vcpu many[600];
+	/* Each in cache lines of its own: every 256th has the same bracket */
+	static struct {
+		struct vcpu vcpu ____cacheline_aligned_in_smp;
+	} many[600];
 	unsigned int other = 1, collides = 0;
 
 	begin_case();
 	for (unsigned int i = 0; i < ARRAY_SIZE(many); i++)
-		vcpu_init(&many[i], sim.mm);
-	put_to(&many[0], 3, ua_of(B, 7), KVM_COMMIT);
+		vcpu_init(&many[i].vcpu, sim.mm);
+	put_to(&many[0].vcpu, 3, ua_of(B, 7), KVM_COMMIT);
 	for (; other < ARRAY_SIZE(many); other++) {
-		if (put(&many[other], LEAF + 3, ua_of(A, 7)))
+		if (put(&many[other].vcpu, LEAF + 3, ua_of(A, 7)))
 			continue;
 		collides++;
 		/* Unmapping takes no bracket */
-		expect(stuff(&many[other], LEAF + 3), true);
+		expect(stuff(&many[other].vcpu, LEAF + 3), true);
 	}
 	expect(!collides, false);
-	expect(vcpu_finish(&many[0]), true);
+	expect(vcpu_finish(&many[0].vcpu), true);
 	expect(peek(3), ua_of(B, 7) | RW);
 	end_case();
 }
@@ -2440,7 +2444,7 @@ static void end_other(void)
 {
 	finish_calls();
 	expect_kvms_counts();
-	expect(tce2_window_unmap(window, window->start, window->size), 0);
+	expect(tce2_window_unmap(window, window->start, window->size, TCE2_STAYS), 0);
 	expect(tce2_ddw_remove(&ddw, 0), 0);
 	window = NULL;
 	detach_kvm();
@@ -2455,7 +2459,7 @@ static void list_of_smaller_pages_makes_kvm_decline_without_a_warning(void)
 	/* So many that the next are aligned as IOMMU pages of the window are */
 	memory(UA + GIB(1), 240);
 	memory(UA, 1 << (window->page_shift - PAGE_SHIFT) << 2);
-	expect(tce2_window_map(window, 0, UA, 1ULL << window->page_shift, RW),
+	expect(tce2_window_map(window, 0, UA, 1ULL << window->page_shift, RW, TCE2_STAYS),
 	       0);
 	tce2_cache_mirror(proc);
 	expect(kernel_list_regions(), 2);
@@ -2473,7 +2477,7 @@ static void huge_pages_are_mapped_by_kvm_in_one_entry_each(void)
 	begin_other(GIB(1), 24, 3);
 	sim.hugetlb = true;
 	large_memory(MIB(64));
-	expect(tce2_window_map(window, 0, UA, MIB(16), RW), 0);
+	expect(tce2_window_map(window, 0, UA, MIB(16), RW, TCE2_STAYS), 0);
 	tce2_cache_mirror(proc);
 	expect(put(&vcpus[0], 1, UA + MIB(32)), true);
 	expect(view_at(window, 1), (UA + MIB(32)) | RW);
@@ -2489,8 +2493,8 @@ static void small_pages_after_a_huge_page_are_not_mapped_as_huge(void)
 	sim.hugetlb = true;
 	sim.large_shift = 24;
 	mixed_memory();
-	expect(tce2_window_map(window, 0, UA, MIB(16), RW), 0);
-	expect(tce2_window_map(window, MIB(16), UA + MIB(16), MIB(16), RW),
+	expect(tce2_window_map(window, 0, UA, MIB(16), RW, TCE2_STAYS), 0);
+	expect(tce2_window_map(window, MIB(16), UA + MIB(16), MIB(16), RW, TCE2_STAYS),
 	       -EINVAL);
 	tce2_cache_mirror(proc);
 	put(&vcpus[0], 1, UA + MIB(16));
@@ -2506,7 +2510,7 @@ static void huge_page_of_many_blocks_is_dirty_whole(void)
 	sim.hugetlb = true;
 	sim.large_shift = 24;
 	mixed_memory();
-	expect(tce2_window_map(window, 0, UA, MIB(16), TCE2_VIEW_READ), 0);
+	expect(tce2_window_map(window, 0, UA, MIB(16), TCE2_VIEW_READ, TCE2_STAYS), 0);
 	tce2_cache_mirror(proc);
 	expect(put(&vcpus[0], 1, UA), true);
 	expect(view_at(window, 1), UA | RW);
@@ -2524,7 +2528,7 @@ static void huge_pages_are_mapped_as_long_as_all_mirrors_are_of_such(void)
 	begin_other(GIB(8), 24, 3);
 	sim.hugetlb = true;
 	large_memory(MIB(64));
-	expect(tce2_window_map(window, 0, UA, MIB(16), RW), 0);
+	expect(tce2_window_map(window, 0, UA, MIB(16), RW, TCE2_STAYS), 0);
 	tce2_cache_mirror(proc);
 	expect(put(&vcpus[0], 1, UA + MIB(32)), true);
 	pfn = sim_mmap(sim.mm, UA + GIB(1), MIB(16), 24, true);
@@ -2562,7 +2566,7 @@ static void small_pages_registered_inside_begin_are_not_found(void)
 		begin_other(GIB(1), 24, 3);
 		sim.hugetlb = true;
 		large_memory(MIB(64));
-		expect(tce2_window_map(window, 0, UA, MIB(16), RW), 0);
+		expect(tce2_window_map(window, 0, UA, MIB(16), RW, TCE2_STAYS), 0);
 		tce2_cache_mirror(proc);
 		map_contiguous(UA + GIB(2), MIB(16) >> PAGE_SHIFT, 16, true);
 		of_small_pages = NULL;
@@ -2598,12 +2602,12 @@ static void small_pages_that_are_not_aligned_are_not_mapped_as_huge(void)
 	*pfn = SIM_BIG;
 	map_contiguous(UA + MIB(16), MIB(16) >> PAGE_SHIFT, 17, true);
 	expect(tce2_region_register(proc, UA, MIB(32), &region), 0);
-	expect(tce2_window_map(window, 0, UA, MIB(16), RW), 0);
+	expect(tce2_window_map(window, 0, UA, MIB(16), RW, TCE2_STAYS), 0);
 	tce2_cache_mirror(proc);
 	put(&vcpus[0], 1, UA + MIB(16));
 	expect(view_at(window, 1), 0);
 	expect(platform_tce(table, 1), 0);
-	expect(tce2_window_unmap(window, 0, MIB(16)), 0);
+	expect(tce2_window_unmap(window, 0, MIB(16), TCE2_STAYS), 0);
 	expect(tce2_region_unregister(region), 0);
 	end_other();
 }
@@ -2713,7 +2717,7 @@ static void kvm_unmaps_but_does_not_map_in_a_hypervisors_table(void)
 	platform_kind = PLATFORM_HYPERVISOR;
 	begin_other(MIB(8), 12, 1);
 	memory(UA, 64);
-	expect(tce2_window_map(window, 0, UA, PAGE_SIZE, RW), 0);
+	expect(tce2_window_map(window, 0, UA, PAGE_SIZE, RW, TCE2_STAYS), 0);
 	tce2_cache_mirror(proc);
 	expect(put(&vcpus[0], 40, UA), false);
 	platform_fail(PLATFORM_XCHG, 1, 1);

@@ -357,13 +357,13 @@ static void change_entries(u64 *seed)
 
 	down_read(&ddw.lock);
 	if (rnd(seed, 2))
-		expect(tce2_window_unmap(window, iova, size), 0);
+		expect(tce2_window_unmap(window, iova, size, TCE2_STAYS), 0);
 	else
 		/* -EINVAL where the region is not registered */
 		mapped += !tce2_window_map(window, iova,
 					   region_ua(rnd(seed, REGIONS)) +
 						   (rnd(seed, 60) << SHIFT),
-					   size, 1 + rnd(seed, 3));
+					   size, 1 + rnd(seed, 3), TCE2_STAYS);
 	up_read(&ddw.lock);
 }
 
@@ -449,7 +449,7 @@ static void begin(void)
 		change_region(i);
 	/* The table's layout is known when an entry was written */
 	expect(tce2_window_map(window, 0, MACHINE_UA, 1 << SHIFT,
-			       TCE2_VIEW_READ),
+			       TCE2_VIEW_READ, TCE2_STAYS),
 	       0);
 	tce2_cache_mirror(cache);
 }

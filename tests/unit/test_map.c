@@ -557,7 +557,7 @@ static u64 locked_first, locked_last;
 /* As if another thread came by */
 static void look_at_lock(void)
 {
-	locked = window->ranges.ranges;
+	locked = window->ranges.last;
 	if (locked) {
 		locked_first = locked->first;
 		locked_last = locked->last;
@@ -590,7 +590,7 @@ static void requests_lock_the_whole_leaves_that_they_touch(void)
 			expect(unmap(window, want[0], want[1]), 0);
 		expect(locked_first, want[2]);
 		expect(locked_last, want[3]);
-		expect(!window->ranges.ranges, true);
+		expect(!window->ranges.last, true);
 		/* An unmap does nothing where there is nothing */
 		if (i >= ARRAY_SIZE(wanted))
 			expect(map(window, want[0], 0, 1, RW), 0);
@@ -700,7 +700,7 @@ static void each_page_in_many_blocks_has_a_rest(void)
 	expect(region->extents.shift, PAGE_SHIFT);
 	before = sim.rests;
 	down_read(&ddw.lock);
-	expect(tce2_window_map(ddw.window[0], start, UA, pages << shift, RW),
+	expect(tce2_window_map(ddw.window[0], start, UA, pages << shift, RW, TCE2_STAYS),
 	       0);
 	up_read(&ddw.lock);
 	/* They are looked at before anything is written, and then again */

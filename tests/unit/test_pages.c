@@ -366,17 +366,17 @@ static void each_allocation_for_descriptors_of_a_new_region_may_fail(void)
 	expect(nth > 6, true);
 }
 
-static bool complete;
+static bool all_found;
 
 static void look(void)
 {
 	struct page *page = NULL;
 
 	rcu_read_lock();
-	complete = cache->pages;
+	all_found = cache->pages;
 	for (u64 i = 0; i < COUNT; i++)
 		expect(tce2_rm_pfn_to_page(cache, CHUNK - 3 + i, &page),
-		       complete ? TCE2_RM_OK : TCE2_RM_TOO_HARD);
+		       all_found ? TCE2_RM_OK : TCE2_RM_TOO_HARD);
 	rcu_read_unlock();
 }
 
@@ -391,7 +391,7 @@ static void an_index_is_seen_when_all_is_in_it(void)
 		expect(tce2_cache_find_pages(cache), 0);
 		sim_when(SIM_AT_WRITE, 0, NULL);
 		look();
-		expect(complete, true);
+		expect(all_found, true);
 		expect(tce2_region_unregister(second), 0);
 		finish();
 		sim_expect_nothing_left();
@@ -403,10 +403,10 @@ static void an_index_is_seen_when_all_is_in_it(void)
 static void an_index_is_published(void)
 {
 	begin();
-	complete = true;
+	all_found = true;
 	sim_when(SIM_AT_PUBLISH, 1, look);
 	expect(tce2_cache_find_pages(cache), 0);
-	expect(complete, false);
+	expect(all_found, false);
 	expect(cache->pages->chunks.watched, true);
 	finish();
 }

@@ -4,6 +4,7 @@
  * anything itself: it notes what it saw, and the test looks. What threads use is
  * static, since a test that fails leaves them behind.
  */
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "engine.h"
@@ -15,6 +16,7 @@
  * struct locker - a thread that locks a range, notes when, and unlocks it
  * @first: first entry
  * @count: entries
+ * @patience: when it leaves the queue
  * @killed: set to kill it
  * @ret: what locking returned
  * @order: when it got it, counted from 1
@@ -22,12 +24,14 @@
 struct locker {
 	pthread_t thread;
 	u64 first, count;
+	enum tce2_patience patience;
 	bool killed;
 	int ret;
 	unsigned int order;
 };
 
 static struct tce2_range_lock rl;
+static struct tce2_hurry hurry;
 static unsigned int got;
 
 static void *run_locker(void *arg)
@@ -36,7 +40,8 @@ static void *run_locker(void *arg)
 	struct tce2_range range;
 
 	wait_killed = &l->killed;
-	l->ret = tce2_range_lock(&rl, &range, l->first, l->count);
+	l->ret = tce2_range_queue(&rl, &range, l->first, l->count,
+				  l->patience);
 	if (!l->ret) {
 		__atomic_store_n(&l->order,
 				 __atomic_add_fetch(&got, 1, __ATOMIC_SEQ_CST),
@@ -48,17 +53,25 @@ static void *run_locker(void *arg)
 
 static void await_waiters(unsigned int want)
 {
-	for (int i = 0; wait_count(&rl.wait) != want; i++) {
+	for (int i = 0; wait_count(&completions) != want; i++) {
 		if (i == 20000)
 			sim_bug("%u threads do not wait", want);
 		usleep(200);
 	}
 }
 
+static void start_with(struct locker *l, u64 first, u64 count,
+		       enum tce2_patience patience)
+{
+	*l = (struct locker){
+		.first = first, .count = count, .patience = patience,
+	};
+	pthread_create(&l->thread, NULL, run_locker, l);
+}
+
 static void start(struct locker *l, u64 first, u64 count)
 {
-	*l = (struct locker){ .first = first, .count = count };
-	pthread_create(&l->thread, NULL, run_locker, l);
+	start_with(l, first, count, TCE2_STAYS);
 }
 
 static void begin_ranges(void)
@@ -66,7 +79,9 @@ static void begin_ranges(void)
 	static struct lock_class_key key;
 
 	platform_reset();
-	tce2_range_lock_init(&rl, &key);
+	tce2_range_lock_init(&rl, &hurry, &key);
+	atomic_set(&hurry.turning_away, 0);
+	atomic_set(&hurry.stopping, 0);
 	got = 0;
 	wait_for_others = true;
 }
@@ -92,7 +107,7 @@ static void a_held_range_keeps_out_those_that_overlap_and_no_others(void)
 	for (int i = 0; i < 3; i++)
 		pthread_join(touch[i].thread, NULL);
 	expect(got, 5);
-	expect(!rl.ranges, true);
+	expect(!rl.last, true);
 }
 
 static void overlapping_ranges_are_had_in_the_order_they_were_asked_for(void)
@@ -126,19 +141,210 @@ static void a_killed_waiter_makes_room_for_those_behind_it(void)
 	start(&narrow, 9, 1);
 	await_waiters(2);
 	__atomic_store_n(&wide.killed, true, __ATOMIC_SEQ_CST);
-	wake_up_all(&rl.wait);
+	wake_up_all(&completions);
 	pthread_join(wide.thread, NULL);
 	pthread_join(narrow.thread, NULL);
 	expect(wide.ret, -EINTR);
 	expect(narrow.ret, 0);
 	tce2_range_unlock(&rl, &range);
-	expect(!rl.ranges, true);
+	expect(!rl.last, true);
+}
+
+/* [0..9] and [10..19] are held, [5..14] waits for both */
+static void a_waiter_wakes_once_when_its_last_blocker_is_unlocked(void)
+{
+	static struct tce2_range low, high;
+	static struct locker wide;
+
+	begin_ranges();
+	for (int low_first = 0; low_first < 2; low_first++) {
+		expect(tce2_range_lock(&rl, &low, 0, 10), 0);
+		expect(tce2_range_trylock(&rl, &high, 10, 10), true);
+		start(&wide, 5, 10);
+		await_waiters(1);
+		tce2_range_unlock(&rl, low_first ? &low : &high);
+		/* No thread was woken that would have to wait again */
+		expect(wait_count(&completions), 1);
+		tce2_range_unlock(&rl, low_first ? &high : &low);
+		pthread_join(wide.thread, NULL);
+		expect(got, low_first + 1);
+	}
+	expect(!rl.last, true);
+}
+
+static void yielding_waiters_return_eagain_when_turned_away(void)
+{
+	static struct locker aside[3], stays;
+	static struct tce2_range range;
+
+	begin_ranges();
+	expect(tce2_range_lock(&rl, &range, 0, 10), 0);
+	for (int i = 0; i < 3; i++) {
+		start_with(&aside[i], 9, 1 + i, TCE2_YIELDS);
+		await_waiters(i + 1);
+	}
+	start(&stays, 0, 20);
+	await_waiters(4);
+	atomic_inc(&hurry.turning_away);
+	tce2_range_turn_away(&rl);
+	for (int i = 0; i < 3; i++) {
+		pthread_join(aside[i].thread, NULL);
+		expect(aside[i].ret, -EAGAIN);
+	}
+	expect(wait_count(&completions), 1);
+	expect(got, 0);
+	tce2_range_unlock(&rl, &range);
+	pthread_join(stays.thread, NULL);
+	expect(stays.ret, 0);
+	expect(!rl.last, true);
+}
+
+/* Requests that were turned away once wait for others of their client */
+static void a_waiter_that_yields_to_vfio_waits_for_client_writers(void)
+{
+	static struct tce2_range range, other;
+	static struct locker patient;
+
+	begin_ranges();
+	expect(tce2_range_lock(&rl, &range, 0, 10), 0);
+	atomic_inc(&hurry.turning_away);
+	start_with(&patient, 9, 1, TCE2_YIELDS_TO_VFIO);
+	await_waiters(1);
+	tce2_range_turn_away(&rl);
+	expect(wait_count(&completions), 1);
+	atomic_inc(&hurry.stopping);
+	expect(tce2_range_queue(&rl, &other, 9, 1, TCE2_YIELDS_TO_VFIO),
+	       -EAGAIN);
+	tce2_range_turn_away(&rl);
+	pthread_join(patient.thread, NULL);
+	expect(patient.ret, -EAGAIN);
+	tce2_range_unlock(&rl, &range);
+	expect(!rl.last, true);
+}
+
+static bool came;
+
+/* Another request, in the middle of tce2_range_unlock() */
+static void come_meanwhile(void)
+{
+	static struct tce2_range second;
+
+	spin_unlocked = NULL;
+	came = tce2_range_trylock(&rl, &second, 50, 1);
+	if (came)
+		tce2_range_unlock(&rl, &second);
+}
+
+/* Or those that come again and again would keep it from ever ending */
+static void a_new_range_does_not_wait_for_a_range_being_unlocked(void)
+{
+	static struct tce2_range wide;
+	static struct locker narrow;
+
+	begin_ranges();
+	tce2_range_lock_for_good(&rl, &wide, 0, 100);
+	start(&narrow, 0, 1);
+	await_waiters(1);
+	came = false;
+	spin_unlocked = come_meanwhile;
+	tce2_range_unlock(&rl, &wide);
+	pthread_join(narrow.thread, NULL);
+	expect(came, true);
+	expect(!rl.last, true);
+}
+
+static void a_request_that_would_wait_returns_eagain_while_turning_away(void)
+{
+	static struct tce2_range range, other;
+
+	begin_ranges();
+	expect(tce2_range_queue(&rl, &range, 0, 10, TCE2_YIELDS), 0);
+	atomic_inc(&hurry.turning_away);
+	expect(tce2_range_queue(&rl, &other, 9, 1, TCE2_YIELDS), -EAGAIN);
+	expect(tce2_range_queue(&rl, &other, 10, 1, TCE2_YIELDS), 0);
+	tce2_range_unlock(&rl, &other);
+	tce2_range_unlock(&rl, &range);
+	expect(!rl.last, true);
+}
+
+#define CELLS 24
+#define ROUNDS 400
+
+/* Whose each entry is */
+static int owner[CELLS];
+static bool stop_turning;
+
+static void own(u64 first, u64 count, int from, int to)
+{
+	for (u64 i = first; i < first + count; i++) {
+		if (__atomic_exchange_n(&owner[i], to, __ATOMIC_SEQ_CST) != from)
+			sim_bug("entry %llu is two threads'", i);
+	}
+}
+
+static void *lock_at_random(void *arg)
+{
+	unsigned int seed = (uintptr_t)arg;
+	int id = (uintptr_t)arg;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		u64 first = rand_r(&seed) % CELLS;
+		u64 count = 1 + rand_r(&seed) % (CELLS - first);
+		struct tce2_range range;
+
+		if (rand_r(&seed) % 2)
+			tce2_range_lock_for_good(&rl, &range, first, count);
+		else if (tce2_range_queue(&rl, &range, first, count,
+					  TCE2_YIELDS))
+			continue;
+		own(first, count, 0, id);
+		if (!(rand_r(&seed) % 4))
+			sched_yield();
+		own(first, count, id, 0);
+		tce2_range_unlock(&rl, &range);
+	}
+	return NULL;
+}
+
+static void *turn_away_at_random(void *arg)
+{
+	while (!__atomic_load_n(&stop_turning, __ATOMIC_SEQ_CST)) {
+		atomic_inc(&hurry.turning_away);
+		tce2_range_turn_away(&rl);
+		sched_yield();
+		atomic_dec(&hurry.turning_away);
+		usleep(50);
+	}
+	return arg;
+}
+
+static void no_entry_is_locked_by_two_threads_at_once(void)
+{
+	pthread_t threads[THREADS], turner;
+
+	begin_ranges();
+	stop_turning = false;
+	for (uintptr_t i = 0; i < THREADS; i++)
+		pthread_create(&threads[i], NULL, lock_at_random,
+			       (void *)(i + 1));
+	pthread_create(&turner, NULL, turn_away_at_random, NULL);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	__atomic_store_n(&stop_turning, true, __ATOMIC_SEQ_CST);
+	pthread_join(turner, NULL);
+	expect(!rl.last, true);
 }
 
 static const struct test range_tests[] = {
 	TEST(a_held_range_keeps_out_those_that_overlap_and_no_others),
 	TEST(overlapping_ranges_are_had_in_the_order_they_were_asked_for),
 	TEST(a_killed_waiter_makes_room_for_those_behind_it),
+	TEST(a_waiter_wakes_once_when_its_last_blocker_is_unlocked),
+	TEST(yielding_waiters_return_eagain_when_turned_away),
+	TEST(a_waiter_that_yields_to_vfio_waits_for_client_writers),
+	TEST(a_new_range_does_not_wait_for_a_range_being_unlocked),
+	TEST(a_request_that_would_wait_returns_eagain_while_turning_away),
+	TEST(no_entry_is_locked_by_two_threads_at_once),
 };
 
 SUITE(range_suite, range_tests);

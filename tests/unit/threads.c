@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Spinlocks and wait queues of the simulated machine, the only locks of its that
- * real threads may meet at.
+ * Spinlocks, wait queues and completions of the simulated machine: real threads may
+ * meet at no others of its locks.
  */
+#include <linux/completion.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 
 #include "sim.h"
 
 __thread unsigned int spinlocks_held;
+__thread spin_hook *spin_unlocked;
 
 void spin_lock_init(spinlock_t *lock)
 {
@@ -30,6 +32,8 @@ void spin_unlock(spinlock_t *lock)
 	lock->held = false;
 	spinlocks_held--;
 	pthread_mutex_unlock(&lock->mutex);
+	if (spin_unlocked)
+		spin_unlocked();
 }
 
 void spin_assert_held(spinlock_t *lock)
@@ -90,4 +94,34 @@ void wait_leave(wait_queue_head_t *wait)
 {
 	wait->waiters--;
 	pthread_mutex_unlock(&wait->mutex);
+}
+
+wait_queue_head_t completions = {
+	.mutex = PTHREAD_MUTEX_INITIALIZER,
+	.woken = PTHREAD_COND_INITIALIZER,
+};
+
+void init_completion(struct completion *x)
+{
+	x->done = 0;
+}
+
+void complete(struct completion *x)
+{
+	pthread_mutex_lock(&completions.mutex);
+	x->done++;
+	pthread_cond_broadcast(&completions.woken);
+	pthread_mutex_unlock(&completions.mutex);
+}
+
+void wait_for_completion(struct completion *x)
+{
+	might_sleep();
+	wait_event(completions, x->done);
+}
+
+int wait_for_completion_killable(struct completion *x)
+{
+	might_sleep();
+	return wait_event_killable(completions, x->done);
 }

@@ -37,6 +37,11 @@ static inline void atomic_dec(atomic_t *v)
 	v->counter--;
 }
 
+static inline bool atomic_dec_and_test(atomic_t *v)
+{
+	return !--v->counter;
+}
+
 static inline int atomic_cmpxchg(atomic_t *v, int old, int new)
 {
 	int saw;

@@ -18,6 +18,10 @@ typedef struct spinlock {
 	bool held;
 } spinlock_t;
 
+/* What the thread does each time that it has unlocked one, if anything */
+typedef void spin_hook(void);
+extern __thread spin_hook *spin_unlocked;
+
 void spin_lock_init(spinlock_t *lock);
 void spin_lock(spinlock_t *lock);
 void spin_unlock(spinlock_t *lock);

@@ -34,6 +34,7 @@ u64 machine_cmpxchg(void *ptr, size_t size, u64 old, u64 new);
 #define atomic_set(v, n)       WRITE_ONCE((v)->counter, n)
 #define atomic_inc(v)	       ((void)machine_add(v, 1))
 #define atomic_dec(v)	       ((void)machine_add(v, -1))
+#define atomic_dec_and_test(v) (!machine_add(v, -1))
 #define atomic64_set(v, n)     WRITE_ONCE((v)->counter, n)
 #define atomic64_inc(v)	       ((void)machine_add(v, 1))
 #define atomic64_dec(v)	       ((void)machine_add(v, -1))
