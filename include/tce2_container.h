@@ -21,7 +21,7 @@ struct vfio_eeh_pe_op;
  * @ua: first user address, immutable
  * @size: bytes, immutable
  * @region: the region, which the registration counts in its used counter; NULL
- *	while it is being made, when the registration is that request's
+ *	while it is being made or undone, when the registration is that request's
  */
 struct tce2_registration {
 	struct rb_node node;
@@ -37,8 +37,8 @@ struct tce2_registration {
  * @cache: region cache of the process the container is bound to; set once,
  *	by the first request that needs one, then immutable
  * @ddw: groups and windows, with the lock for them
- * @reg_lock: guards @registrations and @closed; not held while user memory is
- *	looked at
+ * @reg_lock: protects @registrations and @closed. Held only briefly, because VFIO
+ *	waits for it: not while memory is pinned, unpinned or charged
  * @registrations: what was registered through this container
  *	(struct tce2_registration), by first user address
  * @enabled: something has been registered once; set under @reg_lock, after

@@ -150,7 +150,7 @@ void tce2_container_release(void *cookie)
 	container->closed = true;
 	rbtree_postorder_for_each_entry_safe(registration, next,
 					     &container->registrations, node) {
-		/* What is being made is up to the request that makes it */
+		/* The request that makes or undoes this registration frees it */
 		if (!registration->region)
 			continue;
 		tce2_region_abandon(registration->region);
@@ -263,7 +263,7 @@ static int end_registration(struct tce2_container *container,
 	return -ENODEV;
 }
 
-/* Takes back what could not be completed */
+/* Takes out what could not be completed, or has been undone */
 static void cancel_registration(struct tce2_container *container,
 				struct tce2_registration *registration)
 {
@@ -338,25 +338,57 @@ int tce2_container_register(struct tce2_container *container, u64 ua, u64 size)
 	return ret;
 }
 
-static int unregister_region(struct tce2_container *container, u64 ua,
-			     u64 size)
-	__must_hold(&container->reg_lock)
+/* Takes the region out of its registration; other requests then get -EBUSY */
+static int begin_unregistration(struct tce2_container *container, u64 ua,
+				u64 size, struct tce2_registration **found,
+				struct tce2_region **region)
 {
 	struct tce2_registration *registration;
 	int ret;
 
-	registration = find_registration(container, ua);
-	if (!registration || registration->size != size)
-		return -ENOENT;
-	/* Being made: it may be found, and be mapped, before it is complete */
-	if (!registration->region)
-		return -EBUSY;
-	ret = tce2_region_unregister(registration->region);
+	if (mutex_lock_killable(&container->reg_lock))
+		return -EINTR;
+	/* Again, now that no other process can be binding the container */
+	ret = tce2_container_check_process(container);
 	if (ret)
-		return ret;
-	rb_erase(&registration->node, &container->registrations);
+		goto unlock;
+	registration = find_registration(container, ua);
+	ret = -ENOENT;
+	if (!registration || registration->size != size)
+		goto unlock;
+	/* Being made: it may be found, and be mapped, before it is complete */
+	ret = -EBUSY;
+	if (!registration->region)
+		goto unlock;
+	*found = registration;
+	*region = registration->region;
+	registration->region = NULL;
+	ret = 0;
+unlock:
+	mutex_unlock(&container->reg_lock);
+	return ret;
+}
+
+/*
+ * No lock of the container is held while memory is unpinned and the charge is
+ * refunded, as when it is registered.
+ */
+static int unregister_region(struct tce2_container *container,
+			     struct tce2_registration *registration,
+			     struct tce2_region *region)
+{
+	int ret = tce2_region_unregister(region);
+
+	if (ret) {
+		if (!end_registration(container, registration, region))
+			return ret;
+		/* VFIO has let go of the container: the region is abandoned */
+		ret = -ENODEV;
+	} else {
+		cancel_registration(container, registration);
+	}
 	kfree(registration);
-	return 0;
+	return ret;
 }
 
 /**
@@ -370,24 +402,23 @@ static int unregister_region(struct tce2_container *container, u64 ua,
  * Context: may sleep.
  * Return: 0; -EINVAL if misaligned; -ENOENT if not registered through this
  * container; -EBUSY if still mapped and nobody else has it registered, or if it
- * is being registered; -EPERM from another process; -EINTR.
+ * is being registered or unregistered; -EPERM from another process; -ENODEV if
+ * VFIO has let go of the container meanwhile; -EINTR.
  */
 int tce2_container_unregister(struct tce2_container *container, u64 ua,
 			      u64 size)
 {
+	struct tce2_registration *registration;
+	struct tce2_region *region;
 	int ret;
 
 	if (!PAGE_ALIGNED(ua) || !PAGE_ALIGNED(size))
 		return -EINVAL;
-
-	if (mutex_lock_killable(&container->reg_lock))
-		return -EINTR;
-	/* Again, now that no other process can be binding the container */
-	ret = tce2_container_check_process(container);
-	if (!ret)
-		ret = unregister_region(container, ua, size);
-	mutex_unlock(&container->reg_lock);
-	return ret;
+	ret = begin_unregistration(container, ua, size, &registration,
+				   &region);
+	if (ret)
+		return ret;
+	return unregister_region(container, registration, region);
 }
 
 /* Checks a request against the window that its first bus address lies in */
@@ -458,7 +489,7 @@ static bool wants_mirrors(struct tce2_container *container,
 	       tce2_kvm_maps(window->kvm);
 }
 
-/* Maps in a window that is there; *@pending tells of the default one if it is not */
+/* Maps in an existing window; sets *@pending if the default one must be made first */
 static int try_map(struct tce2_container *container, u64 iova, u64 ua,
 		   u64 size, u64 perm, enum tce2_patience patience,
 		   bool *pending)
@@ -468,8 +499,9 @@ static int try_map(struct tce2_container *container, u64 iova, u64 ua,
 	int ret;
 
 	*pending = false;
-	if (down_read_killable(&container->ddw.lock))
-		return -EINTR;
+	ret = tce2_ddw_begin(&container->ddw);
+	if (ret)
+		return ret;
 	ret = find_range(&container->ddw, iova, ua, size, &range);
 	if (!ret && !perm)
 		ret = -EINVAL;
@@ -517,7 +549,7 @@ int tce2_container_map(struct tce2_container *container, u64 iova, u64 ua,
 			ret = make_default(container, iova, ua, size, perm);
 			continue;
 		}
-		/* Once is enough for the client's own requests */
+		/* Turned away once: from now on back off only for VFIO */
 		patience = TCE2_YIELDS_TO_VFIO;
 		ret = tce2_ddw_wait(&container->ddw, seen);
 	} while (!ret);
@@ -530,8 +562,9 @@ static int try_unmap(struct tce2_container *container, u64 iova, u64 size,
 	struct tce2_bus_range range;
 	int ret;
 
-	if (down_read_killable(&container->ddw.lock))
-		return -EINTR;
+	ret = tce2_ddw_begin(&container->ddw);
+	if (ret)
+		return ret;
 	ret = find_range(&container->ddw, iova, 0, size, &range);
 	/* In a window that is still to be made there is nothing to unmap */
 	if (!ret && range.window)
@@ -617,13 +650,18 @@ int tce2_container_remove_window(struct tce2_container *container, u64 start)
 int tce2_container_eeh(struct tce2_container *container,
 		       const struct vfio_eeh_pe_op *op)
 {
+	int ret = tce2_eeh_check(op), seen;
 	struct tce2_group *group;
-	int ret = tce2_eeh_check(op);
 
+	while (!ret) {
+		seen = atomic_read(&container->ddw.writes);
+		ret = tce2_ddw_begin(&container->ddw);
+		if (ret != -EAGAIN)
+			break;
+		ret = tce2_ddw_wait(&container->ddw, seen);
+	}
 	if (ret)
 		return ret;
-	if (down_read_killable(&container->ddw.lock))
-		return -EINTR;
 	list_for_each_entry(group, &container->ddw.groups, node) {
 		ret = tce2_eeh_pe_op(group->group, op);
 		if (ret)
