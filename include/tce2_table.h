@@ -78,6 +78,19 @@ struct tce2_stale {
 	u64 count;
 };
 
+/**
+ * enum tce2_write - what is known of entries that are to be written
+ * @TCE2_WRITE_FRESH: nothing is mapped in any of them
+ * @TCE2_WRITE_OVER: some may be mapped
+ * @TCE2_WRITE_RESTORE: as TCE2_WRITE_OVER, and all have been mapped before: their
+ *	levels exist, so that writing them must neither wait for memory nor stop
+ */
+enum tce2_write {
+	TCE2_WRITE_FRESH,
+	TCE2_WRITE_OVER,
+	TCE2_WRITE_RESTORE,
+};
+
 /* Any of the entries may be mapped, see tce2_table_clear() */
 #define TCE2_TABLE_ANY	(~0ULL)
 
@@ -85,12 +98,13 @@ void tce2_table_init(struct tce2_table *table, struct iommu_table *tbl,
 		     struct mm_struct *mm, const struct tce2_hurry *hurry,
 		     unsigned long charged);
 void tce2_table_destroy(struct tce2_table *table);
+bool tce2_table_can_allocate(u64 bytes, unsigned int tables);
 
 int tce2_table_prepare(struct tce2_table *table, u64 index);
 int tce2_table_exchange_none(struct tce2_table *table, u64 index);
 __be64 *tce2_table_walk(const struct tce2_table *table, u64 index);
 int tce2_table_write(struct tce2_table *table, u64 index, u64 count, u64 hpa,
-		     u64 perm, bool fresh);
+		     u64 perm, enum tce2_write how);
 int tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
 		     u64 mapped, struct tce2_stale *stale);
 void tce2_table_invalidate(struct tce2_table *table, u64 index, u64 count);
@@ -143,9 +157,10 @@ static __always_inline void tce2_table_kill(const struct tce2_table *table,
 	if (!table->ops->tce_kill)
 		return;
 	/*
-	 * The platform goes through the groups that use the table, of which hot-plug
-	 * removes and frees one with no regard for who holds it. On a preemptible
-	 * kernel only an RCU section keeps it (pnv_pci_ioda2_tce_invalidate(),
+	 * The platform walks the table's list of groups. Hot-unplug removes a group
+	 * from that list and frees it after a grace period, whatever references there
+	 * are to the group. On a preemptible kernel only an RCU read-side section keeps
+	 * it from being freed during the walk (pnv_pci_ioda2_tce_invalidate(),
 	 * pnv_pci_unlink_table_and_group()).
 	 */
 	rcu_read_lock();

@@ -18,6 +18,7 @@
 #include <linux/iommu.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/mmzone.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -39,6 +40,9 @@
  * (pnv_pci_ioda2_table_alloc_pages)
  */
 #define MAX_BUS_ADDRESS_BITS	55
+
+/* log2 of the most bytes that one of several levels may have: 8 pages of 64 KiB */
+#define MOST_LEVEL_SHIFT	19
 
 /* How often the client's memory is made writable for an answer */
 #define ANSWER_TRIES		8
@@ -83,24 +87,38 @@ void tce2_ddw_init(struct tce2_ddw *ddw)
 {
 	init_rwsem(&ddw->lock);
 	mutex_init(&ddw->clients);
+	spin_lock_init(&ddw->slots);
 	init_waitqueue_head(&ddw->calm);
 	INIT_LIST_HEAD(&ddw->groups);
 }
 
-/* Has requests leave the queues that they wait in for entries */
-static void wake_queues(struct tce2_ddw *ddw)
+/* Sets which window is in a slot; wake_queues() does not hold the rwsem */
+static void set_slot(struct tce2_ddw *ddw, int slot, struct tce2_window *window)
 	__must_hold(&ddw->lock)
+{
+	lockdep_assert_held_write(&ddw->lock);
+	spin_lock(&ddw->slots);
+	ddw->window[slot] = window;
+	spin_unlock(&ddw->slots);
+}
+
+/*
+ * Wakes requests that wait for entries and have to back off. Does not wait for the
+ * rwsem, which a writer may be waiting for that is ahead of this one.
+ */
+static void wake_queues(struct tce2_ddw *ddw)
 {
 	int slot;
 
-	lockdep_assert_held(&ddw->lock);
+	spin_lock(&ddw->slots);
 	for (slot = 0; slot < NR_SLOTS; slot++) {
 		if (ddw->window[slot])
 			tce2_range_turn_away(&ddw->window[slot]->ranges);
 	}
+	spin_unlock(&ddw->slots);
 }
 
-/* Has requests that were turned away try again */
+/* Lets requests that were turned away, and client writers, try again */
 static void end_hurry(struct tce2_ddw *ddw)
 {
 	atomic_inc(&ddw->writes);
@@ -113,9 +131,10 @@ static void end_hurry(struct tce2_ddw *ddw)
  * @ddw: the groups and windows
  *
  * Requests that hold the lock for reading while they wait for entries of a window
- * give it back, and begin again after tce2_ddw_unlock(). So this waits for requests
- * that are being carried out, and for other clients' calls of it. Of these one at a
- * time waits for the lock itself, so that VFIO has no more than one before it.
+ * release it, and restart after tce2_ddw_unlock(). So this function waits for requests
+ * that are already running, for other calls of this function, and for VFIO. Only one
+ * call at a time waits for the rwsem, and none while VFIO waits for it: so at most one
+ * is ahead of VFIO.
  *
  * Context: may sleep.
  * Return: 0, or -EINTR after a fatal signal.
@@ -124,17 +143,14 @@ int tce2_ddw_lock(struct tce2_ddw *ddw)
 {
 	if (mutex_lock_killable(&ddw->clients))
 		return -EINTR;
+	if (wait_event_killable(ddw->calm, !atomic_read(&ddw->hurry.stopping)))
+		goto unlock;
 	atomic_inc(&ddw->hurry.turning_away);
-	if (down_read_killable(&ddw->lock))
-		goto killed;
 	wake_queues(ddw);
-	up_read(&ddw->lock);
-	if (down_write_killable(&ddw->lock))
-		goto killed;
-	return 0;
-
-killed:
+	if (!down_write_killable(&ddw->lock))
+		return 0;
 	end_hurry(ddw);
+unlock:
 	mutex_unlock(&ddw->clients);
 	return -EINTR;
 }
@@ -151,22 +167,19 @@ void tce2_ddw_unlock(struct tce2_ddw *ddw)
 }
 
 /*
- * Locks for writing where VFIO holds locks for which other containers wait: requests
- * that map or unmap many entries stop, too.
+ * Locks for writing while the caller, VFIO, holds locks for which other containers
+ * wait. So requests that map or unmap many entries stop, too.
  */
 static void lock_for_vfio(struct tce2_ddw *ddw)
-	__acquires(&ddw->lock)
 {
-	atomic_inc(&ddw->hurry.stopping);
+	/* In this order: who stops waits until the first one is 0 again */
 	atomic_inc(&ddw->hurry.turning_away);
-	down_read(&ddw->lock);
+	atomic_inc(&ddw->hurry.stopping);
 	wake_queues(ddw);
-	up_read(&ddw->lock);
 	down_write(&ddw->lock);
 }
 
 static void unlock_for_vfio(struct tce2_ddw *ddw)
-	__releases(&ddw->lock)
 {
 	up_write(&ddw->lock);
 	atomic_dec(&ddw->hurry.stopping);
@@ -174,12 +187,30 @@ static void unlock_for_vfio(struct tce2_ddw *ddw)
 }
 
 /**
+ * tce2_ddw_begin() - lock the groups and windows for reading, for a request
+ * @ddw: the groups and windows
+ *
+ * Context: may sleep. up_read() of @ddw->lock undoes it.
+ * Return: 0; -EAGAIN if VFIO waits for the lock: the request is to begin again after
+ * tce2_ddw_wait(); -EINTR after a fatal signal.
+ */
+int tce2_ddw_begin(struct tce2_ddw *ddw)
+{
+	if (down_read_killable(&ddw->lock))
+		return -EINTR;
+	if (likely(!atomic_read(&ddw->hurry.stopping)))
+		return 0;
+	up_read(&ddw->lock);
+	return -EAGAIN;
+}
+
+/**
  * tce2_ddw_wait() - wait until a request that was turned away may try again
  * @ddw: the groups and windows, which the caller has not locked
  * @seen: @writes of struct tce2_ddw as it was before the request tried
  *
- * Waits for one thread that locks for writing, if there is any; not for those that
- * have come after it.
+ * Waits until one writer has unlocked, if there is a writer. Does not wait for writers
+ * that come after it.
  *
  * Context: may sleep.
  * Return: 0, or -EINTR after a fatal signal.
@@ -321,6 +352,18 @@ static unsigned int level_shift(const struct tce2_window_spec *spec)
 		     PAGE_SHIFT);
 }
 
+/*
+ * Returns log2 of the most bytes that one level may have. The platform allocates lower
+ * levels while a client maps, as often as the client likes, and a large allocation
+ * fails more easily (tce2_table_can_allocate()). A single level is allocated once, with
+ * the window, so only the page allocator limits its size.
+ */
+static unsigned int most_level_shift(const struct tce2_window_spec *spec)
+{
+	return spec->levels > 1 ? MOST_LEVEL_SHIFT :
+	       PAGE_SHIFT + TCE2_MAX_PAGE_ORDER;
+}
+
 /* Everything about a window that can be known to be wrong beforehand */
 static int check_spec(struct tce2_ddw *ddw,
 		      const struct tce2_window_spec *spec)
@@ -339,12 +382,9 @@ static int check_spec(struct tce2_ddw *ddw,
 	if ((level_shift(spec) - 3) * spec->levels + spec->page_shift >=
 	    MAX_BUS_ADDRESS_BITS)
 		return -EINVAL;
-	/*
-	 * Known not to fit before the platform tries, which would complain in
-	 * the kernel log. Clients count on ENOMEM to go on with more levels.
-	 */
+	/* Clients count on ENOMEM to go on with more levels */
 	if (!has_hypervisor_tables(first_table_group(ddw)) &&
-	    level_shift(spec) > PAGE_SHIFT + TCE2_MAX_PAGE_ORDER)
+	    level_shift(spec) > most_level_shift(spec))
 		return -ENOMEM;
 	return 0;
 }
@@ -450,7 +490,7 @@ static int set_up(struct tce2_ddw *ddw, int slot, struct tce2_window *window,
 	}
 	tce2_kvm_expect(kvm, table_refs(ddw));
 	tce2_window_publish(window);
-	ddw->window[slot] = window;
+	set_slot(ddw, slot, window);
 	return 0;
 }
 
@@ -474,6 +514,11 @@ static int create_window(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	ret = account_locked_vm(cache->mm, charge, true);
 	if (ret)
 		goto free;
+	ret = -ENOMEM;
+	/* Its first level, and a copy */
+	if (!has_hypervisor_tables(tg) &&
+	    !tce2_table_can_allocate(1ULL << level_shift(spec), 2))
+		goto uncharge;
 	ret = platform_error(tg->ops->create_table(tg, slot, spec->page_shift,
 						   spec->size, spec->levels,
 						   &tbl));
@@ -497,7 +542,7 @@ static void destroy_window(struct tce2_ddw *ddw, int slot)
 	struct tce2_window *window = ddw->window[slot];
 
 	lockdep_assert_held_write(&ddw->lock);
-	ddw->window[slot] = NULL;
+	set_slot(ddw, slot, NULL);
 	take_down(ddw, slot, window, NULL);
 }
 

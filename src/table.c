@@ -22,11 +22,13 @@
  */
 #include <linux/atomic.h>
 #include <linux/dma-direction.h>
+#include <linux/gfp.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/topology.h>
 
 #include <asm/barrier.h>
 #include <asm/firmware.h>
@@ -99,6 +101,35 @@ void tce2_table_init(struct tce2_table *table, struct iommu_table *tbl,
 void tce2_table_destroy(struct tce2_table *table)
 {
 	xa_destroy(&table->leaves);
+}
+
+/**
+ * tce2_table_can_allocate() - check whether memory for tables can be allocated
+ * @bytes: size of each table, a power of two
+ * @tables: how many, a few
+ *
+ * The platform allocates tables with GFP_ATOMIC, which reclaims no memory, and prints
+ * an error each time the allocation fails (pnv_alloc_tce_level()). This function tries
+ * the same size first, with reclaim and without a message. It frees the memory again,
+ * for the platform to allocate; another thread may allocate it before the platform
+ * does. The memory is of the local node: like the platform, this function ignores the
+ * process's memory policy.
+ *
+ * Context: may sleep.
+ * Return: true if the allocation succeeded.
+ */
+bool tce2_table_can_allocate(u64 bytes, unsigned int tables)
+{
+	const gfp_t gfp = GFP_KERNEL | __GFP_NOWARN | __GFP_NORETRY;
+	unsigned int order = get_order(bytes);
+	struct page *page = alloc_pages_node(numa_mem_id(), gfp, order);
+	bool all;
+
+	if (!page)
+		return false;
+	all = tables == 1 || tce2_table_can_allocate(bytes, tables - 1);
+	__free_pages(page, order);
+	return all;
 }
 
 /**
@@ -223,8 +254,8 @@ static int add_tables(struct tce2_table *table, u64 leaf)
 }
 
 /*
- * Locks the levels. Very many requests may wait for one that waits for mmap_lock:
- * those behind it look whether they have to stop.
+ * Locks the levels. Many requests may queue for this mutex while its owner waits for
+ * mmap_lock. So each request checks whether it has to stop once it owns the mutex.
  */
 static int lock_levels(struct tce2_table *table)
 {
@@ -359,16 +390,28 @@ static int write_by_platform(struct tce2_table *table, u64 index, u64 count,
 	return 0;
 }
 
+/* Looks for memory for the levels that the platform may have to make for an entry */
+static int look_for_memory(const struct tce2_table *table)
+{
+	const struct iommu_table *tbl = table->tbl;
+
+	if (!tbl->it_indirect_levels)
+		return 0;
+	return tce2_table_can_allocate(tbl->it_level_size * sizeof(u64),
+				       tbl->it_indirect_levels) ? 0 : -ENOMEM;
+}
+
 /*
  * tce2_table_write() but for a single table in memory. The platform makes a
  * table that is not there; its function for runs would write to that without
  * looking whether it could be made, the one for single entries does not.
  */
 static noinline int write_elsewhere(struct tce2_table *table, u64 index,
-				    u64 count, u64 hpa, u64 perm, bool fresh)
+				    u64 count, u64 hpa, u64 perm,
+				    enum tce2_write how)
 {
 	__be64 *tces = tce2_table_find(table, index);
-	int ret;
+	int ret = 0;
 
 	if (!tces && table->tbl->it_base) {
 		/*
@@ -376,17 +419,24 @@ static noinline int write_elsewhere(struct tce2_table *table, u64 index,
 		 * second gives its own back, of which it frees but one page
 		 * (pnv_tce()): so none of us may be the second.
 		 */
-		ret = lock_levels(table);
+		if (how == TCE2_WRITE_RESTORE)
+			mutex_lock(&table->lock);
+		else
+			ret = lock_levels(table);
 		if (ret)
 			return ret;
-		ret = exchange(table, index, hpa, perm);
+		if (how != TCE2_WRITE_RESTORE)
+			ret = look_for_memory(table);
+		if (!ret)
+			ret = exchange(table, index, hpa, perm);
 		mutex_unlock(&table->lock);
 		if (ret)
 			return ret;
 		tces = look_for_tce(table, index, tce2_make_tce(hpa, perm));
 	}
 	if (!tces)
-		return write_by_platform(table, index, count, hpa, perm, fresh);
+		return write_by_platform(table, index, count, hpa, perm,
+					 how == TCE2_WRITE_FRESH);
 	store_tces(table, tces, count, tce2_make_tce(hpa, perm));
 	return 0;
 }
@@ -398,18 +448,19 @@ static noinline int write_elsewhere(struct tce2_table *table, u64 index,
  * @count: entries, more than 0, all in one lowest-level table
  * @hpa: host physical address for the first, a multiple of the IOMMU page size
  * @perm: TCE2_VIEW_READ, TCE2_VIEW_WRITE or both
- * @fresh: nothing was mapped there before
+ * @how: what is known of the entries
  *
  * Devices may see the old entries until tce2_table_invalidate().
  *
- * Context: may sleep.
- * Return: 0; -ENOMEM, -EIO, with any of the entries written.
+ * Context: may sleep; the window's owner is locked at least for reading.
+ * Return: 0; -ENOMEM, -EIO, or but for TCE2_WRITE_RESTORE -EINTR, -EAGAIN as
+ * tce2_must_stop(), with any of the entries written.
  */
 int tce2_table_write(struct tce2_table *table, u64 index, u64 count, u64 hpa,
-		     u64 perm, bool fresh)
+		     u64 perm, enum tce2_write how)
 {
 	if (!tce2_table_in_memory(table) || table->tbl->it_indirect_levels)
-		return write_elsewhere(table, index, count, hpa, perm, fresh);
+		return write_elsewhere(table, index, count, hpa, perm, how);
 	store_tces(table, (__be64 *)table->tbl->it_base + index, count,
 		   tce2_make_tce(hpa, perm));
 	return 0;

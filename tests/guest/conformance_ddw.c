@@ -25,6 +25,8 @@
 
 /* log2 of the largest table in one piece, bytes: MAX_PAGE_ORDER on 4K and 64K */
 #define MOST_TABLE_SHIFT	24
+/* The same for one of several levels */
+#define MOST_LEVEL_SHIFT	19
 /* Bus address bits that levels and page size may not span */
 #define MOST_BUS_BITS		55
 
@@ -46,6 +48,12 @@ static unsigned int bits_per_level(unsigned int bits, unsigned int levels)
 	return each < least ? least : each;
 }
 
+/* log2 of the bytes that each table may have */
+static unsigned int most_table_shift(unsigned int levels)
+{
+	return levels == 1 ? MOST_TABLE_SHIFT : MOST_LEVEL_SHIFT;
+}
+
 /* What TCE_CREATE says where there is room for the window */
 static int answer_to(unsigned int shift, unsigned int bits, unsigned int levels)
 {
@@ -53,7 +61,7 @@ static int answer_to(unsigned int shift, unsigned int bits, unsigned int levels)
 
 	if (each * levels + shift >= MOST_BUS_BITS)
 		return -EINVAL;
-	if (!hypervisor() && each + 3 > MOST_TABLE_SHIFT)
+	if (!hypervisor() && each + 3 > most_table_shift(levels))
 		return -ENOMEM;
 	return 0;
 }

@@ -719,7 +719,7 @@ static void an_address_not_aligned_to_the_windows_pages_maps_nothing_else(
 /* A level more costs memory, which only an ioctl may charge */
 static void kvm_makes_no_table_levels(struct vfio *v)
 {
-	uint64_t size = 1ULL << 40, far = WINDOW1_START + (size / 2);
+	uint64_t size = 1ULL << 36, far = WINDOW1_START + (size / 2);
 	struct guest g = guest_new(12);
 	uint8_t *ua = registered(v, SIZE);
 	int64_t before;

@@ -751,7 +751,7 @@ static void storms_without_checks_keep_every_count(struct vfio *v)
 		.log = follow_log(), .g = &g, .flags = KVMPLAY_NO_VALIDATE,
 	};
 	struct crowd crowd = { .v = v, .arg = &w };
-	uint64_t size = levels > 1 ? GUEST_SIZE << 10 : GUEST_SIZE;
+	uint64_t size = levels > 1 ? GUEST_SIZE << 6 : GUEST_SIZE;
 
 	expect(new_window(v, 12, size, levels), WINDOW1_START);
 	guest_attach(&g, 0, WINDOW1_START, size);

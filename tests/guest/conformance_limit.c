@@ -133,18 +133,18 @@ static void cap_ipc_lock_lifts_the_memlock_limit(struct vfio *v)
 }
 
 /*
- * Lower tables of a window of 2^40: two levels of 2^14 entries each, so that
- * each lower table maps 64 MiB and takes 128 KiB.
+ * A window of two levels, and what is of each lower table: its bytes, at least a
+ * base page, and the bus addresses that it maps.
  */
-#define TREE_SIZE	(1ULL << 40)
-#define TREE_STEP	MIB(64)
-#define TREE_TABLE	KIB(128)
+#define TREE_SIZE	(1ULL << 36)
+#define TREE_TABLE	(base_page() > KIB(32) ? base_page() : KIB(32))
+#define TREE_STEP	(TREE_TABLE / sizeof(uint64_t) * TCE_4K)
 
-static uint64_t new_tree(struct vfio *v)
+static uint64_t new_tree(struct vfio *v, uint64_t size, uint32_t levels)
 {
 	if (under_hypervisor())
 		skip("tables have one level here");
-	return new_window(v, 12, TREE_SIZE, 2);
+	return new_window(v, 12, size, levels);
 }
 
 static void a_tree_of_tables_grows_exactly_as_far_as_the_limit(struct vfio *v)
@@ -154,7 +154,7 @@ static void a_tree_of_tables_grows_exactly_as_far_as_the_limit(struct vfio *v)
 	uint64_t start, at;
 
 	expect(window_remove(v->fd, 0), 0);
-	start = new_tree(v);
+	start = new_tree(v, TREE_SIZE, 2);
 	drop_ipc_lock();
 	limit_memlock(vmlck() + 4 * TREE_TABLE - base_page());
 	for (at = start; at < start + 3 * TREE_STEP; at += TREE_STEP)
@@ -417,7 +417,7 @@ static void prepare_tree(struct siege *siege, struct vfio *v)
 
 static void fill_tree(struct siege *siege, struct vfio *v)
 {
-	uint64_t start = new_tree(v), tables;
+	uint64_t start = new_tree(v, TREE_SIZE, 2), tables;
 
 	/* Without a limit this would go on to twice as much */
 	for (tables = 0; tables < 2 * TREE_LIMIT / TREE_TABLE; tables++) {
@@ -801,17 +801,18 @@ static void arrays_of_views_are_charged_to_the_memory_cgroup(struct vfio *v)
 static void nodes_of_trees_are_charged_to_the_memory_cgroup(struct vfio *v)
 {
 	enum { COUNT = 256 };
+	const uint64_t size = 1ULL << 40;
 	int64_t before;
 	uint8_t *ua = registered(v, base_page());
 	uint64_t start;
 
 	expect(window_remove(v->fd, 0), 0);
-	start = new_tree(v);
+	start = new_tree(v, size, 2);
 	make_cgroup();
 	join_cgroup();
 	before = cgroup_kernel();
 	for (uint64_t i = 0; i < COUNT; i++)
-		expect(dma_map(v->fd, start + i * (TREE_SIZE / COUNT), ua,
+		expect(dma_map(v->fd, start + i * (size / COUNT), ua,
 			       TCE_4K, READ_WRITE), 0);
 	expect_charged("mappings far apart", before, COUNT, NODE_CHARGE);
 	expect(window_remove(v->fd, start), 0);

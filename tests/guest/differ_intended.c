@@ -21,6 +21,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* log2 of the most bytes that one of several levels may have */
+#define MOST_LEVEL_SHIFT 19
+
 static int ours(const struct result *res)
 {
 	return res->a[OURS].ret;
@@ -483,6 +486,35 @@ static bool is_bad_and_no_slot(struct result *res)
 	return true;
 }
 
+/* Levels that the platform may not get when a client maps, refused here for that */
+static bool is_large_level(const struct result *res, const struct window *w)
+{
+	return creates(res) && !machine.hypervisor && ours(res) == -ENOMEM &&
+	       w->levels > 1 && !is_bad(w) &&
+	       level_shift(w) > MOST_LEVEL_SHIFT;
+}
+
+static bool is_large_level_and_no_slot(struct result *res)
+{
+	struct window w = wanted(res);
+
+	if (!is_large_level(res, &w) || intree(res) != -ENOSPC)
+		return false;
+	explain(res);
+	return true;
+}
+
+static bool is_large_level_made(struct result *res)
+{
+	struct window w = wanted(res);
+
+	if (!is_large_level(res, &w) || (intree(res) && intree(res) != -EFAULT))
+		return false;
+	res->skew += charge_in_tree(&w);
+	explain(res);
+	return true;
+}
+
 /* What the in-tree driver charges for a table that it then asks for, or 0 */
 static int64_t charge_first(struct result *res)
 {
@@ -930,6 +962,17 @@ static struct intended list[] = {
 		.name = "bad and no slot",
 		.row = "Arguments are judged after the slot",
 		.is = is_bad_and_no_slot,
+	},
+	{
+		.name = "large levels and no slot",
+		.row = "Arguments are judged after the slot",
+		.is = is_large_level_and_no_slot,
+	},
+	{
+		.name = "large levels",
+		.row = "Levels larger than 512 KiB each are allocated while a client maps",
+		.is = is_large_level_made,
+		.repair = remove_in_tree,
 	},
 	{
 		.name = "charge kept",

@@ -349,6 +349,19 @@ static void a_failed_create_keeps_the_default_window_of_a_hypervisor(void)
 	finish();
 }
 
+/* The platform allocates them while a client maps, and complains if it gets none */
+static void levels_that_are_hard_to_allocate_are_refused(void)
+{
+	const unsigned int most = 19 - 3; /* TCEs of a level of 512 KiB */
+	u64 start;
+
+	begin(1, 5);
+	expect(create(2ULL << (2 * most + 12), 12, 2, &start), -ENOMEM);
+	expect(ddw.default_pending, true);
+	expect(create(1ULL << (2 * most + 12), 12, 2, &start), 0);
+	finish();
+}
+
 static void create_that_lacks_memory_at_any_point_leaves_nothing(void)
 {
 	static const enum sim_fault faults[] = { SIM_ALLOC, SIM_CHARGE,
@@ -484,6 +497,7 @@ static const struct test window_tests[] = {
 	TEST(a_page_for_the_answer_is_waited_for_and_comes),
 	TEST(a_failed_create_makes_the_default_window_pending_again),
 	TEST(a_failed_create_keeps_the_default_window_of_a_hypervisor),
+	TEST(levels_that_are_hard_to_allocate_are_refused),
 	TEST(create_that_lacks_memory_at_any_point_leaves_nothing),
 	TEST(a_window_that_the_platform_keeps_has_its_table_leaked),
 	TEST(a_window_that_a_leaving_group_keeps_has_its_table_leaked),

@@ -3,6 +3,7 @@
 #define SIM_SHIM_GFP_H
 
 #include <asm/page.h>
+#include <linux/mmzone.h>
 #include <linux/slab.h>
 
 static inline unsigned long get_zeroed_page(gfp_t gfp)
@@ -13,6 +14,29 @@ static inline unsigned long get_zeroed_page(gfp_t gfp)
 static inline void free_page(unsigned long page)
 {
 	kfree((void *)page);
+}
+
+struct page;
+
+static inline unsigned int get_order(unsigned long size)
+{
+	unsigned int order = 0;
+
+	while (PAGE_SIZE << order < size)
+		order++;
+	return order;
+}
+
+/* Memory for its own sake: nobody looks at the descriptor */
+static inline struct page *alloc_pages_node(int node, gfp_t gfp,
+					    unsigned int order)
+{
+	return order > MAX_PAGE_ORDER ? NULL : kmalloc(PAGE_SIZE, gfp);
+}
+
+static inline void __free_pages(struct page *page, unsigned int order)
+{
+	kfree(page);
 }
 
 #endif /* SIM_SHIM_GFP_H */

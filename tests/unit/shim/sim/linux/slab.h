@@ -10,6 +10,7 @@
 #define GFP_KERNEL_ACCOUNT 0x2U
 #define __GFP_ACCOUNT	   0x2U
 #define __GFP_NOWARN	   0x4U
+#define __GFP_NORETRY	   0x80U
 #define __GFP_ZERO	   0x8U
 #define __GFP_NOFAIL	   0x10U
 #define GFP_ATOMIC	   0x20U
