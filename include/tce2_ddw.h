@@ -50,8 +50,8 @@ struct tce2_window_spec {
  *	in them is allowed (struct tce2_window says how that is locked)
  * @clients: serializes the client's requests that take @lock for writing, so that at
  *	most one of them is ahead of VFIO in the queue of @lock. Taken before @lock
- * @slots: protects @window, too: it is changed with both locks held. Innermost but for
- *	the spinlock of a range lock
+ * @slots: protects @window, together with @lock: the caller that changes @window holds
+ *	both. Only the spinlock of a range lock is taken inside it
  * @hurry: counts the threads that hold @lock for writing or wait to
  * @writes: number of attempts to take @lock for writing that have ended: the lock was
  *	released again, or the wait for it was killed

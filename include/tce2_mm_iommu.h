@@ -117,7 +117,7 @@ struct tce2_cache {
  * @charged: locked_vm is charged for the region itself; else the mirror has the
  *	charge, or the thread that makes or removes the mirror; cache lock
  * @dying: link in the cache's list of regions to destroy, then in the list of
- *	those whose memory is to be freed
+ *	regions to free
  * @rcu: readers may still be walking through the region when it is destroyed
  */
 struct tce2_region {

@@ -37,7 +37,7 @@ enum tce2_table_layout {
  * @ops: the platform's operations for @tbl, immutable; @tbl->it_ops are those for
  *	KVM (src/kvm.c)
  * @mm: whose locked_vm is charged, immutable
- * @hurry: that of the window's owner, for those who hold the owner's lock; immutable
+ * @hurry: writers of the owner's lock; valid while the caller holds that lock; immutable
  * @level_bits: log2 of the entries in each table of a tree of them, immutable
  * @layout: see there; goes from unseen to one of the others once, without a
  *	lock

@@ -24,7 +24,7 @@ struct tce2_kvm;
  * @start: first bus address, immutable
  * @size: bytes of bus address, immutable
  * @page_shift: log2 of the IOMMU page size in bytes, immutable
- * @hurry: the owner's, for those who hold the owner's lock; immutable
+ * @hurry: writers of the owner's lock; valid while the caller holds that lock; immutable
  * @ranges: lock for entries, of the hardware's table and of the view alike,
  *	taken for whole leaves of the view
  * @table: the hardware's table

@@ -100,7 +100,7 @@ quietly() {
 # where things are. kbuild, dpkg-buildpackage and the Makefiles of the tests read a
 # hundred variables (ARCH, CC, CFLAGS, KBUILD_OUTPUT, LLVM, O...), which a kernel
 # developer may have exported for another tree, and the flags of a make above. All are
-# dropped here; a script passes on by name those that it documents. Messages are
+# dropped here; a script passes on by name the variables that it documents. Messages are
 # English, because the scripts look for words in them.
 without_settings() {
 	local name keep=()

@@ -263,7 +263,7 @@ static int end_registration(struct tce2_container *container,
 	return -ENODEV;
 }
 
-/* Takes out what could not be completed, or has been undone */
+/* Removes a registration whose region could not be made, or has been unregistered */
 static void cancel_registration(struct tce2_container *container,
 				struct tce2_registration *registration)
 {
@@ -382,7 +382,7 @@ static int unregister_region(struct tce2_container *container,
 	if (ret) {
 		if (!end_registration(container, registration, region))
 			return ret;
-		/* VFIO has let go of the container: the region is abandoned */
+		/* VFIO has released the container: the region is abandoned */
 		ret = -ENODEV;
 	} else {
 		cancel_registration(container, registration);
@@ -403,7 +403,7 @@ static int unregister_region(struct tce2_container *container,
  * Return: 0; -EINVAL if misaligned; -ENOENT if not registered through this
  * container; -EBUSY if still mapped and nobody else has it registered, or if it
  * is being registered or unregistered; -EPERM from another process; -ENODEV if
- * VFIO has let go of the container meanwhile; -EINTR.
+ * VFIO has released the container meanwhile; -EINTR.
  */
 int tce2_container_unregister(struct tce2_container *container, u64 ua,
 			      u64 size)
@@ -530,7 +530,7 @@ static int try_map(struct tce2_container *container, u64 iova, u64 ua,
  * Context: may sleep; a fatal signal interrupts it.
  * Return: 0; -ENXIO if @iova is in no window; -EINVAL if empty, without
  * permission, misaligned, wrapping or reaching past the window; or as
- * tce2_window_map(). Nothing is changed then.
+ * tce2_window_map(), except -EAGAIN. Nothing is changed then.
  */
 int tce2_container_map(struct tce2_container *container, u64 iova, u64 ua,
 		       u64 size, u64 perm)

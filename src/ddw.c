@@ -41,7 +41,7 @@
  */
 #define MAX_BUS_ADDRESS_BITS	55
 
-/* log2 of the most bytes that one of several levels may have: 8 pages of 64 KiB */
+/* log2 of the size limit of one level in a tree: 512 KiB, 8 pages of 64 KiB */
 #define MOST_LEVEL_SHIFT	19
 
 /* How often the client's memory is made writable for an answer */
@@ -353,7 +353,7 @@ static unsigned int level_shift(const struct tce2_window_spec *spec)
 }
 
 /*
- * Returns log2 of the most bytes that one level may have. The platform allocates lower
+ * Returns log2 of the size limit of one level. The platform allocates lower
  * levels while a client maps, as often as the client likes, and a large allocation
  * fails more easily (tce2_table_can_allocate()). A single level is allocated once, with
  * the window, so only the page allocator limits its size.
@@ -941,6 +941,18 @@ static int create_and_tell(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	return 0;
 }
 
+/* Locks for a client's request that needs a group; returns -ENXIO without one */
+static int lock_with_group(struct tce2_ddw *ddw)
+{
+	int ret = tce2_ddw_lock(ddw);
+
+	if (!ret && list_empty(&ddw->groups)) {
+		tce2_ddw_unlock(ddw);
+		ret = -ENXIO;
+	}
+	return ret;
+}
+
 /* tce2_ddw_create() if the answer's page is there and writable, else -EFAULT */
 static int try_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		      const struct tce2_window_spec *spec, u64 __user *start)
@@ -948,12 +960,9 @@ static int try_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	bool was_pending;
 	int slot, ret;
 
-	ret = tce2_ddw_lock(ddw);
+	ret = lock_with_group(ddw);
 	if (ret)
 		return ret;
-	ret = -ENXIO;
-	if (list_empty(&ddw->groups))
-		goto unlock;
 	ret = check_spec(ddw, spec);
 	if (ret)
 		goto unlock;
@@ -1039,12 +1048,9 @@ int tce2_ddw_remove(struct tce2_ddw *ddw, u64 start)
 {
 	int slot, ret;
 
-	ret = tce2_ddw_lock(ddw);
+	ret = lock_with_group(ddw);
 	if (ret)
 		return ret;
-	ret = -ENXIO;
-	if (list_empty(&ddw->groups))
-		goto unlock;
 	ret = -EINVAL;
 	if (ddw->default_pending &&
 	    start == first_table_group(ddw)->tce32_start) {

@@ -453,8 +453,8 @@ static noinline int write_elsewhere(struct tce2_table *table, u64 index,
  * Devices may see the old entries until tce2_table_invalidate().
  *
  * Context: may sleep; the window's owner is locked at least for reading.
- * Return: 0; -ENOMEM, -EIO, or but for TCE2_WRITE_RESTORE -EINTR, -EAGAIN as
- * tce2_must_stop(), with any of the entries written.
+ * Return: 0; -ENOMEM or -EIO, with any of the entries written; also -EINTR or -EAGAIN
+ * as tce2_must_stop(), except with TCE2_WRITE_RESTORE.
  */
 int tce2_table_write(struct tce2_table *table, u64 index, u64 count, u64 hpa,
 		     u64 perm, enum tce2_write how)

@@ -175,7 +175,6 @@ prepare(struct tce2_window *window, const struct tce2_view_run *run,
 	bool *replaces)
 {
 	u64 index = run->index, end = index + run->count;
-
 	int ret = tce2_must_stop(window->hurry);
 
 	*replaces = false;

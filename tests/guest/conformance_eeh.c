@@ -175,7 +175,7 @@ static void a_reset_device_can_be_used_again(struct vfio *v)
 }
 
 /**
- * struct long_reset - a reset that takes seconds, and who comes meanwhile
+ * struct long_reset - an EEH reset that takes seconds while other requests wait
  * @v: the container
  * @ua: memory that is registered
  * @over: the reset has come to its end

@@ -156,7 +156,7 @@ static void of_many_first_maps_one_makes_the_default_window(struct vfio *v)
 
 /*
  * Below one level of the table, of which nothing was there: the platform makes
- * what is missing for whoever comes first. In the largest window of two levels
+ * the missing level for the first thread that maps below it. In the largest window of two levels
  * that is 8 base pages, of which a second one that was made in vain would not be
  * given back (defect 20).
  */

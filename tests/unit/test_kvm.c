@@ -2632,7 +2632,7 @@ static void hooks_do_not_begin_with_a_window_that_was_removed(void)
 	expect(platform.held, 3);
 	detach_kvm();
 	platform_fail_nothing();
-	/* It is for ever, but this machine is to end clean */
+	/* The kernel never drops this reference; the simulation must end without it */
 	tce2_memory_drop(proc, UA, SHIFT, 1);
 	tce2_memory_drop(proc, UA, SHIFT, 1);
 	tce2_memory_drop(proc, UA + IOVA(5), SHIFT, 1);

@@ -235,7 +235,7 @@ static void come_meanwhile(void)
 		tce2_range_unlock(&rl, &second);
 }
 
-/* Or those that come again and again would keep it from ever ending */
+/* Otherwise a stream of new requests could keep tce2_range_unlock() from returning */
 static void a_new_range_does_not_wait_for_a_range_being_unlocked(void)
 {
 	static struct tce2_range wide;
