@@ -477,6 +477,7 @@ static void puts_back(struct vfio *v, bool one_run)
 	struct sink sink = sink_at(v, SINK_IOBA);
 	int pid;
 
+	need_two_processors();
 	shared->v = v;
 	shared->g = &g;
 	shared->ua = mapped(v, GUEST_IOBA, SIZE);
