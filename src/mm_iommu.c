@@ -2,18 +2,17 @@
 /*
  * Region cache: user memory pinned once and shared by a process's containers.
  *
- * Owns the caches, their index by mm, the regions and their two counters, the
- * pins and the locked_vm charge. include/tce2_mm_iommu.h tells the life of a
- * region. Destroying one never fails.
+ * Owns the caches, their index by mm, the regions and their two counters, and
+ * the locked_vm charge. include/tce2_mm_iommu.h tells the life of a region.
+ * Destroying a region never fails.
  *
  * Locks: the index lock, and for each cache a lock and one for ranges that
  * are being registered. Lookups for mapping take none.
- * Calls: range, extents, pages, mirror, the kernel's mm.
+ * Calls: mirror, pin, range, pages, extents, the kernel's mm.
  */
 #include <linux/err.h>
 #include <linux/export.h>
 #include <linux/hashtable.h>
-#include <linux/hugetlb_inline.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
@@ -26,8 +25,7 @@
 #include "tce2_mirror.h"
 #include "tce2_mm_iommu.h"
 #include "tce2_pages.h"
-
-#define PIN_BATCH	(PAGE_SIZE / sizeof(struct page *))
+#include "tce2_pin.h"
 
 /* Bytes of a mirror compared with its region each time the cache is locked */
 #define COMPARE_BATCH	(4096ULL << PAGE_SHIFT)
@@ -254,37 +252,6 @@ static struct tce2_region *find_overlap(struct tce2_cache *cache, u64 ua,
 	return NULL;
 }
 
-/*
- * Unpins a run of pages. The kernel's function for a run is the quickest for
- * many pages of one folio, and several times slower for a single page.
- */
-static void unpin_run(struct page *page, unsigned long pages, bool dirty)
-{
-	if (pages == 1 && !dirty)
-		unpin_user_page(page);
-	else
-		unpin_user_page_range_dirty_lock(page, pages, dirty);
-}
-
-/* Unpins what has been pinned of a region, dirty where a device could write */
-static void unpin_region(struct tce2_region *region)
-{
-	const struct tce2_extents *ext = &region->extents;
-	u64 ua = ext->ua, end = ext->ua + ext->filled;
-	unsigned int runs = 0;
-
-	while (ua < end) {
-		u64 hpa, flags;
-		u64 bytes = tce2_extents_run(ext, ua, &hpa, &flags);
-
-		unpin_run(pfn_to_page(PHYS_PFN(hpa)), bytes >> PAGE_SHIFT,
-			  flags & TCE2_EXTENT_DIRTY);
-		ua += bytes;
-		if (!(++runs % 64))
-			cond_resched();
-	}
-}
-
 static void region_free(struct tce2_region *region)
 {
 	tce2_extents_free(&region->extents);
@@ -338,7 +305,7 @@ static void region_destroy(struct tce2_region *region)
 	charged = region->charged;
 	mutex_unlock(&cache->lock);
 
-	unpin_region(region);
+	tce2_pin_release(&region->extents);
 	if (charged)
 		account_locked_vm(cache->mm, region->size >> PAGE_SHIFT, false);
 	call_rcu(&region->rcu, region_free_rcu);
@@ -740,150 +707,6 @@ bool tce2_cache_mirrors_serve(const struct tce2_cache *cache,
 	       tce2_mirror_count(cache->mm) == READ_ONCE(cache->mirrors);
 }
 
-/**
- * struct mapping - what matters of one of the process's mappings
- * @end: first user address behind it, or behind the region if that is nearer
- * @writable: whether the process may write to it
- * @hugetlbfs: whether it is of hugetlbfs
- */
-struct mapping {
-	u64 end;
-	bool writable;
-	bool hugetlbfs;
-};
-
-/* The mapping that contains @ua, as far as @end */
-static int find_mapping(struct mm_struct *mm, u64 ua, u64 end,
-			struct mapping *mapping)
-{
-	struct vm_area_struct *vma;
-	int ret = 0;
-
-	mmap_read_lock(mm);
-	vma = find_vma(mm, ua);
-	if (!vma || vma->vm_start > ua) {
-		ret = -EFAULT;
-	} else {
-		mapping->end = min_t(u64, end, vma->vm_end);
-		mapping->writable = vma->vm_flags & VM_WRITE;
-		mapping->hugetlbfs = is_vm_hugetlb_page(vma);
-	}
-	mmap_read_unlock(mm);
-	return ret;
-}
-
-/*
- * Refuses a range with holes before anything is charged or pinned, and tells
- * the first mapping: mostly the only one, which need not be looked up again.
- */
-static int check_mapped(struct mm_struct *mm, u64 ua, u64 end,
-			struct mapping *first)
-{
-	struct mapping mapping;
-	int ret;
-
-	ret = find_mapping(mm, ua, end, first);
-	if (ret)
-		return ret;
-	for (ua = first->end; ua < end; ua = mapping.end) {
-		ret = find_mapping(mm, ua, end, &mapping);
-		if (ret)
-			return ret;
-		cond_resched();
-	}
-	return 0;
-}
-
-/* Hands a batch of pinned pages over to the extents, or unpins what it can't */
-static int append_pages(struct tce2_extents *ext, struct page **pages,
-			unsigned long count, u64 flags, bool hugetlbfs)
-{
-	unsigned long done;
-	int ret = tce2_extents_append_pages(ext, pages, count, flags,
-					    hugetlbfs, &done);
-
-	if (ret)
-		unpin_user_pages(pages + done, count - done);
-	return ret;
-}
-
-/*
- * Returns true if a mapping of hugetlbfs still covers the pages after they have been
- * pinned. Another mapping may have replaced it between its lookup and the pinning. One
- * that has been replaced in turn by now is not noticed.
- */
-static bool is_hugetlbfs(struct mm_struct *mm, u64 ua, u64 size)
-{
-	struct mapping mapping;
-
-	return !find_mapping(mm, ua, ua + size, &mapping) &&
-	       mapping.hugetlbfs && mapping.end == ua + size;
-}
-
-/* Pins one mapping's share of a region, in batches of as many as @pages has */
-static int pin_mapping(struct mm_struct *mm, struct tce2_extents *ext,
-		       const struct mapping *mapping, struct page **pages,
-		       int batch)
-{
-	u64 flags = mapping->writable ? 0 : TCE2_EXTENT_READONLY;
-	unsigned int gup_flags = FOLL_LONGTERM |
-				 (mapping->writable ? FOLL_WRITE : 0);
-
-	while (ext->ua + ext->filled < mapping->end) {
-		u64 ua = ext->ua + ext->filled;
-		int want = min_t(u64, (mapping->end - ua) >> PAGE_SHIFT, batch);
-		bool hugetlbfs;
-		int got, ret;
-
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		got = pin_user_pages_fast(ua, want, gup_flags, pages);
-		if (got == -ENOMEM || got == -EINTR)
-			return got;
-		/* Holes, files, devices: whatever can't be pinned for long */
-		if (got <= 0)
-			return -EFAULT;
-		hugetlbfs = mapping->hugetlbfs &&
-			    is_hugetlbfs(mm, ua, (u64)got << PAGE_SHIFT);
-		ret = append_pages(ext, pages, got, flags, hugetlbfs);
-		if (ret)
-			return ret;
-		if (ext->ua + ext->filled < mapping->end)
-			cond_resched();
-	}
-	return 0;
-}
-
-/*
- * Pins a region of the current process. Mappings without write permission are
- * pinned for reading, and devices will only be allowed to read them.
- */
-static int pin_region(struct tce2_region *region, struct mapping mapping)
-{
-	struct tce2_extents *ext = &region->extents;
-	u64 end = region->ua + region->size;
-	int batch = min_t(u64, region->size >> PAGE_SHIFT, PIN_BATCH);
-	struct page **pages;
-	int ret;
-
-	pages = kmalloc_array(batch, sizeof(*pages), GFP_KERNEL_ACCOUNT);
-	if (!pages)
-		return -ENOMEM;
-
-	tce2_extents_init(ext, region->ua, region->size);
-	ret = pin_mapping(region->cache->mm, ext, &mapping, pages, batch);
-	while (!ret && mapping.end < end) {
-		ret = find_mapping(region->cache->mm, mapping.end, end,
-				   &mapping);
-		if (!ret)
-			ret = pin_mapping(region->cache->mm, ext, &mapping, pages, batch);
-	}
-	if (ret)
-		unpin_region(region);
-	kfree(pages);
-	return ret;
-}
-
 /* Lets others see a region that is complete */
 static int region_enter(struct tce2_region *region)
 {
@@ -908,10 +731,11 @@ static int region_create(struct tce2_cache *cache, u64 ua, u64 size,
 			 struct tce2_region **regionp)
 {
 	struct tce2_region *region;
-	struct mapping first;
+	struct tce2_pin_mapping first;
 	int ret;
 
-	ret = check_mapped(cache->mm, ua, ua + size, &first);
+	/* Before anything is charged or pinned */
+	ret = tce2_pin_check(cache->mm, ua, ua + size, &first);
 	if (ret)
 		return ret;
 	ret = account_locked_vm(cache->mm, size >> PAGE_SHIFT, true);
@@ -929,7 +753,7 @@ static int region_create(struct tce2_cache *cache, u64 ua, u64 size,
 	region->used = 1;
 	region->charged = true;
 	atomic64_set(&region->mapped, 1);
-	ret = pin_region(region, first);
+	ret = tce2_pin_range(cache->mm, ua, size, &first, &region->extents);
 	if (ret)
 		goto free;
 	ret = region_enter(region);
@@ -939,7 +763,7 @@ static int region_create(struct tce2_cache *cache, u64 ua, u64 size,
 	return 0;
 
 unpin:
-	unpin_region(region);
+	tce2_pin_release(&region->extents);
 free:
 	region_free(region);
 uncharge:
@@ -1218,7 +1042,7 @@ static int check_pages(const struct tce2_region *region, u64 ua,
 				      pages - done, write, &hpa);
 		if (run < 0)
 			return run;
-		if (!(++runs % PIN_BATCH))
+		if (!(++runs % TCE2_EXTENT_NODE))
 			cond_resched();
 	}
 	return 0;

@@ -2,8 +2,8 @@
 /*
  * What the host-side tests of the region cache are written in.
  *
- * A test is a function whose name is a sentence about src/mm_iommu.c, pages.c,
- * extents.c, realmode.c or view.c that is true. It starts on a machine that has
+ * A test is a function whose name is a sentence about src/mm_iommu.c, pin.c,
+ * pages.c, extents.c, realmode.c or view.c that is true. It starts on a machine that has
  * just been switched on (sim.h) and ends by returning, with everything given
  * back: pins, charges, allocations; the runner (unit.c) looks. The first
  * expectation that isn't met ends it.

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef TCE2_PIN_H
+#define TCE2_PIN_H
+
+#include <linux/types.h>
+
+struct mm_struct;
+struct tce2_extents;
+
+/**
+ * struct tce2_pin_mapping - a mapping of a process, as far as pinning needs it
+ * @end: first user address after the mapping, or after the range to be pinned if
+ *	that is nearer
+ * @writable: the process may write to the mapping
+ * @hugetlbfs: the mapping is of hugetlbfs
+ */
+struct tce2_pin_mapping {
+	u64 end;
+	bool writable;
+	bool hugetlbfs;
+};
+
+int tce2_pin_check(struct mm_struct *mm, u64 ua, u64 end,
+		   struct tce2_pin_mapping *first);
+int tce2_pin_range(struct mm_struct *mm, u64 ua, u64 size,
+		   const struct tce2_pin_mapping *first,
+		   struct tce2_extents *ext);
+void tce2_pin_release(const struct tce2_extents *ext);
+
+#endif /* TCE2_PIN_H */

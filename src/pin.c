@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Pinning: keeping user memory in place while devices may reach it.
+ *
+ * Owns the pins of the memory that a struct tce2_extents describes, from
+ * tce2_pin_range() to tce2_pin_release(). It finds the process's mappings, pins
+ * them in batches and stores the physical addresses. It knows nothing of
+ * regions, counters or charges.
+ *
+ * Locks: none of its own; mmap_lock is taken inside, for reading.
+ * Calls: extents, the kernel's mm.
+ */
+#include <linux/hugetlb_inline.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "tce2_extents.h"
+#include "tce2_pin.h"
+
+/* Pages pinned by one call: as many as one page has pointers to */
+#define PIN_BATCH	(PAGE_SIZE / sizeof(struct page *))
+
+/* Finds the mapping that contains @ua, up to @end */
+static int find_mapping(struct mm_struct *mm, u64 ua, u64 end,
+			struct tce2_pin_mapping *mapping)
+{
+	struct vm_area_struct *vma;
+	int ret = 0;
+
+	mmap_read_lock(mm);
+	vma = find_vma(mm, ua);
+	if (!vma || vma->vm_start > ua) {
+		ret = -EFAULT;
+	} else {
+		mapping->end = min_t(u64, end, vma->vm_end);
+		mapping->writable = vma->vm_flags & VM_WRITE;
+		mapping->hugetlbfs = is_vm_hugetlb_page(vma);
+	}
+	mmap_read_unlock(mm);
+	return ret;
+}
+
+/**
+ * tce2_pin_check() - refuse a range of user memory that has holes
+ * @mm: the process's mm
+ * @ua: first user address
+ * @end: first user address after the range
+ * @first: set to the first mapping of the range
+ *
+ * Most ranges are in one mapping, which tce2_pin_range() then need not look up
+ * again.
+ *
+ * Context: may sleep.
+ * Return: 0, or -EFAULT if part of the range is not mapped.
+ */
+int tce2_pin_check(struct mm_struct *mm, u64 ua, u64 end,
+		   struct tce2_pin_mapping *first)
+{
+	struct tce2_pin_mapping mapping;
+	int ret;
+
+	ret = find_mapping(mm, ua, end, first);
+	if (ret)
+		return ret;
+	for (ua = first->end; ua < end; ua = mapping.end) {
+		ret = find_mapping(mm, ua, end, &mapping);
+		if (ret)
+			return ret;
+		cond_resched();
+	}
+	return 0;
+}
+
+/* Appends a batch of pinned pages to the extents; unpins the rest on error */
+static int append_pages(struct tce2_extents *ext, struct page **pages,
+			unsigned long count, u64 flags, bool hugetlbfs)
+{
+	unsigned long done;
+	int ret = tce2_extents_append_pages(ext, pages, count, flags,
+					    hugetlbfs, &done);
+
+	if (ret)
+		unpin_user_pages(pages + done, count - done);
+	return ret;
+}
+
+/*
+ * Returns true if a mapping of hugetlbfs still covers the pages after they have been
+ * pinned. Another mapping may have replaced it between its lookup and the pinning. If
+ * that mapping has been replaced by hugetlbfs in turn, this is not noticed.
+ */
+static bool is_hugetlbfs(struct mm_struct *mm, u64 ua, u64 size)
+{
+	struct tce2_pin_mapping mapping;
+
+	return !find_mapping(mm, ua, ua + size, &mapping) &&
+	       mapping.hugetlbfs && mapping.end == ua + size;
+}
+
+/* Pins the part of a range that is in one mapping, @batch pages at a time */
+static int pin_mapping(struct mm_struct *mm, struct tce2_extents *ext,
+		       const struct tce2_pin_mapping *mapping,
+		       struct page **pages, int batch)
+{
+	u64 flags = mapping->writable ? 0 : TCE2_EXTENT_READONLY;
+	unsigned int gup_flags = FOLL_LONGTERM |
+				 (mapping->writable ? FOLL_WRITE : 0);
+
+	while (ext->ua + ext->filled < mapping->end) {
+		u64 ua = ext->ua + ext->filled;
+		int want = min_t(u64, (mapping->end - ua) >> PAGE_SHIFT, batch);
+		bool hugetlbfs;
+		int got, ret;
+
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		got = pin_user_pages_fast(ua, want, gup_flags, pages);
+		if (got == -ENOMEM || got == -EINTR)
+			return got;
+		/* Holes, files, devices: whatever can't be pinned for long */
+		if (got <= 0)
+			return -EFAULT;
+		hugetlbfs = mapping->hugetlbfs &&
+			    is_hugetlbfs(mm, ua, (u64)got << PAGE_SHIFT);
+		ret = append_pages(ext, pages, got, flags, hugetlbfs);
+		if (ret)
+			return ret;
+		if (ext->ua + ext->filled < mapping->end)
+			cond_resched();
+	}
+	return 0;
+}
+
+/**
+ * tce2_pin_range() - pin a range of the current process's memory
+ * @mm: the current process's mm
+ * @ua: first user address, a multiple of the page size
+ * @size: bytes, a multiple of the page size, more than 0, not wrapping
+ * @first: the first mapping of the range, of tce2_pin_check()
+ * @ext: set to the physical addresses; zeroed before
+ *
+ * Mappings without write permission are pinned for reading, and stored with
+ * TCE2_EXTENT_READONLY.
+ *
+ * Context: may sleep, for as long as the process delays a page fault.
+ * Return: 0; -EFAULT if part of the range can't be pinned, -ENOMEM, -EINTR on a
+ * fatal signal. After an error nothing is pinned, and @ext is to be freed.
+ */
+int tce2_pin_range(struct mm_struct *mm, u64 ua, u64 size,
+		   const struct tce2_pin_mapping *first,
+		   struct tce2_extents *ext)
+{
+	int batch = min_t(u64, size >> PAGE_SHIFT, PIN_BATCH);
+	struct tce2_pin_mapping mapping = *first;
+	struct page **pages;
+	int ret;
+
+	pages = kmalloc_array(batch, sizeof(*pages), GFP_KERNEL_ACCOUNT);
+	if (!pages)
+		return -ENOMEM;
+
+	tce2_extents_init(ext, ua, size);
+	ret = pin_mapping(mm, ext, &mapping, pages, batch);
+	while (!ret && mapping.end < ua + size) {
+		ret = find_mapping(mm, mapping.end, ua + size, &mapping);
+		if (!ret)
+			ret = pin_mapping(mm, ext, &mapping, pages, batch);
+	}
+	if (ret)
+		tce2_pin_release(ext);
+	kfree(pages);
+	return ret;
+}
+
+/*
+ * Unpins a run of pages. The kernel's function for a run is the quickest for
+ * many pages of one folio, and several times slower for a single page.
+ */
+static void unpin_run(struct page *page, unsigned long pages, bool dirty)
+{
+	if (pages == 1 && !dirty)
+		unpin_user_page(page);
+	else
+		unpin_user_page_range_dirty_lock(page, pages, dirty);
+}
+
+/**
+ * tce2_pin_release() - unpin all memory that extents describe
+ * @ext: the extents, which stay as they are
+ *
+ * Blocks with TCE2_EXTENT_DIRTY are marked dirty: a device could write there.
+ *
+ * Context: may sleep.
+ */
+void tce2_pin_release(const struct tce2_extents *ext)
+{
+	u64 ua = ext->ua, end = ext->ua + ext->filled;
+	unsigned int runs = 0;
+
+	while (ua < end) {
+		u64 hpa, flags;
+		u64 bytes = tce2_extents_run(ext, ua, &hpa, &flags);
+
+		unpin_run(pfn_to_page(PHYS_PFN(hpa)), bytes >> PAGE_SHIFT,
+			  flags & TCE2_EXTENT_DIRTY);
+		ua += bytes;
+		if (!(++runs % 64))
+			cond_resched();
+	}
+}
