@@ -18,7 +18,7 @@
 
 struct mm_iommu_table_group_mem_t;
 struct mm_struct;
-struct tce2_pages;
+struct tce2_vmemmap;
 
 /*
  * The region cache: which memory of a process devices may reach.
@@ -68,8 +68,8 @@ struct tce2_pages;
  *	"being moved"
  * @regions: tree of regions by user address; written under @lock and @seq,
  *	read under RCU
- * @pages: where the regions' page descriptors are; set once, under @lock, if
- *	somebody asks for it; NULL until then
+ * @descriptors: index of the regions' page descriptors; set once, under @lock, when
+ *	another module asks for it; NULL until then
  * @mirrored: each region gets a mirror when it is registered; set once
  * @mirrors_due: a region may lack the mirror that tce2_cache_mirror() would make
  * @mirrors: number of regions that have a mirror; @lock
@@ -89,7 +89,7 @@ struct tce2_cache {
 	struct mutex lock;	/* guards regions, used */
 	seqcount_mutex_t seq;
 	struct rb_root regions;
-	struct tce2_pages *pages;
+	struct tce2_vmemmap *descriptors;
 	bool mirrored;
 	bool mirrors_due;
 	unsigned long mirrors;

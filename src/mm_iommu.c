@@ -8,7 +8,7 @@
  *
  * Locks: the index lock, and for each cache a lock and one for ranges that
  * are being registered. Lookups for mapping take none.
- * Calls: mirror, pin, range, pages, extents, the kernel's mm.
+ * Calls: mirror, pin, range, vmemmap, extents, the kernel's mm.
  */
 #include <linux/err.h>
 #include <linux/export.h>
@@ -24,8 +24,8 @@
 
 #include "tce2_mirror.h"
 #include "tce2_mm_iommu.h"
-#include "tce2_pages.h"
 #include "tce2_pin.h"
+#include "tce2_vmemmap.h"
 
 /* Bytes of a mirror compared with its region each time the cache is locked */
 #define COMPARE_BATCH	(4096ULL << PAGE_SHIFT)
@@ -70,7 +70,7 @@ static struct tce2_cache *cache_create(struct mm_struct *mm)
 
 static void cache_free(struct tce2_cache *cache)
 {
-	tce2_pages_destroy(cache->pages);
+	tce2_vmemmap_destroy(cache->descriptors);
 	mmdrop(cache->mm);
 	kfree(cache);
 }
@@ -147,29 +147,29 @@ void tce2_cache_put(struct tce2_cache *cache)
 }
 EXPORT_SYMBOL_GPL(tce2_cache_put);
 
-/* Begins an index of page descriptors with those of the regions there are */
-static int index_pages(struct tce2_cache *cache)
+/* Creates the index of page descriptors, with those of all regions */
+static int index_descriptors(struct tce2_cache *cache)
 	__must_hold(&cache->lock)
 {
-	struct tce2_pages *pages = tce2_pages_create();
+	struct tce2_vmemmap *index = tce2_vmemmap_create();
 	struct tce2_region *region, *next;
 	int ret = 0;
 
 	lockdep_assert_held(&cache->lock);
-	if (IS_ERR(pages))
-		return PTR_ERR(pages);
+	if (IS_ERR(index))
+		return PTR_ERR(index);
 	rbtree_postorder_for_each_entry_safe(region, next, &cache->regions,
 					     node) {
-		ret = tce2_pages_add(pages, &region->extents);
+		ret = tce2_vmemmap_add(index, &region->extents);
 		if (ret)
 			break;
 	}
 	if (ret) {
-		tce2_pages_destroy(pages);
+		tce2_vmemmap_destroy(index);
 		return ret;
 	}
 	/* Complete before tce2_rm_pfn_to_page() can see it */
-	smp_store_release(&cache->pages, pages);
+	smp_store_release(&cache->descriptors, index);
 	return 0;
 }
 
@@ -190,8 +190,8 @@ int tce2_cache_find_pages(struct tce2_cache *cache)
 
 	if (mutex_lock_killable(&cache->lock))
 		return -EINTR;
-	if (!cache->pages)
-		ret = index_pages(cache);
+	if (!cache->descriptors)
+		ret = index_descriptors(cache);
 	mutex_unlock(&cache->lock);
 	return ret;
 }
@@ -715,8 +715,8 @@ static int region_enter(struct tce2_region *region)
 
 	if (mutex_lock_killable(&cache->lock))
 		return -EINTR;
-	if (cache->pages)
-		ret = tce2_pages_add(cache->pages, &region->extents);
+	if (cache->descriptors)
+		ret = tce2_vmemmap_add(cache->descriptors, &region->extents);
 	if (!ret)
 		region_link(region);
 	mutex_unlock(&cache->lock);

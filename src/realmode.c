@@ -17,7 +17,7 @@
  *
  * Locks: none. The caller is inside an RCU read-side section (interrupts off
  * counts as one), or keeps the region alive by its mapped count.
- * Calls: nothing; inlines of extents, mm_iommu, view.
+ * Calls: nothing; inlines of extents, mm_iommu, view, vmemmap.
  */
 #include <linux/atomic.h>
 #include <linux/compiler.h>
@@ -25,10 +25,10 @@
 #include <linux/mm.h>
 
 #include "tce2_mm_iommu.h"
-#include "tce2_pages.h"
 #include "tce2_realmode.h"
 #include "tce2_tce_v2.h"
 #include "tce2_view_format.h"
+#include "tce2_vmemmap.h"
 
 /* Blocks of memory looked at for one IOMMU page; interrupts are off meanwhile */
 #define RM_MAX_BLOCKS	512
@@ -265,27 +265,6 @@ tce2_rm_read_tce(const struct tce2_window *window, u64 iova, u64 *ua, u64 *perm)
 }
 EXPORT_SYMBOL_GPL(tce2_rm_read_tce);
 
-/* Where a page descriptor is in the linear mapping; NULL for "too hard" */
-static __always_inline struct page *
-find_descriptor(const struct tce2_pages *pages, unsigned long address)
-{
-	unsigned long offset = address - pages->base;
-	unsigned long rest = offset & (PAGE_SIZE - 1);
-	u64 chunk = offset >> PAGE_SHIFT, entry, next;
-
-	if (pages->linear)
-		return (struct page *)address;
-	if (offset >= TCE2_DESCRIPTOR_BYTES ||
-	    !tce2_view_peek(&pages->chunks, chunk, &entry) || !entry)
-		return NULL;
-	/* Where its size is no power of two, it may go on in another page */
-	if (rest + sizeof(struct page) > PAGE_SIZE &&
-	    (!tce2_view_peek(&pages->chunks, chunk + 1, &next) ||
-	     next != entry + PAGE_SIZE))
-		return NULL;
-	return (struct page *)(PAGE_OFFSET | (entry & ~TCE2_VIEW_PERM) | rest);
-}
-
 /**
  * tce2_rm_pfn_to_page() - the descriptor of a registered page
  * @cache: the region cache, of which tce2_cache_find_pages() said 0
@@ -299,15 +278,15 @@ find_descriptor(const struct tce2_pages *pages, unsigned long address)
 noinstr enum tce2_rm_status tce2_rm_pfn_to_page(const struct tce2_cache *cache,
 						u64 pfn, struct page **page)
 {
-	const struct tce2_pages *pages;
+	const struct tce2_vmemmap *index;
 	struct page *found;
 
 	if (!is_linear(cache) || !is_linear(page) ||
 	    pfn >> (MAX_PHYSMEM_BITS - PAGE_SHIFT))
 		return TCE2_RM_TOO_HARD;
-	pages = READ_ONCE(cache->pages);
-	found = pages ? find_descriptor(pages, pages->base +
-					       pfn * sizeof(struct page)) : NULL;
+	index = READ_ONCE(cache->descriptors);
+	found = index ? tce2_vmemmap_find(index, index->base +
+					  pfn * sizeof(struct page)) : NULL;
 	if (!found)
 		return TCE2_RM_TOO_HARD;
 	*page = found;
@@ -332,19 +311,19 @@ EXPORT_SYMBOL_GPL(tce2_rm_pfn_to_page);
 noinstr enum tce2_rm_status
 tce2_rm_put_page_unless_one(const struct tce2_cache *cache, struct page *page)
 {
-	const struct tce2_pages *pages;
+	const struct tce2_vmemmap *index;
 	unsigned int tries;
 	struct page *head;
 	int old, saw;
 
 	if (!is_linear(cache) || !is_linear(page))
 		return TCE2_RM_TOO_HARD;
-	pages = READ_ONCE(cache->pages);
-	if (!pages)
+	index = READ_ONCE(cache->descriptors);
+	if (!index)
 		return TCE2_RM_TOO_HARD;
 	head = compound_head(page);
 	if (head != page)
-		head = find_descriptor(pages, (unsigned long)head);
+		head = tce2_vmemmap_find(index, (unsigned long)head);
 	if (!head)
 		return TCE2_RM_TOO_HARD;
 	old = atomic_read(&head->_refcount);

@@ -10,6 +10,6 @@ void suites_reset(void)
 
 const struct suite *const suites[] = {
 	&life_suite,	&memory_suite, &extents_suite,
-	&failnth_suite, &random_suite, &realmode_suite, &pages_suite,
+	&failnth_suite, &random_suite, &realmode_suite, &vmemmap_suite,
 	&peek_suite, NULL,
 };

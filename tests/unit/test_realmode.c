@@ -2,7 +2,7 @@
 /*
  * Regions as src/realmode.c sees them: what it answers is what virtual mode
  * would, what it can't answer it leaves as it was. Page descriptors are in
- * test_pages.c.
+ * test_vmemmap.c.
  */
 #include <string.h>
 

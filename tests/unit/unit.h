@@ -3,7 +3,7 @@
  * What the host-side tests of the region cache are written in.
  *
  * A test is a function whose name is a sentence about src/mm_iommu.c, pin.c,
- * pages.c, extents.c, realmode.c or view.c that is true. It starts on a machine that has
+ * vmemmap.c, extents.c, realmode.c or view.c that is true. It starts on a machine that has
  * just been switched on (sim.h) and ends by returning, with everything given
  * back: pins, charges, allocations; the runner (unit.c) looks. The first
  * expectation that isn't met ends it.
@@ -44,7 +44,7 @@ struct suite {
 	const struct suite name = { array, ARRAY_SIZE(array) }
 
 extern const struct suite life_suite, memory_suite, extents_suite,
-	failnth_suite, random_suite, realmode_suite, pages_suite, peek_suite;
+	failnth_suite, random_suite, realmode_suite, vmemmap_suite, peek_suite;
 
 /*
  * Expectations

@@ -13,6 +13,8 @@
  * memory here. Where the kernel has other mappings, here is nothing at all.
  */
 #define PAGE_OFFSET 0UL
+#define __va(hpa) ((void *)(uintptr_t)(hpa))
+#define __pa(ptr) ((u64)(uintptr_t)(ptr))
 #define H_KERN_VIRT_START sim_linear_end
 
 /* 2^51, but a test may have less (lib.c) */

@@ -11,6 +11,8 @@
 #include <linux/printk.h>
 #include <linux/types.h>
 
+#include <asm/page.h>
+
 /* For sparse */
 #define __user
 
@@ -18,10 +20,6 @@
 	__builtin_types_compatible_p(__typeof__(a), __typeof__(b))
 
 typedef u64 dma_addr_t;
-
-/* The linear mapping begins at 0 */
-#define __va(hpa) ((void *)(uintptr_t)(hpa))
-#define __pa(ptr) ((u64)(uintptr_t)(ptr))
 
 void platform_complains(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2)));

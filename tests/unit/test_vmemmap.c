@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Page descriptors of registered memory, src/pages.c, and what src/realmode.c
+ * Page descriptors of registered memory, src/vmemmap.c, and what src/realmode.c
  * does with them. Where they are, the simulated machine knows (sim.h).
  */
 #include <linux/rcupdate.h>
 
-#include "tce2_pages.h"
+#include "tce2_vmemmap.h"
 #include "unit.h"
 
 #define COUNT 8
@@ -98,6 +98,9 @@ static void a_frame_nobody_registered_or_that_cannot_be_is_too_hard(void)
 	expect_too_hard((1ULL << 58) + 1);
 	for (size_t i = 0; i < ARRAY_SIZE(far); i++)
 		expect_too_hard(far[i]);
+	/* The same slots as chunk 0, except in one level of the tree */
+	for (u64 pfn = CHUNK; pfn < frames; pfn <<= TCE2_VMEMMAP_SHIFT)
+		expect_too_hard(pfn);
 	finish();
 }
 
@@ -257,7 +260,7 @@ static void without_descriptors_in_page_tables_nobody_gets_an_index(void)
 	before = sim.now;
 	expect(tce2_cache_find_pages(cache), -EOPNOTSUPP);
 	expect_counts(before);
-	expect(!cache->pages, true);
+	expect(!cache->descriptors, true);
 	second = registered(cache, UA + SIZE, SIZE);
 	expect_too_hard(0);
 	expect(tce2_region_unregister(second), 0);
@@ -270,7 +273,7 @@ static void waiting_for_an_index_may_be_killed(void)
 	sim_fail(SIM_KILL, 1);
 	expect(tce2_cache_find_pages(cache), -EINTR);
 	sim_fail_nothing();
-	expect(!cache->pages, true);
+	expect(!cache->descriptors, true);
 	expect(tce2_cache_find_pages(cache), 0);
 	finish();
 }
@@ -284,7 +287,7 @@ static void far_apart(u64 ua)
 	for (u64 i = 0; i < 5; i++) {
 		pfn = sim_mmap(sim.mm, ua + PAGES(i), PAGE_SIZE, PAGE_SHIFT,
 			       true);
-		/* Two of them in one leaf, not behind one another */
+		/* Three of them in one node, the others in nodes of their own */
 		pfn[0] = i < 3 ? 9 * CHUNK * i : SIM_BIG + (CHUNK << (3 * i));
 	}
 }
@@ -312,7 +315,7 @@ static void each_allocation_for_an_index_may_fail(void)
 		if (fired) {
 			sim_grace_period();
 			expect_counts(before);
-			expect(!cache->pages, true);
+			expect(!cache->descriptors, true);
 			expect_too_hard(0);
 			expect(tce2_cache_find_pages(cache), 0);
 		}
@@ -324,8 +327,8 @@ static void each_allocation_for_an_index_may_fail(void)
 		sim_expect_nothing_left();
 		sim_reset();
 	}
-	/* The index, its nodes and an array */
-	expect(nth > 6, true);
+	/* The index, and at least a node of each level */
+	expect(nth > TCE2_VMEMMAP_LEVELS + 1, true);
 }
 
 static void each_allocation_for_descriptors_of_a_new_region_may_fail(void)
@@ -373,7 +376,7 @@ static void look(void)
 	struct page *page = NULL;
 
 	rcu_read_lock();
-	all_found = cache->pages;
+	all_found = cache->descriptors;
 	for (u64 i = 0; i < COUNT; i++)
 		expect(tce2_rm_pfn_to_page(cache, CHUNK - 3 + i, &page),
 		       all_found ? TCE2_RM_OK : TCE2_RM_TOO_HARD);
@@ -399,15 +402,24 @@ static void an_index_is_seen_when_all_is_in_it(void)
 	}
 }
 
-/* And what is in it is ordered before it */
-static void an_index_is_published(void)
+static unsigned int published;
+
+static void expect_no_index(void)
+{
+	expect(!cache->descriptors, true);
+	published++;
+	sim_when(SIM_AT_PUBLISH, 1, expect_no_index);
+}
+
+static void an_index_is_published_after_its_nodes(void)
 {
 	begin();
-	all_found = true;
-	sim_when(SIM_AT_PUBLISH, 1, look);
+	published = 0;
+	sim_when(SIM_AT_PUBLISH, 1, expect_no_index);
 	expect(tce2_cache_find_pages(cache), 0);
-	expect(all_found, false);
-	expect(cache->pages->chunks.watched, true);
+	sim_when(SIM_AT_PUBLISH, 0, NULL);
+	/* A node of each level, then the index itself */
+	expect(published, TCE2_VMEMMAP_LEVELS + 1);
 	finish();
 }
 
@@ -536,7 +548,7 @@ static void a_large_page_whose_first_descriptor_is_not_found_is_too_hard(void)
 	finish();
 }
 
-/* Where the index, were it asked, might come to chunk 0 again */
+/* The tree would find chunk 0 again */
 static void a_first_descriptor_outside_the_array_is_too_hard(void)
 {
 	struct page *tail;
@@ -545,7 +557,7 @@ static void a_first_descriptor_outside_the_array_is_too_hard(void)
 	expect(tce2_cache_find_pages(cache), 0);
 	tail = found(1);
 	sim_descriptor(0)->_refcount.counter = 2;
-	for (u64 far = TCE2_DESCRIPTOR_BYTES; far; far <<= 1) {
+	for (u64 far = TCE2_VMEMMAP_BYTES; far; far <<= 1) {
 		tail->head = SIM_VMEMMAP + far + 1;
 		expect(tce2_rm_put_page_unless_one(cache, tail),
 		       TCE2_RM_TOO_HARD);
@@ -567,8 +579,8 @@ static void descriptors_in_the_linear_mapping_need_no_index(void)
 
 	begin();
 	expect(tce2_cache_find_pages(cache), 0);
-	cache->pages->linear = true;
-	cache->pages->base = (unsigned long)array;
+	cache->descriptors->linear = true;
+	cache->descriptors->base = (unsigned long)array;
 	/* Nothing is looked up any more */
 	sim.hash_mmu = true;
 	allocs = sim.now.allocs;
@@ -601,7 +613,7 @@ static const struct test tests[] = {
 	TEST(each_allocation_for_an_index_may_fail),
 	TEST(each_allocation_for_descriptors_of_a_new_region_may_fail),
 	TEST(an_index_is_seen_when_all_is_in_it),
-	TEST(an_index_is_published),
+	TEST(an_index_is_published_after_its_nodes),
 	TEST(descriptors_of_a_region_are_found_before_it_is),
 	TEST(a_reference_is_dropped_unless_it_is_the_last),
 	TEST(the_last_reference_stays_whoever_comes_first),
@@ -611,4 +623,4 @@ static const struct test tests[] = {
 	TEST(descriptors_in_the_linear_mapping_need_no_index),
 };
 
-SUITE(pages_suite, tests);
+SUITE(vmemmap_suite, tests);

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Page descriptors: where struct page of registered memory is, physically.
+ *
+ * Owns struct tce2_vmemmap. Code that runs with the data MMU off can't follow the
+ * virtual addresses of page descriptors. So the pages that back the descriptors
+ * of registered memory are looked up here, in virtual mode, when the memory is
+ * registered. src/realmode.c reads the index. A cache has no such index until
+ * another module asks for it.
+ *
+ * Locks: none. The caller holds the cache lock.
+ * Calls: extents, the kernel's mm.
+ */
+#include <linux/err.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+#include <asm/barrier.h>
+#include <asm/mmu.h>
+#include <asm/page.h>
+
+#include "tce2_extents.h"
+#include "tce2_vmemmap.h"
+
+/*
+ * Descriptors can be found in the linear mapping, or through the kernel's page
+ * tables. The hash MMU does not use these for the array. With
+ * CONFIG_DEBUG_VIRTUAL, vmalloc_to_page() refuses addresses outside vmalloc.
+ * Where hugetlb frees descriptors, compound_head() computes the first descriptor
+ * of a page from addresses that real mode does not have.
+ */
+static bool can_find_descriptors(void)
+{
+	if (IS_ENABLED(CONFIG_FLATMEM))
+		return true;
+	return IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP) &&
+	       !IS_ENABLED(CONFIG_DEBUG_VIRTUAL) &&
+	       !IS_ENABLED(CONFIG_HUGETLB_PAGE_OPTIMIZE_VMEMMAP) &&
+	       radix_enabled();
+}
+
+/**
+ * tce2_vmemmap_create() - make an index without entries
+ *
+ * Context: may sleep.
+ * Return: the index; ERR_PTR(-EOPNOTSUPP) where this kernel does not let a
+ * module know where its page descriptors are; ERR_PTR(-ENOMEM).
+ */
+struct tce2_vmemmap *tce2_vmemmap_create(void)
+{
+	struct tce2_vmemmap *index;
+
+	if (!can_find_descriptors())
+		return ERR_PTR(-EOPNOTSUPP);
+	index = kzalloc(sizeof(*index), GFP_KERNEL_ACCOUNT);
+	if (!index)
+		return ERR_PTR(-ENOMEM);
+	index->base = (unsigned long)pfn_to_page(0);
+	index->linear = !IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP);
+	return index;
+}
+
+static void free_node(void **node, unsigned int level)
+{
+	unsigned int i;
+
+	if (!node)
+		return;
+	for (i = 0; level && i < TCE2_VMEMMAP_SLOTS; i++)
+		free_node(node[i], level - 1);
+	kfree(node);
+	if (level)
+		cond_resched();
+}
+
+/**
+ * tce2_vmemmap_destroy() - free an index
+ * @index: the index, which has no readers any more, or NULL
+ *
+ * Context: may sleep.
+ */
+void tce2_vmemmap_destroy(struct tce2_vmemmap *index)
+{
+	if (!index)
+		return;
+	free_node(index->root, TCE2_VMEMMAP_LEVELS - 1);
+	kfree(index);
+}
+
+/* Finds the entry of a backing page, and makes the nodes that it lacks */
+static void **make_slot(struct tce2_vmemmap *index, u64 nr)
+{
+	unsigned int level = TCE2_VMEMMAP_LEVELS;
+	void **slot = &index->root;
+
+	while (level--) {
+		if (!*slot) {
+			void **node = kcalloc(TCE2_VMEMMAP_SLOTS, sizeof(*node),
+					      GFP_KERNEL_ACCOUNT);
+
+			if (!node)
+				return NULL;
+			/* Zeroed before tce2_vmemmap_backing() can see it */
+			smp_store_release(slot, node);
+		}
+		slot = tce2_vmemmap_slot(*slot, level, nr);
+	}
+	return slot;
+}
+
+/* Enters the page that backs a page of the array */
+static int add_backing(struct tce2_vmemmap *index, u64 nr)
+{
+	struct page *page = vmalloc_to_page((void *)index->base +
+					    (nr << PAGE_SHIFT));
+	void **slot;
+
+	/* This kernel maps the array in another way: too hard for real mode */
+	if (!page)
+		return 0;
+	slot = make_slot(index, nr);
+	if (!slot)
+		return -ENOMEM;
+	WRITE_ONCE(*slot, __va(PFN_PHYS(page_to_pfn(page))));
+	return 0;
+}
+
+/* Finds the page of the array that contains a byte of a descriptor */
+static u64 number_of(const struct tce2_vmemmap *index, const void *byte)
+{
+	return ((unsigned long)byte - index->base) >> PAGE_SHIFT;
+}
+
+/*
+ * Enters the backing pages of adjacent descriptors, except @known, which was
+ * entered last: most descriptors share a page with the descriptor before
+ */
+static int add_descriptors(struct tce2_vmemmap *index,
+			   const struct page *first, const struct page *end,
+			   u64 *known)
+{
+	u64 nr = number_of(index, first);
+	u64 last = number_of(index, (const char *)end - 1);
+
+	for (; nr <= last; nr++) {
+		int ret;
+
+		if (nr == *known)
+			continue;
+		ret = add_backing(index, nr);
+		if (ret)
+			return ret;
+		*known = nr;
+		if (!(nr % 64))
+			cond_resched();
+	}
+	return 0;
+}
+
+/**
+ * tce2_vmemmap_add() - enter the descriptors of a range of user memory
+ * @index: the index
+ * @ext: the physical addresses of the range, all of which is pinned
+ *
+ * For a large page, its first descriptor is entered, too, wherever that is: it has
+ * the reference count.
+ *
+ * Context: may sleep.
+ * Return: 0, or -ENOMEM, after which all earlier entries are still valid.
+ */
+int tce2_vmemmap_add(struct tce2_vmemmap *index,
+		     const struct tce2_extents *ext)
+{
+	u64 ua = ext->ua, end = ext->ua + ext->filled, bytes;
+	u64 known = ~0ULL, known_head = ~0ULL;
+	unsigned int blocks = 0;
+
+	if (index->linear)
+		return 0;
+	for (; ua < end; ua += bytes) {
+		struct page *page, *head;
+		u64 hpa, flags;
+		int ret;
+
+		bytes = tce2_extents_run(ext, ua, &hpa, &flags);
+		page = pfn_to_page(PHYS_PFN(hpa));
+		head = compound_head(page);
+		ret = add_descriptors(index, head, head + 1, &known_head);
+		if (!ret)
+			ret = add_descriptors(index, page,
+					      page + (bytes >> PAGE_SHIFT),
+					      &known);
+		if (ret)
+			return ret;
+		if (!(++blocks % 512))
+			cond_resched();
+	}
+	return 0;
+}
