@@ -9,7 +9,7 @@
  * `enabled`), goes to that one.
  *
  * Locks: registrations_lock, for the list of them; VFIO's own are taken inside.
- * Calls: uapi, container, ddw (groups), mm_iommu (its workers).
+ * Calls: uapi, container, ddw (groups), cache (its workers).
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -26,8 +26,8 @@
 #include <linux/vfio.h>
 
 #include "tce2_compat.h"
+#include "tce2_cache.h"
 #include "tce2_container.h"
-#include "tce2_mm_iommu.h"
 #include "tce2_uapi.h"
 
 #define IN_TREE_BACKEND	"vfio_iommu_spapr_tce"

@@ -2,17 +2,14 @@
 /*
  * Region cache: user memory pinned once and shared by a process's containers.
  *
- * Owns the caches, their index by mm, the regions and their two counters, and
- * the locked_vm charge. include/tce2_mm_iommu.h tells the life of a region.
- * Destroying a region never fails.
+ * Owns the regions' two counters and their locked_vm charge, until a region is
+ * destroyed (src/cache.c). include/tce2_cache.h tells the life of a region.
  *
- * Locks: the index lock, and for each cache a lock and one for ranges that
- * are being registered. Lookups for mapping take none.
- * Calls: mirror, pin, range, vmemmap, extents, the kernel's mm.
+ * Locks: each cache's lock, and its lock for ranges that are being registered.
+ * Lookups for mapping take none.
+ * Calls: mirror, cache, pin, range, extents, the kernel's mm.
  */
-#include <linux/err.h>
 #include <linux/export.h>
-#include <linux/hashtable.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
@@ -22,314 +19,20 @@
 #include <asm/barrier.h>
 #include <asm/mmu_context.h>
 
+#include "tce2_cache.h"
 #include "tce2_mirror.h"
 #include "tce2_mm_iommu.h"
 #include "tce2_pin.h"
-#include "tce2_vmemmap.h"
 
 /* Bytes of a mirror compared with its region each time the cache is locked */
 #define COMPARE_BATCH	(4096ULL << PAGE_SHIFT)
-
-static void reap_regions(struct work_struct *work);
-
-static DEFINE_MUTEX(index_lock);
-static DEFINE_HASHTABLE(cache_index, 6);
-
-static struct tce2_cache *cache_find(struct mm_struct *mm)
-	__must_hold(&index_lock)
-{
-	struct tce2_cache *cache;
-
-	lockdep_assert_held(&index_lock);
-	hash_for_each_possible(cache_index, cache, link, (unsigned long)mm) {
-		if (cache->mm == mm)
-			return cache;
-	}
-	return NULL;
-}
-
-/* An empty cache that no index has */
-static struct tce2_cache *cache_create(struct mm_struct *mm)
-{
-	struct tce2_cache *cache = kzalloc(sizeof(*cache), GFP_KERNEL_ACCOUNT);
-	static struct lock_class_key registering_key;
-
-	if (!cache)
-		return NULL;
-	mmgrab(mm);
-	cache->mm = mm;
-	tce2_range_lock_init(&cache->registering, NULL, &registering_key);
-	mutex_init(&cache->lock);
-	seqcount_mutex_init(&cache->seq, &cache->lock);
-	cache->regions = RB_ROOT;
-	cache->mirrors_due = true;
-	init_llist_head(&cache->dying);
-	INIT_WORK(&cache->reap, reap_regions);
-	return cache;
-}
-
-static void cache_free(struct tce2_cache *cache)
-{
-	tce2_vmemmap_destroy(cache->descriptors);
-	mmdrop(cache->mm);
-	kfree(cache);
-}
-
-/*
- * Takes a reference to the process's cache: the one in the index, else @new,
- * which is entered there. NULL if there is neither.
- */
-static struct tce2_cache *cache_take(struct mm_struct *mm,
-				     struct tce2_cache *new)
-{
-	struct tce2_cache *cache;
-
-	mutex_lock(&index_lock);
-	cache = cache_find(mm);
-	if (!cache && new) {
-		cache = new;
-		hash_add(cache_index, &cache->link, (unsigned long)mm);
-	}
-	if (cache)
-		cache->users++;
-	mutex_unlock(&index_lock);
-	return cache;
-}
-
-/**
- * tce2_cache_get() - get a process's region cache, made if there is none
- * @mm: the process's mm; the caller has it from a live task
- *
- * Context: may sleep.
- * Return: the cache with a reference for the caller, or NULL without memory.
- */
-struct tce2_cache *tce2_cache_get(struct mm_struct *mm)
-{
-	struct tce2_cache *cache = cache_take(mm, NULL), *new;
-
-	if (cache)
-		return cache;
-	/*
-	 * Without the lock, which is everybody's: a process at the limit of its
-	 * memory cgroup may be kept here for seconds.
-	 */
-	new = cache_create(mm);
-	if (!new)
-		return NULL;
-	cache = cache_take(mm, new);
-	if (cache != new)
-		cache_free(new);
-	return cache;
-}
-EXPORT_SYMBOL_GPL(tce2_cache_get);
-
-/**
- * tce2_cache_put() - drop a reference of tce2_cache_get()
- * @cache: the cache; with the last reference it must have no region left, so
- *	the caller drops what it holds of the memory first
- *
- * Context: may sleep.
- */
-void tce2_cache_put(struct tce2_cache *cache)
-{
-	mutex_lock(&index_lock);
-	if (--cache->users) {
-		mutex_unlock(&index_lock);
-		return;
-	}
-	hash_del(&cache->link);
-	mutex_unlock(&index_lock);
-
-	/* No hook of KVM's is left that could add a dying region */
-	flush_work(&cache->reap);
-	WARN_ON_ONCE(!RB_EMPTY_ROOT(&cache->regions));
-	cache_free(cache);
-}
-EXPORT_SYMBOL_GPL(tce2_cache_put);
-
-/* Creates the index of page descriptors, with those of all regions */
-static int index_descriptors(struct tce2_cache *cache)
-	__must_hold(&cache->lock)
-{
-	struct tce2_vmemmap *index = tce2_vmemmap_create();
-	struct tce2_region *region, *next;
-	int ret = 0;
-
-	lockdep_assert_held(&cache->lock);
-	if (IS_ERR(index))
-		return PTR_ERR(index);
-	rbtree_postorder_for_each_entry_safe(region, next, &cache->regions,
-					     node) {
-		ret = tce2_vmemmap_add(index, &region->extents);
-		if (ret)
-			break;
-	}
-	if (ret) {
-		tce2_vmemmap_destroy(index);
-		return ret;
-	}
-	/* Complete before tce2_rm_pfn_to_page() can see it */
-	smp_store_release(&cache->descriptors, index);
-	return 0;
-}
-
-/**
- * tce2_cache_find_pages() - have page descriptors found in real mode
- * @cache: the cache
- *
- * From now on tce2_rm_pfn_to_page() answers for memory that is registered, and
- * each registration looks up where its descriptors are.
- *
- * Context: may sleep.
- * Return: 0, also if asked before; -EOPNOTSUPP where page descriptors can't be
- * had in real mode (vmemmap under the hash MMU); -ENOMEM, -EINTR.
- */
-int tce2_cache_find_pages(struct tce2_cache *cache)
-{
-	int ret = 0;
-
-	if (mutex_lock_killable(&cache->lock))
-		return -EINTR;
-	if (!cache->descriptors)
-		ret = index_descriptors(cache);
-	mutex_unlock(&cache->lock);
-	return ret;
-}
-EXPORT_SYMBOL_GPL(tce2_cache_find_pages);
-
-static void region_link(struct tce2_region *region)
-	__must_hold(&region->cache->lock)
-{
-	struct tce2_cache *cache = region->cache;
-	struct rb_node **link = &cache->regions.rb_node, *parent = NULL;
-
-	lockdep_assert_held(&cache->lock);
-	while (*link) {
-		parent = *link;
-		link = region->ua < rb_entry(parent, struct tce2_region,
-					     node)->ua ?
-			&parent->rb_left : &parent->rb_right;
-	}
-	/* Its barrier makes the region complete before lookups can see it */
-	write_seqcount_begin(&cache->seq);
-	rb_link_node(&region->node, parent, link);
-	rb_insert_color(&region->node, &cache->regions);
-	write_seqcount_end(&cache->seq);
-}
-
-static void region_unlink(struct tce2_region *region)
-	__must_hold(&region->cache->lock)
-{
-	struct tce2_cache *cache = region->cache;
-
-	lockdep_assert_held(&cache->lock);
-	if (RB_EMPTY_NODE(&region->node))
-		return;
-	write_seqcount_begin(&cache->seq);
-	rb_erase(&region->node, &cache->regions);
-	RB_CLEAR_NODE(&region->node);
-	write_seqcount_end(&cache->seq);
-}
-
-static struct tce2_region *find_overlap(struct tce2_cache *cache, u64 ua,
-					u64 size)
-	__must_hold(&cache->lock)
-{
-	struct rb_node *node = cache->regions.rb_node;
-
-	lockdep_assert_held(&cache->lock);
-	while (node) {
-		struct tce2_region *region =
-			rb_entry(node, struct tce2_region, node);
-
-		if (ua + size <= region->ua)
-			node = node->rb_left;
-		else if (region->ua + region->size <= ua)
-			node = node->rb_right;
-		else
-			return region;
-	}
-	return NULL;
-}
-
-static void region_free(struct tce2_region *region)
-{
-	tce2_extents_free(&region->extents);
-	kfree(region);
-}
-
-/* Regions that no lookup can find any more, and the work that frees them */
-static void free_regions(struct work_struct *work);
-static LLIST_HEAD(unused);
-static DECLARE_WORK(free_work, free_regions);
-
-/*
- * Runs work that may take long, because regions are many or large. Unbound, because
- * the kernel warns about bound workers that hog their CPU.
- */
-static struct workqueue_struct *workers;
-
-static void free_regions(struct work_struct *work)
-{
-	struct llist_node *list = llist_del_all(&unused);
-	struct tce2_region *region, *next;
-
-	llist_for_each_entry_safe(region, next, list, dying) {
-		region_free(region);
-		cond_resched();
-	}
-}
-
-/* The store of a large region has too many nodes to be freed in an RCU callback */
-static void region_free_rcu(struct rcu_head *rcu)
-{
-	struct tce2_region *region = container_of(rcu, struct tce2_region, rcu);
-
-	if (llist_add(&region->dying, &unused))
-		queue_work(workers, &free_work);
-}
-
-/*
- * Destroys a region whose mapped counter this thread took to 0. The pages are
- * unpinned before the charge goes back, so that a process never holds more
- * than it is charged for; the memory of the region itself waits for readers.
- */
-static void region_destroy(struct tce2_region *region)
-{
-	struct tce2_cache *cache = region->cache;
-	bool charged;
-
-	mutex_lock(&cache->lock);
-	WARN_ON_ONCE(region->mirror);
-	region_unlink(region);
-	charged = region->charged;
-	mutex_unlock(&cache->lock);
-
-	tce2_pin_release(&region->extents);
-	if (charged)
-		account_locked_vm(cache->mm, region->size >> PAGE_SHIFT, false);
-	call_rcu(&region->rcu, region_free_rcu);
-}
-
-/* Destroys regions of which hooks of KVM's took the mapped count to 0 */
-static void reap_regions(struct work_struct *work)
-{
-	struct tce2_cache *cache = container_of(work, struct tce2_cache, reap);
-	struct llist_node *dying = llist_del_all(&cache->dying);
-	struct tce2_region *region, *next;
-
-	llist_for_each_entry_safe(region, next, dying, dying) {
-		region_destroy(region);
-		cond_resched();
-	}
-}
 
 /* Finds the registered region that has exactly this range, or NULL */
 static struct tce2_region *find_registered(struct tce2_cache *cache, u64 ua,
 					   u64 size)
 	__must_hold(&cache->lock)
 {
-	struct tce2_region *region = find_overlap(cache, ua, size);
+	struct tce2_region *region = tce2_cache_find_overlap(cache, ua, size);
 
 	lockdep_assert_held(&cache->lock);
 	if (!region || region->ua != ua || region->size != size ||
@@ -415,9 +118,7 @@ static void orphan_gone(void *arg)
 {
 	struct tce2_cache *cache = arg;
 
-	mutex_lock(&index_lock);
-	cache->orphans--;
-	mutex_unlock(&index_lock);
+	tce2_cache_remove_orphan(cache);
 	/* A region may have been registered again in the mirror's range */
 	mutex_lock(&cache->lock);
 	forget_attempts(cache);
@@ -436,22 +137,15 @@ static void orphan_gone(void *arg)
 static void orphan_mirror(struct tce2_cache *cache,
 			  struct mm_iommu_table_group_mem_t *mem)
 {
-	bool closed;
-
-	mutex_lock(&index_lock);
-	closed = cache->orphans;
+	/* First, or the last orphan may open the hooks after it was seen */
 	atomic_inc(&cache->closing);
-	mutex_unlock(&index_lock);
-	if (!closed)
+	if (!tce2_cache_has_orphans(cache))
 		synchronize_rcu();
 	if (!mm_iommu_put(cache->mm, mem)) {
 		open_hooks(cache);
 		return;
 	}
-	mutex_lock(&index_lock);
-	cache->users++;
-	cache->orphans++;
-	mutex_unlock(&index_lock);
+	tce2_cache_add_orphan(cache);
 	tce2_mirror_orphan(cache->mm, mem, orphan_gone, cache);
 }
 
@@ -590,7 +284,7 @@ static void cancel_mirror(struct tce2_cache *cache, u64 ua, u64 size)
 	struct tce2_region *region;
 
 	mutex_lock(&cache->lock);
-	region = find_overlap(cache, ua, size);
+	region = tce2_cache_find_overlap(cache, ua, size);
 	if (region) {
 		region->mirror_busy = false;
 		region->charged = true;
@@ -707,22 +401,6 @@ bool tce2_cache_mirrors_serve(const struct tce2_cache *cache,
 	       tce2_mirror_count(cache->mm) == READ_ONCE(cache->mirrors);
 }
 
-/* Lets others see a region that is complete */
-static int region_enter(struct tce2_region *region)
-{
-	struct tce2_cache *cache = region->cache;
-	int ret = 0;
-
-	if (mutex_lock_killable(&cache->lock))
-		return -EINTR;
-	if (cache->descriptors)
-		ret = tce2_vmemmap_add(cache->descriptors, &region->extents);
-	if (!ret)
-		region_link(region);
-	mutex_unlock(&cache->lock);
-	return ret;
-}
-
 /*
  * Makes and links the region, in a range that the caller holds; whatever fails
  * leaves nothing behind
@@ -756,7 +434,7 @@ static int region_create(struct tce2_cache *cache, u64 ua, u64 size,
 	ret = tce2_pin_range(cache->mm, ua, size, &first, &region->extents);
 	if (ret)
 		goto free;
-	ret = region_enter(region);
+	ret = tce2_region_enter(region);
 	if (ret)
 		goto unpin;
 	*regionp = region;
@@ -765,7 +443,7 @@ static int region_create(struct tce2_cache *cache, u64 ua, u64 size,
 unpin:
 	tce2_pin_release(&region->extents);
 free:
-	region_free(region);
+	tce2_region_free(region);
 uncharge:
 	account_locked_vm(cache->mm, size >> PAGE_SHIFT, false);
 	return ret;
@@ -797,7 +475,7 @@ static int region_share(struct tce2_cache *cache, u64 ua, u64 size,
 
 	if (mutex_lock_killable(&cache->lock))
 		return -EINTR;
-	while ((region = find_overlap(cache, ua, size))) {
+	while ((region = tce2_cache_find_overlap(cache, ua, size))) {
 		bool dying = !atomic64_read(&region->mapped);
 
 		if (!dying && (region->ua != ua || region->size != size)) {
@@ -810,7 +488,7 @@ static int region_share(struct tce2_cache *cache, u64 ua, u64 size,
 			break;
 		}
 		/* Its destroyer waits for this lock */
-		region_unlink(region);
+		tce2_region_unlink(region);
 	}
 	mutex_unlock(&cache->lock);
 	return ret;
@@ -905,14 +583,14 @@ int tce2_region_unregister(struct tce2_region *region)
 	ret = leave_region(region);
 	mutex_unlock(&cache->lock);
 	if (ret > 0)
-		region_destroy(region);
+		tce2_region_destroy(region);
 	return ret < 0 ? ret : 0;
 }
 
 static void region_drop(struct tce2_region *region, u64 count)
 {
 	if (atomic64_sub_and_test(count, &region->mapped))
-		region_destroy(region);
+		tce2_region_destroy(region);
 }
 
 /**
@@ -940,7 +618,7 @@ void tce2_region_abandon(struct tce2_region *region)
 	mutex_unlock(&cache->lock);
 
 	if (gone)
-		region_destroy(region);
+		tce2_region_destroy(region);
 }
 
 /*
@@ -1214,12 +892,8 @@ EXPORT_SYMBOL_GPL(tce2_memory_drop);
 /* Drops one page; if this ends the region, the worker destroys the region */
 static __always_inline void drop_page(struct tce2_region *region)
 {
-	struct tce2_cache *cache = region->cache;
-
-	if (likely(!atomic64_dec_and_test(&region->mapped)))
-		return;
-	llist_add(&region->dying, &cache->dying);
-	queue_work(workers, &cache->reap);
+	if (unlikely(atomic64_dec_and_test(&region->mapped)))
+		tce2_region_reap(region);
 }
 
 /* Marks all blocks of an IOMMU page dirty, without sleeping */
@@ -1380,28 +1054,4 @@ void tce2_pages_uncount(struct tce2_cache *cache, u64 ua, unsigned int shift,
 		if (!(pages % 64))
 			cond_resched();
 	}
-}
-
-/**
- * tce2_cache_init() - make what all caches have in common
- *
- * Context: may sleep.
- * Return: 0 or -ENOMEM.
- */
-int tce2_cache_init(void)
-{
-	workers = alloc_workqueue("vfio_spapr_tce2", WQ_UNBOUND, 0);
-	return workers ? 0 : -ENOMEM;
-}
-
-/**
- * tce2_cache_exit() - undo tce2_cache_init()
- *
- * There is no cache any more, and no RCU callback of this module.
- *
- * Context: may sleep.
- */
-void tce2_cache_exit(void)
-{
-	destroy_workqueue(workers);
 }

@@ -17,7 +17,7 @@
  *
  * Locks: none. The caller is inside an RCU read-side section (interrupts off
  * counts as one), or keeps the region alive by its mapped count.
- * Calls: nothing; inlines of extents, mm_iommu, view, vmemmap.
+ * Calls: nothing; inlines of cache, extents, mm_iommu, view, vmemmap.
  */
 #include <linux/atomic.h>
 #include <linux/compiler.h>

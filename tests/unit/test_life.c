@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The life of a region as include/tce2_mm_iommu.h tells it: who shares it, who
+ * The life of a region as include/tce2_cache.h tells it: who shares it, who
  * keeps it, who destroys it, and what other threads see of that.
  */
 #include <linux/rcupdate.h>

@@ -2,11 +2,11 @@
 /*
  * What the host-side tests of the region cache are written in.
  *
- * A test is a function whose name is a sentence about src/mm_iommu.c, pin.c,
- * vmemmap.c, extents.c, realmode.c or view.c that is true. It starts on a machine that has
- * just been switched on (sim.h) and ends by returning, with everything given
- * back: pins, charges, allocations; the runner (unit.c) looks. The first
- * expectation that isn't met ends it.
+ * A test is a function whose name is a sentence about src/mm_iommu.c, cache.c,
+ * pin.c, vmemmap.c, extents.c, realmode.c or view.c that is true. It starts on a
+ * machine that has just been switched on (sim.h) and ends by returning, with
+ * everything given back: pins, charges, allocations; the runner (unit.c) looks.
+ * The first expectation that isn't met ends it.
  */
 #ifndef UNIT_UNIT_H
 #define UNIT_UNIT_H

@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Caches: which regions a process has, and how a region ends.
+ *
+ * Owns the caches, their index by mm, the tree of a cache's regions, and the
+ * workers that destroy and free regions. Destroying a region never fails.
+ *
+ * Locks: the index lock, and each cache's lock, for its tree.
+ * Calls: pin, range, vmemmap, extents, the kernel's mm.
+ */
+#include <linux/err.h>
+#include <linux/export.h>
+#include <linux/hashtable.h>
+#include <linux/llist.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/rbtree.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include <asm/barrier.h>
+
+#include "tce2_cache.h"
+#include "tce2_pin.h"
+#include "tce2_vmemmap.h"
+
+static void reap_regions(struct work_struct *work);
+
+static DEFINE_MUTEX(index_lock);
+static DEFINE_HASHTABLE(cache_index, 6);
+
+static struct tce2_cache *cache_find(struct mm_struct *mm)
+	__must_hold(&index_lock)
+{
+	struct tce2_cache *cache;
+
+	lockdep_assert_held(&index_lock);
+	hash_for_each_possible(cache_index, cache, link, (unsigned long)mm) {
+		if (cache->mm == mm)
+			return cache;
+	}
+	return NULL;
+}
+
+/* An empty cache that no index has */
+static struct tce2_cache *cache_create(struct mm_struct *mm)
+{
+	struct tce2_cache *cache = kzalloc(sizeof(*cache), GFP_KERNEL_ACCOUNT);
+	static struct lock_class_key registering_key;
+
+	if (!cache)
+		return NULL;
+	mmgrab(mm);
+	cache->mm = mm;
+	tce2_range_lock_init(&cache->registering, NULL, &registering_key);
+	mutex_init(&cache->lock);
+	seqcount_mutex_init(&cache->seq, &cache->lock);
+	cache->regions = RB_ROOT;
+	cache->mirrors_due = true;
+	init_llist_head(&cache->dying);
+	INIT_WORK(&cache->reap, reap_regions);
+	return cache;
+}
+
+static void cache_free(struct tce2_cache *cache)
+{
+	tce2_vmemmap_destroy(cache->descriptors);
+	mmdrop(cache->mm);
+	kfree(cache);
+}
+
+/*
+ * Takes a reference to the process's cache: the one in the index, else @new,
+ * which is entered there. NULL if there is neither.
+ */
+static struct tce2_cache *cache_take(struct mm_struct *mm,
+				     struct tce2_cache *new)
+{
+	struct tce2_cache *cache;
+
+	mutex_lock(&index_lock);
+	cache = cache_find(mm);
+	if (!cache && new) {
+		cache = new;
+		hash_add(cache_index, &cache->link, (unsigned long)mm);
+	}
+	if (cache)
+		cache->users++;
+	mutex_unlock(&index_lock);
+	return cache;
+}
+
+/**
+ * tce2_cache_get() - get a process's region cache, made if there is none
+ * @mm: the process's mm; the caller has it from a live task
+ *
+ * Context: may sleep.
+ * Return: the cache with a reference for the caller, or NULL without memory.
+ */
+struct tce2_cache *tce2_cache_get(struct mm_struct *mm)
+{
+	struct tce2_cache *cache = cache_take(mm, NULL), *new;
+
+	if (cache)
+		return cache;
+	/*
+	 * Without the lock, which is everybody's: a process at the limit of its
+	 * memory cgroup may be kept here for seconds.
+	 */
+	new = cache_create(mm);
+	if (!new)
+		return NULL;
+	cache = cache_take(mm, new);
+	if (cache != new)
+		cache_free(new);
+	return cache;
+}
+EXPORT_SYMBOL_GPL(tce2_cache_get);
+
+/**
+ * tce2_cache_put() - drop a reference of tce2_cache_get()
+ * @cache: the cache; with the last reference it must have no region left, so
+ *	the caller drops what it holds of the memory first
+ *
+ * Context: may sleep.
+ */
+void tce2_cache_put(struct tce2_cache *cache)
+{
+	mutex_lock(&index_lock);
+	if (--cache->users) {
+		mutex_unlock(&index_lock);
+		return;
+	}
+	hash_del(&cache->link);
+	mutex_unlock(&index_lock);
+
+	/* No hook of KVM's is left that could add a dying region */
+	flush_work(&cache->reap);
+	WARN_ON_ONCE(!RB_EMPTY_ROOT(&cache->regions));
+	cache_free(cache);
+}
+EXPORT_SYMBOL_GPL(tce2_cache_put);
+
+/**
+ * tce2_cache_has_orphans() - check for mirrors that could not be removed yet
+ * @cache: the cache
+ *
+ * Context: may sleep.
+ * Return: true if the cache has orphans.
+ */
+bool tce2_cache_has_orphans(struct tce2_cache *cache)
+{
+	bool has_orphans;
+
+	mutex_lock(&index_lock);
+	has_orphans = cache->orphans;
+	mutex_unlock(&index_lock);
+	return has_orphans;
+}
+
+/**
+ * tce2_cache_add_orphan() - count an orphan, which gets a reference to the cache
+ * @cache: the cache
+ *
+ * Context: may sleep.
+ */
+void tce2_cache_add_orphan(struct tce2_cache *cache)
+{
+	mutex_lock(&index_lock);
+	cache->users++;
+	cache->orphans++;
+	mutex_unlock(&index_lock);
+}
+
+/**
+ * tce2_cache_remove_orphan() - count an orphan no more
+ * @cache: the cache, to which the caller still has the orphan's reference
+ *
+ * Context: may sleep.
+ */
+void tce2_cache_remove_orphan(struct tce2_cache *cache)
+{
+	mutex_lock(&index_lock);
+	cache->orphans--;
+	mutex_unlock(&index_lock);
+}
+
+/* Creates the index of page descriptors, with those of all regions */
+static int index_descriptors(struct tce2_cache *cache)
+	__must_hold(&cache->lock)
+{
+	struct tce2_vmemmap *index = tce2_vmemmap_create();
+	struct tce2_region *region, *next;
+	int ret = 0;
+
+	lockdep_assert_held(&cache->lock);
+	if (IS_ERR(index))
+		return PTR_ERR(index);
+	rbtree_postorder_for_each_entry_safe(region, next, &cache->regions,
+					     node) {
+		ret = tce2_vmemmap_add(index, &region->extents);
+		if (ret)
+			break;
+	}
+	if (ret) {
+		tce2_vmemmap_destroy(index);
+		return ret;
+	}
+	/* Complete before tce2_rm_pfn_to_page() can see it */
+	smp_store_release(&cache->descriptors, index);
+	return 0;
+}
+
+/**
+ * tce2_cache_find_pages() - have page descriptors found in real mode
+ * @cache: the cache
+ *
+ * From now on tce2_rm_pfn_to_page() answers for memory that is registered, and
+ * each registration looks up where its descriptors are.
+ *
+ * Context: may sleep.
+ * Return: 0, also if asked before; -EOPNOTSUPP where page descriptors can't be
+ * had in real mode (vmemmap under the hash MMU); -ENOMEM, -EINTR.
+ */
+int tce2_cache_find_pages(struct tce2_cache *cache)
+{
+	int ret = 0;
+
+	if (mutex_lock_killable(&cache->lock))
+		return -EINTR;
+	if (!cache->descriptors)
+		ret = index_descriptors(cache);
+	mutex_unlock(&cache->lock);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(tce2_cache_find_pages);
+
+static void region_link(struct tce2_region *region)
+	__must_hold(&region->cache->lock)
+{
+	struct tce2_cache *cache = region->cache;
+	struct rb_node **link = &cache->regions.rb_node, *parent = NULL;
+
+	lockdep_assert_held(&cache->lock);
+	while (*link) {
+		parent = *link;
+		link = region->ua < rb_entry(parent, struct tce2_region,
+					     node)->ua ?
+			&parent->rb_left : &parent->rb_right;
+	}
+	/* Its barrier makes the region complete before lookups can see it */
+	write_seqcount_begin(&cache->seq);
+	rb_link_node(&region->node, parent, link);
+	rb_insert_color(&region->node, &cache->regions);
+	write_seqcount_end(&cache->seq);
+}
+
+/**
+ * tce2_region_enter() - let other threads find a region
+ * @region: the region, complete and pinned
+ *
+ * Context: may sleep.
+ * Return: 0, -ENOMEM without memory for the index of page descriptors, -EINTR.
+ */
+int tce2_region_enter(struct tce2_region *region)
+{
+	struct tce2_cache *cache = region->cache;
+	int ret = 0;
+
+	if (mutex_lock_killable(&cache->lock))
+		return -EINTR;
+	if (cache->descriptors)
+		ret = tce2_vmemmap_add(cache->descriptors, &region->extents);
+	if (!ret)
+		region_link(region);
+	mutex_unlock(&cache->lock);
+	return ret;
+}
+
+/**
+ * tce2_region_unlink() - remove a region from the cache's tree
+ * @region: the region; nothing is done if it was removed before
+ */
+void tce2_region_unlink(struct tce2_region *region)
+	__must_hold(&region->cache->lock)
+{
+	struct tce2_cache *cache = region->cache;
+
+	lockdep_assert_held(&cache->lock);
+	if (RB_EMPTY_NODE(&region->node))
+		return;
+	write_seqcount_begin(&cache->seq);
+	rb_erase(&region->node, &cache->regions);
+	RB_CLEAR_NODE(&region->node);
+	write_seqcount_end(&cache->seq);
+}
+
+/**
+ * tce2_cache_find_overlap() - find a region that overlaps a range
+ * @cache: the cache
+ * @ua: first user address
+ * @size: bytes, more than 0
+ *
+ * Return: one of the regions that overlap the range, or NULL.
+ */
+struct tce2_region *tce2_cache_find_overlap(struct tce2_cache *cache, u64 ua,
+					    u64 size)
+	__must_hold(&cache->lock)
+{
+	struct rb_node *node = cache->regions.rb_node;
+
+	lockdep_assert_held(&cache->lock);
+	while (node) {
+		struct tce2_region *region =
+			rb_entry(node, struct tce2_region, node);
+
+		if (ua + size <= region->ua)
+			node = node->rb_left;
+		else if (region->ua + region->size <= ua)
+			node = node->rb_right;
+		else
+			return region;
+	}
+	return NULL;
+}
+
+/**
+ * tce2_region_free() - free the memory of a region
+ * @region: the region, in no tree and with nothing pinned
+ *
+ * Context: may sleep.
+ */
+void tce2_region_free(struct tce2_region *region)
+{
+	tce2_extents_free(&region->extents);
+	kfree(region);
+}
+
+/* Regions that no lookup can find any more, and the work that frees them */
+static void free_regions(struct work_struct *work);
+static LLIST_HEAD(unused);
+static DECLARE_WORK(free_work, free_regions);
+
+/*
+ * Runs work that may take long, because regions are many or large. Unbound, because
+ * the kernel warns about bound workers that hog their CPU.
+ */
+static struct workqueue_struct *workers;
+
+static void free_regions(struct work_struct *work)
+{
+	struct llist_node *list = llist_del_all(&unused);
+	struct tce2_region *region, *next;
+
+	llist_for_each_entry_safe(region, next, list, dying) {
+		tce2_region_free(region);
+		cond_resched();
+	}
+}
+
+/* The store of a large region has too many nodes to be freed in an RCU callback */
+static void region_free_rcu(struct rcu_head *rcu)
+{
+	struct tce2_region *region = container_of(rcu, struct tce2_region, rcu);
+
+	if (llist_add(&region->dying, &unused))
+		queue_work(workers, &free_work);
+}
+
+/**
+ * tce2_region_destroy() - destroy a region
+ * @region: the region, whose mapped counter this thread took to 0
+ *
+ * The pages are unpinned before the charge is refunded, so that a process never
+ * has more pinned than it is charged for. The memory of the region itself is
+ * freed after a grace period.
+ *
+ * Context: may sleep.
+ */
+void tce2_region_destroy(struct tce2_region *region)
+{
+	struct tce2_cache *cache = region->cache;
+	bool charged;
+
+	mutex_lock(&cache->lock);
+	WARN_ON_ONCE(region->mirror);
+	tce2_region_unlink(region);
+	charged = region->charged;
+	mutex_unlock(&cache->lock);
+
+	tce2_pin_release(&region->extents);
+	if (charged)
+		account_locked_vm(cache->mm, region->size >> PAGE_SHIFT, false);
+	call_rcu(&region->rcu, region_free_rcu);
+}
+
+/* Destroys regions of which hooks of KVM's took the mapped count to 0 */
+static void reap_regions(struct work_struct *work)
+{
+	struct tce2_cache *cache = container_of(work, struct tce2_cache, reap);
+	struct llist_node *dying = llist_del_all(&cache->dying);
+	struct tce2_region *region, *next;
+
+	llist_for_each_entry_safe(region, next, dying, dying) {
+		tce2_region_destroy(region);
+		cond_resched();
+	}
+}
+
+/**
+ * tce2_region_reap() - have a worker destroy a region
+ * @region: the region, whose mapped counter this thread took to 0
+ *
+ * Context: any that may take a spinlock; does not sleep.
+ */
+void tce2_region_reap(struct tce2_region *region)
+{
+	struct tce2_cache *cache = region->cache;
+
+	llist_add(&region->dying, &cache->dying);
+	queue_work(workers, &cache->reap);
+}
+
+/**
+ * tce2_cache_init() - make what all caches have in common
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int tce2_cache_init(void)
+{
+	workers = alloc_workqueue("vfio_spapr_tce2", WQ_UNBOUND, 0);
+	return workers ? 0 : -ENOMEM;
+}
+
+/**
+ * tce2_cache_exit() - undo tce2_cache_init()
+ *
+ * There is no cache any more, and no RCU callback of this module.
+ *
+ * Context: may sleep.
+ */
+void tce2_cache_exit(void)
+{
+	destroy_workqueue(workers);
+}
