@@ -38,7 +38,7 @@ struct tce2_vmemmap;
  * whatever container still maps it.
  *
  * If KVM maps for the process, each region that can have one has a mirror
- * (src/mirror.c) while used > 0: an entry in the kernel's own list. KVM looks
+ * (src/mirrors.c) while used > 0: an entry in the kernel's own list. KVM looks
  * up this entry and counts the page there before a hook of src/kvm.c maps the
  * page. The hook counts the page in mapped, too, and both counts are dropped
  * together. The mirror is removed from the list before used can become 0. So as

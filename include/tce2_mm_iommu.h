@@ -27,9 +27,6 @@ int tce2_region_register(struct tce2_cache *cache, u64 ua, u64 size,
 int tce2_region_unregister(struct tce2_region *region);
 void tce2_region_abandon(struct tce2_region *region);
 
-void tce2_cache_mirror(struct tce2_cache *cache);
-bool tce2_cache_mirrors_serve(const struct tce2_cache *cache,
-			      unsigned int shift);
 bool tce2_page_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 		    bool write, u64 *hpa);
 void tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift);

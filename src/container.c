@@ -12,7 +12,7 @@
  * valid with the release; a running request holds a reference.
  *
  * Locks: struct tce2_container.reg_lock; takes that of struct tce2_ddw.
- * Calls: ddw, tce_v2, kvm, mm_iommu, eeh.
+ * Calls: ddw, tce_v2, kvm, mm_iommu, mirrors, eeh.
  */
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -26,6 +26,7 @@
 #include "tce2_container.h"
 #include "tce2_eeh.h"
 #include "tce2_kvm.h"
+#include "tce2_mirrors.h"
 #include "tce2_mm_iommu.h"
 #include "tce2_tce_v2.h"
 

@@ -40,7 +40,7 @@
  * protects the list of tables that KVM is walking.
  *
  * Owns struct tce2_kvm and the brackets. Locks: the leaves of the view, RCU.
- * Calls: tce_v2 (references), table, view, range, mm_iommu, mirror.
+ * Calls: tce_v2 (references), table, view, range, mm_iommu, mirrors, mirror.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -61,6 +61,7 @@
 
 #include "tce2_kvm.h"
 #include "tce2_mirror.h"
+#include "tce2_mirrors.h"
 #include "tce2_mm_iommu.h"
 #include "tce2_tce_v2.h"
 #include "tce2_view_format.h"
@@ -492,7 +493,7 @@ static __always_inline __be64 *open_bracket(struct bracket *bracket,
 /*
  * Locks an entry's leaf for the bracket, if KVM may map there, and opens the
  * bracket. The caller's RCU read-side section must begin before @closing is
- * read, see close_hooks().
+ * read, see close_hooks() in src/mirrors.c.
  */
 static __be64 *lock_entry(struct bracket *bracket, struct iommu_table *tbl,
 			  unsigned long index)

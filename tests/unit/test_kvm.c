@@ -19,6 +19,7 @@
 #include "kvm_calls.h"
 #include "tce2_kvm.h"
 #include "tce2_mirror.h"
+#include "tce2_mirrors.h"
 #include "tce2_realmode.h"
 #include "tce2_view_format.h"
 

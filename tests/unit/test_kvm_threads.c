@@ -28,6 +28,7 @@
 #include "machine.h"
 #include "platform.h"
 #include "tce2_ddw.h"
+#include "tce2_mirrors.h"
 #include "tce2_mm_iommu.h"
 #include "tce2_tce_v2.h"
 #include "tce2_view_format.h"
