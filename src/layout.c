@@ -67,6 +67,7 @@
 	M(iommu_table, it_page_shift, unsigned long)			\
 	M(iommu_table, it_userspace, __be64 *)				\
 	M(iommu_table, it_ops, struct iommu_table_ops *)		\
+	M(iommu_table, it_kref, struct kref)				\
 									\
 	S(READ, iommu_table_ops)					\
 	M(iommu_table_ops, set,						\
@@ -75,12 +76,16 @@
 	M(iommu_table_ops, xchg_no_kill,				\
 	  int (*)(struct iommu_table *, long, unsigned long *,		\
 		  enum dma_data_direction *))				\
+	M(iommu_table_ops, tce_kill,					\
+	  void (*)(struct iommu_table *, unsigned long, unsigned long))	\
 	M(iommu_table_ops, useraddrptr,					\
 	  __be64 *(*)(struct iommu_table *, long, bool))		\
 	M(iommu_table_ops, clear,					\
 	  void (*)(struct iommu_table *, long, long))			\
 	M(iommu_table_ops, get,						\
 	  unsigned long (*)(struct iommu_table *, long))		\
+	M(iommu_table_ops, flush, void (*)(struct iommu_table *))	\
+	M(iommu_table_ops, free, void (*)(struct iommu_table *))	\
 									\
 	S(READ, iommu_table_group)					\
 	M(iommu_table_group, tce32_start, __u32)			\
