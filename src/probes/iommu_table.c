@@ -8,10 +8,5 @@
 
 #include "probe.h"
 
-PROBE_MEMBER(struct iommu_table, it_indirect_levels, unsigned long);
-PROBE_MEMBER(struct iommu_table, it_level_size, unsigned long);
-PROBE_MEMBER(struct iommu_table, it_offset, unsigned long);
-PROBE_MEMBER(struct iommu_table, it_base, unsigned long);
-PROBE_MEMBER(struct iommu_table, it_page_shift, unsigned long);
-PROBE_MEMBER(struct iommu_table, it_userspace, __be64 *);
-PROBE_MEMBER(struct iommu_table, it_ops, struct iommu_table_ops *);
+#define TCE2_API_IOMMU_TABLE
+#include "tce2_kernel_api.h"

@@ -9,10 +9,7 @@
 
 #include "probe.h"
 
-PROBE_MEMBER(struct iommu_table_group, tce32_start, __u32);
-PROBE_MEMBER(struct iommu_table_group, tce32_size, __u32);
-PROBE_MEMBER(struct iommu_table_group, pgsizes, __u64);
-PROBE_MEMBER(struct iommu_table_group, max_dynamic_windows_supported, __u32);
-PROBE_MEMBER(struct iommu_table_group, max_levels, __u32);
-PROBE_MEMBER(struct iommu_table_group, ops, struct iommu_table_group_ops *);
+#define TCE2_API_IOMMU_TABLE_GROUP
+#include "tce2_kernel_api.h"
+
 PROBE_VALUE(IOMMU_TABLE_GROUP_MAX_TABLES, 2);

@@ -13,20 +13,5 @@
 
 #include "probe.h"
 
-PROBE_FUNCTION(mm_iommu_new,
-	       long (struct mm_struct *mm, unsigned long ua,
-		     unsigned long entries,
-		     struct mm_iommu_table_group_mem_t **pmem));
-PROBE_FUNCTION(mm_iommu_put,
-	       long (struct mm_struct *mm,
-		     struct mm_iommu_table_group_mem_t *mem));
-PROBE_FUNCTION(mm_iommu_lookup,
-	       struct mm_iommu_table_group_mem_t *(struct mm_struct *mm,
-						   unsigned long ua,
-						   unsigned long size));
-PROBE_FUNCTION(mm_iommu_ua_to_hpa,
-	       long (struct mm_iommu_table_group_mem_t *mem, unsigned long ua,
-		     unsigned int pageshift, unsigned long *hpa));
-PROBE_FUNCTION(mm_iommu_mapped_dec,
-	       void (struct mm_iommu_table_group_mem_t *mem));
-PROBE_MEMBER(mm_context_t, iommu_group_mem_list, struct list_head);
+#define TCE2_API_KERNEL_LIST
+#include "tce2_kernel_api.h"

@@ -12,14 +12,5 @@
 
 #include "probe.h"
 
-PROBE_FUNCTION(find_vma, struct vm_area_struct *(struct mm_struct *mm,
-						 unsigned long addr));
-PROBE_FUNCTION(fault_in_safe_writeable,
-	       size_t (const char __user *uaddr, size_t size));
-PROBE_FUNCTION(mmap_read_lock, void (struct mm_struct *mm));
-PROBE_FUNCTION(mmap_read_unlock, void (struct mm_struct *mm));
-PROBE_FUNCTION(mmgrab, void (struct mm_struct *mm));
-PROBE_FUNCTION(mmdrop, void (struct mm_struct *mm));
-PROBE_MEMBER(struct vm_area_struct, vm_start, unsigned long);
-PROBE_MEMBER(struct vm_area_struct, vm_end, unsigned long);
-PROBE_MEMBER(struct vm_area_struct, vm_flags, vm_flags_t);
+#define TCE2_API_MAPPINGS
+#include "tce2_kernel_api.h"

@@ -26,4 +26,11 @@
 #define PROBE_VALUE(name, value)					\
 	static_assert((name) == (value), #name " has another value")
 
+/* For the entries of include/tce2_kernel_api.h */
+#define KERNEL_MEMBER(structure, member, type...)			\
+	PROBE_MEMBER(struct structure, member, type);
+#define KERNEL_PROBED(type...)		PROBE_MEMBER(type);
+#define KERNEL_FUNCTION(prototype...)	PROBE_FUNCTION(prototype);
+#define KERNEL_INLINE(prototype...)	PROBE_FUNCTION(prototype);
+
 #endif /* TCE2_PROBE_H */

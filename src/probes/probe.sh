@@ -112,7 +112,7 @@ unexported() {
 	# shellcheck disable=SC2086 # one word a file
 	awk -F'\t' -v modversions="$3" '
 		FNR == 1 { file++ }
-		file == 1 { if ($1 !~ /^(#|$)/) wanted[++n] = $1; next }
+		file == 1 { if ($1 != "") wanted[++n] = $1; next }
 		{ kind[$2] = $4; space[$2] = $5; crc[$2] = $1 }
 		END {
 			for (i = 1; i <= n; i++) {
@@ -127,11 +127,12 @@ unexported() {
 		}' "$1" $2
 }
 
+# check_exports SYMVERS MODVERSIONS
 check_exports() {
 	[ "${KBUILD_MODPOST_WARN:-}" != 1 ] || return 0
-	[ -n "$2" ] ||
+	[ -n "$1" ] ||
 		refuse "exported symbols" "the build tree has no Module.symvers: build the kernel first, or install its headers"
-	missing=$(unexported "$1/exports" "$2" "$3" | head -n 1)
+	missing=$(unexported "$out/exports.lst" "$1" "$2" | head -n 1)
 	[ -z "$missing" ] || refuse "exported symbols (src/probes/exports)" "$missing"
 }
 
@@ -200,7 +201,7 @@ verdict() {
 			echo "#define $(macro "$variant") 1"
 		done
 	} >"$header.new"
-	check_exports "$sources" "$3" "$4"
+	check_exports "$3" "$4"
 	kernel_files "$3" | xargs cksum >"$7.new"
 	mv "$header.new" "$header"
 	mv "$7.new" "$7"

@@ -12,10 +12,5 @@
 
 #include "probe.h"
 
-PROBE_FUNCTION(iommu_tce_table_get,
-	       struct iommu_table *(struct iommu_table *tbl));
-PROBE_FUNCTION(iommu_tce_table_put, int (struct iommu_table *tbl));
-PROBE_MEMBER(struct iommu_table, it_kref, struct kref);
-PROBE_FUNCTION(iommu_flush_tce, void (struct iommu_table *tbl));
-PROBE_FUNCTION(iommu_group_get_iommudata, void *(struct iommu_group *group));
-PROBE_FUNCTION(iommu_group_id, int (struct iommu_group *group));
+#define TCE2_API_TABLES
+#include "tce2_kernel_api.h"

@@ -10,11 +10,11 @@
  */
 #include <linux/vfio.h>
 
-#define vfio_group_type			tce2_group_type
-#define VFIO_IOMMU			TCE2_IOMMU
-#define VFIO_EMULATED_IOMMU		TCE2_EMULATED_IOMMU
-#define VFIO_NO_IOMMU			TCE2_NO_IOMMU
-#define vfio_iommu_driver_ops		tce2_driver_ops
+#define vfio_group_type			tce2_vfio_group_type
+#define VFIO_IOMMU			TCE2_VFIO_IOMMU
+#define VFIO_EMULATED_IOMMU		TCE2_VFIO_EMULATED_IOMMU
+#define VFIO_NO_IOMMU			TCE2_VFIO_NO_IOMMU
+#define vfio_iommu_driver_ops		tce2_vfio_iommu_driver_ops
 #define vfio_register_iommu_driver	tce2_register_driver
 #define vfio_unregister_iommu_driver	tce2_unregister_driver
 #include "tce2_vfio.h"
@@ -31,47 +31,23 @@
 
 #include "probe.h"
 
-#define SAME_PLACE(member)						\
-	(offsetof(struct vfio_iommu_driver_ops, member) ==		\
-	 offsetof(struct tce2_driver_ops, member))
+#define SAME_PLACE(structure, member)					\
+	(offsetof(struct structure, member) ==				\
+	 offsetof(struct tce2_##structure, member))
 
-#define SAME_TYPE(member)						\
-	__same_type(((struct vfio_iommu_driver_ops *)0)->member,	\
-		    ((struct tce2_driver_ops *)0)->member)
+/* src/layout.c asserts that the type in the list is that in tce2_vfio.h. */
+#undef KERNEL_MEMBER
+#define KERNEL_MEMBER(structure, member, type...)			\
+	static_assert(SAME_PLACE(structure, member) &&			\
+		      __same_type(((struct structure *)0)->member, type), \
+		      "struct " #structure " has another " #member);
 
-#define PROBE_SAME(member)						\
-	static_assert(SAME_PLACE(member) && SAME_TYPE(member),		\
-		      "struct vfio_iommu_driver_ops has another " #member)
+#define KERNEL_VALUE(enumeration, value)				\
+	PROBE_VALUE((int)value, (int)TCE2_##value);
 
-PROBE_SAME(name);
-PROBE_SAME(owner);
-PROBE_SAME(open);
-PROBE_SAME(release);
-PROBE_SAME(ioctl);
-
-/* Its type has the name of the kernel's own enum in it */
-static_assert(SAME_PLACE(attach_group));
-PROBE_MEMBER(struct vfio_iommu_driver_ops, attach_group,
-	     int (*)(void *iommu_data, struct iommu_group *group,
-		     enum vfio_group_type type));
-
-PROBE_SAME(detach_group);
-PROBE_SAME(pin_pages);
-PROBE_SAME(unpin_pages);
-PROBE_SAME(register_device);
-PROBE_SAME(unregister_device);
-PROBE_SAME(dma_rw);
-PROBE_SAME(group_iommu_domain);
+#define TCE2_API_VFIO_OPS
+#include "tce2_kernel_api.h"
 
 static_assert(sizeof(struct vfio_iommu_driver_ops) <=
-	      sizeof(struct tce2_driver_ops),
+	      sizeof(struct tce2_vfio_iommu_driver_ops),
 	      "struct vfio_iommu_driver_ops has more members");
-
-PROBE_VALUE((int)VFIO_IOMMU, (int)TCE2_IOMMU);
-PROBE_VALUE((int)VFIO_EMULATED_IOMMU, (int)TCE2_EMULATED_IOMMU);
-PROBE_VALUE((int)VFIO_NO_IOMMU, (int)TCE2_NO_IOMMU);
-
-PROBE_FUNCTION(vfio_register_iommu_driver,
-	       int (const struct vfio_iommu_driver_ops *ops));
-PROBE_FUNCTION(vfio_unregister_iommu_driver,
-	       void (const struct vfio_iommu_driver_ops *ops));

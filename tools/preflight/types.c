@@ -19,12 +19,16 @@
 
 #include "preflight.h"
 
-/* Structures and enumerations, which C lets have no name in common */
+/*
+ * Structures and enumerations, which C lets have no name in common: one that only
+ * check "vfio" looks for, and those that the module uses
+ */
 static const char * const objects[] = {
-	"vfio_iommu_driver_ops", "iommu_table", "iommu_table_ops",
-	"iommu_table_group", "iommu_table_group_ops", "pci_controller",
-	"page", "vm_area_struct", "module", "vfio_group_type",
-	"dma_data_direction",
+	"pci_controller",
+#define TCE2_API_ALL
+#define KERNEL_STRUCT(kind, name)	#name,
+#define KERNEL_ENUM(name)		#name,
+#include "../../include/tce2_kernel_api.h"
 };
 
 static const char * const functions[] = {
