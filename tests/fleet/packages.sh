@@ -18,7 +18,8 @@ OUTPUT=/tests/output
 # shellcheck source=tests/fleet/tools.sh
 . /tests/tools.sh
 
-# What dkms 3.0 makes readelf say of Debian's headers packages
+# What dkms 3.0 makes readelf say of Debian's headers packages; goes with the
+# workaround for dkms 3.0 in dkms.conf
 KNOWN="readelf: Warning: Section '.comment' was not dumped"
 
 # run COMMAND...: its output as comments, and for no_warnings to judge
