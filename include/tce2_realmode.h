@@ -2,8 +2,9 @@
 #ifndef TCE2_REALMODE_H
 #define TCE2_REALMODE_H
 
-#include <linux/bits.h>
 #include <linux/types.h>
+
+#include "tce2_perm.h"
 
 struct iommu_table;
 struct mm_struct;
@@ -60,10 +61,6 @@ enum tce2_rm_status {
 	TCE2_RM_READ_ONLY,
 	TCE2_RM_TOO_HARD,
 };
-
-/* What devices may do with what a TCE maps */
-#define TCE2_TCE_READ	BIT_ULL(0)
-#define TCE2_TCE_WRITE	BIT_ULL(1)
 
 /* No IOMMU page is smaller */
 #define TCE2_RM_PAGE_SHIFT	12

@@ -12,7 +12,7 @@
 #include <asm/iommu.h>
 #include <asm/tce.h>
 
-#include "tce2_realmode.h"
+#include "tce2_perm.h"
 
 struct mm_struct;
 struct tce2_hurry;
@@ -187,7 +187,7 @@ tce2_table_invalidate_few(const struct tce2_table *table, u64 index, u64 count)
 /**
  * tce2_make_tce() - build the TCE that lets devices reach an IOMMU page
  * @hpa: host physical address of the page
- * @perm: TCE2_TCE_READ, TCE2_TCE_WRITE or both
+ * @perm: TCE2_PERM_READ, TCE2_PERM_WRITE or both
  *
  * IODA2 lets a device read what it may write (pnv_tce_xchg()).
  *
@@ -196,7 +196,7 @@ tce2_table_invalidate_few(const struct tce2_table *table, u64 index, u64 count)
 static __always_inline u64 tce2_make_tce(u64 hpa, u64 perm)
 {
 	return hpa | TCE_PCI_READ |
-	       (perm & TCE2_TCE_WRITE ? TCE_PCI_WRITE : 0);
+	       (perm & TCE2_PERM_WRITE ? TCE_PCI_WRITE : 0);
 }
 
 /**

@@ -6,7 +6,7 @@
 #include <linux/minmax.h>
 #include <linux/types.h>
 
-#include "tce2_realmode.h"
+#include "tce2_perm.h"
 
 /*
  * The userspace view: which user address each TCE of a window maps, and what
@@ -29,15 +29,12 @@
  * small nodes, made when something below is first mapped; a part of the window
  * that was never mapped costs neither memory nor time.
  */
-#define TCE2_VIEW_READ	TCE2_TCE_READ	/* the device may read */
-#define TCE2_VIEW_WRITE	TCE2_TCE_WRITE	/* the device may write */
-#define TCE2_VIEW_PERM	(TCE2_VIEW_READ | TCE2_VIEW_WRITE)
 
 /* An unmap must also drop KVM's count of the page in the kernel's list */
 #define TCE2_VIEW_COUNTED	BIT_ULL(2)
 
 /* The flags in the low bits of an array's entry */
-#define TCE2_VIEW_FLAGS	(TCE2_VIEW_PERM | TCE2_VIEW_COUNTED)
+#define TCE2_VIEW_FLAGS	(TCE2_PERM_RW | TCE2_VIEW_COUNTED)
 
 /* User addresses have no more bits than this */
 #define TCE2_VIEW_UA_BITS	52
@@ -81,7 +78,7 @@ struct tce2_view {
  * @index: first entry, counted from the window's start
  * @count: entries
  * @ua: user address that the first one maps
- * @perm: TCE2_VIEW_READ, TCE2_VIEW_WRITE or both, the same for all
+ * @perm: TCE2_PERM_READ, TCE2_PERM_WRITE or both, the same for all
  * @counted: all have TCE2_VIEW_COUNTED; false in a run for tce2_view_set()
  */
 struct tce2_view_run {

@@ -103,7 +103,7 @@ static __always_inline struct tce2_leaf_run tce2_word_run(u64 word)
 		.first = (word >> TCE2_WORD_FIRST_SHIFT) & TCE2_LEAF_MASK,
 		.last = (word >> TCE2_WORD_LAST_SHIFT) & TCE2_LEAF_MASK,
 		.ua = word & TCE2_WORD_UA,
-		.perm = (word >> TCE2_WORD_PERM_SHIFT) & TCE2_VIEW_PERM,
+		.perm = (word >> TCE2_WORD_PERM_SHIFT) & TCE2_PERM_RW,
 	};
 }
 

@@ -457,7 +457,7 @@ static int make_default_locked(struct tce2_container *container, u64 iova,
 		return ret;
 	pages = size >> range.page_shift;
 	ret = tce2_memory_hold(container->cache, ua, range.page_shift, pages,
-			       perm & TCE2_VIEW_WRITE, &region);
+			       perm & TCE2_PERM_WRITE, &region);
 	if (ret)
 		return ret;
 	ret = tce2_ddw_create_default(&container->ddw, container->cache);
@@ -524,7 +524,7 @@ static int try_map(struct tce2_container *container, u64 iova, u64 ua,
  * @iova: first bus address
  * @ua: first user address
  * @size: bytes
- * @perm: TCE2_VIEW_READ, TCE2_VIEW_WRITE or both
+ * @perm: TCE2_PERM_READ, TCE2_PERM_WRITE or both
  *
  * VFIO_IOMMU_MAP_DMA of uapi/linux/vfio.h.
  *

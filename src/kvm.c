@@ -285,7 +285,7 @@ static __always_inline void drop_entry(struct tce2_window *window, u64 old)
 		return;
 	if (likely(old & TCE2_VIEW_COUNTED))
 		tce2_page_drop_counted(window->cache, ua, window->page_shift,
-				       old & TCE2_VIEW_WRITE);
+				       old & TCE2_PERM_WRITE);
 	else
 		tce2_page_drop(window->cache, ua, window->page_shift);
 }
@@ -345,10 +345,10 @@ static noinline void map_nothing(struct bracket *bracket, u64 ua)
 /* Returns the permissions: two directions equal a permission, the third is 0 */
 static __always_inline u64 perm_of(int direction)
 {
-	BUILD_BUG_ON(DMA_TO_DEVICE ^ TCE2_VIEW_READ);
-	BUILD_BUG_ON(DMA_FROM_DEVICE ^ TCE2_VIEW_WRITE);
+	BUILD_BUG_ON(DMA_TO_DEVICE ^ TCE2_PERM_READ);
+	BUILD_BUG_ON(DMA_FROM_DEVICE ^ TCE2_PERM_WRITE);
 	BUILD_BUG_ON(DMA_BIDIRECTIONAL);
-	return direction ?: TCE2_VIEW_PERM;
+	return direction ?: TCE2_PERM_RW;
 }
 
 /*
@@ -392,7 +392,7 @@ static bool map_uncounted(struct bracket *bracket, u64 ua)
 	int direction = bracket->direction;
 
 	if (!tce2_page_hold(kvm->cache, ua, shift,
-			    perm_of(direction) & TCE2_VIEW_WRITE,
+			    perm_of(direction) & TCE2_PERM_WRITE,
 			    &bracket->hpa))
 		return false;
 	if (map_page(bracket, ua, direction, 0))

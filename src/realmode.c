@@ -233,7 +233,7 @@ EXPORT_SYMBOL_GPL(tce2_rm_mark_dirty);
  * @window: the window
  * @iova: a bus address
  * @ua: set to the user address that it leads to
- * @perm: set to TCE2_TCE_READ, TCE2_TCE_WRITE or both: what devices may do;
+ * @perm: set to TCE2_PERM_READ, TCE2_PERM_WRITE or both: what devices may do;
  *	0 if nothing is mapped there
  *
  * The answer was right at some moment between the call and the return. It is of
@@ -258,7 +258,7 @@ tce2_rm_read_tce(const struct tce2_window *window, u64 iova, u64 *ua, u64 *perm)
 	if (!tce2_view_peek(&window->view, (iova - window->start) >> shift,
 			    &entry))
 		return TCE2_RM_TOO_HARD;
-	*perm = entry & TCE2_VIEW_PERM;
+	*perm = entry & TCE2_PERM_RW;
 	*ua = *perm ? (entry & ~TCE2_VIEW_FLAGS) +
 		      (iova & ((1ULL << shift) - 1)) : 0;
 	return TCE2_RM_OK;

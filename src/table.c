@@ -56,11 +56,11 @@ static unsigned long tbl_index(const struct tce2_table *table, u64 index)
 static enum dma_data_direction perm_direction(u64 perm)
 {
 	switch (perm) {
-	case TCE2_VIEW_READ:
+	case TCE2_PERM_READ:
 		return DMA_TO_DEVICE;
-	case TCE2_VIEW_WRITE:
+	case TCE2_PERM_WRITE:
 		return DMA_FROM_DEVICE;
-	case TCE2_VIEW_PERM:
+	case TCE2_PERM_RW:
 		return DMA_BIDIRECTIONAL;
 	default:
 		return DMA_NONE;
@@ -377,7 +377,7 @@ static int write_by_platform(struct tce2_table *table, u64 index, u64 count,
 
 	if (fresh)
 		first = first_telling(count, FW_FEATURE_PUT_TCE_IND);
-	if (count > 1 && (perm & TCE2_VIEW_READ) &&
+	if (count > 1 && (perm & TCE2_PERM_READ) &&
 	    !set_run(table, index, count, hpa, perm) &&
 	    is_written(table, index, count, tce2_make_tce(hpa, perm), first))
 		return 0;
@@ -447,7 +447,7 @@ static noinline int write_elsewhere(struct tce2_table *table, u64 index,
  * @index: first entry, held and prepared
  * @count: entries, more than 0, all in one lowest-level table
  * @hpa: host physical address for the first, a multiple of the IOMMU page size
- * @perm: TCE2_VIEW_READ, TCE2_VIEW_WRITE or both
+ * @perm: TCE2_PERM_READ, TCE2_PERM_WRITE or both
  * @how: what is known of the entries
  *
  * Devices may see the old entries until tce2_table_invalidate().

@@ -382,7 +382,7 @@ static void drop_leaf(struct tce2_window *window, struct tce2_drop *drop,
 		if (unlikely(old.counted))
 			tce2_pages_uncount(window->cache, old.ua,
 					   window->page_shift, old.count,
-					   old.perm & TCE2_VIEW_WRITE);
+					   old.perm & TCE2_PERM_WRITE);
 		tce2_drop_pages(drop, old.ua, window->page_shift, old.count);
 		index = old.index + old.count;
 	}
@@ -418,7 +418,7 @@ commit_view(struct tce2_window *window, const struct tce2_view_run *run,
  * @iova: first bus address
  * @ua: first user address
  * @size: bytes, more than 0
- * @perm: TCE2_VIEW_READ, TCE2_VIEW_WRITE or both: what devices may do
+ * @perm: TCE2_PERM_READ, TCE2_PERM_WRITE or both: what devices may do
  * @patience: when to give up waiting for entries
  *
  * @iova, @ua and @size are multiples of the window's page size, the bus
@@ -452,7 +452,7 @@ int tce2_window_map(struct tce2_window *window, u64 iova, u64 ua, u64 size,
 	if (ret)
 		return ret;
 	ret = tce2_memory_hold(window->cache, ua, window->page_shift, run.count,
-			       perm & TCE2_VIEW_WRITE, &region);
+			       perm & TCE2_PERM_WRITE, &region);
 	if (ret)
 		goto unlock;
 	ret = prepare(window, &run, &replaces);
@@ -701,7 +701,7 @@ EXPORT_SYMBOL_GPL(tce2_window_get);
  * @window: the window
  * @iova: a bus address
  * @ua: set to the user address that it leads to
- * @perm: set to TCE2_TCE_READ, TCE2_TCE_WRITE or both: what devices may do;
+ * @perm: set to TCE2_PERM_READ, TCE2_PERM_WRITE or both: what devices may do;
  *	0 if nothing is mapped there
  *
  * Waits for a map or unmap request that is changing the entry.

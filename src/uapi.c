@@ -57,9 +57,9 @@ static long map_dma(struct tce2_container *container, union request *request,
 	u64 perm = 0;
 
 	if (request->flags & VFIO_DMA_MAP_FLAG_READ)
-		perm |= TCE2_VIEW_READ;
+		perm |= TCE2_PERM_READ;
 	if (request->flags & VFIO_DMA_MAP_FLAG_WRITE)
-		perm |= TCE2_VIEW_WRITE;
+		perm |= TCE2_PERM_WRITE;
 	return tce2_container_map(container, request->map.iova,
 				  request->map.vaddr, request->map.size, perm);
 }

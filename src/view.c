@@ -265,7 +265,7 @@ static bool next_in_array(const struct tce2_view *view, const u64 *array,
 	entry = array[first];
 	run->first = first;
 	run->ua = entry & ~TCE2_VIEW_FLAGS;
-	run->perm = entry & TCE2_VIEW_PERM;
+	run->perm = entry & TCE2_PERM_RW;
 	run->counted = entry & TCE2_VIEW_COUNTED;
 	while (first < last && array[first + 1] == entry + step) {
 		entry += step;

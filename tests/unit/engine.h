@@ -18,7 +18,7 @@ extern const struct suite view_suite, table_suite, map_suite, refusal_suite,
 	window_suite, range_suite, handle_suite, kvm_suite;
 
 #define SHIFT	12 /* of the windows' pages, if not said otherwise */
-#define RW	TCE2_VIEW_PERM
+#define RW	TCE2_PERM_RW
 #define LEAF	TCE2_VIEW_LEAF
 #define NOWHERE (1ULL << 59) /* where the second window begins */
 #define IOVA(n) ((u64)(n) << SHIFT)

@@ -132,10 +132,10 @@ static void real_and_virtual_mode_tell_the_same_of_every_form_of_a_leaf(void)
 		handle = tce2_window_get(window->table.tbl);
 		/* A run, over the end of a leaf; empty; an array; untouched */
 		expect(map(window, 500, 9, 100, RW), 0);
-		expect(map(window, 2 * LEAF + 9, 70, 3, TCE2_VIEW_READ), 0);
+		expect(map(window, 2 * LEAF + 9, 70, 3, TCE2_PERM_READ), 0);
 		expect(unmap(window, 2 * LEAF, LEAF), 0);
-		expect(map(window, 3 * LEAF + 9, 70, 3, TCE2_VIEW_READ), 0);
-		expect(map(window, 3 * LEAF + 200, 7, 30, TCE2_VIEW_WRITE), 0);
+		expect(map(window, 3 * LEAF + 9, 70, 3, TCE2_PERM_READ), 0);
+		expect(map(window, 3 * LEAF + 200, 7, 30, TCE2_PERM_WRITE), 0);
 		expect(is_touched(2 * LEAF), true);
 		expect(is_touched(4 * LEAF), false);
 		expect_all_alike(5 * LEAF);

@@ -136,9 +136,9 @@ static u64 perm_of(enum dma_data_direction direction)
 	case DMA_BIDIRECTIONAL:
 		return RW;
 	case DMA_TO_DEVICE:
-		return TCE2_VIEW_READ;
+		return TCE2_PERM_READ;
 	case DMA_FROM_DEVICE:
-		return TCE2_VIEW_WRITE;
+		return TCE2_PERM_WRITE;
 	default:
 		return 0;
 	}
@@ -1927,7 +1927,7 @@ static void read_only_region_is_not_written_through_an_in_tree_entry(void)
 	vcpus[0].tce[0] =
 		(struct kvm_tce){ ua_of(READ_ONLY, 7), DMA_TO_DEVICE };
 	expect(vcpu_finish(&vcpus[0]), true);
-	expect(peek(3), ua_of(READ_ONLY, 7) | TCE2_VIEW_READ);
+	expect(peek(3), ua_of(READ_ONLY, 7) | TCE2_PERM_READ);
 	expect(sim.log_lines, 0);
 	put(&vcpus[0], 3, ua_of(READ_ONLY, 7));
 	expect(peek(3), 0);
@@ -2511,7 +2511,7 @@ static void huge_page_of_many_blocks_is_dirty_whole(void)
 	sim.hugetlb = true;
 	sim.large_shift = 24;
 	mixed_memory();
-	expect(tce2_window_map(window, 0, UA, MIB(16), TCE2_VIEW_READ, TCE2_STAYS), 0);
+	expect(tce2_window_map(window, 0, UA, MIB(16), TCE2_PERM_READ, TCE2_STAYS), 0);
 	tce2_cache_mirror(proc);
 	expect(put(&vcpus[0], 1, UA), true);
 	expect(view_at(window, 1), UA | RW);

@@ -450,7 +450,7 @@ static void begin(void)
 		change_region(i);
 	/* The table's layout is known when an entry was written */
 	expect(tce2_window_map(window, 0, MACHINE_UA, 1 << SHIFT,
-			       TCE2_VIEW_READ, TCE2_STAYS),
+			       TCE2_PERM_READ, TCE2_STAYS),
 	       0);
 	tce2_cache_mirror(cache);
 }

@@ -86,9 +86,9 @@ static void map_nothing(void)
 
 static void map_some(void)
 {
-	expect(map(window, AT + 3, 0, 9, TCE2_VIEW_READ), 0);
+	expect(map(window, AT + 3, 0, 9, TCE2_PERM_READ), 0);
 	expect(map(window, AT + 19, 9, 2, RW), 0);
-	expect(map(window, AT + 39, 30, 4, TCE2_VIEW_WRITE), 0);
+	expect(map(window, AT + 39, 30, 4, TCE2_PERM_WRITE), 0);
 }
 
 /* Among them the very entries that are to be mapped */

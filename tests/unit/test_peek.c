@@ -13,7 +13,7 @@
 
 #define L	(unsigned int)TCE2_VIEW_LEAF
 #define ENTRIES (4 * L)
-#define RW	TCE2_VIEW_PERM
+#define RW	TCE2_PERM_RW
 #define SHIFT	12
 
 /* What is in a leaf nobody touched */
@@ -136,7 +136,7 @@ static const struct {
 	{ "less in an array",
 	  { { 5, 9, 5, RW }, { 9, 1, 0, 0 } }, { 4, 4, 0, 0 } },
 	{ "another in an array",
-	  { { 5, 9, 5, RW }, { 9, 1, 0, 0 } }, { 0, 12, 90, TCE2_VIEW_READ } },
+	  { { 5, 9, 5, RW }, { 9, 1, 0, 0 } }, { 0, 12, 90, TCE2_PERM_READ } },
 };
 
 static void begin_change(size_t c)

@@ -125,7 +125,7 @@ static void a_clear_that_is_refused_for_good_keeps_the_memory_held(void)
 		u64 sum;
 
 		begin_refusal(i);
-		expect(map(window, 1, 0, 2000, TCE2_VIEW_READ), 0);
+		expect(map(window, 1, 0, 2000, TCE2_PERM_READ), 0);
 		sum = platform_sum(tbl);
 		clear_nothing();
 		expect(unmap(window, 0, 4096), -EIO);
@@ -409,13 +409,13 @@ static void a_hypervisor_s_devices_cannot_read_what_they_may_only_write(void)
 		begin_refusal(i);
 		if (platform_kind != PLATFORM_HYPERVISOR)
 			want |= TCE_READ;
-		expect(map(window, 0, 0, 1, TCE2_VIEW_WRITE), 0);
-		expect(map(window, 1, 1, 600, TCE2_VIEW_WRITE), 0);
+		expect(map(window, 0, 0, 1, TCE2_PERM_WRITE), 0);
+		expect(map(window, 1, 1, 600, TCE2_PERM_WRITE), 0);
 		expect_perms(0, 601, want);
 		/* Over others, and written back when a request has failed */
 		expect(map(window, 100, 7, 300, RW), 0);
 		expect_perms(100, 300, TCE_READ | TCE_WRITE);
-		expect(map(window, 200, 9, 50, TCE2_VIEW_WRITE), 0);
+		expect(map(window, 200, 9, 50, TCE2_PERM_WRITE), 0);
 		expect_perms(200, 50, want);
 		sim_fail(SIM_SIGNAL, 5);
 		expect(map(window, 90, 2000, 1000, RW), -EINTR);
@@ -450,10 +450,10 @@ static void an_entry_that_kvm_takes_out_for_a_moment_says_nothing(void)
 		window = only_window(GIB(64), 2);
 		tbl = window->table.tbl;
 		platform.taken = 1;
-		expect(map(window, 5, 0, count, TCE2_VIEW_WRITE), 0);
+		expect(map(window, 5, 0, count, TCE2_PERM_WRITE), 0);
 		expect(window->table.layout, TCE2_TABLE_UNSEEN);
 		expect_in_step(window, 40);
-		expect(map(window, 5, 1, count, TCE2_VIEW_WRITE), 0);
+		expect(map(window, 5, 1, count, TCE2_PERM_WRITE), 0);
 		expect(window->table.layout, TCE2_TABLE_MEMORY);
 		expect_in_step(window, 40);
 		finish();

@@ -44,8 +44,8 @@ static void entries_are_stored_directly_once_the_platform_has_written_one(void)
 	expect(platform.calls_to[PLATFORM_XCHG], 1);
 	expect_in_step(window, 4096);
 	/* From here on nobody is asked */
-	expect(map(window, 50, 300, 1000, TCE2_VIEW_READ), 0);
-	expect(map(window, 60, 7, 1, TCE2_VIEW_WRITE), 0);
+	expect(map(window, 50, 300, 1000, TCE2_PERM_READ), 0);
+	expect(map(window, 60, 7, 1, TCE2_PERM_WRITE), 0);
 	expect(unmap(window, 55, 1), 0);
 	expect(platform.calls_to[PLATFORM_XCHG], 1);
 	expect(platform.calls[EVENT_CLEAR], 0);
@@ -134,9 +134,9 @@ static void a_lower_table_that_cannot_be_made_changes_nothing(void)
 		window = only_window(IOVA(LOWER << (PAGE_SHIFT - 3)), 2);
 		table = &window->table;
 		if (old)
-			expect(map(window, at + 3, 50, 30, TCE2_VIEW_READ), 0);
+			expect(map(window, at + 3, 50, 30, TCE2_PERM_READ), 0);
 		if (old > 1)
-			expect(map(window, at + 7, 9, 2, TCE2_VIEW_WRITE), 0);
+			expect(map(window, at + 7, 9, 2, TCE2_PERM_WRITE), 0);
 		for (nth = 1;; nth++) {
 			u64 sum = platform_sum(table->tbl);
 			u64 held = platform.held;
@@ -170,7 +170,7 @@ static void a_run_that_is_cut_short_is_finished_entry_by_entry(void)
 	platform_kind = PLATFORM_HYPERVISOR;
 	for (u64 nth = 1; nth <= 40; nth++) {
 		begin_table(MIB(16), 1);
-		expect(map(window, 0, 200, 100, TCE2_VIEW_READ), 0);
+		expect(map(window, 0, 200, 100, TCE2_PERM_READ), 0);
 		/* Refused once, and nobody says so */
 		platform_fail(PLATFORM_XCHG, nth, 1);
 		platform.error = nth % 2 ? 4 : H_NOT_ENOUGH_RESOURCES;
@@ -187,7 +187,7 @@ static void lack_of_a_hypervisor_s_resources_takes_nothing_away(void)
 	platform_kind = PLATFORM_HYPERVISOR;
 	for (u64 page = 0; page < 500; page += 13) {
 		begin_table(MIB(16), 1);
-		expect(map(window, 0, 600, 512, TCE2_VIEW_READ), 0);
+		expect(map(window, 0, 600, 512, TCE2_PERM_READ), 0);
 		platform.refused = hpa_at(UA + IOVA(page));
 		platform.error = H_NOT_ENOUGH_RESOURCES;
 		expect(map(window, 3, 0, 500, RW), -EIO);

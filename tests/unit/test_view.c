@@ -366,11 +366,11 @@ static void a_set_that_cannot_be_prepared_changes_nothing(void)
 
 		begin_view(1ULL << 30, 12);
 		set(0, 100, U(1), RW);
-		set(L + 10, 20, U(5), TCE2_VIEW_READ);
+		set(L + 10, 20, U(5), TCE2_PERM_READ);
 		for (;; nth++) {
 			sim_fail(SIM_ALLOC, nth);
 			ret = try_set(requests[i].index, requests[i].count,
-				      U(requests[i].page), TCE2_VIEW_WRITE);
+				      U(requests[i].page), TCE2_PERM_WRITE);
 			sim_fail_nothing();
 			expect_plain();
 			if (!ret)
@@ -560,7 +560,7 @@ static void a_full_array_of_more_than_one_run_stays(void)
 		u64 at, page, perm;
 	} odd[] = {
 		{ 0, 1, RW }, { L - 1, 1, RW }, { 200, 201, RW },
-		{ 0, 0, TCE2_VIEW_READ }, { L - 1, L - 1, TCE2_VIEW_WRITE },
+		{ 0, 0, TCE2_PERM_READ }, { L - 1, L - 1, TCE2_PERM_WRITE },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(odd); i++) {

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef TCE2_PERM_H
+#define TCE2_PERM_H
+
+#include <linux/bits.h>
+
+/*
+ * What devices may do with the memory that a TCE maps. An entry of the view has
+ * these bits as they are (TCE2_VIEW_FLAGS).
+ */
+#define TCE2_PERM_READ	BIT_ULL(0)
+#define TCE2_PERM_WRITE	BIT_ULL(1)
+#define TCE2_PERM_RW	(TCE2_PERM_READ | TCE2_PERM_WRITE)
+
+#endif /* TCE2_PERM_H */
