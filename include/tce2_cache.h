@@ -14,7 +14,7 @@
 
 #include "tce2_extents.h"
 #include "tce2_range.h"
-#include "tce2_realmode.h"
+#include "tce2_exported.h"
 
 struct mm_iommu_table_group_mem_t;
 struct mm_struct;

@@ -6,6 +6,7 @@
 #include <linux/refcount.h>
 #include <linux/types.h>
 
+#include "tce2_exported.h"
 #include "tce2_range.h"
 #include "tce2_table.h"
 #include "tce2_view.h"

@@ -470,7 +470,7 @@ int tce2_memory_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 	struct tce2_region *other;
 	u64 held = 0;
 
-	if (!pages || shift < TCE2_RM_PAGE_SHIFT || shift > 63)
+	if (!pages || shift < TCE2_MIN_PAGE_SHIFT || shift > 63)
 		return -EINVAL;
 	while (held < pages) {
 		s64 ret = hold_in_region(cache, ua + (held << shift), shift,

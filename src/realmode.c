@@ -24,8 +24,8 @@
 #include <linux/export.h>
 #include <linux/mm.h>
 
+#include "tce2_kapi.h"
 #include "tce2_mm_iommu.h"
-#include "tce2_realmode.h"
 #include "tce2_tce_v2.h"
 #include "tce2_view_format.h"
 #include "tce2_vmemmap.h"
@@ -138,7 +138,7 @@ EXPORT_SYMBOL_GPL(tce2_rm_ua_to_hpa);
 static __always_inline bool is_count(const struct tce2_region *region,
 				     u64 pages)
 {
-	return pages && pages <= region->size >> TCE2_RM_PAGE_SHIFT;
+	return pages && pages <= region->size >> TCE2_MIN_PAGE_SHIFT;
 }
 
 /**

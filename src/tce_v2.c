@@ -14,7 +14,7 @@
  * entry was overwritten and the device's cached translation invalidated.
  *
  * Owns, too, the list of windows and their references: other modules may look
- * into the view (include/tce2_realmode.h) while a window comes and goes.
+ * into the view (include/tce2_kapi.h) while a window comes and goes.
  *
  * Locks: a window's range lock, for whole leaves of the view: only one thread
  * at a time uses a leaf; also the leaves' own locks, if KVM's hooks use the
@@ -32,6 +32,7 @@
 
 #include <asm/iommu.h>
 
+#include "tce2_kapi.h"
 #include "tce2_mm_iommu.h"
 #include "tce2_tce_v2.h"
 

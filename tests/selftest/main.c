@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Self-test of the real-mode interface: the half in virtual mode, for tests
- * only. It uses nothing of the module but what include/tce2_realmode.h offers.
+ * only. It uses nothing of the module but what include/tce2_kapi.h offers.
  *
  * A test program writes a command to debugfs, vfio_spapr_tce2_selftest/command,
  * and reads back numbers. The command is carried out for the memory of the
@@ -29,7 +29,7 @@
 #include <asm/mmu_context.h>
 
 #include "selftest.h"
-#include "tce2_realmode.h"
+#include "tce2_kapi.h"
 
 /* Questions asked at a time with interrupts off */
 #define BATCH		64

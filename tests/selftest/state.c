@@ -21,6 +21,7 @@
 #include <asm/tce.h>
 
 #include "selftest.h"
+#include "tce2_kapi.h"
 #include "tce2_mm_iommu.h"
 #include "tce2_tce_v2.h"
 #include "tce2_view_format.h"

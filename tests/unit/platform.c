@@ -25,7 +25,6 @@
 #include "sim.h"
 #include "tce2_mirror.h"
 #include "tce2_mm_iommu.h"
-#include "tce2_realmode.h"
 
 #define MAX_STALE  2
 #define MAX_KILLED 1024

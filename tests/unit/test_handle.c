@@ -13,7 +13,7 @@
 #include <sched.h>
 
 #include "engine.h"
-#include "tce2_realmode.h"
+#include "tce2_kapi.h"
 
 static struct tce2_window *window, *handle;
 static struct iommu_table *tbl;

@@ -17,10 +17,10 @@
 #include "engine.h"
 #include "kernel_list.h"
 #include "kvm_calls.h"
+#include "tce2_kapi.h"
 #include "tce2_kvm.h"
 #include "tce2_mirror.h"
 #include "tce2_mirrors.h"
-#include "tce2_realmode.h"
 #include "tce2_view_format.h"
 
 #define VCPUS	     4

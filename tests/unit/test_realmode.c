@@ -443,7 +443,7 @@ static void a_region_counted_in_real_mode_stays_pinned(void)
 
 static void more_pages_than_the_region_has_are_not_counted(void)
 {
-	const u64 most = SIZE >> TCE2_RM_PAGE_SHIFT;
+	const u64 most = SIZE >> TCE2_MIN_PAGE_SHIFT;
 
 	begin();
 	expect(tce2_rm_mapped_get(region, 0), TCE2_RM_TOO_HARD);

@@ -17,8 +17,8 @@
 #include <linux/mm.h>
 
 #include "sim.h"
+#include "tce2_kapi.h"
 #include "tce2_mm_iommu.h"
-#include "tce2_realmode.h"
 
 /**
  * struct test - a test
