@@ -44,8 +44,10 @@ struct page;
  * direct call from another module goes through a stub of the linker, which loads
  * the address from the module's data.
  *
- * Functions are exported where they are defined, without wrappers. Those of the core
- * are declared in tce2_exported.h, so that no header of the core includes this one.
+ * Each function is exported where it is defined, without a wrapper. src/realmode.c has
+ * those for real mode, src/kapi.c finding and reading a window in virtual mode. The
+ * others are functions of the core, which are declared in tce2_exported.h. So no
+ * header of the core includes this one.
  */
 
 /**

@@ -17,7 +17,7 @@ struct tce2_kvm;
 
 /**
  * struct tce2_window - a DMA window and its table
- * @link: in the list of windows; the list's lock
+ * @link: in the list of published windows (src/kapi.c); that list's lock
  * @refs: one for the owner, until it removes the window, one for each
  *	tce2_window_get(), and one for KVM's hooks, until the hooks are freed
  * @live: the owner has not removed the window; cleared with all of @ranges held
@@ -44,7 +44,7 @@ struct tce2_kvm;
  * is not @live stay locked.
  *
  * Lock order: owner's lock -> ranges -> leaves of @view, table.lock -> mmap_lock,
- * and ranges -> cache lock. The list's lock comes after the owner's, alone.
+ * and ranges -> cache lock.
  */
 struct tce2_window {
 	struct list_head link;
@@ -65,9 +65,10 @@ struct tce2_window {
 void tce2_window_init(struct tce2_window *window, struct iommu_table *tbl,
 		      struct tce2_cache *cache, const struct tce2_hurry *hurry,
 		      u64 size, unsigned long charged);
-void tce2_window_publish(struct tce2_window *window);
 void tce2_window_retire(struct tce2_window *window);
 void tce2_window_hold(struct tce2_window *window, struct tce2_range *range);
+int tce2_window_hold_leaves(struct tce2_window *window,
+			    struct tce2_range *range, u64 index, u64 count);
 void tce2_window_unhold(struct tce2_window *window, struct tce2_range *range);
 
 int tce2_window_map(struct tce2_window *window, u64 iova, u64 ua, u64 size,

@@ -10,8 +10,8 @@
  *
  * Locks: struct tce2_ddw.lock, taken here except where a function says that
  * the caller holds it.
- * Calls: tce_v2 (what is in a window), kvm, compat; the platform's table group
- * ops.
+ * Calls: kapi (publishing windows), kvm, tce_v2 (what is in a window), compat; the
+ * platform's table group ops.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -26,6 +26,7 @@
 
 #include "tce2_compat.h"
 #include "tce2_ddw.h"
+#include "tce2_kapi_publish.h"
 #include "tce2_kvm.h"
 #include "tce2_mm_iommu.h"
 #include "tce2_tce_v2.h"
@@ -455,6 +456,7 @@ static void take_down(struct tce2_ddw *ddw, int slot,
 	bool unset;
 
 	lockdep_assert_held_write(&ddw->lock);
+	tce2_window_unpublish(window);
 	tce2_window_retire(window);
 	charge = window->table.charged;
 	unset = unset_window(ddw, slot, tbl, stop) && !window->stuck;

@@ -13,26 +13,22 @@
  * What an entry held is dropped, and may be unpinned thereby, only after the
  * entry was overwritten and the device's cached translation invalidated.
  *
- * Owns, too, the list of windows and their references: other modules may look
- * into the view (include/tce2_kapi.h) while a window comes and goes.
+ * Owns, too, the life of a window: its references, and its end.
  *
  * Locks: a window's range lock, for whole leaves of the view: only one thread
  * at a time uses a leaf; also the leaves' own locks, if KVM's hooks use the
- * view; the list's lock. Requires the window to stay live (the owner's
- * lock).
+ * view. Requires the window to stay live (the owner's lock).
  * Calls: table, view, range, mm_iommu.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/export.h>
 #include <linux/mm.h>
-#include <linux/mutex.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include <asm/iommu.h>
 
-#include "tce2_kapi.h"
 #include "tce2_mm_iommu.h"
 #include "tce2_tce_v2.h"
 
@@ -41,10 +37,6 @@
  * after each batch whether it has to stop
  */
 #define BATCH		(64 * TCE2_VIEW_LEAF)
-
-/* All that are live (struct tce2_window) */
-static LIST_HEAD(windows);
-static DEFINE_MUTEX(list_lock);
 
 /*
  * The steps of a map request are inlined: for a single TCE, which clients map
@@ -86,17 +78,6 @@ void tce2_window_init(struct tce2_window *window, struct iommu_table *tbl,
 	tce2_view_init(&window->view, size >> tbl->it_page_shift,
 		       tbl->it_page_shift);
 	INIT_LIST_HEAD(&window->link);
-}
-
-/**
- * tce2_window_publish() - let other modules find a window
- * @window: the window, complete
- */
-void tce2_window_publish(struct tce2_window *window)
-{
-	mutex_lock(&list_lock);
-	list_add(&window->link, &windows);
-	mutex_unlock(&list_lock);
 }
 
 /*
@@ -147,9 +128,27 @@ void tce2_window_hold(struct tce2_window *window, struct tce2_range *range)
 }
 
 /**
- * tce2_window_unhold() - undo tce2_window_hold()
+ * tce2_window_hold_leaves() - lock the leaves of some entries, unless killed
  * @window: the window
- * @range: the range that was given to tce2_window_hold()
+ * @range: the caller's, to be kept until tce2_window_unhold()
+ * @index: first entry
+ * @count: entries, more than 0
+ *
+ * Does not require the window to be live.
+ *
+ * Context: may sleep.
+ * Return: 0, or -EINTR after a fatal signal.
+ */
+int tce2_window_hold_leaves(struct tce2_window *window,
+			    struct tce2_range *range, u64 index, u64 count)
+{
+	return lock_leaves(window, range, index, count, TCE2_STAYS);
+}
+
+/**
+ * tce2_window_unhold() - undo tce2_window_hold() or tce2_window_hold_leaves()
+ * @window: the window
+ * @range: the range that was given to that function
  */
 void tce2_window_unhold(struct tce2_window *window, struct tce2_range *range)
 {
@@ -600,7 +599,7 @@ int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size,
 
 /**
  * tce2_window_retire() - unmap everything, for good
- * @window: the window, in which nobody maps any more
+ * @window: the window, unpublished, in which no request maps any more
  *
  * Other modules may still have references to the window, and KVM to the table:
  * both find nothing mapped. The caller keeps the kernel's table, the charge,
@@ -613,10 +612,6 @@ void tce2_window_retire(struct tce2_window *window)
 {
 	u64 count = window->size >> window->page_shift;
 	struct tce2_range range;
-
-	mutex_lock(&list_lock);
-	list_del_init(&window->link);
-	mutex_unlock(&list_lock);
 
 	/*
 	 * Only other modules' readers and KVM's hooks can still lock leaves,
@@ -636,9 +631,9 @@ void tce2_window_retire(struct tce2_window *window)
 }
 
 /**
- * tce2_window_put() - drop a reference to a window
- * @window: the window, which the caller does not use any more, in real mode or
- *	otherwise
+ * tce2_window_put() - put a reference to a window
+ * @window: the window, which the caller does not use any more, in real or in
+ *	virtual mode
  *
  * Context: may sleep.
  */
@@ -650,90 +645,3 @@ void tce2_window_put(struct tce2_window *window)
 	kfree(window);
 }
 EXPORT_SYMBOL_GPL(tce2_window_put);
-
-static struct tce2_window *find_window(const struct iommu_table *tbl)
-	__must_hold(&list_lock)
-{
-	struct tce2_window *window;
-
-	lockdep_assert_held(&list_lock);
-	list_for_each_entry(window, &windows, link) {
-		if (window->table.tbl == tbl) {
-			refcount_inc(&window->refs);
-			return window;
-		}
-	}
-	return NULL;
-}
-
-/**
- * tce2_window_get() - the window that a TCE table belongs to
- * @tbl: the table, such as the kernel has in struct iommu_table_group; it is
- *	compared, not looked into
- *
- * Context: may sleep, for as long as a map request takes; mmap_lock is not held.
- * Return: the window with a reference for the caller, or NULL if no container
- * of this backend has such a table, or after a fatal signal.
- */
-struct tce2_window *tce2_window_get(const struct iommu_table *tbl)
-{
-	struct tce2_window *window;
-	struct tce2_range range;
-
-	mutex_lock(&list_lock);
-	window = find_window(tbl);
-	mutex_unlock(&list_lock);
-	if (!window)
-		return NULL;
-	/* Only with all leaves held does nobody free an array */
-	if (lock_leaves(window, &range, 0, window->size >> window->page_shift,
-			TCE2_STAYS)) {
-		tce2_window_put(window);
-		return NULL;
-	}
-	window->view.watched = true;
-	unlock_leaves(window, &range);
-	return window;
-}
-EXPORT_SYMBOL_GPL(tce2_window_get);
-
-/**
- * tce2_window_read_tce() - which user address a TCE maps
- * @window: the window
- * @iova: a bus address
- * @ua: set to the user address that it leads to
- * @perm: set to TCE2_PERM_READ, TCE2_PERM_WRITE or both: what devices may do;
- *	0 if nothing is mapped there
- *
- * Waits for a map or unmap request that is changing the entry.
- *
- * Context: may sleep; mmap_lock is not held.
- * Return: 0; -ENODEV if the window was removed; -ENXIO outside it; -EINTR
- * after a fatal signal.
- */
-int tce2_window_read_tce(struct tce2_window *window, u64 iova, u64 *ua,
-			 u64 *perm)
-{
-	u64 offset = iova - window->start, index;
-	struct tce2_view_run run = {};
-	struct tce2_range range;
-	int ret;
-
-	if (iova < window->start || offset >= window->size)
-		return -ENXIO;
-	index = offset >> window->page_shift;
-	ret = lock_leaves(window, &range, index, 1, TCE2_STAYS);
-	if (ret)
-		return ret;
-	if (!window->live) {
-		ret = -ENODEV;
-		goto unlock;
-	}
-	tce2_view_next(&window->view, index, index + 1, &run);
-	*perm = run.perm;
-	*ua = run.perm ? run.ua + offset - (index << window->page_shift) : 0;
-unlock:
-	unlock_leaves(window, &range);
-	return ret;
-}
-EXPORT_SYMBOL_GPL(tce2_window_read_tce);

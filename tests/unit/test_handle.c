@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Windows that other modules look into: found by their table, kept until they
- * are put, whatever the container does; and what a TCE maps, as real mode and
- * as virtual mode tell it.
+ * Windows that other modules look into (src/kapi.c): found by their table, kept
+ * until they are put, whatever the container does; and what a TCE maps, as real
+ * mode and as virtual mode tell it.
  */
 #include <string.h>
 

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef TCE2_KAPI_PUBLISH_H
+#define TCE2_KAPI_PUBLISH_H
+
+struct tce2_window;
+
+/* The owner's half of src/kapi.c; tce2_kapi.h has the half of other modules */
+void tce2_window_publish(struct tce2_window *window);
+void tce2_window_unpublish(struct tce2_window *window);
+
+#endif /* TCE2_KAPI_PUBLISH_H */
