@@ -11,6 +11,7 @@
 
 #include <asm/iommu.h>
 
+#include "tce2_platform.h"
 #include "tce2_range.h"
 
 struct iommu_group;
@@ -30,18 +31,6 @@ struct tce2_group {
 	struct list_head node;
 	struct iommu_group *group;
 	struct iommu_table_group *table_group;
-};
-
-/**
- * struct tce2_window_spec - the window that a client asks for
- * @size: bytes of bus address
- * @page_shift: log2 of the IOMMU page size in bytes
- * @levels: levels of the TCE table
- */
-struct tce2_window_spec {
-	u64 size;
-	u32 page_shift;
-	u32 levels;
 };
 
 /**

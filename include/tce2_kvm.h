@@ -10,6 +10,8 @@
 
 #include <asm/iommu.h>
 
+#include "tce2_table.h"
+
 struct mm_struct;
 struct tce2_cache;
 struct tce2_window;
@@ -35,8 +37,8 @@ struct tce2_window;
  *	the window
  * @platform_refs: references to the table that the platform and this module
  *	have; written under the owner's lock
- * @charge: pages of locked_vm to be refunded with the table; set by the owner
- *	before it drops its reference
+ * @charge: what is to be refunded with the table; set by the owner before it
+ *	drops its reference
  * @no_region: a user address in no region, which useraddrptr returns where KVM
  *	has nothing to undo
  * @called: KVM has called a hook
@@ -63,7 +65,7 @@ struct tce2_kvm {
 	struct mm_struct *mm;
 	refcount_t refs;
 	unsigned int platform_refs;
-	unsigned long charge;
+	struct tce2_charge charge;
 	__be64 no_region;
 	bool called;
 	bool counted;
@@ -74,7 +76,7 @@ struct tce2_kvm {
 struct tce2_kvm *tce2_kvm_alloc(void);
 int tce2_kvm_install(struct tce2_kvm *kvm, struct tce2_window *window,
 		     unsigned int platform_refs);
-void tce2_kvm_release(struct tce2_kvm *kvm, unsigned long charge);
+void tce2_kvm_release(struct tce2_kvm *kvm, struct tce2_charge charge);
 void tce2_kvm_break_off(void);
 bool tce2_kvm_maps(struct tce2_kvm *kvm);
 

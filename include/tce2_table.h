@@ -14,8 +14,10 @@
 
 #include "tce2_perm.h"
 
+struct iommu_table_group;
 struct mm_struct;
 struct tce2_hurry;
+struct tce2_window_spec;
 
 /**
  * enum tce2_table_layout - how TCEs may be written
@@ -32,20 +34,29 @@ enum tce2_table_layout {
 };
 
 /**
+ * struct tce2_charge - what is charged for a TCE table
+ * @mm: whose locked_vm is charged; whoever has the charge keeps @mm
+ * @pages: pages charged
+ */
+struct tce2_charge {
+	struct mm_struct *mm;
+	unsigned long pages;
+};
+
+/**
  * struct tce2_table - the TCE table that hardware walks for a window
  * @tbl: the kernel's table, immutable
  * @ops: the platform's operations for @tbl, immutable; @tbl->it_ops are those for
  *	KVM (src/kvm.c)
- * @mm: whose locked_vm is charged, immutable
  * @hurry: writers of the owner's lock; valid while the caller holds that lock; immutable
  * @level_bits: log2 of the entries in each table of a tree of them, immutable
  * @layout: see there; goes from unseen to one of the others once, without a
  *	lock
- * @lock: guards @leaves and @charged; who of this module has the platform make
+ * @lock: guards @leaves and @charge; who of this module has the platform make
  *	a level of the table holds it, too
  * @leaves: which lowest-level tables of the hardware are accounted for, by
  *	entry number / entries a table; unused with a single level
- * @charged: pages of locked_vm charged for the table
+ * @charge: what is charged for @tbl; goes to whoever drops the last reference
  *
  * A window too big for one table has a tree of them in hardware, and the
  * kernel makes the lower ones when an entry below is first written. Each such
@@ -57,13 +68,12 @@ enum tce2_table_layout {
 struct tce2_table {
 	struct iommu_table *tbl;
 	const struct iommu_table_ops *ops;
-	struct mm_struct *mm;
 	const struct tce2_hurry *hurry;
 	unsigned int level_bits;
 	enum tce2_table_layout layout;
-	struct mutex lock;	/* guards leaves, charged */
+	struct mutex lock;	/* guards leaves, charge */
 	struct xarray leaves;
-	unsigned long charged;
+	struct tce2_charge charge;
 };
 
 /**
@@ -94,11 +104,11 @@ enum tce2_write {
 /* Any of the entries may be mapped, see tce2_table_clear() */
 #define TCE2_TABLE_ANY	(~0ULL)
 
-void tce2_table_init(struct tce2_table *table, struct iommu_table *tbl,
-		     struct mm_struct *mm, const struct tce2_hurry *hurry,
-		     unsigned long charged);
-void tce2_table_destroy(struct tce2_table *table);
-bool tce2_table_can_allocate(u64 bytes, unsigned int tables);
+int tce2_table_create(struct tce2_table *table, struct iommu_table_group *tg,
+		      int slot, const struct tce2_window_spec *spec,
+		      struct mm_struct *mm, const struct tce2_hurry *hurry);
+struct tce2_charge tce2_table_release(struct tce2_table *table, bool unset);
+void tce2_charge_refund(struct tce2_charge *charge);
 
 int tce2_table_prepare(struct tce2_table *table, u64 index);
 int tce2_table_exchange_none(struct tce2_table *table, u64 index);

@@ -11,9 +11,10 @@
 #include "tce2_table.h"
 #include "tce2_view.h"
 
-struct iommu_table;
+struct iommu_table_group;
 struct tce2_cache;
 struct tce2_kvm;
+struct tce2_window_spec;
 
 /**
  * struct tce2_window - a DMA window and its table
@@ -62,11 +63,17 @@ struct tce2_window {
 	bool stuck;
 };
 
-void tce2_window_init(struct tce2_window *window, struct iommu_table *tbl,
-		      struct tce2_cache *cache, const struct tce2_hurry *hurry,
-		      u64 size, unsigned long charged);
+int tce2_window_create(struct tce2_window *window, struct iommu_table_group *tg,
+		       int slot, const struct tce2_window_spec *spec,
+		       struct tce2_cache *cache, const struct tce2_hurry *hurry);
 void tce2_window_retire(struct tce2_window *window);
-void tce2_window_hold(struct tce2_window *window, struct tce2_range *range);
+struct tce2_charge tce2_window_release_table(struct tce2_window *window);
+
+int tce2_window_set(struct tce2_window *window, struct iommu_table_group *tg,
+		    int slot, bool *set);
+bool tce2_window_unset(struct tce2_window *window, struct iommu_table_group *tg,
+		       int slot);
+
 int tce2_window_hold_leaves(struct tce2_window *window,
 			    struct tce2_range *range, u64 index, u64 count);
 void tce2_window_unhold(struct tce2_window *window, struct tce2_range *range);

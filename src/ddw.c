@@ -16,9 +16,6 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/iommu.h>
-#include <linux/log2.h>
-#include <linux/mm.h>
-#include <linux/mmzone.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -28,34 +25,13 @@
 #include "tce2_ddw.h"
 #include "tce2_kapi_publish.h"
 #include "tce2_kvm.h"
-#include "tce2_mm_iommu.h"
+#include "tce2_platform.h"
 #include "tce2_tce_v2.h"
 
 #define NR_SLOTS	IOMMU_TABLE_GROUP_MAX_TABLES
 
-/* The default window's TCEs (PAPR: the 32-bit window has 4 KiB pages) */
-#define DEFAULT_PAGE_SHIFT	12
-
-/*
- * A table's levels and page size may span fewer bus address bits than this
- * (pnv_pci_ioda2_table_alloc_pages)
- */
-#define MAX_BUS_ADDRESS_BITS	55
-
-/* log2 of the size limit of one level in a tree: 512 KiB, 8 pages of 64 KiB */
-#define MOST_LEVEL_SHIFT	19
-
 /* How often the client's memory is made writable for an answer */
 #define ANSWER_TRIES		8
-
-/*
- * Whether a group's TCE tables are the hypervisor's (PAPR LoPAR, DDW). They then
- * have one level, or none where it offers no dynamic windows.
- */
-static bool has_hypervisor_tables(const struct iommu_table_group *tg)
-{
-	return tg->max_levels <= 1;
-}
 
 static struct iommu_table_group *first_table_group(struct tce2_ddw *ddw)
 	__must_hold(&ddw->lock)
@@ -63,21 +39,6 @@ static struct iommu_table_group *first_table_group(struct tce2_ddw *ddw)
 	lockdep_assert_held(&ddw->lock);
 	return list_first_entry(&ddw->groups, struct tce2_group,
 				node)->table_group;
-}
-
-/* Error codes of the platform's hooks are errnos or those of the firmware */
-static int platform_error(long ret)
-{
-	switch (ret) {
-	case 0:
-	case -EINVAL:
-	case -ENODEV:
-	case -ENOMEM:
-	case -EPERM:
-		return ret;
-	default:
-		return -EIO;
-	}
 }
 
 /**
@@ -224,76 +185,8 @@ int tce2_ddw_wait(struct tce2_ddw *ddw, int seen)
 		-EINTR : 0;
 }
 
-/*
- * Whether a reference of this module's own is held for a group's slot, besides
- * the platform's: where powernv has noted the table. If a device is added to a
- * group in use powernv takes the first slot's table for one that it made itself,
- * and puts a reference too many (pnv_ioda2_take_ownership()). Nothing
- * keeps it from doing so while the slot is set or unset here, which is not safe.
- */
-static bool holds_table(const struct iommu_table_group *tg, int slot,
-			const struct iommu_table *tbl)
-{
-	return !has_hypervisor_tables(tg) && tg->tables[slot] == tbl;
-}
-
-/*
- * Programs a table into a slot of a group; *@set tells whether it has to be taken
- * back, which with an error can be so, too: powernv says 0 even where it had no
- * memory to note with the table that the group uses it. It would then invalidate
- * nothing that the group's devices have cached of the table, ever.
- */
-static int set_group_window(struct iommu_table_group *tg, int slot,
-			    struct iommu_table *tbl, bool *set)
-{
-	int ret = platform_error(tg->ops->set_window(tg, slot, tbl));
-
-	*set = !ret;
-	if (ret)
-		return ret;
-	if (tg->tables[slot] != tbl)
-		return -ENOMEM;
-	if (holds_table(tg, slot, tbl))
-		iommu_tce_table_get(tbl);
-	return 0;
-}
-
-/* Takes a table from a slot of a group; false if the platform keeps it there */
-static bool unset_group_window(struct iommu_table_group *tg, int slot,
-			       struct iommu_table *tbl)
-{
-	bool held = holds_table(tg, slot, tbl);
-	bool unset = !tg->ops->unset_window(tg, slot);
-
-	/* It is not the last one: the window has its own */
-	if (held)
-		iommu_tce_table_put(tbl);
-	return unset;
-}
-
-/*
- * Takes a slot's window from the groups that come before @stop in the list, or
- * from all. False if the platform kept it for any of them.
- */
-static bool unset_window(struct tce2_ddw *ddw, int slot,
-			 struct iommu_table *tbl, struct tce2_group *stop)
-	__must_hold(&ddw->lock)
-{
-	struct tce2_group *group;
-	bool unset = true;
-
-	lockdep_assert_held_write(&ddw->lock);
-	list_for_each_entry(group, &ddw->groups, node) {
-		if (group == stop)
-			break;
-		if (!unset_group_window(group->table_group, slot, tbl))
-			unset = false;
-	}
-	return unset;
-}
-
-/* Programs a table into a slot of every group, or of those before @failed */
-static int set_window(struct tce2_ddw *ddw, int slot, struct iommu_table *tbl,
+/* Programs a window for every group, or for those before @failed */
+static int set_window(struct tce2_ddw *ddw, int slot, struct tce2_window *window,
 		      struct tce2_group **failed)
 	__must_hold(&ddw->lock)
 {
@@ -302,7 +195,7 @@ static int set_window(struct tce2_ddw *ddw, int slot, struct iommu_table *tbl,
 	lockdep_assert_held_write(&ddw->lock);
 	list_for_each_entry(group, &ddw->groups, node) {
 		bool set;
-		int ret = set_group_window(group->table_group, slot, tbl, &set);
+		int ret = tce2_window_set(window, group->table_group, slot, &set);
 
 		if (ret) {
 			*failed = set ? list_next_entry(group, node) : group;
@@ -310,19 +203,6 @@ static int set_window(struct tce2_ddw *ddw, int slot, struct iommu_table *tbl,
 		}
 	}
 	return 0;
-}
-
-/*
- * Frees a table, unless the hardware may still walk it: nothing is mapped in
- * it any more, so keeping it does no harm but for the memory.
- */
-static void release_table(struct iommu_table *tbl, bool unset)
-{
-	if (unset)
-		iommu_tce_table_put(tbl);
-	else
-		pr_err_ratelimited("platform keeps the window at %#lx, leaking its table\n",
-				   tbl->it_offset << tbl->it_page_shift);
 }
 
 /* The page sizes that all groups offer, and in @levels how many levels */
@@ -341,30 +221,6 @@ static u64 common_pgsizes(struct tce2_ddw *ddw, u32 *levels)
 	return pgsizes;
 }
 
-/*
- * log2 of the bytes in each table of a tree of TCE tables, as IODA2 divides it:
- * index bits spread evenly over the levels, a page at the least.
- */
-static unsigned int level_shift(const struct tce2_window_spec *spec)
-{
-	unsigned int bits = ilog2(spec->size) - spec->page_shift;
-
-	return max_t(unsigned int, DIV_ROUND_UP(bits, spec->levels) + 3,
-		     PAGE_SHIFT);
-}
-
-/*
- * Returns log2 of the size limit of one level. The platform allocates lower
- * levels while a client maps, as often as the client likes, and a large allocation
- * fails more easily (tce2_table_can_allocate()). A single level is allocated once, with
- * the window, so only the page allocator limits its size.
- */
-static unsigned int most_level_shift(const struct tce2_window_spec *spec)
-{
-	return spec->levels > 1 ? MOST_LEVEL_SHIFT :
-	       PAGE_SHIFT + TCE2_MAX_PAGE_ORDER;
-}
-
 /* Everything about a window that can be known to be wrong beforehand */
 static int check_spec(struct tce2_ddw *ddw,
 		      const struct tce2_window_spec *spec)
@@ -373,43 +229,8 @@ static int check_spec(struct tce2_ddw *ddw,
 	u32 max_levels;
 	u64 pgsizes = common_pgsizes(ddw, &max_levels);
 
-	if (spec->page_shift > 63 || !(pgsizes & BIT_ULL(spec->page_shift)))
-		return -EINVAL;
-	if (!spec->levels || spec->levels > max_levels)
-		return -EINVAL;
-	if (!is_power_of_2(spec->size) ||
-	    spec->size < BIT_ULL(spec->page_shift))
-		return -EINVAL;
-	if ((level_shift(spec) - 3) * spec->levels + spec->page_shift >=
-	    MAX_BUS_ADDRESS_BITS)
-		return -EINVAL;
-	/* Clients count on ENOMEM to go on with more levels */
-	if (!has_hypervisor_tables(first_table_group(ddw)) &&
-	    level_shift(spec) > most_level_shift(spec))
-		return -ENOMEM;
-	return 0;
-}
-
-/*
- * Returns the pages of locked_vm for what the platform allocates with a new
- * window. With one level that is the whole table and the platform's userspace
- * copy of it, or the copy alone if the table is the hypervisor's. With more
- * levels it is the root of the table and the root of the copy. Lower levels are
- * charged when mapping makes them. The in-tree driver charges all levels in
- * full at once: 1 TiB for a window of 2^48 with 4 KiB pages, nearly none of
- * which ever exists.
- */
-static unsigned long initial_charge(struct iommu_table_group *tg,
-				    const struct tce2_window_spec *spec)
-{
-	unsigned long bytes;
-
-	if (spec->levels == 1)
-		bytes = tg->ops->get_table_size(spec->page_shift, spec->size,
-						1);
-	else
-		bytes = 2UL << level_shift(spec);
-	return bytes >> PAGE_SHIFT;
+	return tce2_platform_check_spec(first_table_group(ddw), spec, pgsizes,
+					max_levels);
 }
 
 /*
@@ -424,7 +245,7 @@ static unsigned int table_refs(struct tce2_ddw *ddw)
 
 	lockdep_assert_held_write(&ddw->lock);
 	list_for_each_entry(group, &ddw->groups, node)
-		refs += has_hypervisor_tables(group->table_group) ? 1 : 2;
+		refs += tce2_platform_slot_refs(group->table_group);
 	return refs;
 }
 
@@ -451,22 +272,17 @@ static void take_down(struct tce2_ddw *ddw, int slot,
 		      struct tce2_window *window, struct tce2_group *stop)
 	__must_hold(&ddw->lock)
 {
-	struct iommu_table *tbl = window->table.tbl;
-	unsigned long charge;
-	bool unset;
+	struct tce2_group *group;
 
 	lockdep_assert_held_write(&ddw->lock);
 	tce2_window_unpublish(window);
 	tce2_window_retire(window);
-	charge = window->table.charged;
-	unset = unset_window(ddw, slot, tbl, stop) && !window->stuck;
-	release_table(tbl, unset);
-	if (!unset) {
-		/* The table is leaked, so the hooks would never refund it */
-		account_locked_vm(window->cache->mm, charge, false);
-		charge = 0;
+	list_for_each_entry(group, &ddw->groups, node) {
+		if (group == stop)
+			break;
+		tce2_window_unset(window, group->table_group, slot);
 	}
-	tce2_kvm_release(window->kvm, charge);
+	tce2_kvm_release(window->kvm, tce2_window_release_table(window));
 	tce2_window_put(window);
 }
 
@@ -478,14 +294,15 @@ static int set_up(struct tce2_ddw *ddw, int slot, struct tce2_window *window,
 		  struct tce2_kvm *kvm)
 	__must_hold(&ddw->lock)
 {
-	bool published = has_hypervisor_tables(first_table_group(ddw));
+	/* On pseries the table is in the slot as soon as it is made */
+	bool in_slot = tce2_platform_is_papr(first_table_group(ddw));
 	struct tce2_group *failed = NULL;
 	int ret;
 
 	lockdep_assert_held_write(&ddw->lock);
-	ret = tce2_kvm_install(kvm, window, published ? 2 : 1);
+	ret = tce2_kvm_install(kvm, window, in_slot ? 2 : 1);
 	if (!ret)
-		ret = set_window(ddw, slot, window->table.tbl, &failed);
+		ret = set_window(ddw, slot, window, &failed);
 	if (ret) {
 		take_down(ddw, slot, window, failed);
 		return ret;
@@ -501,10 +318,7 @@ static int create_window(struct tce2_ddw *ddw, struct tce2_cache *cache,
 			 int slot, const struct tce2_window_spec *spec)
 	__must_hold(&ddw->lock)
 {
-	struct iommu_table_group *tg = first_table_group(ddw);
-	unsigned long charge = initial_charge(tg, spec);
 	struct tce2_window *window;
-	struct iommu_table *tbl;
 	struct tce2_kvm *kvm;
 	int ret = -ENOMEM;
 
@@ -513,24 +327,12 @@ static int create_window(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	kvm = tce2_kvm_alloc();
 	if (!window || !kvm)
 		goto free;
-	ret = account_locked_vm(cache->mm, charge, true);
+	ret = tce2_window_create(window, first_table_group(ddw), slot, spec,
+				 cache, &ddw->hurry);
 	if (ret)
 		goto free;
-	ret = -ENOMEM;
-	/* Its first level, and a copy */
-	if (!has_hypervisor_tables(tg) &&
-	    !tce2_table_can_allocate(1ULL << level_shift(spec), 2))
-		goto uncharge;
-	ret = platform_error(tg->ops->create_table(tg, slot, spec->page_shift,
-						   spec->size, spec->levels,
-						   &tbl));
-	if (ret)
-		goto uncharge;
-	tce2_window_init(window, tbl, cache, &ddw->hurry, spec->size, charge);
 	return set_up(ddw, slot, window, kvm);
 
-uncharge:
-	account_locked_vm(cache->mm, charge, false);
 free:
 	kfree(kvm);
 	kfree(window);
@@ -574,26 +376,6 @@ void tce2_ddw_destroy(struct tce2_ddw *ddw)
 }
 
 /*
- * Takes a window from one group, with KVM's hooks locked out. Otherwise a hook
- * that unmaps an entry in between would invalidate it only for the groups that
- * the platform still knows. Then the hook would drop the page, although this
- * group may have kept the window.
- */
-static bool take_window(struct tce2_window *window,
-			struct iommu_table_group *tg, int slot)
-{
-	struct tce2_range range;
-	bool taken;
-
-	tce2_window_hold(window, &range);
-	taken = unset_group_window(tg, slot, window->table.tbl);
-	if (!taken)
-		window->stuck = true;
-	tce2_window_unhold(window, &range);
-	return taken;
-}
-
-/*
  * Takes every window from one group; others go on using them. If the platform
  * keeps one, its table must never be freed.
  */
@@ -607,28 +389,11 @@ static void unset_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg,
 	for (slot = 0; slot < slots; slot++) {
 		struct tce2_window *window = ddw->window[slot];
 
-		if (!window || take_window(window, tg, slot))
+		if (!window || tce2_window_unset(window, tg, slot))
 			continue;
 		pr_err_ratelimited("platform keeps the window at %#llx for a group that leaves, leaking memory that is unmapped in it\n",
 				   window->start);
 	}
-}
-
-/*
- * Programs a window for a group that joins, with KVM's hooks locked out. Until
- * the platform has noted the group, an entry that a hook unmaps is not
- * invalidated for the group's devices.
- */
-static int give_window(struct tce2_window *window,
-		       struct iommu_table_group *tg, int slot, bool *set)
-{
-	struct tce2_range range;
-	int ret;
-
-	tce2_window_hold(window, &range);
-	ret = set_group_window(tg, slot, window->table.tbl, set);
-	tce2_window_unhold(window, &range);
-	return ret;
 }
 
 /* Programs every window for a group that joins, or none */
@@ -644,7 +409,7 @@ static int set_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 
 		if (!window)
 			continue;
-		ret = give_window(window, tg, slot, &set);
+		ret = tce2_window_set(window, tg, slot, &set);
 		if (ret) {
 			unset_windows(ddw, tg, set ? slot + 1 : slot);
 			return ret;
@@ -653,52 +418,25 @@ static int set_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 	return 0;
 }
 
-/*
- * Takes what powernv may have left of its own in a group's hardware, if it
- * lacked memory when the group was last given back: a default window that it
- * could not note with the group, in which a virtual function's driver may have
- * mapped something; and the bypass, in the other slot's place, which it opens
- * even without a default window, and through which devices reach all memory. It
- * takes a group without a noted table for one that has neither
- * (pnv_pci_ioda2_setup_default_config(), pnv_ioda2_take_ownership()).
- */
-static int clear_slots(struct iommu_table_group *tg)
-{
-	int slot, ret = 0;
-
-	if (has_hypervisor_tables(tg))
-		return 0;
-	for (slot = 0; slot < NR_SLOTS; slot++) {
-		if (tg->ops->unset_window(tg, slot))
-			ret = -EIO;
-	}
-	return ret;
-}
-
 /* Whether a group may join the groups and windows that are there */
 static int check_group(struct tce2_ddw *ddw, struct iommu_group *iommu_group,
 		       struct iommu_table_group *tg)
 	__must_hold(&ddw->lock)
 {
 	struct tce2_group *group;
-	int slot;
+	int slot, ret;
 
 	if (!tg)
 		return -ENODEV;
-	if (!tg->max_dynamic_windows_supported || !tg->ops ||
-	    !tg->ops->get_table_size || !tg->ops->create_table ||
-	    !tg->ops->set_window || !tg->ops->unset_window)
-		return -EINVAL;
+	ret = tce2_platform_check_group(tg);
+	if (ret)
+		return ret;
 
 	lockdep_assert_held(&ddw->lock);
 	list_for_each_entry(group, &ddw->groups, node) {
 		if (group->group == iommu_group)
 			return -EBUSY;
-		/* A hypervisor's table is one group's */
-		if (has_hypervisor_tables(tg))
-			return -EPERM;
-		if (group->table_group->ops->create_table !=
-		    tg->ops->create_table)
+		if (!tce2_platform_can_share(tg, group->table_group))
 			return -EPERM;
 	}
 	for (slot = 0; slot < NR_SLOTS; slot++) {
@@ -740,7 +478,7 @@ int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 	if (ret)
 		goto unlock;
 	tce2_take_ownership(tg);
-	ret = clear_slots(tg);
+	ret = tce2_platform_clear_slots(tg);
 	if (!ret)
 		ret = set_windows(ddw, tg);
 	if (ret) {
@@ -765,7 +503,7 @@ static void take_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 	int slot;
 
 	lockdep_assert_held_write(&ddw->lock);
-	if (!has_hypervisor_tables(tg)) {
+	if (!tce2_platform_is_papr(tg)) {
 		unset_windows(ddw, tg, NR_SLOTS);
 		return;
 	}
@@ -852,7 +590,7 @@ int tce2_ddw_create_default(struct tce2_ddw *ddw, struct tce2_cache *cache)
 	__must_hold(&ddw->lock)
 {
 	struct tce2_window_spec spec = {
-		.page_shift = DEFAULT_PAGE_SHIFT, .levels = 1,
+		.page_shift = TCE2_DEFAULT_PAGE_SHIFT, .levels = 1,
 	};
 	int ret;
 
@@ -887,12 +625,7 @@ static int free_slot(struct tce2_ddw *ddw)
 	return -ENOSPC;
 }
 
-/*
- * A hypervisor has one place for a window unlike the default one, wherever Linux
- * counts it. Asking for another fails there, and Linux then never asks again
- * for this device; nor can the default window be had back beside such a one
- * (spapr_tce_create_table).
- */
+/* Whether a hypervisor has a place for one more window */
 static int check_place(struct tce2_ddw *ddw, int slot,
 		       const struct tce2_window_spec *spec)
 	__must_hold(&ddw->lock)
@@ -901,14 +634,9 @@ static int check_place(struct tce2_ddw *ddw, int slot,
 	bool taken = ddw->window[1];
 
 	lockdep_assert_held(&ddw->lock);
-	if (!has_hypervisor_tables(tg))
-		return 0;
 	if (ddw->window[0] && ddw->window[0]->start != tg->tce32_start)
 		taken = true;
-	if (!taken)
-		return 0;
-	return !slot && spec->page_shift == DEFAULT_PAGE_SHIFT &&
-	       spec->size == tg->tce32_size ? -EPERM : -ENOSPC;
+	return tce2_platform_check_place(tg, spec, slot, taken);
 }
 
 /* Writes to the client's memory, but does not wait for a page of it */
@@ -983,7 +711,8 @@ static int try_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	if (ret)
 		goto unlock;
 	ret = create_and_tell(ddw, cache, slot, spec, start);
-	if (ret && was_pending && !has_hypervisor_tables(first_table_group(ddw))) {
+	if (ret && was_pending &&
+	    !tce2_platform_is_papr(first_table_group(ddw))) {
 		destroy_window(ddw, 0);
 		ddw->default_pending = true;
 	}
@@ -1107,7 +836,8 @@ int tce2_ddw_find(struct tce2_ddw *ddw, u64 iova, struct tce2_bus_range *range)
 		struct iommu_table_group *tg = first_table_group(ddw);
 
 		*range = (struct tce2_bus_range){
-			tg->tce32_start, tg->tce32_size, DEFAULT_PAGE_SHIFT,
+			tg->tce32_start, tg->tce32_size,
+			TCE2_DEFAULT_PAGE_SHIFT,
 			NULL,
 		};
 		if (has_iova(range, iova))

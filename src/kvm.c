@@ -877,8 +877,7 @@ static void kvm_tce_kill(struct iommu_table *tbl, unsigned long index,
 /* Frees the hooks after both the owner and the table have dropped them */
 static void finish(struct tce2_kvm *kvm)
 {
-	if (kvm->charge)
-		account_locked_vm(kvm->mm, kvm->charge, false);
+	tce2_charge_refund(&kvm->charge);
 	/* Hooks for another table may be allocated at the same address */
 	forget_leaves(kvm);
 	mmdrop(kvm->mm);
@@ -972,14 +971,14 @@ int tce2_kvm_install(struct tce2_kvm *kvm, struct tce2_window *window,
 /**
  * tce2_kvm_release() - drop the owner's reference to the hooks at a table
  * @kvm: the hooks, whose table the owner has dropped already
- * @charge: pages of locked_vm that are charged for the table
+ * @charge: what is charged for the table
  *
- * The pages are refunded at once if the table is gone, else when KVM has
+ * It is refunded at once if the table is gone, else when KVM has
  * dropped its last reference to the table.
  *
  * Context: may sleep.
  */
-void tce2_kvm_release(struct tce2_kvm *kvm, unsigned long charge)
+void tce2_kvm_release(struct tce2_kvm *kvm, struct tce2_charge charge)
 {
 	kvm->charge = charge;
 	if (kvm->counted)

@@ -3,7 +3,8 @@
  * TCE table: what the hardware walks, and what it may have cached of it.
  *
  * Owns every write to a table, the invalidation that makes devices see it, and
- * the charge for the lower tables of a tree. Entries are counted from the
+ * the charge for a table: for all of it, or for the root and each lower table of a
+ * tree. Entries are counted from the
  * window's start. What an entry stands for is not known here.
  *
  * Where the table lies in memory (IODA2, on powernv), its format is that of the
@@ -18,23 +19,25 @@
  * replaced. This file calls only the platform's ops.
  *
  * Locks: struct tce2_table.lock. Entries are the caller's.
- * Calls: range (whether to stop); the platform's ops for the table.
+ * Calls: platform (to make tables), range (whether to stop); the platform's ops for
+ * the table.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/atomic.h>
 #include <linux/dma-direction.h>
-#include <linux/gfp.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
-#include <linux/topology.h>
 
 #include <asm/barrier.h>
 #include <asm/firmware.h>
 #include <asm/iommu.h>
 #include <asm/tce.h>
 
+#include "tce2_platform.h"
 #include "tce2_range.h"
 #include "tce2_table.h"
 #include "tce2_view.h"
@@ -67,21 +70,65 @@ static enum dma_data_direction perm_direction(u64 perm)
 	}
 }
 
+/* Charges pages to the process whose table it is, or nothing */
+static int add_charge(struct tce2_charge *charge, unsigned long pages)
+{
+	int ret = account_locked_vm(charge->mm, pages, true);
+
+	if (!ret)
+		charge->pages += pages;
+	return ret;
+}
+
+static void remove_charge(struct tce2_charge *charge, unsigned long pages)
+{
+	account_locked_vm(charge->mm, pages, false);
+	charge->pages -= pages;
+}
+
 /**
- * tce2_table_init() - begin with a table in which nothing is mapped
- * @table: memory for it
- * @tbl: the kernel's table
+ * tce2_charge_refund() - refund what is charged for a table
+ * @charge: the charge, empty afterwards
+ *
+ * Context: may sleep.
+ */
+void tce2_charge_refund(struct tce2_charge *charge)
+{
+	if (charge->pages)
+		remove_charge(charge, charge->pages);
+}
+
+/**
+ * tce2_table_create() - make a table in which nothing is mapped, and charge it
+ * @table: zeroed memory for it
+ * @tg: the table group that makes it
+ * @slot: slot of the window that it is for
+ * @spec: the window, which has been checked
  * @mm: whose locked_vm is charged
  * @hurry: that of the window's owner
- * @charged: pages already charged for @tbl
+ *
+ * Context: may sleep.
+ * Return: 0; -ENOMEM without memory or over RLIMIT_MEMLOCK; or as
+ * tce2_platform_create_table(), with nothing charged.
  */
-void tce2_table_init(struct tce2_table *table, struct iommu_table *tbl,
-		     struct mm_struct *mm, const struct tce2_hurry *hurry,
-		     unsigned long charged)
+int tce2_table_create(struct tce2_table *table, struct iommu_table_group *tg,
+		      int slot, const struct tce2_window_spec *spec,
+		      struct mm_struct *mm, const struct tce2_hurry *hurry)
 {
+	struct iommu_table *tbl;
+	int ret;
+
+	table->charge.mm = mm;
+	ret = add_charge(&table->charge, tce2_platform_table_pages(tg, spec));
+	if (ret)
+		return ret;
+	ret = tce2_platform_create_table(tg, slot, spec, &tbl);
+	if (ret) {
+		tce2_charge_refund(&table->charge);
+		return ret;
+	}
 	table->tbl = tbl;
 	table->ops = tbl->it_ops;
-	table->mm = mm;
 	table->hurry = hurry;
 	/* Not set by platforms that have no trees */
 	table->level_bits = tbl->it_indirect_levels ?
@@ -90,46 +137,34 @@ void tce2_table_init(struct tce2_table *table, struct iommu_table *tbl,
 	table->layout = tbl->it_base ? TCE2_TABLE_UNSEEN : TCE2_TABLE_PLATFORM;
 	mutex_init(&table->lock);
 	xa_init_flags(&table->leaves, XA_FLAGS_ACCOUNT);
-	table->charged = charged;
+	return 0;
 }
 
 /**
- * tce2_table_destroy() - forget a table
- * @table: the table, which nobody uses any more; tbl and the charge stay the
- *	caller's
- */
-void tce2_table_destroy(struct tce2_table *table)
-{
-	xa_destroy(&table->leaves);
-}
-
-/**
- * tce2_table_can_allocate() - check whether memory for tables can be allocated
- * @bytes: size of each table, a power of two
- * @tables: how many, a few
+ * tce2_table_release() - drop the window's reference to its table
+ * @table: the table, in which nothing is mapped and nobody maps any more
+ * @unset: no group has the table in a slot any more
  *
- * The platform allocates tables with GFP_ATOMIC, which reclaims no memory, and prints
- * an error each time the allocation fails (pnv_alloc_tce_level()). This function tries
- * the same size first, with reclaim and without a message. It frees the memory again,
- * for the platform to allocate; another thread may allocate it before the platform
- * does. The memory is of the local node: like the platform, this function ignores the
- * process's memory policy.
+ * If a group may still have the table, hardware may walk it: it is never freed.
+ * Nothing is mapped in it, so keeping it does no harm but for the memory.
  *
  * Context: may sleep.
- * Return: true if the allocation succeeded.
+ * Return: what is to be refunded when the table is freed, which KVM's references may
+ * delay; nothing if the table is never freed, because then it is refunded here.
  */
-bool tce2_table_can_allocate(u64 bytes, unsigned int tables)
+struct tce2_charge tce2_table_release(struct tce2_table *table, bool unset)
 {
-	const gfp_t gfp = GFP_KERNEL | __GFP_NOWARN | __GFP_NORETRY;
-	unsigned int order = get_order(bytes);
-	struct page *page = alloc_pages_node(numa_mem_id(), gfp, order);
-	bool all;
+	struct tce2_charge charge = table->charge;
 
-	if (!page)
-		return false;
-	all = tables == 1 || tce2_table_can_allocate(bytes, tables - 1);
-	__free_pages(page, order);
-	return all;
+	xa_destroy(&table->leaves);
+	if (unset) {
+		iommu_tce_table_put(table->tbl);
+		return charge;
+	}
+	pr_err_ratelimited("platform keeps the window at %#lx, leaking its table\n",
+			   table->tbl->it_offset << table->tbl->it_page_shift);
+	tce2_charge_refund(&charge);
+	return charge;
 }
 
 /**
@@ -239,17 +274,16 @@ static int add_tables(struct tce2_table *table, u64 leaf)
 		(table->tbl->it_level_size * sizeof(u64) >> PAGE_SHIFT);
 	int ret;
 
-	ret = account_locked_vm(table->mm, pages, true);
+	ret = add_charge(&table->charge, pages);
 	if (ret)
 		return ret;
 
 	ret = xa_err(xa_store(&table->leaves, leaf, xa_mk_value(1),
 			      GFP_KERNEL_ACCOUNT));
 	if (ret) {
-		account_locked_vm(table->mm, pages, false);
+		remove_charge(&table->charge, pages);
 		return ret;
 	}
-	table->charged += pages;
 	return 0;
 }
 
@@ -397,8 +431,8 @@ static int look_for_memory(const struct tce2_table *table)
 
 	if (!tbl->it_indirect_levels)
 		return 0;
-	return tce2_table_can_allocate(tbl->it_level_size * sizeof(u64),
-				       tbl->it_indirect_levels) ? 0 : -ENOMEM;
+	return tce2_platform_can_allocate(tbl->it_level_size * sizeof(u64),
+					  tbl->it_indirect_levels) ? 0 : -ENOMEM;
 }
 
 /*

@@ -18,7 +18,7 @@
  * Locks: a window's range lock, for whole leaves of the view: only one thread
  * at a time uses a leaf; also the leaves' own locks, if KVM's hooks use the
  * view. Requires the window to stay live (the owner's lock).
- * Calls: table, view, range, mm_iommu.
+ * Calls: mm_iommu, table, view, platform (slots), range.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -30,6 +30,7 @@
 #include <asm/iommu.h>
 
 #include "tce2_mm_iommu.h"
+#include "tce2_platform.h"
 #include "tce2_tce_v2.h"
 
 /*
@@ -52,32 +53,43 @@ static void pause_before(u64 index, u64 end)
 }
 
 /**
- * tce2_window_init() - make the view and locks of a new window
+ * tce2_window_create() - make a window with its table, view and locks
  * @window: zeroed memory for it
- * @tbl: its table, in which nothing is mapped
- * @cache: region cache of the process it serves
+ * @tg: the table group that makes the table
+ * @slot: the window's slot
+ * @spec: the window, which has been checked
+ * @cache: region cache of the process that it serves
  * @hurry: the owner's; it stays until tce2_window_retire()
- * @size: bytes of bus address
- * @charged: pages of locked_vm already charged for @tbl
+ *
+ * No group has the table in a slot yet.
+ *
+ * Context: may sleep.
+ * Return: 0, or as tce2_table_create().
  */
-void tce2_window_init(struct tce2_window *window, struct iommu_table *tbl,
-		      struct tce2_cache *cache, const struct tce2_hurry *hurry,
-		      u64 size, unsigned long charged)
+int tce2_window_create(struct tce2_window *window, struct iommu_table_group *tg,
+		       int slot, const struct tce2_window_spec *spec,
+		       struct tce2_cache *cache, const struct tce2_hurry *hurry)
 {
 	static struct lock_class_key ranges_key;
+	const struct iommu_table *tbl;
+	int ret;
 
+	ret = tce2_table_create(&window->table, tg, slot, spec, cache->mm, hurry);
+	if (ret)
+		return ret;
+	tbl = window->table.tbl;
 	refcount_set(&window->refs, 1);
 	window->live = true;
 	window->cache = cache;
 	window->start = (u64)tbl->it_offset << tbl->it_page_shift;
-	window->size = size;
+	window->size = spec->size;
 	window->page_shift = tbl->it_page_shift;
 	window->hurry = hurry;
 	tce2_range_lock_init(&window->ranges, hurry, &ranges_key);
-	tce2_table_init(&window->table, tbl, cache->mm, hurry, charged);
-	tce2_view_init(&window->view, size >> tbl->it_page_shift,
+	tce2_view_init(&window->view, spec->size >> tbl->it_page_shift,
 		       tbl->it_page_shift);
 	INIT_LIST_HEAD(&window->link);
+	return 0;
 }
 
 /*
@@ -113,14 +125,8 @@ static __always_inline void unlock_leaves(struct tce2_window *window,
 	tce2_range_unlock(&window->ranges, range);
 }
 
-/**
- * tce2_window_hold() - lock all entries, against requests and KVM's hooks
- * @window: the window
- * @range: the caller's, to be kept until tce2_window_unhold()
- *
- * Context: may sleep; can't be interrupted.
- */
-void tce2_window_hold(struct tce2_window *window, struct tce2_range *range)
+/* Locks all entries, against requests and KVM's hooks; can't be interrupted */
+static void lock_all(struct tce2_window *window, struct tce2_range *range)
 {
 	tce2_range_lock_for_good(&window->ranges, range, 0,
 				 window->size >> window->page_shift);
@@ -146,13 +152,67 @@ int tce2_window_hold_leaves(struct tce2_window *window,
 }
 
 /**
- * tce2_window_unhold() - undo tce2_window_hold() or tce2_window_hold_leaves()
+ * tce2_window_unhold() - undo tce2_window_hold_leaves()
  * @window: the window
  * @range: the range that was given to that function
  */
 void tce2_window_unhold(struct tce2_window *window, struct tce2_range *range)
 {
 	unlock_leaves(window, range);
+}
+
+/**
+ * tce2_window_set() - let a group use a window
+ * @window: the window
+ * @tg: the table group
+ * @slot: the window's slot
+ * @set: set to true if the caller has to undo it with tce2_window_unset()
+ *
+ * KVM's hooks are locked out. Until the platform has noted the group, an entry that a
+ * hook unmaps is not invalidated for the group's devices.
+ *
+ * Context: may sleep; the window's owner is locked for writing.
+ * Return: as tce2_platform_set_slot().
+ */
+int tce2_window_set(struct tce2_window *window, struct iommu_table_group *tg,
+		    int slot, bool *set)
+{
+	struct tce2_range range;
+	int ret;
+
+	lock_all(window, &range);
+	ret = tce2_platform_set_slot(tg, slot, window->table.tbl, set);
+	unlock_leaves(window, &range);
+	return ret;
+}
+
+/**
+ * tce2_window_unset() - take a window from a group
+ * @window: the window
+ * @tg: the table group
+ * @slot: the window's slot
+ *
+ * KVM's hooks are locked out. Otherwise a hook that unmaps an entry in between would
+ * invalidate it only for the groups that the platform still knows. Then the hook would
+ * drop the page, although this group may have kept the window. If the platform keeps
+ * the window there, nothing that is unmapped in it is ever unpinned, and its table is
+ * never freed.
+ *
+ * Context: may sleep; the window's owner is locked for writing.
+ * Return: true; false if the platform keeps the window there.
+ */
+bool tce2_window_unset(struct tce2_window *window, struct iommu_table_group *tg,
+		       int slot)
+{
+	struct tce2_range range;
+	bool unset;
+
+	lock_all(window, &range);
+	unset = tce2_platform_unset_slot(tg, slot, window->table.tbl);
+	if (!unset)
+		window->stuck = true;
+	unlock_leaves(window, &range);
+	return unset;
 }
 
 /* What of @run lies in the leaf of @index */
@@ -602,8 +662,7 @@ int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size,
  * @window: the window, unpublished, in which no request maps any more
  *
  * Other modules may still have references to the window, and KVM to the table:
- * both find nothing mapped. The caller keeps the kernel's table, the charge,
- * and its own reference to the window.
+ * both find nothing mapped. The caller keeps its own reference to the window.
  *
  * Context: may sleep; can't fail, nor be interrupted: the window's owner is
  * locked for writing.
@@ -617,7 +676,7 @@ void tce2_window_retire(struct tce2_window *window)
 	 * Only other modules' readers and KVM's hooks can still lock leaves,
 	 * briefly
 	 */
-	tce2_window_hold(window, &range);
+	lock_all(window, &range);
 	if (clear_range(window, 0, count, false))
 		pr_err_ratelimited("platform keeps TCEs from %#llx on, leaking memory they map\n",
 				   window->start);
@@ -626,8 +685,18 @@ void tce2_window_retire(struct tce2_window *window)
 	/* From now on unlock_leaves() keeps all leaves locked against hooks */
 	WRITE_ONCE(window->live, false);
 	unlock_leaves(window, &range);
+}
 
-	tce2_table_destroy(&window->table);
+/**
+ * tce2_window_release_table() - drop a window's reference to its table
+ * @window: the window, retired and taken from every group
+ *
+ * Context: may sleep.
+ * Return: as tce2_table_release().
+ */
+struct tce2_charge tce2_window_release_table(struct tce2_window *window)
+{
+	return tce2_table_release(&window->table, !window->stuck);
 }
 
 /**

@@ -206,7 +206,7 @@ static void add_window(struct st_state *state, struct tce2_window *window,
 	state->windows++;
 	state->window_digest += mix(mix(window->start, window->size),
 				    window->page_shift);
-	state->charged += window->table.charged;
+	state->charged += window->table.charge.pages;
 	if (!size)
 		return;
 	state->objects += count_nodes(window->view.root, window->view.depth) +

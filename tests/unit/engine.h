@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the tests of src/tce_v2.c, table.c, ddw.c and range.c are written in: a container
- * without its file, on the simulated machine and platform (sim.h, platform.h).
+ * without its file, on the simulated machine and platform (sim.h, sim_platform.h).
  * A test begins with begin() and ends with finish(), which takes everything
  * down and looks whether all of it is gone.
  */
 #ifndef UNIT_ENGINE_H
 #define UNIT_ENGINE_H
 
-#include "platform.h"
+#include "sim_platform.h"
 #include "tce2_compat.h"
 #include "tce2_ddw.h"
 #include "tce2_tce_v2.h"

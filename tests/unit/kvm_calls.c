@@ -8,7 +8,7 @@
 #include <linux/rcupdate.h>
 
 #include "kvm_calls.h"
-#include "platform.h"
+#include "sim_platform.h"
 #include "sim.h"
 
 __thread struct kvm_counts kvm_counts;

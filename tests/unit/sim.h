@@ -89,7 +89,7 @@ struct sim_counts {
  * @unordered: something was written that others read, with no barrier since
  * @charge_moves: for a moment there may be more pins than charged pages: the
  *	charge for a region moves between src/ and the kernel's region list
- * @log_lines: lines written to the kernel log, those of platform.c excluded
+ * @log_lines: lines written to the kernel log, those of sim_platform.c excluded
  * @reused: bytes of allocations whose memory is used again as soon as it is
  *	freed; 0 for none
  * @mm: the process of the task that the test itself is

@@ -634,7 +634,7 @@ static void expect_balance(void)
 		if (memories[i].users)
 			expect(memories[i].region->mapped.counter, 1);
 	}
-	expect(sim.now.charged, charge_of_regions() + window->table.charged);
+	expect(sim.now.charged, charge_of_regions() + window->table.charge.pages);
 	expect(sim.now.pinned, charge_of_regions());
 }
 
@@ -1565,7 +1565,7 @@ charge_of_a_table_that_kvm_keeps_is_refunded_with_its_last_reference(void)
 
 	begin_case();
 	expect(map(window, 0, 0, 4, RW), 0);
-	of_table = window->table.charged;
+	of_table = window->table.charge.pages;
 	expect(sim.now.charged, charge_of_regions() + of_table);
 	expect(tce2_ddw_remove(&ddw, 0), 0);
 	window = NULL;
@@ -1726,7 +1726,7 @@ static void mirror_that_the_in_tree_driver_counts_goes_after_the_container(void)
 	sim_run_work();
 	expect(kernel_list_at(sim.mm, ua_of(B, 0)) == mem, true);
 	expect(sim.now.charged,
-	       charge_of_regions() + region_pages() + window->table.charged);
+	       charge_of_regions() + region_pages() + window->table.charge.pages);
 	expect(sim.now.modules, 2);
 	mm_iommu_mapped_dec(mem);
 	sim_run_work();
@@ -2012,13 +2012,13 @@ static void mirror_of_an_abandoned_region_stays_until_kvms_last_unmap(void)
 	 * nothing
 	 */
 	expect(sim.now.charged, charge_of_regions() + 2 * region_pages() +
-					window->table.charged);
+					window->table.charge.pages);
 	expect(put(&vcpus[0], 4, ua_of(A, 7)), false);
 	expect(stuff(&vcpus[0], 3), true);
 	sim_run_work();
 	expect(put(&vcpus[0], 4, ua_of(A, 7)), true);
 	expect(!kernel_list_at(sim.mm, ua_of(B, 0)), true);
-	expect(sim.now.charged, charge_of_regions() + window->table.charged);
+	expect(sim.now.charged, charge_of_regions() + window->table.charge.pages);
 	end_case();
 }
 

@@ -26,7 +26,7 @@
 #include "kernel_list.h"
 #include "kvm_calls.h"
 #include "machine.h"
-#include "platform.h"
+#include "sim_platform.h"
 #include "tce2_ddw.h"
 #include "tce2_mirrors.h"
 #include "tce2_mm_iommu.h"

@@ -62,7 +62,7 @@ static void expect_unchanged(void)
 	expect(now.held, before.held);
 	expect(now.refs, before.refs);
 	/* What was charged for tables stays, as the tables do */
-	expect(sim.now.charged, sim.now.pinned + window->table.charged);
+	expect(sim.now.charged, sim.now.pinned + window->table.charge.pages);
 	expect(memcmp(now.view, before.view, sizeof(now.view)), 0);
 	expect_in_step(window, MOST);
 }
@@ -413,7 +413,7 @@ static void charge_tables(void)
 
 			expect(map(window, at[i], 1, 4, RW), 0);
 			expect(sim.now.charged, before_window + platform.pages);
-			expect(window->table.charged, platform.pages);
+			expect(window->table.charge.pages, platform.pages);
 			charged = sim.now.charged;
 			asked = platform.calls_to[PLATFORM_USERADDR];
 			expect(map(window, at[i], 9, 4, RW), 0);

@@ -154,7 +154,7 @@ static void a_lower_table_that_cannot_be_made_changes_nothing(void)
 			expect(region->mapped.counter, 1 + held);
 			expect_in_step(window, 4 * LOWER);
 			expect(sim.now.charged,
-			       sim.now.pinned + table->charged);
+			       sim.now.pinned + table->charge.pages);
 			/* Not to have the next one find those made meanwhile */
 			if (nth > 1 && !old)
 				expect(platform_mapped(table->tbl), 0);

@@ -293,7 +293,7 @@ static void attaching_a_group_does_not_wait_for_a_memory_cgroup(void)
 	finish();
 }
 
-/* (It is never waited for with a lock held: platform.c looks) */
+/* (It is never waited for with a lock held: sim_platform.c looks) */
 static void a_page_for_the_answer_is_waited_for_and_comes(void)
 {
 	u64 start = 7;

@@ -6,4 +6,6 @@
 #include <linux/compiler.h>
 #include <linux/minmax.h>
 
+#define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
+
 #endif /* DUP_KERNEL_H */

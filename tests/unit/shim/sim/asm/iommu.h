@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The platform's side of TCE tables, faked by ../../platform.c */
+/* The platform's side of TCE tables, faked by ../../sim_platform.c */
 #ifndef SIM_SHIM_ASM_IOMMU_H
 #define SIM_SHIM_ASM_IOMMU_H
 

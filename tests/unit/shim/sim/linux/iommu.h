@@ -6,6 +6,4 @@ struct iommu_group;
 
 void *iommu_group_get_iommudata(struct iommu_group *group);
 
-#define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
-
 #endif /* SIM_SHIM_IOMMU_H */

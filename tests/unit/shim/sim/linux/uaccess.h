@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "platform.h"
+#include "sim_platform.h"
 
 void pagefault_disable(void);
 void pagefault_enable(void);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The simulated platform, see platform.h. Owns its state, the hooks that the
+ * The simulated platform, see sim_platform.h. Owns its state, the hooks that the
  * kernel calls it_ops and table group ops, and the locks that src/mm_iommu.c
  * does not use.
  */
@@ -21,7 +21,7 @@
 #include <asm/firmware.h>
 #include <asm/mmu_context.h>
 
-#include "platform.h"
+#include "sim_platform.h"
 #include "sim.h"
 #include "tce2_mirror.h"
 #include "tce2_mm_iommu.h"
