@@ -14,6 +14,7 @@ struct iommu_group;
 struct tce2_cache;
 struct tce2_region;
 struct vfio_eeh_pe_op;
+struct vfio_iommu_spapr_tce_info;
 
 /**
  * struct tce2_registration - a region that a container has registered
@@ -60,11 +61,20 @@ struct tce2_container {
 	struct rcu_head rcu;
 };
 
+int tce2_container_init(void);
+void tce2_container_exit(void);
+
 void *tce2_container_open(void);
 void tce2_container_release(void *cookie);
 struct tce2_container *tce2_container_get(void *cookie);
 void tce2_container_put(struct tce2_container *container);
 
+int tce2_container_attach(struct tce2_container *container,
+			  struct iommu_group *group);
+int tce2_container_detach(struct tce2_container *container,
+			  struct iommu_group *group);
+int tce2_container_info(struct tce2_container *container,
+			struct vfio_iommu_spapr_tce_info *info);
 int tce2_container_check_process(struct tce2_container *container);
 
 int tce2_container_register(struct tce2_container *container, u64 ua,
@@ -80,5 +90,6 @@ int tce2_container_create_window(struct tce2_container *container,
 int tce2_container_remove_window(struct tce2_container *container, u64 start);
 int tce2_container_eeh(struct tce2_container *container,
 		       const struct vfio_eeh_pe_op *op);
+bool tce2_container_has_eeh(void);
 
 #endif /* TCE2_CONTAINER_H */

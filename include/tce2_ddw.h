@@ -17,6 +17,7 @@
 struct iommu_group;
 struct tce2_cache;
 struct tce2_window;
+struct vfio_eeh_pe_op;
 struct vfio_iommu_spapr_tce_info;
 
 /**
@@ -72,27 +73,8 @@ struct tce2_ddw {
 	bool default_pending;
 };
 
-/**
- * struct tce2_bus_range - what has to be known of a window to check a request
- * @start: first bus address
- * @size: bytes
- * @page_shift: log2 of the IOMMU page size in bytes
- * @window: the window, or NULL for the default window while it is pending
- */
-struct tce2_bus_range {
-	u64 start;
-	u64 size;
-	unsigned int page_shift;
-	struct tce2_window *window;
-};
-
 void tce2_ddw_init(struct tce2_ddw *ddw);
 void tce2_ddw_destroy(struct tce2_ddw *ddw);
-
-int tce2_ddw_lock(struct tce2_ddw *ddw);
-void tce2_ddw_unlock(struct tce2_ddw *ddw);
-int tce2_ddw_begin(struct tce2_ddw *ddw);
-int tce2_ddw_wait(struct tce2_ddw *ddw, int seen);
 
 int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *group);
 int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *group);
@@ -103,8 +85,9 @@ int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		    const struct tce2_window_spec *spec, u64 __user *start);
 int tce2_ddw_remove(struct tce2_ddw *ddw, u64 start);
 
-int tce2_ddw_find(struct tce2_ddw *ddw, u64 iova,
-		  struct tce2_bus_range *range);
-int tce2_ddw_create_default(struct tce2_ddw *ddw, struct tce2_cache *cache);
+int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova,
+		 u64 ua, u64 size, u64 perm);
+int tce2_ddw_unmap(struct tce2_ddw *ddw, u64 iova, u64 size);
+int tce2_ddw_eeh(struct tce2_ddw *ddw, const struct vfio_eeh_pe_op *op);
 
 #endif /* TCE2_DDW_H */

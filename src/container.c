@@ -2,17 +2,17 @@
 /*
  * Containers: what a VFIO container stands for in this backend.
  *
- * Owns the containers' lives, their binding to one process, the list of what
- * each has registered, and the checks of a request against the window it is
- * for. It brings the region cache and the windows together.
+ * Owns the containers' lives, their binding to one process, and the list of what
+ * each has registered. It brings the region cache and the windows together: main.c and
+ * uapi.c call this file, and nothing below it.
  *
  * VFIO calls the backend's ioctl without any lock, so a request may come late
  * or still be running when another thread makes VFIO release the container.
  * What VFIO is given is therefore not a pointer but a number, which stops being
  * valid with the release; a running request holds a reference.
  *
- * Locks: struct tce2_container.reg_lock; takes that of struct tce2_ddw.
- * Calls: ddw, tce_v2, kvm, mm_iommu, mirrors, eeh.
+ * Locks: struct tce2_container.reg_lock.
+ * Calls: ddw, kvm (open brackets), mm_iommu, cache, eeh.
  */
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -28,7 +28,7 @@
 #include "tce2_kvm.h"
 #include "tce2_mirrors.h"
 #include "tce2_mm_iommu.h"
-#include "tce2_tce_v2.h"
+#include "tce2_view.h"
 
 static DEFINE_XARRAY_ALLOC1(containers);
 static u32 next_id;
@@ -51,6 +51,29 @@ static void *to_cookie(u32 id)
 static unsigned long from_cookie(const void *cookie)
 {
 	return (unsigned long)cookie ^ COOKIE_BASE;
+}
+
+/**
+ * tce2_container_init() - make what all containers have in common
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int tce2_container_init(void)
+{
+	return tce2_cache_init();
+}
+
+/**
+ * tce2_container_exit() - undo tce2_container_init()
+ *
+ * There is no container any more, and no RCU callback of this module.
+ *
+ * Context: may sleep.
+ */
+void tce2_container_exit(void)
+{
+	tce2_cache_exit();
 }
 
 /**
@@ -163,6 +186,48 @@ void tce2_container_release(void *cookie)
 	mutex_unlock(&container->reg_lock);
 
 	tce2_container_put(container);
+}
+
+/**
+ * tce2_container_attach() - let a group use the container's windows
+ * @container: the container
+ * @group: the group, which VFIO keeps until it is detached
+ *
+ * Context: may sleep.
+ * Return: as tce2_ddw_attach().
+ */
+int tce2_container_attach(struct tce2_container *container,
+			  struct iommu_group *group)
+{
+	return tce2_ddw_attach(&container->ddw, group);
+}
+
+/**
+ * tce2_container_detach() - take the container's windows from a group
+ * @container: the container
+ * @group: the group
+ *
+ * Context: may sleep.
+ * Return: as tce2_ddw_detach().
+ */
+int tce2_container_detach(struct tce2_container *container,
+			  struct iommu_group *group)
+{
+	return tce2_ddw_detach(&container->ddw, group);
+}
+
+/**
+ * tce2_container_info() - fill in what VFIO_IOMMU_SPAPR_TCE_GET_INFO answers
+ * @container: the container
+ * @info: filled in, except for argsz
+ *
+ * Context: may sleep.
+ * Return: as tce2_ddw_info().
+ */
+int tce2_container_info(struct tce2_container *container,
+			struct vfio_iommu_spapr_tce_info *info)
+{
+	return tce2_ddw_info(&container->ddw, info);
 }
 
 /**
@@ -422,102 +487,6 @@ int tce2_container_unregister(struct tce2_container *container, u64 ua,
 	return unregister_region(container, registration, region);
 }
 
-/* Checks a request against the window that its first bus address lies in */
-static int find_range(struct tce2_ddw *ddw, u64 iova, u64 ua, u64 size,
-		      struct tce2_bus_range *range)
-	__must_hold(&ddw->lock)
-{
-	int ret = tce2_ddw_find(ddw, iova, range);
-	u64 end;
-
-	if (ret)
-		return ret;
-	if (!size || check_add_overflow(ua, size, &end))
-		return -EINVAL;
-	if ((iova | ua | size) & (BIT_ULL(range->page_shift) - 1))
-		return -EINVAL;
-	if (size > range->size - (iova - range->start))
-		return -EINVAL;
-	return 0;
-}
-
-/* Makes the default window for a map request, if the request is in order */
-static int make_default_locked(struct tce2_container *container, u64 iova,
-			       u64 ua, u64 size, u64 perm)
-	__must_hold(&container->ddw.lock)
-{
-	struct tce2_bus_range range;
-	struct tce2_region *region;
-	u64 pages;
-	int ret;
-
-	/* Another thread may have changed everything while it was unlocked */
-	ret = find_range(&container->ddw, iova, ua, size, &range);
-	if (ret || range.window)
-		return ret;
-	pages = size >> range.page_shift;
-	ret = tce2_memory_hold(container->cache, ua, range.page_shift, pages,
-			       perm & TCE2_PERM_WRITE, &region);
-	if (ret)
-		return ret;
-	ret = tce2_ddw_create_default(&container->ddw, container->cache);
-	tce2_memory_drop(container->cache, ua, range.page_shift, pages);
-	return ret;
-}
-
-static int make_default(struct tce2_container *container, u64 iova, u64 ua,
-			u64 size, u64 perm)
-{
-	int ret = tce2_ddw_lock(&container->ddw);
-
-	if (ret)
-		return ret;
-	ret = make_default_locked(container, iova, ua, size, perm);
-	tce2_ddw_unlock(&container->ddw);
-	return ret;
-}
-
-/*
- * Returns true if KVM is to map the process's memory without userspace from now
- * on. KVM attaches to a table without notice, so this is checked when a client
- * maps memory that KVM could not map.
- */
-static bool wants_mirrors(struct tce2_container *container,
-			  struct tce2_window *window)
-{
-	return unlikely(tce2_kvm_attached(window->kvm)) &&
-	       READ_ONCE(container->cache->mirrors_due) &&
-	       tce2_kvm_maps(window->kvm);
-}
-
-/* Maps in an existing window; sets *@pending if the default one must be made first */
-static int try_map(struct tce2_container *container, u64 iova, u64 ua,
-		   u64 size, u64 perm, enum tce2_patience patience,
-		   bool *pending)
-{
-	struct tce2_bus_range range;
-	bool mirror = false;
-	int ret;
-
-	*pending = false;
-	ret = tce2_ddw_begin(&container->ddw);
-	if (ret)
-		return ret;
-	ret = find_range(&container->ddw, iova, ua, size, &range);
-	if (!ret && !perm)
-		ret = -EINVAL;
-	*pending = !ret && !range.window;
-	if (!ret && range.window)
-		ret = tce2_window_map(range.window, iova, ua, size, perm,
-				      patience);
-	if (!ret && range.window)
-		mirror = wants_mirrors(container, range.window);
-	up_read(&container->ddw.lock);
-	if (mirror)
-		tce2_cache_mirror(container->cache);
-	return ret;
-}
-
 /**
  * tce2_container_map() - map user memory at bus addresses
  * @container: the container, which has registered something
@@ -536,42 +505,8 @@ static int try_map(struct tce2_container *container, u64 iova, u64 ua,
 int tce2_container_map(struct tce2_container *container, u64 iova, u64 ua,
 		       u64 size, u64 perm)
 {
-	enum tce2_patience patience = TCE2_YIELDS;
-	bool pending;
-	int ret, seen;
-
-	do {
-		seen = atomic_read(&container->ddw.writes);
-		ret = try_map(container, iova, ua, size, perm, patience,
-			      &pending);
-		if (likely(!pending && ret != -EAGAIN))
-			return ret;
-		if (pending) {
-			ret = make_default(container, iova, ua, size, perm);
-			continue;
-		}
-		/* Turned away once: from now on back off only for VFIO */
-		patience = TCE2_YIELDS_TO_VFIO;
-		ret = tce2_ddw_wait(&container->ddw, seen);
-	} while (!ret);
-	return ret;
-}
-
-static int try_unmap(struct tce2_container *container, u64 iova, u64 size,
-		     enum tce2_patience patience)
-{
-	struct tce2_bus_range range;
-	int ret;
-
-	ret = tce2_ddw_begin(&container->ddw);
-	if (ret)
-		return ret;
-	ret = find_range(&container->ddw, iova, 0, size, &range);
-	/* In a window that is still to be made there is nothing to unmap */
-	if (!ret && range.window)
-		ret = tce2_window_unmap(range.window, iova, size, patience);
-	up_read(&container->ddw.lock);
-	return ret;
+	return tce2_ddw_map(&container->ddw, container->cache, iova, ua, size,
+			    perm);
 }
 
 /**
@@ -588,18 +523,7 @@ static int try_unmap(struct tce2_container *container, u64 iova, u64 size,
  */
 int tce2_container_unmap(struct tce2_container *container, u64 iova, u64 size)
 {
-	enum tce2_patience patience = TCE2_YIELDS;
-	int ret, seen;
-
-	do {
-		seen = atomic_read(&container->ddw.writes);
-		ret = try_unmap(container, iova, size, patience);
-		if (likely(ret != -EAGAIN))
-			return ret;
-		patience = TCE2_YIELDS_TO_VFIO;
-		ret = tce2_ddw_wait(&container->ddw, seen);
-	} while (!ret);
-	return ret;
+	return tce2_ddw_unmap(&container->ddw, iova, size);
 }
 
 /**
@@ -651,23 +575,18 @@ int tce2_container_remove_window(struct tce2_container *container, u64 start)
 int tce2_container_eeh(struct tce2_container *container,
 		       const struct vfio_eeh_pe_op *op)
 {
-	int ret = tce2_eeh_check(op), seen;
-	struct tce2_group *group;
+	return tce2_eeh_check(op) ?: tce2_ddw_eeh(&container->ddw, op);
+}
 
-	while (!ret) {
-		seen = atomic_read(&container->ddw.writes);
-		ret = tce2_ddw_begin(&container->ddw);
-		if (ret != -EAGAIN)
-			break;
-		ret = tce2_ddw_wait(&container->ddw, seen);
-	}
-	if (ret)
-		return ret;
-	list_for_each_entry(group, &container->ddw.groups, node) {
-		ret = tce2_eeh_pe_op(group->group, op);
-		if (ret)
-			break;
-	}
-	up_read(&container->ddw.lock);
-	return ret;
+/**
+ * tce2_container_has_eeh() - check whether containers offer EEH operations
+ *
+ * VFIO_EEH of uapi/linux/vfio.h.
+ *
+ * Context: any.
+ * Return: true if they do.
+ */
+bool tce2_container_has_eeh(void)
+{
+	return tce2_eeh_enabled();
 }

@@ -3,19 +3,19 @@
  * Dynamic DMA windows: a container's groups and the windows they share.
  *
  * Owns struct tce2_ddw: attaching and detaching groups, creating and removing
- * windows, the default window that is made when it is first used, and what
- * GET_INFO says. Every request is checked in full before the platform is asked,
- * because a request that fails there can cost dearly: on pseries no window is
- * ever created again for the device.
+ * windows, the default window that is made when it is first used, what
+ * GET_INFO says, and which window or group a request is for. Every request is checked
+ * in full before the platform is asked, because a request that fails there can cost
+ * dearly: on pseries no window is ever created again for the device.
  *
- * Locks: struct tce2_ddw.lock, taken here except where a function says that
- * the caller holds it.
- * Calls: kapi (publishing windows), kvm, tce_v2 (what is in a window), compat; the
- * platform's table group ops.
+ * Locks: struct tce2_ddw.lock, which no other file knows.
+ * Calls: kapi (publishing windows), kvm, tce_v2 (what is in a window), eeh, mm_iommu,
+ * mirrors, range, platform; inlines of compat.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/iommu.h>
+#include <linux/overflow.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -23,8 +23,11 @@
 
 #include "tce2_compat.h"
 #include "tce2_ddw.h"
+#include "tce2_eeh.h"
 #include "tce2_kapi_publish.h"
 #include "tce2_kvm.h"
+#include "tce2_mirrors.h"
+#include "tce2_mm_iommu.h"
 #include "tce2_platform.h"
 #include "tce2_tce_v2.h"
 
@@ -88,20 +91,17 @@ static void end_hurry(struct tce2_ddw *ddw)
 	wake_up_all(&ddw->calm);
 }
 
-/**
- * tce2_ddw_lock() - lock the groups and windows for writing, for a client
- * @ddw: the groups and windows
+/*
+ * Locks the groups and windows for writing, for a client's request. Returns 0, or
+ * -EINTR after a fatal signal.
  *
  * Requests that hold the lock for reading while they wait for entries of a window
- * release it, and restart after tce2_ddw_unlock(). So this function waits for requests
+ * release it, and restart after unlock_for_client(). So this function waits for requests
  * that are already running, for other calls of this function, and for VFIO. Only one
  * call at a time waits for the rwsem, and none while VFIO waits for it: so at most one
  * is ahead of VFIO.
- *
- * Context: may sleep.
- * Return: 0, or -EINTR after a fatal signal.
  */
-int tce2_ddw_lock(struct tce2_ddw *ddw)
+static int lock_for_client(struct tce2_ddw *ddw)
 {
 	if (mutex_lock_killable(&ddw->clients))
 		return -EINTR;
@@ -117,11 +117,7 @@ unlock:
 	return -EINTR;
 }
 
-/**
- * tce2_ddw_unlock() - undo tce2_ddw_lock()
- * @ddw: the groups and windows
- */
-void tce2_ddw_unlock(struct tce2_ddw *ddw)
+static void unlock_for_client(struct tce2_ddw *ddw)
 {
 	up_write(&ddw->lock);
 	end_hurry(ddw);
@@ -148,15 +144,12 @@ static void unlock_for_vfio(struct tce2_ddw *ddw)
 	end_hurry(ddw);
 }
 
-/**
- * tce2_ddw_begin() - lock the groups and windows for reading, for a request
- * @ddw: the groups and windows
- *
- * Context: may sleep. up_read() of @ddw->lock undoes it.
- * Return: 0; -EAGAIN if VFIO waits for the lock: the request is to begin again after
- * tce2_ddw_wait(); -EINTR after a fatal signal.
+/*
+ * Locks the groups and windows for reading, for a request. Returns 0; -EAGAIN if VFIO
+ * waits for the lock: the request is to begin again after wait_for_writer(); -EINTR
+ * after a fatal signal.
  */
-int tce2_ddw_begin(struct tce2_ddw *ddw)
+static int begin_request(struct tce2_ddw *ddw)
 {
 	if (down_read_killable(&ddw->lock))
 		return -EINTR;
@@ -166,18 +159,18 @@ int tce2_ddw_begin(struct tce2_ddw *ddw)
 	return -EAGAIN;
 }
 
-/**
- * tce2_ddw_wait() - wait until a request that was turned away may try again
- * @ddw: the groups and windows, which the caller has not locked
- * @seen: @writes of struct tce2_ddw as it was before the request tried
- *
- * Waits until one writer has unlocked, if there is a writer. Does not wait for writers
- * that come after it.
- *
- * Context: may sleep.
- * Return: 0, or -EINTR after a fatal signal.
+static void end_request(struct tce2_ddw *ddw)
+{
+	up_read(&ddw->lock);
+}
+
+/*
+ * Waits until a request that was turned away may try again: until one writer has
+ * unlocked, if there is a writer. Does not wait for writers that come after it. The
+ * caller read @seen from @writes of struct tce2_ddw before the request tried. Returns 0,
+ * or -EINTR after a fatal signal.
  */
-int tce2_ddw_wait(struct tce2_ddw *ddw, int seen)
+static int wait_for_writer(struct tce2_ddw *ddw, int seen)
 {
 	return wait_event_killable(ddw->calm,
 				   atomic_read(&ddw->writes) != seen ||
@@ -578,15 +571,8 @@ unlock:
 	return ret;
 }
 
-/**
- * tce2_ddw_create_default() - make the default window if it is pending
- * @ddw: the groups and windows, locked for writing by the caller
- * @cache: region cache of the container's process
- *
- * Context: may sleep.
- * Return: 0, or as tce2_ddw_create().
- */
-int tce2_ddw_create_default(struct tce2_ddw *ddw, struct tce2_cache *cache)
+/* Makes the default window if it is pending */
+static int create_default(struct tce2_ddw *ddw, struct tce2_cache *cache)
 	__must_hold(&ddw->lock)
 {
 	struct tce2_window_spec spec = {
@@ -674,10 +660,10 @@ static int create_and_tell(struct tce2_ddw *ddw, struct tce2_cache *cache,
 /* Locks for a client's request that needs a group; returns -ENXIO without one */
 static int lock_with_group(struct tce2_ddw *ddw)
 {
-	int ret = tce2_ddw_lock(ddw);
+	int ret = lock_for_client(ddw);
 
 	if (!ret && list_empty(&ddw->groups)) {
-		tce2_ddw_unlock(ddw);
+		unlock_for_client(ddw);
 		ret = -ENXIO;
 	}
 	return ret;
@@ -707,7 +693,7 @@ static int try_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		goto unlock;
 
 	was_pending = ddw->default_pending;
-	ret = tce2_ddw_create_default(ddw, cache);
+	ret = create_default(ddw, cache);
 	if (ret)
 		goto unlock;
 	ret = create_and_tell(ddw, cache, slot, spec, start);
@@ -717,7 +703,7 @@ static int try_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		ddw->default_pending = true;
 	}
 unlock:
-	tce2_ddw_unlock(ddw);
+	unlock_for_client(ddw);
 	return ret;
 }
 
@@ -797,25 +783,31 @@ int tce2_ddw_remove(struct tce2_ddw *ddw, u64 start)
 		}
 	}
 unlock:
-	tce2_ddw_unlock(ddw);
+	unlock_for_client(ddw);
 	return ret;
 }
 
-static bool has_iova(const struct tce2_bus_range *range, u64 iova)
+/**
+ * struct bus_range - what has to be known of a window to check a request
+ * @start: first bus address
+ * @size: bytes
+ * @page_shift: log2 of the IOMMU page size in bytes
+ * @window: the window, or NULL for the default window while it is pending
+ */
+struct bus_range {
+	u64 start;
+	u64 size;
+	unsigned int page_shift;
+	struct tce2_window *window;
+};
+
+static bool has_iova(const struct bus_range *range, u64 iova)
 {
 	return iova >= range->start && iova - range->start < range->size;
 }
 
-/**
- * tce2_ddw_find() - the window that a bus address lies in
- * @ddw: the groups and windows, locked by the caller
- * @iova: the bus address
- * @range: set to the window's place and page size; its window is NULL if it
- *	is the default window and still pending
- *
- * Return: 0, or -ENXIO if no window has the address.
- */
-int tce2_ddw_find(struct tce2_ddw *ddw, u64 iova, struct tce2_bus_range *range)
+/* Finds the window that a bus address lies in, or returns -ENXIO */
+static int find_window(struct tce2_ddw *ddw, u64 iova, struct bus_range *range)
 	__must_hold(&ddw->lock)
 {
 	int slot;
@@ -826,7 +818,7 @@ int tce2_ddw_find(struct tce2_ddw *ddw, u64 iova, struct tce2_bus_range *range)
 
 		if (!window)
 			continue;
-		*range = (struct tce2_bus_range){
+		*range = (struct bus_range){
 			window->start, window->size, window->page_shift, window,
 		};
 		if (has_iova(range, iova))
@@ -835,7 +827,7 @@ int tce2_ddw_find(struct tce2_ddw *ddw, u64 iova, struct tce2_bus_range *range)
 	if (ddw->default_pending && !list_empty(&ddw->groups)) {
 		struct iommu_table_group *tg = first_table_group(ddw);
 
-		*range = (struct tce2_bus_range){
+		*range = (struct bus_range){
 			tg->tce32_start, tg->tce32_size,
 			TCE2_DEFAULT_PAGE_SHIFT,
 			NULL,
@@ -844,4 +836,216 @@ int tce2_ddw_find(struct tce2_ddw *ddw, u64 iova, struct tce2_bus_range *range)
 			return 0;
 	}
 	return -ENXIO;
+}
+
+/* Checks a request against the window that its first bus address lies in */
+static int find_range(struct tce2_ddw *ddw, u64 iova, u64 ua, u64 size,
+		      struct bus_range *range)
+	__must_hold(&ddw->lock)
+{
+	int ret = find_window(ddw, iova, range);
+	u64 end;
+
+	if (ret)
+		return ret;
+	if (!size || check_add_overflow(ua, size, &end))
+		return -EINVAL;
+	if ((iova | ua | size) & (BIT_ULL(range->page_shift) - 1))
+		return -EINVAL;
+	if (size > range->size - (iova - range->start))
+		return -EINVAL;
+	return 0;
+}
+
+/* Makes the default window for a map request, if the request is in order */
+static int make_default_locked(struct tce2_ddw *ddw, struct tce2_cache *cache,
+			       u64 iova, u64 ua, u64 size, u64 perm)
+	__must_hold(&ddw->lock)
+{
+	struct tce2_region *region;
+	struct bus_range range;
+	u64 pages;
+	int ret;
+
+	/* Another thread may have changed everything while it was unlocked */
+	ret = find_range(ddw, iova, ua, size, &range);
+	if (ret || range.window)
+		return ret;
+	pages = size >> range.page_shift;
+	ret = tce2_memory_hold(cache, ua, range.page_shift, pages,
+			       perm & TCE2_PERM_WRITE, &region);
+	if (ret)
+		return ret;
+	ret = create_default(ddw, cache);
+	tce2_memory_drop(cache, ua, range.page_shift, pages);
+	return ret;
+}
+
+static int make_default(struct tce2_ddw *ddw, struct tce2_cache *cache,
+			u64 iova, u64 ua, u64 size, u64 perm)
+{
+	int ret = lock_for_client(ddw);
+
+	if (ret)
+		return ret;
+	ret = make_default_locked(ddw, cache, iova, ua, size, perm);
+	unlock_for_client(ddw);
+	return ret;
+}
+
+/*
+ * Returns true if KVM is to map the process's memory without userspace from now
+ * on. KVM attaches to a table without notice, so this is checked when a client
+ * maps memory that KVM could not map.
+ */
+static bool wants_mirrors(struct tce2_cache *cache, struct tce2_window *window)
+{
+	return unlikely(tce2_kvm_attached(window->kvm)) &&
+	       READ_ONCE(cache->mirrors_due) && tce2_kvm_maps(window->kvm);
+}
+
+/* Maps in an existing window; sets *@pending if the default one must be made first */
+static int try_map(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova,
+		   u64 ua, u64 size, u64 perm, enum tce2_patience patience,
+		   bool *pending)
+{
+	struct bus_range range;
+	bool mirror = false;
+	int ret;
+
+	*pending = false;
+	ret = begin_request(ddw);
+	if (ret)
+		return ret;
+	ret = find_range(ddw, iova, ua, size, &range);
+	if (!ret && !perm)
+		ret = -EINVAL;
+	*pending = !ret && !range.window;
+	if (!ret && range.window)
+		ret = tce2_window_map(range.window, iova, ua, size, perm,
+				      patience);
+	if (!ret && range.window)
+		mirror = wants_mirrors(cache, range.window);
+	end_request(ddw);
+	if (mirror)
+		tce2_cache_mirror(cache);
+	return ret;
+}
+
+/**
+ * tce2_ddw_map() - map user memory at bus addresses
+ * @ddw: the groups and windows
+ * @cache: region cache of the container's process
+ * @iova: first bus address
+ * @ua: first user address
+ * @size: bytes
+ * @perm: TCE2_PERM_READ, TCE2_PERM_WRITE or both
+ *
+ * A pending default window is made if the request is for it. If a writer wants the lock
+ * while the request waits for entries, the request unlocks and begins again.
+ *
+ * Context: may sleep; a fatal signal interrupts it.
+ * Return: 0; -ENXIO if @iova is in no window; -EINVAL if empty, without
+ * permission, misaligned, wrapping or reaching past the window; or as
+ * tce2_window_map(), except -EAGAIN. Nothing is changed then.
+ */
+int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova,
+		 u64 ua, u64 size, u64 perm)
+{
+	enum tce2_patience patience = TCE2_YIELDS;
+	bool pending;
+	int ret, seen;
+
+	do {
+		seen = atomic_read(&ddw->writes);
+		ret = try_map(ddw, cache, iova, ua, size, perm, patience,
+			      &pending);
+		if (likely(!pending && ret != -EAGAIN))
+			return ret;
+		if (pending) {
+			ret = make_default(ddw, cache, iova, ua, size, perm);
+			continue;
+		}
+		/* Turned away once: from now on back off only for VFIO */
+		patience = TCE2_YIELDS_TO_VFIO;
+		ret = wait_for_writer(ddw, seen);
+	} while (!ret);
+	return ret;
+}
+
+static int try_unmap(struct tce2_ddw *ddw, u64 iova, u64 size,
+		     enum tce2_patience patience)
+{
+	struct bus_range range;
+	int ret;
+
+	ret = begin_request(ddw);
+	if (ret)
+		return ret;
+	ret = find_range(ddw, iova, 0, size, &range);
+	/* In a window that is still to be made there is nothing to unmap */
+	if (!ret && range.window)
+		ret = tce2_window_unmap(range.window, iova, size, patience);
+	end_request(ddw);
+	return ret;
+}
+
+/**
+ * tce2_ddw_unmap() - take bus addresses from the devices
+ * @ddw: the groups and windows
+ * @iova: first bus address
+ * @size: bytes
+ *
+ * Context: may sleep; a fatal signal interrupts it.
+ * Return: 0; -ENXIO if @iova is in no window; -EINVAL if empty, misaligned or
+ * reaching past the window; or as tce2_window_unmap(), except -EAGAIN.
+ */
+int tce2_ddw_unmap(struct tce2_ddw *ddw, u64 iova, u64 size)
+{
+	enum tce2_patience patience = TCE2_YIELDS;
+	int ret, seen;
+
+	do {
+		seen = atomic_read(&ddw->writes);
+		ret = try_unmap(ddw, iova, size, patience);
+		if (likely(ret != -EAGAIN))
+			return ret;
+		patience = TCE2_YIELDS_TO_VFIO;
+		ret = wait_for_writer(ddw, seen);
+	} while (!ret);
+	return ret;
+}
+
+/**
+ * tce2_ddw_eeh() - carry out an EEH operation on every group
+ * @ddw: the groups and windows
+ * @op: the operation, checked
+ *
+ * Stops at the first group that answers anything but 0, be it an error or a
+ * state other than normal.
+ *
+ * Context: may sleep, for seconds in a reset.
+ * Return: that answer, or 0 if there was none; -EINTR.
+ */
+int tce2_ddw_eeh(struct tce2_ddw *ddw, const struct vfio_eeh_pe_op *op)
+{
+	struct tce2_group *group;
+	int ret, seen;
+
+	do {
+		seen = atomic_read(&ddw->writes);
+		ret = begin_request(ddw);
+		if (ret != -EAGAIN)
+			break;
+		ret = wait_for_writer(ddw, seen);
+	} while (!ret);
+	if (ret)
+		return ret;
+	list_for_each_entry(group, &ddw->groups, node) {
+		ret = tce2_eeh_pe_op(group->group, op);
+		if (ret)
+			break;
+	}
+	end_request(ddw);
+	return ret;
 }

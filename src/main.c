@@ -9,7 +9,7 @@
  * `enabled`), goes to that one.
  *
  * Locks: registrations_lock, for the list of them; VFIO's own are taken inside.
- * Calls: uapi, container, ddw (groups), cache (its workers).
+ * Calls: uapi, container.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -26,7 +26,6 @@
 #include <linux/vfio.h>
 
 #include "tce2_compat.h"
-#include "tce2_cache.h"
 #include "tce2_container.h"
 #include "tce2_uapi.h"
 
@@ -82,7 +81,7 @@ static int backend_attach_group(void *iommu_data, struct iommu_group *group,
 	container = tce2_container_get(iommu_data);
 	if (WARN_ON_ONCE(!container))
 		return -EINVAL;
-	ret = tce2_ddw_attach(&container->ddw, group);
+	ret = tce2_container_attach(container, group);
 	if (ret)
 		pr_debug("container %u: group %d can't be attached, error %d\n",
 			 container->id, iommu_group_id(group), ret);
@@ -96,7 +95,7 @@ static void backend_detach_group(void *iommu_data, struct iommu_group *group)
 
 	if (WARN_ON_ONCE(!container))
 		return;
-	WARN_ON_ONCE(tce2_ddw_detach(&container->ddw, group));
+	WARN_ON_ONCE(tce2_container_detach(container, group));
 	tce2_container_put(container);
 }
 
@@ -199,12 +198,12 @@ static int __init tce2_init(void)
 
 	if (TCE2_VFIO_REFUSES_DEVICES)
 		pr_notice("VFIO of this kernel refuses every device on POWER (as of Linux 5.18 to 6.3): no container can be served\n");
-	ret = tce2_cache_init();
+	ret = tce2_container_init();
 	if (ret)
 		return ret;
 	ret = register_module_notifier(&module_notifier);
 	if (ret)
-		goto exit_cache;
+		goto exit_container;
 	/* After the notifier, lest an in-tree backend comes unseen */
 	ret = register_first();
 	if (ret && give_up())
@@ -213,8 +212,8 @@ static int __init tce2_init(void)
 
 unregister:
 	unregister_module_notifier(&module_notifier);
-exit_cache:
-	tce2_cache_exit();
+exit_container:
+	tce2_container_exit();
 	return ret;
 }
 
@@ -233,7 +232,7 @@ static void __exit tce2_exit(void)
 	 * reference to a table in an RCU callback, which calls this module.
 	 */
 	rcu_barrier();
-	tce2_cache_exit();
+	tce2_container_exit();
 }
 
 module_init(tce2_init);

@@ -7,7 +7,7 @@
  * is for others. Structures and numbers: uapi/linux/vfio.h.
  *
  * Locks: none, and none is held while user memory is read.
- * Calls: container; ddw (GET_INFO); eeh (whether it is there).
+ * Calls: container.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -17,7 +17,6 @@
 #include <linux/vfio.h>
 
 #include "tce2_container.h"
-#include "tce2_eeh.h"
 #include "tce2_tce_v2.h"
 #include "tce2_uapi.h"
 
@@ -41,7 +40,7 @@ static long get_info(struct tce2_container *container, union request *request,
 {
 	size_t size = offsetofend(struct vfio_iommu_spapr_tce_info,
 				  dma32_window_size);
-	int ret = tce2_ddw_info(&container->ddw, &request->info);
+	int ret = tce2_container_info(container, &request->info);
 
 	if (ret)
 		return ret;
@@ -242,7 +241,7 @@ long tce2_check_extension(unsigned long extension)
 	case VFIO_SPAPR_TCE_v2_IOMMU:
 		return 1;
 	case VFIO_EEH:
-		return tce2_eeh_enabled();
+		return tce2_container_has_eeh();
 	default:
 		return 0;
 	}

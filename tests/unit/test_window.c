@@ -171,6 +171,7 @@ static void a_second_group_of_a_hypervisor_is_refused(void)
 	for (u32 max_levels = 0; max_levels <= 1; max_levels++) {
 		begin(1, max_levels);
 		group[1] = platform_group(max_levels);
+		memory(UA, 16);
 		for (int windows = 0; windows < 2; windows++) {
 			struct sim_counts before = sim.now;
 
@@ -179,9 +180,7 @@ static void a_second_group_of_a_hypervisor_is_refused(void)
 			expect(group[1]->owned, false);
 			expect(!group[1]->walks[0], true);
 			expect_counts(before);
-			down_write(&ddw.lock);
-			expect(tce2_ddw_create_default(&ddw, proc), 0);
-			up_write(&ddw.lock);
+			expect(tce2_ddw_map(&ddw, proc, 0, UA, IOVA(1), RW), 0);
 		}
 		/* Once the first has left it may have the container */
 		expect(tce2_ddw_detach(&ddw, &group[0]->group), 0);
@@ -220,16 +219,12 @@ static void a_group_that_leaves_a_hypervisor_s_windows_has_them_cleared(void)
 
 static void a_default_window_that_is_pending_goes_with_a_hypervisor_s_group(void)
 {
-	struct tce2_bus_range range;
-
 	platform_kind = PLATFORM_HYPERVISOR;
 	begin(1, 1);
 	expect(ddw.default_pending, true);
 	expect(tce2_ddw_detach(&ddw, &group[0]->group), 0);
 	expect(ddw.default_pending, false);
-	down_read(&ddw.lock);
-	expect(tce2_ddw_find(&ddw, 0, &range), -ENXIO);
-	up_read(&ddw.lock);
+	expect(tce2_ddw_unmap(&ddw, 0, IOVA(1)), -ENXIO);
 	finish();
 }
 
