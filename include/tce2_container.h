@@ -86,7 +86,11 @@ int tce2_container_map(struct tce2_container *container, u64 iova, u64 ua,
 int tce2_container_unmap(struct tce2_container *container, u64 iova, u64 size);
 int tce2_container_create_window(struct tce2_container *container,
 				 const struct tce2_window_spec *spec,
-				 u64 __user *start);
+				 struct tce2_creation *creation);
+int tce2_container_publish_window(struct tce2_container *container,
+				  struct tce2_creation *creation);
+void tce2_container_cancel_window(struct tce2_container *container,
+				  struct tce2_creation *creation);
 int tce2_container_remove_window(struct tce2_container *container, u64 start);
 int tce2_container_eeh(struct tce2_container *container,
 		       const struct vfio_eeh_pe_op *op);

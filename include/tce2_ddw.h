@@ -48,8 +48,8 @@ struct tce2_group {
  * @calm: requests that were turned away wait here for @writes to change
  * @groups: attached groups (struct tce2_group); every window is programmed
  *	for every group
- * @window: the windows by slot, NULL where there is none. Slot 0 begins at
- *	the start of the 32-bit window, slot 1 where the platform says (bit 59
+ * @window: the windows by slot, published or not, NULL where there is none. Slot 0
+ *	begins at the start of the 32-bit window, slot 1 where the platform says (bit 59
  *	on IODA2)
  * @default_pending: slot 0 is still to be filled with the default window, when
  *	it is first used
@@ -73,6 +73,23 @@ struct tce2_ddw {
 	bool default_pending;
 };
 
+/**
+ * struct tce2_creation - a window between tce2_ddw_create() and its publication
+ * @window: the window, with a reference
+ * @slot: its slot
+ * @start: its first bus address
+ * @made_default: the default window if it was made for @window, with a reference;
+ *	else NULL
+ *
+ * On the stack of the thread that creates the window.
+ */
+struct tce2_creation {
+	struct tce2_window *window;
+	int slot;
+	u64 start;
+	struct tce2_window *made_default;
+};
+
 void tce2_ddw_init(struct tce2_ddw *ddw);
 void tce2_ddw_destroy(struct tce2_ddw *ddw);
 
@@ -82,7 +99,10 @@ int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *group);
 int tce2_ddw_info(struct tce2_ddw *ddw,
 		  struct vfio_iommu_spapr_tce_info *info);
 int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
-		    const struct tce2_window_spec *spec, u64 __user *start);
+		    const struct tce2_window_spec *spec,
+		    struct tce2_creation *creation);
+int tce2_ddw_publish(struct tce2_ddw *ddw, struct tce2_creation *creation);
+void tce2_ddw_cancel(struct tce2_ddw *ddw, struct tce2_creation *creation);
 int tce2_ddw_remove(struct tce2_ddw *ddw, u64 start);
 
 int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova,

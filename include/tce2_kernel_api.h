@@ -231,8 +231,6 @@ KERNEL_MEMBER(page, _refcount, atomic_t)
 #if defined(TCE2_API_MAPPINGS) || defined(TCE2_API_ALL)
 KERNEL_FUNCTION(find_vma, struct vm_area_struct *(struct mm_struct *mm,
 						  unsigned long addr))
-KERNEL_FUNCTION(fault_in_safe_writeable,
-		size_t (const char __user *uaddr, size_t size))
 KERNEL_INLINE(mmap_read_lock, void (struct mm_struct *mm))
 KERNEL_INLINE(mmap_read_unlock, void (struct mm_struct *mm))
 KERNEL_INLINE(mmgrab, void (struct mm_struct *mm))

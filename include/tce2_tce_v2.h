@@ -22,6 +22,8 @@ struct tce2_window_spec;
  * @refs: one for the owner, until it removes the window, one for each
  *	tce2_window_get(), and one for KVM's hooks, until the hooks are freed
  * @live: the owner has not removed the window; cleared with all of @ranges held
+ * @published: requests may use the window; set with the owner's lock held for
+ *	reading or writing, read with it held
  * @cache: region cache of the process that mappings belong to, immutable
  * @start: first bus address, immutable
  * @size: bytes of bus address, immutable
@@ -31,7 +33,7 @@ struct tce2_window_spec;
  *	taken for whole leaves of the view
  * @table: the hardware's table
  * @view: the userspace view
- * @kvm: KVM's hooks at the table; set before the window is published
+ * @kvm: KVM's hooks at the table; set before the window has its slot
  * @stuck: the platform failed to take the window from a group that left, whose
  *	hardware may walk the table for ever, and know TCEs that are cleared:
  *	what is unmapped stays pinned; set under the owner's lock for writing
@@ -51,6 +53,7 @@ struct tce2_window {
 	struct list_head link;
 	refcount_t refs;
 	bool live;
+	bool published;
 	struct tce2_cache *cache;
 	u64 start;
 	u64 size;
@@ -66,6 +69,7 @@ struct tce2_window {
 int tce2_window_create(struct tce2_window *window, struct iommu_table_group *tg,
 		       int slot, const struct tce2_window_spec *spec,
 		       struct tce2_cache *cache, const struct tce2_hurry *hurry);
+bool tce2_window_is_empty(struct tce2_window *window);
 void tce2_window_retire(struct tce2_window *window);
 struct tce2_charge tce2_window_release_table(struct tce2_window *window);
 

@@ -527,22 +527,51 @@ int tce2_container_unmap(struct tce2_container *container, u64 iova, u64 size)
 }
 
 /**
- * tce2_container_create_window() - create a DMA window
+ * tce2_container_create_window() - create a DMA window that is not published
  * @container: the container
  * @spec: the window
- * @start: where to tell the client the window's first bus address
+ * @creation: filled in; to be given to tce2_container_publish_window() or
+ *	tce2_container_cancel_window()
  *
  * Return: -EPERM, -ENOMEM, or as tce2_ddw_create().
  */
 int tce2_container_create_window(struct tce2_container *container,
 				 const struct tce2_window_spec *spec,
-				 u64 __user *start)
+				 struct tce2_creation *creation)
 {
 	int ret = bind_process(container);
 
 	if (ret)
 		return ret;
-	return tce2_ddw_create(&container->ddw, container->cache, spec, start);
+	return tce2_ddw_create(&container->ddw, container->cache, spec,
+			       creation);
+}
+
+/**
+ * tce2_container_publish_window() - let requests use a window
+ * @container: the container
+ * @creation: what tce2_container_create_window() filled in
+ *
+ * Context: may sleep.
+ * Return: as tce2_ddw_publish().
+ */
+int tce2_container_publish_window(struct tce2_container *container,
+				  struct tce2_creation *creation)
+{
+	return tce2_ddw_publish(&container->ddw, creation);
+}
+
+/**
+ * tce2_container_cancel_window() - take down a window that is not published
+ * @container: the container
+ * @creation: what tce2_container_create_window() filled in
+ *
+ * Context: may sleep.
+ */
+void tce2_container_cancel_window(struct tce2_container *container,
+				  struct tce2_creation *creation)
+{
+	tce2_ddw_cancel(&container->ddw, creation);
 }
 
 /**

@@ -16,9 +16,7 @@
 
 #include <linux/iommu.h>
 #include <linux/overflow.h>
-#include <linux/pagemap.h>
 #include <linux/slab.h>
-#include <linux/uaccess.h>
 #include <linux/vfio.h>
 
 #include "tce2_compat.h"
@@ -32,9 +30,6 @@
 #include "tce2_tce_v2.h"
 
 #define NR_SLOTS	IOMMU_TABLE_GROUP_MAX_TABLES
-
-/* How often the client's memory is made writable for an answer */
-#define ANSWER_TRIES		8
 
 static struct iommu_table_group *first_table_group(struct tce2_ddw *ddw)
 	__must_hold(&ddw->lock)
@@ -83,6 +78,12 @@ static void wake_queues(struct tce2_ddw *ddw)
 	spin_unlock(&ddw->slots);
 }
 
+static void begin_hurry(struct tce2_ddw *ddw)
+{
+	atomic_inc(&ddw->hurry.turning_away);
+	wake_queues(ddw);
+}
+
 /* Lets requests that were turned away, and client writers, try again */
 static void end_hurry(struct tce2_ddw *ddw)
 {
@@ -107,14 +108,22 @@ static int lock_for_client(struct tce2_ddw *ddw)
 		return -EINTR;
 	if (wait_event_killable(ddw->calm, !atomic_read(&ddw->hurry.stopping)))
 		goto unlock;
-	atomic_inc(&ddw->hurry.turning_away);
-	wake_queues(ddw);
+	begin_hurry(ddw);
 	if (!down_write_killable(&ddw->lock))
 		return 0;
 	end_hurry(ddw);
 unlock:
 	mutex_unlock(&ddw->clients);
 	return -EINTR;
+}
+
+/* The same for what has to be done even after a fatal signal */
+static void lock_to_undo(struct tce2_ddw *ddw)
+{
+	mutex_lock(&ddw->clients);
+	wait_event(ddw->calm, !atomic_read(&ddw->hurry.stopping));
+	begin_hurry(ddw);
+	down_write(&ddw->lock);
 }
 
 static void unlock_for_client(struct tce2_ddw *ddw)
@@ -301,12 +310,14 @@ static int set_up(struct tce2_ddw *ddw, int slot, struct tce2_window *window,
 		return ret;
 	}
 	tce2_kvm_expect(kvm, table_refs(ddw));
-	tce2_window_publish(window);
 	set_slot(ddw, slot, window);
 	return 0;
 }
 
-/* Makes a window in a free slot for every group; a failure leaves nothing */
+/*
+ * Makes a window in a free slot for every group, which no request finds before it is
+ * published; a failure leaves nothing
+ */
 static int create_window(struct tce2_ddw *ddw, struct tce2_cache *cache,
 			 int slot, const struct tce2_window_spec *spec)
 	__must_hold(&ddw->lock)
@@ -330,6 +341,18 @@ free:
 	kfree(kvm);
 	kfree(window);
 	return ret;
+}
+
+/* Lets requests and other modules find a window */
+static void publish(struct tce2_window *window)
+{
+	WRITE_ONCE(window->published, true);
+	tce2_window_publish(window);
+}
+
+static bool is_published(const struct tce2_window *window)
+{
+	return window && READ_ONCE(window->published);
 }
 
 /* Unmaps all of a window and takes it from every group; can't fail */
@@ -588,9 +611,11 @@ static int create_default(struct tce2_ddw *ddw, struct tce2_cache *cache)
 	/* It is the platform's own idea and needs no check */
 	spec.size = first_table_group(ddw)->tce32_size;
 	ret = create_window(ddw, cache, 0, &spec);
-	if (!ret)
-		ddw->default_pending = false;
-	return ret;
+	if (ret)
+		return ret;
+	publish(ddw->window[0]);
+	ddw->default_pending = false;
+	return 0;
 }
 
 /* A slot that is free and will be with the default window made */
@@ -625,38 +650,6 @@ static int check_place(struct tce2_ddw *ddw, int slot,
 	return tce2_platform_check_place(tg, spec, slot, taken);
 }
 
-/* Writes to the client's memory, but does not wait for a page of it */
-static bool tell(u64 value, u64 __user *to)
-{
-	bool told;
-
-	pagefault_disable();
-	told = !put_user(value, to);
-	pagefault_enable();
-	return told;
-}
-
-/* Makes a window and tells the client where it begins, or undoes it */
-static int create_and_tell(struct tce2_ddw *ddw, struct tce2_cache *cache,
-			   int slot, const struct tce2_window_spec *spec,
-			   u64 __user *start)
-	__must_hold(&ddw->lock)
-{
-	int ret = create_window(ddw, cache, slot, spec);
-
-	if (ret)
-		return ret;
-	/*
-	 * Still under the lock, so that no other thread can have got hold of a
-	 * window that is about to be taken back.
-	 */
-	if (!tell(ddw->window[slot]->start, start)) {
-		destroy_window(ddw, slot);
-		return -EFAULT;
-	}
-	return 0;
-}
-
 /* Locks for a client's request that needs a group; returns -ENXIO without one */
 static int lock_with_group(struct tce2_ddw *ddw)
 {
@@ -669,53 +662,90 @@ static int lock_with_group(struct tce2_ddw *ddw)
 	return ret;
 }
 
-/* tce2_ddw_create() if the answer's page is there and writable, else -EFAULT */
-static int try_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
-		      const struct tce2_window_spec *spec, u64 __user *start)
+/* Takes back a default window that was made for a window that could not be had */
+static void unmake_default(struct tce2_ddw *ddw, struct tce2_window *window)
+	__must_hold(&ddw->lock)
 {
-	bool was_pending;
+	lockdep_assert_held_write(&ddw->lock);
+	if (ddw->window[0] != window || list_empty(&ddw->groups) ||
+	    tce2_platform_is_papr(first_table_group(ddw)))
+		return;
+	/* Another thread may be using it by now */
+	if (tce2_kvm_attached(window->kvm) || !tce2_window_is_empty(window))
+		return;
+	destroy_window(ddw, 0);
+	ddw->default_pending = true;
+}
+
+/* Finds a slot for a window that the platform can be asked for */
+static int find_slot(struct tce2_ddw *ddw, const struct tce2_window_spec *spec)
+	__must_hold(&ddw->lock)
+{
 	int slot, ret;
 
-	ret = lock_with_group(ddw);
-	if (ret)
-		return ret;
+	lockdep_assert_held(&ddw->lock);
 	ret = check_spec(ddw, spec);
 	if (ret)
-		goto unlock;
-
+		return ret;
 	slot = free_slot(ddw);
-	if (slot < 0) {
-		ret = slot;
-		goto unlock;
-	}
-	ret = check_place(ddw, slot, spec);
-	if (ret)
-		goto unlock;
+	if (slot < 0)
+		return slot;
+	return check_place(ddw, slot, spec) ?: slot;
+}
 
-	was_pending = ddw->default_pending;
+/* Makes the default window if it is pending, and then the window */
+static int create_locked(struct tce2_ddw *ddw, struct tce2_cache *cache,
+			 const struct tce2_window_spec *spec,
+			 struct tce2_creation *creation)
+	__must_hold(&ddw->lock)
+{
+	bool was_pending = ddw->default_pending;
+	int slot, ret;
+
+	lockdep_assert_held_write(&ddw->lock);
+	slot = find_slot(ddw, spec);
+	if (slot < 0)
+		return slot;
 	ret = create_default(ddw, cache);
 	if (ret)
-		goto unlock;
-	ret = create_and_tell(ddw, cache, slot, spec, start);
-	if (ret && was_pending &&
-	    !tce2_platform_is_papr(first_table_group(ddw))) {
-		destroy_window(ddw, 0);
-		ddw->default_pending = true;
+		return ret;
+	creation->made_default = was_pending ? ddw->window[0] : NULL;
+	ret = create_window(ddw, cache, slot, spec);
+	if (ret) {
+		if (creation->made_default)
+			unmake_default(ddw, creation->made_default);
+		return ret;
 	}
-unlock:
-	unlock_for_client(ddw);
-	return ret;
+	creation->window = ddw->window[slot];
+	creation->slot = slot;
+	creation->start = creation->window->start;
+	refcount_inc(&creation->window->refs);
+	if (creation->made_default)
+		refcount_inc(&creation->made_default->refs);
+	return 0;
+}
+
+static void end_creation(struct tce2_creation *creation)
+{
+	if (creation->made_default)
+		tce2_window_put(creation->made_default);
+	tce2_window_put(creation->window);
 }
 
 /**
- * tce2_ddw_create() - create a window for all groups
+ * tce2_ddw_create() - make a window for all groups that no request can use yet
  * @ddw: the groups and windows
  * @cache: region cache of the container's process
  * @spec: the window
- * @start: where to tell the client the window's first bus address
+ * @creation: filled in; to be given to tce2_ddw_publish() or tce2_ddw_cancel()
  *
- * A pending default window is made first, since it owns slot 0. If the new
- * window can't be made it becomes pending again, but for a hypervisor: after a
+ * The client is told the window's first bus address before the window is published:
+ * with no lock held, because telling it takes as long as the client's userfaultfd
+ * likes. Until then the window has its slot, and no request finds it. It goes with
+ * the container, and a hypervisor's goes with the group.
+ *
+ * A pending default window is made first, since it owns slot 0, and published. If
+ * the new window can't be made it becomes pending again, but for a hypervisor: after a
  * request that failed there it might not be had a second time.
  * VFIO_IOMMU_SPAPR_TCE_CREATE of uapi/linux/vfio.h.
  *
@@ -723,31 +753,65 @@ unlock:
  * Return: 0; or with everything as it was before, but for the default window of
  * a hypervisor, -ENXIO without a group, -EINVAL if the platform does not offer
  * such a window, -ENOSPC without a free slot or place, -ENOMEM without memory or
- * over RLIMIT_MEMLOCK, -EFAULT if @start can't be written, -EPERM or -EIO if the
- * platform refuses, -EBUSY if KVM has found a hypervisor's table before its
- * hooks were installed, -EINTR.
+ * over RLIMIT_MEMLOCK, -EPERM or -EIO if the platform refuses, -EBUSY if KVM has
+ * found a hypervisor's table before its hooks were installed, -EINTR.
  */
 int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
-		    const struct tce2_window_spec *spec, u64 __user *start)
+		    const struct tce2_window_spec *spec,
+		    struct tce2_creation *creation)
 {
-	unsigned int tries;
-	int ret = -EFAULT;
+	int ret = lock_with_group(ddw);
 
-	/*
-	 * A page that is not there is brought in with no lock of ours held:
-	 * that may take as long as the client's userfaultfd likes, and whoever
-	 * takes a group from the container waits for the lock, with locks of
-	 * VFIO's held that are everybody's. It may be gone again by then, but
-	 * not for ever.
-	 */
-	for (tries = 0; ret == -EFAULT && tries < ANSWER_TRIES; tries++) {
-		/* A bad page may not win over a window that can't be had */
-		if (fault_in_safe_writeable((char __user *)start,
-					    sizeof(*start)) && tries)
-			return -EFAULT;
-		ret = try_create(ddw, cache, spec, start);
-	}
+	if (ret)
+		return ret;
+	ret = create_locked(ddw, cache, spec, creation);
+	unlock_for_client(ddw);
 	return ret;
+}
+
+/**
+ * tce2_ddw_publish() - let requests use a window
+ * @ddw: the groups and windows
+ * @creation: what tce2_ddw_create() filled in; of no use any more on return
+ *
+ * Context: may sleep.
+ * Return: 0; -ENXIO if the window has gone with its group or with the container.
+ */
+int tce2_ddw_publish(struct tce2_ddw *ddw, struct tce2_creation *creation)
+{
+	int ret = -ENXIO;
+
+	/* Not killable: the client knows the address. Waits for no range of entries */
+	down_read(&ddw->lock);
+	if (ddw->window[creation->slot] == creation->window) {
+		publish(creation->window);
+		ret = 0;
+	}
+	up_read(&ddw->lock);
+	end_creation(creation);
+	return ret;
+}
+
+/**
+ * tce2_ddw_cancel() - take down a window that is not published
+ * @ddw: the groups and windows
+ * @creation: what tce2_ddw_create() filled in; of no use any more on return
+ *
+ * Everything is as it was before tce2_ddw_create(). A default window that was made for
+ * the window becomes pending again, unless it is a hypervisor's, or is in use by now.
+ *
+ * Context: may sleep; can't be interrupted.
+ */
+void tce2_ddw_cancel(struct tce2_ddw *ddw, struct tce2_creation *creation)
+{
+	lock_to_undo(ddw);
+	if (ddw->window[creation->slot] == creation->window) {
+		destroy_window(ddw, creation->slot);
+		if (creation->made_default)
+			unmake_default(ddw, creation->made_default);
+	}
+	unlock_for_client(ddw);
+	end_creation(creation);
 }
 
 /**
@@ -776,7 +840,8 @@ int tce2_ddw_remove(struct tce2_ddw *ddw, u64 start)
 		goto unlock;
 	}
 	for (slot = 0; slot < NR_SLOTS; slot++) {
-		if (ddw->window[slot] && ddw->window[slot]->start == start) {
+		if (is_published(ddw->window[slot]) &&
+		    ddw->window[slot]->start == start) {
 			destroy_window(ddw, slot);
 			ret = 0;
 			break;
@@ -816,7 +881,7 @@ static int find_window(struct tce2_ddw *ddw, u64 iova, struct bus_range *range)
 	for (slot = 0; slot < NR_SLOTS; slot++) {
 		struct tce2_window *window = ddw->window[slot];
 
-		if (!window)
+		if (!is_published(window))
 			continue;
 		*range = (struct bus_range){
 			window->start, window->size, window->page_shift, window,

@@ -658,6 +658,27 @@ int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size,
 }
 
 /**
+ * tce2_window_is_empty() - check whether nothing is mapped in a window
+ * @window: the window
+ *
+ * Context: may sleep; the window's owner is locked for writing. KVM's hooks may map
+ * right after.
+ * Return: true if nothing is.
+ */
+bool tce2_window_is_empty(struct tce2_window *window)
+{
+	struct tce2_range range;
+	struct tce2_view_run run;
+	bool empty;
+
+	lock_all(window, &range);
+	empty = !tce2_view_next(&window->view, 0,
+				window->size >> window->page_shift, &run);
+	unlock_leaves(window, &range);
+	return empty;
+}
+
+/**
  * tce2_window_retire() - unmap everything, for good
  * @window: the window, unpublished, in which no request maps any more
  *

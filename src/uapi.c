@@ -93,9 +93,17 @@ static long create_window(struct tce2_container *container,
 		.page_shift = request->create.page_shift,
 		.levels = request->create.levels,
 	};
+	struct tce2_creation creation;
+	int ret = tce2_container_create_window(container, &spec, &creation);
 
-	return tce2_container_create_window(container, &spec,
-					    &user->start_addr);
+	if (ret)
+		return ret;
+	/* No lock is held: the client may take as long as it likes for a page fault */
+	if (put_user(creation.start, &user->start_addr)) {
+		tce2_container_cancel_window(container, &creation);
+		return -EFAULT;
+	}
+	return tce2_container_publish_window(container, &creation);
 }
 
 static long remove_window(struct tce2_container *container,

@@ -14,6 +14,7 @@
 #include <linux/completion.h>
 #include <linux/dma-direction.h>
 #include <linux/err.h>
+#include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/gfp.h>
 #include <linux/hashtable.h>
@@ -36,7 +37,6 @@
 #include <linux/nospec.h>
 #include <linux/notifier.h>
 #include <linux/overflow.h>
-#include <linux/pagemap.h>
 #include <linux/rbtree.h>
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>

@@ -3,11 +3,9 @@
  * a process's mappings
  *
  * Follows: "mm: introduce vma->vm_flags wrapper functions" (Linux 6.3): since
- * then vm_flags may be read, which is all that is asked of it; and "gup:
- * Introduce fault_in_safe_writeable" (Linux 5.16).
+ * then vm_flags may be read, which is all that is asked of it.
  */
 #include <linux/mm.h>
-#include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 
 #include "probe.h"

@@ -150,7 +150,10 @@ static void *rebind_another(void *arg)
 	return NULL;
 }
 
-/* Each makes a window, and takes it back because its address can't be told */
+/*
+ * Each makes a window, and takes it back because its address can't be told; or finds
+ * that another thread's window has the slot
+ */
 static void *create_over_and_over(void *arg)
 {
 	struct vfio_iommu_spapr_tce_create *create = arg;
@@ -160,7 +163,7 @@ static void *create_over_and_over(void *arg)
 	do {
 		ret = call(queue.v->fd, VFIO_IOMMU_SPAPR_TCE_CREATE, create);
 		__atomic_add_fetch(&queue.done, 1, __ATOMIC_SEQ_CST);
-	} while (ret == -EFAULT);
+	} while (ret == -EFAULT || ret == -ENOSPC);
 	/* No group, or no backend */
 	if (ret != -ENXIO && ret != -EINVAL)
 		__atomic_store_n(&queue.odd, ret, __ATOMIC_SEQ_CST);

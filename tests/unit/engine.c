@@ -105,8 +105,13 @@ void mixed_memory(void)
 int create(u64 size, u32 shift, u32 levels, u64 *start)
 {
 	struct tce2_window_spec spec = { size, shift, levels };
+	struct tce2_creation creation;
+	int ret = tce2_ddw_create(&ddw, proc, &spec, &creation);
 
-	return tce2_ddw_create(&ddw, proc, &spec, start);
+	if (ret)
+		return ret;
+	*start = creation.start;
+	return tce2_ddw_publish(&ddw, &creation);
 }
 
 struct tce2_window *only_window(u64 size, u32 levels)

@@ -12,10 +12,8 @@
 #include <linux/iommu.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
-#include <linux/pagemap.h>
 #include <linux/rwsem.h>
 #include <linux/sched.h>
-#include <linux/uaccess.h>
 #include <linux/wait.h>
 
 #include <asm/firmware.h>
@@ -130,7 +128,6 @@ static bool unordered; /* src/ stored a TCE and did not say mb() since */
 static const struct iommu_table_ops table_ops, hypervisor_ops;
 /* Locks held by any thread; page faults are not waited for */
 static unsigned int rwsems_held;
-static bool faults_off;
 
 static const struct iommu_table_group_ops group_ops;
 
@@ -1348,7 +1345,6 @@ static void free_everything(void)
 void platform_reset(void)
 {
 	rwsems_held = 0;
-	faults_off = false;
 	free_everything();
 	memset(&platform, 0, sizeof(platform));
 	nr_groups = 0;
@@ -1393,40 +1389,6 @@ void platform_expect_nothing_left(void)
 				reaches[i].key, reaches[i].held);
 	}
 	free_everything();
-}
-
-/*
- * The client's memory
- */
-
-void pagefault_disable(void)
-{
-	faults_off = true;
-}
-
-void pagefault_enable(void)
-{
-	faults_off = false;
-}
-
-static void expect_no_lock(const char *what)
-{
-	if (rwsems_held)
-		sim_bug("%s: waits for a page with a lock held", what);
-}
-
-int put_user_fails(void)
-{
-	if (!faults_off)
-		expect_no_lock("put_user");
-	return platform_fails(PLATFORM_PUT_USER);
-}
-
-size_t fault_in_safe_writeable(const char *to, size_t size)
-{
-	(void)to;
-	expect_no_lock("fault_in_safe_writeable");
-	return platform_fails(PLATFORM_FAULT_IN) ? size : 0;
 }
 
 /*

@@ -53,8 +53,6 @@ enum platform_fault {
 	PLATFORM_SET, /* programming a table for a group */
 	PLATFORM_LINK, /* noting with it for which group, and nobody says so */
 	PLATFORM_UNSET, /* taking it from a group: it stays programmed */
-	PLATFORM_PUT_USER, /* writing to the client's memory */
-	PLATFORM_FAULT_IN, /* making that writable */
 	PLATFORM_FAULTS,
 };
 

@@ -2141,7 +2141,7 @@ static struct tce2_window *windows[2];
 static void begin_two(void)
 {
 	struct tce2_window_spec spec = { MIB(8), SHIFT, 1 };
-	u64 start;
+	struct tce2_creation creation;
 
 	begin(1, 3);
 	joined = false;
@@ -2152,7 +2152,8 @@ static void begin_two(void)
 	platform.no_flush = true;
 	memory(UA, 64);
 	windows[0] = only_window(MIB(8), 1);
-	expect(tce2_ddw_create(&other_ddw, proc, &spec, &start), 0);
+	expect(tce2_ddw_create(&other_ddw, proc, &spec, &creation), 0);
+	expect(tce2_ddw_publish(&other_ddw, &creation), 0);
 	windows[1] = other_ddw.window[0];
 	for (unsigned int i = 0; i < VCPUS; i++)
 		vcpu_init(&vcpus[i], sim.mm);

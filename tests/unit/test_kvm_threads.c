@@ -20,8 +20,6 @@
 
 #include <asm/firmware.h>
 #include <linux/iommu.h>
-#include <linux/pagemap.h>
-#include <linux/uaccess.h>
 
 #include "kernel_list.h"
 #include "kvm_calls.h"
@@ -296,24 +294,6 @@ void platform_complains(const char *fmt, ...)
 {
 }
 
-void pagefault_disable(void)
-{
-}
-
-void pagefault_enable(void)
-{
-}
-
-int put_user_fails(void)
-{
-	return 0;
-}
-
-size_t fault_in_safe_writeable(const char *to, size_t size)
-{
-	return 0;
-}
-
 /*
  * The client
  */
@@ -435,7 +415,7 @@ static void begin(void)
 {
 	static struct iommu_group group = { .data = &table_group };
 	struct tce2_window_spec spec = { ENTRIES << SHIFT, SHIFT, 1 };
-	u64 start;
+	struct tce2_creation creation;
 
 	sim_task_init(&client, sim_process());
 	sim_switch_to(&client);
@@ -443,7 +423,8 @@ static void begin(void)
 	tce2_ddw_init(&ddw);
 	expect(tce2_ddw_attach(&ddw, &group), 0);
 	expect(tce2_ddw_remove(&ddw, 0), 0);
-	expect(tce2_ddw_create(&ddw, cache, &spec, &start), 0);
+	expect(tce2_ddw_create(&ddw, cache, &spec, &creation), 0);
+	expect(tce2_ddw_publish(&ddw, &creation), 0);
 	window = ddw.window[0];
 	table = iommu_tce_table_get(window->table.tbl);
 	for (unsigned int i = 0; i < REGIONS; i++)

@@ -251,27 +251,121 @@ static void a_group_that_leaves_takes_nothing_from_the_others(void)
 	finish();
 }
 
-/* The client's memory never stays writable for long enough, or never is */
+static struct tce2_creation created(u32 levels)
+{
+	struct tce2_window_spec spec = { SIZE, SHIFT, levels };
+	struct tce2_creation creation;
+
+	expect(tce2_ddw_create(&ddw, proc, &spec, &creation), 0);
+	return creation;
+}
+
+/* No request can name it, but its slot is taken and it is programmed */
+static void a_window_is_of_no_use_before_it_is_published(void)
+{
+	struct tce2_creation creation;
+	struct tce2_window *window;
+
+	begin_empty(3);
+	memory(UA, 16);
+	creation = created(2);
+	window = creation.window;
+	expect(creation.start, 0);
+	expect(ddw.window[0] == window, true);
+	expect(group[0]->walks[0] == window->table.tbl, true);
+	expect(tce2_ddw_map(&ddw, proc, 0, UA, IOVA(1), RW), -ENXIO);
+	expect(tce2_ddw_unmap(&ddw, 0, IOVA(1)), -ENXIO);
+	expect(tce2_ddw_remove(&ddw, 0), -EINVAL);
+	expect(!tce2_window_get(window->table.tbl), true);
+	expect(tce2_ddw_publish(&ddw, &creation), 0);
+	expect(tce2_ddw_map(&ddw, proc, 0, UA, IOVA(1), RW), 0);
+	expect(view_at(window, 0), UA | RW);
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	expect_no_window();
+	finish();
+}
+
+static void a_group_that_joins_has_windows_that_are_not_published(void)
+{
+	struct tce2_creation creation;
+
+	begin_empty(3);
+	creation = created(1);
+	group[1] = platform_group(3);
+	expect(tce2_ddw_attach(&ddw, &group[1]->group), 0);
+	expect(group[1]->walks[0] == creation.window->table.tbl, true);
+	expect(tce2_ddw_publish(&ddw, &creation), 0);
+	finish();
+}
+
 static void an_answer_that_cannot_be_written_removes_the_window(void)
 {
+	struct tce2_creation creation;
 	struct sim_counts before;
-	u64 start = 7;
 
 	begin_empty(3);
 	before = sim.now;
-	platform_fail(PLATFORM_PUT_USER, 1, 1000);
-	expect(create(SIZE, SHIFT, 2, &start), -EFAULT);
-	expect(platform.calls_to[PLATFORM_PUT_USER], 8);
-	expect(start, 7);
+	creation = created(2);
+	tce2_ddw_cancel(&ddw, &creation);
 	expect_counts(before);
 	expect_no_window();
-	platform_fail_nothing();
-	platform_fail(PLATFORM_PUT_USER, 1, 1);
-	platform_fail(PLATFORM_FAULT_IN, 1, 2);
-	expect(create(SIZE, SHIFT, 2, &start), -EFAULT);
-	expect(platform.calls_to[PLATFORM_CREATE], 9);
-	expect_counts(before);
 	finish();
+}
+
+/* The client's thread may be killed while it waits for the page of the answer */
+static void a_signal_does_not_keep_a_window_from_being_cancelled(void)
+{
+	struct tce2_creation creation;
+	struct sim_counts before;
+
+	begin_empty(3);
+	before = sim.now;
+	creation = created(2);
+	sim_fail(SIM_KILL, 1);
+	tce2_ddw_cancel(&ddw, &creation);
+	sim_fail_nothing();
+	expect_counts(before);
+	expect_no_window();
+	finish();
+}
+
+/* ... or VFIO may release the container */
+static void a_window_that_is_not_published_goes_with_the_container(void)
+{
+	struct tce2_creation creation;
+
+	for (int published = 0; published < 2; published++) {
+		begin_empty(3);
+		creation = created(2);
+		tce2_ddw_destroy(&ddw);
+		expect(platform.tables, 0);
+		if (published)
+			expect(tce2_ddw_publish(&ddw, &creation), -ENXIO);
+		else
+			tce2_ddw_cancel(&ddw, &creation);
+		expect_no_window();
+		finish();
+	}
+}
+
+static void a_window_that_is_not_published_goes_with_a_hypervisor_s_group(void)
+{
+	struct tce2_creation creation;
+
+	platform_kind = PLATFORM_HYPERVISOR;
+	for (int published = 0; published < 2; published++) {
+		begin(1, 1);
+		creation = created(1);
+		expect(creation.start, NOWHERE);
+		expect(tce2_ddw_detach(&ddw, &group[0]->group), 0);
+		expect(platform.tables, 0);
+		expect(platform.complaints, 0);
+		if (published)
+			expect(tce2_ddw_publish(&ddw, &creation), -ENXIO);
+		else
+			tce2_ddw_cancel(&ddw, &creation);
+		finish();
+	}
 }
 
 /* VFIO holds a lock that is everybody's when it attaches a group */
@@ -288,18 +382,43 @@ static void attaching_a_group_does_not_wait_for_a_memory_cgroup(void)
 	finish();
 }
 
-/* (It is never waited for with a lock held: sim_platform.c looks) */
-static void a_page_for_the_answer_is_waited_for_and_comes(void)
+/* Another thread has mapped in the default window that was made for the other one */
+static void a_default_window_that_is_used_stays_after_a_cancelled_create(void)
 {
-	u64 start = 7;
+	struct tce2_creation creation;
+
+	for (int used = 0; used < 2; used++) {
+		begin(2, 3);
+		memory(UA, 16);
+		creation = created(2);
+		expect(creation.start, NOWHERE);
+		if (used)
+			expect(tce2_ddw_map(&ddw, proc, 0, UA, IOVA(1), RW), 0);
+		tce2_ddw_cancel(&ddw, &creation);
+		expect(ddw.default_pending, !used);
+		expect(!ddw.window[0], !used);
+		expect(!ddw.window[1], true);
+		finish();
+	}
+}
+
+/* The default window was removed, and another one made in its slot */
+static void a_cancelled_create_leaves_others_windows_alone(void)
+{
+	struct tce2_creation creation;
+	struct tce2_window *window;
+	u64 start;
 
 	begin(2, 3);
-	platform_fail(PLATFORM_PUT_USER, 1, 3);
-	expect(create(SIZE, SHIFT, 2, &start), 0);
-	expect(start, NOWHERE);
-	expect(platform.calls_to[PLATFORM_FAULT_IN], 4);
-	expect(platform.tables, 2);
-	expect(sim.now.charged, platform.pages);
+	creation = created(2);
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	expect(create(SIZE, SHIFT, 1, &start), 0);
+	expect(start, 0);
+	window = ddw.window[0];
+	tce2_ddw_cancel(&ddw, &creation);
+	expect(ddw.window[0] == window, true);
+	expect(ddw.default_pending, false);
+	expect(!ddw.window[1], true);
 	finish();
 }
 
@@ -310,15 +429,9 @@ static void a_failed_create_makes_the_default_window_pending_again(void)
 
 	begin(2, 3);
 	before = sim.now;
-	for (int what = 0; what < 3; what++) {
-		platform_fail(what == 0	  ? PLATFORM_CREATE
-			      : what == 1 ? PLATFORM_SET
-					  : PLATFORM_PUT_USER,
-			      what == 0	  ? 2
-			      : what == 1 ? 4
-					  : 1,
-			      what == 2	  ? 8
-					  : 1);
+	for (int what = 0; what < 2; what++) {
+		platform_fail(what ? PLATFORM_SET : PLATFORM_CREATE,
+			      what ? 4 : 2, 1);
 		expect(create(SIZE, SHIFT, 2, &start) < 0, true);
 		expect(platform.fired, true);
 		platform_fail_nothing();
@@ -487,9 +600,15 @@ static const struct test window_tests[] = {
 	TEST(a_group_that_leaves_a_hypervisor_s_windows_has_them_cleared),
 	TEST(a_default_window_that_is_pending_goes_with_a_hypervisor_s_group),
 	TEST(a_group_that_leaves_takes_nothing_from_the_others),
+	TEST(a_window_is_of_no_use_before_it_is_published),
+	TEST(a_group_that_joins_has_windows_that_are_not_published),
 	TEST(an_answer_that_cannot_be_written_removes_the_window),
+	TEST(a_signal_does_not_keep_a_window_from_being_cancelled),
+	TEST(a_window_that_is_not_published_goes_with_the_container),
+	TEST(a_window_that_is_not_published_goes_with_a_hypervisor_s_group),
 	TEST(attaching_a_group_does_not_wait_for_a_memory_cgroup),
-	TEST(a_page_for_the_answer_is_waited_for_and_comes),
+	TEST(a_default_window_that_is_used_stays_after_a_cancelled_create),
+	TEST(a_cancelled_create_leaves_others_windows_alone),
 	TEST(a_failed_create_makes_the_default_window_pending_again),
 	TEST(a_failed_create_keeps_the_default_window_of_a_hypervisor),
 	TEST(levels_that_are_hard_to_allocate_are_refused),
