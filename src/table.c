@@ -290,11 +290,16 @@ static int add_tables(struct tce2_table *table, u64 leaf)
 /*
  * Locks the levels. Many requests may queue for this mutex while its owner waits for
  * mmap_lock. So each request checks whether it has to stop once it owns the mutex.
+ * Returns 0 unless @stoppable is set, else 0 or as tce2_must_stop().
  */
-static int lock_levels(struct tce2_table *table)
+static int lock_levels(struct tce2_table *table, bool stoppable)
 {
 	int ret;
 
+	if (!stoppable) {
+		mutex_lock(&table->lock);
+		return 0;
+	}
 	if (mutex_lock_killable(&table->lock))
 		return -EINTR;
 	ret = tce2_must_stop(table->hurry);
@@ -324,7 +329,7 @@ int tce2_table_prepare(struct tce2_table *table, u64 index)
 	if (tce2_table_find(table, index) || xa_load(&table->leaves, leaf))
 		return 0;
 
-	ret = lock_levels(table);
+	ret = lock_levels(table, true);
 	if (ret)
 		return ret;
 	if (!xa_load(&table->leaves, leaf))
@@ -436,6 +441,27 @@ static int look_for_memory(const struct tce2_table *table)
 }
 
 /*
+ * Has the platform write an entry whose level may not be there. The platform makes the
+ * level without a lock. Whoever comes second gives its own back, of which it frees but
+ * one page (pnv_tce()): so none of us may be the second.
+ */
+static int make_level(struct tce2_table *table, u64 index, u64 hpa, u64 perm,
+		      enum tce2_write how)
+{
+	bool restores = how == TCE2_WRITE_RESTORE;
+	int ret = lock_levels(table, !restores);
+
+	if (ret)
+		return ret;
+	if (!restores)
+		ret = look_for_memory(table);
+	if (!ret)
+		ret = exchange(table, index, hpa, perm);
+	mutex_unlock(&table->lock);
+	return ret;
+}
+
+/*
  * tce2_table_write() but for a single table in memory. The platform makes a
  * table that is not there; its function for runs would write to that without
  * looking whether it could be made, the one for single entries does not.
@@ -445,25 +471,10 @@ static noinline int write_elsewhere(struct tce2_table *table, u64 index,
 				    enum tce2_write how)
 {
 	__be64 *tces = tce2_table_find(table, index);
-	int ret = 0;
+	int ret;
 
 	if (!tces && table->tbl->it_base) {
-		/*
-		 * The platform makes the level without a lock. Whoever comes
-		 * second gives its own back, of which it frees but one page
-		 * (pnv_tce()): so none of us may be the second.
-		 */
-		if (how == TCE2_WRITE_RESTORE)
-			mutex_lock(&table->lock);
-		else
-			ret = lock_levels(table);
-		if (ret)
-			return ret;
-		if (how != TCE2_WRITE_RESTORE)
-			ret = look_for_memory(table);
-		if (!ret)
-			ret = exchange(table, index, hpa, perm);
-		mutex_unlock(&table->lock);
+		ret = make_level(table, index, hpa, perm, how);
 		if (ret)
 			return ret;
 		tces = look_for_tce(table, index, tce2_make_tce(hpa, perm));
