@@ -93,6 +93,12 @@ unsigned int fewer(unsigned int count)
 	return count > patience ? count / patience : 1;
 }
 
+void need_two_processors(void)
+{
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		skip("needs two processors");
+}
+
 void skip(const char *reason)
 {
 	snprintf(skip_reason, SKIP_REASON_SIZE, "%s", reason);

@@ -67,6 +67,9 @@ extern const char *backend_module;
 uint64_t patient_ms(uint64_t ms);
 unsigned int fewer(unsigned int count);
 
+/* Skips a test in which something has to happen while another thread is in the kernel */
+void need_two_processors(void);
+
 /*
  * Failures injected into every call (conformance_failnth.c): between these two,
  * in this process and its children. What was done is printed, and counts unless

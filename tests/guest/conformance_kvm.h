@@ -80,7 +80,6 @@ struct stopped {
 
 struct kvmplay_call stop_at(struct kvmplay_call call, uint32_t step,
 			    uint32_t after, uint32_t ms);
-void need_two_processors(void);
 void stop_call(struct stopped *s, struct guest *g, struct kvmplay_call call);
 bool is_stopped(struct guest *g);
 long release_call(struct stopped *s);

@@ -253,13 +253,6 @@ static void *stopped_main(void *arg)
 	return NULL;
 }
 
-/* Skips a test whose hypercall stops on a processor of its own */
-void need_two_processors(void)
-{
-	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
-		skip("needs two processors");
-}
-
 /*
  * Makes the call on the second processor and returns when it has stopped. That
  * processor spins then: this thread must not need it, and stays on the first.

@@ -9,10 +9,12 @@
 
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /*
@@ -256,6 +258,134 @@ static void a_request_that_was_begun_before_the_binding_is_a_strangers(
 	expect_too_late(v, stranger, ua);
 }
 
+/*
+ * A page for the answer that is there when TCE_CREATE reads its request, and has gone
+ * when the window has been made
+ */
+
+#define ANSWER_TRIES	1000
+
+static void bring_page(struct late *late)
+{
+	struct uffdio_copy copy = {
+		.dst = (uintptr_t)late->page,
+		.src = (uintptr_t)late->content,
+		.len = base_page(),
+	};
+
+	if (ioctl(late->fd, UFFDIO_COPY, &copy) && errno != EEXIST)
+		fail("UFFDIO_COPY: %s", strerror(errno));
+}
+
+static void drop_page_of(struct late *late)
+{
+	if (madvise(late->page, base_page(), MADV_DONTNEED))
+		fail("MADV_DONTNEED: %s", strerror(errno));
+}
+
+/* Whether the thread waits for the page; else it has got its answer */
+static bool is_waiting(struct late *late)
+{
+	struct pollfd fault = { .fd = late->fd, .events = POLLIN };
+	struct uffd_msg msg;
+
+	while (poll(&fault, 1, 1) <= 0) {
+		if (!pthread_tryjoin_np(late->thread, NULL))
+			return false;
+	}
+	if (read(late->fd, &msg, sizeof(msg)) != sizeof(msg))
+		fail("no page fault: %s", strerror(errno));
+	return true;
+}
+
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000ULL + now.tv_nsec / 1000;
+}
+
+/* Whether the page went after @us microseconds in time for the answer to wait for it */
+static bool answer_waits(struct late *late, int64_t locked, unsigned int us)
+{
+	uint64_t end = now_us() + us;
+
+	bring_page(late);
+	if (pthread_create(&late->thread, NULL, ask_late, late))
+		fail("pthread_create");
+	while (now_us() < end)
+		;
+	drop_page_of(late);
+	if (is_waiting(late)) {
+		if (vmlck() > locked)
+			return true;
+		bring_page(late);
+		pthread_join(late->thread, NULL);
+	}
+	expect(late->ret, 0);
+	expect(window_remove(late->v->fd, WINDOW1_START), 0);
+	drop_page_of(late);
+	return false;
+}
+
+/* Begins a TCE_CREATE that waits for the page of its answer */
+static void begin_answer(struct late *late, struct vfio *v)
+{
+	struct vfio_iommu_spapr_tce_create create = {
+		.argsz = sizeof(create), .page_shift = 12,
+		.window_size = GIB(1), .levels = 1,
+	};
+	int64_t locked;
+
+	need_two_processors();
+	if (injecting())
+		skip("each failure would have to come in this very moment");
+	/* The default window is there then */
+	mapped(v, IOVA, base_page());
+	begin_late(late, v);
+	/* poll() of a userfaultfd that blocks says that there is an error */
+	if (fcntl(late->fd, F_SETFL, O_NONBLOCK))
+		fail("fcntl: %s", strerror(errno));
+	memcpy(late->content, &create, sizeof(create));
+	late->nr = VFIO_IOMMU_SPAPR_TCE_CREATE;
+	locked = vmlck();
+	for (unsigned int i = 0; i < ANSWER_TRIES; i++) {
+		if (answer_waits(late, locked, i * 10 % 2000))
+			return;
+	}
+	fail("the answer never waited for its page");
+}
+
+static void a_window_is_of_no_use_before_its_address_is_told(struct vfio *v)
+{
+	struct late late;
+	uint8_t *ua;
+
+	begin_answer(&late, v);
+	ua = registered(v, base_page());
+	expect(dma_map(v->fd, WINDOW1_START, ua, base_page(), READ_WRITE),
+	       -ENXIO);
+	expect(dma_unmap(v->fd, WINDOW1_START, base_page()), -ENXIO);
+	expect(window_remove(v->fd, WINDOW1_START), -EINVAL);
+	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_WRITE), 0);
+	expect(end_late(&late), 0);
+	expect(((struct vfio_iommu_spapr_tce_create *)late.page)->start_addr,
+	       WINDOW1_START);
+	expect(dma_map(v->fd, WINDOW1_START, ua, base_page(), READ_WRITE), 0);
+	expect(window_remove(v->fd, WINDOW1_START), 0);
+}
+
+static void a_window_whose_address_waits_to_be_told_goes_with_the_container(
+	struct vfio *v)
+{
+	struct late late;
+
+	begin_answer(&late, v);
+	expect(vfio_detach(v, 0), 0);
+	expect(end_late(&late), -ENXIO);
+}
+
 static const struct test tests[] = {
 	TEST(a_page_that_does_not_come_keeps_nobody_waiting,
 	     .intree = "does not wait for such pages"),
@@ -264,6 +394,10 @@ static const struct test tests[] = {
 	TEST(a_request_that_was_begun_before_the_binding_is_a_strangers,
 	     .setup = BARE, .with_others = true,
 	     .intree = "says EPERM without reading it"),
+	TEST(a_window_is_of_no_use_before_its_address_is_told,
+	     .intree = "uses it at once"),
+	TEST(a_window_whose_address_waits_to_be_told_goes_with_the_container,
+	     .intree = "answers 0: it copies with no lock held"),
 };
 
 SUITE(late_suite, tests);
