@@ -40,7 +40,7 @@
  * protects the list of tables that KVM is walking.
  *
  * Owns struct tce2_kvm and the brackets. Locks: the leaves of the view, RCU.
- * Calls: tce_v2 (references), table, view, range, mm_iommu, mirrors, mirror.
+ * Calls: tce_v2 (references), table, mm_iommu, mirrors, mirror, view, range.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

@@ -13,7 +13,7 @@
  * mirror is charged, but the pages are pinned twice.
  *
  * Locks: none; mmap_lock is taken inside.
- * Calls: extents; the kernel's mm_iommu_*().
+ * Calls: the kernel's mm_iommu_*(); inlines of extents.
  */
 #include <linux/compiler.h>
 #include <linux/list.h>

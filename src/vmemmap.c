@@ -9,7 +9,7 @@
  * another module asks for it.
  *
  * Locks: none. The caller holds the cache lock.
- * Calls: extents, the kernel's mm.
+ * Calls: the kernel's mm; inlines of extents.
  */
 #include <linux/err.h>
 #include <linux/mm.h>
