@@ -9,14 +9,14 @@
 #include "tce2_cache.h"
 
 /**
- * struct tce2_drop - mapped counts to be dropped, gathered by region
+ * struct tce2_drop_batch - mapped counts to be dropped, gathered by region
  * @cache: the cache whose regions they are of
  * @region: the region of the counts gathered so far, or NULL
  * @count: how many, in IOMMU pages
  *
- * On the stack of one thread; see tce2_drop_pages().
+ * On the stack of one thread; see tce2_drop_batch_add().
  */
-struct tce2_drop {
+struct tce2_drop_batch {
 	struct tce2_cache *cache;
 	struct tce2_region *region;
 	u64 count;
@@ -39,9 +39,9 @@ s64 tce2_region_run(const struct tce2_region *region, u64 ua,
 		    unsigned int shift, u64 pages, bool write, u64 *hpa);
 struct tce2_region *tce2_region_find_held(struct tce2_cache *cache, u64 ua,
 					  unsigned int shift);
-void tce2_drop_pages(struct tce2_drop *drop, u64 ua, unsigned int shift,
-		     u64 pages);
-void tce2_drop_flush(struct tce2_drop *drop);
+void tce2_drop_batch_add(struct tce2_drop_batch *batch, u64 ua, unsigned int shift,
+			 u64 pages);
+void tce2_drop_batch_flush(struct tce2_drop_batch *batch);
 
 /**
  * tce2_region_take() - add to a region's mapped counter

@@ -98,8 +98,8 @@ int tce2_range_lock(struct tce2_range_lock *rl, struct tce2_range *range,
 		    u64 first, u64 count);
 int tce2_range_queue(struct tce2_range_lock *rl, struct tce2_range *range,
 		     u64 first, u64 count, enum tce2_patience patience);
-void tce2_range_lock_for_good(struct tce2_range_lock *rl,
-			      struct tce2_range *range, u64 first, u64 count);
+void tce2_range_lock_uninterruptible(struct tce2_range_lock *rl,
+				     struct tce2_range *range, u64 first, u64 count);
 bool tce2_range_trylock(struct tce2_range_lock *rl, struct tce2_range *range,
 			u64 first, u64 count);
 void tce2_range_unlock(struct tce2_range_lock *rl, struct tce2_range *range);

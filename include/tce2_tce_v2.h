@@ -34,8 +34,8 @@ struct tce2_window_spec;
  * @table: the hardware's table
  * @view: the userspace view
  * @kvm: KVM's hooks at the table; set before the window has its slot
- * @stuck: the platform failed to take the window from a group that left, whose
- *	hardware may walk the table for ever, and know TCEs that are cleared:
+ * @kept_by_group: the platform failed to take the window from a group that left,
+ *	whose hardware may walk the table for ever, and know TCEs that are cleared:
  *	what is unmapped stays pinned; set under the owner's lock for writing
  *
  * The window is kept by its references. Whoever maps or unmaps holds the owner's
@@ -63,7 +63,7 @@ struct tce2_window {
 	struct tce2_table table;
 	struct tce2_view view;
 	struct tce2_kvm *kvm;
-	bool stuck;
+	bool kept_by_group;
 };
 
 int tce2_window_create(struct tce2_window *window, struct iommu_table_group *tg,

@@ -47,8 +47,8 @@
  * @root: the tree's highest node, as a word of the tree; 0 while there is none
  * @depth: levels of nodes
  * @page_shift: log2 of the IOMMU page size in bytes
- * @watched: tce2_view_peek() may be reading: arrays are freed by RCU. Set once,
- *	with every leaf held
+ * @has_external_readers: other modules may read with tce2_view_peek(): arrays are
+ *	freed by RCU. Set once, with every leaf held
  * @hooked: KVM's hooks (src/kvm.c) may change leaves, too. Set once, with every
  *	leaf held
  *
@@ -69,7 +69,7 @@ struct tce2_view {
 	u64 root;
 	unsigned int depth;
 	unsigned int page_shift;
-	bool watched;
+	bool has_external_readers;
 	bool hooked;
 };
 

@@ -184,7 +184,7 @@ static __always_inline void tce2_word_unlock(u64 *slot, u64 word)
 
 /**
  * tce2_view_peek() - read one entry without holding its leaf
- * @view: the view, one that is watched
+ * @view: the view, whose @has_external_readers is set
  * @index: the entry, inside the window
  * @entry: set to the user address with TCE2_VIEW_FLAGS in its low bits, or to 0
  *	if nothing is mapped

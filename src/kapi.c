@@ -102,7 +102,7 @@ struct tce2_window *tce2_window_get(const struct iommu_table *tbl)
 		tce2_window_put(window);
 		return NULL;
 	}
-	window->view.watched = true;
+	window->view.has_external_readers = true;
 	tce2_window_unhold(window, &range);
 	return window;
 }

@@ -281,7 +281,7 @@ static __always_inline void drop_entry(struct tce2_window *window, u64 old)
 	u64 ua = old & ~TCE2_VIEW_FLAGS;
 
 	/* A group that has kept the window may still reach the page */
-	if (unlikely(window->stuck))
+	if (unlikely(window->kept_by_group))
 		return;
 	if (likely(old & TCE2_VIEW_COUNTED))
 		tce2_page_drop_counted(window->cache, ua, window->page_shift,

@@ -123,7 +123,7 @@ struct registration {
 static LIST_HEAD(registrations);
 static DEFINE_MUTEX(registrations_lock);
 /* Loading has failed: there is no registration, and none can be any more */
-static bool given_up;
+static bool init_failed;
 
 /* From now on VFIO asks this backend first */
 static int register_first(void)
@@ -135,7 +135,7 @@ static int register_first(void)
 		return -ENOMEM;
 	new->ops = backend_ops;
 	mutex_lock(&registrations_lock);
-	ret = given_up ? -ENODEV : vfio_register_iommu_driver(&new->ops);
+	ret = init_failed ? -ENODEV : vfio_register_iommu_driver(&new->ops);
 	if (ret)
 		kfree(new);
 	else
@@ -149,13 +149,13 @@ static int register_first(void)
  * container may be open, and the kernel frees a module whose init function
  * fails without asking whether it is in use.
  */
-static bool give_up(void)
+static bool refuse_registrations(void)
 {
 	bool gone;
 
 	mutex_lock(&registrations_lock);
-	given_up = list_empty(&registrations);
-	gone = given_up;
+	init_failed = list_empty(&registrations);
+	gone = init_failed;
 	mutex_unlock(&registrations_lock);
 	return gone;
 }
@@ -206,7 +206,7 @@ static int __init tce2_init(void)
 		goto exit_container;
 	/* After the notifier, lest an in-tree backend comes unseen */
 	ret = register_first();
-	if (ret && give_up())
+	if (ret && refuse_registrations())
 		goto unregister;
 	return 0;
 

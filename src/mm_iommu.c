@@ -397,33 +397,33 @@ struct tce2_region *tce2_region_find_held(struct tce2_cache *cache, u64 ua,
 }
 
 /**
- * tce2_drop_pages() - drop the counts of a stretch of user memory
- * @drop: begun with .cache set and the rest 0
+ * tce2_drop_batch_add() - drop the counts of a stretch of user memory
+ * @batch: begun with .cache set and the rest 0
  * @ua: user address of the first IOMMU page
  * @shift: log2 of the IOMMU page size in bytes
  * @pages: IOMMU pages, all held
  *
  * Counts of pages in one region are gathered and given back at once, when a
- * page of another region comes or with tce2_drop_flush(). The caller has made
+ * page of another region comes or with tce2_drop_batch_flush(). The caller has made
  * sure that no device can reach the memory through this mapping any more: the
  * region may be unpinned here. Context: may sleep.
  */
-void tce2_drop_pages(struct tce2_drop *drop, u64 ua, unsigned int shift,
-		     u64 pages)
+void tce2_drop_batch_add(struct tce2_drop_batch *batch, u64 ua, unsigned int shift,
+			 u64 pages)
 {
 	while (pages) {
-		struct tce2_region *region = drop->region;
+		struct tce2_region *region = batch->region;
 		u64 count;
 
 		if (!region || !tce2_region_contains(region, ua)) {
-			tce2_drop_flush(drop);
-			region = tce2_region_find_held(drop->cache, ua, shift);
+			tce2_drop_batch_flush(batch);
+			region = tce2_region_find_held(batch->cache, ua, shift);
 			if (!region)
 				return;
-			drop->region = region;
+			batch->region = region;
 		}
 		count = min(pages, (region->ua + region->size - ua) >> shift);
-		drop->count += count;
+		batch->count += count;
 		pages -= count;
 		ua += count << shift;
 		/* There may be millions of regions */
@@ -433,17 +433,17 @@ void tce2_drop_pages(struct tce2_drop *drop, u64 ua, unsigned int shift,
 }
 
 /**
- * tce2_drop_flush() - give back the counts gathered
- * @drop: empty afterwards
+ * tce2_drop_batch_flush() - give back the counts gathered
+ * @batch: empty afterwards
  *
  * Context: may sleep.
  */
-void tce2_drop_flush(struct tce2_drop *drop)
+void tce2_drop_batch_flush(struct tce2_drop_batch *batch)
 {
-	if (drop->count)
-		region_drop(drop->region, drop->count);
-	drop->region = NULL;
-	drop->count = 0;
+	if (batch->count)
+		region_drop(batch->region, batch->count);
+	batch->region = NULL;
+	batch->count = 0;
 }
 
 /**
@@ -457,7 +457,7 @@ void tce2_drop_flush(struct tce2_drop *drop)
  * @regionp: set to the region of the first page
  *
  * Every page is held or none. A page held keeps its region pinned until it is
- * dropped with tce2_drop_pages() or tce2_memory_drop().
+ * dropped with tce2_drop_batch_add() or tce2_memory_drop().
  *
  * Context: may sleep.
  * Return: 0; -EINVAL without pages, if not all of it is registered, or if an
@@ -502,10 +502,10 @@ EXPORT_SYMBOL_GPL(tce2_memory_hold);
 void tce2_memory_drop(struct tce2_cache *cache, u64 ua, unsigned int shift,
 		      u64 pages)
 {
-	struct tce2_drop drop = { .cache = cache };
+	struct tce2_drop_batch batch = { .cache = cache };
 
-	tce2_drop_pages(&drop, ua, shift, pages);
-	tce2_drop_flush(&drop);
+	tce2_drop_batch_add(&batch, ua, shift, pages);
+	tce2_drop_batch_flush(&batch);
 }
 EXPORT_SYMBOL_GPL(tce2_memory_drop);
 
@@ -658,7 +658,7 @@ void tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
  * @pages: IOMMU pages, all held by tce2_page_take_counted()
  * @write: a device may have written to the pages
  *
- * The caller drops the region's counts with tce2_drop_pages() afterwards.
+ * The caller drops the region's counts with tce2_drop_batch_add() afterwards.
  *
  * Context: may sleep.
  */

@@ -235,7 +235,7 @@ int tce2_range_queue(struct tce2_range_lock *rl, struct tce2_range *range,
 }
 
 /**
- * tce2_range_lock_for_good() - lock a range of entries, whatever signals come
+ * tce2_range_lock_uninterruptible() - lock a range of entries, whatever signals come
  * @rl: the lock
  * @range: the caller's, to be kept until tce2_range_unlock()
  * @first: first entry
@@ -243,8 +243,8 @@ int tce2_range_queue(struct tce2_range_lock *rl, struct tce2_range *range,
  *
  * Context: may sleep. A thread may hold one range of a table at a time.
  */
-void tce2_range_lock_for_good(struct tce2_range_lock *rl,
-			      struct tce2_range *range, u64 first, u64 count)
+void tce2_range_lock_uninterruptible(struct tce2_range_lock *rl,
+				     struct tce2_range *range, u64 first, u64 count)
 {
 	lock_map_acquire(&rl->dep_map);
 	begin(range, first, count);

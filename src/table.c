@@ -218,7 +218,7 @@ static inline void store_tces(const struct tce2_table *table, __be64 *tces,
 /*
  * Finds an entry that the platform has just written; NULL as tce2_table_find()
  */
-static __be64 *look_for_tce(struct tce2_table *table, u64 index, u64 tce)
+static __be64 *table_learn_layout(struct tce2_table *table, u64 index, u64 tce)
 {
 	enum tce2_table_layout layout = READ_ONCE(table->layout), other;
 	__be64 *tces, seen;
@@ -359,7 +359,7 @@ static int exchange(struct tce2_table *table, u64 index, u64 hpa, u64 perm)
  * report, so the last entry tells, provided that it has to have changed. Without
  * such calls Linux goes on, so any entry may.
  */
-static u64 first_telling(u64 count, unsigned long call_for_many)
+static u64 first_to_verify(u64 count, unsigned long call_for_many)
 {
 	return firmware_has_feature(call_for_many) ? count - 1 : 0;
 }
@@ -415,7 +415,7 @@ static int write_by_platform(struct tce2_table *table, u64 index, u64 count,
 	int ret;
 
 	if (fresh)
-		first = first_telling(count, FW_FEATURE_PUT_TCE_IND);
+		first = first_to_verify(count, FW_FEATURE_PUT_TCE_IND);
 	if (count > 1 && (perm & TCE2_PERM_READ) &&
 	    !set_run(table, index, count, hpa, perm) &&
 	    is_written(table, index, count, tce2_make_tce(hpa, perm), first))
@@ -430,7 +430,7 @@ static int write_by_platform(struct tce2_table *table, u64 index, u64 count,
 }
 
 /* Looks for memory for the levels that the platform may have to make for an entry */
-static int look_for_memory(const struct tce2_table *table)
+static int table_check_memory(const struct tce2_table *table)
 {
 	const struct iommu_table *tbl = table->tbl;
 
@@ -454,7 +454,7 @@ static int make_level(struct tce2_table *table, u64 index, u64 hpa, u64 perm,
 	if (ret)
 		return ret;
 	if (!restores)
-		ret = look_for_memory(table);
+		ret = table_check_memory(table);
 	if (!ret)
 		ret = exchange(table, index, hpa, perm);
 	mutex_unlock(&table->lock);
@@ -466,9 +466,9 @@ static int make_level(struct tce2_table *table, u64 index, u64 hpa, u64 perm,
  * table that is not there; its function for runs would write to that without
  * looking whether it could be made, the one for single entries does not.
  */
-static noinline int write_elsewhere(struct tce2_table *table, u64 index,
-				    u64 count, u64 hpa, u64 perm,
-				    enum tce2_write how)
+static noinline int table_write_slow(struct tce2_table *table, u64 index,
+				     u64 count, u64 hpa, u64 perm,
+				     enum tce2_write how)
 {
 	__be64 *tces = tce2_table_find(table, index);
 	int ret;
@@ -477,7 +477,7 @@ static noinline int write_elsewhere(struct tce2_table *table, u64 index,
 		ret = make_level(table, index, hpa, perm, how);
 		if (ret)
 			return ret;
-		tces = look_for_tce(table, index, tce2_make_tce(hpa, perm));
+		tces = table_learn_layout(table, index, tce2_make_tce(hpa, perm));
 	}
 	if (!tces)
 		return write_by_platform(table, index, count, hpa, perm,
@@ -505,7 +505,7 @@ int tce2_table_write(struct tce2_table *table, u64 index, u64 count, u64 hpa,
 		     u64 perm, enum tce2_write how)
 {
 	if (!tce2_table_in_memory(table) || table->tbl->it_indirect_levels)
-		return write_elsewhere(table, index, count, hpa, perm, how);
+		return table_write_slow(table, index, count, hpa, perm, how);
 	store_tces(table, (__be64 *)table->tbl->it_base + index, count,
 		   tce2_make_tce(hpa, perm));
 	return 0;
@@ -556,7 +556,7 @@ static int clear_by_platform(struct tce2_table *table, u64 index, u64 count,
 	if (mapped == TCE2_TABLE_ANY)
 		mapped = count;
 	else
-		first = first_telling(mapped, FW_FEATURE_STUFF_TCE);
+		first = first_to_verify(mapped, FW_FEATURE_STUFF_TCE);
 	if (is_clear(table, index, mapped, first))
 		return 0;
 	for (i = 0; i < count; i++) {

@@ -128,8 +128,8 @@ static __always_inline void unlock_leaves(struct tce2_window *window,
 /* Locks all entries, against requests and KVM's hooks; can't be interrupted */
 static void lock_all(struct tce2_window *window, struct tce2_range *range)
 {
-	tce2_range_lock_for_good(&window->ranges, range, 0,
-				 window->size >> window->page_shift);
+	tce2_range_lock_uninterruptible(&window->ranges, range, 0,
+					window->size >> window->page_shift);
 	lock_out_hooks(window, range);
 }
 
@@ -210,7 +210,7 @@ bool tce2_window_unset(struct tce2_window *window, struct iommu_table_group *tg,
 	lock_all(window, &range);
 	unset = tce2_platform_unset_slot(tg, slot, window->table.tbl);
 	if (!unset)
-		window->stuck = true;
+		window->kept_by_group = true;
 	unlock_leaves(window, &range);
 	return unset;
 }
@@ -423,7 +423,7 @@ static bool restore_tces(struct tce2_window *window, u64 index, u64 count)
 	}
 	/* All of it, and with it what is stale */
 	tce2_table_invalidate(&window->table, first, count);
-	return restored && !window->stuck;
+	return restored && !window->kept_by_group;
 }
 
 /*
@@ -431,19 +431,19 @@ static bool restore_tces(struct tce2_window *window, u64 index, u64 count)
  * window that a group has kept, that group's devices may: the platform, which
  * has forgotten the group, does not invalidate their translations.
  */
-static void drop_leaf(struct tce2_window *window, struct tce2_drop *drop,
+static void drop_leaf(struct tce2_window *window, struct tce2_drop_batch *batch,
 		      u64 index, u64 end)
 {
 	struct tce2_view_run old;
 
-	if (window->stuck)
+	if (window->kept_by_group)
 		return;
 	while (tce2_view_next(&window->view, index, end, &old)) {
 		if (unlikely(old.counted))
 			tce2_pages_uncount(window->cache, old.ua,
 					   window->page_shift, old.count,
 					   old.perm & TCE2_PERM_WRITE);
-		tce2_drop_pages(drop, old.ua, window->page_shift, old.count);
+		tce2_drop_batch_add(batch, old.ua, window->page_shift, old.count);
 		index = old.index + old.count;
 	}
 }
@@ -457,19 +457,19 @@ static __always_inline void
 commit_view(struct tce2_window *window, const struct tce2_view_run *run,
 	    bool replaces)
 {
-	struct tce2_drop drop = { .cache = window->cache };
+	struct tce2_drop_batch batch = { .cache = window->cache };
 	u64 index = run->index, end = index + run->count;
 
 	while (index < end) {
 		struct tce2_view_run part = run_in_leaf(window, run, index);
 
 		if (replaces)
-			drop_leaf(window, &drop, index, index + part.count);
+			drop_leaf(window, &batch, index, index + part.count);
 		tce2_view_set(&window->view, &part);
 		index += part.count;
 		pause_before(index, end);
 	}
-	tce2_drop_flush(&drop);
+	tce2_drop_batch_flush(&batch);
 }
 
 /**
@@ -582,16 +582,16 @@ static int clear_tces(struct tce2_window *window, u64 index, u64 end)
 /* Forgets a stretch, of which no device knows any more */
 static void clear_view(struct tce2_window *window, u64 index, u64 end)
 {
-	struct tce2_drop drop = { .cache = window->cache };
+	struct tce2_drop_batch batch = { .cache = window->cache };
 
 	do {
 		u64 next = tce2_view_leaf_end(index, end);
 
-		drop_leaf(window, &drop, index, next);
+		drop_leaf(window, &batch, index, next);
 		tce2_view_clear(&window->view, index, next - index);
 		index = tce2_view_next_touched(&window->view, next, end);
 	} while (index < end);
-	tce2_drop_flush(&drop);
+	tce2_drop_batch_flush(&batch);
 }
 
 /*
@@ -717,7 +717,7 @@ void tce2_window_retire(struct tce2_window *window)
  */
 struct tce2_charge tce2_window_release_table(struct tce2_window *window)
 {
-	return tce2_table_release(&window->table, !window->stuck);
+	return tce2_table_release(&window->table, !window->kept_by_group);
 }
 
 /**

@@ -43,7 +43,7 @@ union array {
  */
 static void retire_array(const struct tce2_view *view, u64 *array)
 {
-	if (!view->watched) {
+	if (!view->has_external_readers) {
 		kfree(array);
 		return;
 	}

@@ -146,7 +146,7 @@ static void possess_twice(struct estate *estate, struct vfio *v)
 }
 
 /* Gives the pages themselves back to the system */
-static void give_up(struct estate *estate)
+static void unmap_pages(struct estate *estate)
 {
 	if (munmap(estate->ua, bytes_of(estate)))
 		fail("munmap");
@@ -313,7 +313,7 @@ static void unmap_and_free(struct vfio *v, enum backing backing)
 	possess(estate, v);
 	expect(dma_unmap(v->fd, estate->iova, bytes_of(estate)), 0);
 	unregister_ok(v, estate->ua, bytes_of(estate));
-	give_up(estate);
+	unmap_pages(estate);
 	inherit(estate);
 	expect_out_of_reach(estate, v, &sink);
 }
@@ -344,7 +344,7 @@ static void pages_of_a_removed_window_are_out_of_reach(struct vfio *v)
 	possess(estate, v);
 	expect(window_remove(v->fd, start), 0);
 	unregister_ok(v, estate->ua, bytes_of(estate));
-	give_up(estate);
+	unmap_pages(estate);
 	inherit(estate);
 	expect_out_of_reach(estate, v, &sink);
 	/* Nor when a window is there again, and in use */

@@ -157,7 +157,7 @@ static void end_subpage(struct vcpu *vcpu, enum kvm_step again,
 }
 
 /* H_TOO_HARD, in the middle of a page */
-static void give_up(struct vcpu *vcpu, enum kvm_step next)
+static void end_too_hard(struct vcpu *vcpu, enum kvm_step next)
 {
 	vcpu->hard = true;
 	vcpu->step = next;
@@ -199,7 +199,7 @@ static void look_up(struct vcpu *vcpu)
 	if (vcpu->mem)
 		vcpu->step = KVM_TRANSLATE;
 	else
-		give_up(vcpu, KVM_COMMIT);
+		end_too_hard(vcpu, KVM_COMMIT);
 }
 
 static void translate(struct vcpu *vcpu)
@@ -262,7 +262,7 @@ static void do_step(struct vcpu *vcpu)
 			break;
 		}
 		kvm_counts.declined++;
-		give_up(vcpu, KVM_COMMIT);
+		end_too_hard(vcpu, KVM_COMMIT);
 		break;
 	case KVM_LOOKUP:
 		look_up(vcpu);
@@ -272,7 +272,7 @@ static void do_step(struct vcpu *vcpu)
 		break;
 	case KVM_COUNT:
 		if (mm_iommu_mapped_inc(vcpu->mem)) {
-			give_up(vcpu, KVM_COMMIT);
+			end_too_hard(vcpu, KVM_COMMIT);
 			break;
 		}
 		platform_hold_page(vcpu->hpa, vcpu->tbl->it_page_shift);
@@ -295,7 +295,7 @@ static void do_step(struct vcpu *vcpu)
 		break;
 	case KVM_PUT_BACK:
 		call_xchg(vcpu, &vcpu->hpa, &vcpu->direction);
-		give_up(vcpu, KVM_CLEARED);
+		end_too_hard(vcpu, KVM_CLEARED);
 		break;
 	case KVM_COMMIT:
 	case KVM_CLEARED:

@@ -741,13 +741,13 @@ static void do_drop(void)
 static void do_drop_pages(void)
 {
 	struct hold_model *h = pick_hold();
-	struct tce2_drop gather = {};
+	struct tce2_drop_batch batch = {};
 	struct process *p;
 
 	if (!h)
 		return;
 	p = h->container->process;
-	gather.cache = p->cache;
+	batch.cache = p->cache;
 	for (u32 i = 1 + pick(40); i; i--) {
 		struct region_model *r;
 		u64 pages;
@@ -761,10 +761,10 @@ static void do_drop_pages(void)
 			       r->real,
 		       true);
 		pages = 1 + pick(one_in(2) ? h->pages : 1);
-		tce2_drop_pages(&gather, h->ua, h->shift, pages);
+		tce2_drop_batch_add(&batch, h->ua, h->shift, pages);
 		note_dropped(h, pages);
 	}
-	tce2_drop_flush(&gather);
+	tce2_drop_batch_flush(&batch);
 }
 
 static void do_translate(void)

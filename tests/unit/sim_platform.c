@@ -311,15 +311,15 @@ int __real_tce2_memory_hold(struct tce2_cache *cache, u64 ua,
 			    struct tce2_region **regionp);
 void __real_tce2_memory_drop(struct tce2_cache *cache, u64 ua,
 			     unsigned int shift, u64 pages);
-void __real_tce2_drop_pages(struct tce2_drop *drop, u64 ua, unsigned int shift,
-			    u64 pages);
+void __real_tce2_drop_batch_add(struct tce2_drop_batch *batch, u64 ua,
+				unsigned int shift, u64 pages);
 int __wrap_tce2_memory_hold(struct tce2_cache *cache, u64 ua,
 			    unsigned int shift, u64 pages, bool write,
 			    struct tce2_region **regionp);
 void __wrap_tce2_memory_drop(struct tce2_cache *cache, u64 ua,
 			     unsigned int shift, u64 pages);
-void __wrap_tce2_drop_pages(struct tce2_drop *drop, u64 ua, unsigned int shift,
-			    u64 pages);
+void __wrap_tce2_drop_batch_add(struct tce2_drop_batch *batch, u64 ua,
+				unsigned int shift, u64 pages);
 
 int __wrap_tce2_memory_hold(struct tce2_cache *cache, u64 ua,
 			    unsigned int shift, u64 pages, bool write,
@@ -407,7 +407,7 @@ void __wrap_tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
 	dropping = before;
 }
 
-/* The tce2_drop_pages() that follows records the drop */
+/* The tce2_drop_batch_add() that follows records the drop */
 void __wrap_tce2_pages_uncount(struct tce2_cache *cache, u64 ua,
 			       unsigned int shift, u64 pages, bool write)
 {
@@ -425,11 +425,11 @@ void __wrap_tce2_mirror_drop(struct mm_struct *mm, u64 ua, unsigned int shift)
 	__real_tce2_mirror_drop(mm, ua, shift);
 }
 
-void __wrap_tce2_drop_pages(struct tce2_drop *drop, u64 ua, unsigned int shift,
-			    u64 pages)
+void __wrap_tce2_drop_batch_add(struct tce2_drop_batch *batch, u64 ua,
+				unsigned int shift, u64 pages)
 {
-	count_all_dropped(drop->cache, ua, shift, pages);
-	__real_tce2_drop_pages(drop, ua, shift, pages);
+	count_all_dropped(batch->cache, ua, shift, pages);
+	__real_tce2_drop_batch_add(batch, ua, shift, pages);
 }
 
 /*

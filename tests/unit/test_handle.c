@@ -371,17 +371,17 @@ static void removal_waits_for_a_reader_though_it_is_killed(void)
 static void arrays_are_kept_for_readers_once_there_may_be_any(void)
 {
 	begin_window();
-	for (int watched = 0; watched < 2; watched++) {
+	for (int external = 0; external < 2; external++) {
 		u64 allocs;
 
-		if (watched)
+		if (external)
 			handle = tce2_window_get(tbl);
 		expect(map(window, 0, 5, 9, RW), 0);
 		allocs = sim.now.allocs;
 		expect(map(window, 50, 9, 9, RW), 0);
 		expect(sim.now.allocs, allocs + 1);
 		expect(unmap(window, 0, LEAF), 0);
-		expect(sim.now.allocs, allocs + watched);
+		expect(sim.now.allocs, allocs + external);
 		sim_grace_period();
 		expect(sim.now.allocs, allocs);
 	}

@@ -175,45 +175,45 @@ static void an_abandoned_region_still_bars_what_overlaps_it(void)
 	tce2_cache_put(cache);
 }
 
-static void drop_pages_gathers_counts_and_flush_gives_them_back(void)
+static void drop_batch_add_gathers_counts_and_flush_drops_them(void)
 {
-	struct tce2_drop gather;
+	struct tce2_drop_batch batch;
 
 	begin_registered();
-	gather = (struct tce2_drop){ .cache = cache };
+	batch = (struct tce2_drop_batch){ .cache = cache };
 	expect(hold(cache, UA, 3, WRITE), 0);
 	tce2_region_abandon(region);
 	for (int i = 0; i < 3; i++) {
 		expect_pins_and_charge(COUNT);
-		tce2_drop_pages(&gather, UA + PAGES(i), PAGE_SHIFT, 1);
+		tce2_drop_batch_add(&batch, UA + PAGES(i), PAGE_SHIFT, 1);
 	}
-	expect(gather.count, 3);
+	expect(batch.count, 3);
 	expect_pins_and_charge(COUNT);
-	tce2_drop_flush(&gather);
+	tce2_drop_batch_flush(&batch);
 	expect_pins_and_charge(0);
-	expect(gather.count, 0);
-	tce2_drop_flush(&gather);
+	expect(batch.count, 0);
+	tce2_drop_batch_flush(&batch);
 	tce2_cache_put(cache);
 }
 
 static void drop_pages_of_another_region_gives_back_the_first_s_counts(void)
 {
-	struct tce2_drop gather;
+	struct tce2_drop_batch batch;
 
 	begin_registered();
-	gather = (struct tce2_drop){ .cache = cache };
+	batch = (struct tce2_drop_batch){ .cache = cache };
 	other = registered(cache, UA + SIZE, SIZE);
 	expect(hold(cache, UA, 2 * COUNT, WRITE), 0);
 	tce2_region_abandon(region);
 	tce2_region_abandon(other);
 	for (int i = 0; i < COUNT; i++)
-		tce2_drop_pages(&gather, UA + PAGES(i), PAGE_SHIFT, 1);
+		tce2_drop_batch_add(&batch, UA + PAGES(i), PAGE_SHIFT, 1);
 	expect_pins_and_charge(2 * COUNT);
 	for (int i = COUNT; i < 2 * COUNT; i++) {
-		tce2_drop_pages(&gather, UA + PAGES(i), PAGE_SHIFT, 1);
+		tce2_drop_batch_add(&batch, UA + PAGES(i), PAGE_SHIFT, 1);
 		expect_pins_and_charge(COUNT);
 	}
-	tce2_drop_flush(&gather);
+	tce2_drop_batch_flush(&batch);
 	expect_pins_and_charge(0);
 	tce2_cache_put(cache);
 }
@@ -635,7 +635,7 @@ static const struct test tests[] = {
 	TEST(an_abandoned_region_takes_no_new_mapping),
 	TEST(an_abandoned_region_is_taken_up_again_without_pinning),
 	TEST(an_abandoned_region_still_bars_what_overlaps_it),
-	TEST(drop_pages_gathers_counts_and_flush_gives_them_back),
+	TEST(drop_batch_add_gathers_counts_and_flush_drops_them),
 	TEST(drop_pages_of_another_region_gives_back_the_first_s_counts),
 	TEST(find_held_tells_the_region_of_a_held_page),
 	TEST(a_destroyed_region_s_memory_waits_for_its_readers),

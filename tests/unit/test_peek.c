@@ -22,10 +22,10 @@
 static struct tce2_view view;
 static u64 plain[ENTRIES], before[ENTRIES];
 
-static void begin(bool watched)
+static void begin(bool external)
 {
 	tce2_view_init(&view, ENTRIES, SHIFT);
-	view.watched = watched;
+	view.has_external_readers = external;
 	memset(plain, 0xff, sizeof(plain));
 }
 
@@ -358,20 +358,20 @@ static void make_array(void)
 	make(&hole);
 }
 
-static void an_array_is_freed_at_once_only_if_nobody_watches(void)
+static void an_array_is_freed_at_once_only_without_external_readers(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(ends_of_an_array); i++) {
-		for (int watched = 0; watched < 2; watched++) {
+		for (int external = 0; external < 2; external++) {
 			u64 allocs;
 
 			row = ends_of_an_array[i].row;
-			begin(watched);
+			begin(external);
 			make_array();
 			allocs = sim.now.allocs;
 			rcu_read_lock();
 			make(&ends_of_an_array[i].step);
 			sim_grace_period();
-			expect(sim.now.allocs, allocs - !watched);
+			expect(sim.now.allocs, allocs - !external);
 			rcu_read_unlock();
 			sim_grace_period();
 			expect(sim.now.allocs, allocs - 1);
@@ -438,7 +438,7 @@ static const struct test tests[] = {
 	TEST(an_array_that_goes_under_a_reader_is_noticed),
 	TEST(a_reader_between_two_steps_of_a_change_sees_nothing_torn),
 	TEST(an_array_is_published),
-	TEST(an_array_is_freed_at_once_only_if_nobody_watches),
+	TEST(an_array_is_freed_at_once_only_without_external_readers),
 	TEST(random_changes_under_a_reader_tear_nothing),
 };
 

@@ -242,7 +242,7 @@ static void a_new_range_does_not_wait_for_a_range_being_unlocked(void)
 	static struct locker narrow;
 
 	begin_ranges();
-	tce2_range_lock_for_good(&rl, &wide, 0, 100);
+	tce2_range_lock_uninterruptible(&rl, &wide, 0, 100);
 	start(&narrow, 0, 1);
 	await_waiters(1);
 	came = false;
@@ -293,7 +293,7 @@ static void *lock_at_random(void *arg)
 		struct tce2_range range;
 
 		if (rand_r(&seed) % 2)
-			tce2_range_lock_for_good(&rl, &range, first, count);
+			tce2_range_lock_uninterruptible(&rl, &range, first, count);
 		else if (tce2_range_queue(&rl, &range, first, count,
 					  TCE2_YIELDS))
 			continue;

@@ -119,7 +119,7 @@ static void a_refused_clear_is_done_entry_by_entry(void)
 	}
 }
 
-static void a_clear_that_is_refused_for_good_keeps_the_memory_held(void)
+static void a_clear_that_is_always_refused_keeps_the_memory_held(void)
 {
 	for (size_t i = FIRST_ODD; i < ARRAY_SIZE(platforms); i++) {
 		u64 sum;
@@ -253,14 +253,14 @@ static void a_failed_map_that_cannot_be_cleared_keeps_the_memory_held(void)
 static void a_failed_map_in_a_window_that_is_kept_keeps_the_memory_held(void)
 {
 	begin_refusal(FIRST_ODD);
-	window->stuck = true;
+	window->kept_by_group = true;
 	platform.refused = hpa_at(UA + IOVA(7));
 	expect(map(window, 0, 0, 20, RW), -EIO);
 	expect(platform.complaints, 1);
 	expect_held(20);
 	expect_in_step(window, 20);
 	tce2_memory_drop(proc, UA, SHIFT, 20);
-	window->stuck = false;
+	window->kept_by_group = false;
 	finish();
 }
 
@@ -507,7 +507,7 @@ static void of_two_threads_that_look_at_a_table_the_first_decides(void)
 static const struct test refusal_tests[] = {
 	TEST(a_long_request_that_is_killed_lets_others_run_meanwhile),
 	TEST(a_refused_clear_is_done_entry_by_entry),
-	TEST(a_clear_that_is_refused_for_good_keeps_the_memory_held),
+	TEST(a_clear_that_is_always_refused_keeps_the_memory_held),
 	TEST(an_entry_that_stays_is_noticed_wherever_it_is),
 	TEST(other_batches_of_leaves_are_unmapped_all_the_same),
 	TEST(an_entry_without_permissions_is_clear),

@@ -534,7 +534,7 @@ static void a_window_that_a_leaving_group_keeps_has_its_table_leaked(void)
 	expect(map(window, 0, 0, 16, RW), 0);
 	platform_fail(PLATFORM_UNSET, 1, 1);
 	expect(tce2_ddw_detach(&ddw, &group[0]->group), 0);
-	expect(window->stuck, true);
+	expect(window->kept_by_group, true);
 	/* Unmapped, mapped over, removed: its devices may know them for ever */
 	expect(unmap(window, 0, 4), 0);
 	expect(map(window, 4, 40, 8, RW), 0);
