@@ -64,7 +64,7 @@ struct tce2_group {
 struct tce2_ddw {
 	struct rw_semaphore lock;
 	struct mutex clients;	/* one client at a time waits for lock */
-	spinlock_t slots;	/* guards window against wake_queues() */
+	spinlock_t slots;	/* guards window against ddw_wake_queues() */
 	struct tce2_hurry hurry;
 	atomic_t writes;
 	wait_queue_head_t calm;

@@ -208,7 +208,7 @@ static __always_inline bool tce2_view_peek(const struct tce2_view *view,
 	if (tce2_word_is_array(word)) {
 		array = tce2_word_array(word);
 		*entry = READ_ONCE(array[at]);
-		/* Pairs with retire_array(): was that an entry, still? */
+		/* Pairs with view_retire_array(): was that an entry, still? */
 		smp_rmb();
 		word = READ_ONCE(*slot);
 		return tce2_word_is_array(word) &&

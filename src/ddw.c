@@ -52,8 +52,8 @@ void tce2_ddw_init(struct tce2_ddw *ddw)
 	INIT_LIST_HEAD(&ddw->groups);
 }
 
-/* Sets which window is in a slot; wake_queues() does not hold the rwsem */
-static void set_slot(struct tce2_ddw *ddw, int slot, struct tce2_window *window)
+/* Sets which window is in a slot; ddw_wake_queues() does not hold the rwsem */
+static void ddw_set_slot(struct tce2_ddw *ddw, int slot, struct tce2_window *window)
 	__must_hold(&ddw->lock)
 {
 	lockdep_assert_held_write(&ddw->lock);
@@ -66,7 +66,7 @@ static void set_slot(struct tce2_ddw *ddw, int slot, struct tce2_window *window)
  * Wakes requests that wait for entries and have to back off. Does not wait for the
  * rwsem, which a writer may be waiting for that is ahead of this one.
  */
-static void wake_queues(struct tce2_ddw *ddw)
+static void ddw_wake_queues(struct tce2_ddw *ddw)
 {
 	int slot;
 
@@ -78,14 +78,14 @@ static void wake_queues(struct tce2_ddw *ddw)
 	spin_unlock(&ddw->slots);
 }
 
-static void begin_hurry(struct tce2_ddw *ddw)
+static void ddw_begin_hurry(struct tce2_ddw *ddw)
 {
 	atomic_inc(&ddw->hurry.turning_away);
-	wake_queues(ddw);
+	ddw_wake_queues(ddw);
 }
 
 /* Lets requests that were turned away, and client writers, try again */
-static void end_hurry(struct tce2_ddw *ddw)
+static void ddw_end_hurry(struct tce2_ddw *ddw)
 {
 	atomic_inc(&ddw->writes);
 	atomic_dec(&ddw->hurry.turning_away);
@@ -97,39 +97,39 @@ static void end_hurry(struct tce2_ddw *ddw)
  * -EINTR after a fatal signal.
  *
  * Requests that hold the lock for reading while they wait for entries of a window
- * release it, and restart after unlock_for_client(). So this function waits for requests
- * that are already running, for other calls of this function, and for VFIO. Only one
- * call at a time waits for the rwsem, and none while VFIO waits for it: so at most one
- * is ahead of VFIO.
+ * release it, and restart after ddw_unlock_for_client(). So this function waits for
+ * requests that are already running, for other calls of this function, and for VFIO.
+ * Only one call at a time waits for the rwsem, and none while VFIO waits for it: so at
+ * most one is ahead of VFIO.
  */
-static int lock_for_client(struct tce2_ddw *ddw)
+static int ddw_lock_for_client(struct tce2_ddw *ddw)
 {
 	if (mutex_lock_killable(&ddw->clients))
 		return -EINTR;
 	if (wait_event_killable(ddw->calm, !atomic_read(&ddw->hurry.stopping)))
 		goto unlock;
-	begin_hurry(ddw);
+	ddw_begin_hurry(ddw);
 	if (!down_write_killable(&ddw->lock))
 		return 0;
-	end_hurry(ddw);
+	ddw_end_hurry(ddw);
 unlock:
 	mutex_unlock(&ddw->clients);
 	return -EINTR;
 }
 
 /* The same for what has to be done even after a fatal signal */
-static void lock_to_undo(struct tce2_ddw *ddw)
+static void ddw_lock_to_undo(struct tce2_ddw *ddw)
 {
 	mutex_lock(&ddw->clients);
 	wait_event(ddw->calm, !atomic_read(&ddw->hurry.stopping));
-	begin_hurry(ddw);
+	ddw_begin_hurry(ddw);
 	down_write(&ddw->lock);
 }
 
-static void unlock_for_client(struct tce2_ddw *ddw)
+static void ddw_unlock_for_client(struct tce2_ddw *ddw)
 {
 	up_write(&ddw->lock);
-	end_hurry(ddw);
+	ddw_end_hurry(ddw);
 	mutex_unlock(&ddw->clients);
 }
 
@@ -137,28 +137,28 @@ static void unlock_for_client(struct tce2_ddw *ddw)
  * Locks for writing while the caller, VFIO, holds locks for which other containers
  * wait. So requests that map or unmap many entries stop, too.
  */
-static void lock_for_vfio(struct tce2_ddw *ddw)
+static void ddw_lock_for_vfio(struct tce2_ddw *ddw)
 {
 	/* In this order: who stops waits until the first one is 0 again */
 	atomic_inc(&ddw->hurry.turning_away);
 	atomic_inc(&ddw->hurry.stopping);
-	wake_queues(ddw);
+	ddw_wake_queues(ddw);
 	down_write(&ddw->lock);
 }
 
-static void unlock_for_vfio(struct tce2_ddw *ddw)
+static void ddw_unlock_for_vfio(struct tce2_ddw *ddw)
 {
 	up_write(&ddw->lock);
 	atomic_dec(&ddw->hurry.stopping);
-	end_hurry(ddw);
+	ddw_end_hurry(ddw);
 }
 
 /*
  * Locks the groups and windows for reading, for a request. Returns 0; -EAGAIN if VFIO
- * waits for the lock: the request is to begin again after wait_for_writer(); -EINTR
+ * waits for the lock: the request is to begin again after ddw_wait_for_writer(); -EINTR
  * after a fatal signal.
  */
-static int begin_request(struct tce2_ddw *ddw)
+static int ddw_begin_request(struct tce2_ddw *ddw)
 {
 	if (down_read_killable(&ddw->lock))
 		return -EINTR;
@@ -168,7 +168,7 @@ static int begin_request(struct tce2_ddw *ddw)
 	return -EAGAIN;
 }
 
-static void end_request(struct tce2_ddw *ddw)
+static void ddw_end_request(struct tce2_ddw *ddw)
 {
 	up_read(&ddw->lock);
 }
@@ -179,7 +179,7 @@ static void end_request(struct tce2_ddw *ddw)
  * caller read @seen from @writes of struct tce2_ddw before the request tried. Returns 0,
  * or -EINTR after a fatal signal.
  */
-static int wait_for_writer(struct tce2_ddw *ddw, int seen)
+static int ddw_wait_for_writer(struct tce2_ddw *ddw, int seen)
 {
 	return wait_event_killable(ddw->calm,
 				   atomic_read(&ddw->writes) != seen ||
@@ -224,8 +224,8 @@ static u64 common_pgsizes(struct tce2_ddw *ddw, u32 *levels)
 }
 
 /* Everything about a window that can be known to be wrong beforehand */
-static int check_spec(struct tce2_ddw *ddw,
-		      const struct tce2_window_spec *spec)
+static int ddw_check_spec(struct tce2_ddw *ddw,
+			  const struct tce2_window_spec *spec)
 	__must_hold(&ddw->lock)
 {
 	u32 max_levels;
@@ -270,8 +270,8 @@ static void expect_table_refs(struct tce2_ddw *ddw)
  * list, or from all groups if @stop is NULL. Can't fail. The charge for the
  * table is refunded with the table, to which KVM may have references.
  */
-static void take_down(struct tce2_ddw *ddw, int slot,
-		      struct tce2_window *window, struct tce2_group *stop)
+static void ddw_take_down(struct tce2_ddw *ddw, int slot,
+			  struct tce2_window *window, struct tce2_group *stop)
 	__must_hold(&ddw->lock)
 {
 	struct tce2_group *group;
@@ -292,8 +292,8 @@ static void take_down(struct tce2_ddw *ddw, int slot,
  * Installs KVM's hooks at a new table and programs the table for every group.
  * After a failure nothing of the window is left.
  */
-static int set_up(struct tce2_ddw *ddw, int slot, struct tce2_window *window,
-		  struct tce2_kvm *kvm)
+static int ddw_set_up(struct tce2_ddw *ddw, int slot, struct tce2_window *window,
+		      struct tce2_kvm *kvm)
 	__must_hold(&ddw->lock)
 {
 	/* On pseries the table is in the slot as soon as it is made */
@@ -306,11 +306,11 @@ static int set_up(struct tce2_ddw *ddw, int slot, struct tce2_window *window,
 	if (!ret)
 		ret = set_window(ddw, slot, window, &failed);
 	if (ret) {
-		take_down(ddw, slot, window, failed);
+		ddw_take_down(ddw, slot, window, failed);
 		return ret;
 	}
 	tce2_kvm_expect(kvm, table_refs(ddw));
-	set_slot(ddw, slot, window);
+	ddw_set_slot(ddw, slot, window);
 	return 0;
 }
 
@@ -318,8 +318,8 @@ static int set_up(struct tce2_ddw *ddw, int slot, struct tce2_window *window,
  * Makes a window in a free slot for every group, which no request finds before it is
  * published; a failure leaves nothing
  */
-static int create_window(struct tce2_ddw *ddw, struct tce2_cache *cache,
-			 int slot, const struct tce2_window_spec *spec)
+static int ddw_create_window(struct tce2_ddw *ddw, struct tce2_cache *cache,
+			     int slot, const struct tce2_window_spec *spec)
 	__must_hold(&ddw->lock)
 {
 	struct tce2_window *window;
@@ -335,7 +335,7 @@ static int create_window(struct tce2_ddw *ddw, struct tce2_cache *cache,
 				 cache, &ddw->hurry);
 	if (ret)
 		goto free;
-	return set_up(ddw, slot, window, kvm);
+	return ddw_set_up(ddw, slot, window, kvm);
 
 free:
 	kfree(kvm);
@@ -344,26 +344,26 @@ free:
 }
 
 /* Lets requests and other modules find a window */
-static void publish(struct tce2_window *window)
+static void ddw_publish(struct tce2_window *window)
 {
 	WRITE_ONCE(window->published, true);
 	tce2_window_publish(window);
 }
 
-static bool is_published(const struct tce2_window *window)
+static bool ddw_is_published(const struct tce2_window *window)
 {
 	return window && READ_ONCE(window->published);
 }
 
 /* Unmaps all of a window and takes it from every group; can't fail */
-static void destroy_window(struct tce2_ddw *ddw, int slot)
+static void ddw_destroy_window(struct tce2_ddw *ddw, int slot)
 	__must_hold(&ddw->lock)
 {
 	struct tce2_window *window = ddw->window[slot];
 
 	lockdep_assert_held_write(&ddw->lock);
-	set_slot(ddw, slot, NULL);
-	take_down(ddw, slot, window, NULL);
+	ddw_set_slot(ddw, slot, NULL);
+	ddw_take_down(ddw, slot, window, NULL);
 }
 
 /**
@@ -377,10 +377,10 @@ void tce2_ddw_destroy(struct tce2_ddw *ddw)
 	struct tce2_group *group, *next;
 	int slot;
 
-	lock_for_vfio(ddw);
+	ddw_lock_for_vfio(ddw);
 	for (slot = 0; slot < NR_SLOTS; slot++) {
 		if (ddw->window[slot])
-			destroy_window(ddw, slot);
+			ddw_destroy_window(ddw, slot);
 	}
 	ddw->default_pending = false;
 	list_for_each_entry_safe(group, next, &ddw->groups, node) {
@@ -388,7 +388,7 @@ void tce2_ddw_destroy(struct tce2_ddw *ddw)
 		list_del(&group->node);
 		kfree(group);
 	}
-	unlock_for_vfio(ddw);
+	ddw_unlock_for_vfio(ddw);
 }
 
 /*
@@ -435,8 +435,8 @@ static int set_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 }
 
 /* Whether a group may join the groups and windows that are there */
-static int check_group(struct tce2_ddw *ddw, struct iommu_group *iommu_group,
-		       struct iommu_table_group *tg)
+static int ddw_check_group(struct tce2_ddw *ddw, struct iommu_group *iommu_group,
+			   struct iommu_table_group *tg)
 	__must_hold(&ddw->lock)
 {
 	struct tce2_group *group;
@@ -489,8 +489,8 @@ int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 	group->group = iommu_group;
 	group->table_group = tg;
 
-	lock_for_vfio(ddw);
-	ret = check_group(ddw, iommu_group, tg);
+	ddw_lock_for_vfio(ddw);
+	ret = ddw_check_group(ddw, iommu_group, tg);
 	if (ret)
 		goto unlock;
 	tce2_take_ownership(tg);
@@ -506,7 +506,7 @@ int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 	list_add_tail(&group->node, &ddw->groups);
 	expect_table_refs(ddw);
 unlock:
-	unlock_for_vfio(ddw);
+	ddw_unlock_for_vfio(ddw);
 	if (ret)
 		kfree(group);
 	return ret;
@@ -526,7 +526,7 @@ static void take_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 	/* They go with their only group, and so would the way to clear them */
 	for (slot = 0; slot < NR_SLOTS; slot++) {
 		if (ddw->window[slot])
-			destroy_window(ddw, slot);
+			ddw_destroy_window(ddw, slot);
 	}
 	ddw->default_pending = false;
 }
@@ -548,7 +548,7 @@ int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 	struct tce2_group *group;
 	int ret = -ENOENT;
 
-	lock_for_vfio(ddw);
+	ddw_lock_for_vfio(ddw);
 	list_for_each_entry(group, &ddw->groups, node) {
 		if (group->group != iommu_group)
 			continue;
@@ -560,7 +560,7 @@ int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 		ret = 0;
 		break;
 	}
-	unlock_for_vfio(ddw);
+	ddw_unlock_for_vfio(ddw);
 	return ret;
 }
 
@@ -610,16 +610,16 @@ static int create_default(struct tce2_ddw *ddw, struct tce2_cache *cache)
 		return -ENXIO;
 	/* It is the platform's own idea and needs no check */
 	spec.size = first_table_group(ddw)->tce32_size;
-	ret = create_window(ddw, cache, 0, &spec);
+	ret = ddw_create_window(ddw, cache, 0, &spec);
 	if (ret)
 		return ret;
-	publish(ddw->window[0]);
+	ddw_publish(ddw->window[0]);
 	ddw->default_pending = false;
 	return 0;
 }
 
 /* A slot that is free and will be with the default window made */
-static int free_slot(struct tce2_ddw *ddw)
+static int ddw_free_slot(struct tce2_ddw *ddw)
 	__must_hold(&ddw->lock)
 {
 	u32 slot, slots = NR_SLOTS;
@@ -637,8 +637,8 @@ static int free_slot(struct tce2_ddw *ddw)
 }
 
 /* Whether a hypervisor has a place for one more window */
-static int check_place(struct tce2_ddw *ddw, int slot,
-		       const struct tce2_window_spec *spec)
+static int ddw_check_place(struct tce2_ddw *ddw, int slot,
+			   const struct tce2_window_spec *spec)
 	__must_hold(&ddw->lock)
 {
 	struct iommu_table_group *tg = first_table_group(ddw);
@@ -651,12 +651,12 @@ static int check_place(struct tce2_ddw *ddw, int slot,
 }
 
 /* Locks for a client's request that needs a group; returns -ENXIO without one */
-static int lock_with_group(struct tce2_ddw *ddw)
+static int ddw_lock_with_group(struct tce2_ddw *ddw)
 {
-	int ret = lock_for_client(ddw);
+	int ret = ddw_lock_for_client(ddw);
 
 	if (!ret && list_empty(&ddw->groups)) {
-		unlock_for_client(ddw);
+		ddw_unlock_for_client(ddw);
 		ret = -ENXIO;
 	}
 	return ret;
@@ -673,44 +673,44 @@ static void unmake_default(struct tce2_ddw *ddw, struct tce2_window *window)
 	/* Another thread may be using it by now */
 	if (tce2_kvm_attached(window->kvm) || !tce2_window_is_empty(window))
 		return;
-	destroy_window(ddw, 0);
+	ddw_destroy_window(ddw, 0);
 	ddw->default_pending = true;
 }
 
 /* Finds a slot for a window that the platform can be asked for */
-static int find_slot(struct tce2_ddw *ddw, const struct tce2_window_spec *spec)
+static int ddw_find_slot(struct tce2_ddw *ddw, const struct tce2_window_spec *spec)
 	__must_hold(&ddw->lock)
 {
 	int slot, ret;
 
 	lockdep_assert_held(&ddw->lock);
-	ret = check_spec(ddw, spec);
+	ret = ddw_check_spec(ddw, spec);
 	if (ret)
 		return ret;
-	slot = free_slot(ddw);
+	slot = ddw_free_slot(ddw);
 	if (slot < 0)
 		return slot;
-	return check_place(ddw, slot, spec) ?: slot;
+	return ddw_check_place(ddw, slot, spec) ?: slot;
 }
 
 /* Makes the default window if it is pending, and then the window */
-static int create_locked(struct tce2_ddw *ddw, struct tce2_cache *cache,
-			 const struct tce2_window_spec *spec,
-			 struct tce2_creation *creation)
+static int ddw_create_locked(struct tce2_ddw *ddw, struct tce2_cache *cache,
+			     const struct tce2_window_spec *spec,
+			     struct tce2_creation *creation)
 	__must_hold(&ddw->lock)
 {
 	bool was_pending = ddw->default_pending;
 	int slot, ret;
 
 	lockdep_assert_held_write(&ddw->lock);
-	slot = find_slot(ddw, spec);
+	slot = ddw_find_slot(ddw, spec);
 	if (slot < 0)
 		return slot;
 	ret = create_default(ddw, cache);
 	if (ret)
 		return ret;
 	creation->made_default = was_pending ? ddw->window[0] : NULL;
-	ret = create_window(ddw, cache, slot, spec);
+	ret = ddw_create_window(ddw, cache, slot, spec);
 	if (ret) {
 		if (creation->made_default)
 			unmake_default(ddw, creation->made_default);
@@ -725,7 +725,7 @@ static int create_locked(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	return 0;
 }
 
-static void end_creation(struct tce2_creation *creation)
+static void ddw_end_creation(struct tce2_creation *creation)
 {
 	if (creation->made_default)
 		tce2_window_put(creation->made_default);
@@ -760,12 +760,12 @@ int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		    const struct tce2_window_spec *spec,
 		    struct tce2_creation *creation)
 {
-	int ret = lock_with_group(ddw);
+	int ret = ddw_lock_with_group(ddw);
 
 	if (ret)
 		return ret;
-	ret = create_locked(ddw, cache, spec, creation);
-	unlock_for_client(ddw);
+	ret = ddw_create_locked(ddw, cache, spec, creation);
+	ddw_unlock_for_client(ddw);
 	return ret;
 }
 
@@ -784,11 +784,11 @@ int tce2_ddw_publish(struct tce2_ddw *ddw, struct tce2_creation *creation)
 	/* Not killable: the client knows the address. Waits for no range of entries */
 	down_read(&ddw->lock);
 	if (ddw->window[creation->slot] == creation->window) {
-		publish(creation->window);
+		ddw_publish(creation->window);
 		ret = 0;
 	}
 	up_read(&ddw->lock);
-	end_creation(creation);
+	ddw_end_creation(creation);
 	return ret;
 }
 
@@ -804,14 +804,14 @@ int tce2_ddw_publish(struct tce2_ddw *ddw, struct tce2_creation *creation)
  */
 void tce2_ddw_cancel(struct tce2_ddw *ddw, struct tce2_creation *creation)
 {
-	lock_to_undo(ddw);
+	ddw_lock_to_undo(ddw);
 	if (ddw->window[creation->slot] == creation->window) {
-		destroy_window(ddw, creation->slot);
+		ddw_destroy_window(ddw, creation->slot);
 		if (creation->made_default)
 			unmake_default(ddw, creation->made_default);
 	}
-	unlock_for_client(ddw);
-	end_creation(creation);
+	ddw_unlock_for_client(ddw);
+	ddw_end_creation(creation);
 }
 
 /**
@@ -829,7 +829,7 @@ int tce2_ddw_remove(struct tce2_ddw *ddw, u64 start)
 {
 	int slot, ret;
 
-	ret = lock_with_group(ddw);
+	ret = ddw_lock_with_group(ddw);
 	if (ret)
 		return ret;
 	ret = -EINVAL;
@@ -840,15 +840,15 @@ int tce2_ddw_remove(struct tce2_ddw *ddw, u64 start)
 		goto unlock;
 	}
 	for (slot = 0; slot < NR_SLOTS; slot++) {
-		if (is_published(ddw->window[slot]) &&
+		if (ddw_is_published(ddw->window[slot]) &&
 		    ddw->window[slot]->start == start) {
-			destroy_window(ddw, slot);
+			ddw_destroy_window(ddw, slot);
 			ret = 0;
 			break;
 		}
 	}
 unlock:
-	unlock_for_client(ddw);
+	ddw_unlock_for_client(ddw);
 	return ret;
 }
 
@@ -872,7 +872,7 @@ static bool has_iova(const struct bus_range *range, u64 iova)
 }
 
 /* Finds the window that a bus address lies in, or returns -ENXIO */
-static int find_window(struct tce2_ddw *ddw, u64 iova, struct bus_range *range)
+static int ddw_find_window(struct tce2_ddw *ddw, u64 iova, struct bus_range *range)
 	__must_hold(&ddw->lock)
 {
 	int slot;
@@ -881,7 +881,7 @@ static int find_window(struct tce2_ddw *ddw, u64 iova, struct bus_range *range)
 	for (slot = 0; slot < NR_SLOTS; slot++) {
 		struct tce2_window *window = ddw->window[slot];
 
-		if (!is_published(window))
+		if (!ddw_is_published(window))
 			continue;
 		*range = (struct bus_range){
 			window->start, window->size, window->page_shift, window,
@@ -904,11 +904,11 @@ static int find_window(struct tce2_ddw *ddw, u64 iova, struct bus_range *range)
 }
 
 /* Checks a request against the window that its first bus address lies in */
-static int find_range(struct tce2_ddw *ddw, u64 iova, u64 ua, u64 size,
-		      struct bus_range *range)
+static int ddw_find_range(struct tce2_ddw *ddw, u64 iova, u64 ua, u64 size,
+			  struct bus_range *range)
 	__must_hold(&ddw->lock)
 {
-	int ret = find_window(ddw, iova, range);
+	int ret = ddw_find_window(ddw, iova, range);
 	u64 end;
 
 	if (ret)
@@ -933,7 +933,7 @@ static int make_default_locked(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	int ret;
 
 	/* Another thread may have changed everything while it was unlocked */
-	ret = find_range(ddw, iova, ua, size, &range);
+	ret = ddw_find_range(ddw, iova, ua, size, &range);
 	if (ret || range.window)
 		return ret;
 	pages = size >> range.page_shift;
@@ -949,12 +949,12 @@ static int make_default_locked(struct tce2_ddw *ddw, struct tce2_cache *cache,
 static int make_default(struct tce2_ddw *ddw, struct tce2_cache *cache,
 			u64 iova, u64 ua, u64 size, u64 perm)
 {
-	int ret = lock_for_client(ddw);
+	int ret = ddw_lock_for_client(ddw);
 
 	if (ret)
 		return ret;
 	ret = make_default_locked(ddw, cache, iova, ua, size, perm);
-	unlock_for_client(ddw);
+	ddw_unlock_for_client(ddw);
 	return ret;
 }
 
@@ -970,19 +970,19 @@ static bool wants_mirrors(struct tce2_cache *cache, struct tce2_window *window)
 }
 
 /* Maps in an existing window; sets *@pending if the default one must be made first */
-static int try_map(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova,
-		   u64 ua, u64 size, u64 perm, enum tce2_patience patience,
-		   bool *pending)
+static int ddw_try_map(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova,
+		       u64 ua, u64 size, u64 perm, enum tce2_patience patience,
+		       bool *pending)
 {
 	struct bus_range range;
 	bool mirror = false;
 	int ret;
 
 	*pending = false;
-	ret = begin_request(ddw);
+	ret = ddw_begin_request(ddw);
 	if (ret)
 		return ret;
-	ret = find_range(ddw, iova, ua, size, &range);
+	ret = ddw_find_range(ddw, iova, ua, size, &range);
 	if (!ret && !perm)
 		ret = -EINVAL;
 	*pending = !ret && !range.window;
@@ -991,7 +991,7 @@ static int try_map(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova,
 				      patience);
 	if (!ret && range.window)
 		mirror = wants_mirrors(cache, range.window);
-	end_request(ddw);
+	ddw_end_request(ddw);
 	if (mirror)
 		tce2_cache_mirror(cache);
 	return ret;
@@ -1023,8 +1023,8 @@ int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova,
 
 	do {
 		seen = atomic_read(&ddw->writes);
-		ret = try_map(ddw, cache, iova, ua, size, perm, patience,
-			      &pending);
+		ret = ddw_try_map(ddw, cache, iova, ua, size, perm, patience,
+				  &pending);
 		if (likely(!pending && ret != -EAGAIN))
 			return ret;
 		if (pending) {
@@ -1033,25 +1033,25 @@ int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova,
 		}
 		/* Turned away once: from now on back off only for VFIO */
 		patience = TCE2_YIELDS_TO_VFIO;
-		ret = wait_for_writer(ddw, seen);
+		ret = ddw_wait_for_writer(ddw, seen);
 	} while (!ret);
 	return ret;
 }
 
-static int try_unmap(struct tce2_ddw *ddw, u64 iova, u64 size,
-		     enum tce2_patience patience)
+static int ddw_try_unmap(struct tce2_ddw *ddw, u64 iova, u64 size,
+			 enum tce2_patience patience)
 {
 	struct bus_range range;
 	int ret;
 
-	ret = begin_request(ddw);
+	ret = ddw_begin_request(ddw);
 	if (ret)
 		return ret;
-	ret = find_range(ddw, iova, 0, size, &range);
+	ret = ddw_find_range(ddw, iova, 0, size, &range);
 	/* In a window that is still to be made there is nothing to unmap */
 	if (!ret && range.window)
 		ret = tce2_window_unmap(range.window, iova, size, patience);
-	end_request(ddw);
+	ddw_end_request(ddw);
 	return ret;
 }
 
@@ -1072,11 +1072,11 @@ int tce2_ddw_unmap(struct tce2_ddw *ddw, u64 iova, u64 size)
 
 	do {
 		seen = atomic_read(&ddw->writes);
-		ret = try_unmap(ddw, iova, size, patience);
+		ret = ddw_try_unmap(ddw, iova, size, patience);
 		if (likely(ret != -EAGAIN))
 			return ret;
 		patience = TCE2_YIELDS_TO_VFIO;
-		ret = wait_for_writer(ddw, seen);
+		ret = ddw_wait_for_writer(ddw, seen);
 	} while (!ret);
 	return ret;
 }
@@ -1099,10 +1099,10 @@ int tce2_ddw_eeh(struct tce2_ddw *ddw, const struct vfio_eeh_pe_op *op)
 
 	do {
 		seen = atomic_read(&ddw->writes);
-		ret = begin_request(ddw);
+		ret = ddw_begin_request(ddw);
 		if (ret != -EAGAIN)
 			break;
-		ret = wait_for_writer(ddw, seen);
+		ret = ddw_wait_for_writer(ddw, seen);
 	} while (!ret);
 	if (ret)
 		return ret;
@@ -1111,6 +1111,6 @@ int tce2_ddw_eeh(struct tce2_ddw *ddw, const struct vfio_eeh_pe_op *op)
 		if (ret)
 			break;
 	}
-	end_request(ddw);
+	ddw_end_request(ddw);
 	return ret;
 }

@@ -17,32 +17,32 @@
 
 #include "tce2_eeh.h"
 
-static int set_option(struct eeh_pe *pe, int option,
-		      const struct vfio_eeh_pe_err *err)
+static int eeh_op_set_option(struct eeh_pe *pe, int option,
+			     const struct vfio_eeh_pe_err *err)
 {
 	return eeh_pe_set_option(pe, option);
 }
 
-static int get_state(struct eeh_pe *pe, int unused,
-		     const struct vfio_eeh_pe_err *err)
+static int eeh_op_get_state(struct eeh_pe *pe, int unused,
+			    const struct vfio_eeh_pe_err *err)
 {
 	return eeh_pe_get_state(pe);
 }
 
-static int reset(struct eeh_pe *pe, int option,
-		 const struct vfio_eeh_pe_err *err)
+static int eeh_op_reset(struct eeh_pe *pe, int option,
+			const struct vfio_eeh_pe_err *err)
 {
 	return eeh_pe_reset(pe, option, true);
 }
 
-static int configure(struct eeh_pe *pe, int unused,
-		     const struct vfio_eeh_pe_err *err)
+static int eeh_op_configure(struct eeh_pe *pe, int unused,
+			    const struct vfio_eeh_pe_err *err)
 {
 	return eeh_pe_configure(pe);
 }
 
-static int inject(struct eeh_pe *pe, int unused,
-		  const struct vfio_eeh_pe_err *err)
+static int eeh_op_inject(struct eeh_pe *pe, int unused,
+			 const struct vfio_eeh_pe_err *err)
 {
 	return eeh_pe_inject_err(pe, err->type, err->func, err->addr,
 				 err->mask);
@@ -53,16 +53,16 @@ static const struct {
 		   const struct vfio_eeh_pe_err *err);
 	int arg;
 } pe_ops[] = {
-	[VFIO_EEH_PE_DISABLE]		= { set_option, EEH_OPT_DISABLE },
-	[VFIO_EEH_PE_ENABLE]		= { set_option, EEH_OPT_ENABLE },
-	[VFIO_EEH_PE_UNFREEZE_IO]	= { set_option, EEH_OPT_THAW_MMIO },
-	[VFIO_EEH_PE_UNFREEZE_DMA]	= { set_option, EEH_OPT_THAW_DMA },
-	[VFIO_EEH_PE_GET_STATE]		= { get_state },
-	[VFIO_EEH_PE_RESET_DEACTIVATE]	= { reset, EEH_RESET_DEACTIVATE },
-	[VFIO_EEH_PE_RESET_HOT]		= { reset, EEH_RESET_HOT },
-	[VFIO_EEH_PE_RESET_FUNDAMENTAL]	= { reset, EEH_RESET_FUNDAMENTAL },
-	[VFIO_EEH_PE_CONFIGURE]		= { configure },
-	[VFIO_EEH_PE_INJECT_ERR]	= { inject },
+	[VFIO_EEH_PE_DISABLE]		= { eeh_op_set_option, EEH_OPT_DISABLE },
+	[VFIO_EEH_PE_ENABLE]		= { eeh_op_set_option, EEH_OPT_ENABLE },
+	[VFIO_EEH_PE_UNFREEZE_IO]	= { eeh_op_set_option, EEH_OPT_THAW_MMIO },
+	[VFIO_EEH_PE_UNFREEZE_DMA]	= { eeh_op_set_option, EEH_OPT_THAW_DMA },
+	[VFIO_EEH_PE_GET_STATE]		= { eeh_op_get_state },
+	[VFIO_EEH_PE_RESET_DEACTIVATE]	= { eeh_op_reset, EEH_RESET_DEACTIVATE },
+	[VFIO_EEH_PE_RESET_HOT]		= { eeh_op_reset, EEH_RESET_HOT },
+	[VFIO_EEH_PE_RESET_FUNDAMENTAL]	= { eeh_op_reset, EEH_RESET_FUNDAMENTAL },
+	[VFIO_EEH_PE_CONFIGURE]		= { eeh_op_configure },
+	[VFIO_EEH_PE_INJECT_ERR]	= { eeh_op_inject },
 };
 
 /**

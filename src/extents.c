@@ -36,8 +36,8 @@ static unsigned int depth_of(u64 blocks)
 	return depth;
 }
 
-static void init_shift(struct tce2_extents *ext, u64 ua, u64 size,
-		       unsigned int shift)
+static void extents_init_shift(struct tce2_extents *ext, u64 ua, u64 size,
+			       unsigned int shift)
 {
 	*ext = (struct tce2_extents){ .ua = ua, .size = size, .shift = shift };
 	ext->depth = depth_of(nr_blocks(ext, shift, size));
@@ -54,8 +54,8 @@ static void init_shift(struct tce2_extents *ext, u64 ua, u64 size,
  */
 void tce2_extents_init(struct tce2_extents *ext, u64 ua, u64 size)
 {
-	init_shift(ext, ua, size,
-		   max_t(unsigned int, PAGE_SHIFT, fls64(size - 1)));
+	extents_init_shift(ext, ua, size,
+			   max_t(unsigned int, PAGE_SHIFT, fls64(size - 1)));
 }
 
 /*
@@ -63,8 +63,8 @@ void tce2_extents_init(struct tce2_extents *ext, u64 ua, u64 size)
  * will be below *@node, and finds the one of its entry. Nothing is made if one
  * can't be.
  */
-static int add_nodes(u64 **node, unsigned int level, u64 block, u64 blocks,
-		     u64 **tail)
+static int extents_add_nodes(u64 **node, unsigned int level, u64 block, u64 blocks,
+			     u64 **tail)
 {
 	unsigned int shift = level * TCE2_EXTENT_NODE_SHIFT;
 	u64 slot = block >> shift, first = slot << shift;
@@ -82,8 +82,8 @@ static int add_nodes(u64 **node, unsigned int level, u64 block, u64 blocks,
 		*tail = *node;
 		return 0;
 	}
-	ret = add_nodes((u64 **)&(*node)[slot], level - 1, block - first,
-			blocks - first, tail);
+	ret = extents_add_nodes((u64 **)&(*node)[slot], level - 1, block - first,
+				blocks - first, tail);
 	if (ret && made) {
 		kfree(*node);
 		*node = NULL;
@@ -92,21 +92,21 @@ static int add_nodes(u64 **node, unsigned int level, u64 block, u64 blocks,
 }
 
 /* Makes the node that the next entry begins */
-static noinline int begin_node(struct tce2_extents *ext)
+static noinline int extents_begin_node(struct tce2_extents *ext)
 {
 	cond_resched();
-	return add_nodes(&ext->root, ext->depth, ext->blocks,
-			 nr_blocks(ext, ext->shift, ext->size), &ext->tail);
+	return extents_add_nodes(&ext->root, ext->depth, ext->blocks,
+				 nr_blocks(ext, ext->shift, ext->size), &ext->tail);
 }
 
 /* Adds the entry of the next block */
-static inline int add_block(struct tce2_extents *ext, u64 entry)
+static inline int extents_add_block(struct tce2_extents *ext, u64 entry)
 {
 	u64 slot = ext->blocks & (TCE2_EXTENT_NODE - 1);
 	int ret;
 
 	if (!slot) {
-		ret = begin_node(ext);
+		ret = extents_begin_node(ext);
 		if (ret)
 			return ret;
 	}
@@ -120,13 +120,13 @@ static inline int add_block(struct tce2_extents *ext, u64 entry)
  * parts differ from it by their distance alone. (Not inline: it is rare, and
  * the registers it needs would be saved for every run appended.)
  */
-static noinline int shrink_blocks(struct tce2_extents *ext, unsigned int shift)
+static noinline int extents_shrink_blocks(struct tce2_extents *ext, unsigned int shift)
 {
 	u64 block, count = nr_blocks(ext, shift, ext->filled);
 	u64 base = (ext->ua >> shift) << shift;
 	struct tce2_extents small;
 
-	init_shift(&small, ext->ua, ext->size, shift);
+	extents_init_shift(&small, ext->ua, ext->size, shift);
 	small.filled = ext->filled;
 	small.flags = ext->flags;
 	for (block = 0; block < count; block++) {
@@ -135,7 +135,7 @@ static noinline int shrink_blocks(struct tce2_extents *ext, unsigned int shift)
 		u64 old = *tce2_extents_entry(ext, in_range);
 		u64 old_start = (in_range >> ext->shift) << ext->shift;
 
-		if (add_block(&small, old + (ua - old_start))) {
+		if (extents_add_block(&small, old + (ua - old_start))) {
 			tce2_extents_free(&small);
 			return -ENOMEM;
 		}
@@ -149,7 +149,7 @@ static noinline int shrink_blocks(struct tce2_extents *ext, unsigned int shift)
  * Whether memory at @hpa goes on where the last block left off, so that the
  * block is contiguous; or begins a new block, which then need not be.
  */
-static bool fits_block(const struct tce2_extents *ext, u64 hpa, u64 flags)
+static bool extents_fits_block(const struct tce2_extents *ext, u64 hpa, u64 flags)
 {
 	u64 filled_to = (ext->ua + ext->filled) & ((1ULL << ext->shift) - 1);
 
@@ -164,14 +164,14 @@ static bool fits_block(const struct tce2_extents *ext, u64 hpa, u64 flags)
  * it added; then the store can be read and freed, but no longer be appended to.
  * (Inline, because it runs for each huge page.)
  */
-static inline int append_run(struct tce2_extents *ext, u64 hpa, u64 bytes,
-			     u64 flags)
+static inline int extents_append_run(struct tce2_extents *ext, u64 hpa, u64 bytes,
+				     u64 flags)
 {
 	u64 ua = ext->ua + ext->filled, end = ua + bytes, step;
 	int ret;
 
-	if (!fits_block(ext, hpa, flags)) {
-		ret = shrink_blocks(ext, __ffs64(ua));
+	if (!extents_fits_block(ext, hpa, flags)) {
+		ret = extents_shrink_blocks(ext, __ffs64(ua));
 		if (ret)
 			return ret;
 	}
@@ -182,7 +182,7 @@ static inline int append_run(struct tce2_extents *ext, u64 hpa, u64 bytes,
 		u64 bytes_here = min(step - offset, end - ua);
 
 		if (!offset || !ext->blocks) {
-			ret = add_block(ext, (hpa - offset) | flags);
+			ret = extents_add_block(ext, (hpa - offset) | flags);
 			if (ret)
 				return ret;
 		}
@@ -234,15 +234,15 @@ static unsigned long run_length(struct page **pages, unsigned long count,
 }
 
 /* Adds pages each as a block of its own, once that is the size of blocks */
-static int append_scattered(struct tce2_extents *ext, struct page **pages,
-			    unsigned long count, u64 flags,
-			    unsigned long *done)
+static int extents_append_scattered(struct tce2_extents *ext, struct page **pages,
+				    unsigned long count, u64 flags,
+				    unsigned long *done)
 {
 	unsigned long i;
 	int ret = 0;
 
 	for (i = 0; i < count; i++) {
-		ret = add_block(ext, PFN_PHYS(page_to_pfn(pages[i])) | flags);
+		ret = extents_add_block(ext, PFN_PHYS(page_to_pfn(pages[i])) | flags);
 		if (ret)
 			break;
 	}
@@ -276,11 +276,11 @@ int tce2_extents_append_pages(struct tce2_extents *ext, struct page **pages,
 		int ret;
 
 		if (ext->shift == PAGE_SHIFT)
-			return append_scattered(ext, page, count - *done, flags,
-						done);
+			return extents_append_scattered(ext, page, count - *done, flags,
+							done);
 		run = run_length(page, count - *done, hugetlbfs);
-		ret = append_run(ext, PFN_PHYS(page_to_pfn(*page)),
-				 (u64)run << PAGE_SHIFT, flags);
+		ret = extents_append_run(ext, PFN_PHYS(page_to_pfn(*page)),
+					 (u64)run << PAGE_SHIFT, flags);
 		if (ret)
 			return ret;
 		*done += run;
@@ -311,13 +311,13 @@ void tce2_extents_mark_blocks(struct tce2_extents *ext, u64 ua, u64 bytes)
 	}
 }
 
-static void free_nodes(u64 *node, unsigned int level, u64 blocks)
+static void extents_free_nodes(u64 *node, unsigned int level, u64 blocks)
 {
 	u64 i, span = 1ULL << (level * TCE2_EXTENT_NODE_SHIFT);
 
 	for (i = 0; level && i * span < blocks; i++) {
-		free_nodes((u64 *)node[i], level - 1,
-			   min(blocks - i * span, span));
+		extents_free_nodes((u64 *)node[i], level - 1,
+				   min(blocks - i * span, span));
 		if (!(i % 64))
 			cond_resched();
 	}
@@ -332,7 +332,7 @@ static void free_nodes(u64 *node, unsigned int level, u64 blocks)
  */
 void tce2_extents_free(struct tce2_extents *ext)
 {
-	free_nodes(ext->root, ext->depth, ext->blocks);
+	extents_free_nodes(ext->root, ext->depth, ext->blocks);
 	ext->root = NULL;
 	ext->depth = 0;
 	ext->blocks = 0;

@@ -180,7 +180,7 @@ static void forget_leaves(struct tce2_kvm *kvm)
 }
 
 /* From now on every map hypercall for this window exits to userspace */
-static noinline void trip(struct tce2_kvm *kvm, const char *why)
+static noinline void kvm_trip(struct tce2_kvm *kvm, const char *why)
 {
 	if (xchg(&kvm->tripped, true))
 		return;
@@ -263,7 +263,7 @@ static noinline u64 *wait_for_leaf(u64 *slot, u64 *word)
  * Locks an entry's leaf, or returns NULL if it can't be locked. The window
  * can't be removed until the leaf is unlocked.
  */
-static u64 *lock_leaf(struct tce2_window *window, u64 index, u64 *word)
+static u64 *kvm_lock_leaf(struct tce2_window *window, u64 index, u64 *word)
 {
 	u64 *slot = tce2_view_slot(&window->view,
 				   index >> TCE2_VIEW_LEAF_SHIFT);
@@ -291,8 +291,8 @@ static __always_inline void drop_entry(struct tce2_window *window, u64 old)
 }
 
 /* Clears an entry in table and view; returns false if the platform refuses */
-static __always_inline bool take_out(struct tce2_window *window, u64 index,
-				     u64 *entry)
+static __always_inline bool kvm_take_out(struct tce2_window *window, u64 index,
+					 u64 *entry)
 {
 	u64 old = *entry;
 
@@ -306,7 +306,7 @@ static __always_inline bool take_out(struct tce2_window *window, u64 index,
 }
 
 /* Invalidates the bracket's stale entries, so that devices see the new TCEs */
-static void invalidate(struct bracket *bracket)
+static void kvm_invalidate(struct bracket *bracket)
 {
 	struct tce2_window *window = to_kvm(bracket->tbl)->window;
 
@@ -316,29 +316,29 @@ static void invalidate(struct bracket *bracket)
 	bracket->stale_count = 0;
 }
 
-static void add_stale(struct bracket *bracket)
+static void kvm_add_stale(struct bracket *bracket)
 {
 	if (!bracket->stale_count++)
 		bracket->stale = window_index(bracket);
 }
 
 /* Drops the old page of an entry that was mapped before */
-static noinline void replace(struct bracket *bracket, u64 old)
+static noinline void kvm_replace(struct bracket *bracket, u64 old)
 {
 	/* The page may be dropped only when no device can reach it */
-	add_stale(bracket);
-	invalidate(bracket);
+	kvm_add_stale(bracket);
+	kvm_invalidate(bracket);
 	drop_entry(to_kvm(bracket->tbl)->window, old);
 }
 
 /* Clears the entry instead of mapping it, and drops KVM's count */
-static noinline void map_nothing(struct bracket *bracket, u64 ua)
+static noinline void kvm_map_nothing(struct bracket *bracket, u64 ua)
 {
 	struct tce2_kvm *kvm = to_kvm(bracket->tbl);
 
 	/* The stale entries will not be adjacent to the next one written */
-	invalidate(bracket);
-	take_out(kvm->window, window_index(bracket), bracket->entry);
+	kvm_invalidate(bracket);
+	kvm_take_out(kvm->window, window_index(bracket), bracket->entry);
 	tce2_mirror_drop(kvm->mm, ua, kvm->window->page_shift);
 }
 
@@ -365,8 +365,8 @@ static __always_inline bool is_mapping(int direction)
  * TCE2_VIEW_COUNTED if KVM's count stays, else 0. Returns true if the caller
  * has to invalidate the entry.
  */
-static __always_inline bool map_page(struct bracket *bracket, u64 ua,
-				     int direction, u64 counted)
+static __always_inline bool kvm_map_page(struct bracket *bracket, u64 ua,
+					 int direction, u64 counted)
 {
 	u64 perm = perm_of(direction), *entry = bracket->entry, old;
 
@@ -375,7 +375,7 @@ static __always_inline bool map_page(struct bracket *bracket, u64 ua,
 	WRITE_ONCE(*entry, ua | perm | counted);
 	if (likely(!old))
 		return true;
-	replace(bracket, old);
+	kvm_replace(bracket, old);
 	return false;
 }
 
@@ -385,7 +385,7 @@ static __always_inline bool map_page(struct bracket *bracket, u64 ua,
  * reliable for IOMMU pages larger than the kernel's: mm_iommu_do_alloc() treats
  * base pages after a huge page as huge.
  */
-static bool map_uncounted(struct bracket *bracket, u64 ua)
+static bool kvm_map_uncounted(struct bracket *bracket, u64 ua)
 {
 	struct tce2_kvm *kvm = to_kvm(bracket->tbl);
 	unsigned int shift = kvm->window->page_shift;
@@ -395,14 +395,14 @@ static bool map_uncounted(struct bracket *bracket, u64 ua)
 			    perm_of(direction) & TCE2_PERM_WRITE,
 			    &bracket->hpa))
 		return false;
-	if (map_page(bracket, ua, direction, 0))
-		add_stale(bracket);
+	if (kvm_map_page(bracket, ua, direction, 0))
+		kvm_add_stale(bracket);
 	tce2_mirror_drop(kvm->mm, ua, shift);
 	return true;
 }
 
 /* Maps the bracket's entry, unless note was not called for it */
-static noinline void commit(struct bracket *bracket)
+static noinline void kvm_commit(struct bracket *bracket)
 {
 	struct tce2_kvm *kvm = to_kvm(bracket->tbl);
 	unsigned int shift = kvm->window->page_shift;
@@ -417,18 +417,18 @@ static noinline void commit(struct bracket *bracket)
 	 */
 	if (bracket->ua == NOT_STORED) {
 		/* KVM's count can't be found, so the memory stays pinned */
-		trip(kvm, "a mapping has no user address");
+		kvm_trip(kvm, "a mapping has no user address");
 	} else if (!is_mapping(bracket->direction) ||
 		   ua & (BIT_ULL(shift) - 1)) {
-		map_nothing(bracket, ua);
+		kvm_map_nothing(bracket, ua);
 	} else if (shift <= PAGE_SHIFT &&
 		   tce2_page_take_counted(kvm->cache, ua)) {
-		if (map_page(bracket, ua, bracket->direction,
-			     TCE2_VIEW_COUNTED))
-			add_stale(bracket);
-	} else if (!map_uncounted(bracket, ua)) {
-		map_nothing(bracket, ua);
-		trip(kvm, "memory that only another driver has registered");
+		if (kvm_map_page(bracket, ua, bracket->direction,
+				 TCE2_VIEW_COUNTED))
+			kvm_add_stale(bracket);
+	} else if (!kvm_map_uncounted(bracket, ua)) {
+		kvm_map_nothing(bracket, ua);
+		kvm_trip(kvm, "memory that only another driver has registered");
 	}
 }
 
@@ -459,20 +459,20 @@ static __always_inline void put_bracket(struct bracket *bracket)
  * Commits and frees the thread's bracket. The invalidation needs no lock of the
  * leaf: KVM's reference keeps the table until after the hook.
  */
-static noinline void end(struct bracket *bracket)
+static noinline void kvm_end(struct bracket *bracket)
 {
-	commit(bracket);
+	kvm_commit(bracket);
 	tce2_word_unlock(bracket->slot, bracket->word);
-	invalidate(bracket);
+	kvm_invalidate(bracket);
 	put_bracket(bracket);
 	leave_rcu();
 }
 
 /* Ends the bracket because KVM has not called the expected hook */
-static noinline void break_off(struct bracket *bracket, const char *why)
+static noinline void kvm_break_off(struct bracket *bracket, const char *why)
 {
-	trip(to_kvm(bracket->tbl), why);
-	end(bracket);
+	kvm_trip(to_kvm(bracket->tbl), why);
+	kvm_end(bracket);
 }
 
 /* Sets up the bracket, whose leaf is locked, to map one entry */
@@ -503,7 +503,7 @@ static __be64 *lock_entry(struct bracket *bracket, struct iommu_table *tbl,
 	__be64 *tce;
 	u64 *slot;
 
-	slot = lock_leaf(window, at, &bracket->word);
+	slot = kvm_lock_leaf(window, at, &bracket->word);
 	if (!slot)
 		return NULL;
 	/* @slot is overwritten, and @leaf is not its leaf any more */
@@ -535,26 +535,26 @@ static bool get_bracket(struct bracket *bracket)
 }
 
 /* Begins the following entry: a guest's page may be several IOMMU pages */
-static __be64 *go_on(struct bracket *bracket, struct iommu_table *tbl,
-		     unsigned long index)
+static __be64 *kvm_go_on(struct bracket *bracket, struct iommu_table *tbl,
+			 unsigned long index)
 {
 	__be64 *ua;
 
 	if (bracket->tbl != tbl || bracket->direction == NOT_NOTED ||
 	    index != bracket->index + 1) {
-		break_off(bracket, "a mapping has no end");
+		kvm_break_off(bracket, "a mapping has no end");
 		return NULL;
 	}
 	if (index - tbl->it_offset >= to_kvm(tbl)->entries) {
-		end(bracket);
+		kvm_end(bracket);
 		return NULL;
 	}
-	commit(bracket);
+	kvm_commit(bracket);
 	if ((index - tbl->it_offset) & TCE2_LEAF_MASK)
 		return open_bracket(bracket, tbl, index, bracket->tce + 1,
 				    bracket->entry + 1);
 	tce2_word_unlock(bracket->slot, bracket->word);
-	invalidate(bracket);
+	kvm_invalidate(bracket);
 	ua = lock_entry(bracket, tbl, index);
 	if (ua)
 		return ua;
@@ -567,8 +567,8 @@ static __be64 *go_on(struct bracket *bracket, struct iommu_table *tbl,
  * Begins to map an entry. RCU keeps the entry of the kernel's list that KVM
  * will look up from being freed before KVM counts it.
  */
-static __be64 *begin(struct bracket *bracket, struct iommu_table *tbl,
-		     unsigned long index)
+static __be64 *kvm_begin(struct bracket *bracket, struct iommu_table *tbl,
+			 unsigned long index)
 {
 	struct tce2_kvm *kvm = to_kvm(tbl);
 	struct tce2_window *window = kvm->window;
@@ -576,7 +576,7 @@ static __be64 *begin(struct bracket *bracket, struct iommu_table *tbl,
 	__be64 *ua;
 
 	if (is_open(bracket))
-		return go_on(bracket, tbl, index);
+		return kvm_go_on(bracket, tbl, index);
 	if (!READ_ONCE(maps) || READ_ONCE(kvm->tripped) || !kvm->kill ||
 	    at >= kvm->entries || current->mm != kvm->mm ||
 	    !READ_ONCE(window->live) ||
@@ -599,12 +599,12 @@ static void note_call(struct tce2_kvm *kvm)
 		WRITE_ONCE(kvm->called, true);
 }
 
-static noinline __be64 *begin_slowly(struct bracket *bracket,
-				     struct iommu_table *tbl,
-				     unsigned long index)
+static noinline __be64 *kvm_begin_slowly(struct bracket *bracket,
+					 struct iommu_table *tbl,
+					 unsigned long index)
 {
 	struct tce2_kvm *kvm = to_kvm(tbl);
-	__be64 *ua = begin(bracket, tbl, index);
+	__be64 *ua = kvm_begin(bracket, tbl, index);
 
 	if (!ua) {
 		note_call(kvm);
@@ -654,10 +654,10 @@ static noinline bool find_leaf(struct bracket *bracket, struct tce2_kvm *kvm,
 }
 
 /* Begins to map an entry of the leaf that the thread's bracket has found */
-static __always_inline __be64 *begin_in_leaf(struct bracket *bracket,
-					     struct iommu_table *tbl,
-					     unsigned long index,
-					     struct tce2_kvm *kvm, u64 at)
+static __always_inline __be64 *kvm_begin_in_leaf(struct bracket *bracket,
+						 struct iommu_table *tbl,
+						 unsigned long index,
+						 struct tce2_kvm *kvm, u64 at)
 {
 	u64 *slot = bracket->slot, word;
 
@@ -673,24 +673,24 @@ static __always_inline __be64 *begin_in_leaf(struct bracket *bracket,
 	tce2_word_unlock(slot, word);
 decline:
 	put_bracket(bracket);
-	return begin_slowly(bracket, tbl, index);
+	return kvm_begin_slowly(bracket, tbl, index);
 }
 
-static noinline __be64 *begin_in_new_leaf(struct bracket *bracket,
-					  struct iommu_table *tbl,
-					  unsigned long index)
+static noinline __be64 *kvm_begin_in_new_leaf(struct bracket *bracket,
+					      struct iommu_table *tbl,
+					      unsigned long index)
 {
 	struct tce2_kvm *kvm = to_kvm(tbl);
 	u64 at = index - tbl->it_offset;
 
 	if (find_leaf(bracket, kvm, at >> TCE2_VIEW_LEAF_SHIFT))
-		return begin_in_leaf(bracket, tbl, index, kvm, at);
+		return kvm_begin_in_leaf(bracket, tbl, index, kvm, at);
 	put_bracket(bracket);
-	return begin_slowly(bracket, tbl, index);
+	return kvm_begin_slowly(bracket, tbl, index);
 }
 
 /*
- * The fast path of begin(), without a function call. The bracket keeps the leaf
+ * The fast path of kvm_begin(), without a function call. The bracket keeps the leaf
  * of the thread's last mapping, because the next one is mostly in the same
  * leaf.
  */
@@ -704,24 +704,24 @@ static __be64 *kvm_useraddrptr(struct iommu_table *tbl, long index, bool alloc)
 		return &kvm->no_region;
 	if (unlikely(current->mm != kvm->mm ||
 		     cmpxchg_acquire(&bracket->task, NULL, current)))
-		return begin_slowly(bracket, tbl, index);
+		return kvm_begin_slowly(bracket, tbl, index);
 	if (unlikely(READ_ONCE(bracket->cached) != kvm ||
 		     bracket->leaf != at >> TCE2_VIEW_LEAF_SHIFT))
-		return begin_in_new_leaf(bracket, tbl, index);
-	return begin_in_leaf(bracket, tbl, index, kvm, at);
+		return kvm_begin_in_new_leaf(bracket, tbl, index);
+	return kvm_begin_in_leaf(bracket, tbl, index, kvm, at);
 }
 
 /*
  * Clears an entry of a locked leaf, and unlocks the leaf. RCU protects the
  * table's list of groups, which the platform walks without a lock of its own.
  */
-static __always_inline bool take_out_locked(struct tce2_window *window,
-					    u64 index, u64 *slot, u64 word)
+static __always_inline bool kvm_take_out_locked(struct tce2_window *window,
+						u64 index, u64 *slot, u64 word)
 {
 	bool done;
 
 	rcu_read_lock();
-	done = take_out(window, index, entry_of(word, index));
+	done = kvm_take_out(window, index, entry_of(word, index));
 	rcu_read_unlock();
 	tce2_word_unlock(slot, word);
 	return done;
@@ -742,8 +742,8 @@ static noinline bool unmap_from_run(struct tce2_kvm *kvm, u64 index, u64 word)
 	if (current->mm != kvm->mm)
 		return false;
 	/* Makes the array, unless another thread has made it meanwhile */
-	slot = lock_leaf(kvm->window, index, &word);
-	return slot && take_out_locked(kvm->window, index, slot, word);
+	slot = kvm_lock_leaf(kvm->window, index, &word);
+	return slot && kvm_take_out_locked(kvm->window, index, slot, word);
 }
 
 /*
@@ -751,7 +751,7 @@ static noinline bool unmap_from_run(struct tce2_kvm *kvm, u64 index, u64 word)
  * not mapped needs no lock: a request that changes it at the same time may come
  * before or after.
  */
-static __always_inline bool unmap(struct tce2_kvm *kvm, u64 index)
+static __always_inline bool kvm_unmap(struct tce2_kvm *kvm, u64 index)
 {
 	struct tce2_window *window = kvm->window;
 	u64 *slot, word;
@@ -779,17 +779,17 @@ static __always_inline bool unmap(struct tce2_kvm *kvm, u64 index)
 	if (unlikely(!tce2_word_trylock(slot, &word) &&
 		     !wait_for_leaf(slot, &word)))
 		return false;
-	return take_out_locked(window, index, slot, word);
+	return kvm_take_out_locked(window, index, slot, word);
 }
 
 /* Unmaps an entry and returns "was empty"; or declines with "was readable" */
-static noinline int exchange_none(struct tce2_kvm *kvm, u64 index,
-				  unsigned long *hpa,
-				  enum dma_data_direction *direction)
+static noinline int kvm_exchange_none(struct tce2_kvm *kvm, u64 index,
+				      unsigned long *hpa,
+				      enum dma_data_direction *direction)
 {
 	*hpa = 0;
 	note_call(kvm);
-	if (likely(unmap(kvm, index)))
+	if (likely(kvm_unmap(kvm, index)))
 		return 0;
 	atomic_long_inc(&declined);
 	*direction = DMA_TO_DEVICE;
@@ -797,14 +797,14 @@ static noinline int exchange_none(struct tce2_kvm *kvm, u64 index,
 }
 
 /* Ignores KVM's restore after a declined unmap; trips at an unexpected call */
-static noinline int exchange_oddly(struct bracket *bracket,
-				   struct tce2_kvm *kvm, unsigned long *hpa,
-				   enum dma_data_direction *direction)
+static noinline int kvm_exchange_oddly(struct bracket *bracket,
+				       struct tce2_kvm *kvm, unsigned long *hpa,
+				       enum dma_data_direction *direction)
 {
 	if (is_open(bracket))
-		break_off(bracket, "a mapping has no end");
+		kvm_break_off(bracket, "a mapping has no end");
 	else if (*hpa)
-		trip(kvm, "a mapping has no beginning");
+		kvm_trip(kvm, "a mapping has no beginning");
 	*hpa = 0;
 	*direction = DMA_NONE;
 	return 0;
@@ -820,13 +820,13 @@ static int kvm_xchg_no_kill(struct iommu_table *tbl, long index,
 		struct tce2_kvm *kvm = to_kvm(tbl);
 
 		if (*direction == DMA_NONE)
-			return exchange_none(kvm, index - tbl->it_offset, hpa,
-					     direction);
-		return exchange_oddly(bracket, kvm, hpa, direction);
+			return kvm_exchange_none(kvm, index - tbl->it_offset, hpa,
+						 direction);
+		return kvm_exchange_oddly(bracket, kvm, hpa, direction);
 	}
 	if (unlikely(bracket->tbl != tbl || bracket->index != index ||
 		     bracket->direction != NOT_NOTED))
-		return exchange_oddly(bracket, to_kvm(tbl), hpa, direction);
+		return kvm_exchange_oddly(bracket, to_kvm(tbl), hpa, direction);
 	bracket->direction = *direction;
 	bracket->hpa = *hpa;
 	*hpa = 0;
@@ -834,16 +834,16 @@ static int kvm_xchg_no_kill(struct iommu_table *tbl, long index,
 	return 0;
 }
 
-static noinline void end_slowly(struct bracket *bracket,
-				struct iommu_table *tbl)
+static noinline void kvm_end_slowly(struct bracket *bracket,
+				    struct iommu_table *tbl)
 {
 	if (likely(bracket->tbl == tbl))
-		end(bracket);
+		kvm_end(bracket);
 	else
-		break_off(bracket, "a mapping ends at another table");
+		kvm_break_off(bracket, "a mapping ends at another table");
 }
 
-/* The fast path of end(), for one entry */
+/* The fast path of kvm_end(), for one entry */
 static void kvm_tce_kill(struct iommu_table *tbl, unsigned long index,
 			 unsigned long pages)
 {
@@ -858,12 +858,12 @@ static void kvm_tce_kill(struct iommu_table *tbl, unsigned long index,
 	direction = bracket->direction;
 	if (unlikely(bracket->tbl != tbl || bracket->index != index ||
 		     !is_mapping(direction)))
-		return end_slowly(bracket, tbl);
+		return kvm_end_slowly(bracket, tbl);
 	ua = be64_to_cpup(&bracket->ua);
 	if (unlikely((ua | ALWAYS_SLOW) & kvm->slow_bits ||
 		     !tce2_page_take_counted(kvm->cache, ua)))
-		return end_slowly(bracket, tbl);
-	stale = map_page(bracket, ua, direction, TCE2_VIEW_COUNTED);
+		return kvm_end_slowly(bracket, tbl);
+	stale = kvm_map_page(bracket, ua, direction, TCE2_VIEW_COUNTED);
 	tce2_word_unlock(bracket->slot, bracket->word);
 	put_bracket(bracket);
 	if (likely(stale)) {
@@ -875,7 +875,7 @@ static void kvm_tce_kill(struct iommu_table *tbl, unsigned long index,
 }
 
 /* Frees the hooks after both the owner and the table have dropped them */
-static void finish(struct tce2_kvm *kvm)
+static void kvm_finish(struct tce2_kvm *kvm)
 {
 	tce2_charge_refund(&kvm->charge);
 	/* Hooks for another table may be allocated at the same address */
@@ -887,9 +887,9 @@ static void finish(struct tce2_kvm *kvm)
 	module_put(THIS_MODULE);
 }
 
-static void finish_work(struct work_struct *work)
+static void kvm_finish_work(struct work_struct *work)
 {
-	finish(container_of(work, struct tce2_kvm, work));
+	kvm_finish(container_of(work, struct tce2_kvm, work));
 }
 
 /* May not sleep: KVM drops its last reference in an RCU callback */
@@ -945,7 +945,7 @@ int tce2_kvm_install(struct tce2_kvm *kvm, struct tce2_window *window,
 	kvm->ops.tce_kill = kvm_tce_kill;
 	kvm->ops.useraddrptr = kvm_useraddrptr;
 	kvm->ops.free = kvm_free;
-	/* begin() declines all maps if @kill is NULL */
+	/* kvm_begin() declines all maps if @kill is NULL */
 	kvm->kill = kvm->platform->flush ? NULL : kvm->platform->tce_kill;
 	kvm->tbl = tbl;
 	kvm->window = window;
@@ -957,7 +957,7 @@ int tce2_kvm_install(struct tce2_kvm *kvm, struct tce2_window *window,
 			 BIT_ULL(window->page_shift) - 1 : ALWAYS_SLOW;
 	kvm->no_region = cpu_to_be64(NO_REGION);
 	refcount_set(&kvm->refs, 2);
-	INIT_WORK(&kvm->work, finish_work);
+	INIT_WORK(&kvm->work, kvm_finish_work);
 	mmgrab(kvm->mm);
 	refcount_inc(&window->refs);
 	__module_get(THIS_MODULE);
@@ -984,7 +984,7 @@ void tce2_kvm_release(struct tce2_kvm *kvm, struct tce2_charge charge)
 	if (kvm->counted)
 		atomic_long_dec(&mapping_windows);
 	if (refcount_dec_and_test(&kvm->refs))
-		finish(kvm);
+		kvm_finish(kvm);
 }
 
 /**
@@ -999,7 +999,7 @@ void tce2_kvm_break_off(void)
 	struct bracket *bracket = my_bracket();
 
 	if (unlikely(is_open(bracket)))
-		break_off(bracket, "a mapping has no end");
+		kvm_break_off(bracket, "a mapping has no end");
 }
 
 /**
@@ -1018,7 +1018,7 @@ bool tce2_kvm_maps(struct tce2_kvm *kvm)
 
 static const char *const modes[] = { "unmap-only", "on" };
 
-static int set_mode(const char *value, const struct kernel_param *param)
+static int kvm_set_mode(const char *value, const struct kernel_param *param)
 {
 	int mode = sysfs_match_string(modes, value);
 
@@ -1031,27 +1031,27 @@ static int set_mode(const char *value, const struct kernel_param *param)
 	return 0;
 }
 
-static int get_mode(char *buffer, const struct kernel_param *param)
+static int kvm_get_mode(char *buffer, const struct kernel_param *param)
 {
 	return sysfs_emit(buffer, "%s\n", modes[READ_ONCE(maps)]);
 }
 
 static const struct kernel_param_ops mode_ops = {
-	.set	= set_mode,
-	.get	= get_mode,
+	.set	= kvm_set_mode,
+	.get	= kvm_get_mode,
 };
 
 module_param_cb(kvm, &mode_ops, NULL, 0644);
 MODULE_PARM_DESC(kvm,
 		 "What KVM does in the kernel for its guests: on (default) or unmap-only");
 
-static int get_count(char *buffer, const struct kernel_param *param)
+static int kvm_get_count(char *buffer, const struct kernel_param *param)
 {
 	return sysfs_emit(buffer, "%ld\n", atomic_long_read(param->arg));
 }
 
 static const struct kernel_param_ops count_ops = {
-	.get	= get_count,
+	.get	= kvm_get_count,
 };
 
 module_param_cb(kvm_declined, &count_ops, &declined, 0444);

@@ -32,7 +32,7 @@ void tce2_range_lock_init(struct tce2_range_lock *rl,
 #endif
 }
 
-static bool overlap(const struct tce2_range *a, const struct tce2_range *b)
+static bool ranges_overlap(const struct tce2_range *a, const struct tce2_range *b)
 {
 	return a->first <= b->last && b->first <= a->last;
 }
@@ -41,19 +41,19 @@ static bool overlap(const struct tce2_range *a, const struct tce2_range *b)
 static __always_inline struct tce2_range *
 last_overlap(struct tce2_range *other, const struct tce2_range *range)
 {
-	while (other && !overlap(other, range))
+	while (other && !ranges_overlap(other, range))
 		other = other->prev;
 	return other;
 }
 
-static void wait_behind(struct tce2_range *range, struct tce2_range *blocker)
+static void range_wait_behind(struct tce2_range *range, struct tce2_range *blocker)
 {
 	range->blocker = blocker;
 	range->next_waiter = blocker->waiters;
 	blocker->waiters = range;
 }
 
-static void stop_waiting(struct tce2_range *range)
+static void range_stop_waiting(struct tce2_range *range)
 {
 	struct tce2_range **link = &range->blocker->waiters;
 
@@ -64,8 +64,8 @@ static void stop_waiting(struct tce2_range *range)
 }
 
 /* Returns true if a thread with this patience must not wait now */
-static bool must_back_off(const struct tce2_range_lock *rl,
-			  enum tce2_patience patience)
+static bool range_must_back_off(const struct tce2_range_lock *rl,
+				enum tce2_patience patience)
 {
 	if (!rl->hurry || patience == TCE2_STAYS)
 		return false;
@@ -73,8 +73,8 @@ static bool must_back_off(const struct tce2_range_lock *rl,
 			   &rl->hurry->turning_away : &rl->hurry->stopping);
 }
 
-static __always_inline void begin(struct tce2_range *range, u64 first,
-				  u64 count)
+static __always_inline void range_begin(struct tce2_range *range, u64 first,
+					u64 count)
 {
 	range->first = first;
 	range->last = first + count - 1;
@@ -83,8 +83,8 @@ static __always_inline void begin(struct tce2_range *range, u64 first,
 	range->next = NULL;
 }
 
-static __always_inline void append(struct tce2_range_lock *rl,
-				   struct tce2_range *range)
+static __always_inline void range_append(struct tce2_range_lock *rl,
+					 struct tce2_range *range)
 	__must_hold(&rl->lock)
 {
 	lockdep_assert_held(&rl->lock);
@@ -98,9 +98,9 @@ static __always_inline void append(struct tce2_range_lock *rl,
  * Appends a range to the queue. Returns 0 if the range is held and 1 if it has to wait.
  * Returns -EAGAIN without appending it if it would have to wait but must back off.
  */
-static __always_inline int join(struct tce2_range_lock *rl,
-				struct tce2_range *range,
-				enum tce2_patience patience)
+static __always_inline int range_join(struct tce2_range_lock *rl,
+				      struct tce2_range *range,
+				      enum tce2_patience patience)
 {
 	struct tce2_range *blocker;
 	int ret = 0;
@@ -109,16 +109,16 @@ static __always_inline int join(struct tce2_range_lock *rl,
 	blocker = last_overlap(rl->last, range);
 	if (unlikely(blocker)) {
 		ret = 1;
-		if (must_back_off(rl, patience)) {
+		if (range_must_back_off(rl, patience)) {
 			spin_unlock(&rl->lock);
 			return -EAGAIN;
 		}
 		range->patience = patience;
 		range->turned_away = false;
 		init_completion(&range->woken);
-		wait_behind(range, blocker);
+		range_wait_behind(range, blocker);
 	}
-	append(rl, range);
+	range_append(rl, range);
 	spin_unlock(&rl->lock);
 	return ret;
 }
@@ -128,30 +128,30 @@ static __always_inline int join(struct tce2_range_lock *rl,
  * is none. No range newer than @range blocks the waiter, so the search starts with the
  * next older one.
  */
-static void pass_on(struct tce2_range *range)
+static void range_pass_on(struct tce2_range *range)
 {
 	struct tce2_range *waiter = range->waiters;
 	struct tce2_range *blocker = last_overlap(range->prev, waiter);
 
 	range->waiters = waiter->next_waiter;
 	if (blocker) {
-		wait_behind(waiter, blocker);
+		range_wait_behind(waiter, blocker);
 		return;
 	}
 	waiter->blocker = NULL;
 	complete(&waiter->woken);
 }
 
-static void leave(struct tce2_range_lock *rl, struct tce2_range *range)
+static void range_leave(struct tce2_range_lock *rl, struct tce2_range *range)
 {
 	spin_lock(&rl->lock);
 	if (unlikely(range->blocker))
-		stop_waiting(range);
+		range_stop_waiting(range);
 	/* Make the range empty: ranges that join from now on do not wait for it */
 	range->first = U64_MAX;
 	range->last = 0;
 	while (unlikely(range->waiters)) {
-		pass_on(range);
+		range_pass_on(range);
 		/* A search may walk the whole queue: drop the lock after each one */
 		spin_unlock(&rl->lock);
 		spin_lock(&rl->lock);
@@ -166,32 +166,32 @@ static void leave(struct tce2_range_lock *rl, struct tce2_range *range)
 }
 
 /* Waits until a range is held. After an error it has left the queue. */
-static int wait_until_held(struct tce2_range_lock *rl, struct tce2_range *range)
+static int range_wait_until_held(struct tce2_range_lock *rl, struct tce2_range *range)
 {
 	int ret = wait_for_completion_killable(&range->woken);
 	bool held;
 
 	spin_lock(&rl->lock);
-	held = !range->blocker && !must_back_off(rl, range->patience);
+	held = !range->blocker && !range_must_back_off(rl, range->patience);
 	spin_unlock(&rl->lock);
 	/* Held even if a signal came at the same time: the caller checks for it */
 	if (held)
 		return 0;
-	leave(rl, range);
+	range_leave(rl, range);
 	return ret ? -EINTR : -EAGAIN;
 }
 
-static __always_inline int lock_range(struct tce2_range_lock *rl,
+static __always_inline int range_lock(struct tce2_range_lock *rl,
 				      struct tce2_range *range, u64 first,
 				      u64 count, enum tce2_patience patience)
 {
 	int ret;
 
 	lock_map_acquire(&rl->dep_map);
-	begin(range, first, count);
-	ret = join(rl, range, patience);
+	range_begin(range, first, count);
+	ret = range_join(rl, range, patience);
 	if (unlikely(ret > 0))
-		ret = wait_until_held(rl, range);
+		ret = range_wait_until_held(rl, range);
 	if (unlikely(ret))
 		lock_map_release(&rl->dep_map);
 	return ret;
@@ -210,7 +210,7 @@ static __always_inline int lock_range(struct tce2_range_lock *rl,
 int tce2_range_lock(struct tce2_range_lock *rl, struct tce2_range *range,
 		    u64 first, u64 count)
 {
-	return lock_range(rl, range, first, count, TCE2_STAYS);
+	return range_lock(rl, range, first, count, TCE2_STAYS);
 }
 
 /**
@@ -231,7 +231,7 @@ int tce2_range_lock(struct tce2_range_lock *rl, struct tce2_range *range,
 int tce2_range_queue(struct tce2_range_lock *rl, struct tce2_range *range,
 		     u64 first, u64 count, enum tce2_patience patience)
 {
-	return lock_range(rl, range, first, count, patience);
+	return range_lock(rl, range, first, count, patience);
 }
 
 /**
@@ -247,8 +247,8 @@ void tce2_range_lock_uninterruptible(struct tce2_range_lock *rl,
 				     struct tce2_range *range, u64 first, u64 count)
 {
 	lock_map_acquire(&rl->dep_map);
-	begin(range, first, count);
-	if (join(rl, range, TCE2_STAYS))
+	range_begin(range, first, count);
+	if (range_join(rl, range, TCE2_STAYS))
 		wait_for_completion(&range->woken);
 }
 
@@ -270,11 +270,11 @@ bool tce2_range_trylock(struct tce2_range_lock *rl, struct tce2_range *range,
 {
 	bool held;
 
-	begin(range, first, count);
+	range_begin(range, first, count);
 	spin_lock(&rl->lock);
 	held = !last_overlap(rl->last, range);
 	if (held)
-		append(rl, range);
+		range_append(rl, range);
 	spin_unlock(&rl->lock);
 	if (held)
 		lock_acquire_exclusive(&rl->dep_map, 0, 1, NULL, _THIS_IP_);
@@ -290,7 +290,7 @@ bool tce2_range_trylock(struct tce2_range_lock *rl, struct tce2_range *range,
  */
 void tce2_range_unlock(struct tce2_range_lock *rl, struct tce2_range *range)
 {
-	leave(rl, range);
+	range_leave(rl, range);
 	lock_map_release(&rl->dep_map);
 }
 
@@ -309,7 +309,7 @@ void tce2_range_turn_away(struct tce2_range_lock *rl)
 	spin_lock(&rl->lock);
 	for (range = rl->last; range; range = range->prev) {
 		if (!range->blocker || range->turned_away ||
-		    !must_back_off(rl, range->patience))
+		    !range_must_back_off(rl, range->patience))
 			continue;
 		range->turned_away = true;
 		complete(&range->woken);

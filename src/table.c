@@ -292,7 +292,7 @@ static int add_tables(struct tce2_table *table, u64 leaf)
  * mmap_lock. So each request checks whether it has to stop once it owns the mutex.
  * Returns 0 unless @stoppable is set, else 0 or as tce2_must_stop().
  */
-static int lock_levels(struct tce2_table *table, bool stoppable)
+static int table_lock_levels(struct tce2_table *table, bool stoppable)
 {
 	int ret;
 
@@ -329,7 +329,7 @@ int tce2_table_prepare(struct tce2_table *table, u64 index)
 	if (tce2_table_find(table, index) || xa_load(&table->leaves, leaf))
 		return 0;
 
-	ret = lock_levels(table, true);
+	ret = table_lock_levels(table, true);
 	if (ret)
 		return ret;
 	if (!xa_load(&table->leaves, leaf))
@@ -339,7 +339,7 @@ int tce2_table_prepare(struct tce2_table *table, u64 index)
 }
 
 /* Has the platform exchange an entry; nothing is invalidated */
-static int exchange(struct tce2_table *table, u64 index, u64 hpa, u64 perm)
+static int table_exchange(struct tce2_table *table, u64 index, u64 hpa, u64 perm)
 {
 	enum dma_data_direction direction = perm_direction(perm);
 	struct iommu_table *tbl = table->tbl;
@@ -359,14 +359,14 @@ static int exchange(struct tce2_table *table, u64 index, u64 hpa, u64 perm)
  * report, so the last entry tells, provided that it has to have changed. Without
  * such calls Linux goes on, so any entry may.
  */
-static u64 first_to_verify(u64 count, unsigned long call_for_many)
+static u64 table_first_to_verify(u64 count, unsigned long call_for_many)
 {
 	return firmware_has_feature(call_for_many) ? count - 1 : 0;
 }
 
 /* Has the platform write a run; it invalidates, too: see tce2_table_kill() */
-static int set_run(struct tce2_table *table, u64 index, u64 count, u64 hpa,
-		   u64 perm)
+static int table_set_run(struct tce2_table *table, u64 index, u64 count, u64 hpa,
+			 u64 perm)
 {
 	int ret;
 
@@ -379,7 +379,7 @@ static int set_run(struct tce2_table *table, u64 index, u64 count, u64 hpa,
 }
 
 /* Has the platform clear a run; it invalidates, too */
-static void clear_run(struct tce2_table *table, u64 index, u64 count)
+static void table_clear_run(struct tce2_table *table, u64 index, u64 count)
 {
 	rcu_read_lock();
 	table->ops->clear(table->tbl, tbl_index(table, index), count);
@@ -387,8 +387,8 @@ static void clear_run(struct tce2_table *table, u64 index, u64 count)
 }
 
 /* Whether entries from @first on of a run are as they should be */
-static bool is_written(struct tce2_table *table, u64 index, u64 count, u64 tce,
-		       u64 first)
+static bool table_is_written(struct tce2_table *table, u64 index, u64 count, u64 tce,
+			     u64 first)
 {
 	struct iommu_table *tbl = table->tbl;
 	u64 i;
@@ -408,21 +408,21 @@ static bool is_written(struct tce2_table *table, u64 index, u64 count, u64 tce,
  * still lead to memory that is about to be dropped. (A call for many lets a
  * device read what it may only write, an exchange does not.)
  */
-static int write_by_platform(struct tce2_table *table, u64 index, u64 count,
-			     u64 hpa, u64 perm, bool fresh)
+static int table_write_by_platform(struct tce2_table *table, u64 index, u64 count,
+				   u64 hpa, u64 perm, bool fresh)
 {
 	u64 i, first = 0;
 	int ret;
 
 	if (fresh)
-		first = first_to_verify(count, FW_FEATURE_PUT_TCE_IND);
+		first = table_first_to_verify(count, FW_FEATURE_PUT_TCE_IND);
 	if (count > 1 && (perm & TCE2_PERM_READ) &&
-	    !set_run(table, index, count, hpa, perm) &&
-	    is_written(table, index, count, tce2_make_tce(hpa, perm), first))
+	    !table_set_run(table, index, count, hpa, perm) &&
+	    table_is_written(table, index, count, tce2_make_tce(hpa, perm), first))
 		return 0;
 	for (i = 0; i < count; i++) {
-		ret = exchange(table, index + i,
-			       hpa + (i << table->tbl->it_page_shift), perm);
+		ret = table_exchange(table, index + i,
+				     hpa + (i << table->tbl->it_page_shift), perm);
 		if (ret)
 			return ret;
 	}
@@ -445,18 +445,18 @@ static int table_check_memory(const struct tce2_table *table)
  * level without a lock. Whoever comes second gives its own back, of which it frees but
  * one page (pnv_tce()): so none of us may be the second.
  */
-static int make_level(struct tce2_table *table, u64 index, u64 hpa, u64 perm,
-		      enum tce2_write how)
+static int table_make_level(struct tce2_table *table, u64 index, u64 hpa, u64 perm,
+			    enum tce2_write how)
 {
 	bool restores = how == TCE2_WRITE_RESTORE;
-	int ret = lock_levels(table, !restores);
+	int ret = table_lock_levels(table, !restores);
 
 	if (ret)
 		return ret;
 	if (!restores)
 		ret = table_check_memory(table);
 	if (!ret)
-		ret = exchange(table, index, hpa, perm);
+		ret = table_exchange(table, index, hpa, perm);
 	mutex_unlock(&table->lock);
 	return ret;
 }
@@ -474,14 +474,14 @@ static noinline int table_write_slow(struct tce2_table *table, u64 index,
 	int ret;
 
 	if (!tces && table->tbl->it_base) {
-		ret = make_level(table, index, hpa, perm, how);
+		ret = table_make_level(table, index, hpa, perm, how);
 		if (ret)
 			return ret;
 		tces = table_learn_layout(table, index, tce2_make_tce(hpa, perm));
 	}
 	if (!tces)
-		return write_by_platform(table, index, count, hpa, perm,
-					 how == TCE2_WRITE_FRESH);
+		return table_write_by_platform(table, index, count, hpa, perm,
+					       how == TCE2_WRITE_FRESH);
 	store_tces(table, tces, count, tce2_make_tce(hpa, perm));
 	return 0;
 }
@@ -512,8 +512,8 @@ int tce2_table_write(struct tce2_table *table, u64 index, u64 count, u64 hpa,
 }
 
 /* Gathers stretches to be invalidated as long as one follows the other */
-static void add_stale(struct tce2_table *table, struct tce2_stale *stale,
-		      u64 index, u64 count)
+static void table_add_stale(struct tce2_table *table, struct tce2_stale *stale,
+			    u64 index, u64 count)
 {
 	if (stale->count && stale->index + stale->count == index) {
 		stale->count += count;
@@ -524,7 +524,7 @@ static void add_stale(struct tce2_table *table, struct tce2_stale *stale,
 }
 
 /* Whether entries from @first on of a run are clear */
-static bool is_clear(struct tce2_table *table, u64 index, u64 count, u64 first)
+static bool table_is_clear(struct tce2_table *table, u64 index, u64 count, u64 first)
 {
 	struct iommu_table *tbl = table->tbl;
 	u64 i;
@@ -542,25 +542,25 @@ static bool is_clear(struct tce2_table *table, u64 index, u64 count, u64 first)
  * whether it did. It invalidates what it clears, and skips a table that is not
  * there.
  */
-static int clear_by_platform(struct tce2_table *table, u64 index, u64 count,
-			     u64 mapped)
+static int table_clear_by_platform(struct tce2_table *table, u64 index, u64 count,
+				   u64 mapped)
 {
 	struct iommu_table *tbl = table->tbl;
 	u64 i, first = 0;
 	int ret = 0;
 
-	clear_run(table, index, count);
+	table_clear_run(table, index, count);
 	iommu_flush_tce(tbl);
 	if (!mapped)
 		return 0;
 	if (mapped == TCE2_TABLE_ANY)
 		mapped = count;
 	else
-		first = first_to_verify(mapped, FW_FEATURE_STUFF_TCE);
-	if (is_clear(table, index, mapped, first))
+		first = table_first_to_verify(mapped, FW_FEATURE_STUFF_TCE);
+	if (table_is_clear(table, index, mapped, first))
 		return 0;
 	for (i = 0; i < count; i++) {
-		if (exchange(table, index + i, 0, 0))
+		if (table_exchange(table, index + i, 0, 0))
 			ret = -EIO;
 	}
 	tce2_table_invalidate(table, index, count);
@@ -589,8 +589,8 @@ int tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
 	u64 i;
 
 	if (!tces)
-		return clear_by_platform(table, index, count, mapped);
-	add_stale(table, stale, index, count);
+		return table_clear_by_platform(table, index, count, mapped);
+	table_add_stale(table, stale, index, count);
 	for (i = 0; i < count; i++)
 		WRITE_ONCE(tces[i], 0);
 	return 0;
@@ -606,7 +606,7 @@ int tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
  */
 int tce2_table_exchange_none(struct tce2_table *table, u64 index)
 {
-	return exchange(table, index, 0, 0);
+	return table_exchange(table, index, 0, 0);
 }
 
 /**

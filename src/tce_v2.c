@@ -46,7 +46,7 @@
  */
 
 /* Lets others run in a long loop; a short one does not pay for it */
-static void pause_before(u64 index, u64 end)
+static void window_pause_before(u64 index, u64 end)
 {
 	if (index < end)
 		cond_resched();
@@ -96,16 +96,16 @@ int tce2_window_create(struct tce2_window *window, struct iommu_table_group *tg,
  * Keeps KVM's hooks from the leaves of a range that the caller has locked. The
  * leaves of a window that was removed stay locked.
  */
-static __always_inline void lock_out_hooks(struct tce2_window *window,
-					   const struct tce2_range *range)
+static __always_inline void window_lock_out_hooks(struct tce2_window *window,
+						  const struct tce2_range *range)
 {
 	if (unlikely(window->view.hooked) && window->live)
 		tce2_view_lock(&window->view, range->first, range->last);
 }
 
 static __always_inline int
-lock_leaves(struct tce2_window *window, struct tce2_range *range, u64 index,
-	    u64 count, enum tce2_patience patience)
+window_lock_leaves(struct tce2_window *window, struct tce2_range *range, u64 index,
+		   u64 count, enum tce2_patience patience)
 {
 	u64 first = index & ~(TCE2_VIEW_LEAF - 1);
 	u64 last = (index + count - 1) | (TCE2_VIEW_LEAF - 1);
@@ -113,12 +113,12 @@ lock_leaves(struct tce2_window *window, struct tce2_range *range, u64 index,
 				   last - first + 1, patience);
 
 	if (!ret)
-		lock_out_hooks(window, range);
+		window_lock_out_hooks(window, range);
 	return ret;
 }
 
-static __always_inline void unlock_leaves(struct tce2_window *window,
-					  struct tce2_range *range)
+static __always_inline void window_unlock_leaves(struct tce2_window *window,
+						 struct tce2_range *range)
 {
 	if (unlikely(window->view.hooked) && window->live)
 		tce2_view_unlock(&window->view, range->first, range->last);
@@ -126,11 +126,11 @@ static __always_inline void unlock_leaves(struct tce2_window *window,
 }
 
 /* Locks all entries, against requests and KVM's hooks; can't be interrupted */
-static void lock_all(struct tce2_window *window, struct tce2_range *range)
+static void window_lock_all(struct tce2_window *window, struct tce2_range *range)
 {
 	tce2_range_lock_uninterruptible(&window->ranges, range, 0,
 					window->size >> window->page_shift);
-	lock_out_hooks(window, range);
+	window_lock_out_hooks(window, range);
 }
 
 /**
@@ -148,7 +148,7 @@ static void lock_all(struct tce2_window *window, struct tce2_range *range)
 int tce2_window_hold_leaves(struct tce2_window *window,
 			    struct tce2_range *range, u64 index, u64 count)
 {
-	return lock_leaves(window, range, index, count, TCE2_STAYS);
+	return window_lock_leaves(window, range, index, count, TCE2_STAYS);
 }
 
 /**
@@ -158,7 +158,7 @@ int tce2_window_hold_leaves(struct tce2_window *window,
  */
 void tce2_window_unhold(struct tce2_window *window, struct tce2_range *range)
 {
-	unlock_leaves(window, range);
+	window_unlock_leaves(window, range);
 }
 
 /**
@@ -180,9 +180,9 @@ int tce2_window_set(struct tce2_window *window, struct iommu_table_group *tg,
 	struct tce2_range range;
 	int ret;
 
-	lock_all(window, &range);
+	window_lock_all(window, &range);
 	ret = tce2_platform_set_slot(tg, slot, window->table.tbl, set);
-	unlock_leaves(window, &range);
+	window_unlock_leaves(window, &range);
 	return ret;
 }
 
@@ -207,18 +207,18 @@ bool tce2_window_unset(struct tce2_window *window, struct iommu_table_group *tg,
 	struct tce2_range range;
 	bool unset;
 
-	lock_all(window, &range);
+	window_lock_all(window, &range);
 	unset = tce2_platform_unset_slot(tg, slot, window->table.tbl);
 	if (!unset)
 		window->kept_by_group = true;
-	unlock_leaves(window, &range);
+	window_unlock_leaves(window, &range);
 	return unset;
 }
 
 /* What of @run lies in the leaf of @index */
 static __always_inline struct tce2_view_run
-run_in_leaf(const struct tce2_window *window, const struct tce2_view_run *run,
-	    u64 index)
+window_run_in_leaf(const struct tce2_window *window, const struct tce2_view_run *run,
+		   u64 index)
 {
 	return (struct tce2_view_run){
 		.index = index,
@@ -231,15 +231,15 @@ run_in_leaf(const struct tce2_window *window, const struct tce2_view_run *run,
 
 /* *@replaces tells whether entries that are mapped may be replaced */
 static __always_inline int
-prepare(struct tce2_window *window, const struct tce2_view_run *run,
-	bool *replaces)
+window_prepare(struct tce2_window *window, const struct tce2_view_run *run,
+	       bool *replaces)
 {
 	u64 index = run->index, end = index + run->count;
 	int ret = tce2_must_stop(window->hurry);
 
 	*replaces = false;
 	while (!ret) {
-		struct tce2_view_run part = run_in_leaf(window, run, index);
+		struct tce2_view_run part = window_run_in_leaf(window, run, index);
 
 		ret = tce2_view_prepare(&window->view, &part);
 		if (ret < 0)
@@ -262,9 +262,9 @@ prepare(struct tce2_window *window, const struct tce2_view_run *run,
  * How much of a run is in one piece, over blocks of the region that happen to
  * follow one another, too: worth looking for where each piece is a hypercall
  */
-static s64 whole_piece(const struct tce2_window *window,
-		       const struct tce2_region *region, u64 ua, u64 count,
-		       u64 *hpa)
+static s64 window_whole_piece(const struct tce2_window *window,
+			      const struct tce2_region *region, u64 ua, u64 count,
+			      u64 *hpa)
 {
 	unsigned int shift = window->page_shift;
 	s64 piece = tce2_region_run(region, ua, shift, count, false, hpa);
@@ -288,10 +288,10 @@ static s64 whole_piece(const struct tce2_window *window,
  * Writes TCEs for memory that is held, all in one leaf. *@regionp remembers the
  * region between calls. *@written grows by what may have been written.
  */
-static int write_leaf(struct tce2_window *window,
-		      const struct tce2_view_run *run,
-		      enum tce2_write how, struct tce2_region **regionp,
-		      u64 *written)
+static int window_write_leaf(struct tce2_window *window,
+			     const struct tce2_view_run *run,
+			     enum tce2_write how, struct tce2_region **regionp,
+			     u64 *written)
 {
 	u64 ua = run->ua, index = run->index, end = index + run->count;
 	struct tce2_region *region = *regionp;
@@ -313,8 +313,8 @@ static int write_leaf(struct tce2_window *window,
 			piece = tce2_region_run(region, ua, shift, end - index,
 						false, &hpa);
 		else
-			piece = whole_piece(window, region, ua, end - index,
-					    &hpa);
+			piece = window_whole_piece(window, region, ua, end - index,
+						   &hpa);
 		if (piece < 0)
 			return piece;
 		ret = tce2_table_write(&window->table, index, piece, hpa,
@@ -329,8 +329,8 @@ static int write_leaf(struct tce2_window *window,
 }
 
 /* Whether nothing is mapped where a run of one leaf goes */
-static bool is_fresh(const struct tce2_window *window,
-		     const struct tce2_view_run *run)
+static bool window_is_fresh(const struct tce2_window *window,
+			    const struct tce2_view_run *run)
 {
 	struct tce2_view_run old;
 
@@ -343,23 +343,23 @@ static bool is_fresh(const struct tce2_window *window,
  * a fatal signal need not wait for the firmware
  */
 static __always_inline int
-write_tces(struct tce2_window *window, const struct tce2_view_run *run,
-	   bool replaces, struct tce2_region *region, u64 *written)
+window_write_tces(struct tce2_window *window, const struct tce2_view_run *run,
+		  bool replaces, struct tce2_region *region, u64 *written)
 {
 	u64 index = run->index, end = index + run->count, stale = index;
 	int ret;
 
 	*written = 0;
 	for (;;) {
-		struct tce2_view_run part = run_in_leaf(window, run, index);
+		struct tce2_view_run part = window_run_in_leaf(window, run, index);
 		bool fresh = !replaces;
 
 		/* Only the platform's functions have use for the truth */
 		if (replaces && !tce2_table_in_memory(&window->table))
-			fresh = is_fresh(window, &part);
-		ret = write_leaf(window, &part,
-				 fresh ? TCE2_WRITE_FRESH : TCE2_WRITE_OVER,
-				 &region, written);
+			fresh = window_is_fresh(window, &part);
+		ret = window_write_leaf(window, &part,
+					fresh ? TCE2_WRITE_FRESH : TCE2_WRITE_OVER,
+					&region, written);
 		if (ret)
 			return ret;
 		index += part.count;
@@ -383,8 +383,8 @@ write_tces(struct tce2_window *window, const struct tce2_view_run *run,
  * Writes back what the view says of one leaf. Returns false if the platform did
  * not let that be done everywhere.
  */
-static bool restore_leaf(struct tce2_window *window, u64 index, u64 end,
-			 struct tce2_region **region, struct tce2_stale *stale)
+static bool window_restore_leaf(struct tce2_window *window, u64 index, u64 end,
+				struct tce2_region **region, struct tce2_stale *stale)
 {
 	bool restored = true;
 	u64 ignored = 0;
@@ -397,8 +397,8 @@ static bool restore_leaf(struct tce2_window *window, u64 index, u64 end,
 		    tce2_table_clear(&window->table, index, run.index - index,
 				     TCE2_TABLE_ANY, stale))
 			restored = false;
-		if (write_leaf(window, &run, TCE2_WRITE_RESTORE, region,
-			       &ignored))
+		if (window_write_leaf(window, &run, TCE2_WRITE_RESTORE, region,
+				      &ignored))
 			restored = false;
 		index = run.index + run.count;
 	}
@@ -406,7 +406,7 @@ static bool restore_leaf(struct tce2_window *window, u64 index, u64 end,
 }
 
 /* The same for all that may have been written of a map request that failed */
-static bool restore_tces(struct tce2_window *window, u64 index, u64 count)
+static bool window_restore_tces(struct tce2_window *window, u64 index, u64 count)
 {
 	u64 first = index, end = index + count;
 	struct tce2_region *region = NULL;
@@ -416,10 +416,10 @@ static bool restore_tces(struct tce2_window *window, u64 index, u64 count)
 	while (index < end) {
 		u64 next = tce2_view_leaf_end(index, end);
 
-		if (!restore_leaf(window, index, next, &region, &stale))
+		if (!window_restore_leaf(window, index, next, &region, &stale))
 			restored = false;
 		index = next;
-		pause_before(index, end);
+		window_pause_before(index, end);
 	}
 	/* All of it, and with it what is stale */
 	tce2_table_invalidate(&window->table, first, count);
@@ -431,8 +431,8 @@ static bool restore_tces(struct tce2_window *window, u64 index, u64 count)
  * window that a group has kept, that group's devices may: the platform, which
  * has forgotten the group, does not invalidate their translations.
  */
-static void drop_leaf(struct tce2_window *window, struct tce2_drop_batch *batch,
-		      u64 index, u64 end)
+static void window_drop_leaf(struct tce2_window *window, struct tce2_drop_batch *batch,
+			     u64 index, u64 end)
 {
 	struct tce2_view_run old;
 
@@ -450,24 +450,24 @@ static void drop_leaf(struct tce2_window *window, struct tce2_drop_batch *batch,
 
 /*
  * Enters a finished mapping into the view. The device has forgotten the old
- * entries by now (write_tces() has invalidated them), so what they held can be
+ * entries by now (window_write_tces() has invalidated them), so what they held can be
  * dropped as they are overwritten.
  */
 static __always_inline void
-commit_view(struct tce2_window *window, const struct tce2_view_run *run,
-	    bool replaces)
+window_commit_view(struct tce2_window *window, const struct tce2_view_run *run,
+		   bool replaces)
 {
 	struct tce2_drop_batch batch = { .cache = window->cache };
 	u64 index = run->index, end = index + run->count;
 
 	while (index < end) {
-		struct tce2_view_run part = run_in_leaf(window, run, index);
+		struct tce2_view_run part = window_run_in_leaf(window, run, index);
 
 		if (replaces)
-			drop_leaf(window, &batch, index, index + part.count);
+			window_drop_leaf(window, &batch, index, index + part.count);
 		tce2_view_set(&window->view, &part);
 		index += part.count;
-		pause_before(index, end);
+		window_pause_before(index, end);
 	}
 	tce2_drop_batch_flush(&batch);
 }
@@ -508,18 +508,18 @@ int tce2_window_map(struct tce2_window *window, u64 iova, u64 ua, u64 size,
 	u64 written;
 	int ret;
 
-	ret = lock_leaves(window, &range, run.index, run.count, patience);
+	ret = window_lock_leaves(window, &range, run.index, run.count, patience);
 	if (ret)
 		return ret;
 	ret = tce2_memory_hold(window->cache, ua, window->page_shift, run.count,
 			       perm & TCE2_PERM_WRITE, &region);
 	if (ret)
 		goto unlock;
-	ret = prepare(window, &run, &replaces);
+	ret = window_prepare(window, &run, &replaces);
 	if (ret)
 		goto drop;
-	ret = write_tces(window, &run, replaces, region, &written);
-	if (ret && !restore_tces(window, run.index, written)) {
+	ret = window_write_tces(window, &run, replaces, region, &written);
+	if (ret && !window_restore_tces(window, run.index, written)) {
 		/* A device may reach the memory: it must stay pinned for good */
 		pr_err_ratelimited("platform keeps TCEs from %#llx on, leaking memory they map\n",
 				   iova);
@@ -530,18 +530,18 @@ int tce2_window_map(struct tce2_window *window, u64 iova, u64 ua, u64 size,
 	}
 	if (ret)
 		goto drop;
-	commit_view(window, &run, replaces);
+	window_commit_view(window, &run, replaces);
 	goto unlock;
 
 drop:
 	tce2_memory_drop(window->cache, ua, window->page_shift, run.count);
 unlock:
-	unlock_leaves(window, &range);
+	window_unlock_leaves(window, &range);
 	return ret;
 }
 
 /* Entries of a stretch of one leaf up to and with the last that is mapped */
-static u64 mapped_part(const struct tce2_window *window, u64 index, u64 end)
+static u64 window_mapped_part(const struct tce2_window *window, u64 index, u64 end)
 {
 	u64 first = index, mapped = 0;
 	struct tce2_view_run run;
@@ -559,7 +559,7 @@ static u64 mapped_part(const struct tce2_window *window, u64 index, u64 end)
  * one of them. When this returns 0, no device uses the old translations any
  * more, except devices of a group that kept the window.
  */
-static int clear_tces(struct tce2_window *window, u64 index, u64 end)
+static int window_clear_tces(struct tce2_window *window, u64 index, u64 end)
 {
 	struct tce2_stale stale = {};
 	int ret = 0;
@@ -568,26 +568,26 @@ static int clear_tces(struct tce2_window *window, u64 index, u64 end)
 		u64 next = tce2_view_leaf_end(index, end), mapped = 0;
 
 		if (!tce2_table_in_memory(&window->table))
-			mapped = mapped_part(window, index, next);
+			mapped = window_mapped_part(window, index, next);
 		if (tce2_table_clear(&window->table, index, next - index,
 				     mapped, &stale))
 			ret = -EIO;
 		index = tce2_view_next_touched(&window->view, next, end);
-		pause_before(index, end);
+		window_pause_before(index, end);
 	} while (index < end);
 	tce2_table_invalidate(&window->table, stale.index, stale.count);
 	return ret;
 }
 
 /* Forgets a stretch, of which no device knows any more */
-static void clear_view(struct tce2_window *window, u64 index, u64 end)
+static void window_clear_view(struct tce2_window *window, u64 index, u64 end)
 {
 	struct tce2_drop_batch batch = { .cache = window->cache };
 
 	do {
 		u64 next = tce2_view_leaf_end(index, end);
 
-		drop_leaf(window, &batch, index, next);
+		window_drop_leaf(window, &batch, index, next);
 		tce2_view_clear(&window->view, index, next - index);
 		index = tce2_view_next_touched(&window->view, next, end);
 	} while (index < end);
@@ -598,8 +598,8 @@ static void clear_view(struct tce2_window *window, u64 index, u64 end)
  * Unmaps entries that are held, passing over what was never mapped. What the
  * platform does not clear stays mapped, and its memory pinned.
  */
-static int clear_range(struct tce2_window *window, u64 index, u64 end,
-		       bool stoppable)
+static int window_clear_range(struct tce2_window *window, u64 index, u64 end,
+			      bool stoppable)
 {
 	int ret = 0, stop;
 
@@ -609,11 +609,11 @@ static int clear_range(struct tce2_window *window, u64 index, u64 end,
 	while (index < end) {
 		u64 next = min(end, (index | (BATCH - 1)) + 1);
 
-		if (clear_tces(window, index, next))
+		if (window_clear_tces(window, index, next))
 			ret = -EIO;
 		else
-			clear_view(window, index, next);
-		pause_before(next, end);
+			window_clear_view(window, index, next);
+		window_pause_before(next, end);
 		index = tce2_view_next_touched(&window->view, next, end);
 		stop = stoppable && index < end ? tce2_must_stop(window->hurry) : 0;
 		if (stop)
@@ -649,11 +649,11 @@ int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size,
 	struct tce2_range range;
 	int ret;
 
-	ret = lock_leaves(window, &range, index, count, patience);
+	ret = window_lock_leaves(window, &range, index, count, patience);
 	if (ret)
 		return ret;
-	ret = clear_range(window, index, index + count, true);
-	unlock_leaves(window, &range);
+	ret = window_clear_range(window, index, index + count, true);
+	window_unlock_leaves(window, &range);
 	return ret;
 }
 
@@ -671,10 +671,10 @@ bool tce2_window_is_empty(struct tce2_window *window)
 	struct tce2_view_run run;
 	bool empty;
 
-	lock_all(window, &range);
+	window_lock_all(window, &range);
 	empty = !tce2_view_next(&window->view, 0,
 				window->size >> window->page_shift, &run);
-	unlock_leaves(window, &range);
+	window_unlock_leaves(window, &range);
 	return empty;
 }
 
@@ -697,15 +697,15 @@ void tce2_window_retire(struct tce2_window *window)
 	 * Only other modules' readers and KVM's hooks can still lock leaves,
 	 * briefly
 	 */
-	lock_all(window, &range);
-	if (clear_range(window, 0, count, false))
+	window_lock_all(window, &range);
+	if (window_clear_range(window, 0, count, false))
 		pr_err_ratelimited("platform keeps TCEs from %#llx on, leaking memory they map\n",
 				   window->start);
 	/* Other modules may hold references to the window after its owner is freed */
 	tce2_range_forget_hurry(&window->ranges);
-	/* From now on unlock_leaves() keeps all leaves locked against hooks */
+	/* From now on window_unlock_leaves() keeps all leaves locked against hooks */
 	WRITE_ONCE(window->live, false);
-	unlock_leaves(window, &range);
+	window_unlock_leaves(window, &range);
 }
 
 /**

@@ -41,7 +41,7 @@ union array {
  * Frees an array that the leaf's word has ceased to lead to. The grace period
  * also keeps its address from coming back while tce2_view_peek() looks at it.
  */
-static void retire_array(const struct tce2_view *view, u64 *array)
+static void view_retire_array(const struct tce2_view *view, u64 *array)
 {
 	if (!view->has_external_readers) {
 		kfree(array);
@@ -59,7 +59,7 @@ static u64 encode_run(const struct tce2_leaf_run *run)
 	       (u64)run->last << TCE2_WORD_LAST_SHIFT;
 }
 
-static struct tce2_leaf_run in_leaf(const struct tce2_view_run *run)
+static struct tce2_leaf_run view_in_leaf(const struct tce2_view_run *run)
 {
 	unsigned int first = run->index & TCE2_LEAF_MASK;
 
@@ -76,7 +76,7 @@ static u64 run_base(const struct tce2_view *view,
 	return run->ua - ((u64)run->first << view->page_shift);
 }
 
-static bool is_whole(const struct tce2_leaf_run *run)
+static bool view_is_whole(const struct tce2_leaf_run *run)
 {
 	return !run->first && run->last == TCE2_LEAF_MASK;
 }
@@ -119,7 +119,7 @@ void tce2_view_init(struct tce2_view *view, u64 entries,
 		view->depth++;
 }
 
-static void free_word(u64 word, unsigned int level)
+static void view_free_word(u64 word, unsigned int level)
 {
 	u64 *node = (u64 *)word;
 	unsigned int i;
@@ -132,7 +132,7 @@ static void free_word(u64 word, unsigned int level)
 	if (!node)
 		return;
 	for (i = 0; i < TCE2_NODE_SLOTS; i++)
-		free_word(node[i], level - 1);
+		view_free_word(node[i], level - 1);
 	kfree(node);
 }
 
@@ -142,12 +142,12 @@ static void free_word(u64 word, unsigned int level)
  */
 void tce2_view_free(struct tce2_view *view)
 {
-	free_word(view->root, view->depth);
+	view_free_word(view->root, view->depth);
 	view->root = 0;
 }
 
 /* Makes a node, unless another thread is first; 0 without memory */
-static u64 add_node(u64 *slot, gfp_t gfp)
+static u64 view_add_node(u64 *slot, gfp_t gfp)
 {
 	u64 *node = kcalloc(TCE2_NODE_SLOTS, sizeof(*node), gfp);
 	u64 other;
@@ -162,14 +162,14 @@ static u64 add_node(u64 *slot, gfp_t gfp)
 }
 
 /* The word of a leaf, made if it has none yet; NULL without memory */
-static __always_inline u64 *make_slot(struct tce2_view *view, u64 leaf,
-				      gfp_t gfp)
+static __always_inline u64 *view_make_slot(struct tce2_view *view, u64 leaf,
+					   gfp_t gfp)
 {
 	unsigned int level = view->depth;
 	u64 *slot = &view->root;
 
 	while (level--) {
-		u64 node = READ_ONCE(*slot) ?: add_node(slot, gfp);
+		u64 node = READ_ONCE(*slot) ?: view_add_node(slot, gfp);
 
 		if (!node)
 			return NULL;
@@ -179,8 +179,8 @@ static __always_inline u64 *make_slot(struct tce2_view *view, u64 leaf,
 }
 
 /* Writes a run into an array; returns how many entries were not mapped before */
-static unsigned int fill_array(const struct tce2_view *view, u64 *array,
-			       const struct tce2_leaf_run *run)
+static unsigned int view_fill_array(const struct tce2_view *view, u64 *array,
+				    const struct tce2_leaf_run *run)
 {
 	unsigned int i, added = 0;
 	u64 entry = run->ua | run->perm;
@@ -198,7 +198,7 @@ static unsigned int fill_array(const struct tce2_view *view, u64 *array,
  * Turns a leaf's run into an array with the same entries. In a hooked view
  * KVM's hooks can find the array at once, so the array begins locked.
  */
-static int expand(const struct tce2_view *view, u64 *slot, gfp_t gfp)
+static int view_expand(const struct tce2_view *view, u64 *slot, gfp_t gfp)
 {
 	struct tce2_leaf_run run = tce2_word_run(*slot);
 	u64 *array, word;
@@ -209,7 +209,7 @@ static int expand(const struct tce2_view *view, u64 *slot, gfp_t gfp)
 		return -ENOMEM;
 	word = (u64)array;
 	if (run.perm)
-		word += (u64)fill_array(view, array, &run) <<
+		word += (u64)view_fill_array(view, array, &run) <<
 			TCE2_WORD_COUNT_SHIFT;
 	if (view->hooked)
 		word = (u64)array | TCE2_WORD_LOCKED;
@@ -231,9 +231,9 @@ static int expand(const struct tce2_view *view, u64 *slot, gfp_t gfp)
  */
 int tce2_view_prepare(struct tce2_view *view, const struct tce2_view_run *new)
 {
-	struct tce2_leaf_run part = in_leaf(new), run;
-	u64 *slot = make_slot(view, new->index >> TCE2_VIEW_LEAF_SHIFT,
-			      GFP_KERNEL_ACCOUNT);
+	struct tce2_leaf_run part = view_in_leaf(new), run;
+	u64 *slot = view_make_slot(view, new->index >> TCE2_VIEW_LEAF_SHIFT,
+				   GFP_KERNEL_ACCOUNT);
 
 	if (!slot)
 		return -ENOMEM;
@@ -247,7 +247,7 @@ int tce2_view_prepare(struct tce2_view *view, const struct tce2_view_run *new)
 	run = tce2_word_run(*slot);
 	if (join_runs(view, &run, &part))
 		return 1;
-	return expand(view, slot, GFP_KERNEL_ACCOUNT) ?: 1;
+	return view_expand(view, slot, GFP_KERNEL_ACCOUNT) ?: 1;
 }
 
 /* The first run of an array within [@first, @last] */
@@ -276,7 +276,7 @@ static bool next_in_array(const struct tce2_view *view, const u64 *array,
 }
 
 /* Turns an array that has come to be one run, filled piece by piece, into that */
-static void collapse(const struct tce2_view *view, u64 *slot)
+static void view_collapse(const struct tce2_view *view, u64 *slot)
 {
 	u64 *array = tce2_word_array(*slot);
 	struct tce2_leaf_run run;
@@ -284,10 +284,10 @@ static void collapse(const struct tce2_view *view, u64 *slot)
 	if (*slot != ((u64)array | TCE2_VIEW_LEAF << TCE2_WORD_COUNT_SHIFT))
 		return;
 	next_in_array(view, array, 0, TCE2_LEAF_MASK, &run);
-	if (!is_whole(&run))
+	if (!view_is_whole(&run))
 		return;
 	WRITE_ONCE(*slot, encode_run(&run));
-	retire_array(view, array);
+	view_retire_array(view, array);
 }
 
 /**
@@ -298,15 +298,15 @@ static void collapse(const struct tce2_view *view, u64 *slot)
 void tce2_view_set(struct tce2_view *view, const struct tce2_view_run *new)
 {
 	u64 *slot = tce2_view_slot(view, new->index >> TCE2_VIEW_LEAF_SHIFT);
-	struct tce2_leaf_run part = in_leaf(new), run;
+	struct tce2_leaf_run part = view_in_leaf(new), run;
 	u64 word = *slot, added;
 
-	if (tce2_word_is_array(word) && (view->hooked || !is_whole(&part))) {
-		added = fill_array(view, tce2_word_array(word), &part);
+	if (tce2_word_is_array(word) && (view->hooked || !view_is_whole(&part))) {
+		added = view_fill_array(view, tce2_word_array(word), &part);
 		if (view->hooked || !added)
 			return;
 		WRITE_ONCE(*slot, word + (added << TCE2_WORD_COUNT_SHIFT));
-		collapse(view, slot);
+		view_collapse(view, slot);
 		return;
 	}
 	run = part;
@@ -316,11 +316,11 @@ void tce2_view_set(struct tce2_view *view, const struct tce2_view_run *new)
 	}
 	WRITE_ONCE(*slot, encode_run(&run));
 	if (tce2_word_is_array(word))
-		retire_array(view, tce2_word_array(word));
+		view_retire_array(view, tce2_word_array(word));
 }
 
-static void clear_array(const struct tce2_view *view, u64 *slot,
-			unsigned int first, unsigned int last)
+static void view_clear_array(const struct tce2_view *view, u64 *slot,
+			     unsigned int first, unsigned int last)
 {
 	u64 word = *slot, *array = tce2_word_array(word);
 	unsigned int i;
@@ -338,7 +338,7 @@ static void clear_array(const struct tce2_view *view, u64 *slot,
 		return;
 	}
 	WRITE_ONCE(*slot, TCE2_WORD_EMPTY);
-	retire_array(view, array);
+	view_retire_array(view, array);
 }
 
 /* Takes entries out of a leaf's run; false if two runs would be left */
@@ -388,16 +388,16 @@ void tce2_view_clear(struct tce2_view *view, u64 index, u64 count)
 						     TCE2_WORD_EMPTY);
 			return;
 		}
-		expand(view, slot, GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
+		view_expand(view, slot, GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
 	}
-	clear_array(view, slot, first, last);
+	view_clear_array(view, slot, first, last);
 }
 
 /*
  * The word of the first leaf from *@leaf to @last that has one other than 0, or
  * NULL; parts of the tree that are not there are passed over at once
  */
-static u64 *next_slot(const struct tce2_view *view, u64 *leaf, u64 last)
+static u64 *view_next_slot(const struct tce2_view *view, u64 *leaf, u64 last)
 {
 	while (*leaf <= last) {
 		u64 word = READ_ONCE(view->root), *slot = NULL;
@@ -415,7 +415,7 @@ static u64 *next_slot(const struct tce2_view *view, u64 *leaf, u64 last)
 }
 
 /* Waits for a hook of KVM's to unlock a leaf, and locks it */
-static void lock_leaf(u64 *slot)
+static void view_lock_leaf(u64 *slot)
 {
 	unsigned int spins = 0;
 	u64 word;
@@ -446,9 +446,9 @@ void tce2_view_lock(struct tce2_view *view, u64 first, u64 last)
 	u64 leaf = first >> TCE2_VIEW_LEAF_SHIFT;
 	u64 *slot;
 
-	while ((slot = next_slot(view, &leaf, last >> TCE2_VIEW_LEAF_SHIFT))) {
+	while ((slot = view_next_slot(view, &leaf, last >> TCE2_VIEW_LEAF_SHIFT))) {
 		if (tce2_word_is_array(READ_ONCE(*slot)))
-			lock_leaf(slot);
+			view_lock_leaf(slot);
 		if (!(++leaf % PAUSE_LEAVES))
 			cond_resched();
 	}
@@ -470,7 +470,7 @@ void tce2_view_unlock(struct tce2_view *view, u64 first, u64 last)
 	u64 leaf = first >> TCE2_VIEW_LEAF_SHIFT;
 	u64 *slot;
 
-	while ((slot = next_slot(view, &leaf, last >> TCE2_VIEW_LEAF_SHIFT))) {
+	while ((slot = view_next_slot(view, &leaf, last >> TCE2_VIEW_LEAF_SHIFT))) {
 		if (tce2_word_is_array(*slot))
 			tce2_word_unlock(slot, *slot & ~TCE2_WORD_LOCKED);
 		if (!(++leaf % PAUSE_LEAVES))
@@ -492,14 +492,14 @@ void tce2_view_unlock(struct tce2_view *view, u64 first, u64 last)
  */
 u64 *tce2_view_make_array(struct tce2_view *view, u64 index, u64 *word)
 {
-	u64 *slot = make_slot(view, index >> TCE2_VIEW_LEAF_SHIFT,
-			      HOOK_GFP);
+	u64 *slot = view_make_slot(view, index >> TCE2_VIEW_LEAF_SHIFT,
+				   HOOK_GFP);
 
 	if (!slot)
 		return NULL;
 	if (tce2_word_is_array(*slot))
 		return tce2_word_trylock(slot, word) ? slot : NULL;
-	if (expand(view, slot, HOOK_GFP))
+	if (view_expand(view, slot, HOOK_GFP))
 		return NULL;
 	*word = *slot & ~TCE2_WORD_LOCKED;
 	return slot;
@@ -518,7 +518,7 @@ u64 tce2_view_find_touched(const struct tce2_view *view, u64 index, u64 end)
 {
 	u64 leaf = index >> TCE2_VIEW_LEAF_SHIFT;
 
-	if (!next_slot(view, &leaf, (end - 1) >> TCE2_VIEW_LEAF_SHIFT))
+	if (!view_next_slot(view, &leaf, (end - 1) >> TCE2_VIEW_LEAF_SHIFT))
 		return end;
 	return max(index, leaf << TCE2_VIEW_LEAF_SHIFT);
 }
@@ -557,8 +557,8 @@ bool tce2_view_next(const struct tce2_view *view, u64 index, u64 end,
 {
 	while (index < end) {
 		u64 leaf = index >> TCE2_VIEW_LEAF_SHIFT, start;
-		const u64 *slot = next_slot(view, &leaf, (end - 1) >>
-					    TCE2_VIEW_LEAF_SHIFT);
+		const u64 *slot = view_next_slot(view, &leaf, (end - 1) >>
+						 TCE2_VIEW_LEAF_SHIFT);
 		struct tce2_leaf_run part;
 
 		if (!slot)
