@@ -153,7 +153,7 @@ static __always_inline __be64 *tce2_table_find(const struct tce2_table *table,
  * tce2_table_kill() - invalidate the translations that devices have cached
  * @table: the table
  * @index: first entry
- * @count: entries, more than 0; the more entries, the longer firmware takes
+ * @count: entries, more than 0; the more entries, the longer it may take
  *
  * Context: any.
  */
@@ -199,7 +199,8 @@ tce2_table_invalidate_few(const struct tce2_table *table, u64 index, u64 count)
  * @hpa: host physical address of the page
  * @perm: TCE2_PERM_READ, TCE2_PERM_WRITE or both
  *
- * IODA2 lets a device read what it may write (pnv_tce_xchg()).
+ * A TCE may be write-only (LoPAR 3.2.2.2). But on powernv Linux lets a device read what
+ * it may write (pnv_tce_xchg()), and so does this function.
  *
  * Return: the TCE, in the processor's byte order.
  */

@@ -79,7 +79,9 @@ bool tce2_eeh_enabled(void)
  * tce2_eeh_check() - check an operation before any group sees it
  * @op: the operation; the error to inject included, if it is to inject one
  *
- * The platform checks an error to inject too, but complains in the kernel log.
+ * The kernel checks an error to inject, too, but powernv logs an invalid type
+ * (pnv_eeh_err_inject()). The EEH core refuses an invalid function without a message
+ * (eeh_pe_inject_err()).
  *
  * Return: 0; -EINVAL for an unknown operation or function, -ERANGE for an
  * unknown type of error.

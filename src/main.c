@@ -197,7 +197,7 @@ static int __init tce2_init(void)
 	int ret;
 
 	if (TCE2_VFIO_REFUSES_DEVICES)
-		pr_notice("VFIO of this kernel refuses every device on POWER (as of Linux 5.18 to 6.3): no container can be served\n");
+		pr_notice("VFIO of this kernel refuses every device on POWER (as of Linux 5.19 to 6.3): no container can be served\n");
 	ret = tce2_container_init();
 	if (ret)
 		return ret;

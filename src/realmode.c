@@ -13,7 +13,7 @@
  *
  * Writing a TCE is not among them. The device's cached translation would have
  * to be invalidated, and no kernel exports a way to do that in real mode since
- * KVM's own real-mode handlers went (5.18).
+ * KVM's own real-mode handlers went (5.19).
  *
  * Locks: none. The caller is inside an RCU read-side section (interrupts off
  * counts as one), or keeps the region alive by its mapped count.

@@ -45,8 +45,11 @@
 #define TCE_PERM	(TCE_PCI_READ | TCE_PCI_WRITE)
 
 /*
- * Entries whose cached translations are invalidated at a time: firmware does it
- * one by one, with interrupts off.
+ * Entries whose cached translations are invalidated at a time. Firmware before
+ * skiboot v7.0 invalidates page by page, with interrupts off (opal_call()). Later
+ * firmware invalidates all of the PE's translations instead, on PHB4 and PHB5
+ * (HW560152; phb4_tce_kill(), skiboot hw/phb4.c). On PHB3 the kernel writes a register
+ * for each page (pnv_pci_phb3_tce_invalidate()).
  */
 #define INVALIDATE_BATCH	8192
 

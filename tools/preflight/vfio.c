@@ -2,7 +2,7 @@
 /*
  * Check "vfio": whether VFIO on this kernel takes any device on POWER.
  *
- * Since Linux 5.18 VFIO wants the platform to answer for a device's IOMMU, and
+ * Since Linux 5.19 VFIO wants the platform to answer for a device's IOMMU, and
  * POWER did so from 6.4 on bare metal (powernv) and from 6.11 in a hypervisor's
  * guest (pseries). Distributions backport, so the version is the last thing
  * asked:
@@ -74,7 +74,7 @@ static struct answer vfio_asks(const struct target *target,
 	if (target->symvers[0])
 		return (struct answer){ NO, "symbols" };
 	if (version)
-		return (struct answer){ version >= VERSION(5, 18),
+		return (struct answer){ version >= VERSION(5, 19),
 					"version" };
 	return (struct answer){ UNTOLD, "nothing" };
 }
@@ -150,7 +150,7 @@ void check_vfio(struct report *report, const struct target *target,
 			   "whether VFIO takes devices on POWER can't be told without the kernel's symbols, BTF or version");
 	else if (asks.known == YES && platform.known == NO)
 		report_add(report, STATUS_FAIL, CHECK,
-			   "VFIO of this kernel takes no device at all on POWER, whatever the backend (Linux 5.18 to 6.3; told from its %s)",
+			   "VFIO of this kernel takes no device at all on POWER, whatever the backend (Linux 5.19 to 6.3; told from its %s)",
 			   platform.by);
 	else
 		report_machines(report, platform,
