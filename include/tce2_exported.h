@@ -15,7 +15,7 @@ struct tce2_window;
  * tce2_kapi.h, which contains it.
  */
 
-/* log2 of the smallest IOMMU page size in bytes */
+/* log2 of the smallest IOMMU page size in bytes (LoPAR 7.3.27.2) */
 #define TCE2_MIN_PAGE_SHIFT	12
 
 struct tce2_cache *tce2_cache_get(struct mm_struct *mm);

@@ -6,7 +6,11 @@
 
 #include <asm/iommu.h>
 
-/* IOMMU page size of the default window: PAPR's 32-bit window has 4 KiB pages */
+/*
+ * IOMMU page size of the default window: PAPR's 32-bit window has 4 KiB pages
+ * (LoPAR 7.3.27, R1-7.3.27-4). On powernv the in-tree driver chooses the same
+ * (tce_iommu_create_default_window()).
+ */
 #define TCE2_DEFAULT_PAGE_SHIFT		12
 
 /**

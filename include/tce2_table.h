@@ -155,6 +155,9 @@ static __always_inline __be64 *tce2_table_find(const struct tce2_table *table,
  * @index: first entry
  * @count: entries, more than 0; the more entries, the longer it may take
  *
+ * A TCE that may be cached has to be invalidated after a change (LoPAR 3.2.2.2,
+ * R2-3.2.2.2-7; OPAL_PCI_TCE_KILL).
+ *
  * Context: any.
  */
 static __always_inline void tce2_table_kill(const struct tce2_table *table,

@@ -36,7 +36,7 @@
 /* The flags in the low bits of an array's entry */
 #define TCE2_VIEW_FLAGS	(TCE2_PERM_RW | TCE2_VIEW_COUNTED)
 
-/* User addresses have no more bits than this */
+/* User addresses have no more bits than this (TASK_SIZE_4PB) */
 #define TCE2_VIEW_UA_BITS	52
 
 #define TCE2_VIEW_LEAF_SHIFT	9

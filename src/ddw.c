@@ -6,7 +6,8 @@
  * windows, the default window that is made when it is first used, what
  * GET_INFO says, and which window or group a request is for. Every request is checked
  * in full before the platform is asked, because a request that fails there can cost
- * dearly: on pseries no window is ever created again for the device.
+ * dearly: on pseries no window is ever created again for the device
+ * (failed_ddw_pdn_list, arch/powerpc/platforms/pseries/iommu.c).
  *
  * Locks: struct tce2_ddw.lock, which no other file knows.
  * Calls: kapi (publishing windows), kvm, tce_v2 (what is in a window), eeh, mm_iommu,
@@ -523,7 +524,11 @@ static void take_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 		unset_windows(ddw, tg, NR_SLOTS);
 		return;
 	}
-	/* They go with their only group, and so would the way to clear them */
+	/*
+	 * They go with their only group, and so would the way to clear them. A table
+	 * has to be clear before its window is removed (LoPAR 7.3.27.3,
+	 * ibm,remove-pe-dma-window).
+	 */
 	for (slot = 0; slot < NR_SLOTS; slot++) {
 		if (ddw->window[slot])
 			ddw_destroy_window(ddw, slot);
@@ -618,7 +623,10 @@ static int create_default(struct tce2_ddw *ddw, struct tce2_cache *cache)
 	return 0;
 }
 
-/* A slot that is free and will be with the default window made */
+/*
+ * A slot that is free and will be with the default window made. powernv has 2 slots, a
+ * hypervisor 1 or 2 (LoPAR 7.3.27.1, ibm,query-pe-dma-window).
+ */
 static int ddw_free_slot(struct tce2_ddw *ddw)
 	__must_hold(&ddw->lock)
 {

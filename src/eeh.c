@@ -48,6 +48,11 @@ static int eeh_op_inject(struct eeh_pe *pe, int unused,
 				 err->mask);
 }
 
+/*
+ * The EEH core's function for each operation (LoPAR 7.3.11.1, ibm,set-eeh-option;
+ * 7.3.11.2, ibm,set-slot-reset; 7.3.11.3, ibm,read-slot-reset-state2; 7.3.12.2,
+ * ibm,configure-pe; 7.3.13, error injection)
+ */
 static const struct {
 	int (*run)(struct eeh_pe *pe, int arg,
 		   const struct vfio_eeh_pe_err *err);
@@ -92,7 +97,7 @@ int tce2_eeh_check(const struct vfio_eeh_pe_op *op)
 		return -EINVAL;
 	if (op->op != VFIO_EEH_PE_INJECT_ERR)
 		return 0;
-	/* EEH_ERR_FUNC_MIN is 0 */
+	/* EEH_ERR_FUNC_MIN is 0 (LoPAR 7.3.13) */
 	if (op->err.func > EEH_ERR_FUNC_MAX)
 		return -EINVAL;
 	if (op->err.type != EEH_ERR_TYPE_32 && op->err.type != EEH_ERR_TYPE_64)

@@ -19,10 +19,11 @@
  *
  * After a declined unmap KVM calls useraddrptr(alloc = false), which returns a
  * user address in no region. Then KVM calls xchg_no_kill() to restore the
- * entry, which does nothing here.
+ * entry, which does nothing here (kvmppc_tce_iommu_do_unmap()).
  *
  * Between begin and note KVM looks up the user address in the kernel's own
- * list, where mirrors stand for regions (src/mirror.c), and counts it there.
+ * list, where mirrors stand for regions (src/mirror.c), and counts it there
+ * (kvmppc_tce_iommu_do_map()).
  * After note KVM stores the user address where the pointer from begin says. So
  * only commit knows the address, and commit may not fail. Commit counts the
  * page in its region. KVM's count stays, too, if it is in the region's mirror.
@@ -34,7 +35,7 @@
  *
  * No hook returns an error, because KVM would warn. No hook returns an entry's
  * old page: KVM would undo that mapping, and mark a page dirty to which it has
- * no reference.
+ * no reference (iommu_tce_xchg_no_kill()).
  *
  * No hook sleeps. On kernels that are not preemptible, this is all that
  * protects the list of tables that KVM is walking.
@@ -413,7 +414,8 @@ static noinline void kvm_commit(struct bracket *bracket)
 	/*
 	 * H_PUT_TCE_INDIRECT does not validate a TCE without permissions. It
 	 * reads each TCE again after validation, when the guest may have
-	 * changed it.
+	 * changed it (kvmppc_h_put_tce_indirect()). LoPAR 14.5.4.2.4 wants the
+	 * list copied once.
 	 */
 	if (bracket->ua == NOT_STORED) {
 		/* KVM's count can't be found, so the memory stays pinned */

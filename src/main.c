@@ -3,7 +3,8 @@
  * Module entry: offers the backend to VFIO and takes it back.
  *
  * Owns the callbacks that VFIO calls (include/tce2_vfio.h declares them), and
- * their registrations: VFIO asks the backend that was registered last first,
+ * their registrations: VFIO asks the backend that was registered last first
+ * (vfio_register_iommu_driver()),
  * so this one registers once more whenever vfio_iommu_spapr_tce has been
  * loaded after it. A container that it can't serve, or isn't to (the parameter
  * `enabled`), goes to that one.

@@ -28,15 +28,19 @@
  */
 #define MAX_BUS_ADDRESS_BITS	55
 
-/* log2 of the size limit of one level in a tree: 512 KiB, 8 pages of 64 KiB */
+/*
+ * log2 of the size limit of one level in a tree: 512 KiB, 8 pages of 64 KiB. The limit
+ * is this module's own.
+ */
 #define MOST_LEVEL_SHIFT	19
 
 /**
  * tce2_platform_is_papr() - check whether a group's TCE tables are the hypervisor's
  * @tg: the table group
  *
- * PAPR's tables (LoPAR, DDW) have one level, and none are offered where the
- * hypervisor has no dynamic windows. IODA2's may have several levels.
+ * PAPR's tables have one level (LoPAR 7.3.27.2, ibm,create-pe-dma-window), and none are
+ * offered where the hypervisor has no dynamic windows. IODA2's may have several levels
+ * (OPAL_PCI_MAP_PE_DMA_WINDOW, POWERNV_IOMMU_MAX_LEVELS).
  *
  * Context: any.
  * Return: true on pseries.
@@ -49,6 +53,9 @@ bool tce2_platform_is_papr(const struct iommu_table_group *tg)
 /**
  * tce2_platform_check_group() - check whether a group can have dynamic windows
  * @tg: the table group
+ *
+ * A hypervisor offers them where the host bridge has the property ibm,ddw-applicable
+ * (LoPAR 7.3.27; spapr_tce_init_table_group()).
  *
  * Context: any.
  * Return: 0; -EINVAL if the platform offers no dynamic windows for the group.
@@ -69,8 +76,8 @@ int tce2_platform_check_group(const struct iommu_table_group *tg)
  * @tg: a table group
  * @other: another one
  *
- * A hypervisor's table belongs to one group. Tables in memory are of one kind of
- * hardware.
+ * A hypervisor's table belongs to one group (LoPAR 3.2.2.2, R2-3.2.2.2-5). Tables in
+ * memory are of one kind of hardware.
  *
  * Context: any.
  * Return: true if they can.
@@ -126,8 +133,10 @@ int tce2_platform_clear_slots(struct iommu_table_group *tg)
 }
 
 /*
- * log2 of the bytes in each table of a tree of TCE tables, as IODA2 divides it:
- * index bits spread evenly over the levels, a page at the least.
+ * log2 of the bytes in each table of a tree of TCE tables, as powernv divides it:
+ * index bits spread evenly over the levels, a page at the least
+ * (pnv_pci_ioda2_table_alloc_pages()). All levels have one size in hardware
+ * (phb4_map_pe_dma_window(), skiboot hw/phb4.c).
  */
 static unsigned int level_shift(const struct tce2_window_spec *spec)
 {
@@ -190,7 +199,8 @@ int tce2_platform_check_spec(const struct iommu_table_group *tg,
  * A hypervisor has one place for a window unlike the default one, whatever slot
  * Linux gives it. Asking for another fails there, and Linux then never asks again
  * for this device; nor can the default window be had back beside such a one
- * (spapr_tce_create_table()).
+ * (spapr_tce_create_table(), failed_ddw_pdn_list). LoPAR lets a hypervisor have more
+ * places (7.3.27.1, ibm,query-pe-dma-window), but Linux uses one.
  *
  * Context: any.
  * Return: 0; -ENOSPC; -EPERM for the default window beside another one.
@@ -243,7 +253,8 @@ bool tce2_platform_can_allocate(u64 bytes, unsigned int tables)
  * the copy alone if the table is the hypervisor's. With more levels it is the root of
  * the table and the root of the copy. Lower levels are charged when mapping makes
  * them. The in-tree driver charges all levels in full at once: 1 TiB for a window of
- * 2^48 with 4 KiB pages, nearly none of which ever exists.
+ * 2^48 with 4 KiB pages, nearly none of which ever exists
+ * (pnv_pci_ioda2_get_table_size(), pnv_pci_ioda2_table_alloc_pages()).
  *
  * Context: any.
  * Return: pages to be charged to locked_vm.
@@ -261,7 +272,10 @@ unsigned long tce2_platform_table_pages(const struct iommu_table_group *tg,
 	return bytes >> PAGE_SHIFT;
 }
 
-/* Error codes of the platform's hooks are errnos or those of the firmware */
+/*
+ * Error codes of the platform's hooks are errnos or those of the firmware
+ * (OPAL_PCI_MAP_PE_DMA_WINDOW; pnv_pci_ioda2_set_window())
+ */
 static int to_errno(long ret)
 {
 	switch (ret) {
@@ -320,7 +334,8 @@ static bool holds_table(const struct iommu_table_group *tg, int slot,
  *
  * *@set can be true with an error, too: powernv says 0 even where it had no memory to
  * note with the table that the group uses it. It would then invalidate nothing that
- * the group's devices have cached of the table, ever.
+ * the group's devices have cached of the table, ever (pnv_pci_ioda2_set_window(),
+ * pnv_pci_link_table_and_group()).
  *
  * Context: may sleep.
  * Return: 0; -ENOMEM, -EINVAL, -ENODEV, -EPERM or -EIO.

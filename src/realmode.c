@@ -39,8 +39,9 @@
 /*
  * Whether an address is the same memory in real and in virtual mode: it is in
  * the linear mapping, of which the part is meant that it has under either MMU,
- * 2 PiB or, with 4K pages, 61 TiB. With the data MMU off the highest bits are
- * ignored. (Not to be asked in virtual mode, which reaches all memory.)
+ * 2 PiB or, with 4K pages, 61 TiB (H_KERN_VIRT_START, asm/book3s/64/hash-64k.h and
+ * hash-4k.h). With the data MMU off the highest bits are ignored. (Not to be asked in
+ * virtual mode, which reaches all memory.)
  */
 static __always_inline bool is_linear(const void *ptr)
 {

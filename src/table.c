@@ -9,7 +9,8 @@
  *
  * Where the table lies in memory (IODA2, on powernv), its format is that of the
  * hardware, which no kernel can change: big-endian doublewords, address and
- * two permission bits, in a tree of such tables. So entries are stored there
+ * two permission bits (LoPAR 3.2.2.2, TCE Definition), in a tree of such tables
+ * (pnv_tce(), powernv/pci-ioda-tce.c). So entries are stored there
  * directly, a few instructions each, where the kernel's own function walks the
  * tree for every entry. It is done only after the platform was seen to have
  * written an entry of this very table in this way; else, and for a hypervisor,
@@ -42,6 +43,7 @@
 #include "tce2_table.h"
 #include "tce2_view.h"
 
+/* Page Mapping and Control bits (LoPAR 3.2.2.2, TCE Definition) */
 #define TCE_PERM	(TCE_PCI_READ | TCE_PCI_WRITE)
 
 /*
@@ -175,7 +177,7 @@ struct tce2_charge tce2_table_release(struct tce2_table *table, bool unset)
  * @table: the table
  * @index: the entry
  *
- * The tree of tables is that of IODA2; PAPR has none.
+ * The tree of tables is that of IODA2 (pnv_tce()); PAPR has none (LoPAR 7.3.27.2).
  *
  * Context: any.
  * Return: where the hardware finds the TCEs from @index on, up to the end of the
@@ -360,7 +362,10 @@ static int table_exchange(struct tce2_table *table, u64 index, u64 hpa, u64 perm
  * The first entry to be read back of a run of @count that the hypervisor wrote or
  * cleared in a call for many: it stops at what it refuses, which Linux doesn't
  * report, so the last entry tells, provided that it has to have changed. Without
- * such calls Linux goes on, so any entry may.
+ * such calls Linux goes on, so any entry may (tce_buildmulti_pSeriesLP(),
+ * tce_freemulti_pSeriesLP()). By LoPAR a call for many stores all of its entries or none
+ * (14.5.4.2.3, H_STUFF_TCE; 14.5.4.2.4, H_PUT_TCE_INDIRECT): the last entry tells this,
+ * too.
  */
 static u64 table_first_to_verify(u64 count, unsigned long call_for_many)
 {
@@ -409,7 +414,8 @@ static bool table_is_written(struct tce2_table *table, u64 index, u64 count, u64
  * looks whether it did; if not, entries are exchanged one by one, which reports
  * errors. Where something was mapped before every entry is looked at: it might
  * still lead to memory that is about to be dropped. (A call for many lets a
- * device read what it may only write, an exchange does not.)
+ * device read what it may only write, an exchange does not:
+ * tce_buildmulti_pSeriesLP(), tce_exchange_pseries().)
  */
 static int table_write_by_platform(struct tce2_table *table, u64 index, u64 count,
 				   u64 hpa, u64 perm, bool fresh)
@@ -467,7 +473,8 @@ static int table_make_level(struct tce2_table *table, u64 index, u64 hpa, u64 pe
 /*
  * tce2_table_write() but for a single table in memory. The platform makes a
  * table that is not there; its function for runs would write to that without
- * looking whether it could be made, the one for single entries does not.
+ * looking whether it could be made, the one for single entries does not
+ * (pnv_tce_build(), pnv_tce_xchg()).
  */
 static noinline int table_write_slow(struct tce2_table *table, u64 index,
 				     u64 count, u64 hpa, u64 perm,
@@ -543,7 +550,7 @@ static bool table_is_clear(struct tce2_table *table, u64 index, u64 count, u64 f
 /*
  * Has the platform clear a run, in one call if it can (H_STUFF_TCE), and looks
  * whether it did. It invalidates what it clears, and skips a table that is not
- * there.
+ * there (pnv_tce_free()).
  */
 static int table_clear_by_platform(struct tce2_table *table, u64 index, u64 count,
 				   u64 mapped)
