@@ -25,7 +25,7 @@ struct tce2_drop_batch {
 int tce2_region_register(struct tce2_cache *cache, u64 ua, u64 size,
 			 struct tce2_region **regionp);
 int tce2_region_unregister(struct tce2_region *region);
-void tce2_region_abandon(struct tce2_region *region);
+void tce2_region_unregister_nofail(struct tce2_region *region);
 
 bool tce2_page_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 		    bool write, u64 *hpa);
@@ -44,7 +44,7 @@ void tce2_drop_batch_add(struct tce2_drop_batch *batch, u64 ua, unsigned int shi
 void tce2_drop_batch_flush(struct tce2_drop_batch *batch);
 
 /**
- * tce2_region_take() - add to a region's mapped counter
+ * tce2_region_hold() - add to a region's mapped counter
  * @region: the region, which an RCU read-side section keeps from being freed
  * @pages: IOMMU pages, more than 0
  *
@@ -52,7 +52,7 @@ void tce2_drop_batch_flush(struct tce2_drop_batch *batch);
  * Return: true; false if the region is registered nowhere any more or is being
  * destroyed: nothing may be mapped there.
  */
-static __always_inline bool tce2_region_take(struct tce2_region *region,
+static __always_inline bool tce2_region_hold(struct tce2_region *region,
 					     u64 pages)
 {
 	return READ_ONCE(region->used) &&
@@ -60,7 +60,7 @@ static __always_inline bool tce2_region_take(struct tce2_region *region,
 }
 
 /**
- * tce2_page_take_counted() - count a page as mapped after KVM has counted it
+ * tce2_page_hold_counted() - count a page as mapped after KVM has counted it
  * @cache: the region cache
  * @ua: user address of an IOMMU page no larger than the kernel's pages
  *
@@ -74,7 +74,7 @@ static __always_inline bool tce2_region_take(struct tce2_region *region,
  * region while the tree was being changed.
  */
 static __always_inline bool
-tce2_page_take_counted(const struct tce2_cache *cache, u64 ua)
+tce2_page_hold_counted(const struct tce2_cache *cache, u64 ua)
 {
 	struct tce2_region *region = tce2_region_find(cache, ua, 0);
 

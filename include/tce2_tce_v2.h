@@ -78,9 +78,9 @@ int tce2_window_set(struct tce2_window *window, struct iommu_table_group *tg,
 bool tce2_window_unset(struct tce2_window *window, struct iommu_table_group *tg,
 		       int slot);
 
-int tce2_window_hold_leaves(struct tce2_window *window,
+int tce2_window_lock_leaves(struct tce2_window *window,
 			    struct tce2_range *range, u64 index, u64 count);
-void tce2_window_unhold(struct tce2_window *window, struct tce2_range *range);
+void tce2_window_unlock_leaves(struct tce2_window *window, struct tce2_range *range);
 
 int tce2_window_map(struct tce2_window *window, u64 iova, u64 ua, u64 size,
 		    u64 perm, enum tce2_patience patience);

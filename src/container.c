@@ -177,7 +177,7 @@ void tce2_container_release(void *cookie)
 		/* The request that makes or undoes this registration frees it */
 		if (!registration->region)
 			continue;
-		tce2_region_abandon(registration->region);
+		tce2_region_unregister_nofail(registration->region);
 		kfree(registration);
 		cond_resched();
 	}
@@ -325,7 +325,7 @@ static int end_registration(struct tce2_container *container,
 	mutex_unlock(&container->reg_lock);
 	if (!closed)
 		return 0;
-	tce2_region_abandon(region);
+	tce2_region_unregister_nofail(region);
 	return -ENODEV;
 }
 
@@ -448,7 +448,7 @@ static int unregister_region(struct tce2_container *container,
 	if (ret) {
 		if (!end_registration(container, registration, region))
 			return ret;
-		/* VFIO has released the container: the region is abandoned */
+		/* VFIO has released the container, and its registration is gone */
 		ret = -ENODEV;
 	} else {
 		cancel_registration(container, registration);

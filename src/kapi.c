@@ -97,13 +97,13 @@ struct tce2_window *tce2_window_get(const struct iommu_table *tbl)
 	if (!window)
 		return NULL;
 	/* Only with all leaves held does no thread free an array */
-	if (tce2_window_hold_leaves(window, &range, 0,
+	if (tce2_window_lock_leaves(window, &range, 0,
 				    window->size >> window->page_shift)) {
 		tce2_window_put(window);
 		return NULL;
 	}
 	window->view.has_external_readers = true;
-	tce2_window_unhold(window, &range);
+	tce2_window_unlock_leaves(window, &range);
 	return window;
 }
 EXPORT_SYMBOL_GPL(tce2_window_get);
@@ -133,7 +133,7 @@ int tce2_window_read_tce(struct tce2_window *window, u64 iova, u64 *ua,
 	if (iova < window->start || offset >= window->size)
 		return -ENXIO;
 	index = offset >> window->page_shift;
-	ret = tce2_window_hold_leaves(window, &range, index, 1);
+	ret = tce2_window_lock_leaves(window, &range, index, 1);
 	if (ret)
 		return ret;
 	if (!window->live) {
@@ -144,7 +144,7 @@ int tce2_window_read_tce(struct tce2_window *window, u64 iova, u64 *ua,
 	*perm = run.perm;
 	*ua = run.perm ? run.ua + offset - (index << window->page_shift) : 0;
 unhold:
-	tce2_window_unhold(window, &range);
+	tce2_window_unlock_leaves(window, &range);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(tce2_window_read_tce);

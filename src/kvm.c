@@ -424,7 +424,7 @@ static noinline void kvm_commit(struct bracket *bracket)
 		   ua & (BIT_ULL(shift) - 1)) {
 		kvm_map_nothing(bracket, ua);
 	} else if (shift <= PAGE_SHIFT &&
-		   tce2_page_take_counted(kvm->cache, ua)) {
+		   tce2_page_hold_counted(kvm->cache, ua)) {
 		if (kvm_map_page(bracket, ua, bracket->direction,
 				 TCE2_VIEW_COUNTED))
 			kvm_add_stale(bracket);
@@ -863,7 +863,7 @@ static void kvm_tce_kill(struct iommu_table *tbl, unsigned long index,
 		return kvm_end_slowly(bracket, tbl);
 	ua = be64_to_cpup(&bracket->ua);
 	if (unlikely((ua | ALWAYS_SLOW) & kvm->slow_bits ||
-		     !tce2_page_take_counted(kvm->cache, ua)))
+		     !tce2_page_hold_counted(kvm->cache, ua)))
 		return kvm_end_slowly(bracket, tbl);
 	stale = kvm_map_page(bracket, ua, direction, TCE2_VIEW_COUNTED);
 	tce2_word_unlock(bracket->slot, bracket->word);

@@ -72,10 +72,10 @@ uncharge:
 }
 
 /*
- * Makes one more container a user of an existing region. An abandoned one that
- * other containers still map is taken up again.
+ * Adds a registration to an existing region. Returns false if the region is being
+ * destroyed: no container has it registered, and none maps it.
  */
-static bool region_join(struct tce2_region *region)
+static bool region_register(struct tce2_region *region)
 	__must_hold(&region->cache->lock)
 {
 	lockdep_assert_held(&region->cache->lock);
@@ -89,8 +89,8 @@ static bool region_join(struct tce2_region *region)
  * Shares the region that is there already. Returns 1 if there is none, after
  * what is dying there has been got out of the way; -EINVAL if another overlaps.
  */
-static int region_share(struct tce2_cache *cache, u64 ua, u64 size,
-			struct tce2_region **regionp)
+static int region_register_existing(struct tce2_cache *cache, u64 ua, u64 size,
+				    struct tce2_region **regionp)
 {
 	struct tce2_region *region;
 	int ret = 1;
@@ -104,7 +104,7 @@ static int region_share(struct tce2_cache *cache, u64 ua, u64 size,
 			ret = -EINVAL;
 			break;
 		}
-		if (!dying && region_join(region)) {
+		if (!dying && region_register(region)) {
 			*regionp = region;
 			ret = 0;
 			break;
@@ -144,7 +144,7 @@ int tce2_region_register(struct tce2_cache *cache, u64 ua, u64 size,
 			      size >> PAGE_SHIFT);
 	if (ret)
 		return ret;
-	ret = region_share(cache, ua, size, regionp);
+	ret = region_register_existing(cache, ua, size, regionp);
 	if (ret > 0)
 		ret = region_create(cache, ua, size, regionp);
 	if (!ret && READ_ONCE(cache->mirrored))
@@ -159,7 +159,7 @@ int tce2_region_register(struct tce2_cache *cache, u64 ua, u64 size,
  * mirror drops the lock, and another container may register the region
  * meanwhile: so the loop checks again.
  */
-static int leave_region(struct tce2_region *region)
+static int region_unregister(struct tce2_region *region)
 	__must_hold(&region->cache->lock)
 {
 	lockdep_assert_held(&region->cache->lock);
@@ -200,7 +200,7 @@ int tce2_region_unregister(struct tce2_region *region)
 
 	if (mutex_lock_killable(&cache->lock))
 		return -EINTR;
-	ret = leave_region(region);
+	ret = region_unregister(region);
 	mutex_unlock(&cache->lock);
 	if (ret > 0)
 		tce2_region_destroy(region);
@@ -214,13 +214,13 @@ static void region_drop(struct tce2_region *region, u64 count)
 }
 
 /**
- * tce2_region_abandon() - a container that registered the region is going away
+ * tce2_region_unregister_nofail() - unregister a region of a container that is closed
  * @region: the region
  *
  * Can't fail: if other containers of the process still map the region, it
  * stays pinned and charged until they unmap it. Context: may sleep.
  */
-void tce2_region_abandon(struct tce2_region *region)
+void tce2_region_unregister_nofail(struct tce2_region *region)
 {
 	struct tce2_cache *cache = region->cache;
 	bool gone;
@@ -231,8 +231,8 @@ void tce2_region_abandon(struct tce2_region *region)
 		tce2_region_unmirror(region, true);
 	WRITE_ONCE(region->used, region->used - 1);
 	/*
-	 * Under the same lock, or who takes the region up in between finds it
-	 * mapped once too often, and can't unregister it
+	 * Under the same lock: otherwise a concurrent region_register() would
+	 * leave one count too many in mapped, and never unregister the region
 	 */
 	gone = !region->used && atomic64_sub_and_test(1, &region->mapped);
 	mutex_unlock(&cache->lock);
@@ -247,7 +247,7 @@ void tce2_region_abandon(struct tce2_region *region)
  * not a lookup race.
  */
 static __always_inline struct tce2_region *
-region_get(struct tce2_cache *cache, u64 ua, unsigned int shift, u64 *pages)
+region_hold(struct tce2_cache *cache, u64 ua, unsigned int shift, u64 *pages)
 {
 	struct tce2_region *region;
 	unsigned int seq;
@@ -261,7 +261,7 @@ region_get(struct tce2_cache *cache, u64 ua, unsigned int shift, u64 *pages)
 		if (region) {
 			count = min(*pages,
 				    (region->size - (ua - region->ua)) >> shift);
-			if (!tce2_region_take(region, count))
+			if (!tce2_region_hold(region, count))
 				region = NULL;
 		}
 		retry = !region && read_seqcount_retry(&cache->seq, seq);
@@ -350,10 +350,10 @@ static int check_pages(const struct tce2_region *region, u64 ua,
  * Holds the beginning of a stretch, as far as the region of its first page
  * goes. Returns the IOMMU pages held, or what tce2_memory_hold() returns.
  */
-static s64 hold_in_region(struct tce2_cache *cache, u64 ua, unsigned int shift,
-			  u64 pages, bool write, struct tce2_region **regionp)
+static s64 region_hold_run(struct tce2_cache *cache, u64 ua, unsigned int shift,
+			   u64 pages, bool write, struct tce2_region **regionp)
 {
-	struct tce2_region *region = region_get(cache, ua, shift, &pages);
+	struct tce2_region *region = region_hold(cache, ua, shift, &pages);
 	int ret;
 
 	if (!region)
@@ -473,9 +473,9 @@ int tce2_memory_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 	if (!pages || shift < TCE2_MIN_PAGE_SHIFT || shift > 63)
 		return -EINVAL;
 	while (held < pages) {
-		s64 ret = hold_in_region(cache, ua + (held << shift), shift,
-					 pages - held, write,
-					 held ? &other : regionp);
+		s64 ret = region_hold_run(cache, ua + (held << shift), shift,
+					  pages - held, write,
+					  held ? &other : regionp);
 
 		if (ret < 0) {
 			tce2_memory_drop(cache, ua, shift, held);
@@ -510,7 +510,7 @@ void tce2_memory_drop(struct tce2_cache *cache, u64 ua, unsigned int shift,
 EXPORT_SYMBOL_GPL(tce2_memory_drop);
 
 /* Drops one page; if this ends the region, the worker destroys the region */
-static __always_inline void drop_page(struct tce2_region *region)
+static __always_inline void region_drop_page(struct tce2_region *region)
 {
 	if (unlikely(atomic64_dec_and_test(&region->mapped)))
 		tce2_region_reap(region);
@@ -564,13 +564,13 @@ bool tce2_page_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 		    bool write, u64 *hpa)
 {
 	u64 pages = 1;
-	struct tce2_region *region = region_get(cache, ua, shift, &pages);
+	struct tce2_region *region = region_hold(cache, ua, shift, &pages);
 
 	if (!region)
 		return false;
 	if (translate_page(region, ua, shift, write, hpa))
 		return true;
-	drop_page(region);
+	region_drop_page(region);
 	return false;
 }
 
@@ -602,7 +602,7 @@ void tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift)
 	struct tce2_region *region = find_held(cache, ua, shift);
 
 	if (likely(region))
-		drop_page(region);
+		region_drop_page(region);
 }
 
 /*
@@ -631,7 +631,7 @@ static __always_inline void uncount_page(struct tce2_region *region, u64 ua,
 }
 
 /**
- * tce2_page_drop_counted() - undo tce2_page_take_counted(), and KVM's count
+ * tce2_page_drop_counted() - undo tce2_page_hold_counted(), and KVM's count
  * @cache: the region cache
  * @ua: user address of the page
  * @shift: log2 of the IOMMU page size in bytes
@@ -647,7 +647,7 @@ void tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
 	if (unlikely(!region))
 		return;
 	uncount_page(region, ua, shift, write);
-	drop_page(region);
+	region_drop_page(region);
 }
 
 /**
@@ -655,7 +655,7 @@ void tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
  * @cache: the region cache
  * @ua: user address of the first page
  * @shift: log2 of the IOMMU page size in bytes
- * @pages: IOMMU pages, all held by tce2_page_take_counted()
+ * @pages: IOMMU pages, all held by tce2_page_hold_counted()
  * @write: a device may have written to the pages
  *
  * The caller drops the region's counts with tce2_drop_batch_add() afterwards.

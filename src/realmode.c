@@ -158,7 +158,7 @@ noinstr enum tce2_rm_status tce2_rm_mapped_get(struct tce2_region *region,
 					       u64 pages)
 {
 	if (!is_linear(region) || !is_count(region, pages) ||
-	    !tce2_region_take(region, pages))
+	    !tce2_region_hold(region, pages))
 		return TCE2_RM_TOO_HARD;
 	return TCE2_RM_OK;
 }

@@ -134,9 +134,9 @@ static void window_lock_all(struct tce2_window *window, struct tce2_range *range
 }
 
 /**
- * tce2_window_hold_leaves() - lock the leaves of some entries, unless killed
+ * tce2_window_lock_leaves() - lock the leaves of some entries, unless killed
  * @window: the window
- * @range: the caller's, to be kept until tce2_window_unhold()
+ * @range: the caller's, to be kept until tce2_window_unlock_leaves()
  * @index: first entry
  * @count: entries, more than 0
  *
@@ -145,18 +145,18 @@ static void window_lock_all(struct tce2_window *window, struct tce2_range *range
  * Context: may sleep.
  * Return: 0, or -EINTR after a fatal signal.
  */
-int tce2_window_hold_leaves(struct tce2_window *window,
+int tce2_window_lock_leaves(struct tce2_window *window,
 			    struct tce2_range *range, u64 index, u64 count)
 {
 	return window_lock_leaves(window, range, index, count, TCE2_STAYS);
 }
 
 /**
- * tce2_window_unhold() - undo tce2_window_hold_leaves()
+ * tce2_window_unlock_leaves() - undo tce2_window_lock_leaves()
  * @window: the window
  * @range: the range that was given to that function
  */
-void tce2_window_unhold(struct tce2_window *window, struct tce2_range *range)
+void tce2_window_unlock_leaves(struct tce2_window *window, struct tce2_range *range)
 {
 	window_unlock_leaves(window, range);
 }

@@ -192,10 +192,10 @@ static void two_containers_at_once_pin_and_unpin_a_region_once(struct vfio *v)
 }
 
 /*
- * The last page is unmapped while the region is taken up again, of a container
- * that has not registered it
+ * The last page of a region that no container has registered is unmapped while
+ * the region is registered anew
  */
-static int abandon_or_join(struct contest *contest, int number)
+static int unmap_or_register(struct contest *contest, int number)
 {
 	struct shared_region *shared = contest->arg;
 
@@ -205,7 +205,7 @@ static int abandon_or_join(struct contest *contest, int number)
 }
 
 /* Regions that nobody has registered any more, but that are mapped */
-static void leave_regions(struct vfio *v, struct vfio *other, uint8_t *ua)
+static void leave_only_mapped(struct vfio *v, struct vfio *other, uint8_t *ua)
 {
 	uint64_t p = base_page();
 
@@ -256,7 +256,7 @@ static void a_region_is_joined_or_made_anew_while_its_last_user_goes(
 	struct vfio other;
 	struct shared_region shared = { .v = { v, &other } };
 	struct contest contest = {
-		.arg = &shared, .run = abandon_or_join,
+		.arg = &shared, .run = unmap_or_register,
 		.balance.outcome = { "times made anew", "times joined" },
 	};
 	struct ledger before;
@@ -270,7 +270,7 @@ static void a_region_is_joined_or_made_anew_while_its_last_user_goes(
 	before = ledger();
 	contest_begin(&contest, race_threads());
 	while (race_goes_on()) {
-		leave_regions(v, &other, ua);
+		leave_only_mapped(v, &other, ua);
 		for (int i = 0; i < LEFT; i++) {
 			shared.ua = ua + i * base_page();
 			shared.iova = IOVA + i * base_page();

@@ -57,7 +57,7 @@ void finish(void)
 	tce2_ddw_destroy(&ddw);
 	for (unsigned int i = 0; i < nr_regions; i++) {
 		expect(regions[i]->mapped.counter, 1);
-		tce2_region_abandon(regions[i]);
+		tce2_region_unregister_nofail(regions[i]);
 	}
 	tce2_cache_put(proc);
 	platform_expect_nothing_left();

@@ -606,9 +606,9 @@ static void do_unregister(void)
 	settle(r);
 }
 
-static void abandon(struct container *c, struct region_model *r)
+static void unregister_nofail(struct container *c, struct region_model *r)
 {
-	tce2_region_abandon(r->real);
+	tce2_region_unregister_nofail(r->real);
 	r->used--;
 	c->registered[r - regions]--;
 	settle(r);
@@ -620,7 +620,7 @@ static void do_abandon(void)
 	struct container *c;
 
 	if (pick_registration(&c, &r))
-		abandon(c, r);
+		unregister_nofail(c, r);
 }
 
 static struct hold_model *free_hold(void)
@@ -821,7 +821,7 @@ static void close_container(struct container *c)
 		for (u32 i = 0; i < REGIONS && pass != registrations_first;
 		     i++) {
 			while (c->registered[i])
-				abandon(c, &regions[i]);
+				unregister_nofail(c, &regions[i]);
 		}
 	}
 	tce2_cache_put(p->cache);

@@ -223,7 +223,7 @@ static void nothing_that_gives_back_needs_memory(void)
 	expect(hold(cache, UA, 2 * BATCH, WRITE), 0);
 	expect(tce2_region_unregister(region), 0);
 	sim_fail(SIM_KILL, 1);
-	tce2_region_abandon(region);
+	tce2_region_unregister_nofail(region);
 	drop(cache, UA, 2 * BATCH);
 	expect(sim.now.pinned, 0);
 	tce2_cache_put(cache);

@@ -355,9 +355,9 @@ static void unregister_memory(struct memory *memory)
 	memory->users--;
 }
 
-static void abandon_memory(struct memory *memory)
+static void unregister_memory_nofail(struct memory *memory)
 {
-	tce2_region_abandon(memory->region);
+	tce2_region_unregister_nofail(memory->region);
 	memory->users--;
 }
 
@@ -370,7 +370,7 @@ static void change_memory(void)
 	else if (chance(4))
 		unregister_memory(memory);
 	else
-		abandon_memory(memory);
+		unregister_memory_nofail(memory);
 }
 
 /* A request that was alone is done as a whole, or not at all if it failed */
@@ -668,7 +668,7 @@ static void close_container(void)
 	tce2_ddw_destroy(&ddw);
 	for (unsigned int i = 0; i < REGIONS; i++) {
 		while (memories[i].users)
-			abandon_memory(&memories[i]);
+			unregister_memory_nofail(&memories[i]);
 	}
 	tce2_cache_put(proc);
 	expect(kernel_list_regions(), 0);
@@ -1002,7 +1002,7 @@ static void mirror_that_kvm_counts_for_a_moment_is_no_orphan(void)
 	vcpu_call(&vcpus[0], KVM_INDIRECT, table, 0, 3, 1);
 	vcpus[0].tce[0] = (struct kvm_tce){ ua_of(B, 5), DMA_NONE };
 	vcpu_run_to(&vcpus[0], KVM_COMMIT);
-	abandon_memory(&memories[B]);
+	unregister_memory_nofail(&memories[B]);
 	expect(!kernel_list_at(sim.mm, ua_of(B, 0)), true);
 	expect(put(&vcpus[1], 4, ua_of(A, 7)), true);
 	end_case();
@@ -1415,7 +1415,7 @@ static void unmap_from_a_run_sees_the_array_that_another_hook_makes(void)
 	}
 }
 
-/* A virtual CPU comes in wherever a lock is taken while a region is abandoned */
+/* A virtual CPU comes in wherever a lock is taken while a container goes */
 static void begin_mapping_by_kvm(void)
 {
 	put_to(&vcpus[1], LEAF + 5, ua_of(B, 8), KVM_NOTE);
@@ -1436,7 +1436,7 @@ static void mirror_goes_at_close_however_kvm_maps_meanwhile(void)
 		sim_let_others(finish_both);
 		put_to(&vcpus[0], 3, ua_of(B, 7), KVM_NOTE);
 		sim_when(SIM_AT_LOCK, nth, begin_mapping_by_kvm);
-		abandon_memory(&memories[B]);
+		unregister_memory_nofail(&memories[B]);
 		sim_when(SIM_AT_LOCK, 0, NULL);
 		vcpu_finish(&vcpus[1]);
 		expect(stuff(&vcpus[0], 3), true);
@@ -1543,7 +1543,7 @@ static void page_is_dirty_before_its_region_can_go(void)
 	for (unsigned int nth = 1; nth < 40; nth++) {
 		begin_case();
 		expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
-		abandon_memory(&memories[B]);
+		unregister_memory_nofail(&memories[B]);
 		sim_when(SIM_AT_READ, nth, sim_run_work);
 		expect(stuff(&vcpus[0], 3), true);
 		sim_when(SIM_AT_READ, 0, NULL);
@@ -1722,7 +1722,7 @@ static void mirror_that_the_in_tree_driver_counts_goes_after_the_container(void)
 	mem = kernel_list_at(sim.mm, ua_of(B, 0));
 	expect(mm_iommu_mapped_inc(mem), 0);
 	expect(unregister(B), -EBUSY);
-	abandon_memory(&memories[B]);
+	unregister_memory_nofail(&memories[B]);
 	sim_run_work();
 	expect(kernel_list_at(sim.mm, ua_of(B, 0)) == mem, true);
 	expect(sim.now.charged,
@@ -1781,7 +1781,7 @@ static void region_gets_a_mirror_after_the_orphan_in_its_range_is_removed(void)
 {
 	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
-	abandon_memory(&memories[B]);
+	unregister_memory_nofail(&memories[B]);
 	register_memory(&memories[B]);
 	/* In vain, as the orphan is still there */
 	tce2_cache_mirror(proc);
@@ -1844,7 +1844,7 @@ static void in_tree_entry_in_place_of_the_mirror_keeps_no_count(void)
 {
 	begin_case();
 	sim_when(SIM_AT_LOCK, 3, map_from_an_entry_of_the_in_tree_driver);
-	abandon_memory(&memories[B]);
+	unregister_memory_nofail(&memories[B]);
 	expect(peek(3), ua_of(B, 7) | RW);
 	expect(kernel_list_mapped(in_trees), 1);
 	expect(mm_iommu_put(sim.mm, in_trees), 0);
@@ -1949,7 +1949,7 @@ static void orphan_outlives_the_container(void)
 	window = NULL;
 	tce2_ddw_destroy(&ddw);
 	for (unsigned int i = 0; i < REGIONS; i++)
-		abandon_memory(&memories[i]);
+		unregister_memory_nofail(&memories[i]);
 	tce2_cache_put(proc);
 	sim_run_work();
 	expect(kernel_list_regions(), 1);
@@ -1990,7 +1990,7 @@ static void last_unmap_of_an_abandoned_region_destroys_it_later(void)
 {
 	begin_case();
 	expect(map(window, 3, (ua_of(B, 7) - UA) >> SHIFT, 1, RW), 0);
-	abandon_memory(&memories[B]);
+	unregister_memory_nofail(&memories[B]);
 	expect(stuff(&vcpus[0], 3), true);
 	expect(sim.now.pinned, charge_of_regions() + region_pages());
 	sim_run_work();
@@ -2004,7 +2004,7 @@ static void mirror_of_an_abandoned_region_stays_until_kvms_last_unmap(void)
 	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
 	expect(unregister(B), -EBUSY);
-	abandon_memory(&memories[B]);
+	unregister_memory_nofail(&memories[B]);
 	sim_run_work();
 	expect(!kernel_list_at(sim.mm, ua_of(B, 0)), false);
 	/*

@@ -102,13 +102,13 @@ static void an_unregister_before_the_last_is_fine_while_mapped(void)
 	tce2_cache_put(cache);
 }
 
-static void abandon_of_an_unmapped_region_destroys_it_with_the_last_user(void)
+static void unregister_nofail_of_an_unmapped_region_destroys_it_with_the_last_user(void)
 {
 	begin_registered();
 	registered(cache, UA, SIZE);
-	tce2_region_abandon(region);
+	tce2_region_unregister_nofail(region);
 	expect_pins_and_charge(COUNT);
-	tce2_region_abandon(region);
+	tce2_region_unregister_nofail(region);
 	expect_pins_and_charge(0);
 	tce2_cache_put(cache);
 }
@@ -118,7 +118,7 @@ static void an_abandoned_region_stays_until_its_last_mapping_goes(void)
 	begin_registered();
 	expect(hold(cache, UA, 3, WRITE), 0);
 	expect(hold(cache, UA, 1, READ), 0);
-	tce2_region_abandon(region);
+	tce2_region_unregister_nofail(region);
 	expect_pins_and_charge(COUNT);
 	drop(cache, UA, 1);
 	drop(cache, UA + PAGES(1), 2);
@@ -132,7 +132,7 @@ static void an_abandoned_region_takes_no_new_mapping(void)
 {
 	begin_registered();
 	expect(hold(cache, UA, 1, WRITE), 0);
-	tce2_region_abandon(region);
+	tce2_region_unregister_nofail(region);
 	expect(hold(cache, UA, 1, READ), -EINVAL);
 	expect(hold(cache, UA + PAGES(2), 1, READ), -EINVAL);
 	drop(cache, UA, 1);
@@ -146,7 +146,7 @@ static void an_abandoned_region_is_taken_up_again_without_pinning(void)
 
 	begin_registered();
 	expect(hold(cache, UA, 1, WRITE), 0);
-	tce2_region_abandon(region);
+	tce2_region_unregister_nofail(region);
 
 	pin_calls = sim.pin_calls;
 	expect(registered(cache, UA, SIZE) == region, true);
@@ -165,7 +165,7 @@ static void an_abandoned_region_still_bars_what_overlaps_it(void)
 {
 	begin_registered();
 	expect(hold(cache, UA, 1, WRITE), 0);
-	tce2_region_abandon(region);
+	tce2_region_unregister_nofail(region);
 	expect(tce2_region_register(cache, UA, SIZE + PAGES(1), &other),
 	       -EINVAL);
 	expect_pins_and_charge(COUNT);
@@ -182,7 +182,7 @@ static void drop_batch_add_gathers_counts_and_flush_drops_them(void)
 	begin_registered();
 	batch = (struct tce2_drop_batch){ .cache = cache };
 	expect(hold(cache, UA, 3, WRITE), 0);
-	tce2_region_abandon(region);
+	tce2_region_unregister_nofail(region);
 	for (int i = 0; i < 3; i++) {
 		expect_pins_and_charge(COUNT);
 		tce2_drop_batch_add(&batch, UA + PAGES(i), PAGE_SHIFT, 1);
@@ -204,8 +204,8 @@ static void drop_pages_of_another_region_gives_back_the_first_s_counts(void)
 	batch = (struct tce2_drop_batch){ .cache = cache };
 	other = registered(cache, UA + SIZE, SIZE);
 	expect(hold(cache, UA, 2 * COUNT, WRITE), 0);
-	tce2_region_abandon(region);
-	tce2_region_abandon(other);
+	tce2_region_unregister_nofail(region);
+	tce2_region_unregister_nofail(other);
 	for (int i = 0; i < COUNT; i++)
 		tce2_drop_batch_add(&batch, UA + PAGES(i), PAGE_SHIFT, 1);
 	expect_pins_and_charge(2 * COUNT);
@@ -271,7 +271,7 @@ static void registering_a_dying_region_makes_a_new_one(void)
 {
 	begin_registered();
 	expect(hold(cache, UA, 1, WRITE), 0);
-	tce2_region_abandon(region);
+	tce2_region_unregister_nofail(region);
 	sim_when(SIM_AT_LOCK, 1, register_the_same);
 	drop(cache, UA, 1);
 
@@ -293,7 +293,7 @@ static void a_dying_region_gets_out_of_the_way_of_an_overlap(void)
 {
 	begin_registered();
 	expect(hold(cache, UA, 1, WRITE), 0);
-	tce2_region_abandon(region);
+	tce2_region_unregister_nofail(region);
 	sim_when(SIM_AT_LOCK, 1, register_an_overlap);
 	drop(cache, UA, 1);
 
@@ -315,7 +315,7 @@ static void no_mapping_begins_on_a_dying_region(void)
 {
 	begin_registered();
 	expect(hold(cache, UA, 1, WRITE), 0);
-	tce2_region_abandon(region);
+	tce2_region_unregister_nofail(region);
 	sim_when(SIM_AT_LOCK, 1, hold_is_refused);
 	drop(cache, UA, 1);
 	expect_pins_and_charge(0);
@@ -346,14 +346,14 @@ static void a_region_being_abandoned_can_be_registered_and_unregistered(void)
 {
 	begin_registered();
 	sim_when(SIM_AT_UNLOCK, 1, register_anew_and_unregister);
-	tce2_region_abandon(region);
+	tce2_region_unregister_nofail(region);
 	expect_pins_and_charge(0);
 
 	/* Mapped, it goes on */
 	region = registered(cache, UA, SIZE);
 	expect(hold(cache, UA, 1, WRITE), 0);
 	sim_when(SIM_AT_UNLOCK, 1, join);
-	tce2_region_abandon(region);
+	tce2_region_unregister_nofail(region);
 	expect_pins_and_charge(COUNT);
 	drop(cache, UA, 1);
 	expect(tce2_region_unregister(region), 0);
@@ -361,9 +361,9 @@ static void a_region_being_abandoned_can_be_registered_and_unregistered(void)
 	tce2_cache_put(cache);
 }
 
-static void abandon_it(void)
+static void unregister_nofail(void)
 {
-	tce2_region_abandon(region);
+	tce2_region_unregister_nofail(region);
 	expect_pins_and_charge(COUNT);
 }
 
@@ -374,7 +374,7 @@ static void the_last_drop_may_be_that_of_a_failing_hold(void)
 	map_scattered(UA + PAGES(100), COUNT, 1000, false);
 	sim_mmap(sim.mm, UA + PAGES(99), PAGE_SIZE, PAGE_SHIFT, true)[0] = 2000;
 	region = registered(cache, UA + PAGES(99), SIZE);
-	sim_when(SIM_AT_READ_END, 1, abandon_it);
+	sim_when(SIM_AT_READ_END, 1, unregister_nofail);
 	expect(hold(cache, UA + PAGES(99), COUNT, WRITE), -EPERM);
 	expect_pins_and_charge(0);
 	tce2_cache_put(cache);
@@ -534,7 +534,7 @@ static void use_other_memory(void)
 	other = registered(cache, UA + 3 * SIZE, SIZE);
 	expect(hold(cache, UA + 3 * SIZE, COUNT, WRITE), 0);
 	drop(cache, UA + 3 * SIZE, COUNT);
-	tce2_region_abandon(other);
+	tce2_region_unregister_nofail(other);
 }
 
 /* A page that is being pinned may come as late as the process likes */
@@ -547,7 +547,7 @@ static void nobody_waits_for_pages_that_are_being_pinned(void)
 	expect_pins_and_charge(COUNT);
 	/* Nor is there a limit to what else could be kept meanwhile */
 	expect(sim.unaccounted, 0);
-	tce2_region_abandon(region);
+	tce2_region_unregister_nofail(region);
 	tce2_cache_put(cache);
 }
 
@@ -569,7 +569,7 @@ static void what_overlaps_a_range_that_is_being_pinned_waits(void)
 	region = registered(cache, UA, SIZE);
 	expect_pins_and_charge(COUNT);
 	expect(region->used, 1);
-	tce2_region_abandon(region);
+	tce2_region_unregister_nofail(region);
 	tce2_cache_put(cache);
 }
 
@@ -595,7 +595,7 @@ static void others_run_between_the_regions_of_a_long_hold(void)
 	expect(pauses, 2 * (4 * COUNT - 1));
 	sim_watch(NULL);
 	for (int i = 0; i < 4 * COUNT; i++)
-		tce2_region_abandon(regions[i]);
+		tce2_region_unregister_nofail(regions[i]);
 	tce2_cache_put(cache);
 }
 
@@ -630,7 +630,7 @@ static const struct test tests[] = {
 	TEST(unregister_has_given_back_pins_and_charge_when_it_returns),
 	TEST(unregister_while_mapped_is_busy_and_retryable),
 	TEST(an_unregister_before_the_last_is_fine_while_mapped),
-	TEST(abandon_of_an_unmapped_region_destroys_it_with_the_last_user),
+	TEST(unregister_nofail_of_an_unmapped_region_destroys_it_with_the_last_user),
 	TEST(an_abandoned_region_stays_until_its_last_mapping_goes),
 	TEST(an_abandoned_region_takes_no_new_mapping),
 	TEST(an_abandoned_region_is_taken_up_again_without_pinning),

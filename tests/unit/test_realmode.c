@@ -430,7 +430,7 @@ static void a_region_counted_in_real_mode_stays_pinned(void)
 	expect(region->mapped.counter, 1);
 
 	expect(tce2_rm_mapped_get(region, 3), TCE2_RM_OK);
-	tce2_region_abandon(region);
+	tce2_region_unregister_nofail(region);
 	expect(sim.now.pinned, COUNT);
 	expect(tce2_rm_mapped_put(region, 2), TCE2_RM_OK);
 	expect(tce2_rm_mapped_put(region, 1), TCE2_RM_TOO_HARD);
@@ -470,7 +470,7 @@ static void no_count_begins_on_a_region_that_is_abandoned_or_dying(void)
 {
 	begin();
 	expect(hold(cache, UA, 1, WRITE), 0);
-	tce2_region_abandon(region);
+	tce2_region_unregister_nofail(region);
 	get_is_refused();
 	sim_when(SIM_AT_LOCK, 1, get_is_refused);
 	drop(cache, UA, 1);
@@ -506,16 +506,16 @@ static void a_count_that_loses_its_region_at_the_last_moment_is_refused(void)
 	}
 }
 
-static void abandon_it(void)
+static void unregister_nofail(void)
 {
-	tce2_region_abandon(region);
+	tce2_region_unregister_nofail(region);
 }
 
 static void a_count_that_comes_just_before_the_end_keeps_the_region(void)
 {
 	begin();
 	expect(hold(cache, UA, 1, READ), 0);
-	sim_when(SIM_AT_COUNT, 1, abandon_it);
+	sim_when(SIM_AT_COUNT, 1, unregister_nofail);
 	expect(tce2_rm_mapped_get(region, 2), TCE2_RM_OK);
 	drop(cache, UA, 1);
 	expect(sim.now.pinned, COUNT);
@@ -568,7 +568,7 @@ static void a_put_that_becomes_the_last_meanwhile_is_too_hard(void)
 {
 	begin();
 	expect(tce2_rm_mapped_get(region, 5), TCE2_RM_OK);
-	tce2_region_abandon(region);
+	tce2_region_unregister_nofail(region);
 	sim_when(SIM_AT_SWAP, 1, drop_the_others);
 	expect(tce2_rm_mapped_put(region, 2), TCE2_RM_TOO_HARD);
 	expect(region->mapped.counter, 2);
