@@ -56,7 +56,8 @@ struct tce2_charge {
  *	a level of the table holds it, too
  * @leaves: which lowest-level tables of the hardware are accounted for, by
  *	entry number / entries a table; unused with a single level
- * @charge: what is charged for @tbl; goes to whoever drops the last reference
+ * @charge: what is charged for @tbl; tce2_table_release() gives it to the caller, who
+ *	refunds it with the last reference, or refunds it if @tbl is leaked
  *
  * A window too big for one table has a tree of them in hardware, and the
  * kernel makes the lower ones when an entry below is first written. Each such

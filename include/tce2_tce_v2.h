@@ -69,7 +69,7 @@ struct tce2_window {
 int tce2_window_create(struct tce2_window *window, struct iommu_table_group *tg,
 		       int slot, const struct tce2_window_spec *spec,
 		       struct tce2_cache *cache, const struct tce2_hurry *hurry);
-bool tce2_window_is_empty(struct tce2_window *window);
+bool tce2_window_is_unused(struct tce2_window *window, unsigned int refs);
 void tce2_window_retire(struct tce2_window *window);
 struct tce2_charge tce2_window_release_table(struct tce2_window *window);
 

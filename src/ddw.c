@@ -278,6 +278,7 @@ static void ddw_take_down(struct tce2_ddw *ddw, int slot,
 	struct tce2_group *group;
 
 	lockdep_assert_held_write(&ddw->lock);
+	WRITE_ONCE(window->published, false);
 	tce2_window_unpublish(window);
 	tce2_window_retire(window);
 	list_for_each_entry(group, &ddw->groups, node) {
@@ -670,16 +671,22 @@ static int ddw_lock_with_group(struct tce2_ddw *ddw)
 	return ret;
 }
 
-/* Takes back a default window that was made for a window that could not be had */
-static void unmake_default(struct tce2_ddw *ddw, struct tce2_window *window)
+/*
+ * Takes back a default window that was made for a window that could not be had. KVM
+ * attaches without a lock: if it does so right after the check, it keeps a table in
+ * which it can map no more.
+ */
+static void unmake_default(struct tce2_ddw *ddw, struct tce2_creation *creation)
 	__must_hold(&ddw->lock)
 {
+	struct tce2_window *window = creation->made_default;
+
 	lockdep_assert_held_write(&ddw->lock);
-	if (ddw->window[0] != window || list_empty(&ddw->groups) ||
+	if (!window || ddw->window[0] != window || list_empty(&ddw->groups) ||
 	    tce2_platform_is_papr(first_table_group(ddw)))
 		return;
-	/* Another thread may be using it by now */
-	if (tce2_kvm_attached(window->kvm) || !tce2_window_is_empty(window))
+	/* References of the owner, KVM's hooks and @creation */
+	if (tce2_kvm_attached(window->kvm) || !tce2_window_is_unused(window, 3))
 		return;
 	ddw_destroy_window(ddw, 0);
 	ddw->default_pending = true;
@@ -701,6 +708,12 @@ static int ddw_find_slot(struct tce2_ddw *ddw, const struct tce2_window_spec *sp
 	return ddw_check_place(ddw, slot, spec) ?: slot;
 }
 
+static void ddw_put_default(struct tce2_creation *creation)
+{
+	if (creation->made_default)
+		tce2_window_put(creation->made_default);
+}
+
 /* Makes the default window if it is pending, and then the window */
 static int ddw_create_locked(struct tce2_ddw *ddw, struct tce2_cache *cache,
 			     const struct tce2_window_spec *spec,
@@ -718,25 +731,24 @@ static int ddw_create_locked(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	if (ret)
 		return ret;
 	creation->made_default = was_pending ? ddw->window[0] : NULL;
+	if (creation->made_default)
+		refcount_inc(&creation->made_default->refs);
 	ret = ddw_create_window(ddw, cache, slot, spec);
 	if (ret) {
-		if (creation->made_default)
-			unmake_default(ddw, creation->made_default);
+		unmake_default(ddw, creation);
+		ddw_put_default(creation);
 		return ret;
 	}
 	creation->window = ddw->window[slot];
 	creation->slot = slot;
 	creation->start = creation->window->start;
 	refcount_inc(&creation->window->refs);
-	if (creation->made_default)
-		refcount_inc(&creation->made_default->refs);
 	return 0;
 }
 
 static void ddw_end_creation(struct tce2_creation *creation)
 {
-	if (creation->made_default)
-		tce2_window_put(creation->made_default);
+	ddw_put_default(creation);
 	tce2_window_put(creation->window);
 }
 
@@ -753,16 +765,16 @@ static void ddw_end_creation(struct tce2_creation *creation)
  * the container, and a hypervisor's goes with the group.
  *
  * A pending default window is made first, since it owns slot 0, and published. If
- * the new window can't be made it becomes pending again, but for a hypervisor: after a
- * request that failed there it might not be had a second time.
+ * the new window can't be made it becomes pending again, unless it is in use by then or
+ * is a hypervisor's: after a request that failed there it might not be had a second time.
  * VFIO_IOMMU_SPAPR_TCE_CREATE of uapi/linux/vfio.h.
  *
  * Context: may sleep.
- * Return: 0; or with everything as it was before, but for the default window of
- * a hypervisor, -ENXIO without a group, -EINVAL if the platform does not offer
- * such a window, -ENOSPC without a free slot or place, -ENOMEM without memory or
- * over RLIMIT_MEMLOCK, -EPERM or -EIO if the platform refuses, -EBUSY if KVM has
- * found a hypervisor's table before its hooks were installed, -EINTR.
+ * Return: 0; or with everything as it was before, but for the default window, -ENXIO
+ * without a group, -EINVAL if the platform does not offer such a window, -ENOSPC without
+ * a free slot or place, -ENOMEM without memory or over RLIMIT_MEMLOCK, -EPERM or -EIO if
+ * the platform refuses, -EBUSY if KVM has found a hypervisor's table before its hooks
+ * were installed, -EINTR.
  */
 int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		    const struct tce2_window_spec *spec,
@@ -806,7 +818,8 @@ int tce2_ddw_publish(struct tce2_ddw *ddw, struct tce2_creation *creation)
  * @creation: what tce2_ddw_create() filled in; of no use any more on return
  *
  * Everything is as it was before tce2_ddw_create(). A default window that was made for
- * the window becomes pending again, unless it is a hypervisor's, or is in use by now.
+ * the window becomes pending again, unless it is a hypervisor's, or is in use by now, or
+ * no group is left.
  *
  * Context: may sleep; can't be interrupted.
  */
@@ -815,8 +828,7 @@ void tce2_ddw_cancel(struct tce2_ddw *ddw, struct tce2_creation *creation)
 	ddw_lock_to_undo(ddw);
 	if (ddw->window[creation->slot] == creation->window) {
 		ddw_destroy_window(ddw, creation->slot);
-		if (creation->made_default)
-			unmake_default(ddw, creation->made_default);
+		unmake_default(ddw, creation);
 	}
 	ddw_unlock_for_client(ddw);
 	ddw_end_creation(creation);
@@ -931,8 +943,9 @@ static int ddw_find_range(struct tce2_ddw *ddw, u64 iova, u64 ua, u64 size,
 }
 
 /* Makes the default window for a map request, if the request is in order */
-static int make_default_locked(struct tce2_ddw *ddw, struct tce2_cache *cache,
-			       u64 iova, u64 ua, u64 size, u64 perm)
+static int make_default_for_map_locked(struct tce2_ddw *ddw,
+				       struct tce2_cache *cache, u64 iova,
+				       u64 ua, u64 size, u64 perm)
 	__must_hold(&ddw->lock)
 {
 	struct tce2_region *region;
@@ -954,14 +967,15 @@ static int make_default_locked(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	return ret;
 }
 
-static int make_default(struct tce2_ddw *ddw, struct tce2_cache *cache,
-			u64 iova, u64 ua, u64 size, u64 perm)
+static int make_default_for_map(struct tce2_ddw *ddw,
+				struct tce2_cache *cache, u64 iova, u64 ua,
+				u64 size, u64 perm)
 {
 	int ret = ddw_lock_for_client(ddw);
 
 	if (ret)
 		return ret;
-	ret = make_default_locked(ddw, cache, iova, ua, size, perm);
+	ret = make_default_for_map_locked(ddw, cache, iova, ua, size, perm);
 	ddw_unlock_for_client(ddw);
 	return ret;
 }
@@ -1036,7 +1050,7 @@ int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova,
 		if (likely(!pending && ret != -EAGAIN))
 			return ret;
 		if (pending) {
-			ret = make_default(ddw, cache, iova, ua, size, perm);
+			ret = make_default_for_map(ddw, cache, iova, ua, size, perm);
 			continue;
 		}
 		/* Turned away once: from now on back off only for VFIO */

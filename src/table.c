@@ -4,8 +4,8 @@
  *
  * Owns every write to a table, the invalidation that makes devices see it, and
  * the charge for a table: for all of it, or for the root and each lower table of a
- * tree. Entries are counted from the
- * window's start. What an entry stands for is not known here.
+ * tree. Entries are counted from the window's start. What an entry stands for is not
+ * known here.
  *
  * Where the table lies in memory (IODA2, on powernv), its format is that of the
  * hardware, which no kernel can change: big-endian doublewords, address and
@@ -161,6 +161,7 @@ struct tce2_charge tce2_table_release(struct tce2_table *table, bool unset)
 {
 	struct tce2_charge charge = table->charge;
 
+	table->charge.pages = 0;
 	xa_destroy(&table->leaves);
 	if (unset) {
 		iommu_tce_table_put(table->tbl);

@@ -61,7 +61,7 @@ static void window_pause_before(u64 index, u64 end)
  * @cache: region cache of the process that it serves
  * @hurry: the owner's; it stays until tce2_window_retire()
  *
- * No group has the table in a slot yet.
+ * On powernv no group has the table in a slot yet.
  *
  * Context: may sleep.
  * Return: 0, or as tce2_table_create().
@@ -658,19 +658,25 @@ int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size,
 }
 
 /**
- * tce2_window_is_empty() - check whether nothing is mapped in a window
+ * tce2_window_is_unused() - check whether a window can be removed unnoticed
  * @window: the window
+ * @refs: references to it that the caller knows of
+ *
+ * It can't if something is mapped in it, if another module has a reference to it, or
+ * if a group has kept it.
  *
  * Context: may sleep; the window's owner is locked for writing. KVM's hooks may map
- * right after.
- * Return: true if nothing is.
+ * right after, and another module may get a reference if the window is published.
+ * Return: true if it can.
  */
-bool tce2_window_is_empty(struct tce2_window *window)
+bool tce2_window_is_unused(struct tce2_window *window, unsigned int refs)
 {
 	struct tce2_range range;
 	struct tce2_view_run run;
 	bool empty;
 
+	if (window->kept_by_group || refcount_read(&window->refs) > refs)
+		return false;
 	window_lock_all(window, &range);
 	empty = !tce2_view_next(&window->view, 0,
 				window->size >> window->page_shift, &run);

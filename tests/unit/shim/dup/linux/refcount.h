@@ -16,6 +16,11 @@ static inline void refcount_set(refcount_t *r, int refs)
 	r->refs = refs;
 }
 
+static inline int refcount_read(const refcount_t *r)
+{
+	return r->refs;
+}
+
 static inline void refcount_inc(refcount_t *r)
 {
 	if (r->refs++ <= 0)

@@ -15,6 +15,11 @@ static inline void refcount_set(refcount_t *r, int refs)
 	atomic_set(&r->refs, refs);
 }
 
+static inline int refcount_read(const refcount_t *r)
+{
+	return atomic_read(&r->refs);
+}
+
 static inline void refcount_inc(refcount_t *r)
 {
 	if (machine_add(&r->refs, 1) <= 1)
