@@ -12,8 +12,9 @@ struct page;
 
 /*
  * The kernel API of this module: what other kernel modules may call, such as a
- * handler of a guest's hypercalls. They include this header and no other. The
- * structures are opaque to them. Documentation/realmode.rst tells how to use it.
+ * handler of a guest's hypercalls. They include this header, which includes
+ * tce2_exported.h and tce2_perm.h. The structures are opaque to them.
+ * Documentation/realmode.rst tells how to use it.
  *
  * Real mode: functions called tce2_rm_* run with the data MMU on or off (MSR[DR]).
  * If such a function can't answer, it returns TCE2_RM_TOO_HARD and has changed

@@ -26,7 +26,6 @@
 #include "tce2_container.h"
 #include "tce2_eeh.h"
 #include "tce2_kvm.h"
-#include "tce2_mirrors.h"
 #include "tce2_mm_iommu.h"
 #include "tce2_view.h"
 

@@ -4,7 +4,8 @@
  *
  * Owns the list of windows, in which other modules find a window by its table
  * (include/tce2_kapi.h), and reading a window in virtual mode. A window's owner
- * publishes the window when it is complete, and unpublishes it before removing it.
+ * publishes the window when its client has been told the address, and unpublishes it
+ * before removing it.
  * A window that another module found stays until the module puts it.
  *
  * The rest of the API is in other files: src/realmode.c for real mode, and functions of
@@ -83,7 +84,7 @@ static struct tce2_window *find_window(const struct iommu_table *tbl)
  * tce2_window_put() puts the window.
  *
  * Context: may sleep, for as long as a map request takes; mmap_lock is not held.
- * Return: the window with a reference for the caller, or NULL if no container
+ * Return: the window with a reference for the caller, or NULL if no published window
  * of this backend has such a table, or after a fatal signal.
  */
 struct tce2_window *tce2_window_get(const struct iommu_table *tbl)

@@ -2,13 +2,14 @@
 /*
  * Life of mirrors: which regions of a cache have an entry in the kernel's list.
  *
- * Owns the members about mirrors in struct tce2_cache and struct tce2_region, and
- * keeps KVM's hooks closed while the list changes. src/mirror.c has what is done
- * to a single entry.
+ * Owns the members about mirrors in struct tce2_cache (but @orphans) and struct
+ * tce2_region, and the locked_vm charge of a region while its mirror is made or removed.
+ * Keeps KVM's hooks closed while the list changes. src/mirror.c has what is done to a
+ * single entry.
  *
  * Locks: each cache's lock, and its lock for ranges that are being registered.
  * KVM's hooks are waited for with a grace period of RCU.
- * Calls: mirror, cache, range, the kernel's mm_iommu_put().
+ * Calls: mirror, cache, range, the kernel's mm_iommu_put() and mm.
  */
 #include <linux/atomic.h>
 #include <linux/mm.h>

@@ -2,8 +2,9 @@
 /*
  * Region cache: user memory pinned once and shared by a process's containers.
  *
- * Owns the regions' two counters and their locked_vm charge, until a region is
- * destroyed (src/cache.c). include/tce2_cache.h tells the life of a region.
+ * Owns the regions' two counters, and their locked_vm charge until a region is destroyed
+ * (src/cache.c) or has a mirror (src/mirrors.c). include/tce2_cache.h tells the life of a
+ * region.
  *
  * Locks: each cache's lock, and its lock for ranges that are being registered.
  * Lookups for mapping take none.

@@ -9,7 +9,7 @@
  * group and a single table at a time, not which container they belong to.
  *
  * Locks: none. The caller has locked the container's groups and windows for writing,
- * except where a function only reads a table group.
+ * except where a function only reads a table group, or none.
  * Calls: nothing of this project; the platform's table group ops.
  */
 #include <linux/gfp.h>
@@ -328,7 +328,7 @@ static bool holds_table(const struct iommu_table_group *tg, int slot,
 /**
  * tce2_platform_set_slot() - program a table into a slot of a group
  * @tg: the table group
- * @slot: the slot, which is free
+ * @slot: the slot, which is free, or has the table already on pseries
  * @tbl: the table
  * @set: set to true if the caller has to undo it with tce2_platform_unset_slot()
  *

@@ -2,11 +2,11 @@
 /*
  * The interface to user space: one table with every ioctl of a v2 container.
  *
- * Owns the reading of user structures, the checks that need nothing but the
- * structure (size, flags), and the order of the checks. What the fields mean
- * is for others. Structures and numbers: uapi/linux/vfio.h.
+ * Owns the reading of user structures and the writing of answers, the checks that need
+ * nothing but the structure (size, flags), and the order of the checks. What the fields
+ * mean is for others. Structures and numbers: uapi/linux/vfio.h.
  *
- * Locks: none, and none is held while user memory is read.
+ * Locks: none, and none is held while user memory is read or written.
  * Calls: container.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -17,7 +17,7 @@
 #include <linux/vfio.h>
 
 #include "tce2_container.h"
-#include "tce2_tce_v2.h"
+#include "tce2_perm.h"
 #include "tce2_uapi.h"
 
 /* Any request, read from user space; all begin with the same two fields */

@@ -26,8 +26,7 @@
 /*
  * Descriptors can be found in the linear mapping, or through the kernel's page
  * tables. The hash MMU does not use these for the array
- * (hash__vmemmap_create_mapping()).
- * With CONFIG_DEBUG_VIRTUAL, vmalloc_to_page() refuses addresses outside vmalloc.
+ * (hash__vmemmap_create_mapping()). With CONFIG_DEBUG_VIRTUAL, vmalloc_to_page() refuses addresses outside vmalloc.
  * Where hugetlb frees descriptors, compound_head() computes the first descriptor
  * of a page from addresses that real mode does not have.
  */
