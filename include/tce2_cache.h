@@ -31,15 +31,15 @@ struct tce2_vmemmap;
  * Life of a region, told by its two counters:
  *	used	containers that have it registered
  *	mapped	IOMMU pages that point into it, plus 1 as long as used > 0
- * Whoever takes mapped to 0 destroys the region, and nothing takes it up from
- * 0 again, so no mapping can begin on memory about to be unpinned. The last
- * container to unregister may do so only if mapped is 1; the last one to be
- * closed just gives up its 1, and the region goes with the final unmap in
- * whatever container still maps it.
+ * The thread that takes mapped to 0 destroys the region. No thread increments mapped
+ * from 0, so no mapping can begin on memory that is about to be unpinned. The last
+ * container to unregister may do so only if mapped is 1. If the last container is
+ * closed instead, it only drops its 1. Then the final unmap in the containers that
+ * still map the region destroys it.
  *
- * If KVM maps for the process, each region that can have one has a mirror
- * (src/mirrors.c) while used > 0: an entry in the kernel's own list. KVM looks
- * up this entry and counts the page there before a hook of src/kvm.c maps the
+ * A mirror is a region's entry in the kernel's own list (src/mirrors.c). If KVM maps
+ * for the process, each region that can have a mirror has one while used > 0. KVM looks
+ * up the mirror and counts the page there before a hook of src/kvm.c maps the
  * page. The hook counts the page in mapped, too, and both counts are dropped
  * together. The mirror is removed from the list before used can become 0. So as
  * long as KVM can count a page, the hook can hold the page's region. KVM may
@@ -48,9 +48,9 @@ struct tce2_vmemmap;
  * and until then KVM maps nothing for the process.
  *
  * Lock order: container registration lock -> cache lock; window range -> cache
- * lock; range being registered -> cache lock. Memory is pinned with none but a
- * range being registered held, and the cache lock is never held when mmap_lock
- * is taken.
+ * lock; range being registered -> cache lock. A thread that pins memory holds no lock
+ * except a range being registered. The cache lock is never held when mmap_lock is
+ * taken.
  */
 
 /**
@@ -59,11 +59,11 @@ struct tce2_vmemmap;
  * @users: containers bound to the process, orphans, and other users; index lock
  * @mm: the process's address space, immutable, kept from being freed (mmgrab),
  *	not from being torn down
- * @registering: ranges of pages that are being registered: whoever holds one
- *	is the only one to add a region there
- * @lock: taken to add or remove a region or to change its used counter, never
- *	while user memory is looked at: that may take as long as the process
- *	likes (userfaultfd, FUSE)
+ * @registering: ranges of pages that are being registered: only the thread that holds a
+ *	range adds a region there
+ * @lock: held to add or remove a region or to change its used counter; never held while
+ *	user memory is accessed, because the process can delay a page fault as long as
+ *	it likes (userfaultfd, FUSE)
  * @seq: write side under @lock; lets a lockless lookup tell "absent" from
  *	"being moved"
  * @regions: tree of regions by user address; written under @lock and @seq,
@@ -78,7 +78,7 @@ struct tce2_vmemmap;
  * @closing: number of threads that add or remove mirrors, plus number of
  *	orphans; while it is not 0, KVM's hooks begin no mapping
  * @orphans: mirrors that are removed later, by a worker; index lock
- * @dying: regions of which a hook of KVM's took mapped to 0, to be destroyed
+ * @dying: regions to be destroyed, whose mapped counter KVM's hooks took to 0
  * @reap: destroys the regions in @dying, because hooks can't sleep
  */
 struct tce2_cache {
@@ -103,12 +103,12 @@ struct tce2_cache {
 /**
  * struct tce2_region - a pinned range of a process's memory
  * @node: in the cache's tree, or empty when unlinked; cache lock
- * @cache: the cache it belongs to, immutable
+ * @cache: the region's cache, immutable
  * @ua: first user address, page-aligned, immutable
  * @size: bytes, page-aligned, immutable
  * @mapped: see the life of a region above; atomic
  * @used: see the life of a region above; written under the cache lock
- * @extents: where the memory is; immutable but for its dirty flags
+ * @extents: physical addresses of the memory; immutable except for the dirty flags
  * @mirror: the region's entry in the kernel's list, or NULL; written under the
  *	cache lock
  * @mirror_tried: the region got a mirror, or can't have one; cache lock
@@ -155,8 +155,8 @@ void tce2_region_free(struct tce2_region *region);
 
 /*
  * A red-black tree of 2^64 nodes is no higher than this. A walk that races
- * with rebalancing may be led astray, but never round in a circle
- * (lib/rbtree.c, "Notes on lockless lookups").
+ * with rebalancing may miss its node, but never loops (lib/rbtree.c, "Notes on lockless
+ * lookups").
  */
 #define TCE2_MAX_DEPTH	128
 
@@ -166,8 +166,8 @@ void tce2_region_free(struct tce2_region *region);
  * @ua: first user address
  * @bytes: length of the range; 0 to find the region that contains @ua
  *
- * A region that is found did contain the range when it was read. One that is
- * not found may exist all the same if the tree was being changed.
+ * A region that is returned contained the range when it was read. NULL is not
+ * authoritative: the region may exist if the tree was being changed.
  *
  * Context: RCU read-side, any interrupt state, data MMU on or off.
  * Return: the region, or NULL.
@@ -195,7 +195,7 @@ tce2_region_find(const struct tce2_cache *cache, u64 ua, u64 bytes)
 }
 
 /**
- * tce2_region_contains() - whether a region contains a user address
+ * tce2_region_contains() - check whether a region contains a user address
  * @region: the region
  * @ua: the user address
  *

@@ -32,9 +32,9 @@
 
 /*
  * Until Linux 6.3 a VFIO backend took a group's DMA from the platform itself.
- * Since 6.4 the IOMMU core has done that before attach_group is called: POWER
- * got its iommu_ops then, without which VFIO has refused every device since
- * Linux 5.19 ("vfio: Set DMA ownership for VFIO devices").
+ * Since 6.4 the IOMMU core has done that before attach_group is called, because POWER
+ * got its iommu_ops then. Without iommu_ops, VFIO has refused every device since Linux
+ * 5.19 ("vfio: Set DMA ownership for VFIO devices").
  */
 #ifdef TCE2_HAVE_OWNERSHIP_BACKEND
 

@@ -49,8 +49,8 @@ struct tce2_group {
  * @groups: attached groups (struct tce2_group); every window is programmed
  *	for every group
  * @window: the windows by slot, published or not, NULL where there is none. Slot 0
- *	begins at the start of the 32-bit window, slot 1 where the platform says (bit 59
- *	on IODA2: phb4_map_pe_dma_window(), skiboot hw/phb4.c)
+ *	begins at the start of the 32-bit window, slot 1 at the address that the
+ *	platform reports (bit 59 on IODA2: phb4_map_pe_dma_window(), skiboot hw/phb4.c)
  * @default_pending: slot 0 is still to be filled with the default window, when
  *	it is first used
  *

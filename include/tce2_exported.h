@@ -11,7 +11,7 @@ struct tce2_window;
 
 /*
  * Functions of the core that are exported: this module and other kernel modules
- * call the same ones. The core includes this header. Other modules include
+ * call the same functions. The core includes this header. Other modules include
  * tce2_kapi.h, which contains it.
  */
 

@@ -11,21 +11,22 @@ struct iommu_table;
 struct page;
 
 /*
- * The kernel API of this module: what other kernel modules may call, such as a
- * handler of a guest's hypercalls. They include this header, which includes
+ * The kernel API of this module for other kernel modules, for example for a handler of
+ * a guest's hypercalls. They include this header, which includes
  * tce2_exported.h and tce2_perm.h. The structures are opaque to them.
- * Documentation/realmode.rst tells how to use it.
+ * Documentation/realmode.rst describes its use.
  *
  * Real mode: functions called tce2_rm_* run with the data MMU on or off (MSR[DR]).
  * If such a function can't answer, it returns TCE2_RM_TOO_HARD and has changed
  * nothing; tce2_rm_lookup() returns NULL. The caller then goes back to virtual mode
  * and calls the counterpart, which the function's kernel-doc names.
  *
- * Virtual mode: the other functions may sleep. A caller begins and ends with them:
+ * Virtual mode: the other functions may sleep. A caller gets and puts its references
+ * with them:
  *
- *	- tce2_cache_get() before the first question about a process's memory,
- *	  tce2_cache_put() after the last one, with every held page dropped;
- *	- tce2_window_get() before the first question about a window,
+ *	- tce2_cache_get() before the first call about a process's memory,
+ *	  tce2_cache_put() after the last call, when every held page is dropped;
+ *	- tce2_window_get() before the first call about a window,
  *	  tce2_window_put() after the last one.
  *
  * In between, the cache and the window stay, even if memory is registered or
@@ -35,20 +36,20 @@ struct page;
  *	- until the end of the RCU read-side section in which it was looked up
  *	  (interrupts off counts as one, on a CPU that RCU watches), or
  *	- as long as the caller holds a page of it: tce2_rm_mapped_get() or
- *	  tce2_memory_hold(). Only then are its pages sure to be pinned, and a
+ *	  tce2_memory_hold(). Only then are the region's pages sure to be pinned, and a
  *	  translated address may be used.
  *
- * In real mode each pointer that is passed must be one to the linear mapping:
- * kmalloc() memory or the kernel stack, neither vmalloc() nor a module's data. This
+ * In real mode each pointer argument must point into the linear mapping: to kmalloc()
+ * memory or the kernel stack, not to vmalloc() memory or a module's data. This
  * includes pointers to results. Other pointers are refused. The functions must be
  * called through pointers that were taken in virtual mode (struct tce2_rm_ops). A
  * direct call from another module goes through a stub of the linker, which loads
  * the address from the module's data.
  *
- * Each function is exported where it is defined, without a wrapper. src/realmode.c has
- * those for real mode, src/kapi.c finding and reading a window in virtual mode. The
- * others are functions of the core, which are declared in tce2_exported.h. So no
- * header of the core includes this one.
+ * Each function is exported where it is defined, without a wrapper. src/realmode.c
+ * defines the functions for real mode. src/kapi.c defines the functions that find and
+ * read a window in virtual mode. All others belong to the core and are declared in
+ * tce2_exported.h. So no header of the core includes this header.
  */
 
 /**
@@ -95,7 +96,7 @@ int tce2_window_read_tce(struct tce2_window *window, u64 iova, u64 *ua,
  * @find_page: tce2_rm_pfn_to_page() (pfn_to_page is a macro)
  * @put_page_unless_one: tce2_rm_put_page_unless_one()
  *
- * Must be in kmalloc() memory, as everything that is read in real mode.
+ * Must be in kmalloc() memory, like everything that is read in real mode.
  */
 struct tce2_rm_ops {
 	typeof(tce2_rm_lookup) *lookup;

@@ -4,7 +4,7 @@
 
 struct tce2_window;
 
-/* The owner's half of src/kapi.c; tce2_kapi.h has the half of other modules */
+/* Functions of src/kapi.c for a window's owner; tce2_kapi.h has those for other modules */
 void tce2_window_publish(struct tce2_window *window);
 void tce2_window_unpublish(struct tce2_window *window);
 

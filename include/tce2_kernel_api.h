@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The members and functions of the kernel that this module uses: the one list.
+ * The only list of the kernel's members and functions that this module uses.
  *
- * Four checks are made from it, so a member is added by adding its line here:
+ * Four checks are made from this list. To add a member, add its line here:
  *
  *	src/probes		compiles each entry against the kernel's headers
  *	src/probes/exports	names the symbols that Module.symvers must have
@@ -12,14 +12,14 @@
  * An entry has one of these kinds:
  *
  *	KERNEL_STRUCT(kind, structure)
- *		of an enum tce2_layout_kind, TCE2_LAYOUT_ left out; its members
- *		follow it
+ *		kind: an enum tce2_layout_kind without TCE2_LAYOUT_; the structure's
+ *		members follow this entry
  *	KERNEL_MEMBER(structure, member, type)
  *		probed and recorded
  *	KERNEL_PROBED(structure's type, member, type)
  *		probed only, because a CRC covers the structure
  *	KERNEL_ENUM(enumeration)
- *		its enumerators follow it
+ *		the enumerators follow this entry
  *	KERNEL_VALUE(enumeration, enumerator)
  *		recorded
  *	KERNEL_FUNCTION(name, prototype)
@@ -27,15 +27,16 @@
  *	KERNEL_INLINE(name, prototype)
  *		probed only
  *	KERNEL_EXPORT(name)
- *		must be exported; its prototype differs among kernels, and each will do
+ *		must be exported; any prototype is accepted, because it differs among
+ *		kernels
  *
  * The file that includes this one defines the kinds that it needs as macros, and
- * TCE2_API_ALL or the name of one part. Parts are the probes' files. The kinds
+ * TCE2_API_ALL or the name of one part. Each part has a probe file. The kinds
  * are undefined afterwards, and there is no include guard, so a file may include
  * the list several times.
  *
- * Not in the list, and probed in files of their own: values of constants, and
- * what has a different type in each kernel (take_ownership).
+ * Two things are not in the list and have probe files of their own: values of
+ * constants, and members whose type differs among kernels (take_ownership).
  *
  * Included by the kernel's compiler, by programs and by the preprocessor alone;
  * includes nothing.
@@ -92,7 +93,7 @@ KERNEL_MEMBER(vfio_iommu_driver_ops, dma_rw,
 KERNEL_MEMBER(vfio_iommu_driver_ops, group_iommu_domain,
 	      struct iommu_domain *(*)(void *, struct iommu_group *))
 #ifdef TCE2_API_ALL
-/* Given to every kernel, but no kernel since Linux 6.3 has it to be probed. */
+/* This module gives notify to every kernel. No probe: kernels since Linux 6.3 lack it. */
 KERNEL_MEMBER(vfio_iommu_driver_ops, notify, void (*)(void *, int))
 #endif
 

@@ -37,7 +37,7 @@ struct tce2_window;
  *	the window
  * @platform_refs: references to the table that the platform and this module
  *	have; written under the owner's lock
- * @charge: what is to be refunded with the table; set by the owner before it
+ * @charge: the charge to refund when the table is freed; set by the owner before it
  *	drops its reference
  * @no_region: a user address in no region, which useraddrptr returns where KVM
  *	has nothing to undo

@@ -10,9 +10,9 @@
 
 /**
  * struct tce2_drop_batch - mapped counts to be dropped, gathered by region
- * @cache: the cache whose regions they are of
+ * @cache: the cache of the regions
  * @region: the region of the counts gathered so far, or NULL
- * @count: how many, in IOMMU pages
+ * @count: counts gathered so far, in IOMMU pages
  *
  * On the stack of one thread; see tce2_drop_batch_add().
  */
@@ -49,8 +49,8 @@ void tce2_drop_batch_flush(struct tce2_drop_batch *batch);
  * @pages: IOMMU pages, more than 0
  *
  * Context: any interrupt state, data MMU on or off.
- * Return: true; false if the region is registered nowhere any more or is being
- * destroyed: nothing may be mapped there.
+ * Return: true; false if no container has the region registered any more, or if it is
+ * being destroyed: nothing may be mapped there.
  */
 static __always_inline bool tce2_region_hold(struct tce2_region *region,
 					     u64 pages)

@@ -5,8 +5,8 @@
 #include <linux/bits.h>
 
 /*
- * What devices may do with the memory that a TCE maps. An entry of the view has
- * these bits as they are (TCE2_VIEW_FLAGS).
+ * Permissions of devices for the memory that a TCE maps. An entry of the view stores
+ * the same bits (TCE2_VIEW_FLAGS).
  */
 #define TCE2_PERM_READ	BIT_ULL(0)
 #define TCE2_PERM_WRITE	BIT_ULL(1)

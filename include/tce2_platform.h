@@ -8,7 +8,7 @@
 
 /*
  * IOMMU page size of the default window: PAPR's 32-bit window has 4 KiB pages
- * (LoPAR 7.3.27, R1-7.3.27-4). On powernv the in-tree driver chooses the same
+ * (LoPAR 7.3.27, R1-7.3.27-4). On powernv the in-tree driver chooses the same size
  * (tce_iommu_create_default_window()).
  */
 #define TCE2_DEFAULT_PAGE_SHIFT		12

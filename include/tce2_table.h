@@ -34,8 +34,8 @@ enum tce2_table_layout {
 };
 
 /**
- * struct tce2_charge - what is charged for a TCE table
- * @mm: whose locked_vm is charged; whoever has the charge keeps @mm
+ * struct tce2_charge - the locked_vm charge for a TCE table
+ * @mm: the mm whose locked_vm is charged; the owner of the charge keeps @mm
  * @pages: pages charged
  */
 struct tce2_charge {
@@ -52,19 +52,20 @@ struct tce2_charge {
  * @level_bits: log2 of the entries in each table of a tree of them, immutable
  * @layout: see there; goes from unseen to one of the others once, without a
  *	lock
- * @lock: guards @leaves and @charge; who of this module has the platform make
- *	a level of the table holds it, too
+ * @lock: guards @leaves and @charge; also held while this module has the platform make
+ *	a level of the table
  * @leaves: which lowest-level tables of the hardware are accounted for, by
  *	entry number / entries a table; unused with a single level
- * @charge: what is charged for @tbl; tce2_table_release() gives it to the caller, who
- *	refunds it with the last reference, or refunds it if @tbl is leaked
+ * @charge: the charge for @tbl. tce2_table_release() gives it to the caller, who
+ *	refunds it with the last reference. If @tbl is leaked, tce2_table_release()
+ *	refunds it
  *
  * A window too big for one table has a tree of them in hardware, and the
  * kernel makes the lower ones when an entry below is first written. Each such
  * table is charged to locked_vm at that moment, and refunded with the whole
  * tree.
  *
- * An entry belongs to who holds it in the window's range lock.
+ * An entry belongs to the thread that holds it in the window's range lock.
  */
 struct tce2_table {
 	struct iommu_table *tbl;

@@ -18,7 +18,7 @@ struct tce2_window_spec;
 
 /**
  * struct tce2_window - a DMA window and its table
- * @link: in the list of published windows (src/kapi.c); that list's lock
+ * @link: in the list of published windows (src/kapi.c); protected by the list's lock
  * @refs: one for the owner, until it removes the window, one for each
  *	tce2_window_get(), and one for KVM's hooks, until the hooks are freed
  * @live: the owner has not removed the window; cleared with all of @ranges held
@@ -34,13 +34,15 @@ struct tce2_window_spec;
  * @table: the hardware's table
  * @view: the userspace view
  * @kvm: KVM's hooks at the table; set before the window has its slot
- * @kept_by_group: the platform failed to take the window from a group that left,
- *	whose hardware may walk the table for ever, and know TCEs that are cleared:
- *	what is unmapped stays pinned; set under the owner's lock for writing
+ * @kept_by_group: the platform failed to take the window from a group that was
+ *	detached. The group's hardware may walk the table until reboot, and may have
+ *	cached TCEs that are cleared. So unmapped pages stay pinned; set under the
+ *	owner's lock for writing
  *
- * The window is kept by its references. Whoever maps or unmaps holds the owner's
- * lock (struct tce2_ddw) at least for reading, so that it also stays @live: one
- * that is not has lost @cache and @table, and its view says nothing is mapped.
+ * The window is kept by its references. A thread that maps or unmaps holds the owner's
+ * lock (struct tce2_ddw) at least for reading, so that the window also stays @live. A
+ * window that is not @live has lost @cache and @table, and its view says that nothing
+ * is mapped.
  *
  * KVM's hooks do not hold the owner's lock. They use @cache and change entries
  * only with a leaf of @view locked (struct tce2_view). The leaves of a window that

@@ -192,7 +192,7 @@ static __always_inline void tce2_word_unlock(u64 *slot, u64 word)
  * Context: RCU read-side (interrupts off counts as one), data MMU on or off.
  * As many steps as the tree has levels.
  * Return: true; false if nothing was ever mapped in the leaf, or if the leaf
- * changed its form at this very moment.
+ * changed its form during the call.
  */
 static __always_inline bool tce2_view_peek(const struct tce2_view *view,
 					   u64 index, u64 *entry)
@@ -208,7 +208,7 @@ static __always_inline bool tce2_view_peek(const struct tce2_view *view,
 	if (tce2_word_is_array(word)) {
 		array = tce2_word_array(word);
 		*entry = READ_ONCE(array[at]);
-		/* Pairs with view_retire_array(): was that an entry, still? */
+		/* Pairs with view_retire_array(): was *slot still this array? */
 		smp_rmb();
 		word = READ_ONCE(*slot);
 		return tce2_word_is_array(word) &&

@@ -11,7 +11,7 @@
 struct tce2_extents;
 
 /*
- * Where page descriptors (struct page) are in the linear mapping.
+ * Index of the page descriptors (struct page) in the linear mapping.
  *
  * The kernel keeps its page descriptors in an array in virtual memory (vmemmap).
  * Each page of the array is backed by a page of memory, its backing page. The
@@ -41,8 +41,8 @@ struct tce2_extents;
  * The cache lock is held to add entries. Readers take no lock. Nodes and entries
  * stay until the index is destroyed. An entry is valid as long as one of the pages
  * described there is pinned. It is written again each time such a page is
- * registered: memory without pinned pages can be removed from the machine, and
- * another backing page be used when the memory comes back.
+ * registered: memory without pinned pages can be removed from the machine. When the
+ * memory is added again, another backing page may be used.
  */
 struct tce2_vmemmap {
 	unsigned long base;
@@ -113,7 +113,7 @@ tce2_vmemmap_find(const struct tce2_vmemmap *index, unsigned long address)
 	backing = tce2_vmemmap_backing(index, nr);
 	if (!backing)
 		return NULL;
-	/* If its size is no power of two, it may extend into the next page */
+	/* A descriptor whose size is no power of two may extend into the next page */
 	if (rest + sizeof(struct page) > PAGE_SIZE &&
 	    tce2_vmemmap_backing(index, nr + 1) != backing + PAGE_SIZE)
 		return NULL;

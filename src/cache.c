@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Caches: which regions a process has, and how a region ends.
+ * Caches: the regions of each process, and the destruction of regions.
  *
  * Owns the caches, their index by mm, the tree of a cache's regions, and the
  * workers that destroy and free regions. Destroying a region never fails.
@@ -45,7 +45,7 @@ static struct tce2_cache *cache_find(struct mm_struct *mm)
 	return NULL;
 }
 
-/* An empty cache that no index has */
+/* Creates an empty cache that is not in the index */
 static struct tce2_cache *cache_create(struct mm_struct *mm)
 {
 	struct tce2_cache *cache = kzalloc(sizeof(*cache), GFP_KERNEL_ACCOUNT);
@@ -73,8 +73,8 @@ static void cache_free(struct tce2_cache *cache)
 }
 
 /*
- * Takes a reference to the process's cache: the one in the index, else @new,
- * which is entered there. NULL if there is neither.
+ * Returns the process's cache with a reference: the cache in the index, else @new,
+ * which is added to the index. Returns NULL if there is neither.
  */
 static struct tce2_cache *cache_take(struct mm_struct *mm,
 				     struct tce2_cache *new)
@@ -94,11 +94,11 @@ static struct tce2_cache *cache_take(struct mm_struct *mm,
 }
 
 /**
- * tce2_cache_get() - get a process's region cache, made if there is none
+ * tce2_cache_get() - get a process's region cache, or make it
  * @mm: the process's mm; the caller has it from a live task
  *
  * Context: may sleep.
- * Return: the cache with a reference for the caller, or NULL without memory.
+ * Return: the cache with a reference for the caller, or NULL if there is no memory.
  */
 struct tce2_cache *tce2_cache_get(struct mm_struct *mm)
 {
@@ -107,8 +107,8 @@ struct tce2_cache *tce2_cache_get(struct mm_struct *mm)
 	if (cache)
 		return cache;
 	/*
-	 * Without the lock, which is everybody's: a process at the limit of its
-	 * memory cgroup may be kept here for seconds.
+	 * All processes share the index lock, so it is not held here: the allocation
+	 * may take seconds for a process at the limit of its memory cgroup.
 	 */
 	new = cache_create(mm);
 	if (!new)
@@ -122,8 +122,8 @@ EXPORT_SYMBOL_GPL(tce2_cache_get);
 
 /**
  * tce2_cache_put() - drop a reference of tce2_cache_get()
- * @cache: the cache; with the last reference it must have no region left, so
- *	the caller drops what it holds of the memory first
+ * @cache: the cache; at the last reference it must have no region left, so the caller
+ *	first drops the pages that it holds
  *
  * Context: may sleep.
  */
@@ -162,7 +162,7 @@ bool tce2_cache_has_orphans(struct tce2_cache *cache)
 }
 
 /**
- * tce2_cache_add_orphan() - count an orphan, which gets a reference to the cache
+ * tce2_cache_add_orphan() - count an orphan, and get a reference to the cache for it
  * @cache: the cache
  *
  * Context: may sleep.
@@ -176,7 +176,7 @@ void tce2_cache_add_orphan(struct tce2_cache *cache)
 }
 
 /**
- * tce2_cache_remove_orphan() - count an orphan no more
+ * tce2_cache_remove_orphan() - stop counting an orphan
  * @cache: the cache, to which the caller still has the orphan's reference
  *
  * Context: may sleep.
@@ -188,7 +188,7 @@ void tce2_cache_remove_orphan(struct tce2_cache *cache)
 	mutex_unlock(&index_lock);
 }
 
-/* Creates the index of page descriptors, with those of all regions */
+/* Creates the index of page descriptors, and enters the descriptors of all regions */
 static int index_descriptors(struct tce2_cache *cache)
 	__must_hold(&cache->lock)
 {
@@ -215,15 +215,15 @@ static int index_descriptors(struct tce2_cache *cache)
 }
 
 /**
- * tce2_cache_find_pages() - have page descriptors found in real mode
+ * tce2_cache_find_pages() - let real mode find page descriptors
  * @cache: the cache
  *
  * From now on tce2_rm_pfn_to_page() answers for memory that is registered, and
- * each registration looks up where its descriptors are.
+ * each registration looks up its page descriptors.
  *
  * Context: may sleep.
- * Return: 0, also if asked before; -EOPNOTSUPP where page descriptors can't be
- * had in real mode (vmemmap under the hash MMU); -ENOMEM, -EINTR.
+ * Return: 0, also if called before; -EOPNOTSUPP where page descriptors can't be found
+ * in real mode (vmemmap under the hash MMU); -ENOMEM, -EINTR.
  */
 int tce2_cache_find_pages(struct tce2_cache *cache)
 {
@@ -251,7 +251,7 @@ static void region_link(struct tce2_region *region)
 					     node)->ua ?
 			&parent->rb_left : &parent->rb_right;
 	}
-	/* Its barrier makes the region complete before lookups can see it */
+	/* The barrier of this call makes the region complete before lookups can see it */
 	write_seqcount_begin(&cache->seq);
 	rb_link_node(&region->node, parent, link);
 	rb_insert_color(&region->node, &cache->regions);
@@ -263,7 +263,7 @@ static void region_link(struct tce2_region *region)
  * @region: the region, complete and pinned
  *
  * Context: may sleep.
- * Return: 0, -ENOMEM without memory for the index of page descriptors, -EINTR.
+ * Return: 0, -ENOMEM if there is no memory for the index of page descriptors, -EINTR.
  */
 int tce2_region_enter(struct tce2_region *region)
 {
@@ -345,8 +345,8 @@ static LLIST_HEAD(unused);
 static DECLARE_WORK(free_work, free_regions);
 
 /*
- * Runs work that may take long, because regions are many or large. Unbound, because
- * the kernel warns about bound workers that hog their CPU.
+ * Runs work that may take long, because there may be many regions, or large ones.
+ * Unbound, because the kernel warns about bound workers that hog their CPU.
  */
 static struct workqueue_struct *workers;
 
@@ -397,7 +397,7 @@ void tce2_region_destroy(struct tce2_region *region)
 	call_rcu(&region->rcu, region_free_rcu);
 }
 
-/* Destroys regions of which hooks of KVM's took the mapped count to 0 */
+/* Destroys regions whose mapped counter KVM's hooks took to 0 */
 static void reap_regions(struct work_struct *work)
 {
 	struct tce2_cache *cache = container_of(work, struct tce2_cache, reap);
@@ -425,7 +425,7 @@ void tce2_region_reap(struct tce2_region *region)
 }
 
 /**
- * tce2_cache_init() - make what all caches have in common
+ * tce2_cache_init() - make the workqueue of all caches
  *
  * Context: may sleep.
  * Return: 0 or -ENOMEM.
@@ -439,7 +439,7 @@ int tce2_cache_init(void)
 /**
  * tce2_cache_exit() - undo tce2_cache_init()
  *
- * There is no cache any more, and no RCU callback of this module.
+ * The caller ensures that no cache and no RCU callback of this module is left.
  *
  * Context: may sleep.
  */

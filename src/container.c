@@ -2,9 +2,9 @@
 /*
  * Containers: what a VFIO container stands for in this backend.
  *
- * Owns the containers' lives, their binding to one process, and the list of what
- * each has registered. It brings the region cache and the windows together: main.c and
- * uapi.c call this file, and nothing below it.
+ * Owns the containers' lives, their binding to one process, and the list of regions
+ * that each has registered. This file combines the region cache and the windows: main.c
+ * and uapi.c call this file, and no file below it.
  *
  * VFIO calls the backend's ioctl without any lock, so a request may come late
  * or still be running when another thread makes VFIO release the container.
@@ -53,7 +53,7 @@ static unsigned long from_cookie(const void *cookie)
 }
 
 /**
- * tce2_container_init() - make what all containers have in common
+ * tce2_container_init() - set up what all containers share
  *
  * Context: may sleep.
  * Return: 0 or -ENOMEM.
@@ -66,7 +66,7 @@ int tce2_container_init(void)
 /**
  * tce2_container_exit() - undo tce2_container_init()
  *
- * There is no container any more, and no RCU callback of this module.
+ * The caller ensures that no container and no RCU callback of this module is left.
  *
  * Context: may sleep.
  */
@@ -216,7 +216,7 @@ int tce2_container_detach(struct tce2_container *container,
 }
 
 /**
- * tce2_container_info() - fill in what VFIO_IOMMU_SPAPR_TCE_GET_INFO answers
+ * tce2_container_info() - fill in the answer of VFIO_IOMMU_SPAPR_TCE_GET_INFO
  * @container: the container
  * @info: filled in, except for argsz
  *
@@ -497,9 +497,9 @@ int tce2_container_unregister(struct tce2_container *container, u64 ua,
  * VFIO_IOMMU_MAP_DMA of uapi/linux/vfio.h.
  *
  * Context: may sleep; a fatal signal interrupts it.
- * Return: 0; -ENXIO if @iova is in no window; -EINVAL if empty, without
+ * Return: 0; -ENXIO if @iova is in no window; -EINVAL if the request is empty, without
  * permission, misaligned, wrapping or reaching past the window; or as
- * tce2_window_map(), except -EAGAIN. Nothing is changed then.
+ * tce2_window_map(), except -EAGAIN. After an error nothing is changed.
  */
 int tce2_container_map(struct tce2_container *container, u64 iova, u64 ua,
 		       u64 size, u64 perm)

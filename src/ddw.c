@@ -3,13 +3,13 @@
  * Dynamic DMA windows: a container's groups and the windows they share.
  *
  * Owns struct tce2_ddw: attaching and detaching groups, creating and removing
- * windows, the default window that is made when it is first used, what
- * GET_INFO says, and which window or group a request is for. Every request is checked
- * in full before the platform is asked, because a request that fails there can cost
- * dearly: on pseries no window is ever created again for the device
+ * windows, the default window that is made when it is first used, the answer of
+ * GET_INFO, and the lookup of the window or group that a request is for. Every request
+ * is checked in full before the platform is asked, because a request that fails there
+ * can have permanent effects: on pseries no window is ever created again for the device
  * (failed_ddw_pdn_list, arch/powerpc/platforms/pseries/iommu.c).
  *
- * Locks: struct tce2_ddw.lock, which no other file knows.
+ * Locks: struct tce2_ddw.lock, which no other file uses.
  * Calls: kapi (publishing windows), kvm, tce_v2 (what is in a window), eeh, mm_iommu,
  * mirrors, range, platform; inlines of compat.
  */
@@ -53,7 +53,10 @@ void tce2_ddw_init(struct tce2_ddw *ddw)
 	INIT_LIST_HEAD(&ddw->groups);
 }
 
-/* Sets which window is in a slot; ddw_wake_queues() does not hold the rwsem */
+/*
+ * Sets the window in a slot. Takes the spinlock, because ddw_wake_queues() does not
+ * hold the rwsem
+ */
 static void ddw_set_slot(struct tce2_ddw *ddw, int slot, struct tce2_window *window)
 	__must_hold(&ddw->lock)
 {
@@ -118,7 +121,7 @@ unlock:
 	return -EINTR;
 }
 
-/* The same for what has to be done even after a fatal signal */
+/* Like ddw_lock_for_client(), for work that must be done even after a fatal signal */
 static void ddw_lock_to_undo(struct tce2_ddw *ddw)
 {
 	mutex_lock(&ddw->clients);
@@ -188,7 +191,7 @@ static int ddw_wait_for_writer(struct tce2_ddw *ddw, int seen)
 		-EINTR : 0;
 }
 
-/* Programs a window for every group, or for those before @failed */
+/* Programs a window for every group, or for the groups before @failed */
 static int set_window(struct tce2_ddw *ddw, int slot, struct tce2_window *window,
 		      struct tce2_group **failed)
 	__must_hold(&ddw->lock)
@@ -317,8 +320,8 @@ static int ddw_set_up(struct tce2_ddw *ddw, int slot, struct tce2_window *window
 }
 
 /*
- * Makes a window in a free slot for every group, which no request finds before it is
- * published; a failure leaves nothing
+ * Makes a window in a free slot for every group. No request finds the window before it
+ * is published. After an error nothing is left.
  */
 static int ddw_create_window(struct tce2_ddw *ddw, struct tce2_cache *cache,
 			     int slot, const struct tce2_window_spec *spec)
@@ -526,9 +529,9 @@ static void take_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 		return;
 	}
 	/*
-	 * They go with their only group, and so would the way to clear them. A table
-	 * has to be clear before its window is removed (LoPAR 7.3.27.3,
-	 * ibm,remove-pe-dma-window).
+	 * These windows go away with their only group, and after that they could not be
+	 * cleared. A table has to be clear before its window is removed (LoPAR
+	 * 7.3.27.3, ibm,remove-pe-dma-window).
 	 */
 	for (slot = 0; slot < NR_SLOTS; slot++) {
 		if (ddw->window[slot])
@@ -625,8 +628,8 @@ static int create_default(struct tce2_ddw *ddw, struct tce2_cache *cache)
 }
 
 /*
- * A slot that is free and will be with the default window made. powernv has 2 slots, a
- * hypervisor 1 or 2 (LoPAR 7.3.27.1, ibm,query-pe-dma-window).
+ * Returns a slot that is free, and stays free when the default window is made. powernv
+ * has 2 slots, a hypervisor 1 or 2 (LoPAR 7.3.27.1, ibm,query-pe-dma-window).
  */
 static int ddw_free_slot(struct tce2_ddw *ddw)
 	__must_hold(&ddw->lock)
@@ -645,7 +648,7 @@ static int ddw_free_slot(struct tce2_ddw *ddw)
 	return -ENOSPC;
 }
 
-/* Whether a hypervisor has a place for one more window */
+/* Checks whether a hypervisor has a place for one more window */
 static int ddw_check_place(struct tce2_ddw *ddw, int slot,
 			   const struct tce2_window_spec *spec)
 	__must_hold(&ddw->lock)
@@ -672,9 +675,9 @@ static int ddw_lock_with_group(struct tce2_ddw *ddw)
 }
 
 /*
- * Takes back a default window that was made for a window that could not be had. KVM
- * attaches without a lock: if it does so right after the check, it keeps a table in
- * which it can map no more.
+ * Removes a default window that was made for another window, which then failed or was
+ * cancelled. KVM attaches without a lock. If it attaches right after the check, it
+ * keeps a table in which it can't map any more.
  */
 static void unmake_default(struct tce2_ddw *ddw, struct tce2_creation *creation)
 	__must_hold(&ddw->lock)
@@ -692,7 +695,7 @@ static void unmake_default(struct tce2_ddw *ddw, struct tce2_creation *creation)
 	ddw->default_pending = true;
 }
 
-/* Finds a slot for a window that the platform can be asked for */
+/* Checks that the platform can be asked for a window, and finds a slot for the window */
 static int ddw_find_slot(struct tce2_ddw *ddw, const struct tce2_window_spec *spec)
 	__must_hold(&ddw->lock)
 {
@@ -753,28 +756,30 @@ static void ddw_end_creation(struct tce2_creation *creation)
 }
 
 /**
- * tce2_ddw_create() - make a window for all groups that no request can use yet
+ * tce2_ddw_create() - make a window for all groups, not yet published
  * @ddw: the groups and windows
  * @cache: region cache of the container's process
  * @spec: the window
  * @creation: filled in; to be given to tce2_ddw_publish() or tce2_ddw_cancel()
  *
- * The client is told the window's first bus address before the window is published:
- * with no lock held, because telling it takes as long as the client's userfaultfd
- * likes. Until then the window has its slot, and no request finds it. It goes with
- * the container, and a hypervisor's goes with the group.
+ * The window's first bus address is written to the client before the window is
+ * published. No lock is held then, because the client's userfaultfd can delay the write
+ * as long as it likes. Until the window is published it has its slot, but no request
+ * finds it. It is removed with the container; a hypervisor's window also with the
+ * group.
  *
- * A pending default window is made first, since it owns slot 0, and published. If
- * the new window can't be made it becomes pending again, unless it is in use by then or
- * is a hypervisor's: after a request that failed there it might not be had a second time.
- * VFIO_IOMMU_SPAPR_TCE_CREATE of uapi/linux/vfio.h.
+ * A pending default window is made and published first, since it owns slot 0. If the
+ * new window can't be made, the default window becomes pending again, unless it is in
+ * use by then or is a hypervisor's. After a request that failed there, the default
+ * window might not be made a second time. VFIO_IOMMU_SPAPR_TCE_CREATE of
+ * uapi/linux/vfio.h.
  *
  * Context: may sleep.
- * Return: 0; or with everything as it was before, but for the default window, -ENXIO
- * without a group, -EINVAL if the platform does not offer such a window, -ENOSPC without
- * a free slot or place, -ENOMEM without memory or over RLIMIT_MEMLOCK, -EPERM or -EIO if
- * the platform refuses, -EBUSY if KVM has found a hypervisor's table before its hooks
- * were installed, -EINTR.
+ * Return: 0; or an error, with nothing changed except the default window: -ENXIO
+ * without a group, -EINVAL if the platform does not offer such a window, -ENOSPC
+ * without a free slot or place, -ENOMEM without memory or over RLIMIT_MEMLOCK, -EPERM
+ * or -EIO if the platform refuses, -EBUSY if KVM has found a hypervisor's table before
+ * its hooks were installed, -EINTR.
  */
 int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		    const struct tce2_window_spec *spec,
@@ -801,7 +806,7 @@ int tce2_ddw_publish(struct tce2_ddw *ddw, struct tce2_creation *creation)
 {
 	int ret = -ENXIO;
 
-	/* Not killable: the client knows the address. Waits for no range of entries */
+	/* Not killable: the client knows the address. No wait for a range of entries */
 	down_read(&ddw->lock);
 	if (ddw->window[creation->slot] == creation->window) {
 		ddw_publish(creation->window);
@@ -873,7 +878,7 @@ unlock:
 }
 
 /**
- * struct bus_range - what has to be known of a window to check a request
+ * struct bus_range - the properties of a window that a request is checked against
  * @start: first bus address
  * @size: bytes
  * @page_shift: log2 of the IOMMU page size in bytes
@@ -953,7 +958,7 @@ static int make_default_for_map_locked(struct tce2_ddw *ddw,
 	u64 pages;
 	int ret;
 
-	/* Another thread may have changed everything while it was unlocked */
+	/* Other threads may have changed groups and windows while the lock was not held */
 	ret = ddw_find_range(ddw, iova, ua, size, &range);
 	if (ret || range.window)
 		return ret;
@@ -1032,9 +1037,9 @@ static int ddw_try_map(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova,
  * while the request waits for entries, the request unlocks and begins again.
  *
  * Context: may sleep; a fatal signal interrupts it.
- * Return: 0; -ENXIO if @iova is in no window; -EINVAL if empty, without
+ * Return: 0; -ENXIO if @iova is in no window; -EINVAL if the request is empty, without
  * permission, misaligned, wrapping or reaching past the window; or as
- * tce2_window_map(), except -EAGAIN. Nothing is changed then.
+ * tce2_window_map(), except -EAGAIN. After an error nothing is changed.
  */
 int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova,
 		 u64 ua, u64 size, u64 perm)
@@ -1078,14 +1083,14 @@ static int ddw_try_unmap(struct tce2_ddw *ddw, u64 iova, u64 size,
 }
 
 /**
- * tce2_ddw_unmap() - take bus addresses from the devices
+ * tce2_ddw_unmap() - unmap bus addresses
  * @ddw: the groups and windows
  * @iova: first bus address
  * @size: bytes
  *
  * Context: may sleep; a fatal signal interrupts it.
- * Return: 0; -ENXIO if @iova is in no window; -EINVAL if empty, misaligned or
- * reaching past the window; or as tce2_window_unmap(), except -EAGAIN.
+ * Return: 0; -ENXIO if @iova is in no window; -EINVAL if the request is empty,
+ * misaligned or reaching past the window; or as tce2_window_unmap(), except -EAGAIN.
  */
 int tce2_ddw_unmap(struct tce2_ddw *ddw, u64 iova, u64 size)
 {
@@ -1108,11 +1113,11 @@ int tce2_ddw_unmap(struct tce2_ddw *ddw, u64 iova, u64 size)
  * @ddw: the groups and windows
  * @op: the operation, checked
  *
- * Stops at the first group that answers anything but 0, be it an error or a
- * state other than normal.
+ * Stops at the first group whose result is not 0: an error, or a state other than
+ * normal.
  *
  * Context: may sleep, for seconds in a reset.
- * Return: that answer, or 0 if there was none; -EINTR.
+ * Return: that result, or 0 if every group returned 0; -EINTR.
  */
 int tce2_ddw_eeh(struct tce2_ddw *ddw, const struct vfio_eeh_pe_op *op)
 {

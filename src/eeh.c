@@ -82,7 +82,7 @@ bool tce2_eeh_enabled(void)
 
 /**
  * tce2_eeh_check() - check an operation before any group sees it
- * @op: the operation; the error to inject included, if it is to inject one
+ * @op: the operation, including the error if the operation injects one
  *
  * The kernel checks an error to inject, too, but powernv logs an invalid type
  * (pnv_eeh_err_inject()). The EEH core refuses an invalid function without a message

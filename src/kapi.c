@@ -46,7 +46,7 @@ void tce2_window_publish(struct tce2_window *window)
 }
 
 /**
- * tce2_window_unpublish() - keep other modules from finding a window again
+ * tce2_window_unpublish() - stop other modules from finding a window
  * @window: the window, published or not
  *
  * Modules that have found the window keep their references.
@@ -78,8 +78,8 @@ static struct tce2_window *find_window(const struct iommu_table *tbl)
 
 /**
  * tce2_window_get() - get the window that a TCE table belongs to
- * @tbl: the table, such as the kernel has in struct iommu_table_group; it is
- *	compared, not dereferenced
+ * @tbl: the table, for example from struct iommu_table_group; the pointer is compared,
+ *	not dereferenced
  *
  * tce2_window_put() puts the window.
  *
@@ -97,7 +97,7 @@ struct tce2_window *tce2_window_get(const struct iommu_table *tbl)
 	mutex_unlock(&list_lock);
 	if (!window)
 		return NULL;
-	/* Only with all leaves held does no thread free an array */
+	/* No thread frees an array while all leaves are held */
 	if (tce2_window_lock_leaves(window, &range, 0,
 				    window->size >> window->page_shift)) {
 		tce2_window_put(window);
@@ -110,7 +110,7 @@ struct tce2_window *tce2_window_get(const struct iommu_table *tbl)
 EXPORT_SYMBOL_GPL(tce2_window_get);
 
 /**
- * tce2_window_read_tce() - read which user address a TCE maps
+ * tce2_window_read_tce() - read the user address that a TCE maps
  * @window: the window
  * @iova: a bus address
  * @ua: set to the user address that @iova leads to

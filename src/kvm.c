@@ -414,8 +414,8 @@ static noinline void kvm_commit(struct bracket *bracket)
 	/*
 	 * H_PUT_TCE_INDIRECT does not validate a TCE without permissions. It
 	 * reads each TCE again after validation, when the guest may have
-	 * changed it (kvmppc_h_put_tce_indirect()). LoPAR 14.5.4.2.4 wants the
-	 * list copied once.
+	 * changed it (kvmppc_h_put_tce_indirect()). LoPAR 14.5.4.2.4 requires that the
+	 * list is copied once.
 	 */
 	if (bracket->ua == NOT_STORED) {
 		/* KVM's count can't be found, so the memory stays pinned */
@@ -693,8 +693,7 @@ static noinline __be64 *kvm_begin_in_new_leaf(struct bracket *bracket,
 
 /*
  * The fast path of kvm_begin(), without a function call. The bracket keeps the leaf
- * of the thread's last mapping, because the next one is mostly in the same
- * leaf.
+ * of the thread's last mapping, because the next mapping is usually in the same leaf.
  */
 static __be64 *kvm_useraddrptr(struct iommu_table *tbl, long index, bool alloc)
 {
@@ -973,10 +972,10 @@ int tce2_kvm_install(struct tce2_kvm *kvm, struct tce2_window *window,
 /**
  * tce2_kvm_release() - drop the owner's reference to the hooks at a table
  * @kvm: the hooks, whose table the owner has dropped already
- * @charge: what is charged for the table
+ * @charge: the charge for the table
  *
- * It is refunded at once if the table is gone, else when KVM has
- * dropped its last reference to the table.
+ * @charge is refunded at once if the table is gone, else when KVM has dropped its last
+ * reference to the table.
  *
  * Context: may sleep.
  */

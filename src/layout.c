@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the module takes for granted of the kernel's structures, as data.
+ * Layout: what the module assumes of the kernel's structures, as data.
  *
  * Owns the layout record, which is made from the list include/tce2_kernel_api.h.
  * include/tce2_layout.h has its format, tools/preflight reads it from the built
@@ -28,7 +28,10 @@
 
 #define TCE2_API_ALL
 
-/* The strings fit into their arrays, and the type in the list is the compiler's. */
+/*
+ * Asserts that the strings fit into their arrays, and that the list's type is the
+ * compiler's.
+ */
 #define FITS(_text, _array)						\
 	static_assert(sizeof(_text) <=					\
 		      sizeof_field(struct tce2_layout_record, _array))
@@ -50,7 +53,7 @@
 
 #include "tce2_kernel_api.h"
 
-/* A number for each record, so that the last is how many there are */
+/* Numbers the records; the last enumerator is the number of records */
 enum {
 #define KERNEL_STRUCT(_kind, _object)		RECORD_##_object,
 #define KERNEL_MEMBER(_object, _member, _type)	RECORD_##_object##__##_member,

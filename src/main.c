@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Module entry: offers the backend to VFIO and takes it back.
+ * Module entry: registers the backend with VFIO and unregisters it.
  *
  * Owns the callbacks that VFIO calls (include/tce2_vfio.h declares them), and
- * their registrations: VFIO asks the backend that was registered last first
- * (vfio_register_iommu_driver()),
- * so this one registers once more whenever vfio_iommu_spapr_tce has been
- * loaded after it. A container that it can't serve, or isn't to (the parameter
- * `enabled`), goes to that one.
+ * their registrations: VFIO first asks the backend that was registered last
+ * (vfio_register_iommu_driver()). So this module registers again whenever
+ * vfio_iommu_spapr_tce has been loaded after it.
+ * Containers this module cannot or must not serve (enabled=0) fall
+ * through to the in-tree driver.
  *
  * Locks: registrations_lock, for the list of them; VFIO's own are taken inside.
  * Calls: uapi, container.

@@ -2,13 +2,12 @@
 /*
  * Life of mirrors: which regions of a cache have an entry in the kernel's list.
  *
- * Owns the members about mirrors in struct tce2_cache (but @orphans) and struct
+ * Owns the members about mirrors in struct tce2_cache (except @orphans) and struct
  * tce2_region, and the locked_vm charge of a region while its mirror is made or removed.
- * Keeps KVM's hooks closed while the list changes. src/mirror.c has what is done to a
- * single entry.
+ * Keeps KVM's hooks closed while the list changes. src/mirror.c handles a single entry.
  *
  * Locks: each cache's lock, and its lock for ranges that are being registered.
- * KVM's hooks are waited for with a grace period of RCU.
+ * An RCU grace period waits for KVM's hooks.
  * Calls: mirror, cache, range, the kernel's mm_iommu_put() and mm.
  */
 #include <linux/atomic.h>
@@ -83,7 +82,7 @@ static void close_hooks(struct tce2_cache *cache)
 
 static void open_hooks(struct tce2_cache *cache)
 {
-	/* Pairs with tce2_cache_mirrors_serve(): after the cache was changed */
+	/* Pairs with tce2_cache_mirrors_serve(): changes the cache before @closing */
 	smp_wmb();
 	atomic_dec(&cache->closing);
 }
@@ -139,7 +138,10 @@ static void orphan_gone(void *arg)
 static void orphan_mirror(struct tce2_cache *cache,
 			  struct mm_iommu_table_group_mem_t *mem)
 {
-	/* First: otherwise the last orphan could open the hooks after the check */
+	/*
+	 * Before the check: otherwise the last orphan could open the hooks after the
+	 * check
+	 */
 	atomic_inc(&cache->closing);
 	if (!tce2_cache_has_orphans(cache))
 		synchronize_rcu();
@@ -282,8 +284,9 @@ static bool begin_mirror(struct tce2_cache *cache, u64 ua, u64 size)
 }
 
 /*
- * Gives the charge back to the region, or refunds it if the region has gone.
- * The region may be unregistered by now, and still be mapped or be about to go.
+ * Gives the charge back to the region, or refunds it if the region is gone. The region
+ * may have been unregistered meanwhile, and may still be mapped or be about to be
+ * destroyed.
  */
 static void cancel_mirror(struct tce2_cache *cache, u64 ua, u64 size)
 {
@@ -296,7 +299,10 @@ static void cancel_mirror(struct tce2_cache *cache, u64 ua, u64 size)
 		region->charged = true;
 	}
 	if (region && !region->used) {
-		/* A container that registers it again may have it mirrored */
+		/*
+		 * If a container registers the region again, its mirror may be tried
+		 * again
+		 */
 		region->mirror_tried = false;
 		WRITE_ONCE(cache->mirrors_due, true);
 	}
@@ -360,7 +366,7 @@ static u64 mirror_next(struct tce2_cache *cache, u64 ua)
  * @size: bytes of the region
  *
  * The caller holds the region's range in @registering. A region that can't have a
- * mirror is left out.
+ * mirror is skipped.
  *
  * Context: may sleep, for as long as the process delays a page fault.
  */
@@ -376,7 +382,7 @@ void tce2_cache_mirror_range(struct tce2_cache *cache, u64 ua, u64 size)
  * @cache: the current process's region cache
  *
  * Each region gets a mirror in the kernel's own list. So does each region that
- * is registered from now on. A region that can't have a mirror is left out: KVM
+ * is registered from now on. A region that can't have a mirror is skipped: KVM
  * then leaves mapping its memory to userspace. Memory that the process may not
  * write never has a mirror.
  *
@@ -419,7 +425,7 @@ bool tce2_cache_mirrors_serve(const struct tce2_cache *cache,
 {
 	if (shift <= PAGE_SHIFT)
 		return true;
-	/* Pairs with open_hooks(): after the caller has read @closing */
+	/* Pairs with open_hooks(): the caller read @closing before the cache is read */
 	smp_rmb();
 	return shift <= READ_ONCE(cache->mirror_shift) &&
 	       tce2_mirror_count(cache->mm) == READ_ONCE(cache->mirrors);

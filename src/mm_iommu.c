@@ -218,8 +218,8 @@ static void region_drop(struct tce2_region *region, u64 count)
  * tce2_region_unregister_nofail() - unregister a region of a container that is closed
  * @region: the region
  *
- * Can't fail: if other containers of the process still map the region, it
- * stays pinned and charged until they unmap it. Context: may sleep.
+ * Can't fail: if other containers of the process still map the region, the region stays
+ * pinned and charged until they unmap it. Context: may sleep.
  */
 void tce2_region_unregister_nofail(struct tce2_region *region)
 {
@@ -398,14 +398,14 @@ struct tce2_region *tce2_region_find_held(struct tce2_cache *cache, u64 ua,
 }
 
 /**
- * tce2_drop_batch_add() - drop the counts of a stretch of user memory
- * @batch: begun with .cache set and the rest 0
+ * tce2_drop_batch_add() - drop the counts of a range of user memory
+ * @batch: the batch; its first use needs .cache set and the other members 0
  * @ua: user address of the first IOMMU page
  * @shift: log2 of the IOMMU page size in bytes
  * @pages: IOMMU pages, all held
  *
- * Counts of pages in one region are gathered and given back at once, when a
- * page of another region comes or with tce2_drop_batch_flush(). The caller has made
+ * Counts of pages in one region are gathered. They are dropped together, before the
+ * first page of another region or by tce2_drop_batch_flush(). The caller has made
  * sure that no device can reach the memory through this mapping any more: the
  * region may be unpinned here. Context: may sleep.
  */
@@ -434,7 +434,7 @@ void tce2_drop_batch_add(struct tce2_drop_batch *batch, u64 ua, unsigned int shi
 }
 
 /**
- * tce2_drop_batch_flush() - give back the counts gathered
+ * tce2_drop_batch_flush() - drop the gathered counts
  * @batch: empty afterwards
  *
  * Context: may sleep.
@@ -448,21 +448,20 @@ void tce2_drop_batch_flush(struct tce2_drop_batch *batch)
 }
 
 /**
- * tce2_memory_hold() - count a stretch of user memory as mapped
+ * tce2_memory_hold() - count a range of user memory as mapped
  * @cache: the region cache
  * @ua: user address of the first IOMMU page, a multiple of 1 << @shift
  * @shift: log2 of the IOMMU page size in bytes
- * @pages: IOMMU pages; the stretch does not wrap
- * @write: whether the device shall be able to write; if so, the memory is
- *	from now on taken to be dirty
+ * @pages: IOMMU pages; the range does not wrap
+ * @write: the device may write; if so, the memory is treated as dirty from now on
  * @regionp: set to the region of the first page
  *
- * Every page is held or none. A page held keeps its region pinned until it is
+ * Either every page is held or none. A held page keeps its region pinned until it is
  * dropped with tce2_drop_batch_add() or tce2_memory_drop().
  *
  * Context: may sleep.
- * Return: 0; -EINVAL without pages, if not all of it is registered, or if an
- * IOMMU page is larger than the contiguous memory behind it; -EPERM if the
+ * Return: 0; -EINVAL if @pages is 0, if part of the range is not registered, or if an
+ * IOMMU page is larger than the contiguous memory that it would map; -EPERM if the
  * device may not write there.
  */
 int tce2_memory_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
@@ -652,7 +651,7 @@ void tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
 }
 
 /**
- * tce2_pages_uncount() - drop KVM's counts of pages, but keep the region's
+ * tce2_pages_uncount() - drop KVM's counts of pages, but keep the region's counts
  * @cache: the region cache
  * @ua: user address of the first page
  * @shift: log2 of the IOMMU page size in bytes

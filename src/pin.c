@@ -3,9 +3,9 @@
  * Pinning: keeping user memory in place while devices may reach it.
  *
  * Owns the pins of the memory that a struct tce2_extents describes, from
- * tce2_pin_range() to tce2_pin_release(). It finds the process's mappings, pins
- * them in batches and stores the physical addresses. It knows nothing of
- * regions, counters or charges.
+ * tce2_pin_range() to tce2_pin_release(). This file finds the process's mappings, pins
+ * them in batches and stores the physical addresses. It does not use regions, counters
+ * or charges.
  *
  * Locks: none of its own; mmap_lock is taken inside, for reading.
  * Calls: extents, the kernel's mm.
@@ -20,7 +20,7 @@
 #include "tce2_extents.h"
 #include "tce2_pin.h"
 
-/* Pages pinned by one call: as many as one page has pointers to */
+/* Pages pinned by one call: the pointers to them fill one page */
 #define PIN_BATCH	(PAGE_SIZE / sizeof(struct page *))
 
 /* Finds the mapping that contains @ua, up to @end */
@@ -89,8 +89,8 @@ static int append_pages(struct tce2_extents *ext, struct page **pages,
 
 /*
  * Returns true if a mapping of hugetlbfs still covers the pages after they have been
- * pinned. Another mapping may have replaced it between its lookup and the pinning. If
- * that mapping has been replaced by hugetlbfs in turn, this is not noticed.
+ * pinned. Another mapping may have replaced it between its lookup and the pinning. The
+ * function does not notice if hugetlbfs has replaced that mapping in turn.
  */
 static bool is_hugetlbfs(struct mm_struct *mm, u64 ua, u64 size)
 {
@@ -120,7 +120,7 @@ static int pin_mapping(struct mm_struct *mm, struct tce2_extents *ext,
 		got = pin_user_pages_fast(ua, want, gup_flags, pages);
 		if (got == -ENOMEM || got == -EINTR)
 			return got;
-		/* Holes, files, devices: whatever can't be pinned for long */
+		/* Holes, files and devices, for example, can't be pinned for long */
 		if (got <= 0)
 			return -EFAULT;
 		hugetlbfs = mapping->hugetlbfs &&
@@ -139,7 +139,7 @@ static int pin_mapping(struct mm_struct *mm, struct tce2_extents *ext,
  * @mm: the current process's mm
  * @ua: first user address, a multiple of the page size
  * @size: bytes, a multiple of the page size, more than 0, not wrapping
- * @first: the first mapping of the range, of tce2_pin_check()
+ * @first: the first mapping of the range, from tce2_pin_check()
  * @ext: set to the physical addresses; zeroed before
  *
  * Mappings without write permission are pinned for reading, and stored with
@@ -176,8 +176,9 @@ int tce2_pin_range(struct mm_struct *mm, u64 ua, u64 size,
 }
 
 /*
- * Unpins a run of pages. The kernel's function for a run is the quickest for
- * many pages of one folio, and several times slower for a single page.
+ * Unpins a run of pages. The kernel's function for a run is the fastest for many pages
+ * of one folio. For a single page it is several times slower than the function for one
+ * page.
  */
 static void unpin_run(struct page *page, unsigned long pages, bool dirty)
 {

@@ -5,11 +5,11 @@
  * Owns every call of a table group's operations except those for ownership
  * (include/tce2_compat.h), and every rule about windows that stems from one of the
  * two platforms: powernv, where the TCE tables are in this kernel's memory (IODA2),
- * and pseries, where the tables are the hypervisor's (PAPR). Knows a single table
- * group and a single table at a time, not which container they belong to.
+ * and pseries, where the tables are the hypervisor's (PAPR). Handles a single table
+ * group and a single table at a time. Does not know the container that they belong to.
  *
  * Locks: none. The caller has locked the container's groups and windows for writing,
- * except where a function only reads a table group, or none.
+ * except for functions that only read a table group, or use none.
  * Calls: nothing of this project; the platform's table group ops.
  */
 #include <linux/gfp.h>
@@ -54,8 +54,8 @@ bool tce2_platform_is_papr(const struct iommu_table_group *tg)
  * tce2_platform_check_group() - check whether a group can have dynamic windows
  * @tg: the table group
  *
- * A hypervisor offers them where the host bridge has the property ibm,ddw-applicable
- * (LoPAR 7.3.27; spapr_tce_init_table_group()).
+ * A hypervisor offers dynamic windows where the host bridge has the property
+ * ibm,ddw-applicable (LoPAR 7.3.27; spapr_tce_init_table_group()).
  *
  * Context: any.
  * Return: 0; -EINVAL if the platform offers no dynamic windows for the group.
@@ -105,16 +105,15 @@ unsigned int tce2_platform_slot_refs(const struct iommu_table_group *tg)
 }
 
 /**
- * tce2_platform_clear_slots() - take from a group what powernv may have left there
+ * tce2_platform_clear_slots() - remove what powernv may have left in a group
  * @tg: the table group, of which the caller has just taken ownership
  *
  * If powernv lacked memory when the group was last given back, it may have left a
  * default window that it could not note with the group, in which a virtual function's
  * driver may have mapped something. It may also have left the bypass, in the place of
- * the other slot: it opens the bypass even without a default window, and through
- * the bypass devices reach all memory. powernv takes a group without a noted table for
- * one that has neither (pnv_pci_ioda2_setup_default_config(),
- * pnv_ioda2_take_ownership()).
+ * the other slot: powernv opens the bypass even without a default window, and through
+ * the bypass devices reach all memory. powernv assumes that a group without a noted
+ * table has neither (pnv_pci_ioda2_setup_default_config(), pnv_ioda2_take_ownership()).
  *
  * Context: may sleep.
  * Return: 0 or -EIO.
@@ -134,7 +133,7 @@ int tce2_platform_clear_slots(struct iommu_table_group *tg)
 
 /*
  * log2 of the bytes in each table of a tree of TCE tables, as powernv divides it:
- * index bits spread evenly over the levels, a page at the least
+ * index bits spread evenly over the levels, at least a page
  * (pnv_pci_ioda2_table_alloc_pages()). All levels have one size in hardware
  * (phb4_map_pe_dma_window(), skiboot hw/phb4.c).
  */
@@ -159,15 +158,15 @@ static unsigned int most_level_shift(const struct tce2_window_spec *spec)
 }
 
 /**
- * tce2_platform_check_spec() - find all that is wrong with a window beforehand
+ * tce2_platform_check_spec() - check a window before the platform is asked for it
  * @tg: a table group that is to have the window
  * @spec: the window
  * @pgsizes: IOMMU page sizes that all of the groups offer
  * @max_levels: levels that all of them offer
  *
  * Context: any.
- * Return: 0; -EINVAL if the platform offers no such window; -ENOMEM if a level would
- * be too large, as clients expect, who then go on with more levels.
+ * Return: 0; -EINVAL if the platform offers no such window; -ENOMEM if a level would be
+ * too large. Clients expect this error, and try again with more levels.
  */
 int tce2_platform_check_spec(const struct iommu_table_group *tg,
 			     const struct tce2_window_spec *spec, u64 pgsizes,
@@ -197,8 +196,8 @@ int tce2_platform_check_spec(const struct iommu_table_group *tg,
  * @taken: the group has a window that is unlike the default one
  *
  * A hypervisor has one place for a window unlike the default one, whatever slot
- * Linux gives it. Asking for another fails there, and Linux then never asks again
- * for this device; nor can the default window be had back beside such a one
+ * Linux gives it. Asking for a second such window fails, and Linux then never asks
+ * again for this device. Nor can the default window be made again beside such a window
  * (spapr_tce_create_table(), failed_ddw_pdn_list). LoPAR lets a hypervisor have more
  * places (7.3.27.1, ibm,query-pe-dma-window), but Linux uses one.
  *
@@ -304,7 +303,7 @@ int tce2_platform_create_table(struct iommu_table_group *tg, int slot,
 			       const struct tce2_window_spec *spec,
 			       struct iommu_table **tbl)
 {
-	/* Its first level, and a copy */
+	/* The table's first level, and the platform's copy of it */
 	if (!tce2_platform_is_papr(tg) &&
 	    !tce2_platform_can_allocate(1ULL << level_shift(spec), 2))
 		return -ENOMEM;
@@ -313,11 +312,11 @@ int tce2_platform_create_table(struct iommu_table_group *tg, int slot,
 }
 
 /*
- * Whether a reference of this module's own is held for a group's slot, besides
- * the platform's: where powernv has noted the table. If a device is added to a
- * group in use powernv takes the first slot's table for one that it made itself,
- * and puts a reference too many (pnv_ioda2_take_ownership()). Nothing
- * keeps it from doing so while the slot is set or unset here, which is not safe.
+ * Returns true if this module has its own reference for a group's slot, besides the
+ * platform's: where powernv has noted the table. If a device is added to a group in
+ * use, powernv mistakes the first slot's table for one that it made itself, and puts
+ * one reference too many (pnv_ioda2_take_ownership()). Nothing keeps powernv from doing
+ * so while this module sets or unsets the slot, which is not safe.
  */
 static bool holds_table(const struct iommu_table_group *tg, int slot,
 			const struct iommu_table *tbl)
@@ -332,10 +331,10 @@ static bool holds_table(const struct iommu_table_group *tg, int slot,
  * @tbl: the table
  * @set: set to true if the caller has to undo it with tce2_platform_unset_slot()
  *
- * *@set can be true with an error, too: powernv says 0 even where it had no memory to
- * note with the table that the group uses it. It would then invalidate nothing that
- * the group's devices have cached of the table, ever (pnv_pci_ioda2_set_window(),
- * pnv_pci_link_table_and_group()).
+ * *@set can be true with an error, too: powernv returns 0 even if it had no memory to
+ * note with the table that the group uses the table. Then powernv would never
+ * invalidate what the group's devices have cached of the table
+ * (pnv_pci_ioda2_set_window(), pnv_pci_link_table_and_group()).
  *
  * Context: may sleep.
  * Return: 0; -ENOMEM, -EINVAL, -ENODEV, -EPERM or -EIO.
@@ -370,7 +369,7 @@ bool tce2_platform_unset_slot(struct iommu_table_group *tg, int slot,
 	bool held = holds_table(tg, slot, tbl);
 	bool unset = !tg->ops->unset_window(tg, slot);
 
-	/* It is not the last one: the caller has its own */
+	/* Not the last reference: the caller has its own */
 	if (held)
 		iommu_tce_table_put(tbl);
 	return unset;

@@ -235,7 +235,7 @@ int tce2_range_queue(struct tce2_range_lock *rl, struct tce2_range *range,
 }
 
 /**
- * tce2_range_lock_uninterruptible() - lock a range of entries, whatever signals come
+ * tce2_range_lock_uninterruptible() - lock a range of entries, ignoring signals
  * @rl: the lock
  * @range: the caller's, to be kept until tce2_range_unlock()
  * @first: first entry

@@ -37,11 +37,11 @@
 #define RM_MAX_TRIES	64
 
 /*
- * Whether an address is the same memory in real and in virtual mode: it is in
- * the linear mapping, of which the part is meant that it has under either MMU,
- * 2 PiB or, with 4K pages, 61 TiB (H_KERN_VIRT_START, asm/book3s/64/hash-64k.h and
- * hash-4k.h). With the data MMU off the highest bits are ignored. (Not to be asked in
- * virtual mode, which reaches all memory.)
+ * Returns true if an address is the same memory in real and in virtual mode: if it is
+ * in the part of the linear mapping that exists under either MMU. This part is 2 PiB
+ * or, with 4K pages, 61 TiB (H_KERN_VIRT_START, asm/book3s/64/hash-64k.h and
+ * hash-4k.h). With the data MMU off the highest bits are ignored. Not for virtual mode,
+ * which reaches all memory.
  */
 static __always_inline bool is_linear(const void *ptr)
 {
@@ -230,20 +230,20 @@ noinstr enum tce2_rm_status tce2_rm_mark_dirty(struct tce2_region *region,
 EXPORT_SYMBOL_GPL(tce2_rm_mark_dirty);
 
 /**
- * tce2_rm_read_tce() - which user address a TCE maps
+ * tce2_rm_read_tce() - read the user address that a TCE maps
  * @window: the window
  * @iova: a bus address
  * @ua: set to the user address that it leads to
  * @perm: set to TCE2_PERM_READ, TCE2_PERM_WRITE or both: what devices may do;
  *	0 if nothing is mapped there
  *
- * The answer was right at some moment between the call and the return. It is of
- * what the client mapped; the memory need not be pinned any more.
+ * The answer was right at some moment between the call and the return. It tells what
+ * the client mapped; the memory may be unpinned by now.
  *
  * Context: as tce2_rm_lookup().
- * Return: TCE2_RM_OK; TCE2_RM_TOO_HARD outside the window, where nothing was
- * ever mapped in the neighbourhood, while it is being changed, or when the
- * window is gone: tce2_window_read_tce() is certain.
+ * Return: TCE2_RM_OK; TCE2_RM_TOO_HARD if @iova is outside the window, if nothing was
+ * ever mapped near it, while the entry is being changed, or if the window is gone: then
+ * tce2_window_read_tce() is authoritative.
  */
 noinstr enum tce2_rm_status
 tce2_rm_read_tce(const struct tce2_window *window, u64 iova, u64 *ua, u64 *perm)

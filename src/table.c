@@ -4,17 +4,17 @@
  *
  * Owns every write to a table, the invalidation that makes devices see it, and
  * the charge for a table: for all of it, or for the root and each lower table of a
- * tree. Entries are counted from the window's start. What an entry stands for is not
- * known here.
+ * tree. Entries are counted from the window's start. This file does not know the
+ * meaning of an entry.
  *
  * Where the table lies in memory (IODA2, on powernv), its format is that of the
  * hardware, which no kernel can change: big-endian doublewords, address and
  * two permission bits (LoPAR 3.2.2.2, TCE Definition), in a tree of such tables
  * (pnv_tce(), powernv/pci-ioda-tce.c). So entries are stored there
  * directly, a few instructions each, where the kernel's own function walks the
- * tree for every entry. It is done only after the platform was seen to have
- * written an entry of this very table in this way; else, and for a hypervisor,
- * the platform's functions are used.
+ * tree for every entry. This is done only after the platform was seen to write an entry
+ * of the same table in this way. Otherwise, and for a hypervisor, the platform's
+ * functions are used.
  *
  * KVM writes to the same tables through their it_ops, which src/kvm.c has
  * replaced. This file calls only the platform's ops.
@@ -75,7 +75,7 @@ static enum dma_data_direction perm_direction(u64 perm)
 	}
 }
 
-/* Charges pages to the process whose table it is, or nothing */
+/* Charges pages to the process that owns the table; after an error nothing is charged */
 static int add_charge(struct tce2_charge *charge, unsigned long pages)
 {
 	int ret = account_locked_vm(charge->mm, pages, true);
@@ -92,7 +92,7 @@ static void remove_charge(struct tce2_charge *charge, unsigned long pages)
 }
 
 /**
- * tce2_charge_refund() - refund what is charged for a table
+ * tce2_charge_refund() - refund the charge for a table
  * @charge: the charge, empty afterwards
  *
  * Context: may sleep.
@@ -150,12 +150,13 @@ int tce2_table_create(struct tce2_table *table, struct iommu_table_group *tg,
  * @table: the table, in which nothing is mapped and nobody maps any more
  * @unset: no group has the table in a slot any more
  *
- * If a group may still have the table, hardware may walk it: it is never freed.
- * Nothing is mapped in it, so keeping it does no harm but for the memory.
+ * If a group may still have the table, hardware may walk the table, so it is never
+ * freed. Nothing is mapped in it, so the leak costs only memory.
  *
  * Context: may sleep.
- * Return: what is to be refunded when the table is freed, which KVM's references may
- * delay; nothing if the table is never freed, because then it is refunded here.
+ * Return: the charge to refund when the table is freed, which KVM's references may
+ * delay; an empty charge if the table is never freed, because then the charge is
+ * refunded here.
  */
 struct tce2_charge tce2_table_release(struct tce2_table *table, bool unset)
 {
@@ -360,13 +361,13 @@ static int table_exchange(struct tce2_table *table, u64 index, u64 hpa, u64 perm
 }
 
 /*
- * The first entry to be read back of a run of @count that the hypervisor wrote or
- * cleared in a call for many: it stops at what it refuses, which Linux doesn't
- * report, so the last entry tells, provided that it has to have changed. Without
- * such calls Linux goes on, so any entry may (tce_buildmulti_pSeriesLP(),
- * tce_freemulti_pSeriesLP()). By LoPAR a call for many stores all of its entries or none
- * (14.5.4.2.3, H_STUFF_TCE; 14.5.4.2.4, H_PUT_TCE_INDIRECT): the last entry tells this,
- * too.
+ * Returns the first entry to read back of a run of @count that the hypervisor wrote or
+ * cleared. In a call for many entries the hypervisor stops at an entry that it refuses,
+ * which Linux doesn't report. So the last entry tells, provided that it had to change.
+ * Without such calls Linux goes on after a refused entry, so any entry may tell
+ * (tce_buildmulti_pSeriesLP(), tce_freemulti_pSeriesLP()). By LoPAR a call for many
+ * stores all of its entries or none (14.5.4.2.3, H_STUFF_TCE; 14.5.4.2.4,
+ * H_PUT_TCE_INDIRECT): the last entry tells this, too.
  */
 static u64 table_first_to_verify(u64 count, unsigned long call_for_many)
 {
@@ -411,12 +412,12 @@ static bool table_is_written(struct tce2_table *table, u64 index, u64 count, u64
 }
 
 /*
- * Has the platform write a run, in one call if it can (H_PUT_TCE_INDIRECT), and
- * looks whether it did; if not, entries are exchanged one by one, which reports
- * errors. Where something was mapped before every entry is looked at: it might
- * still lead to memory that is about to be dropped. (A call for many lets a
- * device read what it may only write, an exchange does not:
- * tce_buildmulti_pSeriesLP(), tce_exchange_pseries().)
+ * Has the platform write a run, in one call if it can (H_PUT_TCE_INDIRECT), and checks
+ * that it did. If it did not, entries are exchanged one by one, which reports errors.
+ * If something was mapped before, every entry is checked: it might still lead to memory
+ * that is about to be dropped. A call for many entries lets a device read memory that
+ * it may only write, an exchange does not (tce_buildmulti_pSeriesLP(),
+ * tce_exchange_pseries()).
  */
 static int table_write_by_platform(struct tce2_table *table, u64 index, u64 count,
 				   u64 hpa, u64 perm, bool fresh)
@@ -451,9 +452,10 @@ static int table_check_memory(const struct tce2_table *table)
 }
 
 /*
- * Has the platform write an entry whose level may not be there. The platform makes the
- * level without a lock. Whoever comes second gives its own back, of which it frees but
- * one page (pnv_tce()): so none of us may be the second.
+ * Has the platform write an entry whose level may be missing. The platform makes the
+ * level without a lock. If two threads make a level, the second thread discards its
+ * own, but frees only one page of it (pnv_tce()). So no thread of this module may be
+ * the second.
  */
 static int table_make_level(struct tce2_table *table, u64 index, u64 hpa, u64 perm,
 			    enum tce2_write how)
@@ -472,9 +474,9 @@ static int table_make_level(struct tce2_table *table, u64 index, u64 hpa, u64 pe
 }
 
 /*
- * tce2_table_write() but for a single table in memory. The platform makes a
- * table that is not there; its function for runs would write to that without
- * looking whether it could be made, the one for single entries does not
+ * tce2_table_write() for everything except a single table in memory. The platform makes
+ * a table that is missing. Its function for runs would write to the new table without
+ * checking that it could be made. Its function for single entries does check
  * (pnv_tce_build(), pnv_tce_xchg()).
  */
 static noinline int table_write_slow(struct tce2_table *table, u64 index,
@@ -549,9 +551,9 @@ static bool table_is_clear(struct tce2_table *table, u64 index, u64 count, u64 f
 }
 
 /*
- * Has the platform clear a run, in one call if it can (H_STUFF_TCE), and looks
- * whether it did. It invalidates what it clears, and skips a table that is not
- * there (pnv_tce_free()).
+ * Has the platform clear a run, in one call if it can (H_STUFF_TCE), and checks that it
+ * did. The platform invalidates the entries that it clears, and skips a missing table
+ * (pnv_tce_free()).
  */
 static int table_clear_by_platform(struct tce2_table *table, u64 index, u64 count,
 				   u64 mapped)

@@ -7,13 +7,13 @@
  *
  *	1. hold the memory	it can't be unpinned from here on
  *	2. prepare		all that needs memory, so that 4 can't fail
- *	3. write the TCEs	a failure puts back what the view still says
- *	4. commit the view	and drop what the old entries held
+ *	3. write the TCEs	a failure restores the entries from the view
+ *	4. commit the view	and drop the pages of the old entries
  *
- * What an entry held is dropped, and may be unpinned thereby, only after the
- * entry was overwritten and the device's cached translation invalidated.
+ * The pages of an old entry are dropped, and may then be unpinned, only after the entry
+ * was overwritten and the device's cached translation invalidated.
  *
- * Owns, too, the life of a window: its references, and its end.
+ * Also owns the life of a window: its references, and its end.
  *
  * Locks: a window's range lock, for whole leaves of the view: only one thread
  * at a time uses a leaf; also the leaves' own locks, if KVM's hooks use the
@@ -58,7 +58,7 @@ static void window_pause_before(u64 index, u64 end)
  * @tg: the table group that makes the table
  * @slot: the window's slot
  * @spec: the window, which has been checked
- * @cache: region cache of the process that it serves
+ * @cache: region cache of the process that mappings belong to
  * @hurry: the owner's; it stays until tce2_window_retire()
  *
  * On powernv no group has the table in a slot yet.
@@ -193,10 +193,10 @@ int tce2_window_set(struct tce2_window *window, struct iommu_table_group *tg,
  * @slot: the window's slot
  *
  * KVM's hooks are locked out. Otherwise a hook that unmaps an entry in between would
- * invalidate it only for the groups that the platform still knows. Then the hook would
- * drop the page, although this group may have kept the window. If the platform keeps
- * the window there, nothing that is unmapped in it is ever unpinned, and its table is
- * never freed.
+ * invalidate the entry only for the groups that the platform still knows. Then the hook
+ * would drop the page, although this group may have kept the window. If the platform
+ * keeps the window there, nothing that is unmapped in it is ever unpinned, and its
+ * table is never freed.
  *
  * Context: may sleep; the window's owner is locked for writing.
  * Return: true; false if the platform keeps the window there.
@@ -450,8 +450,8 @@ static void window_drop_leaf(struct tce2_window *window, struct tce2_drop_batch 
 
 /*
  * Enters a finished mapping into the view. The device has forgotten the old
- * entries by now (window_write_tces() has invalidated them), so what they held can be
- * dropped as they are overwritten.
+ * entries by now (window_write_tces() has invalidated them), so the pages of the old
+ * entries can be dropped as the entries are overwritten.
  */
 static __always_inline void
 window_commit_view(struct tce2_window *window, const struct tce2_view_run *run,
@@ -473,7 +473,7 @@ window_commit_view(struct tce2_window *window, const struct tce2_view_run *run,
 }
 
 /**
- * tce2_window_map() - let devices reach a stretch of user memory
+ * tce2_window_map() - let devices reach a range of user memory
  * @window: the window
  * @iova: first bus address
  * @ua: first user address
@@ -487,8 +487,8 @@ window_commit_view(struct tce2_window *window, const struct tce2_view_run *run,
  * VFIO_IOMMU_MAP_DMA of uapi/linux/vfio.h.
  *
  * Context: may sleep; the window's owner is locked at least for reading.
- * Return: 0; or with everything as it was before, -EINVAL if not all of the
- * memory is registered and contiguous enough, -EPERM for writing where the
+ * Return: 0; or an error, with nothing changed: -EINVAL if not all of the memory is
+ * registered and contiguous enough, -EPERM for writing where the
  * process may only read, -ENOMEM without memory or over RLIMIT_MEMLOCK, -EIO
  * if the platform refuses an entry, -EINTR, or -EAGAIN as tce2_range_queue() and
  * tce2_must_stop(): the caller is to unlock the owner and begin again.
@@ -662,8 +662,8 @@ int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size,
  * @window: the window
  * @refs: references to it that the caller knows of
  *
- * It can't if something is mapped in it, if another module has a reference to it, or
- * if a group has kept it.
+ * A window can't be removed unnoticed if something is mapped in it, if another module
+ * has a reference to it, or if a group has kept it.
  *
  * Context: may sleep; the window's owner is locked for writing. KVM's hooks may map
  * right after, and another module may get a reference if the window is published.
@@ -685,7 +685,7 @@ bool tce2_window_is_unused(struct tce2_window *window, unsigned int refs)
 }
 
 /**
- * tce2_window_retire() - unmap everything, for good
+ * tce2_window_retire() - unmap everything, permanently
  * @window: the window, unpublished, in which no request maps any more
  *
  * Other modules may still have references to the window, and KVM to the table:

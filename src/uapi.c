@@ -3,8 +3,8 @@
  * The interface to user space: one table with every ioctl of a v2 container.
  *
  * Owns the reading of user structures and the writing of answers, the checks that need
- * nothing but the structure (size, flags), and the order of the checks. What the fields
- * mean is for others. Structures and numbers: uapi/linux/vfio.h.
+ * only the structure (size, flags), and the order of the checks. Other files interpret
+ * the fields. Structures and numbers: uapi/linux/vfio.h.
  *
  * Locks: none, and none is held while user memory is read or written.
  * Calls: container.

@@ -24,11 +24,11 @@
 #include "tce2_vmemmap.h"
 
 /*
- * Descriptors can be found in the linear mapping, or through the kernel's page
- * tables. The hash MMU does not use these for the array
- * (hash__vmemmap_create_mapping()). With CONFIG_DEBUG_VIRTUAL, vmalloc_to_page() refuses addresses outside vmalloc.
- * Where hugetlb frees descriptors, compound_head() computes the first descriptor
- * of a page from addresses that real mode does not have.
+ * Returns true if descriptors can be found in the linear mapping, or through the
+ * kernel's page tables. The hash MMU does not use page tables for the array
+ * (hash__vmemmap_create_mapping()). With CONFIG_DEBUG_VIRTUAL, vmalloc_to_page()
+ * refuses addresses outside vmalloc. Where hugetlb frees descriptors, compound_head()
+ * computes the first descriptor of a page from addresses that real mode does not have.
  */
 static bool can_find_descriptors(void)
 {
@@ -41,11 +41,11 @@ static bool can_find_descriptors(void)
 }
 
 /**
- * tce2_vmemmap_create() - make an index without entries
+ * tce2_vmemmap_create() - make an empty index
  *
  * Context: may sleep.
- * Return: the index; ERR_PTR(-EOPNOTSUPP) where this kernel does not let a
- * module know where its page descriptors are; ERR_PTR(-ENOMEM).
+ * Return: the index; ERR_PTR(-EOPNOTSUPP) where a module can't find the page
+ * descriptors of this kernel; ERR_PTR(-ENOMEM).
  */
 struct tce2_vmemmap *tce2_vmemmap_create(void)
 {
@@ -133,8 +133,8 @@ static u64 number_of(const struct tce2_vmemmap *index, const void *byte)
 }
 
 /*
- * Enters the backing pages of adjacent descriptors, except @known, which was
- * entered last: most descriptors share a page with the descriptor before
+ * Enters the backing pages of adjacent descriptors, except @known, the last page that
+ * was entered: most descriptors share a page with the preceding descriptor
  */
 static int add_descriptors(struct tce2_vmemmap *index,
 			   const struct page *first, const struct page *end,
@@ -163,7 +163,7 @@ static int add_descriptors(struct tce2_vmemmap *index,
  * @index: the index
  * @ext: the physical addresses of the range, all of which is pinned
  *
- * For a large page, its first descriptor is entered, too, wherever that is: it has
+ * The first descriptor of a large page is entered, too, wherever it is, because it has
  * the reference count.
  *
  * Context: may sleep.

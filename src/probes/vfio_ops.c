@@ -35,7 +35,7 @@
 	(offsetof(struct structure, member) ==				\
 	 offsetof(struct tce2_##structure, member))
 
-/* src/layout.c asserts that the type in the list is that in tce2_vfio.h. */
+/* src/layout.c asserts that the list has the type of tce2_vfio.h. */
 #undef KERNEL_MEMBER
 #define KERNEL_MEMBER(structure, member, type...)			\
 	static_assert(SAME_PLACE(structure, member) &&			\

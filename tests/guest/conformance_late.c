@@ -259,8 +259,8 @@ static void a_request_that_was_begun_before_the_binding_is_a_strangers(
 }
 
 /*
- * A page for the answer that is there when TCE_CREATE reads its request, and has gone
- * when the window has been made
+ * A page for the answer. It is present when TCE_CREATE reads its request, and gone when
+ * the window has been made
  */
 
 #define ANSWER_TRIES	1000
@@ -283,7 +283,7 @@ static void drop_page_of(struct late *late)
 		fail("MADV_DONTNEED: %s", strerror(errno));
 }
 
-/* Whether the thread waits for the page; else it has got its answer */
+/* Returns true if the thread waits for the page, false if the request has returned */
 static bool is_waiting(struct late *late)
 {
 	struct pollfd fault = { .fd = late->fd, .events = POLLIN };
@@ -306,7 +306,7 @@ static uint64_t now_us(void)
 	return now.tv_sec * 1000000ULL + now.tv_nsec / 1000;
 }
 
-/* Whether the page went after @us microseconds in time for the answer to wait for it */
+/* Begins a request and drops the page after @us microseconds; true if the answer waits */
 static bool answer_waits(struct late *late, int64_t locked, unsigned int us)
 {
 	uint64_t end = now_us() + us;
@@ -341,7 +341,7 @@ static void begin_answer(struct late *late, struct vfio *v)
 	need_two_processors();
 	if (injecting())
 		skip("each failure would have to come in this very moment");
-	/* The default window is there then */
+	/* After this the default window exists */
 	mapped(v, IOVA, base_page());
 	begin_late(late, v);
 	/* poll() of a userfaultfd that blocks says that there is an error */

@@ -260,7 +260,7 @@ static struct tce2_creation created(u32 levels)
 	return creation;
 }
 
-/* No request can name it, but its slot is taken and it is programmed */
+/* No request finds an unpublished window, but it has its slot and is programmed */
 static void a_window_is_of_no_use_before_it_is_published(void)
 {
 	struct tce2_creation creation;
@@ -329,7 +329,7 @@ static void a_signal_does_not_keep_a_window_from_being_cancelled(void)
 	finish();
 }
 
-/* ... or VFIO may release the container */
+/* VFIO may release the container while the client's thread waits for that page */
 static void a_window_that_is_not_published_goes_with_the_container(void)
 {
 	struct tce2_creation creation;
@@ -382,7 +382,7 @@ static void attaching_a_group_does_not_wait_for_a_memory_cgroup(void)
 	finish();
 }
 
-/* Another thread has mapped in it, or another module has got it */
+/* Another thread has mapped in the window, or another module has a reference to it */
 static void a_default_window_that_is_used_stays_after_a_cancelled_create(void)
 {
 	struct tce2_creation creation;
