@@ -43,7 +43,7 @@ struct page;
  * memory or the kernel stack, not to vmalloc() memory or a module's data. This
  * includes pointers to results. Other pointers are refused. The functions must be
  * called through pointers that were taken in virtual mode (struct tce2_rm_ops). A
- * direct call from another module goes through a stub of the linker, which loads
+ * direct call from another module goes through code that the linker adds, which loads
  * the address from the module's data.
  *
  * Each function is exported where it is defined, without a wrapper. src/realmode.c

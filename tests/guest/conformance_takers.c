@@ -193,7 +193,7 @@ static void two_containers_at_once_pin_and_unpin_a_region_once(struct vfio *v)
 
 /*
  * The last page of a region that no container has registered is unmapped while
- * the region is registered anew
+ * the region is registered again
  */
 static int unmap_or_register(struct contest *contest, int number)
 {

@@ -21,7 +21,7 @@
 
 /*
  * Structures and enumerations, which C lets have no name in common: one that only
- * check "vfio" looks for, and those that the module uses
+ * check "vfio" finds, and those that the module uses
  */
 static const char * const objects[] = {
 	"pci_controller",
