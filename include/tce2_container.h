@@ -12,6 +12,7 @@
 
 struct iommu_group;
 struct tce2_cache;
+struct tce2_map_request;
 struct tce2_region;
 struct vfio_eeh_pe_op;
 struct vfio_iommu_spapr_tce_info;
@@ -81,8 +82,8 @@ int tce2_container_register(struct tce2_container *container, u64 ua,
 			    u64 size);
 int tce2_container_unregister(struct tce2_container *container, u64 ua,
 			      u64 size);
-int tce2_container_map(struct tce2_container *container, u64 iova, u64 ua,
-		       u64 size, u64 perm);
+int tce2_container_map(struct tce2_container *container,
+		       const struct tce2_map_request *request);
 int tce2_container_unmap(struct tce2_container *container, u64 iova, u64 size);
 int tce2_container_create_window(struct tce2_container *container,
 				 const struct tce2_window_spec *spec,

@@ -16,6 +16,7 @@
 
 struct iommu_group;
 struct tce2_cache;
+struct tce2_map_request;
 struct tce2_window;
 struct vfio_eeh_pe_op;
 struct vfio_iommu_spapr_tce_info;
@@ -105,8 +106,8 @@ int tce2_ddw_publish(struct tce2_ddw *ddw, struct tce2_creation *creation);
 void tce2_ddw_cancel(struct tce2_ddw *ddw, struct tce2_creation *creation);
 int tce2_ddw_remove(struct tce2_ddw *ddw, u64 start);
 
-int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova,
-		 u64 ua, u64 size, u64 perm);
+int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
+		 const struct tce2_map_request *request);
 int tce2_ddw_unmap(struct tce2_ddw *ddw, u64 iova, u64 size);
 int tce2_ddw_eeh(struct tce2_ddw *ddw, const struct vfio_eeh_pe_op *op);
 

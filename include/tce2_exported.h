@@ -18,14 +18,30 @@ struct tce2_window;
 /* log2 of the smallest IOMMU page size in bytes (LoPAR 7.3.27.2) */
 #define TCE2_MIN_PAGE_SHIFT	12
 
+/**
+ * struct tce2_memory - a range of user memory, in IOMMU pages
+ * @ua: user address of the first page, a multiple of 1 << @shift
+ * @pages: number of pages; the range does not wrap
+ * @shift: log2 of the IOMMU page size in bytes
+ * @write: devices may write to the memory
+ * @region: the region of the first page; tce2_memory_hold() sets it
+ *
+ * On the stack of one thread.
+ */
+struct tce2_memory {
+	u64 ua;
+	u64 pages;
+	unsigned int shift;
+	bool write;
+	struct tce2_region *region;
+};
+
 struct tce2_cache *tce2_cache_get(struct mm_struct *mm);
 void tce2_cache_put(struct tce2_cache *cache);
 int tce2_cache_find_pages(struct tce2_cache *cache);
 
-int tce2_memory_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
-		     u64 pages, bool write, struct tce2_region **regionp);
-void tce2_memory_drop(struct tce2_cache *cache, u64 ua, unsigned int shift,
-		      u64 pages);
+int tce2_memory_hold(struct tce2_cache *cache, struct tce2_memory *memory);
+void tce2_memory_drop(struct tce2_cache *cache, const struct tce2_memory *memory);
 
 void tce2_window_put(struct tce2_window *window);
 

@@ -7,6 +7,7 @@
 #include <linux/types.h>
 
 #include "tce2_cache.h"
+#include "tce2_exported.h"
 
 /**
  * struct tce2_drop_batch - mapped counts to be dropped, gathered by region
@@ -32,16 +33,25 @@ bool tce2_page_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 void tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift);
 void tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
 			    unsigned int shift, bool write);
-void tce2_pages_uncount(struct tce2_cache *cache, u64 ua, unsigned int shift,
-			u64 pages, bool write);
+void tce2_pages_uncount(struct tce2_cache *cache, const struct tce2_memory *memory);
 
-s64 tce2_region_run(const struct tce2_region *region, u64 ua,
-		    unsigned int shift, u64 pages, bool write, u64 *hpa);
+s64 tce2_memory_run(const struct tce2_memory *memory, u64 *hpa);
 struct tce2_region *tce2_region_find_held(struct tce2_cache *cache, u64 ua,
 					  unsigned int shift);
-void tce2_drop_batch_add(struct tce2_drop_batch *batch, u64 ua, unsigned int shift,
-			 u64 pages);
+void tce2_drop_batch_add(struct tce2_drop_batch *batch,
+			 const struct tce2_memory *memory);
 void tce2_drop_batch_flush(struct tce2_drop_batch *batch);
+
+/**
+ * tce2_memory_skip() - take the first pages off a range of user memory
+ * @memory: the range; its region stays, and may be another than that of the new first page
+ * @pages: number of pages
+ */
+static __always_inline void tce2_memory_skip(struct tce2_memory *memory, u64 pages)
+{
+	memory->ua += pages << memory->shift;
+	memory->pages -= pages;
+}
 
 /**
  * tce2_region_hold() - add to a region's mapped counter

@@ -68,6 +68,20 @@ struct tce2_window {
 	bool kept_by_group;
 };
 
+/**
+ * struct tce2_map_request - what a client asks for with VFIO_IOMMU_MAP_DMA
+ * @iova: first bus address
+ * @ua: first user address
+ * @size: bytes
+ * @perm: what devices may do: TCE2_PERM_READ, TCE2_PERM_WRITE or both
+ */
+struct tce2_map_request {
+	u64 iova;
+	u64 ua;
+	u64 size;
+	u64 perm;
+};
+
 int tce2_window_create(struct tce2_window *window, struct iommu_table_group *tg,
 		       int slot, const struct tce2_window_spec *spec,
 		       struct tce2_cache *cache, const struct tce2_hurry *hurry);
@@ -84,8 +98,9 @@ int tce2_window_lock_leaves(struct tce2_window *window,
 			    struct tce2_range *range, u64 index, u64 count);
 void tce2_window_unlock_leaves(struct tce2_window *window, struct tce2_range *range);
 
-int tce2_window_map(struct tce2_window *window, u64 iova, u64 ua, u64 size,
-		    u64 perm, enum tce2_patience patience);
+int tce2_window_map(struct tce2_window *window,
+		    const struct tce2_map_request *request,
+		    enum tce2_patience patience);
 int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size,
 		      enum tce2_patience patience);
 

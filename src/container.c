@@ -489,23 +489,17 @@ int tce2_container_unregister(struct tce2_container *container, u64 ua,
 /**
  * tce2_container_map() - map user memory at bus addresses
  * @container: the container, which has registered something
- * @iova: first bus address
- * @ua: first user address
- * @size: bytes
- * @perm: TCE2_PERM_READ, TCE2_PERM_WRITE or both
+ * @request: the request, not checked
  *
  * VFIO_IOMMU_MAP_DMA of uapi/linux/vfio.h.
  *
  * Context: may sleep; a fatal signal interrupts it.
- * Return: 0; -ENXIO if @iova is in no window; -EINVAL if the request is empty, without
- * permission, misaligned, wrapping or reaching past the window; or as
- * tce2_window_map(), except -EAGAIN. After an error nothing is changed.
+ * Return: as tce2_ddw_map(). After an error nothing is changed.
  */
-int tce2_container_map(struct tce2_container *container, u64 iova, u64 ua,
-		       u64 size, u64 perm)
+int tce2_container_map(struct tce2_container *container,
+		       const struct tce2_map_request *request)
 {
-	return tce2_ddw_map(&container->ddw, container->cache, iova, ua, size,
-			    perm);
+	return tce2_ddw_map(&container->ddw, container->cache, request);
 }
 
 /**

@@ -929,58 +929,63 @@ static int ddw_find_window(struct tce2_ddw *ddw, u64 iova, struct bus_range *ran
 }
 
 /* Checks a request against the window that its first bus address lies in */
-static int ddw_find_range(struct tce2_ddw *ddw, u64 iova, u64 ua, u64 size,
+static int ddw_find_range(struct tce2_ddw *ddw,
+			  const struct tce2_map_request *request,
 			  struct bus_range *range)
 	__must_hold(&ddw->lock)
 {
-	int ret = ddw_find_window(ddw, iova, range);
+	int ret = ddw_find_window(ddw, request->iova, range);
 	u64 end;
 
 	if (ret)
 		return ret;
-	if (!size || check_add_overflow(ua, size, &end))
+	if (!request->size || check_add_overflow(request->ua, request->size, &end))
 		return -EINVAL;
-	if ((iova | ua | size) & (BIT_ULL(range->page_shift) - 1))
+	if ((request->iova | request->ua | request->size) &
+	    (BIT_ULL(range->page_shift) - 1))
 		return -EINVAL;
-	if (size > range->size - (iova - range->start))
+	if (request->size > range->size - (request->iova - range->start))
 		return -EINVAL;
 	return 0;
 }
 
 /* Makes the default window for a map request, if the request is in order */
 static int make_default_for_map_locked(struct tce2_ddw *ddw,
-				       struct tce2_cache *cache, u64 iova,
-				       u64 ua, u64 size, u64 perm)
+				       struct tce2_cache *cache,
+				       const struct tce2_map_request *request)
 	__must_hold(&ddw->lock)
 {
-	struct tce2_region *region;
+	struct tce2_memory memory;
 	struct bus_range range;
-	u64 pages;
 	int ret;
 
 	/* Other threads may have changed groups and windows while the lock was not held */
-	ret = ddw_find_range(ddw, iova, ua, size, &range);
+	ret = ddw_find_range(ddw, request, &range);
 	if (ret || range.window)
 		return ret;
-	pages = size >> range.page_shift;
-	ret = tce2_memory_hold(cache, ua, range.page_shift, pages,
-			       perm & TCE2_PERM_WRITE, &region);
+	memory = (struct tce2_memory){
+		.ua = request->ua,
+		.pages = request->size >> range.page_shift,
+		.shift = range.page_shift,
+		.write = request->perm & TCE2_PERM_WRITE,
+	};
+	ret = tce2_memory_hold(cache, &memory);
 	if (ret)
 		return ret;
 	ret = create_default(ddw, cache);
-	tce2_memory_drop(cache, ua, range.page_shift, pages);
+	tce2_memory_drop(cache, &memory);
 	return ret;
 }
 
 static int make_default_for_map(struct tce2_ddw *ddw,
-				struct tce2_cache *cache, u64 iova, u64 ua,
-				u64 size, u64 perm)
+				struct tce2_cache *cache,
+				const struct tce2_map_request *request)
 {
 	int ret = ddw_lock_for_client(ddw);
 
 	if (ret)
 		return ret;
-	ret = make_default_for_map_locked(ddw, cache, iova, ua, size, perm);
+	ret = make_default_for_map_locked(ddw, cache, request);
 	ddw_unlock_for_client(ddw);
 	return ret;
 }
@@ -997,9 +1002,9 @@ static bool wants_mirrors(struct tce2_cache *cache, struct tce2_window *window)
 }
 
 /* Maps in an existing window; sets *@pending if the default one must be made first */
-static int ddw_try_map(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova,
-		       u64 ua, u64 size, u64 perm, enum tce2_patience patience,
-		       bool *pending)
+static int ddw_try_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
+		       const struct tce2_map_request *request,
+		       enum tce2_patience patience, bool *pending)
 {
 	struct bus_range range;
 	bool mirror = false;
@@ -1009,13 +1014,12 @@ static int ddw_try_map(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova,
 	ret = ddw_begin_request(ddw);
 	if (ret)
 		return ret;
-	ret = ddw_find_range(ddw, iova, ua, size, &range);
-	if (!ret && !perm)
+	ret = ddw_find_range(ddw, request, &range);
+	if (!ret && !request->perm)
 		ret = -EINVAL;
 	*pending = !ret && !range.window;
 	if (!ret && range.window)
-		ret = tce2_window_map(range.window, iova, ua, size, perm,
-				      patience);
+		ret = tce2_window_map(range.window, request, patience);
 	if (!ret && range.window)
 		mirror = wants_mirrors(cache, range.window);
 	ddw_end_request(ddw);
@@ -1028,21 +1032,18 @@ static int ddw_try_map(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova,
  * tce2_ddw_map() - map user memory at bus addresses
  * @ddw: the groups and windows
  * @cache: region cache of the container's process
- * @iova: first bus address
- * @ua: first user address
- * @size: bytes
- * @perm: TCE2_PERM_READ, TCE2_PERM_WRITE or both
+ * @request: the request, not checked
  *
  * A pending default window is made if the request is for it. If a writer wants the lock
  * while the request waits for entries, the request unlocks and begins again.
  *
  * Context: may sleep; a fatal signal interrupts it.
- * Return: 0; -ENXIO if @iova is in no window; -EINVAL if the request is empty, without
- * permission, misaligned, wrapping or reaching past the window; or as
+ * Return: 0; -ENXIO if the first bus address is in no window; -EINVAL if the request is
+ * empty, without permission, misaligned, wrapping or reaching past the window; or as
  * tce2_window_map(), except -EAGAIN. After an error nothing is changed.
  */
-int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova,
-		 u64 ua, u64 size, u64 perm)
+int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
+		 const struct tce2_map_request *request)
 {
 	enum tce2_patience patience = TCE2_YIELDS;
 	bool pending;
@@ -1050,12 +1051,11 @@ int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova,
 
 	do {
 		seen = atomic_read(&ddw->writes);
-		ret = ddw_try_map(ddw, cache, iova, ua, size, perm, patience,
-				  &pending);
+		ret = ddw_try_map(ddw, cache, request, patience, &pending);
 		if (likely(!pending && ret != -EAGAIN))
 			return ret;
 		if (pending) {
-			ret = make_default_for_map(ddw, cache, iova, ua, size, perm);
+			ret = make_default_for_map(ddw, cache, request);
 			continue;
 		}
 		/* Turned away once: from now on back off only for VFIO */
@@ -1068,13 +1068,14 @@ int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova,
 static int ddw_try_unmap(struct tce2_ddw *ddw, u64 iova, u64 size,
 			 enum tce2_patience patience)
 {
+	const struct tce2_map_request request = { .iova = iova, .size = size };
 	struct bus_range range;
 	int ret;
 
 	ret = ddw_begin_request(ddw);
 	if (ret)
 		return ret;
-	ret = ddw_find_range(ddw, iova, 0, size, &range);
+	ret = ddw_find_range(ddw, &request, &range);
 	/* In a window that is still to be made there is nothing to unmap */
 	if (!ret && range.window)
 		ret = tce2_window_unmap(range.window, iova, size, patience);

@@ -243,12 +243,12 @@ void tce2_region_unregister_nofail(struct tce2_region *region)
 }
 
 /*
- * Finds the region that contains an IOMMU page and adds to its mapped counter,
- * as many pages as it has from there on, up to @pages. NULL is authoritative,
- * not a lookup race.
+ * Finds the region of the first page and adds to its mapped counter. If the region ends
+ * before the memory, *@memory is cut there. NULL means that no region has the page, not
+ * that a lookup raced.
  */
 static __always_inline struct tce2_region *
-region_hold(struct tce2_cache *cache, u64 ua, unsigned int shift, u64 *pages)
+memory_hold_region(struct tce2_cache *cache, struct tce2_memory *memory)
 {
 	struct tce2_region *region;
 	unsigned int seq;
@@ -258,10 +258,11 @@ region_hold(struct tce2_cache *cache, u64 ua, unsigned int shift, u64 *pages)
 	do {
 		rcu_read_lock();
 		seq = read_seqcount_begin(&cache->seq);
-		region = tce2_region_find(cache, ua, 1ULL << shift);
+		region = tce2_region_find(cache, memory->ua, 1ULL << memory->shift);
 		if (region) {
-			count = min(*pages,
-				    (region->size - (ua - region->ua)) >> shift);
+			count = min(memory->pages,
+				    (region->size - (memory->ua - region->ua)) >>
+				    memory->shift);
 			if (!tce2_region_hold(region, count))
 				region = NULL;
 		}
@@ -269,76 +270,72 @@ region_hold(struct tce2_cache *cache, u64 ua, unsigned int shift, u64 *pages)
 		rcu_read_unlock();
 	} while (retry);
 
-	*pages = count;
+	memory->pages = count;
+	memory->region = region;
 	return region;
 }
 
 /*
- * tce2_region_run() for an IOMMU page that takes several blocks (not inline,
+ * tce2_memory_run() for an IOMMU page that takes several blocks (not inline,
  * for the sake of the others)
  */
-static noinline s64 run_of_blocks(const struct tce2_region *region, u64 ua,
-				  unsigned int shift, bool write, u64 *hpa)
+static noinline s64 memory_run_of_blocks(const struct tce2_memory *memory, u64 *hpa)
 {
 	u64 flags;
 
 	/* There may be very many blocks in each of many such pages */
 	cond_resched();
-	if (!tce2_extents_piece(&region->extents, ua, shift, hpa, &flags))
+	if (!tce2_extents_piece(&memory->region->extents, memory->ua, memory->shift,
+				hpa, &flags))
 		return -EINVAL;
-	if (write && (flags & TCE2_EXTENT_READONLY))
+	if (memory->write && (flags & TCE2_EXTENT_READONLY))
 		return -EPERM;
 	return 1;
 }
 
 /**
- * tce2_region_run() - how far an IOMMU mapping goes on in one piece
- * @region: a region that contains the first IOMMU page
- * @ua: user address of that page, a multiple of 1 << @shift
- * @shift: log2 of the IOMMU page size in bytes
- * @pages: IOMMU pages wanted, more than 0
- * @write: whether the device shall be able to write
+ * tce2_memory_run() - find the contiguous run that memory begins with
+ * @memory: the memory, more than 0 pages; its region contains the first page
  * @hpa: set to the host physical address of the first page
  *
  * Context: may sleep.
- * Return: pages that lie behind one another in memory, between 1 and @pages;
+ * Return: pages that are contiguous in memory from the first one on, between 1 and all;
  * -EINVAL if the first is larger than the contiguous memory behind it; -EPERM
  * if the device may not write there.
  */
-s64 tce2_region_run(const struct tce2_region *region, u64 ua,
-		    unsigned int shift, u64 pages, bool write, u64 *hpa)
+s64 tce2_memory_run(const struct tce2_memory *memory, u64 *hpa)
 {
+	const struct tce2_extents *ext = &memory->region->extents;
 	u64 flags, bytes;
 
-	if (shift > region->extents.shift)
-		return run_of_blocks(region, ua, shift, write, hpa);
+	if (memory->shift > ext->shift)
+		return memory_run_of_blocks(memory, hpa);
 	/* A block is of one protection, and its pages as aligned as the first */
-	bytes = tce2_extents_run(&region->extents, ua, hpa, &flags);
-	if (*hpa & ((1ULL << shift) - 1))
+	bytes = tce2_extents_run(ext, memory->ua, hpa, &flags);
+	if (*hpa & ((1ULL << memory->shift) - 1))
 		return -EINVAL;
-	if (write && (flags & TCE2_EXTENT_READONLY))
+	if (memory->write && (flags & TCE2_EXTENT_READONLY))
 		return -EPERM;
-	return min(pages, bytes >> shift);
+	return min(memory->pages, bytes >> memory->shift);
 }
 
 /*
- * Whether each of a stretch of IOMMU pages, all in the region, is contiguous in
- * memory and permitted
+ * Checks that each IOMMU page is contiguous in memory, and that devices may write to it
+ * if they want to. The region contains all pages.
  */
-static int check_pages(const struct tce2_region *region, u64 ua,
-		       unsigned int shift, u64 pages, bool write)
+static int memory_check(const struct tce2_memory *memory)
 {
+	struct tce2_memory rest = *memory;
 	unsigned int runs = 0;
-	u64 done, hpa;
 	s64 run;
+	u64 hpa;
 
-	/* Nothing is pinned in smaller pieces than a page */
-	if (shift <= PAGE_SHIFT &&
-	    !(write && (region->extents.flags & TCE2_EXTENT_READONLY)))
+	/* Nothing is pinned in smaller blocks than a page */
+	if (memory->shift <= PAGE_SHIFT &&
+	    !(memory->write && (memory->region->extents.flags & TCE2_EXTENT_READONLY)))
 		return 0;
-	for (done = 0; done < pages; done += run) {
-		run = tce2_region_run(region, ua + (done << shift), shift,
-				      pages - done, write, &hpa);
+	for (; rest.pages; tce2_memory_skip(&rest, run)) {
+		run = tce2_memory_run(&rest, &hpa);
 		if (run < 0)
 			return run;
 		if (!(++runs % TCE2_EXTENT_NODE))
@@ -348,26 +345,25 @@ static int check_pages(const struct tce2_region *region, u64 ua,
 }
 
 /*
- * Holds the beginning of a stretch, as far as the region of its first page
- * goes. Returns the IOMMU pages held, or what tce2_memory_hold() returns.
+ * Holds the first pages, as far as the region of the first one goes. *@memory is cut
+ * there. Returns what tce2_memory_hold() returns.
  */
-static s64 region_hold_run(struct tce2_cache *cache, u64 ua, unsigned int shift,
-			   u64 pages, bool write, struct tce2_region **regionp)
+static int memory_hold_in_region(struct tce2_cache *cache, struct tce2_memory *memory)
 {
-	struct tce2_region *region = region_hold(cache, ua, shift, &pages);
+	struct tce2_region *region = memory_hold_region(cache, memory);
 	int ret;
 
 	if (!region)
 		return -EINVAL;
-	ret = check_pages(region, ua, shift, pages, write);
+	ret = memory_check(memory);
 	if (ret) {
-		region_drop(region, pages);
+		region_drop(region, memory->pages);
 		return ret;
 	}
-	if (write)
-		tce2_extents_mark_dirty(&region->extents, ua, pages << shift);
-	*regionp = region;
-	return pages;
+	if (memory->write)
+		tce2_extents_mark_dirty(&region->extents, memory->ua,
+					memory->pages << memory->shift);
+	return 0;
 }
 
 /**
@@ -400,35 +396,36 @@ struct tce2_region *tce2_region_find_held(struct tce2_cache *cache, u64 ua,
 /**
  * tce2_drop_batch_add() - drop the counts of a range of user memory
  * @batch: the batch; its first use needs .cache set and the other members 0
- * @ua: user address of the first IOMMU page
- * @shift: log2 of the IOMMU page size in bytes
- * @pages: IOMMU pages, all held
+ * @memory: the memory, all held
  *
  * Counts of pages in one region are gathered. They are dropped together, before the
  * first page of another region or by tce2_drop_batch_flush(). The caller has made
  * sure that no device can reach the memory through this mapping any more: the
  * region may be unpinned here. Context: may sleep.
  */
-void tce2_drop_batch_add(struct tce2_drop_batch *batch, u64 ua, unsigned int shift,
-			 u64 pages)
+void tce2_drop_batch_add(struct tce2_drop_batch *batch,
+			 const struct tce2_memory *memory)
 {
-	while (pages) {
+	struct tce2_memory rest = *memory;
+
+	while (rest.pages) {
 		struct tce2_region *region = batch->region;
 		u64 count;
 
-		if (!region || !tce2_region_contains(region, ua)) {
+		if (!region || !tce2_region_contains(region, rest.ua)) {
 			tce2_drop_batch_flush(batch);
-			region = tce2_region_find_held(batch->cache, ua, shift);
+			region = tce2_region_find_held(batch->cache, rest.ua,
+						       rest.shift);
 			if (!region)
 				return;
 			batch->region = region;
 		}
-		count = min(pages, (region->ua + region->size - ua) >> shift);
+		count = min(rest.pages,
+			    (region->ua + region->size - rest.ua) >> rest.shift);
 		batch->count += count;
-		pages -= count;
-		ua += count << shift;
+		tce2_memory_skip(&rest, count);
 		/* There may be millions of regions */
-		if (pages)
+		if (rest.pages)
 			cond_resched();
 	}
 }
@@ -450,42 +447,42 @@ void tce2_drop_batch_flush(struct tce2_drop_batch *batch)
 /**
  * tce2_memory_hold() - count a range of user memory as mapped
  * @cache: the region cache
- * @ua: user address of the first IOMMU page, a multiple of 1 << @shift
- * @shift: log2 of the IOMMU page size in bytes
- * @pages: IOMMU pages; the range does not wrap
- * @write: the device may write; if so, the memory is treated as dirty from now on
- * @regionp: set to the region of the first page
+ * @memory: the memory; if devices may write to it, it is treated as dirty from now on
  *
  * Either every page is held or none. A held page keeps its region pinned until it is
- * dropped with tce2_drop_batch_add() or tce2_memory_drop().
+ * dropped with tce2_drop_batch_add() or tce2_memory_drop(). On success the region of the
+ * first page is set in *@memory.
  *
  * Context: may sleep.
- * Return: 0; -EINVAL if @pages is 0, if part of the range is not registered, or if an
- * IOMMU page is larger than the contiguous memory that it would map; -EPERM if the
+ * Return: 0; -EINVAL if there are no pages, if part of the range is not registered, or if
+ * an IOMMU page is larger than the contiguous memory that it would map; -EPERM if the
  * device may not write there.
  */
-int tce2_memory_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
-		     u64 pages, bool write, struct tce2_region **regionp)
+int tce2_memory_hold(struct tce2_cache *cache, struct tce2_memory *memory)
 {
-	struct tce2_region *other;
-	u64 held = 0;
+	struct tce2_memory rest = *memory;
+	struct tce2_region *first = NULL;
 
-	if (!pages || shift < TCE2_MIN_PAGE_SHIFT || shift > 63)
+	if (!rest.pages || rest.shift < TCE2_MIN_PAGE_SHIFT || rest.shift > 63)
 		return -EINVAL;
-	while (held < pages) {
-		s64 ret = region_hold_run(cache, ua + (held << shift), shift,
-					  pages - held, write,
-					  held ? &other : regionp);
+	do {
+		struct tce2_memory held = rest;
+		int ret = memory_hold_in_region(cache, &held);
 
-		if (ret < 0) {
-			tce2_memory_drop(cache, ua, shift, held);
+		if (ret) {
+			held = *memory;
+			held.pages -= rest.pages;
+			tce2_memory_drop(cache, &held);
 			return ret;
 		}
-		held += ret;
+		if (!first)
+			first = held.region;
+		tce2_memory_skip(&rest, held.pages);
 		/* There may be millions of regions */
-		if (held < pages)
+		if (rest.pages)
 			cond_resched();
-	}
+	} while (rest.pages);
+	memory->region = first;
 	return 0;
 }
 EXPORT_SYMBOL_GPL(tce2_memory_hold);
@@ -493,18 +490,15 @@ EXPORT_SYMBOL_GPL(tce2_memory_hold);
 /**
  * tce2_memory_drop() - undo tce2_memory_hold()
  * @cache: the region cache
- * @ua: user address of the first IOMMU page
- * @shift: log2 of the IOMMU page size in bytes
- * @pages: IOMMU pages, all held
+ * @memory: the memory, all held
  *
  * Context: may sleep.
  */
-void tce2_memory_drop(struct tce2_cache *cache, u64 ua, unsigned int shift,
-		      u64 pages)
+void tce2_memory_drop(struct tce2_cache *cache, const struct tce2_memory *memory)
 {
 	struct tce2_drop_batch batch = { .cache = cache };
 
-	tce2_drop_batch_add(&batch, ua, shift, pages);
+	tce2_drop_batch_add(&batch, memory);
 	tce2_drop_batch_flush(&batch);
 }
 EXPORT_SYMBOL_GPL(tce2_memory_drop);
@@ -563,8 +557,8 @@ static bool translate_page(struct tce2_region *region, u64 ua,
 bool tce2_page_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 		    bool write, u64 *hpa)
 {
-	u64 pages = 1;
-	struct tce2_region *region = region_hold(cache, ua, shift, &pages);
+	struct tce2_memory page = { .ua = ua, .pages = 1, .shift = shift };
+	struct tce2_region *region = memory_hold_region(cache, &page);
 
 	if (!region)
 		return false;
@@ -653,25 +647,24 @@ void tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
 /**
  * tce2_pages_uncount() - drop KVM's counts of pages, but keep the region's counts
  * @cache: the region cache
- * @ua: user address of the first page
- * @shift: log2 of the IOMMU page size in bytes
- * @pages: IOMMU pages, all held by tce2_page_hold_counted()
- * @write: a device may have written to the pages
+ * @memory: pages that are held by tce2_page_hold_counted()
  *
- * The caller drops the region's counts with tce2_drop_batch_add() afterwards.
+ * If devices may have written to the memory, each page is marked dirty. The caller drops
+ * the region's counts with tce2_drop_batch_add() afterwards.
  *
  * Context: may sleep.
  */
-void tce2_pages_uncount(struct tce2_cache *cache, u64 ua, unsigned int shift,
-			u64 pages, bool write)
+void tce2_pages_uncount(struct tce2_cache *cache, const struct tce2_memory *memory)
 {
-	for (; pages; pages--, ua += 1ULL << shift) {
-		struct tce2_region *region = find_held(cache, ua, shift);
+	struct tce2_memory rest = *memory;
+
+	for (; rest.pages; tce2_memory_skip(&rest, 1)) {
+		struct tce2_region *region = find_held(cache, rest.ua, rest.shift);
 
 		if (region)
-			uncount_page(region, ua, shift, write);
+			uncount_page(region, rest.ua, rest.shift, rest.write);
 		/* Without a mirror, the list is searched for each page */
-		if (!(pages % 64))
+		if (!(rest.pages % 64))
 			cond_resched();
 	}
 }

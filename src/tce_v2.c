@@ -258,30 +258,39 @@ window_prepare(struct tce2_window *window, const struct tce2_view_run *run,
 	return ret;
 }
 
-/*
- * How much of a run is in one piece, over blocks of the region that happen to
- * follow one another, too: worth looking for where each piece is a hypercall
- */
-static s64 window_whole_piece(const struct tce2_window *window,
-			      const struct tce2_region *region, u64 ua, u64 count,
-			      u64 *hpa)
+/* The user memory of a run of entries, in one region or several */
+static __always_inline struct tce2_memory
+window_memory(const struct tce2_window *window, const struct tce2_view_run *run)
 {
-	unsigned int shift = window->page_shift;
-	s64 piece = tce2_region_run(region, ua, shift, count, false, hpa);
+	return (struct tce2_memory){
+		.ua = run->ua,
+		.pages = run->count,
+		.shift = window->page_shift,
+		.write = run->perm & TCE2_PERM_WRITE,
+	};
+}
 
-	while (piece > 0 && piece < count) {
-		u64 next = ua + (piece << shift), next_hpa;
-		s64 more;
+/*
+ * tce2_memory_run() that also joins blocks of the region which happen to follow one
+ * another in memory: worth looking for where each run is a hypercall
+ */
+static s64 window_joined_run(const struct tce2_memory *memory, u64 *hpa)
+{
+	struct tce2_memory rest = *memory;
+	s64 count = tce2_memory_run(&rest, hpa), more;
+	u64 next_hpa;
 
-		if (!tce2_region_contains(region, next))
+	if (count < 0)
+		return count;
+	for (more = count; more < rest.pages; count += more) {
+		tce2_memory_skip(&rest, more);
+		if (!tce2_region_contains(rest.region, rest.ua))
 			break;
-		more = tce2_region_run(region, next, shift, count - piece,
-				       false, &next_hpa);
-		if (more < 0 || next_hpa != *hpa + (next - ua))
+		more = tce2_memory_run(&rest, &next_hpa);
+		if (more < 0 || next_hpa != *hpa + (rest.ua - memory->ua))
 			break;
-		piece += more;
 	}
-	return piece;
+	return count;
 }
 
 /*
@@ -293,38 +302,37 @@ static int window_write_leaf(struct tce2_window *window,
 			     enum tce2_write how, struct tce2_region **regionp,
 			     u64 *written)
 {
-	u64 ua = run->ua, index = run->index, end = index + run->count;
-	struct tce2_region *region = *regionp;
-	unsigned int shift = window->page_shift;
+	struct tce2_memory memory = window_memory(window, run);
+	u64 index = run->index;
 	int ret;
 
+	/* tce2_memory_hold() has checked whether the device may write */
+	memory.write = false;
+	memory.region = *regionp;
 	*written += run->count;
-	while (index < end) {
-		s64 piece;
+	while (memory.pages) {
+		s64 count;
 		u64 hpa;
 
-		if (!region || !tce2_region_contains(region, ua))
-			region = tce2_region_find_held(window->cache, ua,
-						       shift);
-		if (!region)
+		if (!memory.region || !tce2_region_contains(memory.region, memory.ua))
+			memory.region = tce2_region_find_held(window->cache, memory.ua,
+							      memory.shift);
+		if (!memory.region)
 			return -EINVAL;
-		/* Whether the device may write was checked by holding */
 		if (tce2_table_in_memory(&window->table))
-			piece = tce2_region_run(region, ua, shift, end - index,
-						false, &hpa);
+			count = tce2_memory_run(&memory, &hpa);
 		else
-			piece = window_whole_piece(window, region, ua, end - index,
-						   &hpa);
-		if (piece < 0)
-			return piece;
-		ret = tce2_table_write(&window->table, index, piece, hpa,
+			count = window_joined_run(&memory, &hpa);
+		if (count < 0)
+			return count;
+		ret = tce2_table_write(&window->table, index, count, hpa,
 				       run->perm, how);
 		if (ret)
 			return ret;
-		index += piece;
-		ua += piece << shift;
+		index += count;
+		tce2_memory_skip(&memory, count);
 	}
-	*regionp = region;
+	*regionp = memory.region;
 	return 0;
 }
 
@@ -439,11 +447,11 @@ static void window_drop_leaf(struct tce2_window *window, struct tce2_drop_batch 
 	if (window->kept_by_group)
 		return;
 	while (tce2_view_next(&window->view, index, end, &old)) {
+		struct tce2_memory memory = window_memory(window, &old);
+
 		if (unlikely(old.counted))
-			tce2_pages_uncount(window->cache, old.ua,
-					   window->page_shift, old.count,
-					   old.perm & TCE2_PERM_WRITE);
-		tce2_drop_batch_add(batch, old.ua, window->page_shift, old.count);
+			tce2_pages_uncount(window->cache, &memory);
+		tce2_drop_batch_add(batch, &memory);
 		index = old.index + old.count;
 	}
 }
@@ -475,15 +483,12 @@ window_commit_view(struct tce2_window *window, const struct tce2_view_run *run,
 /**
  * tce2_window_map() - let devices reach a range of user memory
  * @window: the window
- * @iova: first bus address
- * @ua: first user address
- * @size: bytes, more than 0
- * @perm: TCE2_PERM_READ, TCE2_PERM_WRITE or both: what devices may do
+ * @request: the request
  * @patience: when to give up waiting for entries
  *
- * @iova, @ua and @size are multiples of the window's page size, the bus
- * addresses lie in the window and the user addresses do not wrap: the
- * caller has checked. Entries that were mapped before are replaced.
+ * The caller has checked the request: addresses and size are multiples of the window's
+ * page size, the size and the permission are not 0, the bus addresses lie in the window
+ * and the user addresses do not wrap. Entries that were mapped before are replaced.
  * VFIO_IOMMU_MAP_DMA of uapi/linux/vfio.h.
  *
  * Context: may sleep; the window's owner is locked at least for reading.
@@ -493,16 +498,17 @@ window_commit_view(struct tce2_window *window, const struct tce2_view_run *run,
  * if the platform refuses an entry, -EINTR, or -EAGAIN as tce2_range_queue() and
  * tce2_must_stop(): the caller is to unlock the owner and begin again.
  */
-int tce2_window_map(struct tce2_window *window, u64 iova, u64 ua, u64 size,
-		    u64 perm, enum tce2_patience patience)
+int tce2_window_map(struct tce2_window *window,
+		    const struct tce2_map_request *request,
+		    enum tce2_patience patience)
 {
 	struct tce2_view_run run = {
-		.index = (iova - window->start) >> window->page_shift,
-		.count = size >> window->page_shift,
-		.ua = ua,
-		.perm = perm,
+		.index = (request->iova - window->start) >> window->page_shift,
+		.count = request->size >> window->page_shift,
+		.ua = request->ua,
+		.perm = request->perm,
 	};
-	struct tce2_region *region;
+	struct tce2_memory memory = window_memory(window, &run);
 	struct tce2_range range;
 	bool replaces;
 	u64 written;
@@ -511,18 +517,17 @@ int tce2_window_map(struct tce2_window *window, u64 iova, u64 ua, u64 size,
 	ret = window_lock_leaves(window, &range, run.index, run.count, patience);
 	if (ret)
 		return ret;
-	ret = tce2_memory_hold(window->cache, ua, window->page_shift, run.count,
-			       perm & TCE2_PERM_WRITE, &region);
+	ret = tce2_memory_hold(window->cache, &memory);
 	if (ret)
 		goto unlock;
 	ret = window_prepare(window, &run, &replaces);
 	if (ret)
 		goto drop;
-	ret = window_write_tces(window, &run, replaces, region, &written);
+	ret = window_write_tces(window, &run, replaces, memory.region, &written);
 	if (ret && !window_restore_tces(window, run.index, written)) {
 		/* A device may reach the memory: it must stay pinned for good */
 		pr_err_ratelimited("platform keeps TCEs from %#llx on, leaking memory they map\n",
-				   iova);
+				   request->iova);
 		/* -EAGAIN would retry, and each retry leave more memory pinned */
 		if (ret == -EAGAIN)
 			ret = -EIO;
@@ -534,7 +539,7 @@ int tce2_window_map(struct tce2_window *window, u64 iova, u64 ua, u64 size,
 	goto unlock;
 
 drop:
-	tce2_memory_drop(window->cache, ua, window->page_shift, run.count);
+	tce2_memory_drop(window->cache, &memory);
 unlock:
 	window_unlock_leaves(window, &range);
 	return ret;

@@ -18,6 +18,7 @@
 
 #include "tce2_container.h"
 #include "tce2_perm.h"
+#include "tce2_tce_v2.h"
 #include "tce2_uapi.h"
 
 /* Any request, read from user space; all begin with the same two fields */
@@ -53,14 +54,17 @@ static long get_info(struct tce2_container *container, union request *request,
 static long map_dma(struct tce2_container *container, union request *request,
 		    void __user *arg)
 {
-	u64 perm = 0;
+	struct tce2_map_request map = {
+		.iova = request->map.iova,
+		.ua = request->map.vaddr,
+		.size = request->map.size,
+	};
 
 	if (request->flags & VFIO_DMA_MAP_FLAG_READ)
-		perm |= TCE2_PERM_READ;
+		map.perm |= TCE2_PERM_READ;
 	if (request->flags & VFIO_DMA_MAP_FLAG_WRITE)
-		perm |= TCE2_PERM_WRITE;
-	return tce2_container_map(container, request->map.iova,
-				  request->map.vaddr, request->map.size, perm);
+		map.perm |= TCE2_PERM_WRITE;
+	return tce2_container_map(container, &map);
 }
 
 static long unmap_dma(struct tce2_container *container, union request *request,

@@ -290,15 +290,26 @@ static bool is_at(u64 ua, u64 hpa)
 	return same;
 }
 
+static void drop_memory(struct tce2_cache *cache, u64 ua, unsigned int shift, u64 pages)
+{
+	const struct tce2_memory memory = { .ua = ua, .pages = pages, .shift = shift };
+
+	tce2_memory_drop(cache, &memory);
+}
+
 /* What real mode would have had to say, from virtual mode's answer */
 static enum tce2_rm_status virtual_status(struct st_job *job, u64 ua,
 					  struct tce2_region **region)
 {
-	int ret = tce2_memory_hold(job->cache, ua, job->shift, 1, job->write,
-				   region);
+	struct tce2_memory memory = {
+		.ua = ua, .pages = 1, .shift = job->shift, .write = job->write,
+	};
+	int ret = tce2_memory_hold(job->cache, &memory);
 
-	if (!ret)
-		tce2_memory_drop(job->cache, ua, job->shift, 1);
+	if (!ret) {
+		*region = memory.region;
+		tce2_memory_drop(job->cache, &memory);
+	}
 	return !ret ? TCE2_RM_OK :
 	       ret == -EPERM ? TCE2_RM_READ_ONLY : TCE2_RM_TOO_HARD;
 }
@@ -353,8 +364,8 @@ static void drop_answers(struct st_job *job, u64 flags)
 	run(job, drop, flags);
 	for (i = 0; i < job->count; i++) {
 		if (job->answer[i].held)
-			tce2_memory_drop(job->cache, job->answer[i].at,
-					 job->shift, job->pages);
+			drop_memory(job->cache, job->answer[i].at, job->shift,
+				    job->pages);
 	}
 }
 
@@ -525,8 +536,7 @@ static int do_drop(struct st_file *file, const struct st_args *args)
 			file->ok++;
 			continue;
 		}
-		tce2_memory_drop(job->cache, file->held_ua, file->held_shift,
-				 1);
+		drop_memory(job->cache, file->held_ua, file->held_shift, 1);
 		file->too_hard++;
 	}
 	say_counts(file);
@@ -1023,8 +1033,8 @@ static int command_release(struct inode *inode, struct file *filp)
 	struct st_file *file = filp->private_data;
 
 	if (file->held)
-		tce2_memory_drop(file->job->cache, file->held_ua,
-				 file->held_shift, file->held);
+		drop_memory(file->job->cache, file->held_ua, file->held_shift,
+			    file->held);
 	tce2_cache_put(file->job->cache);
 	kfree(file->job);
 	kfree(file);

@@ -129,8 +129,10 @@ int map(struct tce2_window *window, u64 index, u64 page, u64 count, u64 perm)
 	int ret;
 
 	down_read(&ddw.lock);
-	ret = tce2_window_map(window, window->start + IOVA(index),
-			      UA + IOVA(page), IOVA(count), perm, TCE2_STAYS);
+	ret = tce2_window_map(window,
+			      REQUEST(window->start + IOVA(index), UA + IOVA(page),
+				      IOVA(count), perm),
+			      TCE2_STAYS);
 	up_read(&ddw.lock);
 	return ret;
 }

@@ -23,6 +23,9 @@ extern const struct suite view_suite, table_suite, map_suite, refusal_suite,
 #define NOWHERE (1ULL << 59) /* where the second window begins */
 #define IOVA(n) ((u64)(n) << SHIFT)
 
+/* Pointer to a map request: bus address, user address, bytes, TCE2_PERM_* */
+#define REQUEST(...)	(&(const struct tce2_map_request){ __VA_ARGS__ })
+
 extern struct tce2_ddw ddw;
 extern struct tce2_cache *proc;
 extern struct fake_group *group[MAX_GROUPS];

@@ -80,12 +80,17 @@ struct tce2_region *registered(struct tce2_cache *cache, u64 ua, u64 size)
 int hold_pages(struct tce2_cache *cache, u64 ua, unsigned int shift, u64 pages,
 	       bool write)
 {
-	struct tce2_region *first = NULL;
-	int ret = tce2_memory_hold(cache, ua, shift, pages, write, &first);
+	struct tce2_memory memory = { ua, pages, shift, write, NULL };
+	int ret = tce2_memory_hold(cache, &memory);
 
-	if (!ret)
-		expect(first == tce2_region_find_held(cache, ua, shift), true);
+	expect(memory.region == (ret ? NULL : tce2_region_find_held(cache, ua, shift)),
+	       true);
 	return ret;
+}
+
+void drop_pages(struct tce2_cache *cache, u64 ua, unsigned int shift, u64 pages)
+{
+	tce2_memory_drop(cache, MEMORY(ua, shift, pages));
 }
 
 int hold(struct tce2_cache *cache, u64 ua, u64 pages, bool write)
@@ -95,5 +100,5 @@ int hold(struct tce2_cache *cache, u64 ua, u64 pages, bool write)
 
 void drop(struct tce2_cache *cache, u64 ua, u64 pages)
 {
-	tce2_memory_drop(cache, ua, PAGE_SHIFT, pages);
+	drop_pages(cache, ua, PAGE_SHIFT, pages);
 }

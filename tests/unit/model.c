@@ -670,7 +670,7 @@ static void do_hold(void)
 	const struct region_model *r = &regions[pick(REGIONS)];
 	unsigned int shift = PAGE_SHIFT;
 	bool write = !one_in(3);
-	struct tce2_region *first = NULL;
+	struct tce2_memory memory;
 	u64 ua, pages, good;
 	int ret, want;
 
@@ -685,11 +685,11 @@ static void do_hold(void)
 	pages = 1 + pick(one_in(4) ? 64 : 6);
 
 	want = want_hold(c->process, ua, shift, pages, write, &good);
-	ret = tce2_memory_hold(c->process->cache, ua, shift, pages, write,
-			       &first);
+	memory = (struct tce2_memory){ ua, pages, shift, write, NULL };
+	ret = tce2_memory_hold(c->process->cache, &memory);
 	expect(ret, want);
 	if (!ret)
-		expect(first == region_of(c->process, ua)->real, true);
+		expect(memory.region == region_of(c->process, ua)->real, true);
 	note_held(c->process, ua, shift, good, write, !ret);
 	if (!ret)
 		*h = (struct hold_model){ c, ua, shift, pages };
@@ -725,7 +725,7 @@ static struct hold_model *pick_hold(void)
 
 static void drop_front(struct hold_model *h, u64 pages)
 {
-	tce2_memory_drop(h->container->process->cache, h->ua, h->shift, pages);
+	drop_pages(h->container->process->cache, h->ua, h->shift, pages);
 	note_dropped(h, pages);
 }
 
@@ -761,7 +761,7 @@ static void do_drop_pages(void)
 			       r->real,
 		       true);
 		pages = 1 + pick(one_in(2) ? h->pages : 1);
-		tce2_drop_batch_add(&batch, h->ua, h->shift, pages);
+		tce2_drop_batch_add(&batch, MEMORY(h->ua, h->shift, pages));
 		note_dropped(h, pages);
 	}
 	tce2_drop_batch_flush(&batch);
@@ -1019,6 +1019,7 @@ static void check_store_page(u32 pages)
 	u64 ua = (base + PAGES(first)) >> shift << shift;
 	bool contiguous, writable = true, write = one_in(2);
 	enum tce2_rm_status status;
+	struct tce2_memory memory = { ua, 1, shift, write, &store.region };
 	s64 run;
 
 	if (ua < base || ua + (1ULL << shift) > base + PAGES(pages))
@@ -1033,7 +1034,7 @@ static void check_store_page(u32 pages)
 		writable &= store.writable[i];
 	}
 	/* Virtual mode has no limit */
-	run = tce2_region_run(&store.region, ua, shift, 1, write, &hpa);
+	run = tce2_memory_run(&memory, &hpa);
 	expect(run, !contiguous ? -EINVAL : write && !writable ? -EPERM : 1);
 	status = tce2_rm_ua_to_hpa(&store.region, ua, shift, write, &hpa);
 	if (!contiguous ||

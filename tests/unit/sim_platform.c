@@ -306,31 +306,19 @@ __typeof__(tce2_page_drop_counted) __real_tce2_page_drop_counted,
 __typeof__(tce2_pages_uncount) __real_tce2_pages_uncount,
 	__wrap_tce2_pages_uncount;
 __typeof__(tce2_mirror_drop) __real_tce2_mirror_drop, __wrap_tce2_mirror_drop;
-int __real_tce2_memory_hold(struct tce2_cache *cache, u64 ua,
-			    unsigned int shift, u64 pages, bool write,
-			    struct tce2_region **regionp);
-void __real_tce2_memory_drop(struct tce2_cache *cache, u64 ua,
-			     unsigned int shift, u64 pages);
-void __real_tce2_drop_batch_add(struct tce2_drop_batch *batch, u64 ua,
-				unsigned int shift, u64 pages);
-int __wrap_tce2_memory_hold(struct tce2_cache *cache, u64 ua,
-			    unsigned int shift, u64 pages, bool write,
-			    struct tce2_region **regionp);
-void __wrap_tce2_memory_drop(struct tce2_cache *cache, u64 ua,
-			     unsigned int shift, u64 pages);
-void __wrap_tce2_drop_batch_add(struct tce2_drop_batch *batch, u64 ua,
-				unsigned int shift, u64 pages);
+__typeof__(tce2_memory_hold) __real_tce2_memory_hold, __wrap_tce2_memory_hold;
+__typeof__(tce2_memory_drop) __real_tce2_memory_drop, __wrap_tce2_memory_drop;
+__typeof__(tce2_drop_batch_add) __real_tce2_drop_batch_add,
+	__wrap_tce2_drop_batch_add;
 
-int __wrap_tce2_memory_hold(struct tce2_cache *cache, u64 ua,
-			    unsigned int shift, u64 pages, bool write,
-			    struct tce2_region **regionp)
+int __wrap_tce2_memory_hold(struct tce2_cache *cache, struct tce2_memory *memory)
 {
 	int ret;
 
 	platform_sync();
-	ret = __real_tce2_memory_hold(cache, ua, shift, pages, write, regionp);
+	ret = __real_tce2_memory_hold(cache, memory);
 	if (!ret)
-		count_held(cache, ua, shift, pages);
+		count_held(cache, memory->ua, memory->shift, memory->pages);
 	return ret;
 }
 
@@ -344,11 +332,11 @@ static void count_all_dropped(struct tce2_cache *cache, u64 ua,
 			      ua + (i << shift), shift);
 }
 
-void __wrap_tce2_memory_drop(struct tce2_cache *cache, u64 ua,
-			     unsigned int shift, u64 pages)
+void __wrap_tce2_memory_drop(struct tce2_cache *cache,
+			     const struct tce2_memory *memory)
 {
-	count_all_dropped(cache, ua, shift, pages);
-	__real_tce2_memory_drop(cache, ua, shift, pages);
+	count_all_dropped(cache, memory->ua, memory->shift, memory->pages);
+	__real_tce2_memory_drop(cache, memory);
 }
 
 bool __wrap_tce2_page_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
@@ -408,13 +396,13 @@ void __wrap_tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
 }
 
 /* The tce2_drop_batch_add() that follows records the drop */
-void __wrap_tce2_pages_uncount(struct tce2_cache *cache, u64 ua,
-			       unsigned int shift, u64 pages, bool write)
+void __wrap_tce2_pages_uncount(struct tce2_cache *cache,
+			       const struct tce2_memory *memory)
 {
 	struct task_struct *before = dropping;
 
 	dropping = current;
-	__real_tce2_pages_uncount(cache, ua, shift, pages, write);
+	__real_tce2_pages_uncount(cache, memory);
 	dropping = before;
 }
 
@@ -425,11 +413,11 @@ void __wrap_tce2_mirror_drop(struct mm_struct *mm, u64 ua, unsigned int shift)
 	__real_tce2_mirror_drop(mm, ua, shift);
 }
 
-void __wrap_tce2_drop_batch_add(struct tce2_drop_batch *batch, u64 ua,
-				unsigned int shift, u64 pages)
+void __wrap_tce2_drop_batch_add(struct tce2_drop_batch *batch,
+				const struct tce2_memory *memory)
 {
-	count_all_dropped(batch->cache, ua, shift, pages);
-	__real_tce2_drop_batch_add(batch, ua, shift, pages);
+	count_all_dropped(batch->cache, memory->ua, memory->shift, memory->pages);
+	__real_tce2_drop_batch_add(batch, memory);
 }
 
 /*

@@ -55,7 +55,7 @@ static int translate(u64 ua, unsigned int shift, u64 *hpa)
 	expect(tce2_rm_ua_to_hpa(tce2_region_find_held(cache, ua, shift), ua,
 				 shift, WRITE, hpa),
 	       TCE2_RM_OK);
-	tce2_memory_drop(cache, ua, shift, 1);
+	drop_pages(cache, ua, shift, 1);
 	return 0;
 }
 
@@ -345,7 +345,7 @@ static void a_stretch_crosses_blocks_and_regions(void)
 	expect(hold_pages(cache, UA, PAGE_SHIFT + 1, 4, WRITE), 0);
 	expect(tce2_region_unregister(region), -EBUSY);
 	expect(tce2_region_unregister(second), -EBUSY);
-	tce2_memory_drop(cache, UA, PAGE_SHIFT + 1, 4);
+	drop_pages(cache, UA, PAGE_SHIFT + 1, 4);
 	expect(tce2_region_unregister(second), 0);
 	end();
 }
@@ -427,9 +427,9 @@ static void an_iommu_page_may_be_smaller_than_a_page(void)
 	}
 	expect(hold_pages(cache, UA, 12, 2 * PAGE_SIZE / 4096, WRITE), 0);
 	expect(tce2_region_unregister(region), -EBUSY);
-	tce2_memory_drop(cache, UA, 12, 2 * PAGE_SIZE / 4096 - 1);
+	drop_pages(cache, UA, 12, 2 * PAGE_SIZE / 4096 - 1);
 	expect(tce2_region_unregister(region), -EBUSY);
-	tce2_memory_drop(cache, UA + PAGES(2) - 4096, 12, 1);
+	drop_pages(cache, UA + PAGES(2) - 4096, 12, 1);
 	end();
 }
 

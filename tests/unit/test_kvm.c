@@ -1474,7 +1474,7 @@ static void kvm_can_not_unmap_while_the_platform_keeps_a_window(void)
 	/* But this machine is to end clean */
 	tce2_page_drop_counted(proc, ua_of(A, 7), SHIFT, true);
 	for (unsigned int i = 0; i < SPOTS; i++)
-		tce2_memory_drop(proc, ua_of(A, 0), SHIFT, 1);
+		drop_pages(proc, ua_of(A, 0), SHIFT, 1);
 	close_container();
 	detach_kvm();
 	platform_forget_leaked(1);
@@ -2461,7 +2461,8 @@ static void list_of_smaller_pages_makes_kvm_decline_without_a_warning(void)
 	/* So many that the next are aligned as IOMMU pages of the window are */
 	memory(UA + GIB(1), 240);
 	memory(UA, 1 << (window->page_shift - PAGE_SHIFT) << 2);
-	expect(tce2_window_map(window, 0, UA, 1ULL << window->page_shift, RW, TCE2_STAYS),
+	expect(tce2_window_map(window, REQUEST(0, UA, 1ULL << window->page_shift, RW),
+			       TCE2_STAYS),
 	       0);
 	tce2_cache_mirror(proc);
 	expect(kernel_list_regions(), 2);
@@ -2479,7 +2480,7 @@ static void huge_pages_are_mapped_by_kvm_in_one_entry_each(void)
 	begin_other(GIB(1), 24, 3);
 	sim.hugetlb = true;
 	large_memory(MIB(64));
-	expect(tce2_window_map(window, 0, UA, MIB(16), RW, TCE2_STAYS), 0);
+	expect(tce2_window_map(window, REQUEST(0, UA, MIB(16), RW), TCE2_STAYS), 0);
 	tce2_cache_mirror(proc);
 	expect(put(&vcpus[0], 1, UA + MIB(32)), true);
 	expect(view_at(window, 1), (UA + MIB(32)) | RW);
@@ -2495,8 +2496,9 @@ static void small_pages_after_a_huge_page_are_not_mapped_as_huge(void)
 	sim.hugetlb = true;
 	sim.large_shift = 24;
 	mixed_memory();
-	expect(tce2_window_map(window, 0, UA, MIB(16), RW, TCE2_STAYS), 0);
-	expect(tce2_window_map(window, MIB(16), UA + MIB(16), MIB(16), RW, TCE2_STAYS),
+	expect(tce2_window_map(window, REQUEST(0, UA, MIB(16), RW), TCE2_STAYS), 0);
+	expect(tce2_window_map(window, REQUEST(MIB(16), UA + MIB(16), MIB(16), RW),
+			       TCE2_STAYS),
 	       -EINVAL);
 	tce2_cache_mirror(proc);
 	put(&vcpus[0], 1, UA + MIB(16));
@@ -2512,7 +2514,7 @@ static void huge_page_of_many_blocks_is_dirty_whole(void)
 	sim.hugetlb = true;
 	sim.large_shift = 24;
 	mixed_memory();
-	expect(tce2_window_map(window, 0, UA, MIB(16), TCE2_PERM_READ, TCE2_STAYS), 0);
+	expect(tce2_window_map(window, REQUEST(0, UA, MIB(16), TCE2_PERM_READ), TCE2_STAYS), 0);
 	tce2_cache_mirror(proc);
 	expect(put(&vcpus[0], 1, UA), true);
 	expect(view_at(window, 1), UA | RW);
@@ -2530,7 +2532,7 @@ static void huge_pages_are_mapped_as_long_as_all_mirrors_are_of_such(void)
 	begin_other(GIB(8), 24, 3);
 	sim.hugetlb = true;
 	large_memory(MIB(64));
-	expect(tce2_window_map(window, 0, UA, MIB(16), RW, TCE2_STAYS), 0);
+	expect(tce2_window_map(window, REQUEST(0, UA, MIB(16), RW), TCE2_STAYS), 0);
 	tce2_cache_mirror(proc);
 	expect(put(&vcpus[0], 1, UA + MIB(32)), true);
 	pfn = sim_mmap(sim.mm, UA + GIB(1), MIB(16), 24, true);
@@ -2568,7 +2570,7 @@ static void small_pages_registered_inside_begin_are_not_found(void)
 		begin_other(GIB(1), 24, 3);
 		sim.hugetlb = true;
 		large_memory(MIB(64));
-		expect(tce2_window_map(window, 0, UA, MIB(16), RW, TCE2_STAYS), 0);
+		expect(tce2_window_map(window, REQUEST(0, UA, MIB(16), RW), TCE2_STAYS), 0);
 		tce2_cache_mirror(proc);
 		map_contiguous(UA + GIB(2), MIB(16) >> PAGE_SHIFT, 16, true);
 		of_small_pages = NULL;
@@ -2604,7 +2606,7 @@ static void small_pages_that_are_not_aligned_are_not_mapped_as_huge(void)
 	*pfn = SIM_BIG;
 	map_contiguous(UA + MIB(16), MIB(16) >> PAGE_SHIFT, 17, true);
 	expect(tce2_region_register(proc, UA, MIB(32), &region), 0);
-	expect(tce2_window_map(window, 0, UA, MIB(16), RW, TCE2_STAYS), 0);
+	expect(tce2_window_map(window, REQUEST(0, UA, MIB(16), RW), TCE2_STAYS), 0);
 	tce2_cache_mirror(proc);
 	put(&vcpus[0], 1, UA + MIB(16));
 	expect(view_at(window, 1), 0);
@@ -2635,9 +2637,9 @@ static void hooks_do_not_begin_with_a_window_that_was_removed(void)
 	detach_kvm();
 	platform_fail_nothing();
 	/* The kernel never drops this reference; the simulation must end without it */
-	tce2_memory_drop(proc, UA, SHIFT, 1);
-	tce2_memory_drop(proc, UA, SHIFT, 1);
-	tce2_memory_drop(proc, UA + IOVA(5), SHIFT, 1);
+	drop_pages(proc, UA, SHIFT, 1);
+	drop_pages(proc, UA, SHIFT, 1);
+	drop_pages(proc, UA + IOVA(5), SHIFT, 1);
 	finish();
 }
 
@@ -2719,7 +2721,7 @@ static void kvm_unmaps_but_does_not_map_in_a_hypervisors_table(void)
 	platform_kind = PLATFORM_HYPERVISOR;
 	begin_other(MIB(8), 12, 1);
 	memory(UA, 64);
-	expect(tce2_window_map(window, 0, UA, PAGE_SIZE, RW, TCE2_STAYS), 0);
+	expect(tce2_window_map(window, REQUEST(0, UA, PAGE_SIZE, RW), TCE2_STAYS), 0);
 	tce2_cache_mirror(proc);
 	expect(put(&vcpus[0], 40, UA), false);
 	platform_fail(PLATFORM_XCHG, 1, 1);

@@ -333,18 +333,20 @@ static void change_region(unsigned int i)
 
 static void change_entries(u64 *seed)
 {
-	u64 iova = (FIRST + rnd(seed, SPOT)) << SHIFT;
-	u64 size = (1 + rnd(seed, 4)) << SHIFT;
+	struct tce2_map_request request = {
+		.iova = (FIRST + rnd(seed, SPOT)) << SHIFT,
+		.ua = region_ua(rnd(seed, REGIONS)) + (rnd(seed, 60) << SHIFT),
+		.size = (1 + rnd(seed, 4)) << SHIFT,
+		.perm = 1 + rnd(seed, 3),
+	};
 
 	down_read(&ddw.lock);
 	if (rnd(seed, 2))
-		expect(tce2_window_unmap(window, iova, size, TCE2_STAYS), 0);
+		expect(tce2_window_unmap(window, request.iova, request.size, TCE2_STAYS),
+		       0);
 	else
 		/* -EINVAL where the region is not registered */
-		mapped += !tce2_window_map(window, iova,
-					   region_ua(rnd(seed, REGIONS)) +
-						   (rnd(seed, 60) << SHIFT),
-					   size, 1 + rnd(seed, 3), TCE2_STAYS);
+		mapped += !tce2_window_map(window, &request, TCE2_STAYS);
 	up_read(&ddw.lock);
 }
 
@@ -414,6 +416,9 @@ static void *run_vcpu(void *number)
 static void begin(void)
 {
 	static struct iommu_group group = { .data = &table_group };
+	static const struct tce2_map_request first = {
+		.ua = MACHINE_UA, .size = 1 << SHIFT, .perm = TCE2_PERM_READ,
+	};
 	struct tce2_window_spec spec = { ENTRIES << SHIFT, SHIFT, 1 };
 	struct tce2_creation creation;
 
@@ -430,9 +435,7 @@ static void begin(void)
 	for (unsigned int i = 0; i < REGIONS; i++)
 		change_region(i);
 	/* The table's layout is known when an entry was written */
-	expect(tce2_window_map(window, 0, MACHINE_UA, 1 << SHIFT,
-			       TCE2_PERM_READ, TCE2_STAYS),
-	       0);
+	expect(tce2_window_map(window, &first, TCE2_STAYS), 0);
 	tce2_cache_mirror(cache);
 }
 

@@ -185,7 +185,7 @@ static void drop_batch_add_gathers_counts_and_flush_drops_them(void)
 	tce2_region_unregister_nofail(region);
 	for (int i = 0; i < 3; i++) {
 		expect_pins_and_charge(COUNT);
-		tce2_drop_batch_add(&batch, UA + PAGES(i), PAGE_SHIFT, 1);
+		tce2_drop_batch_add(&batch, MEMORY(UA + PAGES(i), PAGE_SHIFT, 1));
 	}
 	expect(batch.count, 3);
 	expect_pins_and_charge(COUNT);
@@ -207,10 +207,10 @@ static void drop_pages_of_another_region_gives_back_the_first_s_counts(void)
 	tce2_region_unregister_nofail(region);
 	tce2_region_unregister_nofail(other);
 	for (int i = 0; i < COUNT; i++)
-		tce2_drop_batch_add(&batch, UA + PAGES(i), PAGE_SHIFT, 1);
+		tce2_drop_batch_add(&batch, MEMORY(UA + PAGES(i), PAGE_SHIFT, 1));
 	expect_pins_and_charge(2 * COUNT);
 	for (int i = COUNT; i < 2 * COUNT; i++) {
-		tce2_drop_batch_add(&batch, UA + PAGES(i), PAGE_SHIFT, 1);
+		tce2_drop_batch_add(&batch, MEMORY(UA + PAGES(i), PAGE_SHIFT, 1));
 		expect_pins_and_charge(COUNT);
 	}
 	tce2_drop_batch_flush(&batch);

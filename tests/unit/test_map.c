@@ -201,7 +201,7 @@ static void fail_to_restore(void)
 		expect(platform_mapped(window->table.tbl), 0);
 		expect(region->mapped.counter, 1 + COUNT);
 		/* It is for ever, but this machine is to end clean */
-		tce2_memory_drop(proc, UA + IOVA(SCATTERED), SHIFT, COUNT);
+		drop_pages(proc, UA + IOVA(SCATTERED), SHIFT, COUNT);
 		finish();
 	}
 }
@@ -700,7 +700,8 @@ static void each_page_in_many_blocks_has_a_rest(void)
 	expect(region->extents.shift, PAGE_SHIFT);
 	before = sim.rests;
 	down_read(&ddw.lock);
-	expect(tce2_window_map(ddw.window[0], start, UA, pages << shift, RW, TCE2_STAYS),
+	expect(tce2_window_map(ddw.window[0], REQUEST(start, UA, pages << shift, RW),
+			       TCE2_STAYS),
 	       0);
 	up_read(&ddw.lock);
 	/* They are looked at before anything is written, and then again */

@@ -156,7 +156,7 @@ static void each_mapping_of_a_region_keeps_its_own_permission(void)
 	/* An IOMMU page over both may be read */
 	expect(hold_pages(cache, UA, PAGE_SHIFT + 3, 1, WRITE), -EPERM);
 	expect(hold_pages(cache, UA, PAGE_SHIFT + 3, 1, READ), 0);
-	tce2_memory_drop(cache, UA, PAGE_SHIFT + 3, 1);
+	drop_pages(cache, UA, PAGE_SHIFT + 3, 1);
 	expect(tce2_region_unregister(region), 0);
 	for (int i = 0; i < 12; i++)
 		expect(sim_frame(i)->dirtied, i / 4 != 1);
@@ -220,7 +220,7 @@ static void a_pin_call_that_gets_fewer_pages_is_continued(void)
 		expect(sim.pin_calls, (COUNT + most - 1) / most);
 		expect(hold_pages(cache, UA, PAGE_SHIFT + 3, 1, WRITE),
 		       0);
-		tce2_memory_drop(cache, UA, PAGE_SHIFT + 3, 1);
+		drop_pages(cache, UA, PAGE_SHIFT + 3, 1);
 		expect(tce2_region_unregister(region), 0);
 	}
 	tce2_cache_put(cache);
@@ -368,7 +368,7 @@ static void writing_to_part_of_a_page_dirties_it(void)
 	map_scattered(UA, 3, 0, true);
 	region = registered(cache, UA, PAGES(3));
 	expect(hold_pages(cache, UA + PAGES(2) - 4096, 12, 1, WRITE), 0);
-	tce2_memory_drop(cache, UA + PAGES(2) - 4096, 12, 1);
+	drop_pages(cache, UA + PAGES(2) - 4096, 12, 1);
 	expect(tce2_region_unregister(region), 0);
 	expect_dirtied(0, 1, 0);
 	expect_dirtied(1, 1, 1);

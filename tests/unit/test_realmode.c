@@ -347,7 +347,7 @@ static void an_iommu_page_of_more_than_512_blocks_is_too_hard(void)
 	expect(hpa, NOTHING);
 	/* Virtual mode takes its time */
 	expect(hold_pages(cache, UA, shift + 1, 1, READ), 0);
-	tce2_memory_drop(cache, UA, shift + 1, 1);
+	drop_pages(cache, UA, shift + 1, 1);
 
 	expect(tce2_rm_ua_to_hpa(region, UA + (1ULL << shift), shift, WRITE,
 				 &hpa),
@@ -370,7 +370,7 @@ static void only_real_mode_minds_where_the_linear_mapping_ends(void)
 	expect(!tce2_rm_lookup(cache, UA, 1), true);
 	expect(hold_pages(cache, UA, PAGE_SHIFT, 4, READ), 0);
 	expect(tce2_rm_mapped_put(region, 4), TCE2_RM_TOO_HARD);
-	tce2_memory_drop(cache, UA, PAGE_SHIFT, 4);
+	drop_pages(cache, UA, PAGE_SHIFT, 4);
 	/* However near the end is, and at whatever address */
 	sim_linear_end = (uintptr_t)cache;
 	expect(!tce2_rm_lookup(cache, UA, 1), true);

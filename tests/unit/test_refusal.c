@@ -220,7 +220,7 @@ static void a_window_that_is_never_cleared_leaks_what_it_maps(void)
 			expect_held(30);
 			expect(tce2_region_unregister(region), -EBUSY);
 			/* It is for ever, but this machine is to end clean */
-			tce2_memory_drop(proc, UA, SHIFT, 30);
+			drop_pages(proc, UA, SHIFT, 30);
 			finish();
 		}
 	}
@@ -259,7 +259,7 @@ static void a_failed_map_in_a_window_that_is_kept_keeps_the_memory_held(void)
 	expect(platform.complaints, 1);
 	expect_held(20);
 	expect_in_step(window, 20);
-	tce2_memory_drop(proc, UA, SHIFT, 20);
+	drop_pages(proc, UA, SHIFT, 20);
 	window->kept_by_group = false;
 	finish();
 }
@@ -380,7 +380,7 @@ static void a_refusal_is_seen_while_old_entries_are_restored(void)
 				expect_in_step(window, 20);
 			expect(unmap(window, 0, 10), 0);
 			if (platform.complaints > leaks)
-				tce2_memory_drop(proc, UA, SHIFT, 10);
+				drop_pages(proc, UA, SHIFT, 10);
 			leaks = platform.complaints;
 			expect_held(0);
 		}

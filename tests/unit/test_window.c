@@ -180,7 +180,7 @@ static void a_second_group_of_a_hypervisor_is_refused(void)
 			expect(group[1]->owned, false);
 			expect(!group[1]->walks[0], true);
 			expect_counts(before);
-			expect(tce2_ddw_map(&ddw, proc, 0, UA, IOVA(1), RW), 0);
+			expect(tce2_ddw_map(&ddw, proc, REQUEST(0, UA, IOVA(1), RW)), 0);
 		}
 		/* Once the first has left it may have the container */
 		expect(tce2_ddw_detach(&ddw, &group[0]->group), 0);
@@ -273,12 +273,12 @@ static void a_window_is_of_no_use_before_it_is_published(void)
 	expect(creation.start, 0);
 	expect(ddw.window[0] == window, true);
 	expect(group[0]->walks[0] == window->table.tbl, true);
-	expect(tce2_ddw_map(&ddw, proc, 0, UA, IOVA(1), RW), -ENXIO);
+	expect(tce2_ddw_map(&ddw, proc, REQUEST(0, UA, IOVA(1), RW)), -ENXIO);
 	expect(tce2_ddw_unmap(&ddw, 0, IOVA(1)), -ENXIO);
 	expect(tce2_ddw_remove(&ddw, 0), -EINVAL);
 	expect(!tce2_window_get(window->table.tbl), true);
 	expect(tce2_ddw_publish(&ddw, &creation), 0);
-	expect(tce2_ddw_map(&ddw, proc, 0, UA, IOVA(1), RW), 0);
+	expect(tce2_ddw_map(&ddw, proc, REQUEST(0, UA, IOVA(1), RW)), 0);
 	expect(view_at(window, 0), UA | RW);
 	expect(tce2_ddw_remove(&ddw, 0), 0);
 	expect_no_window();
@@ -395,7 +395,7 @@ static void a_default_window_that_is_used_stays_after_a_cancelled_create(void)
 		creation = created(2);
 		expect(creation.start, NOWHERE);
 		if (use == 1)
-			expect(tce2_ddw_map(&ddw, proc, 0, UA, IOVA(1), RW), 0);
+			expect(tce2_ddw_map(&ddw, proc, REQUEST(0, UA, IOVA(1), RW)), 0);
 		if (use == 2)
 			other = tce2_window_get(ddw.window[0]->table.tbl);
 		tce2_ddw_cancel(&ddw, &creation);
@@ -550,8 +550,8 @@ static void a_window_that_a_leaving_group_keeps_has_its_table_leaked(void)
 	expect(platform.tables, 1);
 	expect(sim.now.charged, sim.now.pinned);
 	/* But this machine is to end clean */
-	tce2_memory_drop(proc, UA, SHIFT, 16);
-	tce2_memory_drop(proc, UA + IOVA(40), SHIFT, 8);
+	drop_pages(proc, UA, SHIFT, 16);
+	drop_pages(proc, UA + IOVA(40), SHIFT, 8);
 	tce2_ddw_destroy(&ddw);
 	platform_forget_leaked(1);
 	finish();

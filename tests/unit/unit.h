@@ -83,6 +83,11 @@ void *not_linear(const void *ptr, unsigned int which);
 #define PAGES(n) ((u64)(n) << PAGE_SHIFT)
 
 #define UA    GIB(16) /* where tests have their memory */
+/* Pointer to memory for a call that drops it */
+#define MEMORY(first, log2, count)                                                  \
+	(&(const struct tce2_memory){ .ua = (first), .pages = (count),              \
+				      .shift = (log2) })
+
 #define READ  false
 #define WRITE true
 
@@ -94,9 +99,10 @@ void map_scattered(u64 ua, u64 pages, u64 pfn, bool writable);
 
 struct tce2_region *registered(struct tce2_cache *cache, u64 ua, u64 size);
 
-/* Holds memory in IOMMU pages of any size */
+/* Holds or drops memory in IOMMU pages of any size */
 int hold_pages(struct tce2_cache *cache, u64 ua, unsigned int shift, u64 pages,
 	       bool write);
+void drop_pages(struct tce2_cache *cache, u64 ua, unsigned int shift, u64 pages);
 /* Holds or drops memory in base pages */
 int hold(struct tce2_cache *cache, u64 ua, u64 pages, bool write);
 void drop(struct tce2_cache *cache, u64 ua, u64 pages);
