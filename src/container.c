@@ -41,13 +41,13 @@ static u32 next_id;
  */
 #define COOKIE_BASE	0xfff0000000000000UL
 
-static void *to_cookie(u32 id)
+static void *container_id_to_cookie(u32 id)
 {
 	return (void *)(COOKIE_BASE | id);
 }
 
 /* A number that no container has if it is no cookie */
-static unsigned long from_cookie(const void *cookie)
+static unsigned long container_cookie_to_id(const void *cookie)
 {
 	return (unsigned long)cookie ^ COOKIE_BASE;
 }
@@ -106,7 +106,7 @@ void *tce2_container_open(void)
 		kfree(container);
 		return ERR_PTR(-ENOMEM);
 	}
-	return to_cookie(container->id);
+	return container_id_to_cookie(container->id);
 }
 
 /**
@@ -122,7 +122,7 @@ struct tce2_container *tce2_container_get(void *cookie)
 
 	tce2_kvm_settle();
 	rcu_read_lock();
-	container = xa_load(&containers, from_cookie(cookie));
+	container = xa_load(&containers, container_cookie_to_id(cookie));
 	if (container && !refcount_inc_not_zero(&container->refs))
 		container = NULL;
 	rcu_read_unlock();
@@ -160,7 +160,7 @@ void tce2_container_release(void *cookie)
 	struct tce2_container *container;
 
 	tce2_kvm_settle();
-	container = xa_erase(&containers, from_cookie(cookie));
+	container = xa_erase(&containers, container_cookie_to_id(cookie));
 	if (WARN_ON_ONCE(!container))
 		return;
 	/* VFIO still has a reference. The last tce2_container_put() drops it */
@@ -244,7 +244,7 @@ int tce2_container_check_process(struct tce2_container *container)
 }
 
 /* Binds the container to the current process unless it is bound already */
-static int bind_process(struct tce2_container *container)
+static int container_bind_process(struct tce2_container *container)
 {
 	struct tce2_cache *cache;
 
@@ -260,7 +260,7 @@ static int bind_process(struct tce2_container *container)
 	return tce2_container_check_process(container);
 }
 
-static int compare_ua(const void *key, const struct rb_node *node)
+static int container_compare_ua(const void *key, const struct rb_node *node)
 {
 	u64 ua = *(const u64 *)key;
 	u64 other = rb_entry(node, struct tce2_registration, node)->ua;
@@ -268,49 +268,49 @@ static int compare_ua(const void *key, const struct rb_node *node)
 	return ua < other ? -1 : ua > other;
 }
 
-static int compare_registrations(struct rb_node *node,
-				 const struct rb_node *other)
+static int container_compare_registrations(struct rb_node *node,
+					   const struct rb_node *other)
 {
-	return compare_ua(&rb_entry(node, struct tce2_registration, node)->ua,
-			  other);
+	return container_compare_ua(&rb_entry(node, struct tce2_registration, node)->ua,
+				    other);
 }
 
 static struct tce2_registration *
-find_registration(struct tce2_container *container, u64 ua)
+container_find_registration(struct tce2_container *container, u64 ua)
 	__must_hold(&container->reg_lock)
 {
 	struct rb_node *node;
 
 	lockdep_assert_held(&container->reg_lock);
-	node = rb_find(&ua, &container->registrations, compare_ua);
+	node = rb_find(&ua, &container->registrations, container_compare_ua);
 	return node ? rb_entry(node, struct tce2_registration, node) : NULL;
 }
 
 /* Enters a registration, of which the region is still to be made */
-static int begin_registration(struct tce2_container *container,
-			      struct tce2_registration *new)
+static int container_begin_registration(struct tce2_container *container,
+					struct tce2_registration *new)
 {
 	struct tce2_registration *old;
 	int ret = 0;
 
 	if (mutex_lock_killable(&container->reg_lock))
 		return -EINTR;
-	old = find_registration(container, new->ua);
+	old = container_find_registration(container, new->ua);
 	if (container->closed)
 		ret = -ENODEV;
 	else if (old)
 		ret = old->size == new->size ? -EBUSY : -EINVAL;
 	else
 		rb_find_add(&new->node, &container->registrations,
-			    compare_registrations);
+			    container_compare_registrations);
 	mutex_unlock(&container->reg_lock);
 	return ret;
 }
 
 /* Completes it, unless VFIO has let go of the container meanwhile */
-static int end_registration(struct tce2_container *container,
-			    struct tce2_registration *registration,
-			    struct tce2_region *region)
+static int container_end_registration(struct tce2_container *container,
+				      struct tce2_registration *registration,
+				      struct tce2_region *region)
 {
 	bool closed;
 
@@ -318,7 +318,7 @@ static int end_registration(struct tce2_container *container,
 	closed = container->closed;
 	if (!closed) {
 		registration->region = region;
-		/* Pairs with run_ioctl(): who sees this sees the binding */
+		/* Pairs with uapi_run_ioctl(): who sees this sees the binding */
 		smp_store_release(&container->enabled, true);
 	}
 	mutex_unlock(&container->reg_lock);
@@ -329,8 +329,8 @@ static int end_registration(struct tce2_container *container,
 }
 
 /* Removes a registration whose region could not be made, or has been unregistered */
-static void cancel_registration(struct tce2_container *container,
-				struct tce2_registration *registration)
+static void container_cancel_registration(struct tce2_container *container,
+					  struct tce2_registration *registration)
 {
 	mutex_lock(&container->reg_lock);
 	/* The tree was forgotten when the container was closed */
@@ -344,21 +344,21 @@ static void cancel_registration(struct tce2_container *container,
  * long as the process likes, and VFIO waits for the release with locks of its
  * own held.
  */
-static int register_region(struct tce2_container *container,
-			   struct tce2_registration *registration)
+static int container_register_region(struct tce2_container *container,
+				     struct tce2_registration *registration)
 {
 	struct tce2_region *region;
 	int ret;
 
-	ret = begin_registration(container, registration);
+	ret = container_begin_registration(container, registration);
 	if (ret)
 		return ret;
 	ret = tce2_region_register(container->cache, registration->ua,
 				   registration->size, &region);
 	if (ret)
-		cancel_registration(container, registration);
+		container_cancel_registration(container, registration);
 	else
-		ret = end_registration(container, registration, region);
+		ret = container_end_registration(container, registration, region);
 	return ret;
 }
 
@@ -388,7 +388,7 @@ int tce2_container_register(struct tce2_container *container, u64 ua, u64 size)
 		return -EINVAL;
 	if (!access_ok(u64_to_user_ptr(ua), size))
 		return -EFAULT;
-	ret = bind_process(container);
+	ret = container_bind_process(container);
 	if (ret)
 		return ret;
 
@@ -397,16 +397,16 @@ int tce2_container_register(struct tce2_container *container, u64 ua, u64 size)
 		return -ENOMEM;
 	registration->ua = ua;
 	registration->size = size;
-	ret = register_region(container, registration);
+	ret = container_register_region(container, registration);
 	if (ret)
 		kfree(registration);
 	return ret;
 }
 
 /* Takes the region out of its registration; other requests then get -EBUSY */
-static int begin_unregistration(struct tce2_container *container, u64 ua,
-				u64 size, struct tce2_registration **found,
-				struct tce2_region **region)
+static int container_begin_unregistration(struct tce2_container *container, u64 ua,
+					  u64 size, struct tce2_registration **found,
+					  struct tce2_region **region)
 {
 	struct tce2_registration *registration;
 	int ret;
@@ -417,7 +417,7 @@ static int begin_unregistration(struct tce2_container *container, u64 ua,
 	ret = tce2_container_check_process(container);
 	if (ret)
 		goto unlock;
-	registration = find_registration(container, ua);
+	registration = container_find_registration(container, ua);
 	ret = -ENOENT;
 	if (!registration || registration->size != size)
 		goto unlock;
@@ -438,19 +438,19 @@ unlock:
  * No lock of the container is held while memory is unpinned and the charge is
  * refunded, as when it is registered.
  */
-static int unregister_region(struct tce2_container *container,
-			     struct tce2_registration *registration,
-			     struct tce2_region *region)
+static int container_unregister_region(struct tce2_container *container,
+				       struct tce2_registration *registration,
+				       struct tce2_region *region)
 {
 	int ret = tce2_region_unregister(region);
 
 	if (ret) {
-		if (!end_registration(container, registration, region))
+		if (!container_end_registration(container, registration, region))
 			return ret;
 		/* VFIO has released the container, and its registration is gone */
 		ret = -ENODEV;
 	} else {
-		cancel_registration(container, registration);
+		container_cancel_registration(container, registration);
 	}
 	kfree(registration);
 	return ret;
@@ -479,11 +479,11 @@ int tce2_container_unregister(struct tce2_container *container, u64 ua,
 
 	if (!PAGE_ALIGNED(ua) || !PAGE_ALIGNED(size))
 		return -EINVAL;
-	ret = begin_unregistration(container, ua, size, &registration,
-				   &region);
+	ret = container_begin_unregistration(container, ua, size, &registration,
+					     &region);
 	if (ret)
 		return ret;
-	return unregister_region(container, registration, region);
+	return container_unregister_region(container, registration, region);
 }
 
 /**
@@ -532,7 +532,7 @@ int tce2_container_create_window(struct tce2_container *container,
 				 const struct tce2_window_spec *spec,
 				 struct tce2_creation *creation)
 {
-	int ret = bind_process(container);
+	int ret = container_bind_process(container);
 
 	if (ret)
 		return ret;
@@ -576,7 +576,7 @@ void tce2_container_cancel_window(struct tce2_container *container,
  */
 int tce2_container_remove_window(struct tce2_container *container, u64 start)
 {
-	int ret = bind_process(container);
+	int ret = container_bind_process(container);
 
 	if (ret)
 		return ret;

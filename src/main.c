@@ -116,7 +116,7 @@ static const struct vfio_iommu_driver_ops backend_ops = {
  * that it serves points to it, and VFIO doesn't say when that ends. There is
  * one for each time that the in-tree backend was loaded.
  */
-struct registration {
+struct backend_registration {
 	struct list_head link;
 	struct vfio_iommu_driver_ops ops;
 };
@@ -127,9 +127,9 @@ static DEFINE_MUTEX(registrations_lock);
 static bool init_failed;
 
 /* From now on VFIO asks this backend first */
-static int register_first(void)
+static int backend_register_first(void)
 {
-	struct registration *new = kmalloc(sizeof(*new), GFP_KERNEL);
+	struct backend_registration *new = kmalloc(sizeof(*new), GFP_KERNEL);
 	int ret;
 
 	if (!new)
@@ -150,7 +150,7 @@ static int register_first(void)
  * container may be open, and the kernel frees a module whose init function
  * fails without asking whether it is in use.
  */
-static bool refuse_registrations(void)
+static bool backend_refuse_registrations(void)
 {
 	bool gone;
 
@@ -161,9 +161,9 @@ static bool refuse_registrations(void)
 	return gone;
 }
 
-static void unregister_all(void)
+static void backend_unregister_all(void)
 {
-	struct registration *old, *next;
+	struct backend_registration *old, *next;
 
 	mutex_lock(&registrations_lock);
 	list_for_each_entry_safe(old, next, &registrations, link) {
@@ -175,22 +175,22 @@ static void unregister_all(void)
 }
 
 /* A module is LIVE once its init function, which registers it, is done */
-static int module_event(struct notifier_block *block, unsigned long event,
-			void *data)
+static int backend_module_event(struct notifier_block *block, unsigned long event,
+				void *data)
 {
 	struct module *module = data;
 	int ret;
 
 	if (event != MODULE_STATE_LIVE || strcmp(module->name, IN_TREE_BACKEND))
 		return NOTIFY_DONE;
-	ret = register_first();
+	ret = backend_register_first();
 	if (ret)
 		pr_warn(IN_TREE_BACKEND " is asked first now, error %d\n", ret);
 	return NOTIFY_OK;
 }
 
 static struct notifier_block module_notifier = {
-	.notifier_call	= module_event,
+	.notifier_call	= backend_module_event,
 };
 
 static int __init tce2_init(void)
@@ -206,8 +206,8 @@ static int __init tce2_init(void)
 	if (ret)
 		goto exit_container;
 	/* After the notifier, lest an in-tree backend comes unseen */
-	ret = register_first();
-	if (ret && refuse_registrations())
+	ret = backend_register_first();
+	if (ret && backend_refuse_registrations())
 		goto unregister;
 	return 0;
 
@@ -221,7 +221,7 @@ exit_container:
 static void __exit tce2_exit(void)
 {
 	unregister_module_notifier(&module_notifier);
-	unregister_all();
+	backend_unregister_all();
 	/*
 	 * The last request of a container puts the module, and then runs a few
 	 * more instructions of it. So do the workers that free KVM's hooks or

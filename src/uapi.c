@@ -36,8 +36,8 @@ union request {
 	struct vfio_eeh_pe_op eeh;
 };
 
-static long get_info(struct tce2_container *container, union request *request,
-		     void __user *arg)
+static long uapi_get_info(struct tce2_container *container, union request *request,
+			  void __user *arg)
 {
 	size_t size = offsetofend(struct vfio_iommu_spapr_tce_info,
 				  dma32_window_size);
@@ -74,22 +74,22 @@ static long unmap_dma(struct tce2_container *container, union request *request,
 				    request->unmap.size);
 }
 
-static long register_memory(struct tce2_container *container,
-			    union request *request, void __user *arg)
+static long uapi_register_memory(struct tce2_container *container,
+				 union request *request, void __user *arg)
 {
 	return tce2_container_register(container, request->memory.vaddr,
 				       request->memory.size);
 }
 
-static long unregister_memory(struct tce2_container *container,
-			      union request *request, void __user *arg)
+static long uapi_unregister_memory(struct tce2_container *container,
+				   union request *request, void __user *arg)
 {
 	return tce2_container_unregister(container, request->memory.vaddr,
 					 request->memory.size);
 }
 
-static long create_window(struct tce2_container *container,
-			  union request *request, void __user *arg)
+static long uapi_create_window(struct tce2_container *container,
+			       union request *request, void __user *arg)
 {
 	struct vfio_iommu_spapr_tce_create __user *user = arg;
 	struct tce2_window_spec spec = {
@@ -110,15 +110,15 @@ static long create_window(struct tce2_container *container,
 	return tce2_container_publish_window(container, &creation);
 }
 
-static long remove_window(struct tce2_container *container,
-			  union request *request, void __user *arg)
+static long uapi_remove_window(struct tce2_container *container,
+			       union request *request, void __user *arg)
 {
 	return tce2_container_remove_window(container,
 					    request->remove.start_addr);
 }
 
-static long eeh_pe_op(struct tce2_container *container, union request *request,
-		      void __user *arg)
+static long uapi_eeh_pe_op(struct tce2_container *container, union request *request,
+			   void __user *arg)
 {
 	/* Only an error to inject makes the structure this long */
 	if (request->eeh.op == VFIO_EEH_PE_INJECT_ERR) {
@@ -161,25 +161,25 @@ static const struct ioctl_row ioctls[] = {
 	  offsetofend(struct vfio_iommu_type1_dma_unmap, size), 0, unmap_dma },
 	{ VFIO_IOMMU_SPAPR_REGISTER_MEMORY, "REGISTER_MEMORY", false,
 	  offsetofend(struct vfio_iommu_spapr_register_memory, size), 0,
-	  register_memory },
+	  uapi_register_memory },
 	{ VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, "UNREGISTER_MEMORY", false,
 	  offsetofend(struct vfio_iommu_spapr_register_memory, size), 0,
-	  unregister_memory },
+	  uapi_unregister_memory },
 	/* GET_INFO's flags are output, as is start_addr of TCE_CREATE */
 	{ VFIO_IOMMU_SPAPR_TCE_GET_INFO, "TCE_GET_INFO", false,
 	  offsetofend(struct vfio_iommu_spapr_tce_info, dma32_window_size),
-	  ~0U, get_info },
+	  ~0U, uapi_get_info },
 	{ VFIO_IOMMU_SPAPR_TCE_CREATE, "TCE_CREATE", false,
 	  offsetofend(struct vfio_iommu_spapr_tce_create, start_addr), 0,
-	  create_window },
+	  uapi_create_window },
 	{ VFIO_IOMMU_SPAPR_TCE_REMOVE, "TCE_REMOVE", false,
 	  offsetofend(struct vfio_iommu_spapr_tce_remove, start_addr), 0,
-	  remove_window },
+	  uapi_remove_window },
 	{ VFIO_EEH_PE_OP, "EEH_PE_OP", false,
-	  offsetofend(struct vfio_eeh_pe_op, op), 0, eeh_pe_op },
+	  offsetofend(struct vfio_eeh_pe_op, op), 0, uapi_eeh_pe_op },
 };
 
-static const struct ioctl_row *find_ioctl(unsigned int cmd)
+static const struct ioctl_row *uapi_find_ioctl(unsigned int cmd)
 {
 	unsigned int i;
 
@@ -195,8 +195,8 @@ static const struct ioctl_row *find_ioctl(unsigned int cmd)
  * knows it can tell that it fits; else that is checked each time, for as much as
  * the copying costs. So the two frequent requests have their sizes named.
  */
-static bool read_request(union request *request, const void __user *arg,
-			 size_t size)
+static bool uapi_read_request(union request *request, const void __user *arg,
+			      size_t size)
 {
 	const size_t map = offsetofend(struct vfio_iommu_type1_dma_map, size);
 	const size_t unmap = offsetofend(struct vfio_iommu_type1_dma_unmap,
@@ -215,8 +215,8 @@ static bool read_request(union request *request, const void __user *arg,
 	return !copy_from_user(request, arg, size);
 }
 
-static long run_ioctl(struct tce2_container *container,
-		      const struct ioctl_row *row, void __user *arg)
+static long uapi_run_ioctl(struct tce2_container *container,
+			   const struct ioctl_row *row, void __user *arg)
 {
 	union request request;
 	bool enabled;
@@ -232,7 +232,7 @@ static long run_ioctl(struct tce2_container *container,
 		return ret;
 	if (row->needs_memory && !enabled)
 		return -EPERM;
-	if (!read_request(&request, arg, row->size))
+	if (!uapi_read_request(&request, arg, row->size))
 		return -EFAULT;
 	if (request.argsz < row->size || (request.flags & ~row->flags))
 		return -EINVAL;
@@ -273,12 +273,12 @@ long tce2_check_extension(unsigned long extension)
 long tce2_uapi_ioctl(struct tce2_container *container, unsigned int cmd,
 		     unsigned long arg)
 {
-	const struct ioctl_row *row = find_ioctl(cmd);
+	const struct ioctl_row *row = uapi_find_ioctl(cmd);
 	long ret;
 
 	if (!row)
 		return tce2_container_check_process(container) ?: -ENOTTY;
-	ret = run_ioctl(container, row, (void __user *)arg);
+	ret = uapi_run_ioctl(container, row, (void __user *)arg);
 	if (ret < 0)
 		pr_debug("container %u: %s: error %ld\n", container->id,
 			 row->name, ret);
