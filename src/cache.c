@@ -27,7 +27,7 @@
 #include "tce2_pin.h"
 #include "tce2_vmemmap.h"
 
-static void reap_regions(struct work_struct *work);
+static void cache_reap_regions(struct work_struct *work);
 
 static DEFINE_MUTEX(index_lock);
 static DEFINE_HASHTABLE(cache_index, 6);
@@ -61,7 +61,7 @@ static struct tce2_cache *cache_create(struct mm_struct *mm)
 	cache->regions = RB_ROOT;
 	cache->mirrors_due = true;
 	init_llist_head(&cache->dying);
-	INIT_WORK(&cache->reap, reap_regions);
+	INIT_WORK(&cache->reap, cache_reap_regions);
 	return cache;
 }
 
@@ -189,7 +189,7 @@ void tce2_cache_remove_orphan(struct tce2_cache *cache)
 }
 
 /* Creates the index of page descriptors, and enters the descriptors of all regions */
-static int index_descriptors(struct tce2_cache *cache)
+static int cache_index_descriptors(struct tce2_cache *cache)
 	__must_hold(&cache->lock)
 {
 	struct tce2_vmemmap *index = tce2_vmemmap_create();
@@ -232,7 +232,7 @@ int tce2_cache_find_pages(struct tce2_cache *cache)
 	if (mutex_lock_killable(&cache->lock))
 		return -EINTR;
 	if (!cache->descriptors)
-		ret = index_descriptors(cache);
+		ret = cache_index_descriptors(cache);
 	mutex_unlock(&cache->lock);
 	return ret;
 }
@@ -340,9 +340,9 @@ void tce2_region_free(struct tce2_region *region)
 }
 
 /* Regions that no lookup can find any more, and the work that frees them */
-static void free_regions(struct work_struct *work);
+static void region_free_unused(struct work_struct *work);
 static LLIST_HEAD(unused);
-static DECLARE_WORK(free_work, free_regions);
+static DECLARE_WORK(free_work, region_free_unused);
 
 /*
  * Runs work that may take long, because there may be many regions, or large ones.
@@ -350,7 +350,7 @@ static DECLARE_WORK(free_work, free_regions);
  */
 static struct workqueue_struct *workers;
 
-static void free_regions(struct work_struct *work)
+static void region_free_unused(struct work_struct *work)
 {
 	struct llist_node *list = llist_del_all(&unused);
 	struct tce2_region *region, *next;
@@ -398,7 +398,7 @@ void tce2_region_destroy(struct tce2_region *region)
 }
 
 /* Destroys regions whose mapped counter KVM's hooks took to 0 */
-static void reap_regions(struct work_struct *work)
+static void cache_reap_regions(struct work_struct *work)
 {
 	struct tce2_cache *cache = container_of(work, struct tce2_cache, reap);
 	struct llist_node *dying = llist_del_all(&cache->dying);

@@ -495,7 +495,7 @@ static __always_inline __be64 *open_bracket(struct bracket *bracket,
 /*
  * Locks an entry's leaf for the bracket, if KVM may map there, and opens the
  * bracket. The caller's RCU read-side section must begin before @closing is
- * read, see close_hooks() in src/mirrors.c.
+ * read, see mirrors_close_hooks().
  */
 static __be64 *lock_entry(struct bracket *bracket, struct iommu_table *tbl,
 			  unsigned long index)

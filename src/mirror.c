@@ -90,7 +90,7 @@ int tce2_mirror_create(struct mm_struct *mm, u64 ua, u64 pages,
 	return ret;
 }
 
-static void retry_destroy(struct work_struct *work)
+static void mirror_retry_destroy(struct work_struct *work)
 {
 	struct orphan *orphan = container_of(to_delayed_work(work),
 					     struct orphan, work);
@@ -130,7 +130,7 @@ void tce2_mirror_orphan(struct mm_struct *mm,
 	orphan->mem = mem;
 	orphan->gone = gone;
 	orphan->arg = arg;
-	INIT_DELAYED_WORK(&orphan->work, retry_destroy);
+	INIT_DELAYED_WORK(&orphan->work, mirror_retry_destroy);
 	schedule_delayed_work(&orphan->work, HZ);
 }
 

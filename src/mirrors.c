@@ -29,8 +29,8 @@
 #define COMPARE_BATCH	(4096ULL << PAGE_SHIFT)
 
 /* Finds the registered region that has exactly this range, or NULL */
-static struct tce2_region *find_registered(struct tce2_cache *cache, u64 ua,
-					   u64 size)
+static struct tce2_region *mirrors_find_registered(struct tce2_cache *cache, u64 ua,
+						   u64 size)
 	__must_hold(&cache->lock)
 {
 	struct tce2_region *region = tce2_cache_find_overlap(cache, ua, size);
@@ -43,7 +43,7 @@ static struct tce2_region *find_registered(struct tce2_cache *cache, u64 ua,
 }
 
 /* Finds the first region at or after @ua that is to get a mirror, or NULL */
-static struct tce2_region *next_unmirrored(struct tce2_cache *cache, u64 ua)
+static struct tce2_region *mirrors_next_missing(struct tce2_cache *cache, u64 ua)
 	__must_hold(&cache->lock)
 {
 	struct rb_node *node = cache->regions.rb_node;
@@ -74,13 +74,13 @@ static struct tce2_region *next_unmirrored(struct tce2_cache *cache, u64 ua)
  * changes. When this returns, no thread that maps for the process is between
  * begin and commit (src/kvm.c).
  */
-static void close_hooks(struct tce2_cache *cache)
+static void mirrors_close_hooks(struct tce2_cache *cache)
 {
 	atomic_inc(&cache->closing);
 	synchronize_rcu();
 }
 
-static void open_hooks(struct tce2_cache *cache)
+static void mirrors_open_hooks(struct tce2_cache *cache)
 {
 	/* Pairs with tce2_cache_mirrors_serve(): changes the cache before @closing */
 	smp_wmb();
@@ -88,8 +88,8 @@ static void open_hooks(struct tce2_cache *cache)
 }
 
 /* Counts a new mirror, and notes the largest page that all mirrors translate */
-static void count_mirror(struct tce2_cache *cache,
-			 struct mm_iommu_table_group_mem_t *mem, u64 ua)
+static void mirrors_count_new(struct tce2_cache *cache,
+			      struct mm_iommu_table_group_mem_t *mem, u64 ua)
 	__must_hold(&cache->lock)
 {
 	unsigned int shift = tce2_mirror_shift(mem, ua);
@@ -101,7 +101,7 @@ static void count_mirror(struct tce2_cache *cache,
 }
 
 /* Lets the next map request try again to make the mirrors that are missing */
-static void forget_attempts(struct tce2_cache *cache)
+static void mirrors_forget_attempts(struct tce2_cache *cache)
 	__must_hold(&cache->lock)
 {
 	struct tce2_region *region, *next;
@@ -115,16 +115,16 @@ static void forget_attempts(struct tce2_cache *cache)
 	WRITE_ONCE(cache->mirrors_due, true);
 }
 
-static void orphan_gone(void *arg)
+static void mirrors_orphan_gone(void *arg)
 {
 	struct tce2_cache *cache = arg;
 
 	tce2_cache_remove_orphan(cache);
 	/* A region may have been registered again in the mirror's range */
 	mutex_lock(&cache->lock);
-	forget_attempts(cache);
+	mirrors_forget_attempts(cache);
 	mutex_unlock(&cache->lock);
-	open_hooks(cache);
+	mirrors_open_hooks(cache);
 	tce2_cache_put(cache);
 }
 
@@ -135,8 +135,8 @@ static void orphan_gone(void *arg)
  * orphan, the hooks are closed already. So only the first of many regions waits
  * for a grace period.
  */
-static void orphan_mirror(struct tce2_cache *cache,
-			  struct mm_iommu_table_group_mem_t *mem)
+static void mirrors_orphan(struct tce2_cache *cache,
+			   struct mm_iommu_table_group_mem_t *mem)
 {
 	/*
 	 * Before the check: otherwise the last orphan could open the hooks after the
@@ -146,11 +146,11 @@ static void orphan_mirror(struct tce2_cache *cache,
 	if (!tce2_cache_has_orphans(cache))
 		synchronize_rcu();
 	if (!mm_iommu_put(cache->mm, mem)) {
-		open_hooks(cache);
+		mirrors_open_hooks(cache);
 		return;
 	}
 	tce2_cache_add_orphan(cache);
-	tce2_mirror_orphan(cache->mm, mem, orphan_gone, cache);
+	tce2_mirror_orphan(cache->mm, mem, mirrors_orphan_gone, cache);
 }
 
 /*
@@ -158,16 +158,16 @@ static void orphan_mirror(struct tce2_cache *cache,
  * while KVM has a count between lookup and commit. If the region is mapped
  * after the grace period, the mirror stays, and -EBUSY is returned.
  */
-static int put_again(struct tce2_region *region,
-		     struct mm_iommu_table_group_mem_t *mem)
+static int mirrors_put_again(struct tce2_region *region,
+			     struct mm_iommu_table_group_mem_t *mem)
 {
 	struct tce2_cache *cache = region->cache;
 	int ret = -EBUSY;
 
-	close_hooks(cache);
+	mirrors_close_hooks(cache);
 	if (atomic64_read(&region->mapped) == 1)
 		ret = mm_iommu_put(cache->mm, mem);
-	open_hooks(cache);
+	mirrors_open_hooks(cache);
 	return ret;
 }
 
@@ -178,7 +178,7 @@ static int put_again(struct tce2_region *region,
  *
  * Drops the cache lock meanwhile. Charging comes first: no other thread can use
  * up the limit while the memory is pinned. A mirror that is counted is left to
- * orphan_mirror() if @may_be_mapped is true.
+ * mirrors_orphan() if @may_be_mapped is true.
  *
  * Context: may sleep.
  * Return: 0; -EBUSY, with the mirror kept, if @may_be_mapped is false and KVM has
@@ -204,10 +204,10 @@ int tce2_region_unmirror(struct tce2_region *region, bool may_be_mapped)
 	tce2_mirror_recharge(cache->mm, pages);
 	ret = mm_iommu_put(cache->mm, mem);
 	if (ret && may_be_mapped) {
-		orphan_mirror(cache, mem);
+		mirrors_orphan(cache, mem);
 		ret = 0;
 	} else if (ret) {
-		ret = put_again(region, mem);
+		ret = mirrors_put_again(region, mem);
 	}
 	if (ret)
 		account_locked_vm(cache->mm, pages, false);
@@ -231,8 +231,8 @@ int tce2_region_unmirror(struct tce2_region *region, bool may_be_mapped)
  * the mirror has the same pages. Drops the lock after each batch of pages, so
  * that other threads can take it.
  */
-static bool attach_mirror(struct tce2_cache *cache, u64 ua, u64 size,
-			  struct mm_iommu_table_group_mem_t *mem)
+static bool mirrors_attach(struct tce2_cache *cache, u64 ua, u64 size,
+			   struct mm_iommu_table_group_mem_t *mem)
 {
 	u64 done, next;
 
@@ -242,13 +242,13 @@ static bool attach_mirror(struct tce2_cache *cache, u64 ua, u64 size,
 
 		next = min(size, done + COMPARE_BATCH);
 		mutex_lock(&cache->lock);
-		region = find_registered(cache, ua, size);
+		region = mirrors_find_registered(cache, ua, size);
 		same = region && tce2_mirror_matches(mem, &region->extents,
 						     ua + done, ua + next);
 		if (same && next == size) {
 			WRITE_ONCE(region->mirror, mem);
 			region->mirror_busy = false;
-			count_mirror(cache, mem, ua);
+			mirrors_count_new(cache, mem, ua);
 		}
 		mutex_unlock(&cache->lock);
 		if (!same)
@@ -262,13 +262,13 @@ static bool attach_mirror(struct tce2_cache *cache, u64 ua, u64 size,
  * Takes over the charge of a region that is to have a mirror. Returns false if
  * the region can't have one, or a mirror was tried before.
  */
-static bool begin_mirror(struct tce2_cache *cache, u64 ua, u64 size)
+static bool mirrors_begin(struct tce2_cache *cache, u64 ua, u64 size)
 {
 	struct tce2_region *region;
 	bool wanted = false;
 
 	mutex_lock(&cache->lock);
-	region = find_registered(cache, ua, size);
+	region = mirrors_find_registered(cache, ua, size);
 	if (region && !region->mirror_tried && !region->mirror_busy) {
 		region->mirror_tried = true;
 		/* The kernel's list pins all its memory for writing */
@@ -288,7 +288,7 @@ static bool begin_mirror(struct tce2_cache *cache, u64 ua, u64 size)
  * may have been unregistered meanwhile, and may still be mapped or be about to be
  * destroyed.
  */
-static void cancel_mirror(struct tce2_cache *cache, u64 ua, u64 size)
+static void mirrors_cancel(struct tce2_cache *cache, u64 ua, u64 size)
 {
 	struct tce2_region *region;
 
@@ -317,35 +317,35 @@ static void cancel_mirror(struct tce2_cache *cache, u64 ua, u64 size)
  * region's range in @registering: the region can go meanwhile, but no other
  * region can take its place.
  */
-static void create_mirror(struct tce2_cache *cache, u64 ua, u64 size)
+static void mirrors_create(struct tce2_cache *cache, u64 ua, u64 size)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 	u64 pages = size >> PAGE_SHIFT;
 
-	if (!begin_mirror(cache, ua, size))
+	if (!mirrors_begin(cache, ua, size))
 		return;
 	if (!tce2_mirror_create(cache->mm, ua, pages, &mem)) {
-		if (attach_mirror(cache, ua, size, mem))
+		if (mirrors_attach(cache, ua, size, mem))
 			return;
 		if (mm_iommu_put(cache->mm, mem))
-			orphan_mirror(cache, mem);
+			mirrors_orphan(cache, mem);
 		tce2_mirror_recharge(cache->mm, pages);
 	}
-	cancel_mirror(cache, ua, size);
+	mirrors_cancel(cache, ua, size);
 }
 
 /*
  * Makes the mirror of the first region at or after @ua that is to get one.
  * Returns the address after the region, or 0 at the end.
  */
-static u64 mirror_next(struct tce2_cache *cache, u64 ua)
+static u64 mirrors_create_next(struct tce2_cache *cache, u64 ua)
 {
 	struct tce2_region *region;
 	struct tce2_range range;
 	u64 size = 0;
 
 	mutex_lock(&cache->lock);
-	region = next_unmirrored(cache, ua);
+	region = mirrors_next_missing(cache, ua);
 	if (region) {
 		ua = region->ua;
 		size = region->size;
@@ -354,7 +354,7 @@ static u64 mirror_next(struct tce2_cache *cache, u64 ua)
 	if (!size || tce2_range_lock(&cache->registering, &range,
 				     ua >> PAGE_SHIFT, size >> PAGE_SHIFT))
 		return 0;
-	create_mirror(cache, ua, size);
+	mirrors_create(cache, ua, size);
 	tce2_range_unlock(&cache->registering, &range);
 	return ua + size;
 }
@@ -372,9 +372,9 @@ static u64 mirror_next(struct tce2_cache *cache, u64 ua)
  */
 void tce2_cache_mirror_range(struct tce2_cache *cache, u64 ua, u64 size)
 {
-	close_hooks(cache);
-	create_mirror(cache, ua, size);
-	open_hooks(cache);
+	mirrors_close_hooks(cache);
+	mirrors_create(cache, ua, size);
+	mirrors_open_hooks(cache);
 }
 
 /**
@@ -396,11 +396,11 @@ void tce2_cache_mirror(struct tce2_cache *cache)
 
 	WRITE_ONCE(cache->mirrored, true);
 	WRITE_ONCE(cache->mirrors_due, false);
-	close_hooks(cache);
+	mirrors_close_hooks(cache);
 	do {
-		ua = mirror_next(cache, ua);
+		ua = mirrors_create_next(cache, ua);
 	} while (ua && !fatal_signal_pending(current));
-	open_hooks(cache);
+	mirrors_open_hooks(cache);
 	/* Processes that share the memory may live on */
 	if (fatal_signal_pending(current))
 		WRITE_ONCE(cache->mirrors_due, true);
@@ -415,7 +415,7 @@ void tce2_cache_mirror(struct tce2_cache *cache)
  * KVM warns (WARN_ON_ONCE() in kvmppc_tce_iommu_do_map()) if memory in the
  * kernel's list is made of pages smaller than the IOMMU page. So every entry of
  * the list has to be a mirror of known page size. This module adds no entry
- * meanwhile (close_hooks()).
+ * meanwhile (mirrors_close_hooks()).
  *
  * Context: RCU read-side.
  * Return: true if KVM can, for all memory of the process that is in the list.
@@ -425,7 +425,10 @@ bool tce2_cache_mirrors_serve(const struct tce2_cache *cache,
 {
 	if (shift <= PAGE_SHIFT)
 		return true;
-	/* Pairs with open_hooks(): the caller read @closing before the cache is read */
+	/*
+	 * Pairs with mirrors_open_hooks(): the caller read @closing before the cache is
+	 * read
+	 */
 	smp_rmb();
 	return shift <= READ_ONCE(cache->mirror_shift) &&
 	       tce2_mirror_count(cache->mm) == READ_ONCE(cache->mirrors);
