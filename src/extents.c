@@ -18,8 +18,8 @@
 #include "tce2_extents.h"
 
 /* Blocks that the first @bytes of the range take at a given block size */
-static u64 nr_blocks(const struct tce2_extents *ext, unsigned int shift,
-		     u64 bytes)
+static u64 extents_nr_blocks(const struct tce2_extents *ext, unsigned int shift,
+			     u64 bytes)
 {
 	if (!bytes)
 		return 0;
@@ -27,7 +27,7 @@ static u64 nr_blocks(const struct tce2_extents *ext, unsigned int shift,
 }
 
 /* Levels of pointers that a number of entries needs */
-static unsigned int depth_of(u64 blocks)
+static unsigned int extents_depth(u64 blocks)
 {
 	unsigned int depth = 0;
 
@@ -40,7 +40,7 @@ static void extents_init_shift(struct tce2_extents *ext, u64 ua, u64 size,
 			       unsigned int shift)
 {
 	*ext = (struct tce2_extents){ .ua = ua, .size = size, .shift = shift };
-	ext->depth = depth_of(nr_blocks(ext, shift, size));
+	ext->depth = extents_depth(extents_nr_blocks(ext, shift, size));
 }
 
 /**
@@ -96,7 +96,8 @@ static noinline int extents_begin_node(struct tce2_extents *ext)
 {
 	cond_resched();
 	return extents_add_nodes(&ext->root, ext->depth, ext->blocks,
-				 nr_blocks(ext, ext->shift, ext->size), &ext->tail);
+				 extents_nr_blocks(ext, ext->shift, ext->size),
+				 &ext->tail);
 }
 
 /* Adds the entry of the next block */
@@ -122,7 +123,7 @@ static inline int extents_add_block(struct tce2_extents *ext, u64 entry)
  */
 static noinline int extents_shrink_blocks(struct tce2_extents *ext, unsigned int shift)
 {
-	u64 block, count = nr_blocks(ext, shift, ext->filled);
+	u64 block, count = extents_nr_blocks(ext, shift, ext->filled);
 	u64 base = (ext->ua >> shift) << shift;
 	struct tce2_extents small;
 
@@ -202,8 +203,8 @@ static inline int extents_append_run(struct tce2_extents *ext, u64 hpa, u64 byte
  * driver may map single pages of a hugetlb folio, in any order. A transparent huge
  * page may be mapped in parts, too. In both cases every page has to be compared.
  */
-static unsigned long run_length(struct page **pages, unsigned long count,
-				bool hugetlbfs)
+static unsigned long extents_run_length(struct page **pages, unsigned long count,
+					bool hugetlbfs)
 {
 	struct page **page = pages + 1, **end = pages + count;
 	struct folio *folio = page_folio(*pages);
@@ -278,7 +279,7 @@ int tce2_extents_append_pages(struct tce2_extents *ext, struct page **pages,
 		if (ext->shift == PAGE_SHIFT)
 			return extents_append_scattered(ext, page, count - *done, flags,
 							done);
-		run = run_length(page, count - *done, hugetlbfs);
+		run = extents_run_length(page, count - *done, hugetlbfs);
 		ret = extents_append_run(ext, PFN_PHYS(page_to_pfn(*page)),
 					 (u64)run << PAGE_SHIFT, flags);
 		if (ret)

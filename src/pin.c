@@ -24,8 +24,8 @@
 #define PIN_BATCH	(PAGE_SIZE / sizeof(struct page *))
 
 /* Finds the mapping that contains @ua, up to @end */
-static int find_mapping(struct mm_struct *mm, u64 ua, u64 end,
-			struct tce2_pin_mapping *mapping)
+static int pin_find_mapping(struct mm_struct *mm, u64 ua, u64 end,
+			    struct tce2_pin_mapping *mapping)
 {
 	struct vm_area_struct *vma;
 	int ret = 0;
@@ -62,11 +62,11 @@ int tce2_pin_check(struct mm_struct *mm, u64 ua, u64 end,
 	struct tce2_pin_mapping mapping;
 	int ret;
 
-	ret = find_mapping(mm, ua, end, first);
+	ret = pin_find_mapping(mm, ua, end, first);
 	if (ret)
 		return ret;
 	for (ua = first->end; ua < end; ua = mapping.end) {
-		ret = find_mapping(mm, ua, end, &mapping);
+		ret = pin_find_mapping(mm, ua, end, &mapping);
 		if (ret)
 			return ret;
 		cond_resched();
@@ -75,8 +75,8 @@ int tce2_pin_check(struct mm_struct *mm, u64 ua, u64 end,
 }
 
 /* Appends a batch of pinned pages to the extents; unpins the rest on error */
-static int append_pages(struct tce2_extents *ext, struct page **pages,
-			unsigned long count, u64 flags, bool hugetlbfs)
+static int pin_append_batch(struct tce2_extents *ext, struct page **pages,
+			    unsigned long count, u64 flags, bool hugetlbfs)
 {
 	unsigned long done;
 	int ret = tce2_extents_append_pages(ext, pages, count, flags,
@@ -92,11 +92,11 @@ static int append_pages(struct tce2_extents *ext, struct page **pages,
  * pinned. Another mapping may have replaced it between its lookup and the pinning. The
  * function does not notice if hugetlbfs has replaced that mapping in turn.
  */
-static bool is_hugetlbfs(struct mm_struct *mm, u64 ua, u64 size)
+static bool pin_is_hugetlbfs(struct mm_struct *mm, u64 ua, u64 size)
 {
 	struct tce2_pin_mapping mapping;
 
-	return !find_mapping(mm, ua, ua + size, &mapping) &&
+	return !pin_find_mapping(mm, ua, ua + size, &mapping) &&
 	       mapping.hugetlbfs && mapping.end == ua + size;
 }
 
@@ -124,8 +124,8 @@ static int pin_mapping(struct mm_struct *mm, struct tce2_extents *ext,
 		if (got <= 0)
 			return -EFAULT;
 		hugetlbfs = mapping->hugetlbfs &&
-			    is_hugetlbfs(mm, ua, (u64)got << PAGE_SHIFT);
-		ret = append_pages(ext, pages, got, flags, hugetlbfs);
+			    pin_is_hugetlbfs(mm, ua, (u64)got << PAGE_SHIFT);
+		ret = pin_append_batch(ext, pages, got, flags, hugetlbfs);
 		if (ret)
 			return ret;
 		if (ext->ua + ext->filled < mapping->end)
@@ -165,7 +165,7 @@ int tce2_pin_range(struct mm_struct *mm, u64 ua, u64 size,
 	tce2_extents_init(ext, ua, size);
 	ret = pin_mapping(mm, ext, &mapping, pages, batch);
 	while (!ret && mapping.end < ua + size) {
-		ret = find_mapping(mm, mapping.end, ua + size, &mapping);
+		ret = pin_find_mapping(mm, mapping.end, ua + size, &mapping);
 		if (!ret)
 			ret = pin_mapping(mm, ext, &mapping, pages, batch);
 	}
@@ -180,7 +180,7 @@ int tce2_pin_range(struct mm_struct *mm, u64 ua, u64 size,
  * of one folio. For a single page it is several times slower than the function for one
  * page.
  */
-static void unpin_run(struct page *page, unsigned long pages, bool dirty)
+static void pin_release_run(struct page *page, unsigned long pages, bool dirty)
 {
 	if (pages == 1 && !dirty)
 		unpin_user_page(page);
@@ -205,8 +205,8 @@ void tce2_pin_release(const struct tce2_extents *ext)
 		u64 hpa, flags;
 		u64 bytes = tce2_extents_run(ext, ua, &hpa, &flags);
 
-		unpin_run(pfn_to_page(PHYS_PFN(hpa)), bytes >> PAGE_SHIFT,
-			  flags & TCE2_EXTENT_DIRTY);
+		pin_release_run(pfn_to_page(PHYS_PFN(hpa)), bytes >> PAGE_SHIFT,
+				flags & TCE2_EXTENT_DIRTY);
 		ua += bytes;
 		if (!(++runs % 64))
 			cond_resched();

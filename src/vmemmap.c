@@ -30,7 +30,7 @@
  * refuses addresses outside vmalloc. Where hugetlb frees descriptors, compound_head()
  * computes the first descriptor of a page from addresses that real mode does not have.
  */
-static bool can_find_descriptors(void)
+static bool vmemmap_can_find(void)
 {
 	if (IS_ENABLED(CONFIG_FLATMEM))
 		return true;
@@ -51,7 +51,7 @@ struct tce2_vmemmap *tce2_vmemmap_create(void)
 {
 	struct tce2_vmemmap *index;
 
-	if (!can_find_descriptors())
+	if (!vmemmap_can_find())
 		return ERR_PTR(-EOPNOTSUPP);
 	index = kzalloc(sizeof(*index), GFP_KERNEL_ACCOUNT);
 	if (!index)
@@ -61,14 +61,14 @@ struct tce2_vmemmap *tce2_vmemmap_create(void)
 	return index;
 }
 
-static void free_node(void **node, unsigned int level)
+static void vmemmap_free_node(void **node, unsigned int level)
 {
 	unsigned int i;
 
 	if (!node)
 		return;
 	for (i = 0; level && i < TCE2_VMEMMAP_SLOTS; i++)
-		free_node(node[i], level - 1);
+		vmemmap_free_node(node[i], level - 1);
 	kfree(node);
 	if (level)
 		cond_resched();
@@ -84,12 +84,12 @@ void tce2_vmemmap_destroy(struct tce2_vmemmap *index)
 {
 	if (!index)
 		return;
-	free_node(index->root, TCE2_VMEMMAP_LEVELS - 1);
+	vmemmap_free_node(index->root, TCE2_VMEMMAP_LEVELS - 1);
 	kfree(index);
 }
 
 /* Finds the entry of a backing page, and makes the nodes that it lacks */
-static void **make_slot(struct tce2_vmemmap *index, u64 nr)
+static void **vmemmap_make_slot(struct tce2_vmemmap *index, u64 nr)
 {
 	unsigned int level = TCE2_VMEMMAP_LEVELS;
 	void **slot = &index->root;
@@ -110,7 +110,7 @@ static void **make_slot(struct tce2_vmemmap *index, u64 nr)
 }
 
 /* Enters the page that backs a page of the array */
-static int add_backing(struct tce2_vmemmap *index, u64 nr)
+static int vmemmap_add_backing(struct tce2_vmemmap *index, u64 nr)
 {
 	struct page *page = vmalloc_to_page((void *)index->base +
 					    (nr << PAGE_SHIFT));
@@ -119,7 +119,7 @@ static int add_backing(struct tce2_vmemmap *index, u64 nr)
 	/* This kernel maps the array in another way: too hard for real mode */
 	if (!page)
 		return 0;
-	slot = make_slot(index, nr);
+	slot = vmemmap_make_slot(index, nr);
 	if (!slot)
 		return -ENOMEM;
 	WRITE_ONCE(*slot, __va(PFN_PHYS(page_to_pfn(page))));
@@ -127,7 +127,7 @@ static int add_backing(struct tce2_vmemmap *index, u64 nr)
 }
 
 /* Finds the page of the array that contains a byte of a descriptor */
-static u64 number_of(const struct tce2_vmemmap *index, const void *byte)
+static u64 vmemmap_page_nr(const struct tce2_vmemmap *index, const void *byte)
 {
 	return ((unsigned long)byte - index->base) >> PAGE_SHIFT;
 }
@@ -136,19 +136,19 @@ static u64 number_of(const struct tce2_vmemmap *index, const void *byte)
  * Enters the backing pages of adjacent descriptors, except @known, the last page that
  * was entered: most descriptors share a page with the preceding descriptor
  */
-static int add_descriptors(struct tce2_vmemmap *index,
-			   const struct page *first, const struct page *end,
-			   u64 *known)
+static int vmemmap_add_descriptors(struct tce2_vmemmap *index,
+				   const struct page *first, const struct page *end,
+				   u64 *known)
 {
-	u64 nr = number_of(index, first);
-	u64 last = number_of(index, (const char *)end - 1);
+	u64 nr = vmemmap_page_nr(index, first);
+	u64 last = vmemmap_page_nr(index, (const char *)end - 1);
 
 	for (; nr <= last; nr++) {
 		int ret;
 
 		if (nr == *known)
 			continue;
-		ret = add_backing(index, nr);
+		ret = vmemmap_add_backing(index, nr);
 		if (ret)
 			return ret;
 		*known = nr;
@@ -186,11 +186,11 @@ int tce2_vmemmap_add(struct tce2_vmemmap *index,
 		bytes = tce2_extents_run(ext, ua, &hpa, &flags);
 		page = pfn_to_page(PHYS_PFN(hpa));
 		head = compound_head(page);
-		ret = add_descriptors(index, head, head + 1, &known_head);
+		ret = vmemmap_add_descriptors(index, head, head + 1, &known_head);
 		if (!ret)
-			ret = add_descriptors(index, page,
-					      page + (bytes >> PAGE_SHIFT),
-					      &known);
+			ret = vmemmap_add_descriptors(index, page,
+						      page + (bytes >> PAGE_SHIFT),
+						      &known);
 		if (ret)
 			return ret;
 		if (!(++blocks % 512))
