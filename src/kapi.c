@@ -61,7 +61,7 @@ void tce2_window_unpublish(struct tce2_window *window)
 }
 
 /* Finds the published window of a table, and gets a reference to the window */
-static struct tce2_window *find_window(const struct iommu_table *tbl)
+static struct tce2_window *kapi_find_window(const struct iommu_table *tbl)
 	__must_hold(&list_lock)
 {
 	struct tce2_window *window;
@@ -93,7 +93,7 @@ struct tce2_window *tce2_window_get(const struct iommu_table *tbl)
 	struct tce2_range range;
 
 	mutex_lock(&list_lock);
-	window = find_window(tbl);
+	window = kapi_find_window(tbl);
 	mutex_unlock(&list_lock);
 	if (!window)
 		return NULL;

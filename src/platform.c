@@ -94,7 +94,7 @@ bool tce2_platform_can_share(const struct iommu_table_group *tg,
  * @tg: the table group
  *
  * On powernv there are the platform's reference and one of this module's
- * (holds_table()).
+ * (platform_holds_table()).
  *
  * Context: any.
  * Return: how many references there are while the table is in a slot of the group.
@@ -137,7 +137,7 @@ int tce2_platform_clear_slots(struct iommu_table_group *tg)
  * (pnv_pci_ioda2_table_alloc_pages()). All levels have one size in hardware
  * (phb4_map_pe_dma_window(), skiboot hw/phb4.c).
  */
-static unsigned int level_shift(const struct tce2_window_spec *spec)
+static unsigned int platform_level_shift(const struct tce2_window_spec *spec)
 {
 	unsigned int bits = ilog2(spec->size) - spec->page_shift;
 
@@ -151,7 +151,7 @@ static unsigned int level_shift(const struct tce2_window_spec *spec)
  * fails more easily (tce2_platform_can_allocate()). A single level is allocated once,
  * with the window, so only the page allocator limits its size.
  */
-static unsigned int most_level_shift(const struct tce2_window_spec *spec)
+static unsigned int platform_most_level_shift(const struct tce2_window_spec *spec)
 {
 	return spec->levels > 1 ? MOST_LEVEL_SHIFT :
 	       PAGE_SHIFT + TCE2_MAX_PAGE_ORDER;
@@ -179,11 +179,11 @@ int tce2_platform_check_spec(const struct iommu_table_group *tg,
 	if (!is_power_of_2(spec->size) ||
 	    spec->size < BIT_ULL(spec->page_shift))
 		return -EINVAL;
-	if ((level_shift(spec) - 3) * spec->levels + spec->page_shift >=
+	if ((platform_level_shift(spec) - 3) * spec->levels + spec->page_shift >=
 	    MAX_BUS_ADDRESS_BITS)
 		return -EINVAL;
 	if (!tce2_platform_is_papr(tg) &&
-	    level_shift(spec) > most_level_shift(spec))
+	    platform_level_shift(spec) > platform_most_level_shift(spec))
 		return -ENOMEM;
 	return 0;
 }
@@ -267,7 +267,7 @@ unsigned long tce2_platform_table_pages(const struct iommu_table_group *tg,
 		bytes = tg->ops->get_table_size(spec->page_shift, spec->size,
 						1);
 	else
-		bytes = 2UL << level_shift(spec);
+		bytes = 2UL << platform_level_shift(spec);
 	return bytes >> PAGE_SHIFT;
 }
 
@@ -275,7 +275,7 @@ unsigned long tce2_platform_table_pages(const struct iommu_table_group *tg,
  * Error codes of the platform's hooks are errnos or those of the firmware
  * (OPAL_PCI_MAP_PE_DMA_WINDOW; pnv_pci_ioda2_set_window())
  */
-static int to_errno(long ret)
+static int platform_to_errno(long ret)
 {
 	switch (ret) {
 	case 0:
@@ -305,10 +305,10 @@ int tce2_platform_create_table(struct iommu_table_group *tg, int slot,
 {
 	/* The table's first level, and the platform's copy of it */
 	if (!tce2_platform_is_papr(tg) &&
-	    !tce2_platform_can_allocate(1ULL << level_shift(spec), 2))
+	    !tce2_platform_can_allocate(1ULL << platform_level_shift(spec), 2))
 		return -ENOMEM;
-	return to_errno(tg->ops->create_table(tg, slot, spec->page_shift,
-					      spec->size, spec->levels, tbl));
+	return platform_to_errno(tg->ops->create_table(tg, slot, spec->page_shift,
+						       spec->size, spec->levels, tbl));
 }
 
 /*
@@ -318,8 +318,8 @@ int tce2_platform_create_table(struct iommu_table_group *tg, int slot,
  * one reference too many (pnv_ioda2_take_ownership()). Nothing keeps powernv from doing
  * so while this module sets or unsets the slot, which is not safe.
  */
-static bool holds_table(const struct iommu_table_group *tg, int slot,
-			const struct iommu_table *tbl)
+static bool platform_holds_table(const struct iommu_table_group *tg, int slot,
+				 const struct iommu_table *tbl)
 {
 	return !tce2_platform_is_papr(tg) && tg->tables[slot] == tbl;
 }
@@ -342,14 +342,14 @@ static bool holds_table(const struct iommu_table_group *tg, int slot,
 int tce2_platform_set_slot(struct iommu_table_group *tg, int slot,
 			   struct iommu_table *tbl, bool *set)
 {
-	int ret = to_errno(tg->ops->set_window(tg, slot, tbl));
+	int ret = platform_to_errno(tg->ops->set_window(tg, slot, tbl));
 
 	*set = !ret;
 	if (ret)
 		return ret;
 	if (tg->tables[slot] != tbl)
 		return -ENOMEM;
-	if (holds_table(tg, slot, tbl))
+	if (platform_holds_table(tg, slot, tbl))
 		iommu_tce_table_get(tbl);
 	return 0;
 }
@@ -366,7 +366,7 @@ int tce2_platform_set_slot(struct iommu_table_group *tg, int slot,
 bool tce2_platform_unset_slot(struct iommu_table_group *tg, int slot,
 			      struct iommu_table *tbl)
 {
-	bool held = holds_table(tg, slot, tbl);
+	bool held = platform_holds_table(tg, slot, tbl);
 	bool unset = !tg->ops->unset_window(tg, slot);
 
 	/* Not the last reference: the caller has its own */

@@ -43,7 +43,7 @@
  * hash-4k.h). With the data MMU off the highest bits are ignored. Not for virtual mode,
  * which reaches all memory.
  */
-static __always_inline bool is_linear(const void *ptr)
+static __always_inline bool rm_is_linear(const void *ptr)
 {
 	return (unsigned long)ptr - PAGE_OFFSET <
 	       H_KERN_VIRT_START - PAGE_OFFSET;
@@ -64,15 +64,15 @@ static __always_inline bool is_linear(const void *ptr)
 noinstr struct tce2_region *tce2_rm_lookup(const struct tce2_cache *cache,
 					   u64 ua, u64 bytes)
 {
-	if (!is_linear(cache))
+	if (!rm_is_linear(cache))
 		return NULL;
 	return tce2_region_find(cache, ua, bytes);
 }
 EXPORT_SYMBOL_GPL(tce2_rm_lookup);
 
 /* Whether one IOMMU page is in the region; what is below it wraps */
-static __always_inline bool is_inside(const struct tce2_region *region, u64 ua,
-				      unsigned int shift)
+static __always_inline bool rm_is_inside(const struct tce2_region *region, u64 ua,
+					 unsigned int shift)
 {
 	u64 offset = ua - region->ua, size = region->size;
 
@@ -81,12 +81,12 @@ static __always_inline bool is_inside(const struct tce2_region *region, u64 ua,
 }
 
 /* Whether that, and in few enough blocks */
-static __always_inline bool is_easy(const struct tce2_region *region, u64 ua,
-				    unsigned int shift)
+static __always_inline bool rm_is_easy(const struct tce2_region *region, u64 ua,
+				       unsigned int shift)
 {
 	unsigned int block = region->extents.shift;
 
-	return shift <= 63 && is_inside(region, ua, shift) &&
+	return shift <= 63 && rm_is_inside(region, ua, shift) &&
 	       (shift <= block || (1ULL << (shift - block)) <= RM_MAX_BLOCKS);
 }
 
@@ -115,16 +115,16 @@ tce2_rm_ua_to_hpa(const struct tce2_region *region, u64 ua, unsigned int shift,
 	const struct tce2_extents *ext = &region->extents;
 	u64 start, flags;
 
-	if (!is_linear(region) || !is_linear(hpa))
+	if (!rm_is_linear(region) || !rm_is_linear(hpa))
 		return TCE2_RM_TOO_HARD;
 	/* Apart, for the registers that the general case takes */
 	if (shift <= ext->shift) {
-		if (!is_inside(region, ua, shift))
+		if (!rm_is_inside(region, ua, shift))
 			return TCE2_RM_TOO_HARD;
 		tce2_extents_run(ext, ua, &start, &flags);
 		if (start & ((1ULL << shift) - 1))
 			return TCE2_RM_TOO_HARD;
-	} else if (!is_easy(region, ua, shift) ||
+	} else if (!rm_is_easy(region, ua, shift) ||
 		   !tce2_extents_piece(ext, ua, shift, &start, &flags)) {
 		return TCE2_RM_TOO_HARD;
 	}
@@ -136,8 +136,8 @@ tce2_rm_ua_to_hpa(const struct tce2_region *region, u64 ua, unsigned int shift,
 EXPORT_SYMBOL_GPL(tce2_rm_ua_to_hpa);
 
 /* Whether a region may have so many IOMMU pages */
-static __always_inline bool is_count(const struct tce2_region *region,
-				     u64 pages)
+static __always_inline bool rm_is_count(const struct tce2_region *region,
+					u64 pages)
 {
 	return pages && pages <= region->size >> TCE2_MIN_PAGE_SHIFT;
 }
@@ -157,7 +157,7 @@ static __always_inline bool is_count(const struct tce2_region *region,
 noinstr enum tce2_rm_status tce2_rm_mapped_get(struct tce2_region *region,
 					       u64 pages)
 {
-	if (!is_linear(region) || !is_count(region, pages) ||
+	if (!rm_is_linear(region) || !rm_is_count(region, pages) ||
 	    !tce2_region_hold(region, pages))
 		return TCE2_RM_TOO_HARD;
 	return TCE2_RM_OK;
@@ -182,7 +182,7 @@ noinstr enum tce2_rm_status tce2_rm_mapped_put(struct tce2_region *region,
 	unsigned int tries;
 	s64 old, saw;
 
-	if (!is_linear(region) || !is_count(region, pages))
+	if (!rm_is_linear(region) || !rm_is_count(region, pages))
 		return TCE2_RM_TOO_HARD;
 	old = atomic64_read(&region->mapped);
 	for (tries = 0; tries < RM_MAX_TRIES && old > (s64)pages; tries++) {
@@ -214,7 +214,7 @@ noinstr enum tce2_rm_status tce2_rm_mark_dirty(struct tce2_region *region,
 	struct tce2_extents *ext = &region->extents;
 	u64 step, end, at;
 
-	if (!is_linear(region) || !is_easy(region, ua, shift))
+	if (!rm_is_linear(region) || !rm_is_easy(region, ua, shift))
 		return TCE2_RM_TOO_HARD;
 	step = 1ULL << ext->shift;
 	end = ua + (1ULL << shift);
@@ -251,7 +251,7 @@ tce2_rm_read_tce(const struct tce2_window *window, u64 iova, u64 *ua, u64 *perm)
 	unsigned int shift;
 	u64 entry;
 
-	if (!is_linear(window) || !is_linear(ua) || !is_linear(perm) ||
+	if (!rm_is_linear(window) || !rm_is_linear(ua) || !rm_is_linear(perm) ||
 	    !READ_ONCE(window->live) || iova < window->start ||
 	    iova - window->start >= window->size)
 		return TCE2_RM_TOO_HARD;
@@ -282,7 +282,7 @@ noinstr enum tce2_rm_status tce2_rm_pfn_to_page(const struct tce2_cache *cache,
 	const struct tce2_vmemmap *index;
 	struct page *found;
 
-	if (!is_linear(cache) || !is_linear(page) ||
+	if (!rm_is_linear(cache) || !rm_is_linear(page) ||
 	    pfn >> (MAX_PHYSMEM_BITS - PAGE_SHIFT))
 		return TCE2_RM_TOO_HARD;
 	index = READ_ONCE(cache->descriptors);
@@ -317,7 +317,7 @@ tce2_rm_put_page_unless_one(const struct tce2_cache *cache, struct page *page)
 	struct page *head;
 	int old, saw;
 
-	if (!is_linear(cache) || !is_linear(page))
+	if (!rm_is_linear(cache) || !rm_is_linear(page))
 		return TCE2_RM_TOO_HARD;
 	index = READ_ONCE(cache->descriptors);
 	if (!index)
