@@ -32,16 +32,16 @@ void tce2_range_lock_init(struct tce2_range_lock *rl,
 #endif
 }
 
-static bool ranges_overlap(const struct tce2_range *a, const struct tce2_range *b)
+static bool range_intersects(const struct tce2_range *a, const struct tce2_range *b)
 {
 	return a->first <= b->last && b->first <= a->last;
 }
 
 /* Finds the newest range that overlaps @range, from @other on towards older ones */
 static __always_inline struct tce2_range *
-last_overlap(struct tce2_range *other, const struct tce2_range *range)
+range_last_overlap(struct tce2_range *other, const struct tce2_range *range)
 {
-	while (other && !ranges_overlap(other, range))
+	while (other && !range_intersects(other, range))
 		other = other->prev;
 	return other;
 }
@@ -106,7 +106,7 @@ static __always_inline int range_join(struct tce2_range_lock *rl,
 	int ret = 0;
 
 	spin_lock(&rl->lock);
-	blocker = last_overlap(rl->last, range);
+	blocker = range_last_overlap(rl->last, range);
 	if (unlikely(blocker)) {
 		ret = 1;
 		if (range_must_back_off(rl, patience)) {
@@ -131,7 +131,7 @@ static __always_inline int range_join(struct tce2_range_lock *rl,
 static void range_pass_on(struct tce2_range *range)
 {
 	struct tce2_range *waiter = range->waiters;
-	struct tce2_range *blocker = last_overlap(range->prev, waiter);
+	struct tce2_range *blocker = range_last_overlap(range->prev, waiter);
 
 	range->waiters = waiter->next_waiter;
 	if (blocker) {
@@ -272,7 +272,7 @@ bool tce2_range_trylock(struct tce2_range_lock *rl, struct tce2_range *range,
 
 	range_begin(range, first, count);
 	spin_lock(&rl->lock);
-	held = !last_overlap(rl->last, range);
+	held = !range_last_overlap(rl->last, range);
 	if (held)
 		range_append(rl, range);
 	spin_unlock(&rl->lock);

@@ -56,12 +56,12 @@
 #define INVALIDATE_BATCH	8192
 
 /* The table's number of an entry, which counts from bus address 0 */
-static unsigned long tbl_index(const struct tce2_table *table, u64 index)
+static unsigned long table_it_index(const struct tce2_table *table, u64 index)
 {
 	return table->tbl->it_offset + index;
 }
 
-static enum dma_data_direction perm_direction(u64 perm)
+static enum dma_data_direction table_direction(u64 perm)
 {
 	switch (perm) {
 	case TCE2_PERM_READ:
@@ -76,7 +76,7 @@ static enum dma_data_direction perm_direction(u64 perm)
 }
 
 /* Charges pages to the process that owns the table; after an error nothing is charged */
-static int add_charge(struct tce2_charge *charge, unsigned long pages)
+static int charge_add(struct tce2_charge *charge, unsigned long pages)
 {
 	int ret = account_locked_vm(charge->mm, pages, true);
 
@@ -85,7 +85,7 @@ static int add_charge(struct tce2_charge *charge, unsigned long pages)
 	return ret;
 }
 
-static void remove_charge(struct tce2_charge *charge, unsigned long pages)
+static void charge_remove(struct tce2_charge *charge, unsigned long pages)
 {
 	account_locked_vm(charge->mm, pages, false);
 	charge->pages -= pages;
@@ -100,7 +100,7 @@ static void remove_charge(struct tce2_charge *charge, unsigned long pages)
 void tce2_charge_refund(struct tce2_charge *charge)
 {
 	if (charge->pages)
-		remove_charge(charge, charge->pages);
+		charge_remove(charge, charge->pages);
 }
 
 /**
@@ -124,7 +124,7 @@ int tce2_table_create(struct tce2_table *table, struct iommu_table_group *tg,
 	int ret;
 
 	table->charge.mm = mm;
-	ret = add_charge(&table->charge, tce2_platform_table_pages(tg, spec));
+	ret = charge_add(&table->charge, tce2_platform_table_pages(tg, spec));
 	if (ret)
 		return ret;
 	ret = tce2_platform_create_table(tg, slot, spec, &tbl);
@@ -209,8 +209,8 @@ __be64 *tce2_table_walk(const struct tce2_table *table, u64 index)
  * (WRITE_ONCE() would keep the compiler from storing it byte-reversed with one
  * instruction.)
  */
-static inline void store_tces(const struct tce2_table *table, __be64 *tces,
-			      u64 count, u64 tce)
+static inline void table_store_tces(const struct tce2_table *table, __be64 *tces,
+				    u64 count, u64 tce)
 {
 	u64 step = 1ULL << table->tbl->it_page_shift;
 	__be64 *end = tces + count;
@@ -251,7 +251,7 @@ static __be64 *table_learn_layout(struct tce2_table *table, u64 index, u64 tce)
  * number @leaf: that table itself, and each one above it that has no other
  * table below. The root was made with the window.
  */
-static unsigned int missing_tables(struct tce2_table *table, u64 leaf)
+static unsigned int table_count_missing(struct tce2_table *table, u64 leaf)
 	__must_hold(&table->lock)
 {
 	unsigned int level, missing = 1;
@@ -274,21 +274,21 @@ static unsigned int missing_tables(struct tce2_table *table, u64 leaf)
  * not make its userspace copy of them (it_userspace): only KVM would ask for
  * the copy, and KVM calls the ops of src/kvm.c instead.
  */
-static int add_tables(struct tce2_table *table, u64 leaf)
+static int table_charge_missing(struct tce2_table *table, u64 leaf)
 	__must_hold(&table->lock)
 {
-	unsigned long pages = missing_tables(table, leaf) *
+	unsigned long pages = table_count_missing(table, leaf) *
 		(table->tbl->it_level_size * sizeof(u64) >> PAGE_SHIFT);
 	int ret;
 
-	ret = add_charge(&table->charge, pages);
+	ret = charge_add(&table->charge, pages);
 	if (ret)
 		return ret;
 
 	ret = xa_err(xa_store(&table->leaves, leaf, xa_mk_value(1),
 			      GFP_KERNEL_ACCOUNT));
 	if (ret) {
-		remove_charge(&table->charge, pages);
+		charge_remove(&table->charge, pages);
 		return ret;
 	}
 	return 0;
@@ -340,7 +340,7 @@ int tce2_table_prepare(struct tce2_table *table, u64 index)
 	if (ret)
 		return ret;
 	if (!xa_load(&table->leaves, leaf))
-		ret = add_tables(table, leaf);
+		ret = table_charge_missing(table, leaf);
 	mutex_unlock(&table->lock);
 	return ret;
 }
@@ -348,10 +348,10 @@ int tce2_table_prepare(struct tce2_table *table, u64 index)
 /* Has the platform exchange an entry; nothing is invalidated */
 static int table_exchange(struct tce2_table *table, u64 index, u64 hpa, u64 perm)
 {
-	enum dma_data_direction direction = perm_direction(perm);
+	enum dma_data_direction direction = table_direction(perm);
 	struct iommu_table *tbl = table->tbl;
 	unsigned long addr = hpa;
-	long ret = table->ops->xchg_no_kill(tbl, tbl_index(table, index),
+	long ret = table->ops->xchg_no_kill(tbl, table_it_index(table, index),
 					    &addr, &direction);
 
 	/* -ENOMEM for a table level, else a firmware or hypervisor code */
@@ -381,8 +381,8 @@ static int table_set_run(struct tce2_table *table, u64 index, u64 count, u64 hpa
 	int ret;
 
 	rcu_read_lock();
-	ret = table->ops->set(table->tbl, tbl_index(table, index), count,
-			      (unsigned long)__va(hpa), perm_direction(perm),
+	ret = table->ops->set(table->tbl, table_it_index(table, index), count,
+			      (unsigned long)__va(hpa), table_direction(perm),
 			      0);
 	rcu_read_unlock();
 	return ret;
@@ -392,7 +392,7 @@ static int table_set_run(struct tce2_table *table, u64 index, u64 count, u64 hpa
 static void table_clear_run(struct tce2_table *table, u64 index, u64 count)
 {
 	rcu_read_lock();
-	table->ops->clear(table->tbl, tbl_index(table, index), count);
+	table->ops->clear(table->tbl, table_it_index(table, index), count);
 	rcu_read_unlock();
 }
 
@@ -404,7 +404,7 @@ static bool table_is_written(struct tce2_table *table, u64 index, u64 count, u64
 	u64 i;
 
 	for (i = first; i < count; i++) {
-		if (table->ops->get(tbl, tbl_index(table, index + i)) !=
+		if (table->ops->get(tbl, table_it_index(table, index + i)) !=
 		    tce + (i << tbl->it_page_shift))
 			return false;
 	}
@@ -495,7 +495,7 @@ static noinline int table_write_slow(struct tce2_table *table, u64 index,
 	if (!tces)
 		return table_write_by_platform(table, index, count, hpa, perm,
 					       how == TCE2_WRITE_FRESH);
-	store_tces(table, tces, count, tce2_make_tce(hpa, perm));
+	table_store_tces(table, tces, count, tce2_make_tce(hpa, perm));
 	return 0;
 }
 
@@ -519,8 +519,8 @@ int tce2_table_write(struct tce2_table *table, u64 index, u64 count, u64 hpa,
 {
 	if (!tce2_table_in_memory(table) || table->tbl->it_indirect_levels)
 		return table_write_slow(table, index, count, hpa, perm, how);
-	store_tces(table, (__be64 *)table->tbl->it_base + index, count,
-		   tce2_make_tce(hpa, perm));
+	table_store_tces(table, (__be64 *)table->tbl->it_base + index, count,
+			 tce2_make_tce(hpa, perm));
 	return 0;
 }
 
@@ -543,7 +543,7 @@ static bool table_is_clear(struct tce2_table *table, u64 index, u64 count, u64 f
 	u64 i;
 
 	for (i = first; i < count; i++) {
-		if (table->ops->get(tbl, tbl_index(table, index + i)) &
+		if (table->ops->get(tbl, table_it_index(table, index + i)) &
 		    TCE_PERM)
 			return false;
 	}

@@ -32,7 +32,7 @@
 #define HOOK_GFP	(GFP_NOWAIT | __GFP_ACCOUNT | __GFP_NOWARN)
 
 /* The array of a leaf, which readers without a lock may still be looking at */
-union array {
+union view_array {
 	u64 entry[TCE2_VIEW_LEAF];
 	struct rcu_head rcu;
 };
@@ -49,10 +49,10 @@ static void view_retire_array(const struct tce2_view *view, u64 *array)
 	}
 	/* The word, before the deferral may write over the entries */
 	smp_wmb();
-	kfree_rcu((union array *)array, rcu);
+	kfree_rcu((union view_array *)array, rcu);
 }
 
-static u64 encode_run(const struct tce2_leaf_run *run)
+static u64 view_encode_run(const struct tce2_leaf_run *run)
 {
 	return TCE2_WORD_RUN | run->perm << TCE2_WORD_PERM_SHIFT |
 	       (u64)run->first << TCE2_WORD_FIRST_SHIFT | run->ua |
@@ -70,8 +70,8 @@ static struct tce2_leaf_run view_in_leaf(const struct tce2_view_run *run)
 }
 
 /* Where the user addresses of a run would begin if it began with the leaf */
-static u64 run_base(const struct tce2_view *view,
-		    const struct tce2_leaf_run *run)
+static u64 view_run_base(const struct tce2_view *view,
+			 const struct tce2_leaf_run *run)
 {
 	return run->ua - ((u64)run->first << view->page_shift);
 }
@@ -82,9 +82,9 @@ static bool view_is_whole(const struct tce2_leaf_run *run)
 }
 
 /* Adds @new to @run, if that makes one run of them or nothing is left of it */
-static inline bool join_runs(const struct tce2_view *view,
-			     struct tce2_leaf_run *run,
-			     const struct tce2_leaf_run *new)
+static inline bool view_join_runs(const struct tce2_view *view,
+				  struct tce2_leaf_run *run,
+				  const struct tce2_leaf_run *new)
 {
 	if (!run->perm ||
 	    (new->first <= run->first && run->last <= new->last)) {
@@ -92,7 +92,7 @@ static inline bool join_runs(const struct tce2_view *view,
 		return true;
 	}
 	if (run->perm != new->perm ||
-	    run_base(view, run) != run_base(view, new) ||
+	    view_run_base(view, run) != view_run_base(view, new) ||
 	    new->first > run->last + 1 || run->first > new->last + 1)
 		return false;
 	if (new->first < run->first) {
@@ -245,15 +245,15 @@ int tce2_view_prepare(struct tce2_view *view, const struct tce2_view_run *new)
 	if (tce2_word_is_array(*slot))
 		return 1;
 	run = tce2_word_run(*slot);
-	if (join_runs(view, &run, &part))
+	if (view_join_runs(view, &run, &part))
 		return 1;
 	return view_expand(view, slot, GFP_KERNEL_ACCOUNT) ?: 1;
 }
 
 /* The first run of an array within [@first, @last] */
-static bool next_in_array(const struct tce2_view *view, const u64 *array,
-			  unsigned int first, unsigned int last,
-			  struct tce2_leaf_run *run)
+static bool view_next_in_array(const struct tce2_view *view, const u64 *array,
+			       unsigned int first, unsigned int last,
+			       struct tce2_leaf_run *run)
 {
 	u64 step = 1ULL << view->page_shift, entry;
 
@@ -283,10 +283,10 @@ static void view_collapse(const struct tce2_view *view, u64 *slot)
 
 	if (*slot != ((u64)array | TCE2_VIEW_LEAF << TCE2_WORD_COUNT_SHIFT))
 		return;
-	next_in_array(view, array, 0, TCE2_LEAF_MASK, &run);
+	view_next_in_array(view, array, 0, TCE2_LEAF_MASK, &run);
 	if (!view_is_whole(&run))
 		return;
-	WRITE_ONCE(*slot, encode_run(&run));
+	WRITE_ONCE(*slot, view_encode_run(&run));
 	view_retire_array(view, array);
 }
 
@@ -312,9 +312,9 @@ void tce2_view_set(struct tce2_view *view, const struct tce2_view_run *new)
 	run = part;
 	if (!tce2_word_is_array(word)) {
 		run = tce2_word_run(word);
-		join_runs(view, &run, &part);
+		view_join_runs(view, &run, &part);
 	}
-	WRITE_ONCE(*slot, encode_run(&run));
+	WRITE_ONCE(*slot, view_encode_run(&run));
 	if (tce2_word_is_array(word))
 		view_retire_array(view, tce2_word_array(word));
 }
@@ -342,8 +342,8 @@ static void view_clear_array(const struct tce2_view *view, u64 *slot,
 }
 
 /* Takes entries out of a leaf's run; false if two runs would be left */
-static bool cut_run(const struct tce2_view *view, struct tce2_leaf_run *run,
-		    unsigned int first, unsigned int last)
+static bool view_cut_run(const struct tce2_view *view, struct tce2_leaf_run *run,
+			 unsigned int first, unsigned int last)
 {
 	if (last < run->first || run->last < first)
 		return true;
@@ -383,8 +383,8 @@ void tce2_view_clear(struct tce2_view *view, u64 index, u64 count)
 		return;
 	if (!tce2_word_is_array(*slot)) {
 		run = tce2_word_run(*slot);
-		if (cut_run(view, &run, first, last)) {
-			WRITE_ONCE(*slot, run.perm ? encode_run(&run) :
+		if (view_cut_run(view, &run, first, last)) {
+			WRITE_ONCE(*slot, run.perm ? view_encode_run(&run) :
 						     TCE2_WORD_EMPTY);
 			return;
 		}
@@ -524,13 +524,13 @@ u64 tce2_view_find_touched(const struct tce2_view *view, u64 index, u64 end)
 }
 
 /* The first run of a leaf within [@first, @last] */
-static bool next_in_leaf(const struct tce2_view *view, u64 word,
-			 unsigned int first, unsigned int last,
-			 struct tce2_leaf_run *run)
+static bool view_next_in_leaf(const struct tce2_view *view, u64 word,
+			      unsigned int first, unsigned int last,
+			      struct tce2_leaf_run *run)
 {
 	if (tce2_word_is_array(word))
-		return next_in_array(view, tce2_word_array(word), first, last,
-				     run);
+		return view_next_in_array(view, tce2_word_array(word), first, last,
+					  run);
 	*run = tce2_word_run(word);
 	if (!run->perm || run->last < first || last < run->first)
 		return false;
@@ -565,9 +565,9 @@ bool tce2_view_next(const struct tce2_view *view, u64 index, u64 end,
 			return false;
 		start = leaf << TCE2_VIEW_LEAF_SHIFT;
 		index = max(index, start);
-		if (next_in_leaf(view, *slot, index - start,
-				 tce2_view_leaf_end(index, end) - 1 - start,
-				 &part)) {
+		if (view_next_in_leaf(view, *slot, index - start,
+				      tce2_view_leaf_end(index, end) - 1 - start,
+				      &part)) {
 			*run = (struct tce2_view_run){
 				start + part.first, part.last - part.first + 1,
 				part.ua, part.perm, part.counted,
