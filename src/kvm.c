@@ -103,7 +103,7 @@
  * @leaf: number of the leaf
  * @cached: hooks of the window for which @slot and @leaf stay valid after the
  *	bracket is freed, or NULL. Set by the thread in @task, cleared by any
- *	thread (forget_leaves())
+ *	thread (kvm_forget_leaves())
  * @stale: first entry that was written since the last invalidation
  * @stale_count: entries written since the last invalidation, 0 if the bracket is
  *	free
@@ -135,13 +135,13 @@ static bool maps = true;
 static atomic_long_t declined;
 static atomic_long_t mapping_windows;
 
-static struct tce2_kvm *to_kvm(const struct iommu_table *tbl)
+static struct tce2_kvm *kvm_of(const struct iommu_table *tbl)
 {
 	return container_of(tbl->it_ops, struct tce2_kvm, ops);
 }
 
 /* Chosen by the thread's address: all three hooks find it without a search */
-static __always_inline struct bracket *my_bracket(void)
+static __always_inline struct bracket *bracket_of_current(void)
 {
 	struct bracket *bracket = &brackets[((unsigned long)current >>
 					     L1_CACHE_SHIFT) % BRACKETS];
@@ -152,13 +152,13 @@ static __always_inline struct bracket *my_bracket(void)
 }
 
 /* Returns true if the thread is between begin and commit */
-static __always_inline bool is_open(const struct bracket *bracket)
+static __always_inline bool bracket_is_open(const struct bracket *bracket)
 {
 	return READ_ONCE(bracket->task) == current;
 }
 
 /* Returns the index of the bracket's entry in its window, from 0 on */
-static __always_inline u64 window_index(const struct bracket *bracket)
+static __always_inline u64 bracket_window_index(const struct bracket *bracket)
 {
 	return bracket->index - bracket->tbl->it_offset;
 }
@@ -166,9 +166,9 @@ static __always_inline u64 window_index(const struct bracket *bracket)
 /*
  * Clears the cached leaf of all brackets, or only of the brackets for @kvm if
  * it is not NULL. Before the call, the caller must change a condition that
- * find_leaf() checks, and issue a full barrier.
+ * kvm_find_leaf() checks, and issue a full barrier.
  */
-static void forget_leaves(struct tce2_kvm *kvm)
+static void kvm_forget_leaves(struct tce2_kvm *kvm)
 {
 	unsigned int i;
 
@@ -185,13 +185,13 @@ static noinline void kvm_trip(struct tce2_kvm *kvm, const char *why)
 {
 	if (xchg(&kvm->tripped, true))
 		return;
-	forget_leaves(kvm);
+	kvm_forget_leaves(kvm);
 	pr_err("KVM uses the TCE table at %#lx in a way that is not understood (%s): its guest's mapping goes through userspace now\n",
 	       kvm->tbl->it_offset << kvm->tbl->it_page_shift, why);
 }
 
 /* Returns where the entry is in the array of its leaf */
-static u64 *entry_of(u64 word, u64 index)
+static u64 *kvm_entry_of(u64 word, u64 index)
 {
 	return tce2_word_array(word) + (index & TCE2_LEAF_MASK);
 }
@@ -200,7 +200,7 @@ static u64 *entry_of(u64 word, u64 index)
  * Sets the view's @hooked, so that KVM's hooks may use it. Fails while a
  * request holds any leaf of the view, or if the window was removed.
  */
-static noinline bool hook_view(struct tce2_window *window)
+static noinline bool kvm_hook_view(struct tce2_window *window)
 {
 	struct tce2_range range;
 	bool live;
@@ -210,17 +210,17 @@ static noinline bool hook_view(struct tce2_window *window)
 		return false;
 	live = window->live;
 	if (live)
-		/* Pairs with is_hooked() and find_leaf(): arrays stay */
+		/* Pairs with kvm_is_hooked() and kvm_find_leaf(): arrays stay */
 		smp_store_release(&window->view.hooked, true);
 	tce2_range_unlock(&window->ranges, &range);
 	return live;
 }
 
-static bool is_hooked(struct tce2_window *window)
+static bool kvm_is_hooked(struct tce2_window *window)
 {
-	/* Pairs with hook_view() */
+	/* Pairs with kvm_hook_view() */
 	return likely(smp_load_acquire(&window->view.hooked)) ||
-	       hook_view(window);
+	       kvm_hook_view(window);
 }
 
 /*
@@ -229,8 +229,8 @@ static bool is_hooked(struct tce2_window *window)
  * short. A removed window gets no new array, because all of its leaves have to
  * stay locked.
  */
-static noinline u64 *lock_new_array(struct tce2_window *window, u64 index,
-				    u64 *word)
+static noinline u64 *kvm_lock_new_array(struct tce2_window *window, u64 index,
+					u64 *word)
 {
 	struct tce2_range range;
 	u64 *slot = NULL;
@@ -248,7 +248,7 @@ static noinline u64 *lock_new_array(struct tce2_window *window, u64 index,
  * Spins for a locked leaf, a limited number of times: another hook unlocks it
  * within microseconds, but a request may hold it for any time
  */
-static noinline u64 *wait_for_leaf(u64 *slot, u64 *word)
+static noinline u64 *kvm_wait_for_leaf(u64 *slot, u64 *word)
 {
 	unsigned int spins;
 
@@ -272,12 +272,12 @@ static u64 *kvm_lock_leaf(struct tce2_window *window, u64 index, u64 *word)
 	if (slot && tce2_word_trylock(slot, word))
 		return slot;
 	if (slot && tce2_word_is_array(*word))
-		return wait_for_leaf(slot, word);
-	return lock_new_array(window, index, word);
+		return kvm_wait_for_leaf(slot, word);
+	return kvm_lock_new_array(window, index, word);
 }
 
 /* Drops the page that an entry mapped; no device may still translate to it */
-static __always_inline void drop_entry(struct tce2_window *window, u64 old)
+static __always_inline void kvm_drop_entry(struct tce2_window *window, u64 old)
 {
 	u64 ua = old & ~TCE2_VIEW_FLAGS;
 
@@ -302,14 +302,14 @@ static __always_inline bool kvm_take_out(struct tce2_window *window, u64 index,
 	if (unlikely(tce2_table_take_out(&window->table, index)))
 		return false;
 	WRITE_ONCE(*entry, 0);
-	drop_entry(window, old);
+	kvm_drop_entry(window, old);
 	return true;
 }
 
 /* Invalidates the bracket's stale entries, so that devices see the new TCEs */
 static void kvm_invalidate(struct bracket *bracket)
 {
-	struct tce2_window *window = to_kvm(bracket->tbl)->window;
+	struct tce2_window *window = kvm_of(bracket->tbl)->window;
 
 	if (bracket->stale_count)
 		tce2_table_invalidate_few(&window->table, bracket->stale,
@@ -320,7 +320,7 @@ static void kvm_invalidate(struct bracket *bracket)
 static void kvm_add_stale(struct bracket *bracket)
 {
 	if (!bracket->stale_count++)
-		bracket->stale = window_index(bracket);
+		bracket->stale = bracket_window_index(bracket);
 }
 
 /* Drops the old page of an entry that was mapped before */
@@ -329,22 +329,22 @@ static noinline void kvm_replace(struct bracket *bracket, u64 old)
 	/* The page may be dropped only when no device can reach it */
 	kvm_add_stale(bracket);
 	kvm_invalidate(bracket);
-	drop_entry(to_kvm(bracket->tbl)->window, old);
+	kvm_drop_entry(kvm_of(bracket->tbl)->window, old);
 }
 
 /* Clears the entry instead of mapping it, and drops KVM's count */
 static noinline void kvm_map_nothing(struct bracket *bracket, u64 ua)
 {
-	struct tce2_kvm *kvm = to_kvm(bracket->tbl);
+	struct tce2_kvm *kvm = kvm_of(bracket->tbl);
 
 	/* The stale entries will not be adjacent to the next one written */
 	kvm_invalidate(bracket);
-	kvm_take_out(kvm->window, window_index(bracket), bracket->entry);
+	kvm_take_out(kvm->window, bracket_window_index(bracket), bracket->entry);
 	tce2_mirror_drop(kvm->mm, ua, kvm->window->page_shift);
 }
 
 /* Returns the permissions: two directions equal a permission, the third is 0 */
-static __always_inline u64 perm_of(int direction)
+static __always_inline u64 kvm_perm_of(int direction)
 {
 	BUILD_BUG_ON(DMA_TO_DEVICE ^ TCE2_PERM_READ);
 	BUILD_BUG_ON(DMA_FROM_DEVICE ^ TCE2_PERM_WRITE);
@@ -356,7 +356,7 @@ static __always_inline u64 perm_of(int direction)
  * Returns true if a TCE with this direction has permissions: the direction is
  * neither DMA_NONE nor NOT_NOTED
  */
-static __always_inline bool is_mapping(int direction)
+static __always_inline bool kvm_is_mapping(int direction)
 {
 	return (unsigned int)direction <= DMA_FROM_DEVICE;
 }
@@ -369,7 +369,7 @@ static __always_inline bool is_mapping(int direction)
 static __always_inline bool kvm_map_page(struct bracket *bracket, u64 ua,
 					 int direction, u64 counted)
 {
-	u64 perm = perm_of(direction), *entry = bracket->entry, old;
+	u64 perm = kvm_perm_of(direction), *entry = bracket->entry, old;
 
 	*bracket->tce = cpu_to_be64(tce2_make_tce(bracket->hpa, perm));
 	old = *entry;
@@ -388,12 +388,12 @@ static __always_inline bool kvm_map_page(struct bracket *bracket, u64 ua,
  */
 static bool kvm_map_uncounted(struct bracket *bracket, u64 ua)
 {
-	struct tce2_kvm *kvm = to_kvm(bracket->tbl);
+	struct tce2_kvm *kvm = kvm_of(bracket->tbl);
 	unsigned int shift = kvm->window->page_shift;
 	int direction = bracket->direction;
 
 	if (!tce2_page_hold(kvm->cache, ua, shift,
-			    perm_of(direction) & TCE2_PERM_WRITE,
+			    kvm_perm_of(direction) & TCE2_PERM_WRITE,
 			    &bracket->hpa))
 		return false;
 	if (kvm_map_page(bracket, ua, direction, 0))
@@ -405,7 +405,7 @@ static bool kvm_map_uncounted(struct bracket *bracket, u64 ua)
 /* Maps the bracket's entry, unless note was not called for it */
 static noinline void kvm_commit(struct bracket *bracket)
 {
-	struct tce2_kvm *kvm = to_kvm(bracket->tbl);
+	struct tce2_kvm *kvm = kvm_of(bracket->tbl);
 	unsigned int shift = kvm->window->page_shift;
 	u64 ua = be64_to_cpu(bracket->ua);
 
@@ -420,7 +420,7 @@ static noinline void kvm_commit(struct bracket *bracket)
 	if (bracket->ua == NOT_STORED) {
 		/* KVM's count can't be found, so the memory stays pinned */
 		kvm_trip(kvm, "a mapping has no user address");
-	} else if (!is_mapping(bracket->direction) ||
+	} else if (!kvm_is_mapping(bracket->direction) ||
 		   ua & (BIT_ULL(shift) - 1)) {
 		kvm_map_nothing(bracket, ua);
 	} else if (shift <= PAGE_SHIFT &&
@@ -438,20 +438,20 @@ static noinline void kvm_commit(struct bracket *bracket)
  * Begins the bracket's RCU read-side section. The section ends in another hook,
  * which sparse can't see.
  */
-static __always_inline void enter_rcu(void)
+static __always_inline void kvm_enter_rcu(void)
 {
 	rcu_read_lock();
 	__release(RCU);
 }
 
-static __always_inline void leave_rcu(void)
+static __always_inline void kvm_leave_rcu(void)
 {
 	__acquire(RCU);
 	rcu_read_unlock();
 }
 
 /* Frees the bracket, whose leaf is unlocked */
-static __always_inline void put_bracket(struct bracket *bracket)
+static __always_inline void bracket_put(struct bracket *bracket)
 {
 	/* Pairs with the cmpxchg_acquire() of the next thread */
 	smp_store_release(&bracket->task, NULL);
@@ -466,19 +466,19 @@ static noinline void kvm_end(struct bracket *bracket)
 	kvm_commit(bracket);
 	tce2_word_unlock(bracket->slot, bracket->word);
 	kvm_invalidate(bracket);
-	put_bracket(bracket);
-	leave_rcu();
+	bracket_put(bracket);
+	kvm_leave_rcu();
 }
 
 /* Ends the bracket because KVM has not called the expected hook */
 static noinline void kvm_break_off(struct bracket *bracket, const char *why)
 {
-	kvm_trip(to_kvm(bracket->tbl), why);
+	kvm_trip(kvm_of(bracket->tbl), why);
 	kvm_end(bracket);
 }
 
 /* Sets up the bracket, whose leaf is locked, to map one entry */
-static __always_inline __be64 *open_bracket(struct bracket *bracket,
+static __always_inline __be64 *bracket_open(struct bracket *bracket,
 					    struct iommu_table *tbl,
 					    unsigned long index, __be64 *tce,
 					    u64 *entry)
@@ -497,10 +497,10 @@ static __always_inline __be64 *open_bracket(struct bracket *bracket,
  * bracket. The caller's RCU read-side section must begin before @closing is
  * read, see mirrors_close_hooks().
  */
-static __be64 *lock_entry(struct bracket *bracket, struct iommu_table *tbl,
-			  unsigned long index)
+static __be64 *kvm_lock_entry(struct bracket *bracket, struct iommu_table *tbl,
+			      unsigned long index)
 {
-	struct tce2_window *window = to_kvm(tbl)->window;
+	struct tce2_window *window = kvm_of(tbl)->window;
 	u64 at = index - tbl->it_offset;
 	__be64 *tce;
 	u64 *slot;
@@ -515,15 +515,15 @@ static __be64 *lock_entry(struct bracket *bracket, struct iommu_table *tbl,
 	    tce2_cache_mirrors_serve(window->cache, window->page_shift)) {
 		tce = tce2_table_find(&window->table, at);
 		if (tce)
-			return open_bracket(bracket, tbl, index, tce,
-					    entry_of(bracket->word, at));
+			return bracket_open(bracket, tbl, index, tce,
+					    kvm_entry_of(bracket->word, at));
 	}
 	tce2_word_unlock(slot, bracket->word);
 	return NULL;
 }
 
 /* Gets the thread's bracket; spins while another thread briefly uses it */
-static bool get_bracket(struct bracket *bracket)
+static bool bracket_get(struct bracket *bracket)
 {
 	unsigned int spins;
 
@@ -547,21 +547,21 @@ static __be64 *kvm_go_on(struct bracket *bracket, struct iommu_table *tbl,
 		kvm_break_off(bracket, "a mapping has no end");
 		return NULL;
 	}
-	if (index - tbl->it_offset >= to_kvm(tbl)->entries) {
+	if (index - tbl->it_offset >= kvm_of(tbl)->entries) {
 		kvm_end(bracket);
 		return NULL;
 	}
 	kvm_commit(bracket);
 	if ((index - tbl->it_offset) & TCE2_LEAF_MASK)
-		return open_bracket(bracket, tbl, index, bracket->tce + 1,
+		return bracket_open(bracket, tbl, index, bracket->tce + 1,
 				    bracket->entry + 1);
 	tce2_word_unlock(bracket->slot, bracket->word);
 	kvm_invalidate(bracket);
-	ua = lock_entry(bracket, tbl, index);
+	ua = kvm_lock_entry(bracket, tbl, index);
 	if (ua)
 		return ua;
-	put_bracket(bracket);
-	leave_rcu();
+	bracket_put(bracket);
+	kvm_leave_rcu();
 	return NULL;
 }
 
@@ -572,29 +572,29 @@ static __be64 *kvm_go_on(struct bracket *bracket, struct iommu_table *tbl,
 static __be64 *kvm_begin(struct bracket *bracket, struct iommu_table *tbl,
 			 unsigned long index)
 {
-	struct tce2_kvm *kvm = to_kvm(tbl);
+	struct tce2_kvm *kvm = kvm_of(tbl);
 	struct tce2_window *window = kvm->window;
 	u64 at = index - tbl->it_offset;
 	__be64 *ua;
 
-	if (is_open(bracket))
+	if (bracket_is_open(bracket))
 		return kvm_go_on(bracket, tbl, index);
 	if (!READ_ONCE(maps) || READ_ONCE(kvm->tripped) || !kvm->kill ||
 	    at >= kvm->entries || current->mm != kvm->mm ||
 	    !READ_ONCE(window->live) ||
-	    !tce2_table_find(&window->table, at) || !is_hooked(window) ||
-	    !get_bracket(bracket))
+	    !tce2_table_find(&window->table, at) || !kvm_is_hooked(window) ||
+	    !bracket_get(bracket))
 		return NULL;
-	enter_rcu();
-	ua = lock_entry(bracket, tbl, index);
+	kvm_enter_rcu();
+	ua = kvm_lock_entry(bracket, tbl, index);
 	if (ua)
 		return ua;
-	put_bracket(bracket);
-	leave_rcu();
+	bracket_put(bracket);
+	kvm_leave_rcu();
 	return NULL;
 }
 
-static void note_call(struct tce2_kvm *kvm)
+static void kvm_note_call(struct tce2_kvm *kvm)
 {
 	/* Many processors share the cache line, so write it only once */
 	if (unlikely(!READ_ONCE(kvm->called)))
@@ -605,11 +605,11 @@ static noinline __be64 *kvm_begin_slowly(struct bracket *bracket,
 					 struct iommu_table *tbl,
 					 unsigned long index)
 {
-	struct tce2_kvm *kvm = to_kvm(tbl);
+	struct tce2_kvm *kvm = kvm_of(tbl);
 	__be64 *ua = kvm_begin(bracket, tbl, index);
 
 	if (!ua) {
-		note_call(kvm);
+		kvm_note_call(kvm);
 		atomic_long_inc(&declined);
 		return NULL;
 	}
@@ -621,7 +621,7 @@ static noinline __be64 *kvm_begin_slowly(struct bracket *bracket,
 }
 
 /* Returns true if the fast path may map in all entries of a leaf */
-static bool is_plain(const struct tce2_kvm *kvm, u64 leaf)
+static bool kvm_is_plain(const struct tce2_kvm *kvm, u64 leaf)
 {
 	const struct iommu_table *tbl = kvm->tbl;
 
@@ -633,23 +633,23 @@ static bool is_plain(const struct tce2_kvm *kvm, u64 leaf)
 }
 
 /* Finds a leaf for the thread's bracket; false if the slow path has to map */
-static noinline bool find_leaf(struct bracket *bracket, struct tce2_kvm *kvm,
-			       u64 leaf)
+static noinline bool kvm_find_leaf(struct bracket *bracket, struct tce2_kvm *kvm,
+				   u64 leaf)
 {
 	const struct tce2_view *view = &kvm->window->view;
 	u64 *slot;
 
-	/* Pairs with hook_view() */
-	if (!smp_load_acquire(&view->hooked) || !is_plain(kvm, leaf))
+	/* Pairs with kvm_hook_view() */
+	if (!smp_load_acquire(&view->hooked) || !kvm_is_plain(kvm, leaf))
 		return false;
 	slot = tce2_view_slot(view, leaf);
 	if (!slot || !tce2_word_is_array(READ_ONCE(*slot)))
 		return false;
 	bracket->slot = slot;
 	bracket->leaf = leaf;
-	/* Pairs with forget_leaves(): check again what may have been changed */
+	/* Pairs with kvm_forget_leaves(): check again what may have been changed */
 	smp_store_mb(bracket->cached, kvm);
-	if (likely(is_plain(kvm, leaf)))
+	if (likely(kvm_is_plain(kvm, leaf)))
 		return true;
 	WRITE_ONCE(bracket->cached, NULL);
 	return false;
@@ -665,16 +665,16 @@ static __always_inline __be64 *kvm_begin_in_leaf(struct bracket *bracket,
 
 	if (unlikely(!tce2_word_trylock_array(slot, &word)))
 		goto decline;
-	enter_rcu();
+	kvm_enter_rcu();
 	bracket->word = word;
 	if (likely(!atomic_read(&kvm->cache->closing)))
-		return open_bracket(bracket, tbl, index,
+		return bracket_open(bracket, tbl, index,
 				    (__be64 *)tbl->it_base + at,
-				    entry_of(word, at));
-	leave_rcu();
+				    kvm_entry_of(word, at));
+	kvm_leave_rcu();
 	tce2_word_unlock(slot, word);
 decline:
-	put_bracket(bracket);
+	bracket_put(bracket);
 	return kvm_begin_slowly(bracket, tbl, index);
 }
 
@@ -682,12 +682,12 @@ static noinline __be64 *kvm_begin_in_new_leaf(struct bracket *bracket,
 					      struct iommu_table *tbl,
 					      unsigned long index)
 {
-	struct tce2_kvm *kvm = to_kvm(tbl);
+	struct tce2_kvm *kvm = kvm_of(tbl);
 	u64 at = index - tbl->it_offset;
 
-	if (find_leaf(bracket, kvm, at >> TCE2_VIEW_LEAF_SHIFT))
+	if (kvm_find_leaf(bracket, kvm, at >> TCE2_VIEW_LEAF_SHIFT))
 		return kvm_begin_in_leaf(bracket, tbl, index, kvm, at);
-	put_bracket(bracket);
+	bracket_put(bracket);
 	return kvm_begin_slowly(bracket, tbl, index);
 }
 
@@ -697,8 +697,8 @@ static noinline __be64 *kvm_begin_in_new_leaf(struct bracket *bracket,
  */
 static __be64 *kvm_useraddrptr(struct iommu_table *tbl, long index, bool alloc)
 {
-	struct tce2_kvm *kvm = to_kvm(tbl);
-	struct bracket *bracket = my_bracket();
+	struct tce2_kvm *kvm = kvm_of(tbl);
+	struct bracket *bracket = bracket_of_current();
 	u64 at = index - tbl->it_offset;
 
 	if (!alloc)
@@ -722,7 +722,7 @@ static __always_inline bool kvm_take_out_locked(struct tce2_window *window,
 	bool done;
 
 	rcu_read_lock();
-	done = kvm_take_out(window, index, entry_of(word, index));
+	done = kvm_take_out(window, index, kvm_entry_of(word, index));
 	rcu_read_unlock();
 	tce2_word_unlock(slot, word);
 	return done;
@@ -731,7 +731,7 @@ static __always_inline bool kvm_take_out_locked(struct tce2_window *window,
 /*
  * Unmaps an entry of a leaf without an array; false if userspace has to do it
  */
-static noinline bool unmap_from_run(struct tce2_kvm *kvm, u64 index, u64 word)
+static noinline bool kvm_unmap_from_run(struct tce2_kvm *kvm, u64 index, u64 word)
 {
 	struct tce2_leaf_run run = tce2_word_run(word);
 	unsigned int at = index & TCE2_LEAF_MASK;
@@ -765,20 +765,20 @@ static __always_inline bool kvm_unmap(struct tce2_kvm *kvm, u64 index)
 	if (unlikely(index >= kvm->entries))
 		return false;
 	/* There is nothing that userspace could unmap in a removed window */
-	if (unlikely(!is_hooked(window)))
+	if (unlikely(!kvm_is_hooked(window)))
 		return !READ_ONCE(window->live);
 	slot = tce2_view_slot(&window->view, index >> TCE2_VIEW_LEAF_SHIFT);
 	if (!slot)
 		return true;
 	word = READ_ONCE(*slot);
 	if (unlikely(!tce2_word_is_array(word)))
-		return unmap_from_run(kvm, index, word);
-	if (!READ_ONCE(*entry_of(word, index)))
+		return kvm_unmap_from_run(kvm, index, word);
+	if (!READ_ONCE(*kvm_entry_of(word, index)))
 		return true;
 	if (unlikely(current->mm != kvm->mm))
 		return false;
 	if (unlikely(!tce2_word_trylock(slot, &word) &&
-		     !wait_for_leaf(slot, &word)))
+		     !kvm_wait_for_leaf(slot, &word)))
 		return false;
 	return kvm_take_out_locked(window, index, slot, word);
 }
@@ -789,7 +789,7 @@ static noinline int kvm_exchange_none(struct tce2_kvm *kvm, u64 index,
 				      enum dma_data_direction *direction)
 {
 	*hpa = 0;
-	note_call(kvm);
+	kvm_note_call(kvm);
 	if (likely(kvm_unmap(kvm, index)))
 		return 0;
 	atomic_long_inc(&declined);
@@ -802,7 +802,7 @@ static noinline int kvm_exchange_oddly(struct bracket *bracket,
 				       struct tce2_kvm *kvm, unsigned long *hpa,
 				       enum dma_data_direction *direction)
 {
-	if (is_open(bracket))
+	if (bracket_is_open(bracket))
 		kvm_break_off(bracket, "a mapping has no end");
 	else if (*hpa)
 		kvm_trip(kvm, "a mapping has no beginning");
@@ -815,10 +815,10 @@ static int kvm_xchg_no_kill(struct iommu_table *tbl, long index,
 			    unsigned long *hpa,
 			    enum dma_data_direction *direction)
 {
-	struct bracket *bracket = my_bracket();
+	struct bracket *bracket = bracket_of_current();
 
-	if (!is_open(bracket)) {
-		struct tce2_kvm *kvm = to_kvm(tbl);
+	if (!bracket_is_open(bracket)) {
+		struct tce2_kvm *kvm = kvm_of(tbl);
 
 		if (*direction == DMA_NONE)
 			return kvm_exchange_none(kvm, index - tbl->it_offset, hpa,
@@ -827,7 +827,7 @@ static int kvm_xchg_no_kill(struct iommu_table *tbl, long index,
 	}
 	if (unlikely(bracket->tbl != tbl || bracket->index != index ||
 		     bracket->direction != NOT_NOTED))
-		return kvm_exchange_oddly(bracket, to_kvm(tbl), hpa, direction);
+		return kvm_exchange_oddly(bracket, kvm_of(tbl), hpa, direction);
 	bracket->direction = *direction;
 	bracket->hpa = *hpa;
 	*hpa = 0;
@@ -848,17 +848,17 @@ static noinline void kvm_end_slowly(struct bracket *bracket,
 static void kvm_tce_kill(struct iommu_table *tbl, unsigned long index,
 			 unsigned long pages)
 {
-	struct tce2_kvm *kvm = to_kvm(tbl);
-	struct bracket *bracket = my_bracket();
+	struct tce2_kvm *kvm = kvm_of(tbl);
+	struct bracket *bracket = bracket_of_current();
 	int direction;
 	bool stale;
 	u64 ua;
 
-	if (!is_open(bracket))
+	if (!bracket_is_open(bracket))
 		return;
 	direction = bracket->direction;
 	if (unlikely(bracket->tbl != tbl || bracket->index != index ||
-		     !is_mapping(direction)))
+		     !kvm_is_mapping(direction)))
 		return kvm_end_slowly(bracket, tbl);
 	ua = be64_to_cpup(&bracket->ua);
 	if (unlikely((ua | ALWAYS_SLOW) & kvm->slow_bits ||
@@ -866,13 +866,13 @@ static void kvm_tce_kill(struct iommu_table *tbl, unsigned long index,
 		return kvm_end_slowly(bracket, tbl);
 	stale = kvm_map_page(bracket, ua, direction, TCE2_VIEW_COUNTED);
 	tce2_word_unlock(bracket->slot, bracket->word);
-	put_bracket(bracket);
+	bracket_put(bracket);
 	if (likely(stale)) {
 		/* The new TCE must be visible before firmware invalidates */
 		mb();
 		kvm->kill(tbl, index, 1);
 	}
-	leave_rcu();
+	kvm_leave_rcu();
 }
 
 /* Frees the hooks after both the owner and the table have dropped them */
@@ -880,7 +880,7 @@ static void kvm_finish(struct tce2_kvm *kvm)
 {
 	tce2_charge_refund(&kvm->charge);
 	/* Hooks for another table may be allocated at the same address */
-	forget_leaves(kvm);
+	kvm_forget_leaves(kvm);
 	mmdrop(kvm->mm);
 	tce2_window_put(kvm->window);
 	kfree(kvm);
@@ -896,7 +896,7 @@ static void kvm_finish_work(struct work_struct *work)
 /* May not sleep: KVM drops its last reference in an RCU callback */
 static void kvm_free(struct iommu_table *tbl)
 {
-	struct tce2_kvm *kvm = to_kvm(tbl);
+	struct tce2_kvm *kvm = kvm_of(tbl);
 
 	tbl->it_ops = (struct iommu_table_ops *)kvm->platform;
 	if (kvm->platform->free)
@@ -997,9 +997,9 @@ void tce2_kvm_release(struct tce2_kvm *kvm, struct tce2_charge charge)
  */
 void tce2_kvm_break_off(void)
 {
-	struct bracket *bracket = my_bracket();
+	struct bracket *bracket = bracket_of_current();
 
-	if (unlikely(is_open(bracket)))
+	if (unlikely(bracket_is_open(bracket)))
 		kvm_break_off(bracket, "a mapping has no end");
 }
 
@@ -1026,9 +1026,9 @@ static int kvm_set_mode(const char *value, const struct kernel_param *param)
 	if (mode < 0)
 		return mode;
 	WRITE_ONCE(maps, mode);
-	/* Pairs with find_leaf() */
+	/* Pairs with kvm_find_leaf() */
 	smp_mb();
-	forget_leaves(NULL);
+	kvm_forget_leaves(NULL);
 	return 0;
 }
 
