@@ -32,7 +32,7 @@
 
 #define NR_SLOTS	IOMMU_TABLE_GROUP_MAX_TABLES
 
-static struct iommu_table_group *first_table_group(struct tce2_ddw *ddw)
+static struct iommu_table_group *ddw_first_table_group(struct tce2_ddw *ddw)
 	__must_hold(&ddw->lock)
 {
 	lockdep_assert_held(&ddw->lock);
@@ -192,8 +192,8 @@ static int ddw_wait_for_writer(struct tce2_ddw *ddw, int seen)
 }
 
 /* Programs a window for every group, or for the groups before @failed */
-static int set_window(struct tce2_ddw *ddw, int slot, struct tce2_window *window,
-		      struct tce2_group **failed)
+static int ddw_set_window(struct tce2_ddw *ddw, int slot, struct tce2_window *window,
+			  struct tce2_group **failed)
 	__must_hold(&ddw->lock)
 {
 	struct tce2_group *group;
@@ -212,7 +212,7 @@ static int set_window(struct tce2_ddw *ddw, int slot, struct tce2_window *window
 }
 
 /* The page sizes that all groups offer, and in @levels how many levels */
-static u64 common_pgsizes(struct tce2_ddw *ddw, u32 *levels)
+static u64 ddw_common_pgsizes(struct tce2_ddw *ddw, u32 *levels)
 	__must_hold(&ddw->lock)
 {
 	struct tce2_group *group;
@@ -233,9 +233,9 @@ static int ddw_check_spec(struct tce2_ddw *ddw,
 	__must_hold(&ddw->lock)
 {
 	u32 max_levels;
-	u64 pgsizes = common_pgsizes(ddw, &max_levels);
+	u64 pgsizes = ddw_common_pgsizes(ddw, &max_levels);
 
-	return tce2_platform_check_spec(first_table_group(ddw), spec, pgsizes,
+	return tce2_platform_check_spec(ddw_first_table_group(ddw), spec, pgsizes,
 					max_levels);
 }
 
@@ -243,7 +243,7 @@ static int ddw_check_spec(struct tce2_ddw *ddw,
  * Counts the references to a window's table that are not KVM's: this module's,
  * and those of the table groups.
  */
-static unsigned int table_refs(struct tce2_ddw *ddw)
+static unsigned int ddw_table_refs(struct tce2_ddw *ddw)
 	__must_hold(&ddw->lock)
 {
 	struct tce2_group *group;
@@ -256,7 +256,7 @@ static unsigned int table_refs(struct tce2_ddw *ddw)
 }
 
 /* Counts the references to each window's table again: a group joined or left */
-static void expect_table_refs(struct tce2_ddw *ddw)
+static void ddw_expect_table_refs(struct tce2_ddw *ddw)
 	__must_hold(&ddw->lock)
 {
 	int slot;
@@ -265,7 +265,7 @@ static void expect_table_refs(struct tce2_ddw *ddw)
 	for (slot = 0; slot < NR_SLOTS; slot++) {
 		if (ddw->window[slot])
 			tce2_kvm_expect(ddw->window[slot]->kvm,
-					table_refs(ddw));
+					ddw_table_refs(ddw));
 	}
 }
 
@@ -302,19 +302,19 @@ static int ddw_set_up(struct tce2_ddw *ddw, int slot, struct tce2_window *window
 	__must_hold(&ddw->lock)
 {
 	/* On pseries the table is in the slot as soon as it is made */
-	bool in_slot = tce2_platform_is_papr(first_table_group(ddw));
+	bool in_slot = tce2_platform_is_papr(ddw_first_table_group(ddw));
 	struct tce2_group *failed = NULL;
 	int ret;
 
 	lockdep_assert_held_write(&ddw->lock);
 	ret = tce2_kvm_install(kvm, window, in_slot ? 2 : 1);
 	if (!ret)
-		ret = set_window(ddw, slot, window, &failed);
+		ret = ddw_set_window(ddw, slot, window, &failed);
 	if (ret) {
 		ddw_take_down(ddw, slot, window, failed);
 		return ret;
 	}
-	tce2_kvm_expect(kvm, table_refs(ddw));
+	tce2_kvm_expect(kvm, ddw_table_refs(ddw));
 	ddw_set_slot(ddw, slot, window);
 	return 0;
 }
@@ -336,7 +336,7 @@ static int ddw_create_window(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	kvm = tce2_kvm_alloc();
 	if (!window || !kvm)
 		goto free;
-	ret = tce2_window_create(window, first_table_group(ddw), slot, spec,
+	ret = tce2_window_create(window, ddw_first_table_group(ddw), slot, spec,
 				 cache, &ddw->hurry);
 	if (ret)
 		goto free;
@@ -400,8 +400,8 @@ void tce2_ddw_destroy(struct tce2_ddw *ddw)
  * Takes every window from one group; others go on using them. If the platform
  * keeps one, its table must never be freed.
  */
-static void unset_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg,
-			  int slots)
+static void ddw_unset_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg,
+			      int slots)
 	__must_hold(&ddw->lock)
 {
 	int slot;
@@ -418,7 +418,7 @@ static void unset_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg,
 }
 
 /* Programs every window for a group that joins, or none */
-static int set_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
+static int ddw_set_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 	__must_hold(&ddw->lock)
 {
 	int slot, ret;
@@ -432,7 +432,7 @@ static int set_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 			continue;
 		ret = tce2_window_set(window, tg, slot, &set);
 		if (ret) {
-			unset_windows(ddw, tg, set ? slot + 1 : slot);
+			ddw_unset_windows(ddw, tg, set ? slot + 1 : slot);
 			return ret;
 		}
 	}
@@ -501,7 +501,7 @@ int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 	tce2_take_ownership(tg);
 	ret = tce2_platform_clear_slots(tg);
 	if (!ret)
-		ret = set_windows(ddw, tg);
+		ret = ddw_set_windows(ddw, tg);
 	if (ret) {
 		tce2_release_ownership(tg);
 		goto unlock;
@@ -509,7 +509,7 @@ int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 	if (list_empty(&ddw->groups) && !ddw->window[0])
 		ddw->default_pending = tg->tce32_size;
 	list_add_tail(&group->node, &ddw->groups);
-	expect_table_refs(ddw);
+	ddw_expect_table_refs(ddw);
 unlock:
 	ddw_unlock_for_vfio(ddw);
 	if (ret)
@@ -518,14 +518,14 @@ unlock:
 }
 
 /* Takes all windows from a group that leaves, before the platform has it back */
-static void take_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
+static void ddw_take_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 	__must_hold(&ddw->lock)
 {
 	int slot;
 
 	lockdep_assert_held_write(&ddw->lock);
 	if (!tce2_platform_is_papr(tg)) {
-		unset_windows(ddw, tg, NR_SLOTS);
+		ddw_unset_windows(ddw, tg, NR_SLOTS);
 		return;
 	}
 	/*
@@ -561,10 +561,10 @@ int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 	list_for_each_entry(group, &ddw->groups, node) {
 		if (group->group != iommu_group)
 			continue;
-		take_windows(ddw, group->table_group);
+		ddw_take_windows(ddw, group->table_group);
 		tce2_release_ownership(group->table_group);
 		list_del(&group->node);
-		expect_table_refs(ddw);
+		ddw_expect_table_refs(ddw);
 		kfree(group);
 		ret = 0;
 		break;
@@ -590,11 +590,11 @@ int tce2_ddw_info(struct tce2_ddw *ddw, struct vfio_iommu_spapr_tce_info *info)
 		return -EINTR;
 	if (list_empty(&ddw->groups))
 		goto unlock;
-	tg = first_table_group(ddw);
+	tg = ddw_first_table_group(ddw);
 	info->flags = VFIO_IOMMU_SPAPR_INFO_DDW;
 	info->dma32_window_start = tg->tce32_start;
 	info->dma32_window_size = tg->tce32_size;
-	info->ddw.pgsizes = common_pgsizes(ddw, &info->ddw.levels);
+	info->ddw.pgsizes = ddw_common_pgsizes(ddw, &info->ddw.levels);
 	info->ddw.max_dynamic_windows_supported =
 		tg->max_dynamic_windows_supported;
 	ret = 0;
@@ -604,7 +604,7 @@ unlock:
 }
 
 /* Makes the default window if it is pending */
-static int create_default(struct tce2_ddw *ddw, struct tce2_cache *cache)
+static int ddw_create_default(struct tce2_ddw *ddw, struct tce2_cache *cache)
 	__must_hold(&ddw->lock)
 {
 	struct tce2_window_spec spec = {
@@ -618,7 +618,7 @@ static int create_default(struct tce2_ddw *ddw, struct tce2_cache *cache)
 	if (list_empty(&ddw->groups))
 		return -ENXIO;
 	/* It is the platform's own idea and needs no check */
-	spec.size = first_table_group(ddw)->tce32_size;
+	spec.size = ddw_first_table_group(ddw)->tce32_size;
 	ret = ddw_create_window(ddw, cache, 0, &spec);
 	if (ret)
 		return ret;
@@ -653,7 +653,7 @@ static int ddw_check_place(struct tce2_ddw *ddw, int slot,
 			   const struct tce2_window_spec *spec)
 	__must_hold(&ddw->lock)
 {
-	struct iommu_table_group *tg = first_table_group(ddw);
+	struct iommu_table_group *tg = ddw_first_table_group(ddw);
 	bool taken = ddw->window[1];
 
 	lockdep_assert_held(&ddw->lock);
@@ -679,14 +679,14 @@ static int ddw_lock_with_group(struct tce2_ddw *ddw)
  * cancelled. KVM attaches without a lock. If it attaches right after the check, it
  * keeps a table in which it can't map any more.
  */
-static void unmake_default(struct tce2_ddw *ddw, struct tce2_creation *creation)
+static void ddw_unmake_default(struct tce2_ddw *ddw, struct tce2_creation *creation)
 	__must_hold(&ddw->lock)
 {
 	struct tce2_window *window = creation->made_default;
 
 	lockdep_assert_held_write(&ddw->lock);
 	if (!window || ddw->window[0] != window || list_empty(&ddw->groups) ||
-	    tce2_platform_is_papr(first_table_group(ddw)))
+	    tce2_platform_is_papr(ddw_first_table_group(ddw)))
 		return;
 	/* References of the owner, KVM's hooks and @creation */
 	if (tce2_kvm_attached(window->kvm) || !tce2_window_is_unused(window, 3))
@@ -730,7 +730,7 @@ static int ddw_create_locked(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	slot = ddw_find_slot(ddw, spec);
 	if (slot < 0)
 		return slot;
-	ret = create_default(ddw, cache);
+	ret = ddw_create_default(ddw, cache);
 	if (ret)
 		return ret;
 	creation->made_default = was_pending ? ddw->window[0] : NULL;
@@ -738,7 +738,7 @@ static int ddw_create_locked(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		refcount_inc(&creation->made_default->refs);
 	ret = ddw_create_window(ddw, cache, slot, spec);
 	if (ret) {
-		unmake_default(ddw, creation);
+		ddw_unmake_default(ddw, creation);
 		ddw_put_default(creation);
 		return ret;
 	}
@@ -833,7 +833,7 @@ void tce2_ddw_cancel(struct tce2_ddw *ddw, struct tce2_creation *creation)
 	ddw_lock_to_undo(ddw);
 	if (ddw->window[creation->slot] == creation->window) {
 		ddw_destroy_window(ddw, creation->slot);
-		unmake_default(ddw, creation);
+		ddw_unmake_default(ddw, creation);
 	}
 	ddw_unlock_for_client(ddw);
 	ddw_end_creation(creation);
@@ -859,7 +859,7 @@ int tce2_ddw_remove(struct tce2_ddw *ddw, u64 start)
 		return ret;
 	ret = -EINVAL;
 	if (ddw->default_pending &&
-	    start == first_table_group(ddw)->tce32_start) {
+	    start == ddw_first_table_group(ddw)->tce32_start) {
 		ddw->default_pending = false;
 		ret = 0;
 		goto unlock;
@@ -891,7 +891,7 @@ struct bus_range {
 	struct tce2_window *window;
 };
 
-static bool has_iova(const struct bus_range *range, u64 iova)
+static bool bus_range_has_iova(const struct bus_range *range, u64 iova)
 {
 	return iova >= range->start && iova - range->start < range->size;
 }
@@ -911,18 +911,18 @@ static int ddw_find_window(struct tce2_ddw *ddw, u64 iova, struct bus_range *ran
 		*range = (struct bus_range){
 			window->start, window->size, window->page_shift, window,
 		};
-		if (has_iova(range, iova))
+		if (bus_range_has_iova(range, iova))
 			return 0;
 	}
 	if (ddw->default_pending && !list_empty(&ddw->groups)) {
-		struct iommu_table_group *tg = first_table_group(ddw);
+		struct iommu_table_group *tg = ddw_first_table_group(ddw);
 
 		*range = (struct bus_range){
 			tg->tce32_start, tg->tce32_size,
 			TCE2_DEFAULT_PAGE_SHIFT,
 			NULL,
 		};
-		if (has_iova(range, iova))
+		if (bus_range_has_iova(range, iova))
 			return 0;
 	}
 	return -ENXIO;
@@ -950,9 +950,9 @@ static int ddw_find_range(struct tce2_ddw *ddw,
 }
 
 /* Makes the default window for a map request, if the request is in order */
-static int make_default_for_map_locked(struct tce2_ddw *ddw,
-				       struct tce2_cache *cache,
-				       const struct tce2_map_request *request)
+static int ddw_make_default_for_map_locked(struct tce2_ddw *ddw,
+					   struct tce2_cache *cache,
+					   const struct tce2_map_request *request)
 	__must_hold(&ddw->lock)
 {
 	struct tce2_memory memory;
@@ -972,20 +972,20 @@ static int make_default_for_map_locked(struct tce2_ddw *ddw,
 	ret = tce2_memory_hold(cache, &memory);
 	if (ret)
 		return ret;
-	ret = create_default(ddw, cache);
+	ret = ddw_create_default(ddw, cache);
 	tce2_memory_drop(cache, &memory);
 	return ret;
 }
 
-static int make_default_for_map(struct tce2_ddw *ddw,
-				struct tce2_cache *cache,
-				const struct tce2_map_request *request)
+static int ddw_make_default_for_map(struct tce2_ddw *ddw,
+				    struct tce2_cache *cache,
+				    const struct tce2_map_request *request)
 {
 	int ret = ddw_lock_for_client(ddw);
 
 	if (ret)
 		return ret;
-	ret = make_default_for_map_locked(ddw, cache, request);
+	ret = ddw_make_default_for_map_locked(ddw, cache, request);
 	ddw_unlock_for_client(ddw);
 	return ret;
 }
@@ -995,7 +995,7 @@ static int make_default_for_map(struct tce2_ddw *ddw,
  * on. KVM attaches to a table without notice, so this is checked when a client
  * maps memory that KVM could not map.
  */
-static bool wants_mirrors(struct tce2_cache *cache, struct tce2_window *window)
+static bool ddw_wants_mirrors(struct tce2_cache *cache, struct tce2_window *window)
 {
 	return unlikely(tce2_kvm_attached(window->kvm)) &&
 	       READ_ONCE(cache->mirrors_due) && tce2_kvm_maps(window->kvm);
@@ -1021,7 +1021,7 @@ static int ddw_try_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	if (!ret && range.window)
 		ret = tce2_window_map(range.window, request, patience);
 	if (!ret && range.window)
-		mirror = wants_mirrors(cache, range.window);
+		mirror = ddw_wants_mirrors(cache, range.window);
 	ddw_end_request(ddw);
 	if (mirror)
 		tce2_cache_mirror(cache);
@@ -1055,7 +1055,7 @@ int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		if (likely(!pending && ret != -EAGAIN))
 			return ret;
 		if (pending) {
-			ret = make_default_for_map(ddw, cache, request);
+			ret = ddw_make_default_for_map(ddw, cache, request);
 			continue;
 		}
 		/* Turned away once: from now on back off only for VFIO */

@@ -511,9 +511,10 @@ static __always_inline void region_drop_page(struct tce2_region *region)
 }
 
 /* Marks all blocks of an IOMMU page dirty, without sleeping */
-static __always_inline void mark_page(struct tce2_extents *ext, u64 ua,
-				      unsigned int shift)
+static __always_inline void region_mark_page(struct tce2_region *region, u64 ua,
+					     unsigned int shift)
 {
+	struct tce2_extents *ext = &region->extents;
 	u64 end = ua + (1ULL << shift);
 
 	do {
@@ -523,8 +524,8 @@ static __always_inline void mark_page(struct tce2_extents *ext, u64 ua,
 }
 
 /* Translates an IOMMU page of any size, and marks it dirty if @write is set */
-static bool translate_page(struct tce2_region *region, u64 ua,
-			   unsigned int shift, bool write, u64 *hpa)
+static bool region_translate_page(struct tce2_region *region, u64 ua,
+				  unsigned int shift, bool write, u64 *hpa)
 {
 	struct tce2_extents *ext = &region->extents;
 	u64 flags;
@@ -539,7 +540,7 @@ static bool translate_page(struct tce2_region *region, u64 ua,
 	if (write && flags & TCE2_EXTENT_READONLY)
 		return false;
 	if (write)
-		mark_page(ext, ua, shift);
+		region_mark_page(region, ua, shift);
 	return true;
 }
 
@@ -562,7 +563,7 @@ bool tce2_page_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 
 	if (!region)
 		return false;
-	if (translate_page(region, ua, shift, write, hpa))
+	if (region_translate_page(region, ua, shift, write, hpa))
 		return true;
 	region_drop_page(region);
 	return false;
@@ -570,7 +571,7 @@ bool tce2_page_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 
 /* Finds the region of a page that is held, without sleeping */
 static __always_inline struct tce2_region *
-find_held(struct tce2_cache *cache, u64 ua, unsigned int shift)
+region_find_held(struct tce2_cache *cache, u64 ua, unsigned int shift)
 {
 	struct tce2_region *region;
 
@@ -593,7 +594,7 @@ find_held(struct tce2_cache *cache, u64 ua, unsigned int shift)
  */
 void tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift)
 {
-	struct tce2_region *region = find_held(cache, ua, shift);
+	struct tce2_region *region = region_find_held(cache, ua, shift);
 
 	if (likely(region))
 		region_drop_page(region);
@@ -604,13 +605,13 @@ void tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift)
  * is set. KVM's count keeps the mirror in the list even while the region's
  * mirror pointer is NULL.
  */
-static __always_inline void uncount_page(struct tce2_region *region, u64 ua,
-					 unsigned int shift, bool write)
+static __always_inline void region_uncount_page(struct tce2_region *region, u64 ua,
+						unsigned int shift, bool write)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 
 	if (write)
-		mark_page(&region->extents, ua, shift);
+		region_mark_page(region, ua, shift);
 	/*
 	 * RCU keeps the mirror from being freed: the in-tree driver may have
 	 * dropped KVM's count by mistake
@@ -636,11 +637,11 @@ static __always_inline void uncount_page(struct tce2_region *region, u64 ua,
 void tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
 			    unsigned int shift, bool write)
 {
-	struct tce2_region *region = find_held(cache, ua, shift);
+	struct tce2_region *region = region_find_held(cache, ua, shift);
 
 	if (unlikely(!region))
 		return;
-	uncount_page(region, ua, shift, write);
+	region_uncount_page(region, ua, shift, write);
 	region_drop_page(region);
 }
 
@@ -659,10 +660,10 @@ void tce2_pages_uncount(struct tce2_cache *cache, const struct tce2_memory *memo
 	struct tce2_memory rest = *memory;
 
 	for (; rest.pages; tce2_memory_skip(&rest, 1)) {
-		struct tce2_region *region = find_held(cache, rest.ua, rest.shift);
+		struct tce2_region *region = region_find_held(cache, rest.ua, rest.shift);
 
 		if (region)
-			uncount_page(region, rest.ua, rest.shift, rest.write);
+			region_uncount_page(region, rest.ua, rest.shift, rest.write);
 		/* Without a mirror, the list is searched for each page */
 		if (!(rest.pages % 64))
 			cond_resched();

@@ -22,7 +22,7 @@
 #include "tce2_uapi.h"
 
 /* Any request, read from user space; all begin with the same two fields */
-union request {
+union uapi_request {
 	struct {
 		u32 argsz;
 		u32 flags;
@@ -36,7 +36,7 @@ union request {
 	struct vfio_eeh_pe_op eeh;
 };
 
-static long uapi_get_info(struct tce2_container *container, union request *request,
+static long uapi_get_info(struct tce2_container *container, union uapi_request *request,
 			  void __user *arg)
 {
 	size_t size = offsetofend(struct vfio_iommu_spapr_tce_info,
@@ -51,8 +51,8 @@ static long uapi_get_info(struct tce2_container *container, union request *reque
 	return copy_to_user(arg, &request->info, size) ? -EFAULT : 0;
 }
 
-static long map_dma(struct tce2_container *container, union request *request,
-		    void __user *arg)
+static long uapi_map_dma(struct tce2_container *container, union uapi_request *request,
+			 void __user *arg)
 {
 	struct tce2_map_request map = {
 		.iova = request->map.iova,
@@ -67,29 +67,29 @@ static long map_dma(struct tce2_container *container, union request *request,
 	return tce2_container_map(container, &map);
 }
 
-static long unmap_dma(struct tce2_container *container, union request *request,
-		      void __user *arg)
+static long uapi_unmap_dma(struct tce2_container *container, union uapi_request *request,
+			   void __user *arg)
 {
 	return tce2_container_unmap(container, request->unmap.iova,
 				    request->unmap.size);
 }
 
 static long uapi_register_memory(struct tce2_container *container,
-				 union request *request, void __user *arg)
+				 union uapi_request *request, void __user *arg)
 {
 	return tce2_container_register(container, request->memory.vaddr,
 				       request->memory.size);
 }
 
 static long uapi_unregister_memory(struct tce2_container *container,
-				   union request *request, void __user *arg)
+				   union uapi_request *request, void __user *arg)
 {
 	return tce2_container_unregister(container, request->memory.vaddr,
 					 request->memory.size);
 }
 
 static long uapi_create_window(struct tce2_container *container,
-			       union request *request, void __user *arg)
+			       union uapi_request *request, void __user *arg)
 {
 	struct vfio_iommu_spapr_tce_create __user *user = arg;
 	struct tce2_window_spec spec = {
@@ -111,13 +111,13 @@ static long uapi_create_window(struct tce2_container *container,
 }
 
 static long uapi_remove_window(struct tce2_container *container,
-			       union request *request, void __user *arg)
+			       union uapi_request *request, void __user *arg)
 {
 	return tce2_container_remove_window(container,
 					    request->remove.start_addr);
 }
 
-static long uapi_eeh_pe_op(struct tce2_container *container, union request *request,
+static long uapi_eeh_pe_op(struct tce2_container *container, union uapi_request *request,
 			   void __user *arg)
 {
 	/* Only an error to inject makes the structure this long */
@@ -149,16 +149,16 @@ struct ioctl_row {
 	bool needs_memory;
 	size_t size;
 	u32 flags;
-	long (*run)(struct tce2_container *container, union request *request,
+	long (*run)(struct tce2_container *container, union uapi_request *request,
 		    void __user *arg);
 };
 
 static const struct ioctl_row ioctls[] = {
 	{ VFIO_IOMMU_MAP_DMA, "MAP_DMA", true,
 	  offsetofend(struct vfio_iommu_type1_dma_map, size),
-	  VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE, map_dma },
+	  VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE, uapi_map_dma },
 	{ VFIO_IOMMU_UNMAP_DMA, "UNMAP_DMA", true,
-	  offsetofend(struct vfio_iommu_type1_dma_unmap, size), 0, unmap_dma },
+	  offsetofend(struct vfio_iommu_type1_dma_unmap, size), 0, uapi_unmap_dma },
 	{ VFIO_IOMMU_SPAPR_REGISTER_MEMORY, "REGISTER_MEMORY", false,
 	  offsetofend(struct vfio_iommu_spapr_register_memory, size), 0,
 	  uapi_register_memory },
@@ -195,7 +195,7 @@ static const struct ioctl_row *uapi_find_ioctl(unsigned int cmd)
  * knows it can tell that it fits; else that is checked each time, for as much as
  * the copying costs. So the two frequent requests have their sizes named.
  */
-static bool uapi_read_request(union request *request, const void __user *arg,
+static bool uapi_read_request(union uapi_request *request, const void __user *arg,
 			      size_t size)
 {
 	const size_t map = offsetofend(struct vfio_iommu_type1_dma_map, size);
@@ -218,7 +218,7 @@ static bool uapi_read_request(union request *request, const void __user *arg,
 static long uapi_run_ioctl(struct tce2_container *container,
 			   const struct ioctl_row *row, void __user *arg)
 {
-	union request request;
+	union uapi_request request;
 	bool enabled;
 	int ret;
 
