@@ -111,19 +111,19 @@ tce2_extents_run(const struct tce2_extents *ext, u64 ua, u64 *hpa, u64 *flags)
 }
 
 /**
- * tce2_extents_piece() - where one naturally aligned piece of memory is
+ * tce2_extents_page() - find the host physical address of an IOMMU page of any size
  * @ext: the extents
  * @ua: first user address, a multiple of 1 << @shift
- * @shift: log2 of the piece's bytes, all inside the range
+ * @shift: log2 of the IOMMU page size in bytes; the page lies inside the range
  * @hpa: set to the host physical address of @ua
  * @flags: set to the TCE2_EXTENT_* flags of any of its blocks
  *
- * Context: any, also with the data MMU off. A step for each block of the piece.
- * Return: true; false if the piece is scattered or misaligned in memory.
+ * Context: any, also with the data MMU off. A step for each block of the page.
+ * Return: true; false if the page is scattered or misaligned in memory.
  */
-static __always_inline bool tce2_extents_piece(const struct tce2_extents *ext,
-					       u64 ua, unsigned int shift,
-					       u64 *hpa, u64 *flags)
+static __always_inline bool tce2_extents_page(const struct tce2_extents *ext,
+					      u64 ua, unsigned int shift,
+					      u64 *hpa, u64 *flags)
 {
 	u64 step = 1ULL << ext->shift, end = ua + (1ULL << shift);
 	u64 first = READ_ONCE(*tce2_extents_entry(ext, ua));

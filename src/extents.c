@@ -117,8 +117,8 @@ static inline int extents_add_block(struct tce2_extents *ext, u64 entry)
 }
 
 /*
- * Rewrites the store with smaller blocks: each old block is contiguous, so its
- * parts differ from it by their distance alone. (Not inline: it is rare, and
+ * Rewrites the store with smaller blocks: each old block is contiguous, so the
+ * new ones are contiguous, too. (Not inline: it is rare, and
  * the registers it needs would be saved for every run appended.)
  */
 static noinline int extents_shrink_blocks(struct tce2_extents *ext, unsigned int shift)
@@ -201,7 +201,7 @@ static inline int extents_append_run(struct tce2_extents *ext, u64 hpa, u64 byte
  * pin_user_pages_fast() takes all pages at once: what follows one of its pages
  * is the rest of it. That holds only where hugetlbfs itself has mapped the folio. A
  * driver may map single pages of a hugetlb folio, in any order. A transparent huge
- * page may be mapped in parts, too. In both cases every page has to be compared.
+ * page may be mapped page by page, too. In both cases every page has to be compared.
  */
 static unsigned long extents_run_length(struct page **pages, unsigned long count,
 					bool hugetlbfs)

@@ -285,8 +285,8 @@ static noinline s64 memory_run_of_blocks(const struct tce2_memory *memory, u64 *
 
 	/* There may be very many blocks in each of many such pages */
 	cond_resched();
-	if (!tce2_extents_piece(&memory->region->extents, memory->ua, memory->shift,
-				hpa, &flags))
+	if (!tce2_extents_page(&memory->region->extents, memory->ua, memory->shift,
+			       hpa, &flags))
 		return -EINVAL;
 	if (memory->write && (flags & TCE2_EXTENT_READONLY))
 		return -EPERM;
@@ -534,7 +534,7 @@ static bool region_translate_page(struct tce2_region *region, u64 ua,
 		tce2_extents_run(ext, ua, hpa, &flags);
 		if (*hpa & ((1ULL << shift) - 1))
 			return false;
-	} else if (!tce2_extents_piece(ext, ua, shift, hpa, &flags)) {
+	} else if (!tce2_extents_page(ext, ua, shift, hpa, &flags)) {
 		return false;
 	}
 	if (write && flags & TCE2_EXTENT_READONLY)

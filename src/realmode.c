@@ -125,7 +125,7 @@ tce2_rm_ua_to_hpa(const struct tce2_region *region, u64 ua, unsigned int shift,
 		if (start & ((1ULL << shift) - 1))
 			return TCE2_RM_TOO_HARD;
 	} else if (!rm_is_easy(region, ua, shift) ||
-		   !tce2_extents_piece(ext, ua, shift, &start, &flags)) {
+		   !tce2_extents_page(ext, ua, shift, &start, &flags)) {
 		return TCE2_RM_TOO_HARD;
 	}
 	if (write && (flags & TCE2_EXTENT_READONLY))

@@ -239,9 +239,9 @@ window_prepare(struct tce2_window *window, const struct tce2_view_run *run,
 
 	*replaces = false;
 	while (!ret) {
-		struct tce2_view_run part = window_run_in_leaf(window, run, index);
+		struct tce2_view_run in_leaf = window_run_in_leaf(window, run, index);
 
-		ret = tce2_view_prepare(&window->view, &part);
+		ret = tce2_view_prepare(&window->view, &in_leaf);
 		if (ret < 0)
 			return ret;
 		if (ret)
@@ -249,7 +249,7 @@ window_prepare(struct tce2_window *window, const struct tce2_view_run *run,
 		ret = tce2_table_prepare(&window->table, index);
 		if (ret)
 			return ret;
-		index += part.count;
+		index += in_leaf.count;
 		if (index == end)
 			return 0;
 		cond_resched();
@@ -359,18 +359,18 @@ window_write_tces(struct tce2_window *window, const struct tce2_view_run *run,
 
 	*written = 0;
 	for (;;) {
-		struct tce2_view_run part = window_run_in_leaf(window, run, index);
+		struct tce2_view_run in_leaf = window_run_in_leaf(window, run, index);
 		bool fresh = !replaces;
 
 		/* Only the platform's functions have use for the truth */
 		if (replaces && !tce2_table_in_memory(&window->table))
-			fresh = window_is_fresh(window, &part);
-		ret = window_write_leaf(window, &part,
+			fresh = window_is_fresh(window, &in_leaf);
+		ret = window_write_leaf(window, &in_leaf,
 					fresh ? TCE2_WRITE_FRESH : TCE2_WRITE_OVER,
 					&region, written);
 		if (ret)
 			return ret;
-		index += part.count;
+		index += in_leaf.count;
 		if (index == end)
 			break;
 		if (!(index & (BATCH - 1))) {
@@ -469,12 +469,12 @@ window_commit_view(struct tce2_window *window, const struct tce2_view_run *run,
 	u64 index = run->index, end = index + run->count;
 
 	while (index < end) {
-		struct tce2_view_run part = window_run_in_leaf(window, run, index);
+		struct tce2_view_run in_leaf = window_run_in_leaf(window, run, index);
 
 		if (replaces)
-			window_drop_leaf(window, &batch, index, index + part.count);
-		tce2_view_set(&window->view, &part);
-		index += part.count;
+			window_drop_leaf(window, &batch, index, index + in_leaf.count);
+		tce2_view_set(&window->view, &in_leaf);
+		index += in_leaf.count;
 		window_pause_before(index, end);
 	}
 	tce2_drop_batch_flush(&batch);
@@ -545,8 +545,8 @@ unlock:
 	return ret;
 }
 
-/* Entries of a stretch of one leaf up to and with the last that is mapped */
-static u64 window_mapped_part(const struct tce2_window *window, u64 index, u64 end)
+/* Counts the entries from @index to the last one before @end that is mapped; one leaf */
+static u64 window_count_to_mapped(const struct tce2_window *window, u64 index, u64 end)
 {
 	u64 first = index, mapped = 0;
 	struct tce2_view_run run;
@@ -573,7 +573,7 @@ static int window_clear_tces(struct tce2_window *window, u64 index, u64 end)
 		u64 next = tce2_view_leaf_end(index, end), mapped = 0;
 
 		if (!tce2_table_in_memory(&window->table))
-			mapped = window_mapped_part(window, index, next);
+			mapped = window_count_to_mapped(window, index, next);
 		if (tce2_table_clear(&window->table, index, next - index,
 				     mapped, &stale))
 			ret = -EIO;
@@ -584,7 +584,7 @@ static int window_clear_tces(struct tce2_window *window, u64 index, u64 end)
 	return ret;
 }
 
-/* Forgets a stretch, of which no device knows any more */
+/* Clears entries that no device uses any more in the view, and drops their pages */
 static void window_clear_view(struct tce2_window *window, u64 index, u64 end)
 {
 	struct tce2_drop_batch batch = { .cache = window->cache };
@@ -628,7 +628,7 @@ static int window_clear_range(struct tce2_window *window, u64 index, u64 end,
 }
 
 /**
- * tce2_window_unmap() - take a stretch of bus addresses from devices
+ * tce2_window_unmap() - unmap a range of bus addresses
  * @window: the window
  * @iova: first bus address
  * @size: bytes, more than 0

@@ -231,7 +231,7 @@ static int view_expand(const struct tce2_view *view, u64 *slot, gfp_t gfp)
  */
 int tce2_view_prepare(struct tce2_view *view, const struct tce2_view_run *new)
 {
-	struct tce2_leaf_run part = view_in_leaf(new), run;
+	struct tce2_leaf_run entered = view_in_leaf(new), run;
 	u64 *slot = view_make_slot(view, new->index >> TCE2_VIEW_LEAF_SHIFT,
 				   GFP_KERNEL_ACCOUNT);
 
@@ -245,7 +245,7 @@ int tce2_view_prepare(struct tce2_view *view, const struct tce2_view_run *new)
 	if (tce2_word_is_array(*slot))
 		return 1;
 	run = tce2_word_run(*slot);
-	if (view_join_runs(view, &run, &part))
+	if (view_join_runs(view, &run, &entered))
 		return 1;
 	return view_expand(view, slot, GFP_KERNEL_ACCOUNT) ?: 1;
 }
@@ -275,7 +275,7 @@ static bool view_next_in_array(const struct tce2_view *view, const u64 *array,
 	return true;
 }
 
-/* Turns an array that has come to be one run, filled piece by piece, into that */
+/* Turns an array that has come to be one run, filled little by little, into that */
 static void view_collapse(const struct tce2_view *view, u64 *slot)
 {
 	u64 *array = tce2_word_array(*slot);
@@ -298,21 +298,21 @@ static void view_collapse(const struct tce2_view *view, u64 *slot)
 void tce2_view_set(struct tce2_view *view, const struct tce2_view_run *new)
 {
 	u64 *slot = tce2_view_slot(view, new->index >> TCE2_VIEW_LEAF_SHIFT);
-	struct tce2_leaf_run part = view_in_leaf(new), run;
+	struct tce2_leaf_run entered = view_in_leaf(new), run;
 	u64 word = *slot, added;
 
-	if (tce2_word_is_array(word) && (view->hooked || !view_is_whole(&part))) {
-		added = view_fill_array(view, tce2_word_array(word), &part);
+	if (tce2_word_is_array(word) && (view->hooked || !view_is_whole(&entered))) {
+		added = view_fill_array(view, tce2_word_array(word), &entered);
 		if (view->hooked || !added)
 			return;
 		WRITE_ONCE(*slot, word + (added << TCE2_WORD_COUNT_SHIFT));
 		view_collapse(view, slot);
 		return;
 	}
-	run = part;
+	run = entered;
 	if (!tce2_word_is_array(word)) {
 		run = tce2_word_run(word);
-		view_join_runs(view, &run, &part);
+		view_join_runs(view, &run, &entered);
 	}
 	WRITE_ONCE(*slot, view_encode_run(&run));
 	if (tce2_word_is_array(word))
@@ -395,7 +395,7 @@ void tce2_view_clear(struct tce2_view *view, u64 index, u64 count)
 
 /*
  * The word of the first leaf from *@leaf to @last that has one other than 0, or
- * NULL; parts of the tree that are not there are passed over at once
+ * NULL; nodes of the tree that are not there are passed over at once
  */
 static u64 *view_next_slot(const struct tce2_view *view, u64 *leaf, u64 last)
 {
@@ -559,7 +559,7 @@ bool tce2_view_next(const struct tce2_view *view, u64 index, u64 end,
 		u64 leaf = index >> TCE2_VIEW_LEAF_SHIFT, start;
 		const u64 *slot = view_next_slot(view, &leaf, (end - 1) >>
 						 TCE2_VIEW_LEAF_SHIFT);
-		struct tce2_leaf_run part;
+		struct tce2_leaf_run run_in_leaf;
 
 		if (!slot)
 			return false;
@@ -567,10 +567,11 @@ bool tce2_view_next(const struct tce2_view *view, u64 index, u64 end,
 		index = max(index, start);
 		if (view_next_in_leaf(view, *slot, index - start,
 				      tce2_view_leaf_end(index, end) - 1 - start,
-				      &part)) {
+				      &run_in_leaf)) {
 			*run = (struct tce2_view_run){
-				start + part.first, part.last - part.first + 1,
-				part.ua, part.perm, part.counted,
+				start + run_in_leaf.first,
+				run_in_leaf.last - run_in_leaf.first + 1,
+				run_in_leaf.ua, run_in_leaf.perm, run_in_leaf.counted,
 			};
 			return true;
 		}

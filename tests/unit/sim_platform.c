@@ -264,7 +264,7 @@ static u64 hpa_of(struct tce2_cache *cache, u64 ua, unsigned int shift)
 	sim_preempt_disable();
 	region = tce2_region_find_held(cache, ua, shift);
 	sim_preempt_enable();
-	if (!tce2_extents_piece(&region->extents, ua, shift, &hpa, &flags))
+	if (!tce2_extents_page(&region->extents, ua, shift, &hpa, &flags))
 		sim_bug("held memory %llx is not contiguous", ua);
 	return hpa;
 }
