@@ -319,25 +319,18 @@ s64 tce2_memory_run(const struct tce2_memory *memory, u64 *hpa)
 	return min(memory->pages, bytes >> memory->shift);
 }
 
-/*
- * Checks that each IOMMU page is contiguous in memory, and that devices may write to it
- * if they want to. The region contains all pages.
- */
-static int memory_check(const struct tce2_memory *memory)
+/* memory_check() run by run; *@memory is used up (not inline, as it is rare) */
+static noinline int memory_check_runs(struct tce2_memory *memory)
 {
-	struct tce2_memory rest = *memory;
 	unsigned int runs = 0;
-	s64 run;
-	u64 hpa;
 
-	/* Nothing is pinned in smaller blocks than a page */
-	if (memory->shift <= PAGE_SHIFT &&
-	    !(memory->write && (memory->region->extents.flags & TCE2_EXTENT_READONLY)))
-		return 0;
-	for (; rest.pages; tce2_memory_skip(&rest, run)) {
-		run = tce2_memory_run(&rest, &hpa);
+	while (memory->pages) {
+		u64 hpa;
+		s64 run = tce2_memory_run(memory, &hpa);
+
 		if (run < 0)
 			return run;
+		tce2_memory_skip(memory, run);
 		if (!(++runs % TCE2_EXTENT_NODE))
 			cond_resched();
 	}
@@ -345,10 +338,34 @@ static int memory_check(const struct tce2_memory *memory)
 }
 
 /*
+ * Checks that each IOMMU page is contiguous in memory, and that devices may write to it
+ * if they want to. The region contains all pages.
+ */
+static __always_inline int memory_check(const struct tce2_memory *memory)
+{
+	struct tce2_memory rest;
+
+	/* Nothing is pinned in smaller blocks than a page */
+	if (memory->shift <= PAGE_SHIFT &&
+	    !(memory->write && (memory->region->extents.flags & TCE2_EXTENT_READONLY)))
+		return 0;
+	/* A copy by members, so that the caller's stays in registers */
+	rest = (struct tce2_memory){
+		.ua = memory->ua,
+		.pages = memory->pages,
+		.shift = memory->shift,
+		.write = memory->write,
+		.region = memory->region,
+	};
+	return memory_check_runs(&rest);
+}
+
+/*
  * Holds the first pages, as far as the region of the first one goes. *@memory is cut
  * there. Returns what tce2_memory_hold() returns.
  */
-static int memory_hold_in_region(struct tce2_cache *cache, struct tce2_memory *memory)
+static __always_inline int memory_hold_in_region(struct tce2_cache *cache,
+						 struct tce2_memory *memory)
 {
 	struct tce2_region *region = memory_hold_region(cache, memory);
 	int ret;
@@ -460,28 +477,36 @@ void tce2_drop_batch_flush(struct tce2_drop_batch *batch)
  */
 int tce2_memory_hold(struct tce2_cache *cache, struct tce2_memory *memory)
 {
-	struct tce2_memory rest = *memory;
+	unsigned int shift = memory->shift;
 	struct tce2_region *first = NULL;
+	u64 held = 0;
 
-	if (!rest.pages || rest.shift < TCE2_MIN_PAGE_SHIFT || rest.shift > 63)
+	if (!memory->pages || shift < TCE2_MIN_PAGE_SHIFT || shift > 63)
 		return -EINVAL;
 	do {
-		struct tce2_memory held = rest;
-		int ret = memory_hold_in_region(cache, &held);
+		struct tce2_memory next = {
+			.ua = memory->ua + (held << shift),
+			.pages = memory->pages - held,
+			.shift = shift,
+			.write = memory->write,
+		};
+		int ret = memory_hold_in_region(cache, &next);
 
 		if (ret) {
-			held = *memory;
-			held.pages -= rest.pages;
-			tce2_memory_drop(cache, &held);
+			struct tce2_memory undo = {
+				.ua = memory->ua, .pages = held, .shift = shift,
+			};
+
+			tce2_memory_drop(cache, &undo);
 			return ret;
 		}
-		if (!first)
-			first = held.region;
-		tce2_memory_skip(&rest, held.pages);
+		if (!held)
+			first = next.region;
+		held += next.pages;
 		/* There may be millions of regions */
-		if (rest.pages)
+		if (held < memory->pages)
 			cond_resched();
-	} while (rest.pages);
+	} while (held < memory->pages);
 	memory->region = first;
 	return 0;
 }
