@@ -39,7 +39,7 @@ struct page;
  *	  tce2_memory_hold(). Only then are the region's pages sure to be pinned, and a
  *	  translated address may be used.
  *
- * In real mode each pointer argument must point into the linear mapping: to kmalloc()
+ * In either mode each pointer argument must point into the linear mapping: to kmalloc()
  * memory or the kernel stack, not to vmalloc() memory or a module's data. This
  * includes pointers to results. Other pointers are refused. The functions must be
  * called through pointers that were taken in virtual mode (struct tce2_rm_ops). A

@@ -307,7 +307,10 @@ static int container_begin_registration(struct tce2_container *container,
 	return ret;
 }
 
-/* Completes it, unless VFIO has let go of the container meanwhile */
+/*
+ * Enters a region in a registration: a new one, or one that could not be unregistered.
+ * Returns -ENODEV, and unregisters the region, if VFIO has closed the container meanwhile.
+ */
 static int container_end_registration(struct tce2_container *container,
 				      struct tce2_registration *registration,
 				      struct tce2_region *region)

@@ -9,7 +9,7 @@
  * can have permanent effects: on pseries no window is ever created again for the device
  * (failed_ddw_pdn_list, arch/powerpc/platforms/pseries/iommu.c).
  *
- * Locks: struct tce2_ddw.lock, which no other file uses.
+ * Locks: clients, lock and slots_lock of struct tce2_ddw, which no other file uses.
  * Calls: kapi (publishing windows), kvm, tce_v2 (what is in a window), eeh, mm_iommu,
  * mirrors, range, platform; inlines of compat.
  */
@@ -48,7 +48,7 @@ void tce2_ddw_init(struct tce2_ddw *ddw)
 {
 	init_rwsem(&ddw->lock);
 	mutex_init(&ddw->clients);
-	spin_lock_init(&ddw->slots);
+	spin_lock_init(&ddw->slots_lock);
 	init_waitqueue_head(&ddw->calm);
 	INIT_LIST_HEAD(&ddw->groups);
 }
@@ -61,9 +61,9 @@ static void ddw_set_slot(struct tce2_ddw *ddw, int slot, struct tce2_window *win
 	__must_hold(&ddw->lock)
 {
 	lockdep_assert_held_write(&ddw->lock);
-	spin_lock(&ddw->slots);
+	spin_lock(&ddw->slots_lock);
 	ddw->window[slot] = window;
-	spin_unlock(&ddw->slots);
+	spin_unlock(&ddw->slots_lock);
 }
 
 /*
@@ -74,12 +74,12 @@ static void ddw_wake_queues(struct tce2_ddw *ddw)
 {
 	int slot;
 
-	spin_lock(&ddw->slots);
+	spin_lock(&ddw->slots_lock);
 	for (slot = 0; slot < NR_SLOTS; slot++) {
 		if (ddw->window[slot])
 			tce2_range_turn_away(&ddw->window[slot]->ranges);
 	}
-	spin_unlock(&ddw->slots);
+	spin_unlock(&ddw->slots_lock);
 }
 
 static void ddw_begin_hurry(struct tce2_ddw *ddw)
@@ -122,7 +122,7 @@ unlock:
 }
 
 /* Like ddw_lock_for_client(), for work that must be done even after a fatal signal */
-static void ddw_lock_to_undo(struct tce2_ddw *ddw)
+static void ddw_lock_for_client_uninterruptible(struct tce2_ddw *ddw)
 {
 	mutex_lock(&ddw->clients);
 	wait_event(ddw->calm, !atomic_read(&ddw->hurry.stopping));
@@ -830,7 +830,7 @@ int tce2_ddw_publish(struct tce2_ddw *ddw, struct tce2_creation *creation)
  */
 void tce2_ddw_cancel(struct tce2_ddw *ddw, struct tce2_creation *creation)
 {
-	ddw_lock_to_undo(ddw);
+	ddw_lock_for_client_uninterruptible(ddw);
 	if (ddw->window[creation->slot] == creation->window) {
 		ddw_destroy_window(ddw, creation->slot);
 		ddw_unmake_default(ddw, creation);

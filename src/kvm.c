@@ -281,7 +281,7 @@ static __always_inline void kvm_drop_entry(struct tce2_window *window, u64 old)
 {
 	u64 ua = old & ~TCE2_VIEW_FLAGS;
 
-	/* A group that has kept the window may still reach the page */
+	/* A group that kept the window may still reach the page, see window_drop_leaf() */
 	if (unlikely(window->kept_by_group))
 		return;
 	if (likely(old & TCE2_VIEW_COUNTED))

@@ -190,9 +190,10 @@ static int region_unregister(struct tce2_region *region)
  * kernel's list drops the pins of a mirror a grace period later.
  *
  * Context: may sleep.
- * Return: 0; -EBUSY, with nothing changed, if this is the last registration
- * and IOMMU pages still point into the region, or the in-tree driver counts
- * pages of its mirror; -EINTR.
+ * Return: 0; -EBUSY if this is the last registration and pages of the region are
+ * counted: mapped in a window, held by another module, or counted in its mirror by KVM
+ * or the in-tree driver. The region then stays registered, possibly without its mirror.
+ * -EINTR.
  */
 int tce2_region_unregister(struct tce2_region *region)
 {
@@ -276,8 +277,8 @@ memory_hold_region(struct tce2_cache *cache, struct tce2_memory *memory)
 }
 
 /*
- * tce2_memory_run() for an IOMMU page that takes several blocks (not inline,
- * for the sake of the others)
+ * tce2_memory_run() for an IOMMU page that takes several blocks. Not inline, so that
+ * tce2_memory_run() needs fewer registers.
  */
 static noinline s64 memory_run_of_blocks(const struct tce2_memory *memory, u64 *hpa)
 {
@@ -345,7 +346,7 @@ static __always_inline int memory_check(const struct tce2_memory *memory)
 {
 	struct tce2_memory rest;
 
-	/* Nothing is pinned in smaller blocks than a page */
+	/* A block is a page or more, so a smaller IOMMU page is always contiguous */
 	if (memory->shift <= PAGE_SHIFT &&
 	    !(memory->write && (memory->region->extents.flags & TCE2_EXTENT_READONLY)))
 		return 0;

@@ -40,8 +40,8 @@
  * Returns true if an address is the same memory in real and in virtual mode: if it is
  * in the part of the linear mapping that exists under either MMU. This part is 2 PiB
  * or, with 4K pages, 61 TiB (H_KERN_VIRT_START, asm/book3s/64/hash-64k.h and
- * hash-4k.h). With the data MMU off the highest bits are ignored. Not for virtual mode,
- * which reaches all memory.
+ * hash-4k.h). With the data MMU off the highest bits are ignored. Callers refuse other
+ * addresses in virtual mode, too.
  */
 static __always_inline bool rm_is_linear(const void *ptr)
 {

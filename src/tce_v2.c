@@ -81,6 +81,7 @@ int tce2_window_create(struct tce2_window *window, struct iommu_table_group *tg,
 	refcount_set(&window->refs, 1);
 	window->live = true;
 	window->cache = cache;
+	/* The platform has chosen it: tce2_platform_create_table() */
 	window->start = (u64)tbl->it_offset << tbl->it_page_shift;
 	window->size = spec->size;
 	window->page_shift = tbl->it_page_shift;
@@ -437,7 +438,8 @@ static bool window_restore_tces(struct tce2_window *window, u64 index, u64 count
 /*
  * Drops what entries of one leaf hold; no device knows them any more. In a
  * window that a group has kept, that group's devices may: the platform, which
- * has forgotten the group, does not invalidate their translations.
+ * has forgotten the group, does not invalidate their translations. kvm_drop_entry()
+ * follows the same rule.
  */
 static void window_drop_leaf(struct tce2_window *window, struct tce2_drop_batch *batch,
 			     u64 index, u64 end)
