@@ -41,9 +41,10 @@ enum { PASSED, FAILED, SKIPPED };
 
 static const struct suite *const suites[] = {
 	&container_suite, &memory_suite, &region_suite, &map_suite, &window_suite,
-	&shared_suite, &process_suite, &race_suite, &pairs_suite, &late_suite,
-	&queue_suite, &takers_suite, &eeh_suite, &ddw_suite, &isolation_suite, &limit_suite,
-	&realmode_suite, &kvm_suite, &kvm_stop_suite, &last_suite,
+	&shared_suite, &process_suite, &race_suite, &race_map_suite,
+	&userfault_suite, &queue_suite, &race_register_suite, &eeh_suite, &ddw_suite,
+	&isolation_suite, &limit_suite, &realmode_suite, &kvm_suite, &kvm_stop_suite,
+	&last_suite,
 };
 
 const char *backend_module = "vfio_spapr_tce2";

@@ -26,7 +26,7 @@ enum setup {
 /**
  * struct test - a conformance test
  * @name: the sentence that is true
- * @run: proves it
+ * @run: tests it
  * @setup: what it starts from
  * @intree: why the in-tree driver is known to answer otherwise, or NULL;
  *	"defect N" is that of Documentation/differences.rst
@@ -56,9 +56,10 @@ struct suite {
 	const struct suite name = { array, ARRAY_SIZE(array) }
 
 extern const struct suite container_suite, memory_suite, region_suite, map_suite,
-	window_suite, shared_suite, process_suite, race_suite, pairs_suite,
-	late_suite, queue_suite, takers_suite, eeh_suite, ddw_suite, isolation_suite,
-	limit_suite, realmode_suite, kvm_suite, kvm_stop_suite, last_suite;
+	window_suite, shared_suite, process_suite, race_suite, race_map_suite,
+	userfault_suite, queue_suite, race_register_suite, eeh_suite, ddw_suite,
+	isolation_suite, limit_suite, realmode_suite, kvm_suite, kvm_stop_suite,
+	last_suite;
 
 /* The backend under test, or NULL with --backend any */
 extern const char *backend_module;
@@ -158,7 +159,7 @@ void *at_page_end(const void *data, size_t len);
 void expect_bad_pointers_fault(int fd, unsigned long nr);
 
 /*
- * Proofs by the device. A sink is a page it certainly reaches: it carries
+ * Checks by DMA. A sink is a page that the device certainly reaches: it carries
  * known bytes to the device, and back what the device has read elsewhere.
  */
 
@@ -167,7 +168,7 @@ struct sink {
 	uint8_t *ua;
 };
 
-#define PROBE		256		/* bytes a proof moves */
+#define PROBE		256		/* bytes that a check moves */
 
 struct sink sink_at(struct vfio *v, uint64_t iova);
 struct edu *device(struct vfio *v, int slot);

@@ -5,9 +5,9 @@
  * the old addresses, through whoever owns it now. Nobody's bytes may change,
  * none may get to the device.
  *
- * A proof counts only if the new user has the very page frames that the old
+ * A check counts only if the new user has the very page frames that the old
  * one had, which /proc/self/pagemap tells; and only if the device works, which
- * a sink tells (conformance.h). What other suites prove is not repeated: that
+ * a sink tells (conformance.h). What other suites check is not repeated: that
  * an unmapped address, one of a window that was removed or made again, and
  * memory that was unregistered are out of reach as long as nobody else has the
  * memory (map, window), that windows go or stay when groups leave (region of
@@ -241,7 +241,7 @@ static void inherit(struct estate *estate)
 		(unsigned long long)estate->pages,
 		(unsigned long long)taken >> 20);
 	if (estate->found < estate->pages / 2)
-		fail("no proof: expected to get half of the page frames again");
+		fail("inconclusive: expected to get half of the page frames again");
 	for (uint64_t i = 0; i < estate->pages; i++)
 		if (estate->heirs[i])
 			memset(estate->heirs[i], POISON, base_page());

@@ -237,7 +237,7 @@ static void memory_may_be_registered_again_before_kvm_counts_it(struct vfio *v)
 	stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE),
 				  KVMPLAY_LOOKUP, AFTER, LONG_STOP));
 	if (spapr_unregister(v->fd, ua, SIZE))
-		fail("no proof: the memory could not be unregistered");
+		fail("inconclusive: the memory could not be unregistered");
 	expect(spapr_register(v->fd, ua, SIZE), 0);
 	ret = release_call(&s);
 	expect_either(ret, 0, TOO_HARD);

@@ -266,7 +266,7 @@ void stop_call(struct stopped *s, struct guest *g, struct kvmplay_call call)
 	if (pthread_create(&s->thread, NULL, stopped_main, s))
 		fail("pthread_create");
 	if (play(g->fd, KVMPLAY_WAIT_STOPPED, (void *)patient_ms(5000)))
-		fail("no proof: the hypercall did not stop at step %u",
+		fail("inconclusive: the hypercall did not stop at step %u",
 		     call.stop.step);
 }
 

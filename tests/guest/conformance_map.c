@@ -567,7 +567,7 @@ static void mapping_again_changes_the_permission_both_ways(struct vfio *v)
 	unregister_ok(v, ua, base_page());
 }
 
-/* IODA2 can't express "no reads"; the device's writes are the proof */
+/* IODA2 can't express "no reads", so only the device's writes are checked */
 static void a_mapping_for_writing_only_is_written_by_the_device(struct vfio *v)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);

@@ -3,7 +3,8 @@
  * Conformance: threads that run freely against each other. Whatever the order
  * turns out to be, the answers must fit one, the counts must be exact at the
  * end, and the kernel must live. Where there are two answers, both have to come
- * up. What can be judged call by call is in conformance_pairs.c.
+ * up. Races in which each round of calls is judged are in conformance_race_map.c and
+ * conformance_race_register.c.
  */
 #define _GNU_SOURCE
 #include "conformance.h"

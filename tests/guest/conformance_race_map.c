@@ -4,7 +4,7 @@
  * before and after. Each round is judged: the answers together must be those of
  * some order of the calls, and what is mapped, registered, charged and pinned
  * then must be what they say. Where the order shows, each has to come up. Here
- * what concerns mappings and windows; memory is in conformance_takers.c.
+ * what concerns mappings and windows; memory is in conformance_race_register.c.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -508,4 +508,4 @@ static const struct test tests[] = {
 	     .race = "map, unregister", .intree = "defects 2, 3"),
 };
 
-SUITE(pairs_suite, tests);
+SUITE(race_map_suite, tests);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conformance: user memory that comes late, and may never come. The process serves
- * page faults itself (userfaultfd), so a request that reads, writes or pins such a
- * page takes as long as the process likes; nobody else may have to wait for it.
+ * Conformance: user pages that are missing. The process handles its page faults
+ * itself (userfaultfd), so it decides how long a request that reads, writes or pins
+ * such a page waits. No other request may wait for that page.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -18,10 +18,10 @@
 #include <unistd.h>
 
 /*
- * A page that is not there before this process lets it come, and who waits: a
- * thread that registers the page, or one with a request that is to be read there
+ * A missing page, and the thread whose request faults there: REGISTER_MEMORY of the
+ * page, or any request whose argument is in the page
  */
-struct late {
+struct userfault {
 	struct vfio *v;
 	unsigned long nr;
 	uint8_t *page;
@@ -40,88 +40,88 @@ static int userfaultfd(void)
 	return fd;
 }
 
-static void begin_late(struct late *late, struct vfio *v)
+static void userfault_begin(struct userfault *uf, struct vfio *v)
 {
 	struct uffdio_api api = { .api = UFFD_API };
 	struct uffdio_register range = {
 		.mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
 
-	late->v = v;
-	late->content = memory(base_page());
-	memset(late->content, 0, base_page());
-	late->page = mmap(NULL, base_page(), PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (late->page == MAP_FAILED)
+	uf->v = v;
+	uf->content = memory(base_page());
+	memset(uf->content, 0, base_page());
+	uf->page = mmap(NULL, base_page(), PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (uf->page == MAP_FAILED)
 		fail("mmap");
-	range.range.start = (uintptr_t)late->page;
+	range.range.start = (uintptr_t)uf->page;
 	range.range.len = base_page();
-	late->fd = userfaultfd();
-	if (late->fd < 0 || ioctl(late->fd, UFFDIO_API, &api) ||
-	    ioctl(late->fd, UFFDIO_REGISTER, &range))
+	uf->fd = userfaultfd();
+	if (uf->fd < 0 || ioctl(uf->fd, UFFDIO_API, &api) ||
+	    ioctl(uf->fd, UFFDIO_REGISTER, &range))
 		fail("userfaultfd: %s", strerror(errno));
 }
 
-static void start_late(struct late *late, void *(*run)(void *))
+static void userfault_start(struct userfault *uf, void *(*run)(void *))
 {
 	struct uffd_msg msg;
 
-	if (pthread_create(&late->thread, NULL, run, late))
+	if (pthread_create(&uf->thread, NULL, run, uf))
 		fail("pthread_create");
-	if (read(late->fd, &msg, sizeof(msg)) != sizeof(msg))
+	if (read(uf->fd, &msg, sizeof(msg)) != sizeof(msg))
 		fail("no page fault");
 }
 
 /* What the thread that waited is answered */
-static int end_late(struct late *late)
+static int userfault_end(struct userfault *uf)
 {
 	struct uffdio_copy copy = {
-		.dst = (uintptr_t)late->page,
-		.src = (uintptr_t)late->content,
+		.dst = (uintptr_t)uf->page,
+		.src = (uintptr_t)uf->content,
 		.len = base_page(),
 	};
 
-	if (ioctl(late->fd, UFFDIO_COPY, &copy))
+	if (ioctl(uf->fd, UFFDIO_COPY, &copy))
 		fail("UFFDIO_COPY: %s", strerror(errno));
-	pthread_join(late->thread, NULL);
-	close(late->fd);
-	return late->ret;
+	pthread_join(uf->thread, NULL);
+	close(uf->fd);
+	return uf->ret;
 }
 
-static void *register_late(void *arg)
+static void *register_missing_page(void *arg)
 {
-	struct late *late = arg;
+	struct userfault *uf = arg;
 
-	late->ret = spapr_register(late->v->fd, late->page, base_page());
+	uf->ret = spapr_register(uf->v->fd, uf->page, base_page());
 	return NULL;
 }
 
 static void a_page_that_does_not_come_keeps_nobody_waiting(struct vfio *v)
 {
 	struct ledger before = ledger();
-	struct late late;
+	struct userfault uf;
 	uint8_t *ua;
 
-	begin_late(&late, v);
-	start_late(&late, register_late);
+	userfault_begin(&uf, v);
+	userfault_start(&uf, register_missing_page);
 	ua = mapped(v, IOVA, base_page());
-	expect(spapr_register(v->fd, late.page, base_page()), -EBUSY);
-	expect(spapr_unregister(v->fd, late.page, base_page()), -EBUSY);
+	expect(spapr_register(v->fd, uf.page, base_page()), -EBUSY);
+	expect(spapr_unregister(v->fd, uf.page, base_page()), -EBUSY);
 	expect(dma_unmap(v->fd, IOVA, base_page()), 0);
 	unregister_ok(v, ua, base_page());
 	/* The last group goes, and the container with it */
 	expect(vfio_detach(v, 0), 0);
 	/* A call that failed once its page had come is made again, too late */
-	expect_either(end_late(&late), -ENODEV,
+	expect_either(userfault_end(&uf), -ENODEV,
 		      injecting() ? -EINVAL : -ENODEV);
 	expect_ledger("when the page has come", before, 0);
 }
 
-static void *ask_late(void *arg)
+static void *call_with_missing_page(void *arg)
 {
-	struct late *late = arg;
+	struct userfault *uf = arg;
 
-	late->ret = call(late->v->fd, late->nr, late->page);
+	uf->ret = call(uf->v->fd, uf->nr, uf->page);
 	return NULL;
 }
 
@@ -133,18 +133,18 @@ static bool backend_has_refs(void *arg)
 static void a_request_that_outlives_the_container_keeps_the_module(
 	struct vfio *v)
 {
-	struct late late;
+	struct userfault uf;
 	int refs;
 
 	if (!backend_module)
 		skip("any backend may serve it");
 	refs = module_refs(backend_module);
-	begin_late(&late, v);
-	late.nr = VFIO_IOMMU_SPAPR_REGISTER_MEMORY;
-	start_late(&late, ask_late);
+	userfault_begin(&uf, v);
+	uf.nr = VFIO_IOMMU_SPAPR_REGISTER_MEMORY;
+	userfault_start(&uf, call_with_missing_page);
 	expect(vfio_detach(v, 0), 0);
 	expect(module_refs(backend_module), refs);
-	expect(end_late(&late), -EINVAL);
+	expect(userfault_end(&uf), -EINVAL);
 	refs--;
 	expect_soon("the module is let go", backend_has_refs, &refs);
 }
@@ -192,19 +192,19 @@ static bool owner_has_bound(void *arg)
 static void ask_as_a_stranger(void *arg)
 {
 	struct stranger *stranger = arg;
-	struct late late;
+	struct userfault uf;
 
-	begin_late(&late, stranger->v);
-	late.nr = stranger->nr;
-	memcpy(late.content, &stranger->request, sizeof(stranger->request));
-	start_late(&late, ask_late);
+	userfault_begin(&uf, stranger->v);
+	uf.nr = stranger->nr;
+	memcpy(uf.content, &stranger->request, sizeof(stranger->request));
+	userfault_start(&uf, call_with_missing_page);
 	__atomic_store_n(&stranger->step, ASLEEP, __ATOMIC_RELEASE);
 	expect_soon("the container is bound", owner_has_bound, stranger);
-	stranger->ret = end_late(&late);
+	stranger->ret = userfault_end(&uf);
 }
 
-static void expect_too_late(struct vfio *v, struct stranger *stranger,
-			    uint8_t *ua)
+static void expect_refused_once_bound(struct vfio *v, struct stranger *stranger,
+				      uint8_t *ua)
 {
 	struct ledger before = ledger();
 	int pid;
@@ -239,23 +239,23 @@ static void a_request_that_was_begun_before_the_binding_is_a_strangers(
 		.size = base_page(),
 	};
 	stranger->nr = VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY;
-	expect_too_late(v, stranger, ua);
+	expect_refused_once_bound(v, stranger, ua);
 	/* Beside it: at the same place it would find the owner's */
 	stranger->request.memory.vaddr += base_page();
 	stranger->nr = VFIO_IOMMU_SPAPR_REGISTER_MEMORY;
-	expect_too_late(v, stranger, ua);
+	expect_refused_once_bound(v, stranger, ua);
 
 	stranger->request.create = (struct vfio_iommu_spapr_tce_create){
 		.argsz = sizeof(stranger->request.create),
 		.page_shift = 12, .window_size = GIB(1), .levels = 1,
 	};
 	stranger->nr = VFIO_IOMMU_SPAPR_TCE_CREATE;
-	expect_too_late(v, stranger, ua);
+	expect_refused_once_bound(v, stranger, ua);
 	stranger->request.remove = (struct vfio_iommu_spapr_tce_remove){
 		.argsz = sizeof(stranger->request.remove),
 	};
 	stranger->nr = VFIO_IOMMU_SPAPR_TCE_REMOVE;
-	expect_too_late(v, stranger, ua);
+	expect_refused_once_bound(v, stranger, ua);
 }
 
 /*
@@ -265,35 +265,35 @@ static void a_request_that_was_begun_before_the_binding_is_a_strangers(
 
 #define ANSWER_TRIES	1000
 
-static void bring_page(struct late *late)
+static void userfault_deliver(struct userfault *uf)
 {
 	struct uffdio_copy copy = {
-		.dst = (uintptr_t)late->page,
-		.src = (uintptr_t)late->content,
+		.dst = (uintptr_t)uf->page,
+		.src = (uintptr_t)uf->content,
 		.len = base_page(),
 	};
 
-	if (ioctl(late->fd, UFFDIO_COPY, &copy) && errno != EEXIST)
+	if (ioctl(uf->fd, UFFDIO_COPY, &copy) && errno != EEXIST)
 		fail("UFFDIO_COPY: %s", strerror(errno));
 }
 
-static void drop_page_of(struct late *late)
+static void userfault_drop(struct userfault *uf)
 {
-	if (madvise(late->page, base_page(), MADV_DONTNEED))
+	if (madvise(uf->page, base_page(), MADV_DONTNEED))
 		fail("MADV_DONTNEED: %s", strerror(errno));
 }
 
 /* Returns true if the thread waits for the page, false if the request has returned */
-static bool is_waiting(struct late *late)
+static bool userfault_is_waiting(struct userfault *uf)
 {
-	struct pollfd fault = { .fd = late->fd, .events = POLLIN };
+	struct pollfd fault = { .fd = uf->fd, .events = POLLIN };
 	struct uffd_msg msg;
 
 	while (poll(&fault, 1, 1) <= 0) {
-		if (!pthread_tryjoin_np(late->thread, NULL))
+		if (!pthread_tryjoin_np(uf->thread, NULL))
 			return false;
 	}
-	if (read(late->fd, &msg, sizeof(msg)) != sizeof(msg))
+	if (read(uf->fd, &msg, sizeof(msg)) != sizeof(msg))
 		fail("no page fault: %s", strerror(errno));
 	return true;
 }
@@ -307,30 +307,30 @@ static uint64_t now_us(void)
 }
 
 /* Begins a request and drops the page after @us microseconds; true if the answer waits */
-static bool answer_waits(struct late *late, int64_t locked, unsigned int us)
+static bool answer_waits(struct userfault *uf, int64_t locked, unsigned int us)
 {
 	uint64_t end = now_us() + us;
 
-	bring_page(late);
-	if (pthread_create(&late->thread, NULL, ask_late, late))
+	userfault_deliver(uf);
+	if (pthread_create(&uf->thread, NULL, call_with_missing_page, uf))
 		fail("pthread_create");
 	while (now_us() < end)
 		;
-	drop_page_of(late);
-	if (is_waiting(late)) {
+	userfault_drop(uf);
+	if (userfault_is_waiting(uf)) {
 		if (vmlck() > locked)
 			return true;
-		bring_page(late);
-		pthread_join(late->thread, NULL);
+		userfault_deliver(uf);
+		pthread_join(uf->thread, NULL);
 	}
-	expect(late->ret, 0);
-	expect(window_remove(late->v->fd, WINDOW1_START), 0);
-	drop_page_of(late);
+	expect(uf->ret, 0);
+	expect(window_remove(uf->v->fd, WINDOW1_START), 0);
+	userfault_drop(uf);
 	return false;
 }
 
 /* Begins a TCE_CREATE that waits for the page of its answer */
-static void begin_answer(struct late *late, struct vfio *v)
+static void begin_answer(struct userfault *uf, struct vfio *v)
 {
 	struct vfio_iommu_spapr_tce_create create = {
 		.argsz = sizeof(create), .page_shift = 12,
@@ -343,15 +343,15 @@ static void begin_answer(struct late *late, struct vfio *v)
 		skip("each failure would have to come in this very moment");
 	/* After this the default window exists */
 	mapped(v, IOVA, base_page());
-	begin_late(late, v);
+	userfault_begin(uf, v);
 	/* poll() of a userfaultfd that blocks says that there is an error */
-	if (fcntl(late->fd, F_SETFL, O_NONBLOCK))
+	if (fcntl(uf->fd, F_SETFL, O_NONBLOCK))
 		fail("fcntl: %s", strerror(errno));
-	memcpy(late->content, &create, sizeof(create));
-	late->nr = VFIO_IOMMU_SPAPR_TCE_CREATE;
+	memcpy(uf->content, &create, sizeof(create));
+	uf->nr = VFIO_IOMMU_SPAPR_TCE_CREATE;
 	locked = vmlck();
 	for (unsigned int i = 0; i < ANSWER_TRIES; i++) {
-		if (answer_waits(late, locked, i * 10 % 2000))
+		if (answer_waits(uf, locked, i * 10 % 2000))
 			return;
 	}
 	fail("the answer never waited for its page");
@@ -359,18 +359,18 @@ static void begin_answer(struct late *late, struct vfio *v)
 
 static void a_window_is_of_no_use_before_its_address_is_told(struct vfio *v)
 {
-	struct late late;
+	struct userfault uf;
 	uint8_t *ua;
 
-	begin_answer(&late, v);
+	begin_answer(&uf, v);
 	ua = registered(v, base_page());
 	expect(dma_map(v->fd, WINDOW1_START, ua, base_page(), READ_WRITE),
 	       -ENXIO);
 	expect(dma_unmap(v->fd, WINDOW1_START, base_page()), -ENXIO);
 	expect(window_remove(v->fd, WINDOW1_START), -EINVAL);
 	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_WRITE), 0);
-	expect(end_late(&late), 0);
-	expect(((struct vfio_iommu_spapr_tce_create *)late.page)->start_addr,
+	expect(userfault_end(&uf), 0);
+	expect(((struct vfio_iommu_spapr_tce_create *)uf.page)->start_addr,
 	       WINDOW1_START);
 	expect(dma_map(v->fd, WINDOW1_START, ua, base_page(), READ_WRITE), 0);
 	expect(window_remove(v->fd, WINDOW1_START), 0);
@@ -379,11 +379,11 @@ static void a_window_is_of_no_use_before_its_address_is_told(struct vfio *v)
 static void a_window_whose_address_waits_to_be_told_goes_with_the_container(
 	struct vfio *v)
 {
-	struct late late;
+	struct userfault uf;
 
-	begin_answer(&late, v);
+	begin_answer(&uf, v);
 	expect(vfio_detach(v, 0), 0);
-	expect(end_late(&late), -ENXIO);
+	expect(userfault_end(&uf), -ENXIO);
 }
 
 static const struct test tests[] = {
@@ -400,4 +400,4 @@ static const struct test tests[] = {
 	     .intree = "answers 0: it copies with no lock held"),
 };
 
-SUITE(late_suite, tests);
+SUITE(userfault_suite, tests);

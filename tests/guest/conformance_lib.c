@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The vocabulary of the tests: expectations, ready-made memory and containers,
- * proofs by the device, children. Whatever goes wrong in here fails the test.
+ * What the tests share: expectations, registered and mapped memory, containers,
+ * checks by DMA, child processes. Each error in here fails the test.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -275,7 +275,7 @@ void expect_bad_pointers_fault(int fd, unsigned long nr)
 }
 
 /*
- * Proofs by the device
+ * Checks by DMA
  */
 
 static uint64_t fresh_seed(void)
@@ -350,7 +350,7 @@ void device_cannot_read(struct vfio *v, int slot, uint64_t iova, uint8_t *ua,
 		fail("expected device %d not to read %p at iova %#llx, it did",
 		     slot, (void *)ua, (unsigned long long)iova);
 	if (pattern_is(sink->ua, PROBE, other))
-		fail("no proof: device %d did not reach its sink at %#llx",
+		fail("inconclusive: device %d did not reach its sink at %#llx",
 		     slot, (unsigned long long)sink->iova);
 }
 
@@ -371,7 +371,7 @@ void device_cannot_write(struct vfio *v, int slot, uint64_t iova,
 	memset(sink->ua, 0, PROBE);
 	from_device(v, slot, sink->iova);
 	if (!pattern_is(sink->ua, PROBE, seed))
-		fail("no proof: device %d did not hold the bytes to write",
+		fail("inconclusive: device %d did not hold the bytes to write",
 		     slot);
 }
 

@@ -2,7 +2,7 @@
 /*
  * Conformance: threads, containers and processes that register the same memory
  * at the same moment, or one that takes it away meanwhile. As in
- * conformance_pairs.c each round is judged, and each order has to come up.
+ * conformance_race_map.c each round is judged, and each order has to come up.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -550,4 +550,4 @@ static const struct test tests[] = {
 	     .intree = "the process is checked once"),
 };
 
-SUITE(takers_suite, tests);
+SUITE(race_register_suite, tests);
