@@ -124,7 +124,7 @@ settle() {
 	done
 }
 
-pins_balance() {
+no_page_left_pinned() {
 	left=$(($(pins) - PINS))
 	figure pins-left $left
 	[ $left = 0 ]
@@ -146,7 +146,7 @@ LEAKED=
 
 scenario_ends() {
 	settle
-	judge "no page is left pinned" pins_balance
+	judge "no page is left pinned" no_page_left_pinned
 	if [ -n "$LEAKED" ]; then
 		tap_known "neither backend is in use afterwards" "$LEAKED"
 		figure use-count "$(use_count "$(module_of "$BACKEND")")"

@@ -112,7 +112,7 @@ unplug() {
 	judge "guest releases the disk" ask 60 "drmgr -c pci -r -s 0x40000008 -n"
 	judge "QEMU removes the disk" await 60 disk_is_gone
 	settle
-	judge "no page is left pinned without the disk" pins_balance
+	judge "no page is left pinned without the disk" no_page_left_pinned
 	judge "the container is released" unused
 	figure locked-unplugged-kB "$(locked_kilobytes "$GUEST")"
 	# KVM charges its own TCE table of 2 MiB.

@@ -204,7 +204,7 @@ void expect_soon(const char *what, bool (*so)(void *), void *arg);
  * struct score - how far a race has got, for the runner as well
  * @began: when, 0 before
  * @ms: how long it has been going on
- * @threads: those of a crowd or a contest
+ * @threads: those of struct workers or struct call_race
  * @turns: what these have done, each for itself
  * @rounds: begun by the test's main thread
  * @main: and in these it does a part of its own
@@ -239,38 +239,38 @@ void race_served(bool was);
 void race_saw(const char *what, unsigned long times);
 
 /**
- * struct balance - keeps a race of two sides close
+ * struct race_sides - the two sides of a race, and the delay between their starts
  * @outcome: what is seen when the first side wins, and when the second does
- * @wins: how often each has
- * @handicap: how long the first waits before its part, or the second if it is
- *	negative; in turns of an empty loop
- * @step: by how much that was changed the last time
- * @last: whether it was the second that won then
+ * @wins: how often each side has won
+ * @delay: how long the first side waits before its call, or the second side if
+ *	negative; in iterations of an empty loop
+ * @step: the last change of @delay
+ * @last: whether the second side won the last round
  *
- * Whoever wins has to wait for longer the next time. So both outcomes come up
- * again and again, and the two meet where the one turns into the other.
+ * The side that wins starts later in the next round. So both outcomes stay
+ * frequent, and the calls overlap where one outcome turns into the other.
  */
-struct balance {
+struct race_sides {
 	const char *outcome[2];
 	unsigned long wins[2];
-	volatile long handicap;
+	volatile long delay;
 	long step;
 	bool last;
 };
 
-void balance_wait(const struct balance *balance, bool second);
-void balance_tip(struct balance *balance, bool second);
-void balance_end(const struct balance *balance);
+void sides_delay(const struct race_sides *sides, bool second);
+void sides_record(struct race_sides *sides, bool second);
+void sides_report(const struct race_sides *sides);
 
 /**
- * struct crowd - threads that do one thing over and over, together
+ * struct workers - threads that repeat one operation until they are stopped
  * @v: the container they work on
  * @arg: the test's own, for all of them
  * @stop: set when it is time to end
  * @thread: those that run
  * @threads: how many that is
  */
-struct crowd {
+struct workers {
 	struct vfio *v;
 	void *arg;
 	volatile bool stop;
@@ -278,20 +278,20 @@ struct crowd {
 	int threads;
 };
 
-/* run() is called with the thread's number until the crowd is stopped */
-typedef void crowd_fn(struct crowd *crowd, int number);
+/* run() is called with the thread's number until workers_stop() */
+typedef void worker_fn(struct workers *workers, int number);
 
-void crowd_start(struct crowd *crowd, int threads, crowd_fn *run);
-void crowd_stop(struct crowd *crowd);
+void workers_start(struct workers *workers, int threads, worker_fn *run);
+void workers_stop(struct workers *workers);
 
 /**
- * struct contest - threads that do one thing each, begun at the same moment
+ * struct call_race - threads that make one call each, all at the same moment
  * @v: the container they work on
  * @arg: the test's own, for all of them
  * @run: what each does
  * @by_turns: the sides are the even and the odd threads, not the first thread
  *	and the others
- * @balance: between the sides
+ * @sides: which side wins, and the delay between them
  * @answer: what came of it, for each thread
  * @place: how many were done before, for each thread
  * @done: how many are, in this round
@@ -300,12 +300,12 @@ void crowd_stop(struct crowd *crowd);
  * @threads: how many there are
  * @over: set when there is no further round
  */
-struct contest {
+struct call_race {
 	struct vfio *v;
 	void *arg;
-	int (*run)(struct contest *contest, int number);
+	int (*run)(struct call_race *race, int number);
 	bool by_turns;
-	struct balance balance;
+	struct race_sides sides;
 	int answer[MAX_THREADS];
 	int place[MAX_THREADS];
 	volatile int done;
@@ -317,14 +317,14 @@ struct contest {
 	pthread_barrier_t barrier;
 };
 
-void contest_begin(struct contest *contest, int threads);
-bool contest_round(struct contest *contest);
-void contest_run(struct contest *contest);
-void contest_judge(struct contest *contest, bool second);
-int contest_first(const struct contest *contest);
-void contest_end(struct contest *contest);
-int contest_count(const struct contest *contest, int first, int step,
-		  int answer);
+void call_race_begin(struct call_race *race, int threads);
+bool call_race_round(struct call_race *race);
+void call_race_run(struct call_race *race);
+void call_race_judge(struct call_race *race, bool second);
+int call_race_first(const struct call_race *race);
+void call_race_end(struct call_race *race);
+int call_race_count(const struct call_race *race, int first, int step,
+		    int answer);
 
 bool eeh_is_enabled(void);
 int after_exec(int argc, char **argv);

@@ -993,10 +993,10 @@ static void storm_info(struct vfio *v)
 	expect(info.ddw.max_dynamic_windows_supported, 2);
 }
 
-static void storm_anything(struct crowd *crowd, int number)
+static void storm_anything(struct workers *workers, int number)
 {
-	struct storm *storm = crowd->arg;
-	struct vfio *v = crowd->v;
+	struct storm *storm = workers->arg;
+	struct vfio *v = workers->v;
 
 	(void)number;
 	switch (pick(8)) {
@@ -1021,16 +1021,16 @@ static void storm_anything(struct crowd *crowd, int number)
 }
 
 /* The only thread that knows about the second group */
-static void storm_second_group(struct crowd *crowd, int number)
+static void storm_second_group(struct workers *workers, int number)
 {
-	struct vfio *v = crowd->v;
+	struct vfio *v = workers->v;
 	int ret = vfio_attach(v, 1);
 
 	(void)number;
 	/* A hypervisor's groups share no tables */
 	expect(ret, hypervisor() ? -EPERM : 0);
 	usleep(pick(2000));
-	storm_did(crowd->arg, JOINS, ret);
+	storm_did(workers->arg, JOINS, ret);
 	if (!ret)
 		expect(vfio_detach(v, 1), 0);
 }
@@ -1094,7 +1094,7 @@ static void a_storm_leaves_everything_in_order(struct vfio *v)
 	};
 	struct ledger before = ledger();
 	struct storm storm = {};
-	struct crowd crowd = { .v = v, .arg = &storm };
+	struct workers workers = { .v = v, .arg = &storm };
 	int log = follow_log();
 
 	hypervisor();
@@ -1104,14 +1104,14 @@ static void a_storm_leaves_everything_in_order(struct vfio *v)
 	mprotect(storm.read_only, base_page(), PROT_READ);
 	expect(spapr_register(v->fd, storm.ua[0], STORM_SIZE), 0);
 
-	crowd_start(&crowd, race_threads(), storm_anything);
+	workers_start(&workers, race_threads(), storm_anything);
 	if (vfio_devices() > 1)
-		crowd_start(&crowd, 1, storm_second_group);
+		workers_start(&workers, 1, storm_second_group);
 	while (race_goes_on() || !storm_has_come_up(&storm)) {
 		usleep(10000);
 		expect_clean_log(log);
 	}
-	crowd_stop(&crowd);
+	workers_stop(&workers);
 	storm_says(&storm);
 	storm_settles(v, &storm, before);
 	vfio_close(v);

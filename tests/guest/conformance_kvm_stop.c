@@ -624,7 +624,7 @@ static void kvm_may_detach_during_a_map(struct vfio *v)
 #define REGION		KIB(256)
 
 /* What the threads of a storm share */
-struct weather {
+struct storm_state {
 	int log;
 	struct guest *g;
 	uint8_t *ua;
@@ -642,41 +642,41 @@ static void add(uint64_t *sum, uint64_t count)
 }
 
 /* Random hypercalls for a while, in the kernel without a break */
-static void storm(struct crowd *crowd, int number)
+static void storm(struct workers *workers, int number)
 {
 	static uint32_t seed = 1;
-	struct weather *w = crowd->arg;
+	struct storm_state *state = workers->arg;
 	struct kvmplay_storm storm = {
 		.ioba = GUEST_IOBA,
-		.ua = (uintptr_t)w->ua,
+		.ua = (uintptr_t)state->ua,
 		.ua_size = (REGIONS + 1) * REGION,
 		.entries = STORM_TCES,
-		.flags = w->flags | (number % 2 ? KVMPLAY_ATOMIC : 0),
-		.ms = w->ms ?: STORM_MS,
+		.flags = state->flags | (number % 2 ? KVMPLAY_ATOMIC : 0),
+		.ms = state->ms ?: STORM_MS,
 		.seed = __atomic_fetch_add(&seed, 1, __ATOMIC_RELAXED),
 	};
 
-	expect(call(w->g->fd, KVMPLAY_STORM, &storm), 0);
+	expect(call(state->g->fd, KVMPLAY_STORM, &storm), 0);
 	for (int i = 0; i < KVMPLAY_ODDS; i++)
 		if (storm.odds[i])
 			dprintf(STDOUT_FILENO, "# seed %u of thread %d\n",
 				storm.seed, number);
 	expect_no_odds(storm.odds);
-	add(&w->calls, storm.calls);
-	add(&w->success, storm.success);
-	add(&w->too_hard, storm.too_hard);
-	add(&w->maps, storm.maps);
+	add(&state->calls, storm.calls);
+	add(&state->success, storm.success);
+	add(&state->too_hard, storm.too_hard);
+	add(&state->maps, storm.maps);
 }
 
 /* Whatever the order, it is KVM's */
-static void storm_ends(const struct weather *w)
+static void storm_ends(const struct storm_state *state)
 {
-	expect(tripped(w->log), 0);
-	race_saw("hypercalls", w->calls);
-	race_saw("of them done in the kernel", w->success);
-	race_saw("of them too hard", w->too_hard);
+	expect(tripped(state->log), 0);
+	race_saw("hypercalls", state->calls);
+	race_saw("of them done in the kernel", state->success);
+	race_saw("of them too hard", state->too_hard);
 	if (!under_hypervisor())
-		race_saw("IOMMU pages mapped in the kernel", w->maps);
+		race_saw("IOMMU pages mapped in the kernel", state->maps);
 }
 
 /* Unregisters and registers memory again, if nothing maps it */
@@ -724,21 +724,21 @@ static uint8_t *storm_memory(struct vfio *v)
 static void storms_against_requests_keep_every_count(struct vfio *v)
 {
 	struct guest g = guest_armed(v);
-	struct weather w = {
+	struct storm_state state = {
 		.log = follow_log(), .g = &g, .ua = storm_memory(v),
 	};
-	struct crowd crowd = { .v = v, .arg = &w };
+	struct workers workers = { .v = v, .arg = &state };
 	unsigned int seed = getpid();
 
 	dprintf(STDOUT_FILENO, "# seed %u\n", seed);
-	crowd_start(&crowd, 2, storm);
+	workers_start(&workers, 2, storm);
 	while (race_round())
-		disturb(v, w.ua, &seed);
-	crowd_stop(&crowd);
+		disturb(v, state.ua, &seed);
+	workers_stop(&workers);
 	expect(stuff(&g, GUEST_IOBA, STORM_TCES + TCES(REGION)), 0);
 	for (int i = 0; i < REGIONS; i++)
-		unregister_ok(v, w.ua + i * REGION, REGION);
-	storm_ends(&w);
+		unregister_ok(v, state.ua + i * REGION, REGION);
+	storm_ends(&state);
 	race_saw("times memory was unregistered", score->served);
 	guest_close(&g);
 }
@@ -748,44 +748,44 @@ static void storms_without_checks_keep_every_count(struct vfio *v)
 {
 	unsigned int levels = up_to_levels(v, 2), seed = getpid();
 	struct guest g = guest_new(14);
-	struct weather w = {
+	struct storm_state state = {
 		.log = follow_log(), .g = &g, .flags = KVMPLAY_NO_VALIDATE,
 	};
-	struct crowd crowd = { .v = v, .arg = &w };
+	struct workers workers = { .v = v, .arg = &state };
 	uint64_t size = levels > 1 ? GUEST_SIZE << 6 : GUEST_SIZE;
 
 	expect(new_window(v, 12, size, levels), WINDOW1_START);
 	guest_attach(&g, 0, WINDOW1_START, size);
 	guest_arm(v);
-	w.ua = storm_memory(v);
+	state.ua = storm_memory(v);
 	dprintf(STDOUT_FILENO, "# seed %u\n", seed);
-	crowd_start(&crowd, 3, storm);
+	workers_start(&workers, 3, storm);
 	while (race_round())
-		disturb(v, w.ua, &seed);
-	crowd_stop(&crowd);
+		disturb(v, state.ua, &seed);
+	workers_stop(&workers);
 	expect(stuff(&g, GUEST_IOBA, STORM_TCES), 0);
 	for (int i = 0; i < REGIONS; i++)
-		unregister_ok(v, w.ua + i * REGION, REGION);
-	storm_ends(&w);
+		unregister_ok(v, state.ua + i * REGION, REGION);
+	storm_ends(&state);
 	guest_close(&g);
 }
 
 static void storms_in_windows_that_come_and_go_are_safe(struct vfio *v)
 {
 	uint8_t *ua = storm_memory(v);
-	struct weather w = { .log = follow_log(), .ua = ua };
+	struct storm_state state = { .log = follow_log(), .ua = ua };
 	unsigned int seed = getpid();
 	int64_t locked;
 
 	dprintf(STDOUT_FILENO, "# seed %u\n", seed);
 	locked = windows_made(v);
 	while (race_round()) {
-		struct crowd crowd = { .v = v, .arg = &w };
+		struct workers workers = { .v = v, .arg = &state };
 		struct guest g = guest_in_window(v, 12, 12);
 
 		expect(dma_map(v->fd, ARM_IOBA, ua, REGION, READ_WRITE), 0);
-		w.g = &g;
-		crowd_start(&crowd, 2, storm);
+		state.g = &g;
+		workers_start(&workers, 2, storm);
 		usleep(rand_r(&seed) % 20000);
 		expect(window_remove(v->fd, WINDOW1_START), 0);
 		for (int i = 0; i < REGIONS; i++)
@@ -793,35 +793,35 @@ static void storms_in_windows_that_come_and_go_are_safe(struct vfio *v)
 		for (int i = 0; i < REGIONS; i++)
 			expect(spapr_register(v->fd, ua + i * REGION, REGION),
 			       0);
-		crowd_stop(&crowd);
+		workers_stop(&workers);
 		guest_close(&g);
 		expect_locked_soon(locked);
 	}
-	storm_ends(&w);
+	storm_ends(&state);
 }
 
 /* With the group's table as with the container's other one */
 static void storms_while_a_group_comes_and_goes_are_safe(struct vfio *v)
 {
 	struct guest g = guest_armed(v);
-	struct weather w = {
+	struct storm_state state = {
 		.log = follow_log(), .g = &g, .ua = storm_memory(v),
 	};
-	struct crowd crowd = { .v = v, .arg = &w };
+	struct workers workers = { .v = v, .arg = &state };
 	uint8_t *stays = mapped(v, SINK_IOBA, base_page());
 
-	crowd_start(&crowd, 2, storm);
+	workers_start(&workers, 2, storm);
 	while (race_round()) {
 		expect(vfio_detach(v, 1), 0);
 		expect(vfio_attach(v, 1), 0);
 		if (score->rounds % 16 == 1)
 			device_reaches(v, 1, SINK_IOBA, stays);
 	}
-	crowd_stop(&crowd);
+	workers_stop(&workers);
 	expect(stuff(&g, GUEST_IOBA, STORM_TCES), 0);
 	for (int i = 0; i < REGIONS; i++)
-		unregister_ok(v, w.ua + i * REGION, REGION);
-	storm_ends(&w);
+		unregister_ok(v, state.ua + i * REGION, REGION);
+	storm_ends(&state);
 	guest_close(&g);
 }
 
@@ -841,29 +841,29 @@ static bool has_references(void *arg)
 static void storms_while_kvm_attaches_and_detaches_are_safe(struct vfio *v)
 {
 	struct guest g = guest_armed(v);
-	struct weather w = {
+	struct storm_state state = {
 		.log = follow_log(), .g = &g, .ua = storm_memory(v),
 	};
 	struct references before = { &g, table_refs(&g) };
-	struct crowd crowd = { .v = v, .arg = &w };
+	struct workers workers = { .v = v, .arg = &state };
 	unsigned long mapped = 0;
 
-	crowd_start(&crowd, 2, storm);
+	workers_start(&workers, 2, storm);
 	while (race_round()) {
 		struct guest other = guest_new(12);
 
 		guest_attach(&other, 0, WINDOW1_START, GUEST_SIZE);
-		mapped += !put(&other, GUEST_IOBA, w.ua, READ_WRITE);
+		mapped += !put(&other, GUEST_IOBA, state.ua, READ_WRITE);
 		put_none(&other, GUEST_IOBA);
 		if (score->rounds % 2)
 			guest_detach(&other, 0);
 		close(other.fd);
 	}
-	crowd_stop(&crowd);
+	workers_stop(&workers);
 	expect(stuff(&g, GUEST_IOBA, STORM_TCES), 0);
 	for (int i = 0; i < REGIONS; i++)
-		unregister_ok(v, w.ua + i * REGION, REGION);
-	storm_ends(&w);
+		unregister_ok(v, state.ua + i * REGION, REGION);
+	storm_ends(&state);
 	if (!under_hypervisor())
 		race_saw("maps of the other guest", mapped);
 	expect_soon("the other guest's references are put", has_references,
@@ -874,48 +874,48 @@ static void storms_while_kvm_attaches_and_detaches_are_safe(struct vfio *v)
 static void storms_while_the_container_closes_are_safe(struct vfio *v)
 {
 	struct before before = before_all();
-	struct weather w = { .log = follow_log() };
+	struct storm_state state = { .log = follow_log() };
 	unsigned int seed = getpid();
 
 	dprintf(STDOUT_FILENO, "# seed %u\n", seed);
 	while (race_round()) {
-		struct crowd crowd = { .v = v, .arg = &w };
+		struct workers workers = { .v = v, .arg = &state };
 		struct guest g;
 
 		open_container(v, 0);
 		g = guest_armed(v);
-		w.g = &g;
-		w.ua = storm_memory(v);
-		crowd_start(&crowd, 2, storm);
+		state.g = &g;
+		state.ua = storm_memory(v);
+		workers_start(&workers, 2, storm);
 		usleep(rand_r(&seed) % 20000);
 		vfio_close(v);
-		crowd_stop(&crowd);
-		munmap(w.ua, (REGIONS + 1) * REGION);
+		workers_stop(&workers);
+		munmap(state.ua, (REGIONS + 1) * REGION);
 		if (score->rounds % 2)
 			guest_close(&g);
 		else
 			close(g.fd);
 		expect_soon("everything is given back", as_before, &before);
 	}
-	storm_ends(&w);
+	storm_ends(&state);
 }
 
 static void storm_until_killed(void *arg)
 {
 	struct vfio *v = arg;
 	static struct guest g;
-	static struct weather w;
-	static struct crowd crowd;
+	static struct storm_state state;
+	static struct workers workers;
 	unsigned int seed = getpid();
 
 	open_container(v, 0);
 	g = guest_armed(v);
 	/* Shorter, so that some end before the process does */
-	w = (struct weather){ .g = &g, .ms = 4, .ua = storm_memory(v) };
-	crowd = (struct crowd){ .v = v, .arg = &w };
-	crowd_start(&crowd, 2, storm);
+	state = (struct storm_state){ .g = &g, .ms = 4, .ua = storm_memory(v) };
+	workers = (struct workers){ .v = v, .arg = &state };
+	workers_start(&workers, 2, storm);
 	for (;;)
-		disturb(v, w.ua, &seed);
+		disturb(v, state.ua, &seed);
 }
 
 static void a_kill_in_the_middle_of_a_storm_is_safe(struct vfio *v)
@@ -936,17 +936,17 @@ static void a_kill_in_the_middle_of_a_storm_is_safe(struct vfio *v)
 /* Another process storms; what this one has mapped stays */
 struct strangers {
 	struct vfio *v;
-	struct weather w;
+	struct storm_state state;
 	bool stop;
 };
 
 static void storm_as_another_process(void *arg)
 {
 	struct strangers *shared = arg;
-	struct crowd crowd = { .v = shared->v, .arg = &shared->w };
+	struct workers workers = { .v = shared->v, .arg = &shared->state };
 
 	while (!is_set(&shared->stop)) {
-		storm(&crowd, 0);
+		storm(&workers, 0);
 		race_turn();
 	}
 }
@@ -960,7 +960,7 @@ static void storms_of_another_process_change_no_entry(struct vfio *v)
 	int pid;
 
 	*shared = (struct strangers){
-		.v = v, .w = { .log = follow_log(), .g = &g, .ua = ua },
+		.v = v, .state = { .log = follow_log(), .g = &g, .ua = ua },
 	};
 	/* Entries that make an array of each leaf */
 	for (uint64_t i = 0; i < STORM_TCES; i += 256)
@@ -985,8 +985,8 @@ static void storms_of_another_process_change_no_entry(struct vfio *v)
 	for (int i = 0; i < REGIONS; i++)
 		unregister_ok(v, ua + i * REGION, REGION);
 	race_saw("entries stayed", stayed);
-	race_saw("hypercalls of the other process", shared->w.calls);
-	expect(tripped(shared->w.log), 0);
+	race_saw("hypercalls of the other process", shared->state.calls);
+	expect(tripped(shared->state.log), 0);
 	guest_close(&g);
 }
 

@@ -17,7 +17,7 @@
 
 #define SIZE		KIB(512)
 
-/* What a crowd's calls came to: for a crowd's arg, with what they work on */
+/* The results of the workers' calls, and the memory they work on: their arg */
 struct seen {
 	uint8_t *ua;
 	unsigned long done;
@@ -37,45 +37,45 @@ static void pause_ms(unsigned int ms)
 	usleep(ms * 1000);
 }
 
-static void map_and_unmap_own_range(struct crowd *crowd, int number)
+static void map_and_unmap_own_range(struct workers *workers, int number)
 {
 	uint64_t iova = IOVA + number * SIZE;
-	uint8_t *ua = crowd->arg;
+	uint8_t *ua = workers->arg;
 
-	expect(dma_map(crowd->v->fd, iova, ua + number * SIZE, SIZE,
+	expect(dma_map(workers->v->fd, iova, ua + number * SIZE, SIZE,
 		       READ_WRITE), 0);
-	expect(dma_unmap(crowd->v->fd, iova, SIZE), 0);
+	expect(dma_unmap(workers->v->fd, iova, SIZE), 0);
 }
 
 static void threads_may_map_different_ranges_at_once(struct vfio *v)
 {
 	uint8_t *ua = registered(v, MAX_THREADS * SIZE);
-	struct crowd crowd = { .v = v, .arg = ua };
+	struct workers workers = { .v = v, .arg = ua };
 
-	crowd_start(&crowd, race_threads(), map_and_unmap_own_range);
+	workers_start(&workers, race_threads(), map_and_unmap_own_range);
 	race_wait();
-	crowd_stop(&crowd);
+	workers_stop(&workers);
 	unregister_ok(v, ua, MAX_THREADS * SIZE);
 }
 
 /* Odd threads map one region, even ones the other, over the same entries */
-static void map_and_unmap_same_range(struct crowd *crowd, int number)
+static void map_and_unmap_same_range(struct workers *workers, int number)
 {
-	uint8_t **ua = crowd->arg;
+	uint8_t **ua = workers->arg;
 
-	expect(dma_map(crowd->v->fd, IOVA, ua[number % 2], SIZE, READ_WRITE),
+	expect(dma_map(workers->v->fd, IOVA, ua[number % 2], SIZE, READ_WRITE),
 	       0);
-	expect(dma_unmap(crowd->v->fd, IOVA + number * TCE_4K, SIZE / 2), 0);
+	expect(dma_unmap(workers->v->fd, IOVA + number * TCE_4K, SIZE / 2), 0);
 }
 
 static void threads_on_the_same_entries_keep_every_count(struct vfio *v)
 {
 	uint8_t *ua[2] = { registered(v, SIZE), registered(v, SIZE) };
-	struct crowd crowd = { .v = v, .arg = ua };
+	struct workers workers = { .v = v, .arg = ua };
 
-	crowd_start(&crowd, race_threads(), map_and_unmap_same_range);
+	workers_start(&workers, race_threads(), map_and_unmap_same_range);
 	race_wait();
-	crowd_stop(&crowd);
+	workers_stop(&workers);
 	expect(dma_map(v->fd, IOVA, ua[0], SIZE, READ_WRITE), 0);
 	unregister_ok(v, ua[1], SIZE);
 	device_reaches(v, 0, IOVA, ua[0]);
@@ -83,44 +83,44 @@ static void threads_on_the_same_entries_keep_every_count(struct vfio *v)
 	unregister_ok(v, ua[0], SIZE);
 }
 
-static void map_in_window_1(struct crowd *crowd, int number)
+static void map_in_window_1(struct workers *workers, int number)
 {
 	uint64_t iova = WINDOW1_START + number * SIZE;
-	struct seen *seen = crowd->arg;
-	int ret = dma_map(crowd->v->fd, iova, seen->ua, SIZE, READ_WRITE);
+	struct seen *seen = workers->arg;
+	int ret = dma_map(workers->v->fd, iova, seen->ua, SIZE, READ_WRITE);
 
 	expect_either(ret, 0, -ENXIO);
 	is_done(seen, ret);
-	expect_either(dma_unmap(crowd->v->fd, iova, SIZE), 0, -ENXIO);
+	expect_either(dma_unmap(workers->v->fd, iova, SIZE), 0, -ENXIO);
 }
 
 /* Defect 4 */
 static void mapping_while_windows_come_and_go_is_safe(struct vfio *v)
 {
 	struct seen seen = { .ua = registered(v, SIZE) };
-	struct crowd crowd = { .v = v, .arg = &seen };
+	struct workers workers = { .v = v, .arg = &seen };
 	unsigned int levels = up_to_levels(v, 2);
 
 	new_window(v, 12, GIB(1), 1);
-	crowd_start(&crowd, race_threads(), map_in_window_1);
+	workers_start(&workers, race_threads(), map_in_window_1);
 	while (race_round()) {
 		expect(window_remove(v->fd, WINDOW1_START), 0);
 		expect(new_window(v, 12, GIB(1), 1 + score->rounds % levels),
 		       WINDOW1_START);
 	}
-	crowd_stop(&crowd);
+	workers_stop(&workers);
 	expect(window_remove(v->fd, WINDOW1_START), 0);
 	unregister_ok(v, seen.ua, SIZE);
 	race_saw("maps in the window", seen.done);
 	race_saw("maps without it", seen.refused);
 }
 
-static void ask_for_info(struct crowd *crowd, int number)
+static void ask_for_info(struct workers *workers, int number)
 {
 	struct vfio_iommu_spapr_tce_info info;
 
 	(void)number;
-	expect(get_info(crowd->v->fd, &info), 0);
+	expect(get_info(workers->v->fd, &info), 0);
 	expect(info.ddw.max_dynamic_windows_supported, 2);
 }
 
@@ -128,28 +128,28 @@ static void ask_for_info(struct crowd *crowd, int number)
  * Exactly two windows fit, whoever makes them; a hypervisor's default window
  * only before the other
  */
-static void make_and_remove_a_window(struct crowd *crowd, int number)
+static void make_and_remove_a_window(struct workers *workers, int number)
 {
 	uint64_t start;
-	int ret = window_create(crowd->v->fd, 12, GIB(1), 1, &start);
+	int ret = window_create(workers->v->fd, 12, GIB(1), 1, &start);
 
 	(void)number;
 	if (ret != -EPERM || !under_hypervisor())
 		expect_either(ret, 0, -ENOSPC);
-	if (is_done(crowd->arg, ret))
-		expect(window_remove(crowd->v->fd, start), 0);
+	if (is_done(workers->arg, ret))
+		expect(window_remove(workers->v->fd, start), 0);
 }
 
 static void threads_making_windows_never_get_the_same_one(struct vfio *v)
 {
 	struct seen seen = {};
-	struct crowd crowd = { .v = v, .arg = &seen };
+	struct workers workers = { .v = v, .arg = &seen };
 
 	expect(window_remove(v->fd, 0), 0);
-	crowd_start(&crowd, race_threads() - 1, make_and_remove_a_window);
-	crowd_start(&crowd, 1, ask_for_info);
+	workers_start(&workers, race_threads() - 1, make_and_remove_a_window);
+	workers_start(&workers, 1, ask_for_info);
 	race_wait();
-	crowd_stop(&crowd);
+	workers_stop(&workers);
 	expect(new_window(v, 12, GIB(1), 1), 0);
 	expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
 	race_saw("windows made", seen.done);
@@ -161,9 +161,9 @@ static void mapping_while_a_group_comes_and_goes_is_safe(struct vfio *v)
 {
 	uint8_t *ua = registered(v, MAX_THREADS * SIZE);
 	uint8_t *stays = mapped(v, SINK_IOVA, base_page());
-	struct crowd crowd = { .v = v, .arg = ua };
+	struct workers workers = { .v = v, .arg = ua };
 
-	crowd_start(&crowd, race_threads(), map_and_unmap_own_range);
+	workers_start(&workers, race_threads(), map_and_unmap_own_range);
 	while (race_round()) {
 		expect(vfio_detach(v, 1), 0);
 		expect(vfio_attach(v, 1), 0);
@@ -172,7 +172,7 @@ static void mapping_while_a_group_comes_and_goes_is_safe(struct vfio *v)
 			device_reaches(v, 0, SINK_IOVA, stays);
 		}
 	}
-	crowd_stop(&crowd);
+	workers_stop(&workers);
 	expect(dma_map(v->fd, IOVA, ua, SIZE, READ_WRITE), 0);
 	device_reaches(v, 1, IOVA, ua);
 	device_reaches(v, 0, IOVA, ua);
@@ -190,16 +190,16 @@ static void mapping_while_a_group_comes_and_goes_is_safe(struct vfio *v)
 #define BESIDE		(MAX_THREADS / 2 * COME)
 
 /* What each makes of the region tree is another thread's way through it */
-static void register_and_unregister_beside(struct crowd *crowd, int number)
+static void register_and_unregister_beside(struct workers *workers, int number)
 {
 	size_t first = number / 2 * COME + (number % 2 ? BESIDE + STAY : 0);
-	uint8_t *ua = (uint8_t *)crowd->arg + first * base_page();
+	uint8_t *ua = (uint8_t *)workers->arg + first * base_page();
 
 	for (int i = 0; i < COME; i++)
-		expect(spapr_register(crowd->v->fd, ua + i * base_page(),
+		expect(spapr_register(workers->v->fd, ua + i * base_page(),
 				      base_page()), 0);
 	for (int i = 0; i < COME; i++)
-		expect(spapr_unregister(crowd->v->fd, ua + i * base_page(),
+		expect(spapr_unregister(workers->v->fd, ua + i * base_page(),
 					base_page()), 0);
 }
 
@@ -213,7 +213,7 @@ static void mapping_while_other_memory_comes_and_goes_never_fails(
 	size_t p = base_page();
 	uint8_t *area = memory((2 * BESIDE + STAY) * p);
 	uint8_t *ua = area + BESIDE * p;
-	struct crowd crowd = { .v = v, .arg = area };
+	struct workers workers = { .v = v, .arg = area };
 	struct ledger before;
 
 	/* What the default window costs isn't the matter */
@@ -223,14 +223,14 @@ static void mapping_while_other_memory_comes_and_goes_never_fails(
 	mprotect(ua + (STAY - 1) * p, p, PROT_READ);
 	for (int i = 0; i < STAY; i++)
 		expect(spapr_register(v->fd, ua + i * p, p), 0);
-	crowd_start(&crowd, race_threads(), register_and_unregister_beside);
+	workers_start(&workers, race_threads(), register_and_unregister_beside);
 	while (race_round()) {
 		expect(dma_map(v->fd, IOVA, ua, STAY * p, READ_WRITE), -EPERM);
 		if (score->rounds % 16 == 1)
 			expect(dma_map(v->fd, IOVA, ua, (STAY - 1) * p,
 				       READ_WRITE), 0);
 	}
-	crowd_stop(&crowd);
+	workers_stop(&workers);
 	expect(dma_unmap(v->fd, IOVA, (STAY - 1) * p), 0);
 	for (int i = 0; i < STAY; i++)
 		unregister_ok(v, ua + i * p, p);
@@ -238,11 +238,11 @@ static void mapping_while_other_memory_comes_and_goes_never_fails(
 }
 
 /* All of them take the same page back whenever nobody has it mapped */
-static void map_and_try_to_unregister(struct crowd *crowd, int number)
+static void map_and_try_to_unregister(struct workers *workers, int number)
 {
 	uint64_t iova = IOVA + number * MIB(4);
-	int fd = crowd->v->fd, ret;
-	struct seen *seen = crowd->arg;
+	int fd = workers->v->fd, ret;
+	struct seen *seen = workers->arg;
 	uint8_t *ua = seen->ua;
 
 	expect_either(spapr_register(fd, ua, base_page()), 0, -EBUSY);
@@ -260,14 +260,14 @@ static void map_and_try_to_unregister(struct crowd *crowd, int number)
 static void what_a_thread_has_mapped_no_other_can_unregister(struct vfio *v)
 {
 	struct seen seen = { .ua = memory(base_page()) };
-	struct crowd crowd = { .v = v, .arg = &seen };
+	struct workers workers = { .v = v, .arg = &seen };
 	struct ledger before;
 
 	mapped(v, SINK_IOVA, base_page());
 	before = ledger();
-	crowd_start(&crowd, race_threads(), map_and_try_to_unregister);
+	workers_start(&workers, race_threads(), map_and_try_to_unregister);
 	race_wait();
-	crowd_stop(&crowd);
+	workers_stop(&workers);
 	expect_either(spapr_unregister(v->fd, seen.ua, base_page()), 0,
 		      -ENOENT);
 	expect_ledger("all unregistered", before, 0);
@@ -288,10 +288,10 @@ static void ask_anything(int fd)
 }
 
 /* Any answer will do: the container may end at any moment */
-static void do_anything(struct crowd *crowd, int number)
+static void do_anything(struct workers *workers, int number)
 {
-	int fd = crowd->v->fd;
-	uint8_t *ua = crowd->arg;
+	int fd = workers->v->fd;
+	uint8_t *ua = workers->arg;
 	uint64_t iova = IOVA + number * SIZE;
 
 	spapr_register(fd, ua + number * SIZE, SIZE);
@@ -316,12 +316,12 @@ static void closing_the_container_during_calls_is_safe(struct vfio *v)
 	struct ledger before = ledger();
 
 	while (race_round()) {
-		struct crowd crowd = { .v = v, .arg = ua };
+		struct workers workers = { .v = v, .arg = ua };
 		int fd;
 
 		open_container(v, 0);
 		fd = v->fd;
-		crowd_start(&crowd, race_threads(), do_anything);
+		workers_start(&workers, race_threads(), do_anything);
 		let_them_begin();
 		close(fd);
 		/* While it has a group the container does not end */
@@ -329,7 +329,7 @@ static void closing_the_container_during_calls_is_safe(struct vfio *v)
 		v->fd = -1;
 		v->group[0] = -1;
 		pause_ms(score->rounds % 8);
-		crowd_stop(&crowd);
+		workers_stop(&workers);
 		vfio_close(v);
 		expect_ledger("container closed", before, 0);
 	}
@@ -348,15 +348,15 @@ static void closing_the_group_during_calls_is_safe(struct vfio *v)
 	struct ledger before = ledger();
 
 	while (race_round()) {
-		struct crowd crowd = { .v = v, .arg = ua };
+		struct workers workers = { .v = v, .arg = ua };
 
 		open_container(v, 0);
-		crowd_start(&crowd, race_threads(), do_anything);
+		workers_start(&workers, race_threads(), do_anything);
 		let_them_begin();
 		close(v->group[0]);
 		v->group[0] = -1;
 		pause_ms(score->rounds % 8);
-		crowd_stop(&crowd);
+		workers_stop(&workers);
 		/* The group has taken it all, and the container is still open */
 		expect_ledger("group closed", before, 0);
 		vfio_close(v);
@@ -378,14 +378,14 @@ static void await_turn(uint64_t before)
 static void be_busy(struct vfio *v)
 {
 	uint64_t turns = score->turns;
-	struct crowd *crowd = calloc(1, sizeof(*crowd));
+	struct workers *workers = calloc(1, sizeof(*workers));
 
-	if (!crowd)
+	if (!workers)
 		fail("no memory for the test itself");
 	open_container(v, 0);
-	crowd->v = v;
-	crowd->arg = memory(MAX_THREADS * SIZE);
-	crowd_start(crowd, race_threads(), do_anything);
+	workers->v = v;
+	workers->arg = memory(MAX_THREADS * SIZE);
+	workers_start(workers, race_threads(), do_anything);
 	await_turn(turns);
 }
 
@@ -463,17 +463,17 @@ static void an_exec_in_the_middle_of_calls_is_safe(struct vfio *v)
 }
 
 /* Registers a page, maps it over the thread's own, and lets it all go again */
-static void register_map_and_write(struct crowd *crowd, int number)
+static void register_map_and_write(struct workers *workers, int number)
 {
-	uint8_t *ua = (uint8_t *)crowd->arg + number * SIZE;
+	uint8_t *ua = (uint8_t *)workers->arg + number * SIZE;
 	uint64_t iova = IOVA + number * SIZE;
 
-	expect(spapr_register(crowd->v->fd, ua, SIZE), 0);
-	expect(dma_map(crowd->v->fd, iova, ua, SIZE, READ_WRITE), 0);
+	expect(spapr_register(workers->v->fd, ua, SIZE), 0);
+	expect(dma_map(workers->v->fd, iova, ua, SIZE, READ_WRITE), 0);
 	for (size_t off = 0; off < SIZE; off += base_page())
 		ua[off] = number;
-	expect(dma_unmap(crowd->v->fd, iova, SIZE), 0);
-	expect(spapr_unregister(crowd->v->fd, ua, SIZE), 0);
+	expect(dma_unmap(workers->v->fd, iova, SIZE), 0);
+	expect(spapr_unregister(workers->v->fd, ua, SIZE), 0);
 }
 
 struct forked {
@@ -498,9 +498,9 @@ static void forks_while_threads_map_leave_the_memory_with_the_device(
 		.stays = mapped(v, SINK_IOVA, base_page()),
 	};
 	struct ledger before = ledger();
-	struct crowd crowd = { .v = v, .arg = forked.ua };
+	struct workers workers = { .v = v, .arg = forked.ua };
 
-	crowd_start(&crowd, race_threads(), register_map_and_write);
+	workers_start(&workers, race_threads(), register_map_and_write);
 	while (race_round()) {
 		int pid = start_child(scribble_on_all, &forked);
 
@@ -510,7 +510,7 @@ static void forks_while_threads_map_leave_the_memory_with_the_device(
 		if (score->rounds % 16 == 1)
 			device_reaches(v, 0, SINK_IOVA, forked.stays);
 	}
-	crowd_stop(&crowd);
+	workers_stop(&workers);
 	device_reaches(v, 0, SINK_IOVA, forked.stays);
 	expect_ledger("forked", before, 0);
 	for (int i = 0; i < race_threads(); i++)

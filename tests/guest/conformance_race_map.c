@@ -64,31 +64,31 @@ static void expect_mapped_whole(struct vfio *v, uint8_t *ua)
  * Map and map
  */
 
-static int map_one_of_two(struct contest *contest, int number)
+static int map_one_of_two(struct call_race *race, int number)
 {
-	uint8_t **ua = contest->arg;
+	uint8_t **ua = race->arg;
 
-	return dma_map(contest->v->fd, AT, ua[number % 2], SIZE, READ_WRITE);
+	return dma_map(race->v->fd, AT, ua[number % 2], SIZE, READ_WRITE);
 }
 
 static void of_maps_of_the_same_entries_one_is_whole(struct vfio *v)
 {
 	uint8_t *ua[2] = { registered(v, SIZE), registered(v, SIZE) };
 	uint8_t *before = neighbour(v);
-	struct contest contest = {
+	struct call_race race = {
 		.v = v, .arg = ua, .run = map_one_of_two, .by_turns = true,
-		.balance.outcome = {
+		.sides.outcome = {
 			"times the second region was mapped in the end",
 			"times the first",
 		},
 	};
 
-	contest_begin(&contest, race_threads());
-	while (contest_round(&contest)) {
+	call_race_begin(&race, race_threads());
+	while (call_race_round(&race)) {
 		int first = spapr_unregister(v->fd, ua[0], SIZE);
 		int last = first ? 0 : 1;
 
-		expect(contest_count(&contest, 0, 1, 0), contest.threads);
+		expect(call_race_count(&race, 0, 1, 0), race.threads);
 		/* One is as good as never mapped, and has been unregistered */
 		if (first) {
 			expect(first, -EBUSY);
@@ -97,7 +97,7 @@ static void of_maps_of_the_same_entries_one_is_whole(struct vfio *v)
 		expect(spapr_register(v->fd, ua[!last], SIZE), 0);
 		expect_mapped_whole(v, ua[last]);
 		/* The last one stays: so the first to be mapped has won */
-		contest_judge(&contest, !last);
+		call_race_judge(&race, !last);
 	}
 	unregister_ok(v, ua[0], SIZE);
 	unregister_ok(v, ua[1], SIZE);
@@ -111,19 +111,19 @@ static void of_maps_of_the_same_entries_one_is_whole(struct vfio *v)
  */
 #define APART		MIB(4)
 
-static int map_first(struct contest *contest, int number)
+static int map_first(struct call_race *race, int number)
 {
-	uint8_t *ua = contest->arg;
+	uint8_t *ua = race->arg;
 
-	return dma_map(contest->v->fd, IOVA + number * APART,
+	return dma_map(race->v->fd, IOVA + number * APART,
 		       ua + number * base_page(), base_page(), READ_WRITE);
 }
 
 static void of_many_first_maps_one_makes_the_default_window(struct vfio *v)
 {
-	struct contest contest = {
+	struct call_race race = {
 		.v = v, .run = map_first, .by_turns = true,
-		.balance.outcome = {
+		.sides.outcome = {
 			"times an even thread was the first",
 			"times an odd one",
 		},
@@ -132,15 +132,15 @@ static void of_many_first_maps_one_makes_the_default_window(struct vfio *v)
 	uint8_t *ua = memory(size);
 	struct ledger before = ledger();
 
-	contest.arg = ua;
-	contest_begin(&contest, race_threads());
+	race.arg = ua;
+	call_race_begin(&race, race_threads());
 	while (race_goes_on()) {
 		open_container(v, 0);
 		expect(spapr_register(v->fd, ua, size), 0);
 		score->rounds++;
-		contest_run(&contest);
-		expect(contest_count(&contest, 0, 1, 0), contest.threads);
-		contest_judge(&contest, contest_first(&contest) % 2);
+		call_race_run(&race);
+		expect(call_race_count(&race, 0, 1, 0), race.threads);
+		call_race_judge(&race, call_race_first(&race) % 2);
 		expect(spapr_unregister(v->fd, ua, size), -EBUSY);
 		expect(dma_unmap(v->fd, IOVA, MAX_THREADS * APART), 0);
 		unregister_ok(v, ua, size);
@@ -151,14 +151,13 @@ static void of_many_first_maps_one_makes_the_default_window(struct vfio *v)
 		expect_in_order("no window", before, 0);
 		vfio_close(v);
 	}
-	contest_end(&contest);
+	call_race_end(&race);
 }
 
 /*
- * Below one level of the table, of which nothing was there: the platform makes
- * the missing level for the first thread that maps below it. In the largest window of two levels
- * that is 8 base pages, of which a second one that was made in vain would not be
- * given back (defect 20).
+ * Maps below a table level that does not exist yet: the platform allocates it for
+ * the first thread. In the largest window of two levels a level takes 8 base pages.
+ * A second allocation of the same level would never be freed (defect 20).
  */
 #define LEVEL		(8 * base_page())
 /* Of one level, and in different leaves of the map engine */
@@ -175,11 +174,11 @@ static uint64_t tree_size(void)
 	       TCE_4K;
 }
 
-static int map_in_leaf(struct contest *contest, int number)
+static int map_in_leaf(struct call_race *race, int number)
 {
-	uint64_t *start = contest->arg;
+	uint64_t *start = race->arg;
 
-	return dma_map(contest->v->fd, start[0] + number * LEAF,
+	return dma_map(race->v->fd, start[0] + number * LEAF,
 		       (void *)start[1], TCE_4K, READ_WRITE);
 }
 
@@ -193,9 +192,9 @@ static int64_t memory_at_rest(void)
 static void of_first_maps_below_one_level_none_loses_memory(struct vfio *v)
 {
 	uint64_t arg[2] = { 0, (uint64_t)registered(v, base_page()) };
-	struct contest contest = {
+	struct call_race race = {
 		.v = v, .arg = arg, .run = map_in_leaf, .by_turns = true,
-		.balance.outcome = {
+		.sides.outcome = {
 			"times an even thread was the first",
 			"times an odd one",
 		},
@@ -206,19 +205,19 @@ static void of_first_maps_below_one_level_none_loses_memory(struct vfio *v)
 		skip("tables have one level here");
 	if (LEVEL * LATER_ROUNDS < 8 * NOISE)
 		skip("a level is too small to be missed");
-	contest_begin(&contest, race_threads());
+	call_race_begin(&race, race_threads());
 	while (race_goes_on() ||
 	       score->rounds < FIRST_ROUNDS + LATER_ROUNDS) {
 		arg[0] = new_window(v, 12, tree_size(), 2);
 		score->rounds++;
-		contest_run(&contest);
-		expect(contest_count(&contest, 0, 1, 0), contest.threads);
-		contest_judge(&contest, contest_first(&contest) % 2);
+		call_race_run(&race);
+		expect(call_race_count(&race, 0, 1, 0), race.threads);
+		call_race_judge(&race, call_race_first(&race) % 2);
 		expect(window_remove(v->fd, arg[0]), 0);
 		if (score->rounds == FIRST_ROUNDS)
 			before = memory_at_rest();
 	}
-	contest_end(&contest);
+	call_race_end(&race);
 	lost = memory_at_rest() - before;
 	dprintf(STDOUT_FILENO, "# %lld KiB less are free%s\n",
 		(long long)lost >> 10, has_plain_slabs() ? "" :
@@ -231,35 +230,35 @@ static void of_first_maps_below_one_level_none_loses_memory(struct vfio *v)
  * Map and unmap
  */
 
-static int map_or_unmap(struct contest *contest, int number)
+static int map_or_unmap(struct call_race *race, int number)
 {
 	if (number % 2)
-		return dma_unmap(contest->v->fd, AT, SIZE);
-	return dma_map(contest->v->fd, AT, contest->arg, SIZE, READ_WRITE);
+		return dma_unmap(race->v->fd, AT, SIZE);
+	return dma_map(race->v->fd, AT, race->arg, SIZE, READ_WRITE);
 }
 
 static void of_map_and_unmap_the_last_decides_for_every_entry(struct vfio *v)
 {
 	uint8_t *ua = registered(v, SIZE), *before = neighbour(v);
-	struct contest contest = {
+	struct call_race race = {
 		.v = v, .arg = ua, .run = map_or_unmap, .by_turns = true,
-		.balance.outcome = {
+		.sides.outcome = {
 			"times unmapped in the end", "times mapped",
 		},
 	};
 
-	contest_begin(&contest, race_threads());
-	while (contest_round(&contest)) {
+	call_race_begin(&race, race_threads());
+	while (call_race_round(&race)) {
 		int ret = spapr_unregister(v->fd, ua, SIZE);
 
-		expect(contest_count(&contest, 0, 1, 0), contest.threads);
+		expect(call_race_count(&race, 0, 1, 0), race.threads);
 		if (ret) {
 			expect(ret, -EBUSY);
 			expect_mapped_whole(v, ua);
 		} else {
 			expect(spapr_register(v->fd, ua, SIZE), 0);
 		}
-		contest_judge(&contest, ret);
+		call_race_judge(&race, ret);
 	}
 	unregister_ok(v, ua, SIZE);
 	expect_neighbour(v, before);
@@ -271,23 +270,23 @@ static void of_map_and_unmap_the_last_decides_for_every_entry(struct vfio *v)
 
 #define SMALL_WINDOW	MIB(16)
 
-static int map_or_remove_window(struct contest *contest, int number)
+static int map_or_remove_window(struct call_race *race, int number)
 {
-	int fd = contest->v->fd;
+	int fd = race->v->fd;
 
 	if (number == 0)
 		return window_remove(fd, WINDOW1_START);
 	if (number == 1)
 		return dma_unmap(fd, WINDOW1_START, SIZE);
-	return dma_map(fd, WINDOW1_START, contest->arg, SIZE, READ_WRITE);
+	return dma_map(fd, WINDOW1_START, race->arg, SIZE, READ_WRITE);
 }
 
 static void maps_in_a_window_that_goes_leave_nothing_mapped(struct vfio *v)
 {
 	uint8_t *ua = registered(v, SIZE);
-	struct contest contest = {
+	struct call_race race = {
 		.v = v, .arg = ua, .run = map_or_remove_window,
-		.balance.outcome = {
+		.sides.outcome = {
 			"times removed before the maps", "times after one",
 		},
 	};
@@ -295,33 +294,33 @@ static void maps_in_a_window_that_goes_leave_nothing_mapped(struct vfio *v)
 
 	mapped(v, IOVA, base_page());
 	before = ledger();
-	contest_begin(&contest, race_threads());
+	call_race_begin(&race, race_threads());
 	while (race_goes_on()) {
 		expect(new_window(v, 12, SMALL_WINDOW, 1), WINDOW1_START);
 		score->rounds++;
-		contest_run(&contest);
-		expect(contest.answer[0], 0);
-		for (int i = 1; i < contest.threads; i++)
-			expect_either(contest.answer[i], 0, -ENXIO);
-		contest_judge(&contest, contest_count(&contest, 2, 1, 0));
+		call_race_run(&race);
+		expect(race.answer[0], 0);
+		for (int i = 1; i < race.threads; i++)
+			expect_either(race.answer[i], 0, -ENXIO);
+		call_race_judge(&race, call_race_count(&race, 2, 1, 0));
 		unregister_ok(v, ua, SIZE);
 		expect(spapr_register(v->fd, ua, SIZE), 0);
 		expect_in_order("window removed", before, 0);
 	}
-	contest_end(&contest);
+	call_race_end(&race);
 }
 
-static int remove_window(struct contest *contest, int number)
+static int remove_window(struct call_race *race, int number)
 {
 	(void)number;
-	return window_remove(contest->v->fd, WINDOW1_START);
+	return window_remove(race->v->fd, WINDOW1_START);
 }
 
 static void of_removals_of_a_window_exactly_one_succeeds(struct vfio *v)
 {
-	struct contest contest = {
+	struct call_race race = {
 		.v = v, .run = remove_window,
-		.balance.outcome = {
+		.sides.outcome = {
 			"times removed by the first thread",
 			"times by another",
 		},
@@ -330,18 +329,18 @@ static void of_removals_of_a_window_exactly_one_succeeds(struct vfio *v)
 
 	mapped(v, IOVA, base_page());
 	before = ledger();
-	contest_begin(&contest, race_threads());
+	call_race_begin(&race, race_threads());
 	while (race_goes_on()) {
 		expect(new_window(v, 12, SMALL_WINDOW, 1), WINDOW1_START);
 		score->rounds++;
-		contest_run(&contest);
-		expect(contest_count(&contest, 0, 1, 0), 1);
-		expect(contest_count(&contest, 0, 1, -EINVAL),
-		       contest.threads - 1);
-		contest_judge(&contest, contest.answer[0]);
+		call_race_run(&race);
+		expect(call_race_count(&race, 0, 1, 0), 1);
+		expect(call_race_count(&race, 0, 1, -EINVAL),
+		       race.threads - 1);
+		call_race_judge(&race, race.answer[0]);
 		expect_in_order("window removed", before, 0);
 	}
-	contest_end(&contest);
+	call_race_end(&race);
 }
 
 /*
@@ -350,9 +349,9 @@ static void of_removals_of_a_window_exactly_one_succeeds(struct vfio *v)
 
 #define GROUP_WINDOW	(WINDOW1_START + MIB(1))
 
-static int attach_or_create_window(struct contest *contest, int number)
+static int attach_or_create_window(struct call_race *race, int number)
 {
-	struct vfio *v = contest->v;
+	struct vfio *v = race->v;
 
 	if (number == 0)
 		return vfio_attach(v, 1);
@@ -397,9 +396,9 @@ static void watch_window(struct watch *watch)
  */
 static void a_group_that_joins_has_the_windows_that_there_are(struct vfio *v)
 {
-	struct contest contest = {
+	struct call_race race = {
 		.v = v, .run = attach_or_create_window,
-		.balance.outcome = {
+		.sides.outcome = {
 			"times attached before most others were done",
 			"times after that",
 		},
@@ -412,19 +411,19 @@ static void a_group_that_joins_has_the_windows_that_there_are(struct vfio *v)
 	watch.log = follow_log();
 	open_container(v, 0);
 	ua = mapped(v, IOVA, base_page());
-	contest_begin(&contest, race_threads());
-	while (contest_round(&contest)) {
-		int windows = contest_count(&contest, 2, 1, 0) -
-			      (contest.answer[1] == 0);
+	call_race_begin(&race, race_threads());
+	while (call_race_round(&race)) {
+		int windows = call_race_count(&race, 2, 1, 0) -
+			      (race.answer[1] == 0);
 		int map = dma_map(v->fd, GROUP_WINDOW, ua, base_page(),
 				  READ_WRITE);
 
-		expect(contest.answer[0], 0);
-		expect_either(contest.answer[1], 0, -EINVAL);
+		expect(race.answer[0], 0);
+		expect_either(race.answer[1], 0, -EINVAL);
 		expect_either(windows, 0, 1);
 		expect(map, windows ? 0 : -ENXIO);
 		windows_seen[windows]++;
-		contest_judge(&contest, contest.place[0] >= contest.threads / 2);
+		call_race_judge(&race, race.place[0] >= race.threads / 2);
 		if (score->rounds % 16 == 1) {
 			device_reaches(v, 1, IOVA, ua);
 			if (windows)
@@ -450,37 +449,37 @@ static void a_group_that_joins_has_the_windows_that_there_are(struct vfio *v)
  * Map and unregister
  */
 
-static int map_or_unregister(struct contest *contest, int number)
+static int map_or_unregister(struct call_race *race, int number)
 {
-	int fd = contest->v->fd;
+	int fd = race->v->fd;
 
 	if (number == 0)
-		return spapr_unregister(fd, contest->arg, SIZE);
-	return dma_map(fd, AT, contest->arg, SIZE, READ_WRITE);
+		return spapr_unregister(fd, race->arg, SIZE);
+	return dma_map(fd, AT, race->arg, SIZE, READ_WRITE);
 }
 
 /* Defect 2: a map that says 0 has mapped, and then unregister says EBUSY */
 static void of_map_and_unregister_exactly_one_succeeds(struct vfio *v)
 {
 	uint8_t *ua = registered(v, SIZE);
-	struct contest contest = {
+	struct call_race race = {
 		.v = v, .arg = ua, .run = map_or_unregister,
-		.balance.outcome = { "times unregistered", "times mapped" },
+		.sides.outcome = { "times unregistered", "times mapped" },
 	};
 
-	contest_begin(&contest, race_threads());
-	while (contest_round(&contest)) {
-		int others = contest.threads - 1;
+	call_race_begin(&race, race_threads());
+	while (call_race_round(&race)) {
+		int others = race.threads - 1;
 
-		if (contest.answer[0]) {
-			expect(contest.answer[0], -EBUSY);
-			expect(contest_count(&contest, 1, 1, 0), others);
+		if (race.answer[0]) {
+			expect(race.answer[0], -EBUSY);
+			expect(call_race_count(&race, 1, 1, 0), others);
 			expect_mapped_whole(v, ua);
 		} else {
-			expect(contest_count(&contest, 1, 1, -EINVAL), others);
+			expect(call_race_count(&race, 1, 1, -EINVAL), others);
 			expect(spapr_register(v->fd, ua, SIZE), 0);
 		}
-		contest_judge(&contest, contest.answer[0]);
+		call_race_judge(&race, race.answer[0]);
 	}
 	unregister_ok(v, ua, SIZE);
 }

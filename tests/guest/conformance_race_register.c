@@ -16,30 +16,30 @@
  * Register and register, unregister and unregister
  */
 
-static int register_all(struct contest *contest, int number)
+static int register_all(struct call_race *race, int number)
 {
 	(void)number;
-	return spapr_register(contest->v->fd, contest->arg, SIZE);
+	return spapr_register(race->v->fd, race->arg, SIZE);
 }
 
 static void of_registers_of_a_region_all_but_one_are_busy(struct vfio *v)
 {
 	uint8_t *ua = memory(SIZE);
 	struct ledger before = ledger();
-	struct contest contest = {
+	struct call_race race = {
 		.v = v, .arg = ua, .run = register_all,
-		.balance.outcome = {
+		.sides.outcome = {
 			"times registered by the first thread",
 			"times by another",
 		},
 	};
 
-	contest_begin(&contest, race_threads());
-	while (contest_round(&contest)) {
-		expect(contest_count(&contest, 0, 1, 0), 1);
-		expect(contest_count(&contest, 0, 1, -EBUSY),
-		       contest.threads - 1);
-		contest_judge(&contest, contest.answer[0]);
+	call_race_begin(&race, race_threads());
+	while (call_race_round(&race)) {
+		expect(call_race_count(&race, 0, 1, 0), 1);
+		expect(call_race_count(&race, 0, 1, -EBUSY),
+		       race.threads - 1);
+		call_race_judge(&race, race.answer[0]);
 		expect_in_order("registered", before, SIZE);
 		unregister_ok(v, ua, SIZE);
 		expect_in_order("unregistered", before, 0);
@@ -51,9 +51,9 @@ static size_t overlapping_size(int number)
 	return SIZE + number % 2 * base_page();
 }
 
-static int register_overlapping(struct contest *contest, int number)
+static int register_overlapping(struct call_race *race, int number)
 {
-	return spapr_register(contest->v->fd, contest->arg,
+	return spapr_register(race->v->fd, race->arg,
 			      overlapping_size(number));
 }
 
@@ -62,66 +62,66 @@ static void of_overlapping_registers_exactly_one_succeeds(struct vfio *v)
 {
 	uint8_t *ua = memory(overlapping_size(1));
 	struct ledger before = ledger();
-	struct contest contest = {
+	struct call_race race = {
 		.v = v, .arg = ua, .run = register_overlapping,
 		.by_turns = true,
-		.balance.outcome = {
+		.sides.outcome = {
 			"times the shorter was registered", "times the longer",
 		},
 	};
 
-	contest_begin(&contest, race_threads());
-	while (contest_round(&contest)) {
-		int winner = contest_count(&contest, 0, 2, 0) ? 0 : 1;
-		int all = contest_count(&contest, winner, 2, 0) +
-			  contest_count(&contest, winner, 2, -EBUSY) +
-			  contest_count(&contest, !winner, 2, -EINVAL);
+	call_race_begin(&race, race_threads());
+	while (call_race_round(&race)) {
+		int winner = call_race_count(&race, 0, 2, 0) ? 0 : 1;
+		int all = call_race_count(&race, winner, 2, 0) +
+			  call_race_count(&race, winner, 2, -EBUSY) +
+			  call_race_count(&race, !winner, 2, -EINVAL);
 
 		/* Where the first one failed, the others have judged by its size */
 		if (injecting())
-			all = 1 + contest_count(&contest, 0, 1, -EBUSY) +
-			      contest_count(&contest, 0, 1, -EINVAL);
-		expect(contest_count(&contest, 0, 1, 0), 1);
-		expect(all, contest.threads);
-		contest_judge(&contest, winner);
+			all = 1 + call_race_count(&race, 0, 1, -EBUSY) +
+			      call_race_count(&race, 0, 1, -EINVAL);
+		expect(call_race_count(&race, 0, 1, 0), 1);
+		expect(all, race.threads);
+		call_race_judge(&race, winner);
 		expect_in_order("registered", before, overlapping_size(winner));
 		unregister_ok(v, ua, overlapping_size(winner));
 		expect_in_order("unregistered", before, 0);
 	}
 }
 
-static int unregister_all(struct contest *contest, int number)
+static int unregister_all(struct call_race *race, int number)
 {
 	(void)number;
-	return spapr_unregister(contest->v->fd, contest->arg, base_page());
+	return spapr_unregister(race->v->fd, race->arg, base_page());
 }
 
 static void of_unregisters_of_a_region_exactly_one_succeeds(struct vfio *v)
 {
 	uint8_t *ua = memory(base_page());
 	struct ledger before = ledger();
-	struct contest contest = {
+	struct call_race race = {
 		.v = v, .arg = ua, .run = unregister_all,
-		.balance.outcome = {
+		.sides.outcome = {
 			"times unregistered by the first thread",
 			"times by another",
 		},
 	};
 
-	contest_begin(&contest, race_threads());
+	call_race_begin(&race, race_threads());
 	while (race_goes_on()) {
 		expect(spapr_register(v->fd, ua, base_page()), 0);
 		score->rounds++;
-		contest_run(&contest);
-		expect(contest_count(&contest, 0, 1, 0), 1);
+		call_race_run(&race);
+		expect(call_race_count(&race, 0, 1, 0), 1);
 		/* Busy as long as the memory is being unpinned */
-		expect(contest_count(&contest, 0, 1, -ENOENT) +
-		       contest_count(&contest, 0, 1, -EBUSY),
-		       contest.threads - 1);
-		contest_judge(&contest, contest.answer[0]);
+		expect(call_race_count(&race, 0, 1, -ENOENT) +
+		       call_race_count(&race, 0, 1, -EBUSY),
+		       race.threads - 1);
+		call_race_judge(&race, race.answer[0]);
 		expect_in_order("unregistered", before, 0);
 	}
-	contest_end(&contest);
+	call_race_end(&race);
 }
 
 /* Two containers, threads by turns in one and the other, and one region */
@@ -135,9 +135,9 @@ struct shared_region {
 /* For a region that is left by the container that had it: so many at a time */
 #define LEFT	16
 
-static int register_shared(struct contest *contest, int number)
+static int register_shared(struct call_race *race, int number)
 {
-	struct shared_region *shared = contest->arg;
+	struct shared_region *shared = race->arg;
 	int fd = shared->v[number % 2]->fd;
 
 	if (shared->unregister)
@@ -146,15 +146,15 @@ static int register_shared(struct contest *contest, int number)
 }
 
 /* Of the threads of each container one has succeeded, the others got either answer */
-static void expect_one_each(const struct contest *contest, int one, int other)
+static void expect_one_each(const struct call_race *race, int one, int other)
 {
 	for (int i = 0; i < 2; i++) {
-		int threads = (contest->threads + 1 - i) / 2;
-		int others = contest_count(contest, i, 2, one);
+		int threads = (race->threads + 1 - i) / 2;
+		int others = call_race_count(race, i, 2, one);
 
 		if (other != one)
-			others += contest_count(contest, i, 2, other);
-		expect(contest_count(contest, i, 2, 0), 1);
+			others += call_race_count(race, i, 2, other);
+		expect(call_race_count(race, i, 2, 0), 1);
 		expect(others, threads - 1);
 	}
 }
@@ -163,9 +163,9 @@ static void two_containers_at_once_pin_and_unpin_a_region_once(struct vfio *v)
 {
 	struct vfio other;
 	struct shared_region shared = { .v = { v, &other } };
-	struct contest contest = {
+	struct call_race race = {
 		.arg = &shared, .run = register_shared, .by_turns = true,
-		.balance.outcome = {
+		.sides.outcome = {
 			"times one container was the first", "times the other",
 		},
 	};
@@ -175,16 +175,16 @@ static void two_containers_at_once_pin_and_unpin_a_region_once(struct vfio *v)
 	open_container(&other, 1);
 	shared.ua = memory(base_page());
 	before = ledger();
-	contest_begin(&contest, race_threads());
-	while (contest_round(&contest)) {
-		expect_one_each(&contest, -EBUSY, -EBUSY);
-		contest_judge(&contest, contest_first(&contest) % 2);
+	call_race_begin(&race, race_threads());
+	while (call_race_round(&race)) {
+		expect_one_each(&race, -EBUSY, -EBUSY);
+		call_race_judge(&race, call_race_first(&race) % 2);
 		expect_in_order("registered in both", before, base_page());
 		shared.unregister = true;
-		contest_run(&contest);
+		call_race_run(&race);
 		/* Busy as long as the memory is being unpinned */
-		expect_one_each(&contest, -ENOENT, -EBUSY);
-		contest_judge(&contest, contest_first(&contest) % 2);
+		expect_one_each(&race, -ENOENT, -EBUSY);
+		call_race_judge(&race, call_race_first(&race) % 2);
 		expect_in_order("unregistered in both", before, 0);
 		shared.unregister = false;
 	}
@@ -195,9 +195,9 @@ static void two_containers_at_once_pin_and_unpin_a_region_once(struct vfio *v)
  * The last page of a region that no container has registered is unmapped while
  * the region is registered again
  */
-static int unmap_or_register(struct contest *contest, int number)
+static int unmap_or_register(struct call_race *race, int number)
 {
-	struct shared_region *shared = contest->arg;
+	struct shared_region *shared = race->arg;
 
 	if (number == 0)
 		return dma_unmap(shared->v[1]->fd, shared->iova, base_page());
@@ -234,18 +234,18 @@ static bool is_made_anew(const struct shared_region *shared)
 }
 
 /* One of the regions: so many bytes were pinned before, with its own */
-static void take_up_region(struct contest *contest, struct ledger before,
+static void take_up_region(struct call_race *race, struct ledger before,
 			   int64_t bytes)
 {
-	struct shared_region *shared = contest->arg;
+	struct shared_region *shared = race->arg;
 
 	score->rounds++;
-	contest_run(contest);
-	expect(contest->answer[0], 0);
-	expect(contest_count(contest, 1, 1, 0), 1);
-	expect(contest_count(contest, 1, 1, -EBUSY), contest->threads - 2);
+	call_race_run(race);
+	expect(race->answer[0], 0);
+	expect(call_race_count(race, 1, 1, 0), 1);
+	expect(call_race_count(race, 1, 1, -EBUSY), race->threads - 2);
 	expect_in_order("registered once more", before, bytes);
-	contest_judge(contest, !is_made_anew(shared));
+	call_race_judge(race, !is_made_anew(shared));
 	unregister_ok(shared->v[1], shared->ua, base_page());
 	expect_in_order("unregistered", before, bytes - base_page());
 }
@@ -255,9 +255,9 @@ static void a_region_is_joined_or_made_anew_while_its_last_user_goes(
 {
 	struct vfio other;
 	struct shared_region shared = { .v = { v, &other } };
-	struct contest contest = {
+	struct call_race race = {
 		.arg = &shared, .run = unmap_or_register,
-		.balance.outcome = { "times made anew", "times joined" },
+		.sides.outcome = { "times made anew", "times joined" },
 	};
 	struct ledger before;
 	uint8_t *ua;
@@ -268,18 +268,18 @@ static void a_region_is_joined_or_made_anew_while_its_last_user_goes(
 	mapped(&other, SINK_IOVA, base_page());
 	ua = memory(LEFT * base_page());
 	before = ledger();
-	contest_begin(&contest, race_threads());
+	call_race_begin(&race, race_threads());
 	while (race_goes_on()) {
 		leave_only_mapped(v, &other, ua);
 		for (int i = 0; i < LEFT; i++) {
 			shared.ua = ua + i * base_page();
 			shared.iova = IOVA + i * base_page();
-			take_up_region(&contest, before,
+			take_up_region(&race, before,
 				       (LEFT - i) * base_page());
 		}
 		mprotect(ua, LEFT * base_page(), PROT_READ | PROT_WRITE);
 	}
-	contest_end(&contest);
+	call_race_end(&race);
 	vfio_close(&other);
 }
 
@@ -288,9 +288,9 @@ static void a_region_is_joined_or_made_anew_while_its_last_user_goes(
  * region's other users, who come and go meanwhile.
  */
 
-static int close_or_register(struct contest *contest, int number)
+static int close_or_register(struct call_race *race, int number)
 {
-	struct shared_region *shared = contest->arg;
+	struct shared_region *shared = race->arg;
 	int fd = shared->v[1]->fd;
 
 	if (number == 0) {
@@ -299,10 +299,10 @@ static int close_or_register(struct contest *contest, int number)
 	}
 	do {
 		expect(spapr_register(fd, shared->ua, base_page()), 0);
-		if (contest->done)
+		if (race->done)
 			return 1;
 		expect(spapr_unregister(fd, shared->ua, base_page()), 0);
-	} while (!contest->done);
+	} while (!race->done);
 	return 0;
 }
 
@@ -311,9 +311,9 @@ static void a_region_outlives_a_container_that_is_closed_for_those_who_join(
 {
 	struct vfio other;
 	struct shared_region shared = { .v = { v, &other } };
-	struct contest contest = {
+	struct call_race race = {
 		.arg = &shared, .run = close_or_register,
-		.balance.outcome = {
+		.sides.outcome = {
 			"times registered when it was closed", "times not",
 		},
 	};
@@ -323,21 +323,21 @@ static void a_region_outlives_a_container_that_is_closed_for_those_who_join(
 	open_container(&other, 1);
 	shared.ua = memory(base_page());
 	before = ledger();
-	contest_begin(&contest, 2);
+	call_race_begin(&race, 2);
 	while (race_goes_on()) {
 		open_container(v, 0);
 		expect(spapr_register(v->fd, shared.ua, base_page()), 0);
 		score->rounds++;
-		contest_run(&contest);
-		contest_judge(&contest, !contest.answer[1]);
-		if (contest.answer[1]) {
+		call_race_run(&race);
+		call_race_judge(&race, !race.answer[1]);
+		if (race.answer[1]) {
 			expect_in_order("registered in one", before,
 					base_page());
 			unregister_ok(&other, shared.ua, base_page());
 		}
 		expect_in_order("unregistered", before, 0);
 	}
-	contest_end(&contest);
+	call_race_end(&race);
 	vfio_close(&other);
 }
 
@@ -353,16 +353,16 @@ static void map_again(uint8_t *ua, size_t size)
 }
 
 /* Away and back, so that registering may see it whole, in part or not */
-static int munmap_or_register(struct contest *contest, int number)
+static int munmap_or_register(struct call_race *race, int number)
 {
-	uint8_t *ua = contest->arg, *half = ua + SIZE / 2;
+	uint8_t *ua = race->arg, *half = ua + SIZE / 2;
 
 	if (number)
-		return spapr_register(contest->v->fd, ua, SIZE);
+		return spapr_register(race->v->fd, ua, SIZE);
 	do {
 		munmap(half, SIZE / 2);
 		map_again(half, SIZE / 2);
-	} while (!contest->done);
+	} while (!race->done);
 	return 0;
 }
 
@@ -370,24 +370,24 @@ static void registering_what_is_being_unmapped_pins_all_or_nothing(
 	struct vfio *v)
 {
 	uint8_t *ua = memory(SIZE);
-	struct contest contest = {
+	struct call_race race = {
 		.v = v, .arg = ua, .run = munmap_or_register,
-		.balance.outcome = {
+		.sides.outcome = {
 			"times a hole was found", "times registered",
 		},
 	};
 	struct ledger before = ledger();
 
-	contest_begin(&contest, race_threads());
-	while (contest_round(&contest)) {
-		int done = contest_count(&contest, 1, 1, 0);
-		int faulted = contest_count(&contest, 1, 1, -EFAULT);
+	call_race_begin(&race, race_threads());
+	while (call_race_round(&race)) {
+		int done = call_race_count(&race, 1, 1, 0);
+		int faulted = call_race_count(&race, 1, 1, -EFAULT);
 
 		/* Who comes after one that has succeeded is busy */
-		expect(done + faulted + contest_count(&contest, 1, 1, -EBUSY),
-		       contest.threads - 1);
+		expect(done + faulted + call_race_count(&race, 1, 1, -EBUSY),
+		       race.threads - 1);
 		expect_either(done, 0, 1);
-		contest_judge(&contest, done);
+		call_race_judge(&race, done);
 		expect_in_order("registered or not", before, done ? SIZE : 0);
 		if (done)
 			unregister_ok(v, ua, SIZE);
@@ -395,13 +395,13 @@ static void registering_what_is_being_unmapped_pins_all_or_nothing(
 	}
 }
 
-static int munmap_or_map(struct contest *contest, int number)
+static int munmap_or_map(struct call_race *race, int number)
 {
-	uint8_t *ua = contest->arg;
+	uint8_t *ua = race->arg;
 
 	if (number == 0)
 		return munmap(ua, SIZE);
-	return dma_map(contest->v->fd, IOVA, ua, SIZE, READ_WRITE);
+	return dma_map(race->v->fd, IOVA, ua, SIZE, READ_WRITE);
 }
 
 /*
@@ -412,9 +412,9 @@ static void mapping_what_is_being_unmapped_maps_what_was_registered(
 	struct vfio *v)
 {
 	uint8_t *ua = memory(SIZE);
-	struct contest contest = {
+	struct call_race race = {
 		.v = v, .arg = ua, .run = munmap_or_map,
-		.balance.outcome = {
+		.sides.outcome = {
 			"times unmapped before it was mapped",
 			"times after a thread had mapped it",
 		},
@@ -424,21 +424,21 @@ static void mapping_what_is_being_unmapped_maps_what_was_registered(
 	/* What the default window costs isn't the matter */
 	mapped(v, SINK_IOVA, base_page());
 	before = ledger();
-	contest_begin(&contest, race_threads());
+	call_race_begin(&race, race_threads());
 	while (race_goes_on()) {
 		map_again(ua, SIZE);
 		expect(spapr_register(v->fd, ua, SIZE), 0);
 		score->rounds++;
-		contest_run(&contest);
-		expect(contest_count(&contest, 0, 1, 0), contest.threads);
-		contest_judge(&contest, contest.place[0]);
+		call_race_run(&race);
+		expect(call_race_count(&race, 0, 1, 0), race.threads);
+		call_race_judge(&race, race.place[0]);
 		expect_in_order("unmapped from the process", before, SIZE);
 		expect(spapr_unregister(v->fd, ua, SIZE), -EBUSY);
 		expect(dma_unmap(v->fd, IOVA, SIZE), 0);
 		unregister_ok(v, ua, SIZE);
 		expect_in_order("unregistered", before, 0);
 	}
-	contest_end(&contest);
+	call_race_end(&race);
 }
 
 /*
@@ -451,7 +451,7 @@ struct owners {
 	volatile int fd;
 	volatile bool over;
 	volatile int answer;
-	struct balance balance;
+	struct race_sides sides;
 	uint8_t *ua;
 };
 
@@ -463,7 +463,7 @@ static void be_the_other_owner(void *arg)
 		pthread_barrier_wait(&owners->barrier);
 		if (owners->over)
 			return;
-		balance_wait(&owners->balance, true);
+		sides_delay(&owners->sides, true);
 		owners->answer = spapr_register(owners->fd, owners->ua,
 						base_page());
 		race_turn();
@@ -490,7 +490,7 @@ static void of_two_processes_that_bind_a_container_one_owns_it(struct vfio *v)
 	int64_t locked = vmlck();
 	int pid;
 
-	owners->balance = (struct balance){
+	owners->sides = (struct race_sides){
 		.outcome = {
 			"times the first process bound it", "times the other",
 		},
@@ -503,7 +503,7 @@ static void of_two_processes_that_bind_a_container_one_owns_it(struct vfio *v)
 		open_container(v, 0);
 		owners->fd = v->fd;
 		pthread_barrier_wait(&owners->barrier);
-		balance_wait(&owners->balance, false);
+		sides_delay(&owners->sides, false);
 		mine = spapr_register(v->fd, owners->ua, base_page());
 		pthread_barrier_wait(&owners->barrier);
 		expect(mine, owners->answer ? 0 : -EPERM);
@@ -511,13 +511,13 @@ static void of_two_processes_that_bind_a_container_one_owns_it(struct vfio *v)
 		expect(vmlck() - locked, mine ? 0 : base_page());
 		vfio_close(v);
 		expect(vmlck(), locked);
-		balance_tip(&owners->balance, mine);
+		sides_record(&owners->sides, mine);
 		pthread_barrier_wait(&owners->barrier);
 	}
 	owners->over = true;
 	pthread_barrier_wait(&owners->barrier);
 	expect_child_ok(pid);
-	balance_end(&owners->balance);
+	sides_report(&owners->sides);
 }
 
 static const struct test tests[] = {

@@ -430,16 +430,16 @@ static void real_mode_does_not_drop_the_last_reference(struct vfio *v)
  * Registers and unregisters every other part, in its own order. Another thread
  * may be faster, and real mode may hold it.
  */
-static void register_parts(struct crowd *crowd, int number)
+static void register_parts(struct workers *workers, int number)
 {
-	uint8_t *ua = crowd->arg;
+	uint8_t *ua = workers->arg;
 
 	for (int i = 0; i < PARTS / 2; i++) {
 		int part = 2 * ((i * 3 + number * 5) % (PARTS / 2)) + 1, ret;
 
-		expect_either(spapr_register(crowd->v->fd, ua + part * PART,
+		expect_either(spapr_register(workers->v->fd, ua + part * PART,
 					     PART), 0, -EBUSY);
-		ret = spapr_unregister(crowd->v->fd, ua + part * PART, PART);
+		ret = spapr_unregister(workers->v->fd, ua + part * PART, PART);
 		if (ret != -EBUSY)
 			expect_either(ret, 0, -ENOENT);
 	}
@@ -448,13 +448,13 @@ static void register_parts(struct crowd *crowd, int number)
 static void real_mode_is_right_while_memory_comes_and_goes(struct vfio *v)
 {
 	uint8_t *ua = memory(PARTS * PART);
-	struct crowd crowd = { .v = v, .arg = ua };
+	struct workers workers = { .v = v, .arg = ua };
 	struct answer sum = {}, answer;
 	int fd = self_test();
 
 	for (int part = 0; part < PARTS; part += 2)
 		expect(spapr_register(v->fd, ua + part * PART, PART), 0);
-	crowd_start(&crowd, race_threads(), register_parts);
+	workers_start(&workers, race_threads(), register_parts);
 	while (race_round()) {
 		answer = ask(fd, QUESTION("translate", ua, PARTS * PART,
 					  .count = 1000,
@@ -463,7 +463,7 @@ static void real_mode_is_right_while_memory_comes_and_goes(struct vfio *v)
 		sum.ok += answer.ok;
 		sum.too_hard += answer.too_hard;
 	}
-	crowd_stop(&crowd);
+	workers_stop(&workers);
 	printf("# %" PRIu64 " answered, %" PRIu64 " too hard\n", sum.ok,
 	       sum.too_hard);
 	/*
@@ -479,12 +479,12 @@ static void real_mode_is_right_while_memory_comes_and_goes(struct vfio *v)
 }
 
 /* The container's registration may be gone while real mode has its page */
-static void open_register_and_close(struct crowd *crowd, int number)
+static void open_register_and_close(struct workers *workers, int number)
 {
 	struct vfio own;
 
 	open_container(&own, number % 2);
-	expect(spapr_register(own.fd, crowd->arg, PART), 0);
+	expect(spapr_register(own.fd, workers->arg, PART), 0);
 	sched_yield();
 	vfio_close(&own);
 }
@@ -495,12 +495,12 @@ static void real_mode_holds_nothing_of_a_container_that_has_gone(
 {
 	uint8_t *ua = memory(PART);
 	struct ledger before = ledger();
-	struct crowd crowd = { .v = v, .arg = ua };
+	struct workers workers = { .v = v, .arg = ua };
 	uint64_t ok = 0, too_hard = 0;
 	int fd = self_test();
 
 	/* One device a thread */
-	crowd_start(&crowd, vfio_devices(), open_register_and_close);
+	workers_start(&workers, vfio_devices(), open_register_and_close);
 	while (race_round()) {
 		struct answer answer;
 
@@ -511,7 +511,7 @@ static void real_mode_holds_nothing_of_a_container_that_has_gone(
 		ok += answer.ok;
 		too_hard += answer.too_hard;
 	}
-	crowd_stop(&crowd);
+	workers_stop(&workers);
 	printf("# %" PRIu64 " too hard\n", too_hard);
 	race_saw("held", ok);
 	expect_ledger("all containers closed", before, 0);
@@ -522,31 +522,31 @@ static void real_mode_holds_nothing_of_a_container_that_has_gone(
 #define CHAOS_SIZE	MIB(8)
 
 /* Maps what is linear, in pieces that make runs and arrays, and unmaps it */
-static void map_pieces(struct crowd *crowd, int number)
+static void map_pieces(struct workers *workers, int number)
 {
 	static __thread unsigned int seed;
 	uint64_t size = TCE_4K << (rand_r(&seed) % 11);
 	uint64_t at = rand_r(&seed) % (CHAOS_SIZE / size) * size;
-	uint8_t *ua = crowd->arg;
+	uint8_t *ua = workers->arg;
 
 	if (!seed)
 		seed = number + 1;
 	if (rand_r(&seed) % 2)
-		expect(dma_map(crowd->v->fd, CHAOS_IOVA + at, ua + at, size,
+		expect(dma_map(workers->v->fd, CHAOS_IOVA + at, ua + at, size,
 			       READ_WRITE), 0);
 	else
-		expect(dma_unmap(crowd->v->fd, CHAOS_IOVA + at, size), 0);
+		expect(dma_unmap(workers->v->fd, CHAOS_IOVA + at, size), 0);
 }
 
 static void real_mode_reads_tces_rightly_while_they_change(struct vfio *v)
 {
 	uint8_t *ua = registered(v, CHAOS_SIZE);
-	struct crowd crowd = { .v = v, .arg = ua };
+	struct workers workers = { .v = v, .arg = ua };
 	uint64_t ok = 0, empty = 0, too_hard = 0;
 	int fd = self_test();
 
 	expect(dma_map(v->fd, CHAOS_IOVA, ua, CHAOS_SIZE, READ_WRITE), 0);
-	crowd_start(&crowd, race_threads(), map_pieces);
+	workers_start(&workers, race_threads(), map_pieces);
 	while (race_round()) {
 		struct answer answer;
 
@@ -560,7 +560,7 @@ static void real_mode_reads_tces_rightly_while_they_change(struct vfio *v)
 		empty += answer.read_only;
 		too_hard += answer.too_hard;
 	}
-	crowd_stop(&crowd);
+	workers_stop(&workers);
 	printf("# %" PRIu64 " mapped, %" PRIu64 " not, %" PRIu64 " too hard\n",
 	       ok, empty, too_hard);
 	/* Half of it is mapped at any time */
@@ -572,25 +572,25 @@ static void real_mode_reads_tces_rightly_while_they_change(struct vfio *v)
 }
 
 /* The window goes, the handle stays: what it says is never wrong */
-static void make_and_remove_window_1(struct crowd *crowd, int number)
+static void make_and_remove_window_1(struct workers *workers, int number)
 {
 	uint64_t start;
-	uint8_t *ua = crowd->arg;
+	uint8_t *ua = workers->arg;
 
 	(void)number;
-	expect(window_create(crowd->v->fd, 12, MIB(256), 1, &start), 0);
-	expect(dma_map(crowd->v->fd, start, ua, CHAOS_SIZE, READ_WRITE), 0);
-	expect(window_remove(crowd->v->fd, start), 0);
+	expect(window_create(workers->v->fd, 12, MIB(256), 1, &start), 0);
+	expect(dma_map(workers->v->fd, start, ua, CHAOS_SIZE, READ_WRITE), 0);
+	expect(window_remove(workers->v->fd, start), 0);
 }
 
 static void real_mode_reads_a_window_rightly_while_it_goes(struct vfio *v)
 {
 	uint8_t *ua = mapped(v, IOVA, CHAOS_SIZE);
-	struct crowd crowd = { .v = v, .arg = ua };
+	struct workers workers = { .v = v, .arg = ua };
 	uint64_t found = 0;
 	int fd = self_test();
 
-	crowd_start(&crowd, 1, make_and_remove_window_1);
+	workers_start(&workers, 1, make_and_remove_window_1);
 	while (race_round() || !found) {
 		struct answer answer;
 		int ret = try(fd, QUESTION("window", (void *)WINDOW1_START,
@@ -604,7 +604,7 @@ static void real_mode_reads_a_window_rightly_while_it_goes(struct vfio *v)
 		expect(answer.wrong, 0);
 		found++;
 	}
-	crowd_stop(&crowd);
+	workers_stop(&workers);
 	printf("# window found %" PRIu64 " times\n", found);
 	expect(dma_unmap(v->fd, IOVA, CHAOS_SIZE), 0);
 	unregister_ok(v, ua, CHAOS_SIZE);

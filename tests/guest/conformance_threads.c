@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What races are made of: how long one goes on and how far it has got, crowds of
- * threads that run freely, and contests, in which each thread makes one call and
- * the answers are judged before the next round. A contest has two sides, and is
- * kept a close one.
+ * What races are made of: how long one goes on and how far it has got; struct
+ * workers, threads that run freely; and struct call_race, in which each thread makes
+ * one call and the answers are judged before the next round. It has two sides, and
+ * delays the side that won the last round.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -21,7 +21,7 @@
 #define LASTING_S	5
 #define LASTING_ROUNDS	200
 
-/* In a contest, one round of so many is worth a look by the slow device */
+/* For now_and_then(): one round in so many checks by DMA, which is slow */
 #define LOOK		256
 
 struct score *score;
@@ -93,7 +93,7 @@ void race_served(bool was)
 		__atomic_fetch_add(&score->served, 1, __ATOMIC_RELAXED);
 }
 
-/* A test may have one crowd after the other: the largest counts */
+/* A test may start workers more than once: the largest number counts */
 void race_has_threads(unsigned int threads)
 {
 	if (score->threads < threads)
@@ -117,104 +117,104 @@ void race_saw(const char *what, unsigned long times)
 }
 
 /*
- * Balances
+ * The sides of a race
  */
 
 /* The same side has to win several times in a row for larger steps */
 #define LEAST_STEP	16
 #define MOST_STEP	65536
 /* Tens of milliseconds, for kernels that take so long */
-#define MOST_HANDICAP	16000000
+#define MOST_DELAY	16000000
 
-void balance_wait(const struct balance *balance, bool second)
+void sides_delay(const struct race_sides *sides, bool second)
 {
-	long turns = second ? -balance->handicap : balance->handicap;
+	long turns = second ? -sides->delay : sides->delay;
 
 	/* Not one that the compiler does without */
 	for (long i = 0; i < turns; i++)
 		__asm__ volatile("");
 }
 
-/* One side has won, and is now that much worse off */
-void balance_tip(struct balance *balance, bool second)
+/* Counts the win of one side, and delays that side more, or the other one less */
+void sides_record(struct race_sides *sides, bool second)
 {
-	long handicap = balance->handicap;
+	long delay = sides->delay;
 
-	balance->wins[second]++;
-	if (second != balance->last || !balance->step)
-		balance->step = LEAST_STEP;
-	else if (balance->step < MOST_STEP)
-		balance->step *= 2;
-	balance->last = second;
-	handicap += second ? -balance->step : balance->step;
-	if (labs(handicap) <= MOST_HANDICAP)
-		balance->handicap = handicap;
+	sides->wins[second]++;
+	if (second != sides->last || !sides->step)
+		sides->step = LEAST_STEP;
+	else if (sides->step < MOST_STEP)
+		sides->step *= 2;
+	sides->last = second;
+	delay += second ? -sides->step : sides->step;
+	if (labs(delay) <= MOST_DELAY)
+		sides->delay = delay;
 }
 
-void balance_end(const struct balance *balance)
+void sides_report(const struct race_sides *sides)
 {
 	for (int i = 0; i < 2; i++)
-		race_saw(balance->outcome[i], balance->wins[i]);
+		race_saw(sides->outcome[i], sides->wins[i]);
 }
 
 /*
- * Crowds
+ * Workers
  */
 
-struct member {
-	struct crowd *crowd;
-	crowd_fn *run;
+struct worker {
+	struct workers *workers;
+	worker_fn *run;
 	int number;
 };
 
-static void *member_main(void *arg)
+static void *worker_main(void *arg)
 {
-	struct member member = *(struct member *)arg;
+	struct worker worker = *(struct worker *)arg;
 
 	free(arg);
-	while (!member.crowd->stop) {
-		member.run(member.crowd, member.number);
+	while (!worker.workers->stop) {
+		worker.run(worker.workers, worker.number);
 		race_turn();
 	}
 	return NULL;
 }
 
-void crowd_start(struct crowd *crowd, int threads, crowd_fn *run)
+void workers_start(struct workers *workers, int threads, worker_fn *run)
 {
 	for (int i = 0; i < threads; i++) {
-		struct member *member = malloc(sizeof(*member));
+		struct worker *worker = malloc(sizeof(*worker));
 		pthread_t thread;
 
-		if (!member || crowd->threads == MAX_THREADS)
+		if (!worker || workers->threads == MAX_THREADS)
 			fail("too many threads in a test");
-		*member = (struct member){ crowd, run, crowd->threads };
-		if (pthread_create(&thread, NULL, member_main, member))
+		*worker = (struct worker){ workers, run, workers->threads };
+		if (pthread_create(&thread, NULL, worker_main, worker))
 			fail("pthread_create");
-		crowd->thread[crowd->threads++] = thread;
+		workers->thread[workers->threads++] = thread;
 	}
-	race_has_threads(crowd->threads);
+	race_has_threads(workers->threads);
 }
 
-void crowd_stop(struct crowd *crowd)
+void workers_stop(struct workers *workers)
 {
-	crowd->stop = true;
-	for (int i = 0; i < crowd->threads; i++)
-		pthread_join(crowd->thread[i], NULL);
-	crowd->threads = 0;
+	workers->stop = true;
+	for (int i = 0; i < workers->threads; i++)
+		pthread_join(workers->thread[i], NULL);
+	workers->threads = 0;
 }
 
 /*
- * Contests
+ * Races of single calls
  */
 
-struct contestant {
-	struct contest *contest;
+struct racer {
+	struct call_race *race;
 	int number;
 };
 
-static bool is_second(const struct contest *contest, int number)
+static bool is_second(const struct call_race *race, int number)
 {
-	return contest->by_turns ? number % 2 : number > 0;
+	return race->by_turns ? number % 2 : number > 0;
 }
 
 /*
@@ -223,110 +223,107 @@ static bool is_second(const struct contest *contest, int number)
  */
 #define MOST_TURNS	100000
 
-static void meet(struct contest *contest)
+static void meet(struct call_race *race)
 {
-	int here = __atomic_add_fetch(&contest->begun, 1, __ATOMIC_SEQ_CST);
+	int here = __atomic_add_fetch(&race->begun, 1, __ATOMIC_SEQ_CST);
 
-	for (int i = 0; here < contest->meeting && i < MOST_TURNS; i++)
-		here = contest->begun;
+	for (int i = 0; here < race->meeting && i < MOST_TURNS; i++)
+		here = race->begun;
 }
 
-static void *contestant_main(void *arg)
+static void *racer_main(void *arg)
 {
-	struct contestant self = *(struct contestant *)arg;
-	struct contest *contest = self.contest;
+	struct racer self = *(struct racer *)arg;
+	struct call_race *race = self.race;
 
 	free(arg);
 	for (;;) {
-		pthread_barrier_wait(&contest->barrier);
-		if (contest->over)
+		pthread_barrier_wait(&race->barrier);
+		if (race->over)
 			return NULL;
-		meet(contest);
-		balance_wait(&contest->balance,
-			     is_second(contest, self.number));
-		contest->answer[self.number] = contest->run(contest,
-							    self.number);
-		contest->place[self.number] =
-			__atomic_fetch_add(&contest->done, 1, __ATOMIC_SEQ_CST);
+		meet(race);
+		sides_delay(&race->sides, is_second(race, self.number));
+		race->answer[self.number] = race->run(race, self.number);
+		race->place[self.number] =
+			__atomic_fetch_add(&race->done, 1, __ATOMIC_SEQ_CST);
 		race_turn();
-		pthread_barrier_wait(&contest->barrier);
+		pthread_barrier_wait(&race->barrier);
 	}
 }
 
-void contest_begin(struct contest *contest, int threads)
+void call_race_begin(struct call_race *race, int threads)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 
-	contest->threads = threads;
-	contest->meeting = processors < threads ? processors : threads;
-	pthread_barrier_init(&contest->barrier, NULL, threads + 1);
+	race->threads = threads;
+	race->meeting = processors < threads ? processors : threads;
+	pthread_barrier_init(&race->barrier, NULL, threads + 1);
 	for (int i = 0; i < threads; i++) {
-		struct contestant *self = malloc(sizeof(*self));
+		struct racer *self = malloc(sizeof(*self));
 
 		if (!self)
 			fail("no memory for the test itself");
-		*self = (struct contestant){ contest, i };
-		if (pthread_create(&contest->thread[i], NULL, contestant_main,
-				   self))
+		*self = (struct racer){ race, i };
+		if (pthread_create(&race->thread[i], NULL, racer_main, self))
 			fail("pthread_create");
 	}
 	race_has_threads(threads);
 }
 
 /* Once, when everything is prepared */
-void contest_run(struct contest *contest)
+void call_race_run(struct call_race *race)
 {
-	contest->begun = 0;
-	contest->done = 0;
-	pthread_barrier_wait(&contest->barrier);
-	pthread_barrier_wait(&contest->barrier);
+	race->begun = 0;
+	race->done = 0;
+	pthread_barrier_wait(&race->barrier);
+	pthread_barrier_wait(&race->barrier);
 }
 
 /* Runs it once more, for the caller to judge; false when it is over */
-bool contest_round(struct contest *contest)
+bool call_race_round(struct call_race *race)
 {
 	if (!race_goes_on()) {
-		contest_end(contest);
+		call_race_end(race);
 		return false;
 	}
 	score->rounds++;
-	contest_run(contest);
+	call_race_run(race);
 	return true;
 }
 
 /* Of the round that was just run: whether it was the second side that won */
-void contest_judge(struct contest *contest, bool second)
+void call_race_judge(struct call_race *race, bool second)
 {
-	balance_tip(&contest->balance, second);
+	sides_record(&race->sides, second);
 }
 
-void contest_end(struct contest *contest)
+void call_race_end(struct call_race *race)
 {
-	contest->over = true;
-	pthread_barrier_wait(&contest->barrier);
-	for (int i = 0; i < contest->threads; i++)
-		pthread_join(contest->thread[i], NULL);
-	pthread_barrier_destroy(&contest->barrier);
-	balance_end(&contest->balance);
+	race->over = true;
+	pthread_barrier_wait(&race->barrier);
+	for (int i = 0; i < race->threads; i++)
+		pthread_join(race->thread[i], NULL);
+	pthread_barrier_destroy(&race->barrier);
+	sides_report(&race->sides);
 }
 
 /* Who was done before all others */
-int contest_first(const struct contest *contest)
+int call_race_first(const struct call_race *race)
 {
 	int first = 0;
 
-	while (contest->place[first])
+	while (race->place[first])
 		first++;
 	return first;
 }
 
 /* How many of the threads first, first + step ... had this answer */
-int contest_count(const struct contest *contest, int first, int step,
-		  int answer)
+int call_race_count(const struct call_race *race, int first, int step,
+		    int answer)
 {
 	int count = 0;
 
-	for (int i = first; i < contest->threads; i += step)
-		count += contest->answer[i] == answer;
+	for (int i = first; i < race->threads; i += step)
+		count += race->answer[i] == answer;
 	return count;
 }

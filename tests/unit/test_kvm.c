@@ -624,7 +624,7 @@ static void expect_quiet(void)
 	expect(mapped_entries(), platform.held);
 }
 
-static void expect_balance(void)
+static void expect_no_count_left(void)
 {
 	expect(unmap(window, 0, entries), 0);
 	expect(platform.held, 0);
@@ -693,7 +693,7 @@ static void run_episode(unsigned int levels)
 		run(STEPS / 4, true);
 		expect_quiet();
 		if (i % 2)
-			expect_balance();
+			expect_no_count_left();
 	}
 	end_episode();
 }
@@ -754,7 +754,7 @@ static void begin_case(void)
 static void end_case(void)
 {
 	expect_quiet();
-	expect_balance();
+	expect_no_count_left();
 	expect(tce2_ddw_remove(&ddw, 0), 0);
 	window = NULL;
 	close_container();
