@@ -23,8 +23,11 @@ absent() {
 # served_by MODULE: it has the container that a client opens now
 served_by() {
 	bind_edu >/dev/null
-	who=$(/tests/tce2-who)
-	[ "$who" = "$1" ] || { echo "# served by $who"; lsmod | grep vfio | sed 's/^/# /'; false; }
+	backend=$(/tests/tce2-which-backend)
+	[ "$backend" = "$1" ] && return
+	echo "# served by $backend"
+	lsmod | grep vfio | sed 's/^/# /'
+	return 1
 }
 
 # Whatever was loaded, in whatever order: nothing of VFIO is left
@@ -115,13 +118,13 @@ tap_reload() {
 		rmmod $INTREE || break
 		insmod_all $INTREE || break
 	done
-	tap_try "and after five more times" [ "$turn $(/tests/tce2-who)" = "5 $OURS" ]
+	tap_try "and after five more times" [ "$turn $(/tests/tce2-which-backend)" = "5 $OURS" ]
 }
 
 # hold: has a container until let_go
 hold() {
 	mkfifo /tests/hold
-	/tests/tce2-who wait </tests/hold >/tests/held &
+	/tests/tce2-which-backend wait </tests/hold >/tests/held &
 	holder=$!
 	exec 3>/tests/hold
 	for _ in 1 2 3 4 5 6 7 8 9 10; do

@@ -4,8 +4,9 @@
 # reload.sh [SECONDS]: backends that come and go while containers are opened, as
 # TAP. One race after the other, each for so long (5 s if not said) and until it
 # has come to something: loading and unloading this module, loading and unloading
-# the in-tree backend, switching this one off and on. Meanwhile one tce2-opener a
-# device opens containers and works with them, and others ask what there is.
+# the in-tree backend, switching this one off and on. Meanwhile one
+# tce2-reload-client per device opens containers and maps memory, and others call
+# CHECK_EXTENSION.
 
 # shellcheck source=tests/guest/functions.sh
 . /lib/functions.sh
@@ -34,47 +35,47 @@ use_count() {
 	awk -v name="$1" '$1 == name { print $3 }' /proc/modules
 }
 
-# The openers, one a device, and those that only ask
-start_openers() {
-	OPENERS=
-	rm -f /tmp/opener.*
-	for opener in 0 1; do
-		/bin/tce2-opener $opener >/tmp/opener.$opener &
-		OPENERS="$OPENERS $!"
+# The clients, one a device, and those that only ask
+start_clients() {
+	CLIENTS=
+	rm -f /tmp/client.*
+	for client in 0 1; do
+		/bin/tce2-reload-client $client >/tmp/client.$client &
+		CLIENTS="$CLIENTS $!"
 	done
-	opener=0
-	while [ $opener -lt $ASKERS ]; do
-		/bin/tce2-opener ask >/tmp/opener.ask$opener &
-		OPENERS="$OPENERS $!"
-		opener=$((opener + 1))
+	client=0
+	while [ $client -lt $ASKERS ]; do
+		/bin/tce2-reload-client ask >/tmp/client.ask$client &
+		CLIENTS="$CLIENTS $!"
+		client=$((client + 1))
 	done
 }
 
 # All of them end well, and say what they have seen
-stop_openers() {
+stop_clients() {
 	stop_status=0
-	for opener in $OPENERS; do
-		kill -TERM "$opener" 2>/dev/null
+	for client in $CLIENTS; do
+		kill -TERM "$client" 2>/dev/null
 	done
-	for opener in $OPENERS; do
-		wait "$opener" || stop_status=1
+	for client in $CLIENTS; do
+		wait "$client" || stop_status=1
 	done
-	grep -h " by slot " /tmp/opener.* | sed 's/^/# /'
-	grep -h "^# " /tmp/opener.*
-	awk '/^asked/ { sum += $2 } END { print "# asked", sum, "times" }' /tmp/opener.ask*
+	grep -h " by slot " /tmp/client.* | sed 's/^/# /'
+	grep -h "^# " /tmp/client.*
+	awk '/^asked/ { sum += $2 } END { print "# asked", sum, "times" }' /tmp/client.ask*
 	return $stop_status
 }
 
-# seen WHO: how many containers it has served
+# seen BACKEND: how many containers it has served
 seen() {
-	cat /tmp/opener.[01] | awk -v who="$1" '
-		{ for (i = 1; i < NF; i++) if ($i == who) sum += $(i + 1) }
+	cat /tmp/client.[01] | awk -v backend="$1" '
+		{ for (i = 1; i < NF; i++) if ($i == backend) sum += $(i + 1) }
 		END { print sum + 0 }'
 }
 
-# served_by WHO: the next container, now that the openers have ended
+# served_by BACKEND: the next container, now that the clients have ended
 served_by() {
-	[ "$(/bin/tce2-opener 0 once)" = "$1" ]
+	[ "$(/bin/tce2-reload-client 0 once)" = "$1" ]
 }
 
 # A container that is open keeps the module: then it is tried again
@@ -98,18 +99,18 @@ round_of_the_switch() {
 }
 
 # One has said what went wrong, and ended
-opener_failed() {
-	grep -q '^# tce2-opener' /tmp/opener.*
+client_failed() {
+	grep -q '^# tce2-reload-client' /tmp/client.*
 }
 
-# all_seen WHO...: an opener was served by each of them
+# all_seen BACKEND...: a client was served by each of them
 all_seen() {
-	for who; do
-		cat /tmp/opener.[01] | grep -qx "served by $who" || return 1
+	for backend; do
+		cat /tmp/client.[01] | grep -qx "served by $backend" || return 1
 	done
 }
 
-# race_of NAME "WHO..." ROUND: does it over and over while the openers are at
+# race_of NAME "BACKEND..." ROUND: does it over and over while the clients are at
 # work, until each of those has served
 race_of() {
 	race_name=$1
@@ -118,18 +119,18 @@ race_of() {
 	race_rounds=0
 	race_begin=$(now)
 	race_ok=0
-	start_openers
+	start_clients
 	# shellcheck disable=SC2086 # one word a server
 	while [ $(($(now) - race_begin)) -lt "$SECONDS_EACH" ] ||
 		[ $race_rounds -lt $LEAST ] || ! all_seen $race_wanted; do
-		if opener_failed || ! "$@"; then
+		if client_failed || ! "$@"; then
 			race_ok=1
 			break
 		fi
 		race_rounds=$((race_rounds + 1))
 	done
 	race_seconds=$(($(now) - race_begin))
-	stop_openers || race_ok=1
+	stop_clients || race_ok=1
 	echo "# race: $race_name: $race_seconds seconds, $((ASKERS + 3)) threads, $race_rounds rounds"
 	TESTS=$((TESTS + 1))
 	TOTAL_SECONDS=$((TOTAL_SECONDS + race_seconds))

@@ -701,7 +701,7 @@ static void read_wild(struct st_job *job)
 	job->answer[0].value = CALL1(job, st_read, job->answer[0].at);
 }
 
-/* Whether a careless read would be noticed: real mode at a vmalloc() address */
+/* Read a vmalloc() address, which must not be done in real mode */
 static int do_wild(struct st_file *file, const struct st_args *args)
 {
 	struct st_job *job = file->job;

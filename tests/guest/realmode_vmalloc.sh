@@ -26,6 +26,6 @@ wild() {
 ) 2>/dev/null
 
 exec 3<>/sys/kernel/debug/${OURS}_selftest/command
-echo "careless access with the MMU on: $(wild 8)"
+echo "vmalloc read with the MMU on: $(wild 8)"
 exec 3<>/sys/kernel/debug/${OURS}_selftest/command
-echo "careless access with the MMU off: $(wild 0)"
+echo "vmalloc read with the MMU off: $(wild 0)"

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tce2-opener SLOT [once]: a client for as long as backends come and go around it
- * (reload.sh): opens a container on the edu device of a slot, works with it,
- * closes it in the middle of a call, until SIGTERM. With "once" a single time, and
- * it prints who served it. A container that there is must work whoever serves it;
- * only getting one may fail, where no backend is loaded. Ends with a line of what
- * it has seen; status 0 if all of that was as it should be.
+ * tce2-reload-client SLOT [once]: a client of reload.sh, which loads and unloads
+ * backends meanwhile. Opens a container on the edu device of SLOT, maps memory and
+ * closes the container in the middle of a call, until SIGTERM. With "once" it does so
+ * a single time and prints which backend served it. A container must work with either
+ * backend; only SET_IOMMU may fail, if no backend is loaded. Prints how many
+ * containers each backend served at the end; status 0 if no call failed.
  *
- * tce2-opener ask: asks for extensions of containers that have no group, which
- * makes VFIO look through all backends.
+ * tce2-reload-client ask: calls CHECK_EXTENSION on containers that have no group,
+ * which makes VFIO look through all backends.
  */
 #include "lib.h"
 
@@ -23,7 +23,7 @@
 #define SIZE		KIB(512)
 #define IOVA		MIB(16)
 /* Takes a while to register */
-#define LATE_SIZE	MIB(32)
+#define IN_FLIGHT_SIZE	MIB(32)
 
 enum server { OURS, IN_TREE, NOBODY, SERVERS };
 
@@ -41,8 +41,8 @@ static void need(int ret, int want, const char *what)
 {
 	if (ret == want)
 		return;
-	printf("# tce2-opener: %s: expected %d, saw %d (%s)\n", what, want, ret,
-	       ret < 0 ? strerror(-ret) : "no error");
+	printf("# tce2-reload-client: %s: expected %d, saw %d (%s)\n", what, want,
+	       ret, ret < 0 ? strerror(-ret) : "no error");
 	exit(1);
 }
 
@@ -70,19 +70,19 @@ static void work(struct vfio *v, uint8_t *ua)
 }
 
 /* Calls that are under way when the container loses its backend */
-struct late {
+struct in_flight {
 	struct vfio *v;
 	uint8_t *ua;
 	volatile bool over;
 };
 
-static void *call_for_ever(void *arg)
+static void *register_until_over(void *arg)
 {
-	struct late *late = arg;
+	struct in_flight *calls = arg;
 
-	while (!late->over) {
-		spapr_register(late->v->fd, late->ua, LATE_SIZE);
-		spapr_unregister(late->v->fd, late->ua, LATE_SIZE);
+	while (!calls->over) {
+		spapr_register(calls->v->fd, calls->ua, IN_FLIGHT_SIZE);
+		spapr_unregister(calls->v->fd, calls->ua, IN_FLIGHT_SIZE);
 	}
 	return NULL;
 }
@@ -93,16 +93,16 @@ static void *call_for_ever(void *arg)
  */
 static void lose_backend(struct vfio *v, int slot, uint8_t *ua)
 {
-	struct late late = { .v = v, .ua = ua + SIZE };
+	struct in_flight calls = { .v = v, .ua = ua + SIZE };
 	pthread_t thread;
 
-	need(-pthread_create(&thread, NULL, call_for_ever, &late), 0,
+	need(-pthread_create(&thread, NULL, register_until_over, &calls), 0,
 	     "starting a thread");
 	usleep(rand() % 20000);
 	close(v->group[slot]);
 	v->group[slot] = -1;
 	usleep(rand() % 20000);
-	late.over = true;
+	calls.over = true;
 	pthread_join(thread, NULL);
 }
 
@@ -123,7 +123,7 @@ static enum server one_container(int slot, uint8_t *ua)
 	return server;
 }
 
-static int open_for_ever(int slot, uint8_t *ua)
+static int open_until_stopped(int slot, uint8_t *ua)
 {
 	unsigned long served[SERVERS] = {};
 	int64_t locked = vmlck();
@@ -144,7 +144,7 @@ static int open_for_ever(int slot, uint8_t *ua)
 }
 
 /* Without a group no backend may be set, whatever it says it can do */
-static int ask_for_ever(void)
+static int ask_until_stopped(void)
 {
 	unsigned long asked = 0;
 
@@ -167,7 +167,7 @@ static int ask_for_ever(void)
 
 int main(int argc, char **argv)
 {
-	uint8_t *ua = mem_base(SIZE + LATE_SIZE);
+	uint8_t *ua = mem_base(SIZE + IN_FLIGHT_SIZE);
 	uint64_t slot = 0;
 	bool ask;
 
@@ -175,15 +175,15 @@ int main(int argc, char **argv)
 	if (!ua || argc < 2 || argc > 3 ||
 	    (argc == 3 && strcmp(argv[2], "once")) ||
 	    (!ask && (!number_of(argv[1], &slot) || slot >= SLOTS))) {
-		fputs("usage: tce2-opener ask | SLOT [once]\n", stderr);
+		fputs("usage: tce2-reload-client ask | SLOT [once]\n", stderr);
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGTERM, stop);
 	if (ask)
-		return ask_for_ever();
+		return ask_until_stopped();
 	if (argc == 2)
-		return open_for_ever(slot, ua);
+		return open_until_stopped(slot, ua);
 	puts(names[one_container(slot, ua)]);
 	return 0;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tce2-who [wait]: has a container of the first edu device and prints the
- * module that serves it, which is the one whose use count went up. With `wait`
- * it then keeps the container until its input ends. Status 0 if there was one.
+ * tce2-which-backend [wait]: opens a container with the first edu device and prints
+ * the module that serves it: the one whose use count went up. With `wait` it then
+ * keeps the container open until end of input. Status 0 if a backend serves it.
  */
 #include "lib.h"
 
@@ -22,7 +22,7 @@ static int refuse(const char *what, int error)
 int main(int argc, char **argv)
 {
 	int refs[ARRAY_SIZE(backends)], ret;
-	const char *who = NULL;
+	const char *backend = NULL;
 	struct vfio v;
 	char byte;
 	size_t i;
@@ -41,11 +41,11 @@ int main(int argc, char **argv)
 		return refuse("SET_IOMMU", ret);
 	for (i = 0; i < ARRAY_SIZE(backends); i++)
 		if (module_refs(backends[i]) == refs[i] + 1)
-			who = backends[i];
-	puts(who ? who : "nobody");
+			backend = backends[i];
+	puts(backend ? backend : "nobody");
 	fflush(stdout);
 	while (argc > 1 && read(STDIN_FILENO, &byte, 1) > 0)
 		;
 	vfio_close(&v);
-	return !who;
+	return !backend;
 }
