@@ -129,7 +129,7 @@ check-all:
 	@KERNELS=all tests/run
 
 check-dkms:
-	@tests/fleet/run
+	@tests/dkms/run
 
 check-clients:
 	@tests/clients/run

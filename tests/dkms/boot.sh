@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # boot.sh orders|initramfs|bare|enforced: in a booted root filesystem that has the
-# module installed, asks the running system who serves a container, after each
+# module installed, asks which backend serves a container, after each
 # order in which the modules can come. As TAP.
 
 # shellcheck source=tests/guest/functions.sh

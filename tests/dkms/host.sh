@@ -12,21 +12,21 @@
 # What fails is a case's business.
 set +e
 
-[ $# -eq 1 ] || die "usage: tests/fleet/host.sh TREE"
+[ $# -eq 1 ] || die "usage: tests/dkms/host.sh TREE"
 TREE=$1
 KERNEL=$(kernel_dir 6.12-64k)
 RELEASE=$(cat "$KERNEL/release")
-DEST=$BUILD/fleet-dest
-RPMS=$BUILD/fleet-rpm
+DEST=$BUILD/dkms-dest
+RPMS=$BUILD/dkms-rpm
 KBUILD=("ARCH=powerpc" "CROSS_COMPILE=$CROSS" "CC=$(cat "$KERNEL/cc")")
 
 # run COMMAND...: its last words as comments
 run() {
 	local status
 
-	"$@" >"$LOGS/fleet-command.log" 2>&1 </dev/null
+	"$@" >"$LOGS/dkms-command.log" 2>&1 </dev/null
 	status=$?
-	[ $status = 0 ] || tail -n 12 "$LOGS/fleet-command.log" | sed 's/^/# /'
+	[ $status = 0 ] || tail -n 12 "$LOGS/dkms-command.log" | sed 's/^/# /'
 	return $status
 }
 

@@ -10,7 +10,7 @@ TOOLS=$NAME-tools
 WORK=/tests/build
 
 # build_tools VERSION: as ppc64el's own build daemons do, except that this
-# machine's compiler compiles (tests/fleet/root)
+# machine's compiler compiles (tests/dkms/root)
 build_tools() {
 	mkdir -p "$WORK" &&
 	dpkg-source --extract "/packages/${NAME}_$1.dsc" "$WORK/$NAME-$1" &&

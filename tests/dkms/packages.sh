@@ -15,7 +15,7 @@ OUTPUT=/tests/output
 
 # shellcheck source=tests/guest/functions.sh
 . /tests/functions.sh
-# shellcheck source=tests/fleet/tools.sh
+# shellcheck source=tests/dkms/tools.sh
 . /tests/tools.sh
 
 # What dkms 3.0 makes readelf say of Debian's headers packages; goes with the
