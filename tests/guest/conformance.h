@@ -150,7 +150,7 @@ unsigned int up_to_levels(struct vfio *v, unsigned int levels);
 
 uint8_t *memory(size_t size);
 void *shared_memory(size_t size);
-uint8_t *memory_in_one_piece(size_t size);
+uint8_t *contiguous_memory(size_t size);
 uint8_t *registered(struct vfio *v, size_t size);
 uint8_t *mapped(struct vfio *v, uint64_t iova, size_t size);
 void unregister_ok(struct vfio *v, const void *ua, size_t size);

@@ -23,7 +23,7 @@
  * The rules
  */
 
-/* log2 of the largest table in one piece, bytes: MAX_PAGE_ORDER on 4K and 64K */
+/* log2 of the largest table of one level, bytes: MAX_PAGE_ORDER on 4K and 64K */
 #define MOST_TABLE_SHIFT	24
 /* The same for one of several levels */
 #define MOST_LEVEL_SHIFT	19
@@ -172,21 +172,21 @@ static int wanted(struct vfio *v, const struct kind *kind, unsigned int bits,
 	return other_shift(kind) == 12 ? 0 : -ENOSPC;
 }
 
-/* Registered pieces of memory, each one IOMMU page */
+/* Registered memory for POINTS IOMMU pages, each contiguous */
 #define POINTS		3
 
-struct pieces {
-	uint8_t *piece[POINTS];
+struct io_pages {
+	uint8_t *page[POINTS];
 	uint8_t *ua;
 	size_t size;
 	size_t offset;
 };
 
 /*
- * For each of two devices. Pages of 1 GiB are too dear for more than one: there
- * all share it, and use other parts.
+ * For each of two devices. There is only one page of 1 GiB: all IOMMU pages of that
+ * size share it, and the devices use other offsets.
  */
-static void take_pieces(struct pieces pieces[SLOTS], unsigned int shift)
+static void take_io_pages(struct io_pages io_pages[SLOTS], unsigned int shift)
 {
 	size_t page = 1ULL << shift, step = page;
 	uint8_t *ua;
@@ -200,24 +200,24 @@ static void take_pieces(struct pieces pieces[SLOTS], unsigned int shift)
 	else
 		ua = mem_hugetlb(GIB(1), 1);
 	if (!ua)
-		skip("no memory in pieces so large: nothing was shown");
+		skip("no contiguous memory for IOMMU pages of this size");
 	if (page == GIB(1))
 		step = 0;
 	for (int d = 0; d < SLOTS; d++) {
-		struct pieces *p = &pieces[d];
+		struct io_pages *p = &io_pages[d];
 
 		p->ua = ua + d * POINTS * step;
 		p->size = step ? POINTS * step : page;
 		p->offset = step ? 0 : d * TCE_4K;
 		for (int i = 0; i < POINTS; i++)
-			p->piece[i] = p->ua + i * step;
+			p->page[i] = p->ua + i * step;
 	}
 }
 
 /* First, middle and last page: the device moves data there, both ways */
 static void device_uses(struct vfio *v, int device, uint64_t start,
 			unsigned int shift, unsigned int bits,
-			const struct pieces *pieces)
+			const struct io_pages *io_pages)
 {
 	uint64_t page = 1ULL << shift, last = (1ULL << bits) - 1;
 	/* The middle one isn't just below 4 GiB, where MSIs go */
@@ -226,16 +226,16 @@ static void device_uses(struct vfio *v, int device, uint64_t start,
 
 	for (int i = first; i < POINTS; i++)
 		expect(dma_map(v->fd, start + (index[i] << shift),
-			       pieces->piece[i], page, READ_WRITE), 0);
+			       io_pages->page[i], page, READ_WRITE), 0);
 	expect(dma_map(v->fd, start + (1ULL << (bits + shift)),
-		       pieces->piece[0], page, READ_WRITE), -ENXIO);
+		       io_pages->page[0], page, READ_WRITE), -ENXIO);
 	for (int i = first; i < POINTS; i++) {
-		uint64_t off = pieces->offset;
+		uint64_t off = io_pages->offset;
 
 		if (i == POINTS - 1)
 			off = page - PROBE - off;
 		device_reaches(v, device, start + (index[i] << shift) + off,
-			       pieces->piece[i] + off);
+			       io_pages->page[i] + off);
 	}
 }
 
@@ -286,19 +286,19 @@ static enum extent extent_to_use(const struct kind *kind)
 
 /* On a container of its own; the window that the device uses comes first */
 static void one_kind(const struct kind *kind, int device,
-		     const struct pieces *pieces)
+		     const struct io_pages *io_pages)
 {
 	enum extent use = extent_to_use(kind);
 	uint64_t start;
 	struct vfio v;
 
 	open_container(&v, device);
-	expect(spapr_register(v.fd, pieces->ua, pieces->size), 0);
+	expect(spapr_register(v.fd, io_pages->ua, io_pages->size), 0);
 	make_room(&v, kind);
 	if (bits_of(kind, use) != NO_BITS &&
 	    made(&v, kind, bits_of(kind, use), &start)) {
 		device_uses(&v, device, start, kind->shift, bits_of(kind, use),
-			    pieces);
+			    io_pages);
 		expect(window_remove(v.fd, start), 0);
 	}
 	for (enum extent extent = 0; extent < EXTENTS; extent++) {
@@ -309,7 +309,7 @@ static void one_kind(const struct kind *kind, int device,
 			continue;
 		expect(window_remove(v.fd, start), 0);
 	}
-	unregister_ok(&v, pieces->ua, pieces->size);
+	unregister_ok(&v, io_pages->ua, io_pages->size);
 	vfio_close(&v);
 }
 
@@ -320,7 +320,7 @@ struct worker {
 	unsigned int levels;
 	int device;
 	int devices;
-	struct pieces pieces;
+	struct io_pages io_pages;
 };
 
 static void *work(void *arg)
@@ -335,7 +335,7 @@ static void *work(void *arg)
 				if (number++ % worker->devices ==
 				    worker->device)
 					one_kind(&kind, worker->device,
-						 &worker->pieces);
+						 &worker->io_pages);
 	return NULL;
 }
 
@@ -343,7 +343,7 @@ static void *work(void *arg)
 static void every_window_of(unsigned int shift, const char *none)
 {
 	struct worker worker[SLOTS];
-	struct pieces pieces[SLOTS];
+	struct io_pages io_pages[SLOTS];
 	int devices = vfio_devices();
 	unsigned int levels;
 	struct vfio v;
@@ -354,11 +354,11 @@ static void every_window_of(unsigned int shift, const char *none)
 	levels = info_of(&v).ddw.levels;
 	vfio_close(&v);
 	hypervisor();
-	take_pieces(pieces, shift);
+	take_io_pages(io_pages, shift);
 	for (int d = 0; d < devices; d++) {
 		worker[d] = (struct worker){
 			.shift = shift, .levels = levels, .device = d,
-			.devices = devices, .pieces = pieces[d],
+			.devices = devices, .io_pages = io_pages[d],
 		};
 		if (pthread_create(&worker[d].thread, NULL, work, &worker[d]))
 			fail("pthread_create");
@@ -437,8 +437,8 @@ struct request {
 	unsigned int levels;
 };
 
-/* None has larger pages than PIECE */
-#define PIECE			KIB(64)
+/* Contiguous memory for any of the IOMMU pages below */
+#define BLOCK			KIB(64)
 
 static const struct request in_memory[] = {
 	{ 12, 0, 1 }, { 12, 9, 1 }, { 12, 18, 1 }, { 12, 18, 2 }, { 12, 28, 2 },
@@ -582,13 +582,13 @@ static void half_of_the_cycles(struct vfio *v, struct cycles *cycles,
 static void windows_come_and_go_thousands_of_times(struct vfio *v)
 {
 	struct cycles cycles = {
-		.ua = memory_in_one_piece(PIECE),
+		.ua = contiguous_memory(BLOCK),
 		.unwritable = (void *)memory(base_page()),
 		.log = follow_log(),
 	};
 	struct ledger alone;
 
-	expect(spapr_register(v->fd, cycles.ua, PIECE), 0);
+	expect(spapr_register(v->fd, cycles.ua, BLOCK), 0);
 	alone = ledger();
 	expect(dma_map(v->fd, IOVA, cycles.ua, base_page(), READ_WRITE), 0);
 	half_of_the_cycles(v, &cycles, true);
@@ -601,7 +601,7 @@ static void windows_come_and_go_thousands_of_times(struct vfio *v)
 	expect(dma_map(v->fd, IOVA, cycles.ua, base_page(), READ_WRITE), 0);
 	device_reaches(v, 0, IOVA, cycles.ua);
 	expect(dma_unmap(v->fd, IOVA, base_page()), 0);
-	unregister_ok(v, cycles.ua, PIECE);
+	unregister_ok(v, cycles.ua, BLOCK);
 	close(cycles.log);
 }
 
@@ -742,13 +742,13 @@ static struct two_windows two_windows(struct vfio *v)
 	expect(window_remove(v->fd, 0), 0);
 	expect(new_window(v, 16, LOW_SIZE, 2), 0);
 	expect(new_window(v, 12, HIGH_SIZE, 2), WINDOW1_START);
-	/* Physically in one piece for the larger IOMMU pages: a hugepage is */
-	two.low = memory_in_one_piece(PIECE);
-	two.high = memory(PIECE);
-	expect(spapr_register(v->fd, two.low, PIECE), 0);
-	expect(spapr_register(v->fd, two.high, PIECE), 0);
-	expect(dma_map(v->fd, two.iova[0], two.low, PIECE, READ_WRITE), 0);
-	expect(dma_map(v->fd, two.iova[1], two.high, PIECE, READ_WRITE), 0);
+	/* Contiguous for the larger IOMMU pages: a hugepage is */
+	two.low = contiguous_memory(BLOCK);
+	two.high = memory(BLOCK);
+	expect(spapr_register(v->fd, two.low, BLOCK), 0);
+	expect(spapr_register(v->fd, two.high, BLOCK), 0);
+	expect(dma_map(v->fd, two.iova[0], two.low, BLOCK, READ_WRITE), 0);
+	expect(dma_map(v->fd, two.iova[1], two.high, BLOCK, READ_WRITE), 0);
 	return two;
 }
 
@@ -789,15 +789,15 @@ static void join_leave_and_rejoin(struct vfio *v, int stays, int leaves)
 	device_reaches_both(v, stays, &two);
 	device_alone_reaches_neither(leaves, &two);
 	device_reaches_both(v, stays, &two);
-	expect(spapr_unregister(v->fd, two.low, PIECE), -EBUSY);
-	expect(spapr_unregister(v->fd, two.high, PIECE), -EBUSY);
+	expect(spapr_unregister(v->fd, two.low, BLOCK), -EBUSY);
+	expect(spapr_unregister(v->fd, two.high, BLOCK), -EBUSY);
 
 	expect(vfio_attach(v, leaves), 0);
 	device_reaches_both(v, leaves, &two);
 	expect(window_remove(v->fd, 0), 0);
 	expect(window_remove(v->fd, WINDOW1_START), 0);
-	unregister_ok(v, two.low, PIECE);
-	unregister_ok(v, two.high, PIECE);
+	unregister_ok(v, two.low, BLOCK);
+	unregister_ok(v, two.high, BLOCK);
 }
 
 static void the_second_group_joins_leaves_and_rejoins_live_windows(
@@ -827,7 +827,7 @@ static void windows_outlive_the_group_they_were_made_with(struct vfio *v)
 	device_reaches_both(v, 1, &two);
 
 	expect(window_remove(v->fd, 0), 0);
-	unregister_ok(v, two.low, PIECE);
+	unregister_ok(v, two.low, BLOCK);
 	sink = (struct sink){ .iova = two.iova[1], .ua = two.high };
 	device_cannot_reach(v, 1, two.iova[0], two.low, &sink);
 	expect(new_window(v, 12, GIB(1), 1), 0);
@@ -1127,7 +1127,7 @@ static void removing_a_64_tib_sparse_window_is_quick(struct vfio *v)
 	unsigned int shift = hypervisor() ? 24 : 12;
 	uint64_t size = 1ULL << 46, step = size / 64, page = 1ULL << shift;
 	size_t need = page < base_page() ? base_page() : page;
-	uint8_t *ua = memory_in_one_piece(need);
+	uint8_t *ua = contiguous_memory(need);
 	int64_t locked;
 	uint64_t begin, took, start;
 

@@ -90,7 +90,7 @@ static void bad_eeh_requests_are_refused(struct vfio *v)
 		{ "first unknown op", INJECT_FULL, 0, BAD_OP, -EINVAL },
 		{ "op 2^31", INJECT_FULL, 0, 1U << 31, -EINVAL },
 		{ "op 2^32 - 1", INJECT_FULL, 0, ~0U, -EINVAL },
-		{ "injection without its part", OP_FULL, 0,
+		{ "injection without its argument", OP_FULL, 0,
 		  VFIO_EEH_PE_INJECT_ERR, -EINVAL },
 		{ "injection one short", INJECT_FULL - 1, 0,
 		  VFIO_EEH_PE_INJECT_ERR, -EINVAL },

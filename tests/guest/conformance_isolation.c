@@ -28,7 +28,7 @@
 #include <unistd.h>
 
 #define WAY_OUT		MIB(256)	/* memory that is left to the system */
-#define CHUNK		MIB(16)		/* what is looked through at a time */
+#define SCAN_SIZE	MIB(16)		/* what is looked through at a time */
 #define SAMPLES		4		/* pages that the device tries */
 #define POISON		0x5a
 
@@ -217,7 +217,7 @@ static uint64_t take_again(struct estate *estate)
 {
 	struct frame *frames = sorted_frames(estate);
 	uint64_t want = estate->pages * 9 / 10, taken = 0;
-	uint64_t size = estate->backing == HUGETLB ? bytes_of(estate) : CHUNK;
+	uint64_t size = estate->backing == HUGETLB ? bytes_of(estate) : SCAN_SIZE;
 
 	while (estate->found < want && memory_is_left(size)) {
 		uint8_t *ua = take(estate->backing, size);

@@ -637,7 +637,7 @@ static void kvm_maps_pages_of(struct vfio *v, unsigned int shift)
 
 	if (!has_page_shift(v, shift))
 		skip("no such page size here");
-	ua = memory_in_one_piece(page);
+	ua = contiguous_memory(page);
 	g = guest_in_window(v, shift, shift);
 	expect(spapr_register(v->fd, ua, page), 0);
 	expect(dma_map(v->fd, WINDOW1_START, ua, page, READ_WRITE), 0);

@@ -711,7 +711,7 @@ static void disturb(struct vfio *v, uint8_t *ua, unsigned int *seed)
 	}
 }
 
-/* The last part of the memory is never registered */
+/* The last REGION bytes are never registered */
 static uint8_t *storm_memory(struct vfio *v)
 {
 	uint8_t *ua = memory((REGIONS + 1) * REGION);

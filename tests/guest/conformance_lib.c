@@ -216,8 +216,8 @@ uint8_t *memory(size_t size)
 	return ua;
 }
 
-/* Contiguous for the device, aligned to its size */
-uint8_t *memory_in_one_piece(size_t size)
+/* Physically contiguous, aligned to its size */
+uint8_t *contiguous_memory(size_t size)
 {
 	uint8_t *ua;
 

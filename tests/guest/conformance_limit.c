@@ -729,7 +729,7 @@ static int64_t cgroup_kernel_now(int64_t least)
 	return cgroup_kernel();
 }
 
-/* So much for each; a part in 64 is for what comes along, nodes higher up say */
+/* Each costs @each bytes. Allow 1/64 more or less, for higher nodes for example */
 static void expect_charged(const char *what, int64_t before, int64_t count,
 			   int64_t each)
 {
@@ -770,7 +770,7 @@ static void regions_are_charged_to_the_memory_cgroup(struct vfio *v)
 	leave_cgroup();
 }
 
-/* An array, and its part of the node above that has 64 such */
+/* An array, and its share of the node above, which has 64 arrays */
 #define ARRAY_CHARGE	(4096 + OWNER + (512 + OWNER) / 64)
 
 static void arrays_of_views_are_charged_to_the_memory_cgroup(struct vfio *v)

@@ -581,18 +581,18 @@ static void a_mapping_for_writing_only_is_written_by_the_device(struct vfio *v)
 		fail("expected the device to write, it did not");
 }
 
-/* With 64K base pages: each TCE another sixteenth, in reverse order */
-static void a_base_page_may_be_mapped_in_pieces(struct vfio *v)
+/* With 64K base pages: sixteen IOMMU pages, in reverse order */
+static void a_base_page_may_be_mapped_by_4k_iommu_pages(struct vfio *v)
 {
-	uint64_t p = base_page(), pieces = p / TCE_4K;
+	uint64_t p = base_page(), count = p / TCE_4K;
 	uint8_t *ua = registered(v, p);
 
-	for (uint64_t i = 0; i < pieces; i++)
+	for (uint64_t i = 0; i < count; i++)
 		expect(dma_map(v->fd, IOVA + i * TCE_4K,
-			       ua + (pieces - 1 - i) * TCE_4K, TCE_4K,
+			       ua + (count - 1 - i) * TCE_4K, TCE_4K,
 			       READ_WRITE), 0);
-	device_reaches(v, 0, IOVA, ua + (pieces - 1) * TCE_4K);
-	device_reaches(v, 0, IOVA + (pieces - 1) * TCE_4K, ua);
+	device_reaches(v, 0, IOVA, ua + (count - 1) * TCE_4K);
+	device_reaches(v, 0, IOVA + (count - 1) * TCE_4K, ua);
 }
 
 /*
@@ -739,7 +739,7 @@ static const struct test tests[] = {
 	TEST(a_read_only_mapping_is_not_written_by_the_device),
 	TEST(mapping_again_changes_the_permission_both_ways),
 	TEST(a_mapping_for_writing_only_is_written_by_the_device),
-	TEST(a_base_page_may_be_mapped_in_pieces),
+	TEST(a_base_page_may_be_mapped_by_4k_iommu_pages),
 	TEST(a_tce_larger_than_what_backs_it_is_refused,
 	     .intree = "answers EPERM"),
 	TEST(a_large_tce_maps_a_hugepage, .intree = "defect 3"),

@@ -435,7 +435,7 @@ static void a_hugepage_is_charged_as_its_base_pages(struct vfio *v)
 	expect(vmlck() - locked, 0);
 }
 
-static void part_of_a_hugepage_can_be_registered(struct vfio *v)
+static void a_range_within_a_hugepage_can_be_registered(struct vfio *v)
 {
 	uint8_t *ua = mem_hugetlb(MIB(2), 1);
 	uint64_t p = base_page();
@@ -599,7 +599,7 @@ static const struct test tests[] = {
 	     .intree = "defect 12"),
 	TEST(memory_never_touched_can_be_registered_and_reached),
 	TEST(a_hugepage_is_charged_as_its_base_pages),
-	TEST(part_of_a_hugepage_can_be_registered),
+	TEST(a_range_within_a_hugepage_can_be_registered),
 	TEST(unregister_in_a_fresh_container_is_no_entry,
 	     .intree = "says EPERM"),
 	TEST(bad_unregister_requests_change_nothing),

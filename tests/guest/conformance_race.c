@@ -337,10 +337,10 @@ static void closing_the_container_during_calls_is_safe(struct vfio *v)
 }
 
 /*
- * The last group takes the backend's part of the container with it. The core
- * looks that part up without a lock before it calls the backend, which can't
- * be helped from here; what can is that calls already inside are waited for,
- * and that none of them leaves anything behind.
+ * The last group takes the backend's data of the container with it. The VFIO core
+ * reads container->iommu_data without a lock before it calls the backend, which the
+ * backend can't prevent. It can wait for calls that have begun, and none of them may
+ * leave anything behind.
  */
 static void closing_the_group_during_calls_is_safe(struct vfio *v)
 {

@@ -284,7 +284,7 @@ static void a_region_is_joined_or_made_anew_while_its_last_user_goes(
 }
 
 /*
- * Close and register. The one container gives its part up without a look at the
+ * Close and register. The closed container puts its reference without a look at the
  * region's other users, who come and go meanwhile.
  */
 

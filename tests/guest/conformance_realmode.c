@@ -423,23 +423,24 @@ static void real_mode_does_not_drop_the_last_reference(struct vfio *v)
  * Against other threads
  */
 
-#define PART		MIB(1)
-#define PARTS		16
+#define REGION		MIB(1)
+#define REGIONS		16
 
 /*
- * Registers and unregisters every other part, in its own order. Another thread
- * may be faster, and real mode may hold it.
+ * Registers and unregisters every other region, in an order that depends on the
+ * thread. Another thread may be faster, and real mode may hold the region.
  */
-static void register_parts(struct workers *workers, int number)
+static void register_odd_regions(struct workers *workers, int number)
 {
 	uint8_t *ua = workers->arg;
+	int fd = workers->v->fd;
 
-	for (int i = 0; i < PARTS / 2; i++) {
-		int part = 2 * ((i * 3 + number * 5) % (PARTS / 2)) + 1, ret;
+	for (int i = 0; i < REGIONS / 2; i++) {
+		int odd = 2 * ((i * 3 + number * 5) % (REGIONS / 2)) + 1, ret;
 
-		expect_either(spapr_register(workers->v->fd, ua + part * PART,
-					     PART), 0, -EBUSY);
-		ret = spapr_unregister(workers->v->fd, ua + part * PART, PART);
+		expect_either(spapr_register(fd, ua + odd * REGION, REGION), 0,
+			      -EBUSY);
+		ret = spapr_unregister(fd, ua + odd * REGION, REGION);
 		if (ret != -EBUSY)
 			expect_either(ret, 0, -ENOENT);
 	}
@@ -447,16 +448,16 @@ static void register_parts(struct workers *workers, int number)
 
 static void real_mode_is_right_while_memory_comes_and_goes(struct vfio *v)
 {
-	uint8_t *ua = memory(PARTS * PART);
+	uint8_t *ua = memory(REGIONS * REGION);
 	struct workers workers = { .v = v, .arg = ua };
 	struct answer sum = {}, answer;
 	int fd = self_test();
 
-	for (int part = 0; part < PARTS; part += 2)
-		expect(spapr_register(v->fd, ua + part * PART, PART), 0);
-	workers_start(&workers, race_threads(), register_parts);
+	for (int i = 0; i < REGIONS; i += 2)
+		expect(spapr_register(v->fd, ua + i * REGION, REGION), 0);
+	workers_start(&workers, race_threads(), register_odd_regions);
 	while (race_round()) {
-		answer = ask(fd, QUESTION("translate", ua, PARTS * PART,
+		answer = ask(fd, QUESTION("translate", ua, REGIONS * REGION,
 					  .count = 1000,
 					  .flags = FLAG_HOLD | FLAG_RACING));
 		expect(answer.wrong, 0);
@@ -472,9 +473,9 @@ static void real_mode_is_right_while_memory_comes_and_goes(struct vfio *v)
 	 */
 	if (sum.ok < (sum.ok + sum.too_hard) / 4)
 		fail("only %" PRIu64 " answered", sum.ok);
-	for (int part = 0; part < PARTS; part++)
-		expect_either(spapr_unregister(v->fd, ua + part * PART, PART),
-			      0, part % 2 ? -ENOENT : 0);
+	for (int i = 0; i < REGIONS; i++)
+		expect_either(spapr_unregister(v->fd, ua + i * REGION, REGION),
+			      0, i % 2 ? -ENOENT : 0);
 	close(fd);
 }
 
@@ -484,7 +485,7 @@ static void open_register_and_close(struct workers *workers, int number)
 	struct vfio own;
 
 	open_container(&own, number % 2);
-	expect(spapr_register(own.fd, workers->arg, PART), 0);
+	expect(spapr_register(own.fd, workers->arg, REGION), 0);
 	sched_yield();
 	vfio_close(&own);
 }
@@ -493,7 +494,7 @@ static void open_register_and_close(struct workers *workers, int number)
 static void real_mode_holds_nothing_of_a_container_that_has_gone(
 	struct vfio *v)
 {
-	uint8_t *ua = memory(PART);
+	uint8_t *ua = memory(REGION);
 	struct ledger before = ledger();
 	struct workers workers = { .v = v, .arg = ua };
 	uint64_t ok = 0, too_hard = 0;
@@ -504,7 +505,8 @@ static void real_mode_holds_nothing_of_a_container_that_has_gone(
 	while (race_round()) {
 		struct answer answer;
 
-		answer = ask(fd, QUESTION("translate", ua, PART, .count = 1000,
+		answer = ask(fd, QUESTION("translate", ua, REGION,
+					  .count = 1000,
 					  .flags = FLAG_HOLD | FLAG_RACING |
 						   FLAG_GOING));
 		expect(answer.wrong, 0);
@@ -521,8 +523,8 @@ static void real_mode_holds_nothing_of_a_container_that_has_gone(
 #define CHAOS_IOVA	IOVA
 #define CHAOS_SIZE	MIB(8)
 
-/* Maps what is linear, in pieces that make runs and arrays, and unmaps it */
-static void map_pieces(struct workers *workers, int number)
+/* Maps or unmaps a random range: a leaf is at times one run, at times an array */
+static void map_or_unmap_range(struct workers *workers, int number)
 {
 	static __thread unsigned int seed;
 	uint64_t size = TCE_4K << (rand_r(&seed) % 11);
@@ -546,7 +548,7 @@ static void real_mode_reads_tces_rightly_while_they_change(struct vfio *v)
 	int fd = self_test();
 
 	expect(dma_map(v->fd, CHAOS_IOVA, ua, CHAOS_SIZE, READ_WRITE), 0);
-	workers_start(&workers, race_threads(), map_pieces);
+	workers_start(&workers, race_threads(), map_or_unmap_range);
 	while (race_round()) {
 		struct answer answer;
 

@@ -80,7 +80,7 @@ int race_threads(void)
 	return threads < MAX_THREADS ? threads : MAX_THREADS - 1;
 }
 
-/* What each thread of a race does when it has done its part once */
+/* Counts one turn of a thread of a race */
 void race_turn(void)
 {
 	__atomic_fetch_add(&score->turns, 1, __ATOMIC_RELAXED);

@@ -206,7 +206,7 @@ static void both_ends_work(struct vfio *v, unsigned int shift, uint64_t size)
 	expect(start, WINDOW1_START);
 	if (page < base_page())
 		page = base_page();
-	ua = memory_in_one_piece(page);
+	ua = contiguous_memory(page);
 	expect(spapr_register(v->fd, ua, page), 0);
 	expect(dma_map(v->fd, start, ua, page, READ_WRITE), 0);
 	expect(dma_map(v->fd, start + size - page, ua, page, READ_WRITE), 0);
@@ -372,7 +372,7 @@ static void a_window_beyond_the_hardware_is_refused(struct vfio *v)
 	expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
 }
 
-/* Defect 6: 2^28 entries in one piece */
+/* Defect 6: 2^28 entries in a table of one level */
 static void a_table_too_big_to_allocate_is_no_memory_and_costs_nothing(
 	struct vfio *v)
 {

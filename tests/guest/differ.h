@@ -202,7 +202,7 @@ struct region {
 	uint64_t size;
 };
 
-/* Mapped: a stretch of bus addresses and the memory behind it */
+/* Mapped: a range of bus addresses and the memory behind it */
 struct run {
 	uint64_t iova;
 	uint64_t size;

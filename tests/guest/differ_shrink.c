@@ -30,16 +30,16 @@ static bool still_fails(const struct sequence *q, const bool *without,
 	return !replay(q, without, failed, &other) && other == nr;
 }
 
-/* One pass with pieces of a size; true if it has removed any */
-static bool pass(struct sequence *q, int piece, uint32_t nr, char *failed,
+/* One pass that leaves out @count steps at a time; true if it has removed any */
+static bool pass(struct sequence *q, int count, uint32_t nr, char *failed,
 		 int *tries, uint64_t until)
 {
 	bool *without = calloc(q->ops + 1, sizeof(*without));
 	char said[FAILED_BYTES];
 	bool any = false;
 
-	for (int from = q->ops - 1; without && from >= 0; from -= piece) {
-		int first = from - piece + 1 < 0 ? 0 : from - piece + 1;
+	for (int from = q->ops - 1; without && from >= 0; from -= count) {
+		int first = from - count + 1 < 0 ? 0 : from - count + 1;
 
 		if (++*tries > MAX_TRIES || now_ms() > until)
 			break;
@@ -67,13 +67,13 @@ void shrink(struct sequence *q, const char *failed, uint32_t nr)
 	if (!still_fails(q, NULL, nr, said)) {
 		printf("# it doesn't fail again: what is printed is all of it\n");
 	} else {
-		for (int piece = (q->ops + 1) / 2; piece >= 1; ) {
-			bool any = pass(q, piece, nr, said, &tries, until);
+		for (int count = (q->ops + 1) / 2; count >= 1; ) {
+			bool any = pass(q, count, nr, said, &tries, until);
 
 			if (tries > MAX_TRIES || now_ms() > until ||
-			    (piece == 1 && !any))
+			    (count == 1 && !any))
 				break;
-			piece = piece > 1 ? piece / 2 : 1;
+			count = count > 1 ? count / 2 : 1;
 		}
 	}
 	printf("# %d steps after %d tries, the last of which fails:\n", q->ops,

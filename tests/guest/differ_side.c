@@ -39,7 +39,7 @@ enum command { DO_CALL, DO_FORK, DO_CLOSE, DO_CONTIGUOUS, DO_FIND };
  * @answer: to it; its ret for the others
  * @ua: for DO_CONTIGUOUS, as are the two that follow
  * @size: bytes
- * @piece: each so long piece is to be in one
+ * @block: bytes of each block that is to be contiguous
  * @stamp: what devices have written, for DO_FIND
  * @found: where it was found, by its number
  */
@@ -51,7 +51,7 @@ struct channel {
 	struct answer answer;
 	uint64_t ua;
 	uint64_t size;
-	uint64_t piece;
+	uint64_t block;
 	uint64_t stamp;
 	uint64_t found[MAX_WRITES];
 };
@@ -256,10 +256,10 @@ static void do_call(struct channel *channel)
 	self.vmlck = answer->vmlck;
 }
 
-static bool in_pieces(uint64_t ua, uint64_t size, uint64_t piece)
+static bool in_blocks(uint64_t ua, uint64_t size, uint64_t block)
 {
-	for (uint64_t at = ua; at < ua + size; at += piece)
-		if (!mem_contiguous((void *)at, piece))
+	for (uint64_t at = ua; at < ua + size; at += block)
+		if (!mem_contiguous((void *)at, block))
 			return false;
 	return true;
 }
@@ -327,8 +327,8 @@ static void obey(struct channel *channel)
 		channel->answer.vmlck = vmlck();
 		break;
 	case DO_CONTIGUOUS:
-		channel->answer.ret = in_pieces(channel->ua, channel->size,
-						channel->piece);
+		channel->answer.ret = in_blocks(channel->ua, channel->size,
+						channel->block);
 		break;
 	case DO_FIND:
 		find_stamps(channel);
@@ -483,7 +483,7 @@ bool side_fork(struct side_state *s)
 	       !s->channel[THREAD0].answer.ret;
 }
 
-/* Whether every piece of it is in one piece of physical memory */
+/* Whether memory consists of physically contiguous blocks of 2^shift bytes */
 bool side_contiguous(struct side_state *s, enum actor actor, uint64_t ua,
 		     uint64_t size, unsigned int shift)
 {
@@ -491,7 +491,7 @@ bool side_contiguous(struct side_state *s, enum actor actor, uint64_t ua,
 
 	channel->ua = ua;
 	channel->size = size;
-	channel->piece = 1ULL << shift;
+	channel->block = 1ULL << shift;
 	return command(s, actor, DO_CONTIGUOUS) && channel->answer.ret == 1;
 }
 

@@ -34,7 +34,7 @@ extern struct fake_group *group[MAX_GROUPS];
 void begin(unsigned int groups, u32 max_levels);
 void finish(void);
 
-/* Registers memory that is in one piece, or of which half is scattered */
+/* Registers memory that is contiguous, or half of it scattered */
 extern bool scattered;
 struct tce2_region *memory(u64 ua, u64 pages);
 /* From UA on, in large pages of 16 MiB, no two of them adjacent */

@@ -78,7 +78,7 @@ struct region_model {
 };
 
 /**
- * struct hold_model - a stretch of memory that is held
+ * struct hold_model - a range of memory that is held
  * @container: by whom, NULL: this element is free
  * @ua: its first address
  * @shift: log2 of the IOMMU page size
@@ -184,23 +184,23 @@ static void install(struct process *p)
 	}
 }
 
-/* Maps something anew: scattered, contiguous, in aligned chunks, or nothing */
+/* Maps a range again: scattered, contiguous, in aligned blocks, or nothing */
 static void remap(struct process *p, u32 first, u32 count)
 {
 	struct page_model page = {
 		.mapped = !one_in(8),
 		.writable = !one_in(4),
 	};
-	unsigned int chunk = 1U << pick(7);
+	unsigned int block = 1U << pick(7);
 	bool aligned = !one_in(4);
 
 	for (u32 i = first; i < first + count && i < SPACE; i++) {
 		page.pinnable = !one_in(512);
 		page.pfn++;
-		if (i == first || !(i % chunk)) {
+		if (i == first || !(i % block)) {
 			page.pfn = pick(FRAMES - SPACE);
 			if (aligned)
-				page.pfn = page.pfn / chunk * chunk + i % chunk;
+				page.pfn = page.pfn / block * block + i % block;
 		}
 		p->page[i] = page;
 	}
@@ -632,7 +632,7 @@ static struct hold_model *free_hold(void)
 	return NULL;
 }
 
-/* What holding a stretch should answer, and how many pages went well */
+/* What holding a range should answer, and how many pages went well */
 static int want_hold(const struct process *p, u64 ua, unsigned int shift,
 		     u64 pages, bool write, u64 *good)
 {
@@ -695,7 +695,7 @@ static void do_hold(void)
 		*h = (struct hold_model){ c, ua, shift, pages };
 }
 
-/* Takes IOMMU pages off the front of a stretch, in the model */
+/* Takes IOMMU pages off the front of a range, in the model */
 static void note_dropped(struct hold_model *h, u64 pages)
 {
 	h->pages -= pages;
@@ -737,7 +737,7 @@ static void do_drop(void)
 		drop_front(h, one_in(2) ? h->pages : 1 + pick(h->pages));
 }
 
-/* Pages of several stretches of a process, one by one or more, gathered */
+/* Pages of several ranges of a process, one by one or more, in one batch */
 static void do_drop_pages(void)
 {
 	struct hold_model *h = pick_hold();
@@ -794,7 +794,7 @@ static void do_translate(void)
 		expect(hpa, want_hpa);
 }
 
-/* Memory is mapped anew while it may be registered: that keeps the old pages */
+/* Memory is mapped again while it may be registered: that keeps the old pages */
 static void do_remap(void)
 {
 	struct process *p = &processes[pick(PROCESSES)];

@@ -42,20 +42,20 @@ struct later {
 #define POISON 0x6b
 
 /**
- * struct chunk - a page of the array of page descriptors
+ * struct backing - a backing page of the array of page descriptors
  * @link: in the table of them
  * @number: which page of the array
  * @page: where it is
  * @hidden: vmalloc_to_page() can't tell
  */
-struct chunk {
+struct backing {
 	struct hlist_node link;
 	u64 number;
 	struct page *page;
 	bool hidden;
 };
 
-#define CHUNK_PAGES (PAGE_SIZE / sizeof(struct page))
+#define PER_BACKING (PAGE_SIZE / sizeof(struct page))
 
 struct hook {
 	unsigned int countdown;
@@ -78,7 +78,7 @@ static struct rcu_head *rcu_list;
 #define FEW_FREES 2
 static unsigned int softirq_frees;
 static struct later *later_list;
-static DEFINE_HASHTABLE(chunks, 10);
+static DEFINE_HASHTABLE(backings, 10);
 static void (*watcher)(void);
 static void *freed; /* of @reused bytes, to be allocated again */
 
@@ -92,16 +92,16 @@ static void free_process(struct mm_struct *mm)
 	free(mm);
 }
 
-static void free_chunks(void)
+static void free_backings(void)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(chunks); i++) {
-		while (chunks[i].first) {
-			struct chunk *chunk = hlist_object(chunks[i].first,
-							   struct chunk, link);
+	for (size_t i = 0; i < ARRAY_SIZE(backings); i++) {
+		while (backings[i].first) {
+			struct backing *first =
+				hlist_object(backings[i].first, struct backing, link);
 
-			hash_del(&chunk->link);
-			free(chunk->page);
-			free(chunk);
+			hash_del(&first->link);
+			free(first->page);
+			free(first);
 		}
 	}
 }
@@ -143,7 +143,7 @@ void sim_reset(void)
 	sim_fail_nothing();
 	rcu_list = NULL;
 	forget_later();
-	free_chunks();
+	free_backings();
 	watcher = NULL;
 	interrupter = NULL;
 	others = NULL;
@@ -1056,20 +1056,20 @@ void unpin_user_page_range_dirty_lock(struct page *page, unsigned long count,
  * Page descriptors
  */
 
-static void describe(struct chunk *chunk)
+static void describe(struct backing *backing)
 {
-	for (u64 i = 0; i < CHUNK_PAGES; i++) {
-		u64 pfn = chunk->number * CHUNK_PAGES + i;
+	for (u64 i = 0; i < PER_BACKING; i++) {
+		u64 pfn = backing->number * PER_BACKING + i;
 		struct page *page = pfn_to_page(pfn);
 		struct folio *folio = page_folio(page);
 
-		chunk->page[i] = (struct page){ ._refcount = { 1 } };
+		backing->page[i] = (struct page){ ._refcount = { 1 } };
 		if (&folio->page != page)
-			chunk->page[i].head = (uintptr_t)folio + 1;
+			backing->page[i].head = (uintptr_t)folio + 1;
 	}
 }
 
-static struct page *new_chunk_page(void)
+static struct page *new_backing_page(void)
 {
 	struct page *page = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
 
@@ -1078,42 +1078,42 @@ static struct page *new_chunk_page(void)
 	return page;
 }
 
-static struct chunk *chunk_at(u64 number)
+static struct backing *backing_at(u64 number)
 {
-	struct chunk *chunk;
+	struct backing *backing;
 
-	hash_for_each_possible(chunks, chunk, link, number) {
-		if (chunk->number == number)
-			return chunk;
+	hash_for_each_possible(backings, backing, link, number) {
+		if (backing->number == number)
+			return backing;
 	}
-	chunk = calloc(1, sizeof(*chunk));
-	if (!chunk)
+	backing = calloc(1, sizeof(*backing));
+	if (!backing)
 		abort();
-	chunk->number = number;
-	chunk->page = new_chunk_page();
-	describe(chunk);
-	hash_add(chunks, &chunk->link, number);
-	return chunk;
+	backing->number = number;
+	backing->page = new_backing_page();
+	describe(backing);
+	hash_add(backings, &backing->link, number);
+	return backing;
 }
 
 struct page *sim_descriptor(u64 pfn)
 {
-	return &chunk_at(pfn / CHUNK_PAGES)->page[pfn % CHUNK_PAGES];
+	return &backing_at(pfn / PER_BACKING)->page[pfn % PER_BACKING];
 }
 
 void sim_move_descriptor(u64 pfn)
 {
-	struct chunk *chunk = chunk_at(pfn / CHUNK_PAGES);
-	struct page *page = new_chunk_page();
+	struct backing *backing = backing_at(pfn / PER_BACKING);
+	struct page *page = new_backing_page();
 
-	memcpy(page, chunk->page, PAGE_SIZE);
-	free(chunk->page);
-	chunk->page = page;
+	memcpy(page, backing->page, PAGE_SIZE);
+	free(backing->page);
+	backing->page = page;
 }
 
 void sim_hide_descriptor(u64 pfn, bool hidden)
 {
-	chunk_at(pfn / CHUNK_PAGES)->hidden = hidden;
+	backing_at(pfn / PER_BACKING)->hidden = hidden;
 }
 
 struct page *compound_head(struct page *page)
@@ -1125,7 +1125,7 @@ struct page *compound_head(struct page *page)
 	return real->head & 1 ? (struct page *)(real->head - 1) : page;
 }
 
-/* Whether there is a pin on the base page or on any part of the large one */
+/* Whether there is a pin on the base page or anywhere in its large page */
 static bool is_pinned(u64 pfn)
 {
 	struct folio *folio = page_folio(pfn_to_page(pfn));
@@ -1145,18 +1145,18 @@ static bool is_pinned(u64 pfn)
 struct page *vmalloc_to_page(const void *address)
 {
 	u64 number = ((uintptr_t)address - SIM_VMEMMAP) >> PAGE_SHIFT;
-	struct chunk *chunk;
+	struct backing *backing;
 	bool pinned = false;
 
 	sim.lookups++;
 	if ((uintptr_t)address < SIM_VMEMMAP || sim.hash_mmu)
 		sim_bug("%p is not in the kernel's page tables", address);
-	for (u64 i = 0; i < CHUNK_PAGES && !pinned; i++)
-		pinned = is_pinned(number * CHUNK_PAGES + i);
+	for (u64 i = 0; i < PER_BACKING && !pinned; i++)
+		pinned = is_pinned(number * PER_BACKING + i);
 	if (!pinned)
 		sim_bug("descriptors of pages that nobody has pinned");
-	chunk = chunk_at(number);
-	if (chunk->hidden)
+	backing = backing_at(number);
+	if (backing->hidden)
 		return NULL;
-	return pfn_to_page((uintptr_t)chunk->page >> PAGE_SHIFT);
+	return pfn_to_page((uintptr_t)backing->page >> PAGE_SHIFT);
 }

@@ -103,7 +103,7 @@ struct fake_table {
 	unsigned int kills;
 };
 
-/* How often a piece of memory is held, and how often a device is led there */
+/* How often an IOMMU page is held, and how many TCEs lead a device there */
 struct reach {
 	u64 key; /* address | log2 of its size; 0 is free */
 	u64 held;

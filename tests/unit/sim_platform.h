@@ -7,7 +7,7 @@
  * changed there is found by comparing it with what was there, whenever src/ calls
  * the platform, holds or drops memory, says mb() or lets time pass.
  *
- * It keeps count of how often each piece of memory is held (the calls of
+ * It keeps count of how often each IOMMU page is held (the calls of
  * src/tce_v2.c to hold and drop are listened to) and of how many entries of
  * tables, live or cached, lead a device there. It ends the test when the latter
  * are more: then memory could be unpinned that a device still reaches. It also

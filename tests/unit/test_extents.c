@@ -334,7 +334,7 @@ static void no_allocation_is_larger_than_a_page(void)
  * Translation
  */
 
-static void a_stretch_crosses_blocks_and_regions(void)
+static void a_held_range_crosses_blocks_and_regions(void)
 {
 	struct tce2_region *second;
 
@@ -451,8 +451,8 @@ static void mixed_page_sizes_translate_as_they_are(void)
 	tce2_cache_put(cache);
 }
 
-/* It may begin and end within huge pages, and so do the pin calls' batches */
-static void a_region_may_be_a_part_of_huge_pages(void)
+/* And so may the pin calls' batches */
+static void a_region_may_begin_and_end_within_huge_pages(void)
 {
 	const u64 page = MIB(2);
 
@@ -475,8 +475,8 @@ static void a_region_may_be_a_part_of_huge_pages(void)
 	tce2_cache_put(cache);
 }
 
-/* Pieces of one, in an order of their own, as mremap() can leave it */
-static void a_transparent_huge_page_may_be_mapped_in_pieces(void)
+/* Its base pages in another order, as mremap() can leave them */
+static void a_transparent_huge_page_may_be_mapped_out_of_order(void)
 {
 	static const int order[] = { 0, 1, 2, 9, 4, 5, 6, 7, 8 };
 	const int count = ARRAY_SIZE(order);
@@ -502,15 +502,15 @@ static const struct test tests[] = {
 	TEST(scattered_memory_takes_8_bytes_a_page),
 	TEST(a_store_of_many_nodes_is_freed_whichever_could_not_be_had),
 	TEST(no_allocation_is_larger_than_a_page),
-	TEST(a_stretch_crosses_blocks_and_regions),
+	TEST(a_held_range_crosses_blocks_and_regions),
 	TEST(a_hold_that_fails_anywhere_holds_nothing),
 	TEST(an_iommu_page_lies_in_one_region),
 	TEST(an_iommu_page_may_be_larger_than_the_blocks_if_contiguous),
 	TEST(an_iommu_page_must_be_aligned_in_memory_too),
 	TEST(an_iommu_page_may_be_smaller_than_a_page),
 	TEST(mixed_page_sizes_translate_as_they_are),
-	TEST(a_region_may_be_a_part_of_huge_pages),
-	TEST(a_transparent_huge_page_may_be_mapped_in_pieces),
+	TEST(a_region_may_begin_and_end_within_huge_pages),
+	TEST(a_transparent_huge_page_may_be_mapped_out_of_order),
 };
 
 SUITE(extents_suite, tests);

@@ -391,7 +391,7 @@ static void an_unmap_that_is_killed_stops_behind_a_batch_of_leaves(void)
 	finish();
 }
 
-/* Where a hole of unmapped leaves parts them, and where they share tables */
+/* Where unmapped leaves separate them, and where they share tables */
 static void charge_tables(void)
 {
 	for (u32 levels = 2; levels <= 3; levels++) {

@@ -362,7 +362,7 @@ static void a_hold_that_is_refused_dirties_nothing_in_that_region(void)
 }
 
 /* 4 KiB IOMMU pages over pages that may be larger */
-static void writing_to_part_of_a_page_dirties_it(void)
+static void writing_to_an_iommu_page_dirties_its_base_page(void)
 {
 	begin();
 	map_scattered(UA, 3, 0, true);
@@ -392,7 +392,7 @@ static const struct test tests[] = {
 	TEST(what_was_never_held_is_never_dirtied),
 	TEST(dirty_goes_by_blocks),
 	TEST(a_hold_that_is_refused_dirties_nothing_in_that_region),
-	TEST(writing_to_part_of_a_page_dirties_it),
+	TEST(writing_to_an_iommu_page_dirties_its_base_page),
 };
 
 SUITE(memory_suite, tests);

@@ -177,7 +177,7 @@ static void a_lookup_while_the_tree_changes_finds_the_right_region_or_none(void)
  * Translation
  */
 
-#define MAX_PIECES 12
+#define MAX_RUNS 12
 
 /* The process's memory, by page from UA on */
 static struct {
@@ -186,13 +186,13 @@ static struct {
 	u64 count;
 } plain;
 
-/* Pieces of ascending frames, each as long and as aligned as it happens */
-static void map_pieces(u64 *state)
+/* Maps runs of ascending frames, each of random length and alignment */
+static void map_runs(u64 *state)
 {
-	u64 pieces = 1 + rnd(state, MAX_PIECES), pfn = 0;
+	u64 runs = 1 + rnd(state, MAX_RUNS), pfn = 0;
 
 	plain.count = 0;
-	while (pieces--) {
+	while (runs--) {
 		u64 pages = 1ULL << rnd(state, 9);
 		u64 align = 1ULL << rnd(state, 10);
 		bool writable = rnd(state, 4);
@@ -265,7 +265,7 @@ static void translation_agrees_with_the_page_table(void)
 		u64 skip, pages;
 
 		cache = new_process();
-		map_pieces(&state);
+		map_runs(&state);
 		skip = rnd(&state, min(plain.count, 5ULL));
 		pages = plain.count - skip;
 		pages -= rnd(&state, pages);
@@ -592,7 +592,7 @@ static void what_is_marked_is_dirtied_at_unpin_and_nothing_else(void)
 	begin();
 	expect(tce2_rm_mark_dirty(region, UA + PAGES(2), PAGE_SHIFT),
 	       TCE2_RM_OK);
-	/* Of part of a page, and again */
+	/* One IOMMU page of a base page, twice */
 	expect(tce2_rm_mark_dirty(region, UA + PAGES(5) - 4096, 12),
 	       TCE2_RM_OK);
 	expect(tce2_rm_mark_dirty(region, UA + PAGES(5) - 4096, 12),

@@ -460,7 +460,7 @@ static void an_entry_that_kvm_takes_out_for_a_moment_says_nothing(void)
 	}
 }
 
-/* A table that is known to be in memory is, whatever a new part of it shows */
+/* A table that is known to be in memory is, whatever a new level of it shows */
 static void what_is_known_of_a_table_stays(void)
 {
 	u64 lower;

@@ -32,7 +32,7 @@ static void end_view(void)
 	expect(sim.now.bytes, 0);
 }
 
-static struct tce2_view_run part_of(u64 index, u64 end, u64 ua, u64 perm)
+static struct tce2_view_run run_in_leaf(u64 index, u64 end, u64 ua, u64 perm)
 {
 	u64 last = tce2_view_leaf_end(index, end);
 
@@ -46,21 +46,21 @@ static int try_set(u64 index, u64 count, u64 ua, u64 perm)
 	u64 end = index + count;
 
 	for (u64 i = index; i < end; i = tce2_view_leaf_end(i, end)) {
-		struct tce2_view_run part =
-			part_of(i, end, ua + ((i - index) << shift), perm);
-		int ret = tce2_view_prepare(&view, &part);
+		struct tce2_view_run run =
+			run_in_leaf(i, end, ua + ((i - index) << shift), perm);
+		int ret = tce2_view_prepare(&view, &run);
 
 		if (ret < 0)
 			return ret;
 	}
 	sim_fail(SIM_ALLOC, 1);
 	for (u64 i = index; i < end; i = tce2_view_leaf_end(i, end)) {
-		struct tce2_view_run part =
-			part_of(i, end, ua + ((i - index) << shift), perm);
+		struct tce2_view_run run =
+			run_in_leaf(i, end, ua + ((i - index) << shift), perm);
 
-		tce2_view_set(&view, &part);
-		for (u64 k = i; k < i + part.count && k < ENTRIES; k++)
-			plain[k] = (part.ua + ((k - i) << shift)) | perm;
+		tce2_view_set(&view, &run);
+		for (u64 k = i; k < i + run.count && k < ENTRIES; k++)
+			plain[k] = (run.ua + ((k - i) << shift)) | perm;
 	}
 	/* What was prepared needs no memory */
 	expect(sim.fired, false);
@@ -277,8 +277,8 @@ static void the_extremes_of_a_run_are_kept(void)
 	}
 }
 
-/* A part of a leaf is told of what lies within, cut off where it ends */
-static void any_part_of_a_leaf_can_be_asked_for(void)
+/* Runs are cut off where the range ends */
+static void any_range_within_a_leaf_can_be_asked_for(void)
 {
 	begin_view(ENTRIES, 16);
 	set(100, 50, U(3), RW);
@@ -294,7 +294,7 @@ static void any_part_of_a_leaf_can_be_asked_for(void)
 	end_view();
 }
 
-static void a_part_of_the_window_without_leaves_is_passed_over_at_once(void)
+static void a_range_without_leaves_is_passed_over_at_once(void)
 {
 	const u64 entries = 1ULL << 36, far = entries - 1;
 	const u64 at[] = { 0, 1ULL << 20, (1ULL << 35) - 1, 1ULL << 35, far };
@@ -412,14 +412,14 @@ static void prepare_tells_whether_anything_is_replaced(void)
 	struct tce2_view_run run;
 
 	begin_view(ENTRIES, 12);
-	run = part_of(5, 9, U(5), RW);
+	run = run_in_leaf(5, 9, U(5), RW);
 	expect(tce2_view_prepare(&view, &run), 0);
 	tce2_view_set(&view, &run);
 	expect(tce2_view_prepare(&view, &run), 1);
-	run = part_of(100, 101, U(5), RW);
+	run = run_in_leaf(100, 101, U(5), RW);
 	expect(tce2_view_prepare(&view, &run), 1);
 	expect(arrays(), 1);
-	run = part_of(300, 301, U(5), RW);
+	run = run_in_leaf(300, 301, U(5), RW);
 	expect(tce2_view_prepare(&view, &run), 1);
 	tce2_view_clear(&view, 0, L);
 	expect(arrays(), 0);
@@ -447,7 +447,7 @@ static struct tce2_view_run others_run;
 
 static void other_thread(void)
 {
-	others_run = part_of(5 * L, 5 * L + 3, U(9), RW);
+	others_run = run_in_leaf(5 * L, 5 * L + 3, U(9), RW);
 	expect(tce2_view_prepare(&view, &others_run), 0);
 	tce2_view_set(&view, &others_run);
 }
@@ -603,8 +603,8 @@ static void random_requests_agree_with_a_plain_array(void)
 static const struct test view_tests[] = {
 	TEST(a_leaf_goes_from_any_state_to_any_other),
 	TEST(the_extremes_of_a_run_are_kept),
-	TEST(any_part_of_a_leaf_can_be_asked_for),
-	TEST(a_part_of_the_window_without_leaves_is_passed_over_at_once),
+	TEST(any_range_within_a_leaf_can_be_asked_for),
+	TEST(a_range_without_leaves_is_passed_over_at_once),
 	TEST(a_window_of_any_size_has_room_for_its_entries),
 	TEST(a_set_that_cannot_be_prepared_changes_nothing),
 	TEST(a_first_set_may_fail_for_each_level_of_the_tree),

@@ -11,10 +11,10 @@
 #define COUNT 8
 #define SIZE  PAGES(COUNT)
 
-/* Page frames whose descriptors share a page, a chunk of their array */
-#define CHUNK (PAGE_SIZE / sizeof(struct page))
+/* Page descriptors in one backing page of their array */
+#define PER_PAGE (PAGE_SIZE / sizeof(struct page))
 
-/* Large pages whose descriptors take several chunks */
+/* Large pages whose descriptors take several backing pages */
 #define LARGE_SHIFT (PAGE_SHIFT == 12 ? 24 : 30)
 
 static struct tce2_cache *cache;
@@ -24,8 +24,8 @@ static void begin(void)
 {
 	cache = new_process();
 	map_contiguous(UA, COUNT, 0, true);
-	map_contiguous(UA + SIZE, COUNT, CHUNK - 3, true);
-	map_scattered(UA + 2 * SIZE, COUNT, 5 * CHUNK, true);
+	map_contiguous(UA + SIZE, COUNT, PER_PAGE - 3, true);
+	map_scattered(UA + 2 * SIZE, COUNT, 5 * PER_PAGE, true);
 	region = registered(cache, UA, SIZE);
 }
 
@@ -67,18 +67,18 @@ static void descriptors_of_all_regions_are_found_once_somebody_asks(void)
 	expect_too_hard(0);
 	expect(tce2_cache_find_pages(cache), 0);
 	expect_found(0, COUNT);
-	/* Over the end of a chunk, both of which have one of them */
-	expect_found(CHUNK - 3, COUNT);
-	expect_too_hard(5 * CHUNK);
+	/* Descriptors of this range are in two backing pages */
+	expect_found(PER_PAGE - 3, COUNT);
+	expect_too_hard(5 * PER_PAGE);
 	third = registered(cache, UA + 2 * SIZE, SIZE);
-	expect_found(5 * CHUNK, COUNT);
+	expect_found(5 * PER_PAGE, COUNT);
 
 	allocs = sim.now.allocs;
 	expect(tce2_cache_find_pages(cache), 0);
 	expect(sim.now.allocs, allocs);
 	/* What is known stays so, for who still holds a page there */
 	expect(tce2_region_unregister(second), 0);
-	expect_found(CHUNK - 3, COUNT);
+	expect_found(PER_PAGE - 3, COUNT);
 	expect(tce2_region_unregister(third), 0);
 	finish();
 }
@@ -90,16 +90,16 @@ static void a_frame_nobody_registered_or_that_cannot_be_is_too_hard(void)
 
 	begin();
 	expect(tce2_cache_find_pages(cache), 0);
-	expect_too_hard(3 * CHUNK);
-	expect_too_hard(600 * CHUNK);
+	expect_too_hard(3 * PER_PAGE);
+	expect_too_hard(600 * PER_PAGE);
 	expect_too_hard(frames - 1);
 	expect_too_hard(frames);
 	/* Times the size of a descriptor this comes to 0, if cut off */
 	expect_too_hard((1ULL << 58) + 1);
 	for (size_t i = 0; i < ARRAY_SIZE(far); i++)
 		expect_too_hard(far[i]);
-	/* The same slots as chunk 0, except in one level of the tree */
-	for (u64 pfn = CHUNK; pfn < frames; pfn <<= TCE2_VMEMMAP_SHIFT)
+	/* The same slots as backing page 0, except in one level of the tree */
+	for (u64 pfn = PER_PAGE; pfn < frames; pfn <<= TCE2_VMEMMAP_SHIFT)
 		expect_too_hard(pfn);
 	finish();
 }
@@ -132,7 +132,7 @@ static void a_pointer_that_needs_a_page_table_is_not_followed(void)
 	finish();
 }
 
-/* In large pages, of which only a part may be registered */
+/* In large pages, of which only a range may be registered */
 static void map_large(u64 ua)
 {
 	u64 *pfn = sim_mmap(sim.mm, ua, 2ULL << LARGE_SHIFT, LARGE_SHIFT, true);
@@ -146,23 +146,23 @@ static void a_large_page_is_found_from_its_first_descriptor_on(void)
 {
 	const u64 pages = 1ULL << (LARGE_SHIFT - PAGE_SHIFT);
 	const u64 first = SIM_BIG + 4 * pages;
-	struct tce2_region *part;
+	struct tce2_region *inner;
 
-	expect(pages >= 4 * CHUNK, true);
+	expect(pages >= 4 * PER_PAGE, true);
 	for (int indexed = 0; indexed < 2; indexed++) {
 		begin();
 		map_large(TIB(1));
 		if (indexed)
 			expect(tce2_cache_find_pages(cache), 0);
-		/* The second chunk of it, and the third but for its last */
-		part = registered(cache, TIB(1) + PAGES(CHUNK),
-				  PAGES(2 * CHUNK - 1));
+		/* The second backing page, and the third except its last descriptor */
+		inner = registered(cache, TIB(1) + PAGES(PER_PAGE),
+				   PAGES(2 * PER_PAGE - 1));
 		if (!indexed)
 			expect(tce2_cache_find_pages(cache), 0);
-		expect_found(first, 3 * CHUNK);
-		expect_too_hard(first + 3 * CHUNK);
+		expect_found(first, 3 * PER_PAGE);
+		expect_too_hard(first + 3 * PER_PAGE);
 		expect_too_hard(first - 1);
-		expect(tce2_region_unregister(part), 0);
+		expect(tce2_region_unregister(inner), 0);
 		finish();
 		sim_expect_nothing_left();
 		sim_reset();
@@ -178,7 +178,7 @@ static void a_region_of_several_large_pages_is_found_whole(void)
 	map_large(TIB(1));
 	expect(tce2_cache_find_pages(cache), 0);
 	large = registered(cache, TIB(1), 2ULL << LARGE_SHIFT);
-	for (u64 i = 0; i < pages; i += CHUNK / 4) {
+	for (u64 i = 0; i < pages; i += PER_PAGE / 4) {
 		expect_at_its_place(SIM_BIG + 4 * pages + i);
 		expect_at_its_place(SIM_BIG + pages + i);
 	}
@@ -191,7 +191,7 @@ static void a_region_of_several_large_pages_is_found_whole(void)
 static void a_large_page_in_small_blocks_is_looked_up_once(void)
 {
 	const u64 pages = 1ULL << (LARGE_SHIFT - PAGE_SHIFT);
-	const u64 odd = 7 * CHUNK;
+	const u64 odd = 7 * PER_PAGE;
 	struct tce2_region *mixed;
 	u64 before;
 
@@ -206,8 +206,8 @@ static void a_large_page_in_small_blocks_is_looked_up_once(void)
 	before = sim.lookups;
 	expect(tce2_region_unregister(mixed), 0);
 	mixed = registered(cache, TIB(1), (2ULL << LARGE_SHIFT) + PAGES(2));
-	/* Each chunk of the array, and the first of each page once more */
-	expect(sim.lookups - before <= 2 * pages / CHUNK + 3 + 3, true);
+	/* Each backing page, and the first one of each large page once more */
+	expect(sim.lookups - before <= 2 * pages / PER_PAGE + 3 + 3, true);
 	expect_found(SIM_BIG + 4 * pages, pages);
 	expect_found(odd, 3);
 	expect(tce2_region_unregister(mixed), 0);
@@ -227,7 +227,7 @@ static void descriptors_that_have_moved_are_found_again(void)
 	sim_move_descriptor(0);
 	region = registered(cache, UA, SIZE);
 	expect_found(0, COUNT);
-	expect_found(5 * CHUNK, COUNT);
+	expect_found(5 * PER_PAGE, COUNT);
 	expect(tce2_region_unregister(third), 0);
 	finish();
 }
@@ -237,15 +237,15 @@ static void descriptors_that_cannot_be_found_are_too_hard(void)
 	struct tce2_region *second;
 
 	begin();
-	sim_hide_descriptor(CHUNK, true);
+	sim_hide_descriptor(PER_PAGE, true);
 	expect(tce2_cache_find_pages(cache), 0);
 	second = registered(cache, UA + SIZE, SIZE);
-	expect_found(CHUNK - 3, 3);
-	expect_too_hard(CHUNK);
-	sim_hide_descriptor(CHUNK, false);
+	expect_found(PER_PAGE - 3, 3);
+	expect_too_hard(PER_PAGE);
+	sim_hide_descriptor(PER_PAGE, false);
 	expect(tce2_region_unregister(second), 0);
 	second = registered(cache, UA + SIZE, SIZE);
-	expect_found(CHUNK - 3, COUNT);
+	expect_found(PER_PAGE - 3, COUNT);
 	expect(tce2_region_unregister(second), 0);
 	finish();
 }
@@ -278,7 +278,7 @@ static void waiting_for_an_index_may_be_killed(void)
 	finish();
 }
 
-/* In chunks far from each other: each needs nodes of its own */
+/* In backing pages far from each other: each needs nodes of its own */
 static void far_apart(u64 ua)
 {
 	u64 *pfn;
@@ -288,7 +288,8 @@ static void far_apart(u64 ua)
 		pfn = sim_mmap(sim.mm, ua + PAGES(i), PAGE_SIZE, PAGE_SHIFT,
 			       true);
 		/* Three of them in one node, the others in nodes of their own */
-		pfn[0] = i < 3 ? 9 * CHUNK * i : SIM_BIG + (CHUNK << (3 * i));
+		pfn[0] = i < 3 ? 9 * PER_PAGE * i :
+				 SIM_BIG + (PER_PAGE << (3 * i));
 	}
 }
 
@@ -320,8 +321,8 @@ static void each_allocation_for_an_index_may_fail(void)
 			expect(tce2_cache_find_pages(cache), 0);
 		}
 		expect_found(0, COUNT);
-		expect_at_its_place(9 * CHUNK);
-		expect_at_its_place(SIM_BIG + (CHUNK << 12));
+		expect_at_its_place(9 * PER_PAGE);
+		expect_at_its_place(SIM_BIG + (PER_PAGE << 12));
 		expect(tce2_region_unregister(apart), 0);
 		finish();
 		sim_expect_nothing_left();
@@ -359,8 +360,8 @@ static void each_allocation_for_descriptors_of_a_new_region_may_fail(void)
 			expect(!tce2_rm_lookup(cache, TIB(1), 1), true);
 			apart = registered(cache, TIB(1), PAGES(5));
 		}
-		expect_at_its_place(9 * CHUNK);
-		expect_at_its_place(SIM_BIG + (CHUNK << 12));
+		expect_at_its_place(9 * PER_PAGE);
+		expect_at_its_place(SIM_BIG + (PER_PAGE << 12));
 		expect(tce2_region_unregister(apart), 0);
 		finish();
 		sim_expect_nothing_left();
@@ -378,7 +379,7 @@ static void look(void)
 	rcu_read_lock();
 	all_found = cache->descriptors;
 	for (u64 i = 0; i < COUNT; i++)
-		expect(tce2_rm_pfn_to_page(cache, CHUNK - 3 + i, &page),
+		expect(tce2_rm_pfn_to_page(cache, PER_PAGE - 3 + i, &page),
 		       all_found ? TCE2_RM_OK : TCE2_RM_TOO_HARD);
 	rcu_read_unlock();
 }
@@ -428,7 +429,7 @@ static void look_for_the_new_one(void)
 {
 	rcu_read_lock();
 	if (tce2_rm_lookup(cache, UA + 2 * SIZE, 1))
-		expect_found(5 * CHUNK, COUNT);
+		expect_found(5 * PER_PAGE, COUNT);
 	rcu_read_unlock();
 }
 
@@ -504,13 +505,13 @@ static void a_large_page_s_references_are_those_of_its_first_descriptor(void)
 {
 	const u64 first = SIM_BIG +
 			  (4ULL << (LARGE_SHIFT - PAGE_SHIFT));
-	struct tce2_region *part;
+	struct tce2_region *inner;
 
 	begin();
 	map_large(TIB(1));
 	expect(tce2_cache_find_pages(cache), 0);
-	part = registered(cache, TIB(1) + PAGES(CHUNK), SIZE);
-	for (u64 i = CHUNK; i < CHUNK + COUNT; i += COUNT - 1) {
+	inner = registered(cache, TIB(1) + PAGES(PER_PAGE), SIZE);
+	for (u64 i = PER_PAGE; i < PER_PAGE + COUNT; i += COUNT - 1) {
 		struct page *tail = found(first + i);
 
 		expect(tail->head == (uintptr_t)pfn_to_page(first) + 1, true);
@@ -522,7 +523,7 @@ static void a_large_page_s_references_are_those_of_its_first_descriptor(void)
 		expect(sim_descriptor(first)->_refcount.counter, 1);
 		expect(tail->_refcount.counter, 1);
 	}
-	expect(tce2_region_unregister(part), 0);
+	expect(tce2_region_unregister(inner), 0);
 	finish();
 }
 
@@ -530,25 +531,25 @@ static void a_large_page_whose_first_descriptor_is_not_found_is_too_hard(void)
 {
 	const u64 first = SIM_BIG +
 			  (4ULL << (LARGE_SHIFT - PAGE_SHIFT));
-	struct tce2_region *part;
+	struct tce2_region *inner;
 	struct page *tail;
 
 	begin();
 	map_large(TIB(1));
 	sim_hide_descriptor(first, true);
 	expect(tce2_cache_find_pages(cache), 0);
-	part = registered(cache, TIB(1) + PAGES(CHUNK), SIZE);
-	tail = found(first + CHUNK + 1);
+	inner = registered(cache, TIB(1) + PAGES(PER_PAGE), SIZE);
+	tail = found(first + PER_PAGE + 1);
 	tail->_refcount.counter = 2;
 	sim_descriptor(first)->_refcount.counter = 2;
 	expect(tce2_rm_put_page_unless_one(cache, tail), TCE2_RM_TOO_HARD);
 	expect(tail->_refcount.counter, 2);
 	expect(sim_descriptor(first)->_refcount.counter, 2);
-	expect(tce2_region_unregister(part), 0);
+	expect(tce2_region_unregister(inner), 0);
 	finish();
 }
 
-/* The tree would find chunk 0 again */
+/* The tree would find backing page 0 again */
 static void a_first_descriptor_outside_the_array_is_too_hard(void)
 {
 	struct page *tail;
