@@ -289,7 +289,7 @@ static void expect_out_of_reach(struct estate *estate, struct vfio *v,
 	expect_untouched(estate);
 }
 
-/* The same, where the group's device has to be had anew */
+/* The same, where the group's device has to be opened again */
 static void expect_out_of_reach_of_the_next(struct estate *estate)
 {
 	struct sink sink;

@@ -218,10 +218,10 @@ static void leave_only_mapped(struct vfio *v, struct vfio *other, uint8_t *ua)
 }
 
 /*
- * The process may only read the page by now, which what is made anew shows: no
- * device may write there then, as it may in what was joined
+ * The process has lost write access to the page. So devices may not write to a region
+ * that was created again, but they may write to the old region if it was joined.
  */
-static bool is_made_anew(const struct shared_region *shared)
+static bool is_created_again(const struct shared_region *shared)
 {
 	int fd = shared->v[1]->fd;
 	int ret = dma_map(fd, shared->iova, shared->ua, base_page(),
@@ -245,19 +245,19 @@ static void take_up_region(struct call_race *race, struct ledger before,
 	expect(call_race_count(race, 1, 1, 0), 1);
 	expect(call_race_count(race, 1, 1, -EBUSY), race->threads - 2);
 	expect_in_order("registered once more", before, bytes);
-	call_race_judge(race, !is_made_anew(shared));
+	call_race_judge(race, !is_created_again(shared));
 	unregister_ok(shared->v[1], shared->ua, base_page());
 	expect_in_order("unregistered", before, bytes - base_page());
 }
 
-static void a_region_is_joined_or_made_anew_while_its_last_user_goes(
+static void a_region_is_joined_or_created_again_while_its_last_user_goes(
 	struct vfio *v)
 {
 	struct vfio other;
 	struct shared_region shared = { .v = { v, &other } };
 	struct call_race race = {
 		.arg = &shared, .run = unmap_or_register,
-		.sides.outcome = { "times made anew", "times joined" },
+		.sides.outcome = { "times created again", "times joined" },
 	};
 	struct ledger before;
 	uint8_t *ua;
@@ -533,7 +533,7 @@ static const struct test tests[] = {
 	TEST(two_containers_at_once_pin_and_unpin_a_region_once,
 	     .race = "register, register in another container",
 	     .intree = "defect 18: unpins later"),
-	TEST(a_region_is_joined_or_made_anew_while_its_last_user_goes,
+	TEST(a_region_is_joined_or_created_again_while_its_last_user_goes,
 	     .setup = BARE, .race = "last unmap, register",
 	     .intree = "defect 3"),
 	TEST(a_region_outlives_a_container_that_is_closed_for_those_who_join,

@@ -1680,7 +1680,7 @@ static void mirror_over_the_limit_leaves_the_charge(void)
 	end_case();
 }
 
-static void memory_mapped_anew_since_it_was_registered_gets_no_mirror(void)
+static void memory_mapped_again_since_it_was_registered_gets_no_mirror(void)
 {
 	struct vm_area_struct *vma;
 	u64 last;
@@ -2810,7 +2810,7 @@ static const struct test tests[] = {
 	TEST(mirrors_are_charged_once_and_pinned_twice),
 	TEST(mirror_that_fails_leaves_charge_and_pins),
 	TEST(mirror_over_the_limit_leaves_the_charge),
-	TEST(memory_mapped_anew_since_it_was_registered_gets_no_mirror),
+	TEST(memory_mapped_again_since_it_was_registered_gets_no_mirror),
 	TEST(mirror_shared_with_the_in_tree_driver_stays_with_it),
 	TEST(mirror_that_the_in_tree_driver_counts_goes_after_the_container),
 	TEST(memory_that_only_the_in_tree_driver_has_is_not_mapped),

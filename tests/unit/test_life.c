@@ -333,7 +333,7 @@ static void join(void)
 	expect(registered(cache, UA, SIZE) == region, true);
 }
 
-static void register_anew_and_unregister(void)
+static void register_again_and_unregister(void)
 {
 	struct tce2_region *other = registered(cache, UA, SIZE);
 
@@ -345,7 +345,7 @@ static void register_anew_and_unregister(void)
 static void a_region_being_abandoned_can_be_registered_and_unregistered(void)
 {
 	begin_registered();
-	sim_when(SIM_AT_UNLOCK, 1, register_anew_and_unregister);
+	sim_when(SIM_AT_UNLOCK, 1, register_again_and_unregister);
 	tce2_region_unregister_nofail(region);
 	expect_pins_and_charge(0);
 
