@@ -39,13 +39,19 @@
 
 enum { PASSED, FAILED, SKIPPED };
 
-static const struct suite *const suites[] = {
-	&container_suite, &memory_suite, &region_suite, &map_suite, &window_suite,
-	&shared_suite, &process_suite, &race_suite, &race_map_suite,
-	&userfault_suite, &queue_suite, &race_register_suite, &eeh_suite, &ddw_suite,
-	&isolation_suite, &limit_suite, &realmode_suite, &kvm_suite, &kvm_stop_suite,
-	&last_suite,
-};
+#define for_each_test(test)	for (test = tests; test; test = test->next)
+
+static struct test *tests;
+
+void register_test(struct test *test)
+{
+	struct test **link = &tests;
+
+	while (*link && (*link)->last <= test->last)
+		link = &(*link)->next;
+	test->next = *link;
+	*link = test;
+}
 
 const char *backend_module = "vfio_spapr_tce2";
 static bool backend_is_intree;
@@ -276,31 +282,42 @@ static bool selected(const struct test *test)
 	return !onlys;
 }
 
+static bool exists(const char *name)
+{
+	const struct test *test;
+
+	for_each_test(test)
+		if (!strcmp(test->name, name))
+			return true;
+	return false;
+}
+
 static int count_selected(void)
 {
+	const struct test *test;
 	int count = 0;
 
-	for (size_t s = 0; s < ARRAY_SIZE(suites); s++)
-		for (size_t t = 0; t < suites[s]->count; t++)
-			count += selected(&suites[s]->tests[t]);
+	for_each_test(test)
+		count += selected(test);
 	return count;
 }
 
 static void list(void)
 {
-	for (size_t s = 0; s < ARRAY_SIZE(suites); s++)
-		for (size_t t = 0; t < suites[s]->count; t++)
-			puts(suites[s]->tests[t].name);
+	const struct test *test;
+
+	for_each_test(test)
+		puts(test->name);
 }
 
 /* What races against what, and the test that shows how it ends */
 static void list_races(void)
 {
-	for (size_t s = 0; s < ARRAY_SIZE(suites); s++)
-		for (size_t t = 0; t < suites[s]->count; t++)
-			if (suites[s]->tests[t].race)
-				printf("%-48s %s\n", suites[s]->tests[t].race,
-				       suites[s]->tests[t].name);
+	const struct test *test;
+
+	for_each_test(test)
+		if (test->race)
+			printf("%-48s %s\n", test->race, test->name);
 }
 
 /* False, with the reason printed, if it is another backend that answers */
@@ -332,6 +349,7 @@ static bool backend_serves(void)
 static int run_all(void)
 {
 	int number = 0, failures = 0;
+	const struct test *test;
 	bool injected = true;
 
 	printf("1..%d\n", count_selected());
@@ -341,11 +359,9 @@ static int run_all(void)
 	if (!backend_serves() || (failnth && !failnth_init(failnth_budget)))
 		return 1;
 	fflush(stdout);
-	for (size_t s = 0; s < ARRAY_SIZE(suites); s++)
-		for (size_t t = 0; t < suites[s]->count; t++)
-			if (selected(&suites[s]->tests[t]))
-				failures += !report(++number,
-						    &suites[s]->tests[t]);
+	for_each_test(test)
+		if (selected(test))
+			failures += !report(++number, test);
 	if (races.tests)
 		dprintf(STDOUT_FILENO,
 			"# races: %u tests, %.1f minutes, %llu rounds\n",
@@ -443,6 +459,12 @@ static void parse_options(int argc, char **argv)
 			i++;
 		} else {
 			usage();
+		}
+	}
+	for (int i = 0; i < onlys; i++) {
+		if (!exists(only[i])) {
+			fprintf(stderr, "no test is called %s\n", only[i]);
+			exit(2);
 		}
 	}
 	if (stress && !race_seconds)

@@ -2,8 +2,8 @@
 /*
  * What the conformance tests are written in.
  *
- * A test is a function whose name is a sentence about the interface that is
- * true. It runs in a process of its own on a fresh container, and ends by
+ * A test is TEST(name, options) { ... }; its name is a sentence about the interface
+ * that is true. It runs in a process of its own on a fresh container, and ends by
  * returning; the first expectation that isn't met ends the whole process. The
  * runner (conformance.c) then checks that nothing was left behind: locked
  * memory, pinned pages, use count of the backend.
@@ -34,6 +34,8 @@ enum setup {
  * @race: what races against what, for a race; --stress runs these alone
  * @with_others: other processes do something meanwhile: with --fail-nth, the
  *	state after a failure can't be compared
+ * @last: run after all others: where it fails, nothing that comes after can succeed
+ * @next: the test that runs after it
  */
 struct test {
 	const char *name;
@@ -43,23 +45,28 @@ struct test {
 	bool crashes;
 	const char *race;
 	bool with_others;
+	bool last;
+	struct test *next;
 };
 
-#define TEST(fn, ...)	{ .name = #fn, .run = fn, __VA_ARGS__ }
+/* Tests run in the order in which they stand in a file, files in that of their names */
+void register_test(struct test *test);
 
-struct suite {
-	const struct test *tests;
-	size_t count;
-};
-
-#define SUITE(name, array) \
-	const struct suite name = { array, ARRAY_SIZE(array) }
-
-extern const struct suite container_suite, memory_suite, region_suite, map_suite,
-	window_suite, shared_suite, process_suite, race_suite, race_map_suite,
-	userfault_suite, queue_suite, race_register_suite, eeh_suite, ddw_suite,
-	isolation_suite, limit_suite, realmode_suite, kvm_suite, kvm_stop_suite,
-	last_suite;
+/*
+ * TEST(name, .member = value...) { statements }: a test, which is registered by
+ * standing there. The container that has been prepared is v.
+ */
+#define TEST(fn, ...)                                                \
+	static void fn(struct vfio *v);                              \
+	static void __attribute__((constructor)) fn##_register(void) \
+	{                                                            \
+		static struct test test = {                          \
+			.name = #fn, .run = fn, __VA_ARGS__          \
+		};                                                   \
+                                                                     \
+		register_test(&test);                                \
+	}                                                            \
+	static void fn(struct vfio *v)
 
 /* The backend under test, or NULL with --backend any */
 extern const char *backend_module;

@@ -13,7 +13,7 @@
 
 #define INTREE_MODULE	"vfio_iommu_spapr_tce"
 
-static void the_container_is_served_by_the_backend_under_test(struct vfio *v)
+TEST(the_container_is_served_by_the_backend_under_test, .setup = BARE)
 {
 	int before;
 
@@ -29,7 +29,7 @@ static void the_container_is_served_by_the_backend_under_test(struct vfio *v)
 	expect(module_refs(backend_module), before);
 }
 
-static void v1_containers_are_left_to_the_in_tree_driver(struct vfio *v)
+TEST(v1_containers_are_left_to_the_in_tree_driver, .setup = BARE)
 {
 	int ours = module_refs("vfio_spapr_tce2");
 	int theirs = module_refs(INTREE_MODULE);
@@ -43,7 +43,7 @@ static void v1_containers_are_left_to_the_in_tree_driver(struct vfio *v)
 	expect(module_refs("vfio_spapr_tce2"), ours);
 }
 
-static void v2_is_offered_before_a_backend_is_chosen(struct vfio *v)
+TEST(v2_is_offered_before_a_backend_is_chosen, .setup = BARE)
 {
 	expect(vfio_open(v), 0);
 	expect(check_extension(v->fd, VFIO_SPAPR_TCE_v2_IOMMU), 1);
@@ -51,7 +51,7 @@ static void v2_is_offered_before_a_backend_is_chosen(struct vfio *v)
 	expect(check_extension(v->fd, VFIO_SPAPR_TCE_v2_IOMMU), 1);
 }
 
-static void v2_is_the_only_iommu_type_of_the_container(struct vfio *v)
+TEST(v2_is_the_only_iommu_type_of_the_container, .intree = "serves v1 as well")
 {
 	static const unsigned long others[] = {
 		0, VFIO_TYPE1_IOMMU, VFIO_SPAPR_TCE_IOMMU, VFIO_TYPE1v2_IOMMU,
@@ -70,7 +70,7 @@ static void v2_is_the_only_iommu_type_of_the_container(struct vfio *v)
 		fail("extensions are offered that aren't served");
 }
 
-static void eeh_is_offered_exactly_where_it_is_enabled(struct vfio *v)
+TEST(eeh_is_offered_exactly_where_it_is_enabled)
 {
 	expect(check_extension(v->fd, VFIO_EEH), eeh_is_enabled());
 }
@@ -79,7 +79,7 @@ static void eeh_is_offered_exactly_where_it_is_enabled(struct vfio *v)
  * Not in the list: type1's VFIO_IOMMU_GET_INFO and VFIO_IOMMU_DIRTY_PAGES have
  * the numbers of SPAPR_TCE_GET_INFO and SPAPR_REGISTER_MEMORY.
  */
-static void enable_disable_and_unknown_calls_are_not_known(struct vfio *v)
+TEST(enable_disable_and_unknown_calls_are_not_known)
 {
 	static const unsigned long unknown[] = {
 		VFIO_IOMMU_ENABLE, VFIO_IOMMU_DISABLE,
@@ -101,7 +101,7 @@ static void enable_disable_and_unknown_calls_are_not_known(struct vfio *v)
 }
 
 /* The core refuses this one before the backend is asked */
-static void attaching_a_group_twice_is_refused(struct vfio *v)
+TEST(attaching_a_group_twice_is_refused)
 {
 	uint8_t *ua = mapped(v, IOVA, base_page());
 
@@ -109,13 +109,13 @@ static void attaching_a_group_twice_is_refused(struct vfio *v)
 	device_reaches(v, 0, IOVA, ua);
 }
 
-static void setting_the_iommu_twice_is_refused(struct vfio *v)
+TEST(setting_the_iommu_twice_is_refused)
 {
 	expect(vfio_set_iommu(v, VFIO_SPAPR_TCE_v2_IOMMU), -EINVAL);
 	mapped(v, IOVA, base_page());
 }
 
-static void two_groups_share_windows_and_mappings(struct vfio *v)
+TEST(two_groups_share_windows_and_mappings, .setup = TWO_GROUPS)
 {
 	uint8_t *low = mapped(v, IOVA, base_page());
 	uint64_t start = new_window(v, 12, GIB(1), 1);
@@ -127,7 +127,7 @@ static void two_groups_share_windows_and_mappings(struct vfio *v)
 	}
 }
 
-static void removing_a_window_takes_it_from_both_groups(struct vfio *v)
+TEST(removing_a_window_takes_it_from_both_groups, .setup = TWO_GROUPS)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint64_t start = new_window(v, 12, GIB(1), 1);
@@ -139,7 +139,7 @@ static void removing_a_window_takes_it_from_both_groups(struct vfio *v)
 	unregister_ok(v, ua, base_page());
 }
 
-static void a_group_attached_late_can_dma_at_once(struct vfio *v)
+TEST(a_group_attached_late_can_dma_at_once)
 {
 	uint8_t *low, *high;
 	uint64_t start;
@@ -156,7 +156,8 @@ static void a_group_attached_late_can_dma_at_once(struct vfio *v)
 }
 
 /* Whether it may or not, and whether there are windows or not yet */
-static void a_second_group_joins_where_tables_can_be_shared(struct vfio *v)
+TEST(a_second_group_joins_where_tables_can_be_shared,
+     .intree = "defect 5; pseries: joins, then nothing can be mapped")
 {
 	int want = under_hypervisor() ? -EPERM : 0;
 	uint8_t *ua = registered(v, base_page()), *own;
@@ -201,19 +202,19 @@ static void detach_one(struct vfio *v, int leaves, int stays)
 	unregister_ok(v, ua, base_page());
 }
 
-static void detaching_the_first_group_takes_nothing_from_the_second(
-	struct vfio *v)
+TEST(detaching_the_first_group_takes_nothing_from_the_second,
+     .setup = TWO_GROUPS, .intree = "defect 5")
 {
 	detach_one(v, 0, 1);
 }
 
-static void detaching_the_second_group_takes_nothing_from_the_first(
-	struct vfio *v)
+TEST(detaching_the_second_group_takes_nothing_from_the_first,
+     .setup = TWO_GROUPS, .intree = "defect 5")
 {
 	detach_one(v, 1, 0);
 }
 
-static void a_group_may_leave_and_come_back(struct vfio *v)
+TEST(a_group_may_leave_and_come_back, .setup = TWO_GROUPS, .intree = "defect 5")
 {
 	uint8_t *ua = mapped(v, IOVA, base_page());
 
@@ -223,7 +224,7 @@ static void a_group_may_leave_and_come_back(struct vfio *v)
 	device_reaches(v, 0, IOVA, ua);
 }
 
-static void the_last_group_to_leave_gives_everything_back(struct vfio *v)
+TEST(the_last_group_to_leave_gives_everything_back, .intree = "defect 18: unpins later")
 {
 	struct ledger before = ledger();
 	int refs = backend_module ? module_refs(backend_module) : 0;
@@ -237,8 +238,7 @@ static void the_last_group_to_leave_gives_everything_back(struct vfio *v)
 	expect(dma_unmap(v->fd, IOVA, MIB(1)), -EINVAL);
 }
 
-static void a_container_can_be_used_again_after_its_last_group_left(
-	struct vfio *v)
+TEST(a_container_can_be_used_again_after_its_last_group_left)
 {
 	uint8_t *ua = mapped(v, IOVA, base_page());
 
@@ -250,31 +250,3 @@ static void a_container_can_be_used_again_after_its_last_group_left(
 	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_WRITE), 0);
 	device_reaches(v, 0, IOVA, ua);
 }
-
-static const struct test tests[] = {
-	TEST(the_container_is_served_by_the_backend_under_test, .setup = BARE),
-	TEST(v1_containers_are_left_to_the_in_tree_driver, .setup = BARE),
-	TEST(v2_is_offered_before_a_backend_is_chosen, .setup = BARE),
-	TEST(v2_is_the_only_iommu_type_of_the_container,
-	     .intree = "serves v1 as well"),
-	TEST(eeh_is_offered_exactly_where_it_is_enabled),
-	TEST(enable_disable_and_unknown_calls_are_not_known),
-	TEST(attaching_a_group_twice_is_refused),
-	TEST(setting_the_iommu_twice_is_refused),
-	TEST(two_groups_share_windows_and_mappings, .setup = TWO_GROUPS),
-	TEST(removing_a_window_takes_it_from_both_groups, .setup = TWO_GROUPS),
-	TEST(a_group_attached_late_can_dma_at_once),
-	TEST(a_second_group_joins_where_tables_can_be_shared,
-	     .intree = "defect 5; pseries: joins, then nothing can be mapped"),
-	TEST(detaching_the_first_group_takes_nothing_from_the_second,
-	     .setup = TWO_GROUPS, .intree = "defect 5"),
-	TEST(detaching_the_second_group_takes_nothing_from_the_first,
-	     .setup = TWO_GROUPS, .intree = "defect 5"),
-	TEST(a_group_may_leave_and_come_back, .setup = TWO_GROUPS,
-	     .intree = "defect 5"),
-	TEST(the_last_group_to_leave_gives_everything_back,
-	     .intree = "defect 18: unpins later"),
-	TEST(a_container_can_be_used_again_after_its_last_group_left),
-};
-
-SUITE(container_suite, tests);

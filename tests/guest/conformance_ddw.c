@@ -367,31 +367,31 @@ static void every_window_of(unsigned int shift, const char *none)
 		pthread_join(worker[d].thread, NULL);
 }
 
-static void every_window_of_4k_pages_can_be_had(struct vfio *v)
+TEST(every_window_of_4k_pages_can_be_had, .setup = BARE, .intree = "defect 6")
 {
 	(void)v;
 	every_window_of(12, "platform has no 4 KiB IOMMU pages");
 }
 
-static void every_window_of_64k_pages_can_be_had(struct vfio *v)
+TEST(every_window_of_64k_pages_can_be_had, .setup = BARE, .intree = "defect 6")
 {
 	(void)v;
 	every_window_of(16, "platform has no 64 KiB IOMMU pages");
 }
 
-static void every_window_of_2m_pages_can_be_had(struct vfio *v)
+TEST(every_window_of_2m_pages_can_be_had, .setup = BARE, .intree = "defect 6")
 {
 	(void)v;
 	every_window_of(21, "platform has no 2 MiB IOMMU pages");
 }
 
-static void every_window_of_16m_pages_can_be_had(struct vfio *v)
+TEST(every_window_of_16m_pages_can_be_had, .setup = BARE, .intree = "defect 6")
 {
 	(void)v;
 	every_window_of(24, "platform has no 16 MiB IOMMU pages");
 }
 
-static void every_window_of_1g_pages_can_be_had(struct vfio *v)
+TEST(every_window_of_1g_pages_can_be_had, .setup = BARE, .intree = "defect 6")
 {
 	(void)v;
 	every_window_of(30, "platform has no 1 GiB IOMMU pages");
@@ -579,7 +579,7 @@ static void half_of_the_cycles(struct vfio *v, struct cycles *cycles,
 }
 
 /* In slot 1, beside a window in use; then in slot 0, alone */
-static void windows_come_and_go_thousands_of_times(struct vfio *v)
+TEST(windows_come_and_go_thousands_of_times, .intree = "defects 6, 7, 13")
 {
 	struct cycles cycles = {
 		.ua = contiguous_memory(BLOCK),
@@ -668,8 +668,8 @@ static void at_the_limit(struct vfio *v, const struct request *request,
 	limit_memlock(RLIM_INFINITY);
 }
 
-static void a_window_is_had_exactly_when_the_memlock_limit_covers_it(
-	struct vfio *v)
+TEST(a_window_is_had_exactly_when_the_memlock_limit_covers_it,
+     .intree = "defects 6, 13")
 {
 	uint8_t *ua = mapped(v, IOVA, base_page());
 	unsigned int count = hypervisor() ? ARRAY_SIZE(in_hypervisor) :
@@ -684,8 +684,7 @@ static void a_window_is_had_exactly_when_the_memlock_limit_covers_it(
 }
 
 /* Limits that cover the default window, or not even that */
-static void a_failing_create_beside_the_pending_default_costs_nothing(
-	struct vfio *v)
+TEST(a_failing_create_beside_the_pending_default_costs_nothing, .intree = "defect 6")
 {
 	static const struct request like_default = { 12, 18, 1 };
 	struct ledger before = ledger();
@@ -800,19 +799,19 @@ static void join_leave_and_rejoin(struct vfio *v, int stays, int leaves)
 	unregister_ok(v, two.high, BLOCK);
 }
 
-static void the_second_group_joins_leaves_and_rejoins_live_windows(
-	struct vfio *v)
+TEST(the_second_group_joins_leaves_and_rejoins_live_windows,
+     .setup = BARE, .intree = "defect 5")
 {
 	join_leave_and_rejoin(v, 0, 1);
 }
 
-static void a_group_of_a_lower_address_may_be_the_second(struct vfio *v)
+TEST(a_group_of_a_lower_address_may_be_the_second, .setup = BARE, .intree = "defect 5")
 {
 	join_leave_and_rejoin(v, 1, 0);
 }
 
 /* The first leaves, on which the windows were made; then they go both ways */
-static void windows_outlive_the_group_they_were_made_with(struct vfio *v)
+TEST(windows_outlive_the_group_they_were_made_with, .setup = BARE, .intree = "defect 5")
 {
 	struct two_windows two;
 	struct sink sink;
@@ -838,7 +837,8 @@ static void windows_outlive_the_group_they_were_made_with(struct vfio *v)
 	}
 }
 
-static void a_window_of_two_groups_is_removed_with_one_left(struct vfio *v)
+TEST(a_window_of_two_groups_is_removed_with_one_left,
+     .setup = TWO_GROUPS, .intree = "defect 5")
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint64_t start = new_window(v, 12, HIGH_SIZE, 2), p = base_page();
@@ -1086,7 +1086,8 @@ static void both_devices_work(struct vfio *v)
 	}
 }
 
-static void a_storm_leaves_everything_in_order(struct vfio *v)
+TEST(a_storm_leaves_everything_in_order,
+     .race = "any ioctl, attach and detach", .intree = "defect 4", .crashes = true)
 {
 	struct vfio_iommu_spapr_tce_create create = {
 		.argsz = sizeof(create), .page_shift = 12,
@@ -1122,7 +1123,7 @@ static void a_storm_leaves_everything_in_order(struct vfio *v)
 }
 
 /* Pages all over it, each with leaves of its own where there are levels */
-static void removing_a_64_tib_sparse_window_is_quick(struct vfio *v)
+TEST(removing_a_64_tib_sparse_window_is_quick, .intree = "defect 13")
 {
 	unsigned int shift = hypervisor() ? 24 : 12;
 	uint64_t size = 1ULL << 46, step = size / 64, page = 1ULL << shift;
@@ -1147,36 +1148,3 @@ static void removing_a_64_tib_sparse_window_is_quick(struct vfio *v)
 	expect(vmlck(), locked);
 	unregister_ok(v, ua, need);
 }
-
-static const struct test tests[] = {
-	TEST(every_window_of_4k_pages_can_be_had, .setup = BARE,
-	     .intree = "defect 6"),
-	TEST(every_window_of_64k_pages_can_be_had, .setup = BARE,
-	     .intree = "defect 6"),
-	TEST(every_window_of_2m_pages_can_be_had, .setup = BARE,
-	     .intree = "defect 6"),
-	TEST(every_window_of_16m_pages_can_be_had, .setup = BARE,
-	     .intree = "defect 6"),
-	TEST(every_window_of_1g_pages_can_be_had, .setup = BARE,
-	     .intree = "defect 6"),
-	TEST(windows_come_and_go_thousands_of_times,
-	     .intree = "defects 6, 7, 13"),
-	TEST(a_window_is_had_exactly_when_the_memlock_limit_covers_it,
-	     .intree = "defects 6, 13"),
-	TEST(a_failing_create_beside_the_pending_default_costs_nothing,
-	     .intree = "defect 6"),
-	TEST(the_second_group_joins_leaves_and_rejoins_live_windows,
-	     .setup = BARE, .intree = "defect 5"),
-	TEST(a_group_of_a_lower_address_may_be_the_second, .setup = BARE,
-	     .intree = "defect 5"),
-	TEST(windows_outlive_the_group_they_were_made_with, .setup = BARE,
-	     .intree = "defect 5"),
-	TEST(a_window_of_two_groups_is_removed_with_one_left,
-	     .setup = TWO_GROUPS, .intree = "defect 5"),
-	TEST(removing_a_64_tib_sparse_window_is_quick, .intree = "defect 13"),
-	TEST(a_storm_leaves_everything_in_order,
-	     .race = "any ioctl, attach and detach", .intree = "defect 4",
-	     .crashes = true),
-};
-
-SUITE(ddw_suite, tests);

@@ -29,26 +29,26 @@ static void need_eeh(void)
 		skip("EEH isn't enabled on this platform");
 }
 
-static void the_state_is_normal(struct vfio *v)
+TEST(the_state_is_normal)
 {
 	need_eeh();
 	expect(eeh_op(v->fd, VFIO_EEH_PE_GET_STATE), VFIO_EEH_PE_STATE_NORMAL);
 }
 
-static void the_state_is_asked_of_both_groups(struct vfio *v)
+TEST(the_state_is_asked_of_both_groups, .setup = TWO_GROUPS)
 {
 	need_eeh();
 	expect(eeh_op(v->fd, VFIO_EEH_PE_GET_STATE), VFIO_EEH_PE_STATE_NORMAL);
 }
 
-static void eeh_needs_no_memory_and_no_window(struct vfio *v)
+TEST(eeh_needs_no_memory_and_no_window)
 {
 	need_eeh();
 	expect(window_remove(v->fd, 0), 0);
 	expect(eeh_op(v->fd, VFIO_EEH_PE_GET_STATE), VFIO_EEH_PE_STATE_NORMAL);
 }
 
-static void disable_and_enable_succeed(struct vfio *v)
+TEST(disable_and_enable_succeed)
 {
 	need_eeh();
 	expect(eeh_op(v->fd, VFIO_EEH_PE_DISABLE), 0);
@@ -63,7 +63,7 @@ static void expect_arrived(const char *op, int ret)
 		fail("%s: expected the platform's answer, saw %d", op, ret);
 }
 
-static void unfreezing_arrives_at_the_platform(struct vfio *v)
+TEST(unfreezing_arrives_at_the_platform)
 {
 	need_eeh();
 	expect_arrived("UNFREEZE_IO", eeh_op(v->fd, VFIO_EEH_PE_UNFREEZE_IO));
@@ -78,7 +78,7 @@ struct op_row {
 	int want;
 };
 
-static void bad_eeh_requests_are_refused(struct vfio *v)
+TEST(bad_eeh_requests_are_refused)
 {
 	static const struct op_row rows[] = {
 		{ "argsz 0", 0, 0, VFIO_EEH_PE_GET_STATE, -EINVAL },
@@ -115,7 +115,7 @@ static void bad_eeh_requests_are_refused(struct vfio *v)
 		fail("rows of the table were answered otherwise");
 }
 
-static void the_short_struct_is_all_that_is_read(struct vfio *v)
+TEST(the_short_struct_is_all_that_is_read)
 {
 	struct vfio_eeh_pe_op op = {
 		.argsz = ~0U,
@@ -142,8 +142,7 @@ static int inject(struct vfio *v, uint32_t type, uint32_t func)
 	return call(v->fd, VFIO_EEH_PE_OP, &op);
 }
 
-static void injecting_an_unknown_error_is_refused_by_the_platform(
-	struct vfio *v)
+TEST(injecting_an_unknown_error_is_refused_by_the_platform)
 {
 	need_eeh();
 	expect(inject(v, 0, BAD_ERR_FUNC), -EINVAL);
@@ -152,14 +151,14 @@ static void injecting_an_unknown_error_is_refused_by_the_platform(
 }
 
 /* An address and a mask of 0, so none that the device could be about to use */
-static void injecting_an_error_arrives_at_the_platform(struct vfio *v)
+TEST(injecting_an_error_arrives_at_the_platform)
 {
 	need_eeh();
 	expect_arrived("INJECT_ERR", inject(v, 0, 0));
 }
 
 /* The order a client recovers in; the device must then work as before */
-static void a_reset_device_can_be_used_again(struct vfio *v)
+TEST(a_reset_device_can_be_used_again)
 {
 	uint8_t *ua = mapped(v, IOVA, base_page());
 
@@ -206,7 +205,7 @@ static int map_first(void *arg)
 }
 
 /* A process of its own with this one's memory: killed, it leaves the others alone */
-static void a_first_map_that_waits_for_an_eeh_reset_can_be_killed(struct vfio *v)
+TEST(a_first_map_that_waits_for_an_eeh_reset_can_be_killed)
 {
 	const size_t stack = KIB(256);
 	struct long_reset reset = { .v = v, .ua = registered(v, base_page()) };
@@ -230,19 +229,3 @@ static void a_first_map_that_waits_for_an_eeh_reset_can_be_killed(struct vfio *v
 	expect(__atomic_load_n(&reset.over, __ATOMIC_SEQ_CST), false);
 	pthread_join(thread, NULL);
 }
-
-static const struct test tests[] = {
-	TEST(the_state_is_normal),
-	TEST(the_state_is_asked_of_both_groups, .setup = TWO_GROUPS),
-	TEST(eeh_needs_no_memory_and_no_window),
-	TEST(disable_and_enable_succeed),
-	TEST(unfreezing_arrives_at_the_platform),
-	TEST(bad_eeh_requests_are_refused),
-	TEST(the_short_struct_is_all_that_is_read),
-	TEST(injecting_an_unknown_error_is_refused_by_the_platform),
-	TEST(injecting_an_error_arrives_at_the_platform),
-	TEST(a_reset_device_can_be_used_again),
-	TEST(a_first_map_that_waits_for_an_eeh_reset_can_be_killed),
-};
-
-SUITE(eeh_suite, tests);

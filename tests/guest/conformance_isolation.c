@@ -318,23 +318,22 @@ static void unmap_and_free(struct vfio *v, enum backing backing)
 	expect_out_of_reach(estate, v, &sink);
 }
 
-static void base_pages_unmapped_and_freed_are_out_of_reach(struct vfio *v)
+TEST(base_pages_unmapped_and_freed_are_out_of_reach)
 {
 	unmap_and_free(v, BASE_PAGES);
 }
 
-static void transparent_hugepages_unmapped_and_freed_are_out_of_reach(
-	struct vfio *v)
+TEST(transparent_hugepages_unmapped_and_freed_are_out_of_reach)
 {
 	unmap_and_free(v, TRANSPARENT);
 }
 
-static void hugetlb_pages_unmapped_and_freed_are_out_of_reach(struct vfio *v)
+TEST(hugetlb_pages_unmapped_and_freed_are_out_of_reach)
 {
 	unmap_and_free(v, HUGETLB);
 }
 
-static void pages_of_a_removed_window_are_out_of_reach(struct vfio *v)
+TEST(pages_of_a_removed_window_are_out_of_reach)
 {
 	struct estate *estate = new_estate(BASE_PAGES, size_of(BASE_PAGES));
 	struct sink sink = sink_at(v, SINK_IOVA);
@@ -377,21 +376,19 @@ static void close_and_free(enum backing backing)
 	expect_out_of_reach_of_the_next(estate);
 }
 
-static void base_pages_of_a_closed_container_are_out_of_reach(struct vfio *v)
+TEST(base_pages_of_a_closed_container_are_out_of_reach, .setup = BARE)
 {
 	(void)v;
 	close_and_free(BASE_PAGES);
 }
 
-static void transparent_hugepages_of_a_closed_container_are_out_of_reach(
-	struct vfio *v)
+TEST(transparent_hugepages_of_a_closed_container_are_out_of_reach, .setup = BARE)
 {
 	(void)v;
 	close_and_free(TRANSPARENT);
 }
 
-static void hugetlb_pages_of_a_closed_container_are_out_of_reach(
-	struct vfio *v)
+TEST(hugetlb_pages_of_a_closed_container_are_out_of_reach, .setup = BARE)
 {
 	(void)v;
 	close_and_free(HUGETLB);
@@ -408,8 +405,7 @@ static void own_detach_and_close(void *arg)
 	vfio_close(&v);
 }
 
-static void pages_of_a_container_that_its_group_left_are_out_of_reach(
-	struct vfio *v)
+TEST(pages_of_a_container_that_its_group_left_are_out_of_reach, .setup = BARE)
 {
 	struct estate *estate = new_estate(BASE_PAGES, size_of(BASE_PAGES));
 
@@ -494,15 +490,14 @@ static void kill_amid_dma(unsigned int wait_ms)
 }
 
 /* At another moment of a copy's 0.2 seconds each time */
-static void pages_of_a_process_killed_amid_dma_are_out_of_reach(struct vfio *v)
+TEST(pages_of_a_process_killed_amid_dma_are_out_of_reach, .setup = BARE)
 {
 	(void)v;
 	kill_amid_dma(10);
 	kill_amid_dma(110);
 }
 
-static void pages_of_a_process_that_exits_amid_dma_are_out_of_reach(
-	struct vfio *v)
+TEST(pages_of_a_process_that_exits_amid_dma_are_out_of_reach, .setup = BARE)
 {
 	struct busy busy = new_busy();
 
@@ -577,7 +572,7 @@ static void live_next_door(void *arg)
 }
 
 /* By turns, so that each can tell that its memory was left alone */
-static void devices_of_two_processes_have_only_their_own_memory(struct vfio *v)
+TEST(devices_of_two_processes_have_only_their_own_memory)
 {
 	struct neighbour neighbour = {
 		new_pair(MINE_IOVA), new_pair(THEIRS_IOVA),
@@ -592,34 +587,33 @@ static void devices_of_two_processes_have_only_their_own_memory(struct vfio *v)
 }
 
 /* Slot 1's group, where it can, stays and goes on */
-static void a_group_that_moves_has_only_its_new_containers_memory(
-	struct vfio *a)
+TEST(a_group_that_moves_has_only_its_new_containers_memory)
 {
 	bool two = !under_hypervisor() && vfio_devices() > 1;
 	struct pair of_a = new_pair(MINE_IOVA), of_b = new_pair(THEIRS_IOVA);
-	struct sink sink_a = sink_at(a, SINK_IOVA), sink_b;
+	struct sink sink_a = sink_at(v, SINK_IOVA), sink_b;
 	struct vfio b;
 
 	if (two)
-		expect(vfio_attach(a, 1), 0);
-	own_pair(a, &of_a);
-	expect(vfio_detach(a, 0), 0);
+		expect(vfio_attach(v, 1), 0);
+	own_pair(v, &of_a);
+	expect(vfio_detach(v, 0), 0);
 	open_container(&b, 0);
 	sink_b = sink_at(&b, SINK_IOVA);
 	own_pair(&b, &of_b);
 	expect_only_mine(&b, 0, &of_b, &of_a, &sink_b);
 	if (two)
-		expect_only_mine(a, 1, &of_a, &of_b, &sink_a);
+		expect_only_mine(v, 1, &of_a, &of_b, &sink_a);
 
 	expect(vfio_detach(&b, 0), 0);
-	expect(vfio_attach(a, 0), 0);
+	expect(vfio_attach(v, 0), 0);
 	/* VFIO has taken the backend from a container without a group */
 	if (!two) {
-		expect(vfio_set_iommu(a, VFIO_SPAPR_TCE_v2_IOMMU), 0);
-		sink_a = sink_at(a, SINK_IOVA);
-		own_pair(a, &of_a);
+		expect(vfio_set_iommu(v, VFIO_SPAPR_TCE_v2_IOMMU), 0);
+		sink_a = sink_at(v, SINK_IOVA);
+		own_pair(v, &of_a);
 	}
-	expect_only_mine(a, 0, &of_a, &of_b, &sink_a);
+	expect_only_mine(v, 0, &of_a, &of_b, &sink_a);
 	vfio_close(&b);
 }
 
@@ -665,8 +659,7 @@ static void move_other_memory_there(uint8_t *ua)
  * address now; the address still stands for what was registered, which is
  * given back by it.
  */
-static void what_takes_the_place_of_mapped_memory_is_not_reached(
-	struct vfio *v)
+TEST(what_takes_the_place_of_mapped_memory_is_not_reached)
 {
 	static void (*const replace[])(uint8_t *) = {
 		unmap_it, discard_it, move_it_away, move_other_memory_there,
@@ -706,7 +699,7 @@ static void try_the_childs_copy(void *arg)
 }
 
 /* The parent's side: fork_leaves_the_memory_with_the_parent_and_its_device */
-static void the_copy_of_a_forked_child_is_not_reached(struct vfio *v)
+TEST(the_copy_of_a_forked_child_is_not_reached)
 {
 	struct heritage heritage = {
 		.v = v,
@@ -721,27 +714,3 @@ static void the_copy_of_a_forked_child_is_not_reached(struct vfio *v)
 	in_child(try_the_childs_copy, &heritage);
 	device_reaches(v, 0, IOVA, heritage.ua);
 }
-
-static const struct test tests[] = {
-	TEST(base_pages_unmapped_and_freed_are_out_of_reach),
-	TEST(transparent_hugepages_unmapped_and_freed_are_out_of_reach),
-	TEST(hugetlb_pages_unmapped_and_freed_are_out_of_reach),
-	TEST(pages_of_a_removed_window_are_out_of_reach),
-	TEST(base_pages_of_a_closed_container_are_out_of_reach, .setup = BARE),
-	TEST(transparent_hugepages_of_a_closed_container_are_out_of_reach,
-	     .setup = BARE),
-	TEST(hugetlb_pages_of_a_closed_container_are_out_of_reach,
-	     .setup = BARE),
-	TEST(pages_of_a_container_that_its_group_left_are_out_of_reach,
-	     .setup = BARE),
-	TEST(pages_of_a_process_killed_amid_dma_are_out_of_reach,
-	     .setup = BARE),
-	TEST(pages_of_a_process_that_exits_amid_dma_are_out_of_reach,
-	     .setup = BARE),
-	TEST(devices_of_two_processes_have_only_their_own_memory),
-	TEST(a_group_that_moves_has_only_its_new_containers_memory),
-	TEST(what_takes_the_place_of_mapped_memory_is_not_reached),
-	TEST(the_copy_of_a_forked_child_is_not_reached),
-};
-
-SUITE(isolation_suite, tests);

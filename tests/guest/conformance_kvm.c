@@ -21,6 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define NO_LIST	"KVM's list is the client's to fill"
+
 #define SIZE		KIB(512)
 #define TCES(size)	((size) / TCE_4K)
 #define SINK_IOBA	(WINDOW1_START + MIB(768))
@@ -29,7 +31,7 @@
  * Unmaps
  */
 
-static void kvm_unmaps_what_an_ioctl_mapped(struct vfio *v)
+TEST(kvm_unmaps_what_an_ioctl_mapped)
 {
 	struct guest g = guest_in_window(v, 12, 12);
 	struct sink sink = sink_at(v, SINK_IOBA);
@@ -47,7 +49,7 @@ static void kvm_unmaps_what_an_ioctl_mapped(struct vfio *v)
 	guest_close(&g);
 }
 
-static void stuff_unmaps_every_run_of_its_range(struct vfio *v)
+TEST(stuff_unmaps_every_run_of_its_range)
 {
 	struct guest g = guest_in_window(v, 12, 12);
 	uint64_t leaf = 512 * TCE_4K;
@@ -65,7 +67,7 @@ static void stuff_unmaps_every_run_of_its_range(struct vfio *v)
 	guest_close(&g);
 }
 
-static void an_unmap_of_what_was_never_mapped_succeeds(struct vfio *v)
+TEST(an_unmap_of_what_was_never_mapped_succeeds)
 {
 	struct guest g = guest_in_window(v, 12, 12);
 
@@ -75,7 +77,7 @@ static void an_unmap_of_what_was_never_mapped_succeeds(struct vfio *v)
 	guest_close(&g);
 }
 
-static void an_unmap_of_a_few_pages_leaves_the_others_of_the_run(struct vfio *v)
+TEST(an_unmap_of_a_few_pages_leaves_the_others_of_the_run)
 {
 	struct guest g = guest_in_window(v, 12, 12);
 	struct sink sink = sink_at(v, SINK_IOBA);
@@ -93,7 +95,7 @@ static void an_unmap_of_a_few_pages_leaves_the_others_of_the_run(struct vfio *v)
 	guest_close(&g);
 }
 
-static void an_address_outside_the_guests_table_is_h_parameter(struct vfio *v)
+TEST(an_address_outside_the_guests_table_is_h_parameter)
 {
 	struct guest g = guest_in_window(v, 12, 12);
 	uint8_t *ua = guest_arm(v);
@@ -134,8 +136,8 @@ static void expect_end(struct vfio *v, uint64_t size, uint8_t *ua)
 	expect(window_remove(v->fd, WINDOW1_START), 0);
 }
 
-static void a_list_past_the_end_of_the_table_changes_nothing_there(
-	struct vfio *v)
+TEST(a_list_past_the_end_of_the_table_changes_nothing_there,
+     .intree = "the platform writes outside its table", .crashes = true)
 {
 	uint8_t *ua = registered(v, base_page());
 
@@ -149,7 +151,7 @@ static void a_list_past_the_end_of_the_table_changes_nothing_there(
  * Maps
  */
 
-static void a_map_before_any_map_ioctl_is_too_hard(struct vfio *v)
+TEST(a_map_before_any_map_ioctl_is_too_hard, .intree = NO_LIST)
 {
 	struct guest g = guest_in_window(v, 12, 12);
 	uint8_t *ua = registered(v, SIZE);
@@ -163,7 +165,7 @@ static void a_map_before_any_map_ioctl_is_too_hard(struct vfio *v)
 	guest_close(&g);
 }
 
-static void the_first_map_ioctl_gives_all_memory_to_kvm(struct vfio *v)
+TEST(the_first_map_ioctl_gives_all_memory_to_kvm, .intree = NO_LIST)
 {
 	struct guest g = guest_in_window(v, 12, 12);
 	uint8_t *a = registered(v, SIZE), *b = registered(v, SIZE), *c;
@@ -183,7 +185,7 @@ static void the_first_map_ioctl_gives_all_memory_to_kvm(struct vfio *v)
 	guest_close(&g);
 }
 
-static void memory_registered_later_is_given_to_kvm_at_once(struct vfio *v)
+TEST(memory_registered_later_is_given_to_kvm_at_once)
 {
 	struct guest g = guest_armed(v);
 	struct before before;
@@ -204,7 +206,7 @@ static void memory_registered_later_is_given_to_kvm_at_once(struct vfio *v)
 	guest_close(&g);
 }
 
-static void memory_that_kvm_has_mapped_cannot_be_unregistered(struct vfio *v)
+TEST(memory_that_kvm_has_mapped_cannot_be_unregistered)
 {
 	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, SIZE);
@@ -222,7 +224,7 @@ static void memory_that_kvm_has_mapped_cannot_be_unregistered(struct vfio *v)
 	guest_close(&g);
 }
 
-static void kvm_and_ioctls_change_the_same_entries(struct vfio *v)
+TEST(kvm_and_ioctls_change_the_same_entries, .intree = "defect 18")
 {
 	struct guest g = guest_armed(v);
 	uint8_t *a = registered(v, SIZE), *b = registered(v, SIZE);
@@ -246,7 +248,7 @@ static void kvm_and_ioctls_change_the_same_entries(struct vfio *v)
 	guest_close(&g);
 }
 
-static void permissions_of_kvms_tces_are_enforced(struct vfio *v)
+TEST(permissions_of_kvms_tces_are_enforced)
 {
 	struct guest g = guest_armed(v);
 	struct sink sink = sink_at(v, SINK_IOBA);
@@ -264,7 +266,7 @@ static void permissions_of_kvms_tces_are_enforced(struct vfio *v)
 	guest_close(&g);
 }
 
-static void what_kvm_mapped_for_writing_is_dirty_after_unregister(struct vfio *v)
+TEST(what_kvm_mapped_for_writing_is_dirty_after_unregister)
 {
 	int file = memfd_create("tce2", 0);
 	struct guest g = guest_armed(v);
@@ -285,7 +287,7 @@ static void what_kvm_mapped_for_writing_is_dirty_after_unregister(struct vfio *v
 	guest_close(&g);
 }
 
-static void a_hypervisors_windows_are_mapped_by_ioctl_alone(struct vfio *v)
+TEST(a_hypervisors_windows_are_mapped_by_ioctl_alone)
 {
 	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, SIZE);
@@ -307,7 +309,7 @@ static void a_hypervisors_windows_are_mapped_by_ioctl_alone(struct vfio *v)
  * Memory that KVM does not get
  */
 
-static void read_only_memory_is_never_given_to_kvm(struct vfio *v)
+TEST(read_only_memory_is_never_given_to_kvm, .intree = "read-only memory is refused")
 {
 	struct guest g = guest_armed(v);
 	uint8_t *ua = memory(SIZE);
@@ -346,19 +348,17 @@ static void remapped(struct vfio *v, size_t from, size_t size)
 	guest_close(&g);
 }
 
-static void memory_replaced_after_register_is_never_given_to_kvm(
-	struct vfio *v)
+TEST(memory_replaced_after_register_is_never_given_to_kvm, .intree = NO_LIST)
 {
 	remapped(v, 0, SIZE);
 }
 
-static void one_page_replaced_after_register_keeps_all_from_kvm(struct vfio *v)
+TEST(one_page_replaced_after_register_keeps_all_from_kvm, .intree = NO_LIST)
 {
 	remapped(v, SIZE / 2, base_page());
 }
 
-static void memory_no_longer_accessible_is_never_given_to_kvm(
-	struct vfio *v)
+TEST(memory_no_longer_accessible_is_never_given_to_kvm, .intree = NO_LIST)
 {
 	struct guest g = guest_in_window(v, 12, 12);
 	uint8_t *ua = registered(v, SIZE);
@@ -375,7 +375,7 @@ static void memory_no_longer_accessible_is_never_given_to_kvm(
 	guest_close(&g);
 }
 
-static void giving_memory_to_kvm_needs_no_room_under_the_limit(struct vfio *v)
+TEST(giving_memory_to_kvm_needs_no_room_under_the_limit)
 {
 	struct guest g = guest_in_window(v, 12, 12);
 	uint8_t *ua = registered(v, SIZE);
@@ -417,7 +417,7 @@ static void use_unmap_only(void *arg)
 	guest_close(&g);
 }
 
-static void kvm_unmap_only_leaves_maps_to_ioctls(struct vfio *v)
+TEST(kvm_unmap_only_leaves_maps_to_ioctls, .setup = BARE, .intree = "no such parameter")
 {
 	int pid, status;
 
@@ -449,7 +449,8 @@ static void change_parameter(void *arg)
 	guest_close(&g);
 }
 
-static void the_parameter_kvm_may_change_while_a_guest_runs(struct vfio *v)
+TEST(the_parameter_kvm_may_change_while_a_guest_runs,
+     .setup = BARE, .intree = "no such parameter")
 {
 	int pid, status;
 
@@ -474,7 +475,7 @@ static uint64_t *list_of(const uint8_t *ua, unsigned int count)
 	return list;
 }
 
-static void a_list_of_512_tces_is_mapped_in_the_kernel(struct vfio *v)
+TEST(a_list_of_512_tces_is_mapped_in_the_kernel)
 {
 	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, MIB(2));
@@ -492,8 +493,7 @@ static void a_list_of_512_tces_is_mapped_in_the_kernel(struct vfio *v)
 	guest_close(&g);
 }
 
-static void a_list_with_memory_that_is_not_registered_changes_nothing(
-	struct vfio *v)
+TEST(a_list_with_memory_that_is_not_registered_changes_nothing)
 {
 	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, SIZE), *other = memory(SIZE);
@@ -508,8 +508,7 @@ static void a_list_with_memory_that_is_not_registered_changes_nothing(
 }
 
 /* What the check has passed may be gone when it is used */
-static void a_list_that_fails_in_the_middle_keeps_what_was_mapped(
-	struct vfio *v)
+TEST(a_list_that_fails_in_the_middle_keeps_what_was_mapped)
 {
 	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, SIZE), *other = memory(SIZE);
@@ -530,7 +529,7 @@ static void a_list_that_fails_in_the_middle_keeps_what_was_mapped(
 }
 
 /* KVM checks nothing of such a TCE, and maps it like any other */
-static void a_tce_without_permissions_in_a_list_unmaps(struct vfio *v)
+TEST(a_tce_without_permissions_in_a_list_unmaps, .intree = "KVM leaks a count")
 {
 	struct guest g = guest_armed(v);
 	struct sink sink = sink_at(v, SINK_IOBA);
@@ -558,7 +557,7 @@ static void a_tce_without_permissions_in_a_list_unmaps(struct vfio *v)
  * TCEs of several IOMMU pages, and windows of every kind
  */
 
-static void a_large_tce_is_mapped_as_several_iommu_pages(struct vfio *v)
+TEST(a_large_tce_is_mapped_as_several_iommu_pages)
 {
 	struct guest g = guest_in_window(v, 12, 16);
 	uint8_t *ua = memory(SIZE + KIB(64));
@@ -579,7 +578,7 @@ static void a_large_tce_is_mapped_as_several_iommu_pages(struct vfio *v)
 	guest_close(&g);
 }
 
-static void a_tce_across_leaves_is_mapped_and_unmapped(struct vfio *v)
+TEST(a_tce_across_leaves_is_mapped_and_unmapped)
 {
 	struct guest g = guest_in_window(v, 12, 22);
 	uint64_t size = MIB(4), last = size - TCE_4K;
@@ -602,7 +601,7 @@ static void a_tce_across_leaves_is_mapped_and_unmapped(struct vfio *v)
 }
 
 /* The check looks at the first IOMMU page alone */
-static void a_large_tce_that_fails_in_the_middle_leaves_nothing(struct vfio *v)
+TEST(a_large_tce_that_fails_in_the_middle_leaves_nothing, .intree = "KVM leaks counts")
 {
 	struct guest g = guest_in_window(v, 12, 22);
 	uint8_t *ua = memory(MIB(4)), *old;
@@ -649,21 +648,21 @@ static void kvm_maps_pages_of(struct vfio *v, unsigned int shift)
 	guest_close(&g);
 }
 
-static void kvm_maps_64k_pages(struct vfio *v)
+TEST(kvm_maps_64k_pages)
 {
 	need_kernel_maps();
 	kvm_maps_pages_of(v, 16);
 }
 
-static void kvm_maps_2m_pages(struct vfio *v)
+TEST(kvm_maps_2m_pages)
 {
 	need_kernel_maps();
 	kvm_maps_pages_of(v, 21);
 }
 
 /* KVM warns if its list has memory that its check has not seen to be good enough */
-static void memory_too_small_for_the_windows_pages_makes_kvm_warn_of_nothing(
-	struct vfio *v)
+TEST(memory_too_small_for_the_windows_pages_makes_kvm_warn_of_nothing,
+     .intree = "KVM warns")
 {
 	uint8_t *huge = mem_hugetlb(MIB(2), 1), *small;
 	uint64_t list[2];
@@ -691,8 +690,8 @@ static void memory_too_small_for_the_windows_pages_makes_kvm_warn_of_nothing(
 }
 
 /* A VMM's memory slot may begin at any base page */
-static void an_address_not_aligned_to_the_windows_pages_maps_nothing_else(
-	struct vfio *v)
+TEST(an_address_not_aligned_to_the_windows_pages_maps_nothing_else,
+     .intree = "BUG_ON() of the platform", .crashes = true)
 {
 	uint8_t *huge = mem_hugetlb(MIB(2), 2);
 	uint64_t p = base_page();
@@ -717,7 +716,7 @@ static void an_address_not_aligned_to_the_windows_pages_maps_nothing_else(
 }
 
 /* A level more costs memory, which only an ioctl may charge */
-static void kvm_makes_no_table_levels(struct vfio *v)
+TEST(kvm_makes_no_table_levels, .intree = "KVM makes levels")
 {
 	uint64_t size = 1ULL << 36, far = WINDOW1_START + (size / 2);
 	struct guest g = guest_new(12);
@@ -743,7 +742,7 @@ static void kvm_makes_no_table_levels(struct vfio *v)
 	guest_close(&g);
 }
 
-static void the_default_window_is_mapped_by_kvm_as_well(struct vfio *v)
+TEST(the_default_window_is_mapped_by_kvm_as_well, .intree = NO_LIST)
 {
 	uint64_t size = info_of(v).dma32_window_size;
 	struct guest g = guest_new(12);
@@ -780,7 +779,8 @@ static void expect_dead(struct guest *g, const uint8_t *ua)
 		expect(is_mapped(g, GUEST_IOBA), false);
 }
 
-static void a_removed_window_is_charged_until_kvm_puts_it(struct vfio *v)
+TEST(a_removed_window_is_charged_until_kvm_puts_it,
+     .intree = "the charge goes with the window")
 {
 	struct before before;
 	struct guest g;
@@ -805,8 +805,8 @@ static void a_removed_window_is_charged_until_kvm_puts_it(struct vfio *v)
 	expect_soon("the table is freed and refunded", as_before, &before);
 }
 
-static void a_window_can_be_created_again_while_kvm_has_the_removed_one(
-	struct vfio *v)
+TEST(a_window_can_be_created_again_while_kvm_has_the_removed_one,
+     .intree = "a dead table is mapped")
 {
 	int64_t before, charge, both;
 	struct guest old, g;
@@ -830,7 +830,8 @@ static void a_window_can_be_created_again_while_kvm_has_the_removed_one(
 	guest_close(&g);
 }
 
-static void a_closed_container_leaves_kvm_a_dead_table(struct vfio *v)
+TEST(a_closed_container_leaves_kvm_a_dead_table,
+     .setup = BARE, .intree = "a dead table is mapped")
 {
 	struct before before = before_all();
 	struct guest g;
@@ -847,7 +848,8 @@ static void a_closed_container_leaves_kvm_a_dead_table(struct vfio *v)
 	expect_soon("the table is freed and refunded", as_before, &before);
 }
 
-static void a_detached_group_leaves_kvm_a_dead_table(struct vfio *v)
+TEST(a_detached_group_leaves_kvm_a_dead_table,
+     .setup = BARE, .intree = "a dead table is mapped")
 {
 	struct before before = before_all();
 	struct guest g;
@@ -864,7 +866,7 @@ static void a_detached_group_leaves_kvm_a_dead_table(struct vfio *v)
 	expect_soon("the table is freed and refunded", as_before, &before);
 }
 
-static void a_table_that_kvm_puts_first_stays_with_the_container(struct vfio *v)
+TEST(a_table_that_kvm_puts_first_stays_with_the_container)
 {
 	struct guest g = guest_armed(v);
 	uint8_t *ua = mapped(v, GUEST_IOBA, SIZE);
@@ -882,7 +884,8 @@ static void a_table_that_kvm_puts_first_stays_with_the_container(struct vfio *v)
 
 #define KEPT	3	/* windows that fit under the limit */
 
-static void windows_that_kvm_keeps_run_into_the_memlock_limit(struct vfio *v)
+TEST(windows_that_kvm_keeps_run_into_the_memlock_limit,
+     .intree = "the charge goes with the window")
 {
 	struct guest g[KEPT + 1];
 	int64_t before, charge;
@@ -914,8 +917,8 @@ static void windows_that_kvm_keeps_run_into_the_memlock_limit(struct vfio *v)
 }
 
 /* KVM takes a reference for each group, and of a table that it knows puts none */
-static void a_table_of_two_groups_that_kvm_leaks_stays_until_the_end(
-	struct vfio *v)
+TEST(a_table_of_two_groups_that_kvm_leaks_stays_until_the_end,
+     .setup = TWO_GROUPS, .intree = "the charge goes with the window")
 {
 	struct before before;
 	struct guest g;
@@ -943,7 +946,7 @@ static void a_table_of_two_groups_that_kvm_leaks_stays_until_the_end(
 	expect_soon("the table is freed and refunded", as_before, &before);
 }
 
-static void two_groups_with_windows_of_their_own_get_each_tce(struct vfio *a)
+TEST(two_groups_with_windows_of_their_own_get_each_tce, .setup = BARE)
 {
 	struct guest g = guest_new(12);
 	struct vfio b;
@@ -951,21 +954,21 @@ static void two_groups_with_windows_of_their_own_get_each_tce(struct vfio *a)
 
 	need_two_devices();
 	need_kernel_maps();
-	open_container(a, 0);
+	open_container(v, 0);
 	open_container(&b, 1);
-	new_window(a, 12, GUEST_SIZE, 1);
+	new_window(v, 12, GUEST_SIZE, 1);
 	new_window(&b, 12, GUEST_SIZE, 1);
 	guest_attach(&g, 0, WINDOW1_START, GUEST_SIZE);
 	guest_attach(&g, 1, WINDOW1_START, GUEST_SIZE);
-	ua = mapped(a, ARM_IOBA, SIZE);
+	ua = mapped(v, ARM_IOBA, SIZE);
 	expect(spapr_register(b.fd, ua, SIZE), 0);
 	expect(dma_map(b.fd, ARM_IOBA, ua, SIZE, READ_WRITE), 0);
 	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), 0);
-	device_reaches(a, 0, GUEST_IOBA, ua);
+	device_reaches(v, 0, GUEST_IOBA, ua);
 	device_reaches(&b, 1, GUEST_IOBA, ua);
 	expect(stuff(&g, GUEST_IOBA, 1), 0);
 	expect(stuff(&g, ARM_IOBA, TCES(SIZE)), 0);
-	unregister_ok(a, ua, SIZE);
+	unregister_ok(v, ua, SIZE);
 	unregister_ok(&b, ua, SIZE);
 	guest_close(&g);
 	vfio_close(&b);
@@ -1004,12 +1007,14 @@ static void the_last_page_goes(struct vfio *a, bool replaced)
 	vfio_close(&b);
 }
 
-static void kvm_may_unmap_the_last_page_of_a_closed_container(struct vfio *v)
+TEST(kvm_may_unmap_the_last_page_of_a_closed_container,
+     .setup = BARE, .intree = "defect 3")
 {
 	the_last_page_goes(v, false);
 }
 
-static void kvm_may_replace_the_last_page_of_a_closed_container(struct vfio *v)
+TEST(kvm_may_replace_the_last_page_of_a_closed_container,
+     .setup = BARE, .intree = "defect 3")
 {
 	need_kernel_maps();
 	the_last_page_goes(v, true);
@@ -1053,7 +1058,7 @@ static void call_as_another_process(void *arg)
 }
 
 /* The leaf of the view is one run at first, then an array */
-static void another_process_changes_no_entry(struct vfio *v)
+TEST(another_process_changes_no_entry, .intree = "KVM checks it")
 {
 	struct guest g = guest_armed(v);
 	uint8_t *ua = mapped(v, GUEST_IOBA, SIZE);
@@ -1099,7 +1104,7 @@ static void exit_kvm_last(void *v)
 	exit_in_use(v, false);
 }
 
-static void exit_with_kvm_attached_gives_everything_back(struct vfio *v)
+TEST(exit_with_kvm_attached_gives_everything_back, .setup = BARE)
 {
 	struct found before = found();
 
@@ -1134,7 +1139,7 @@ static void use_and_leave_a_holder(void *arg)
 	start_child(hold_descriptors, held->pipe);
 }
 
-static void a_table_that_kvm_has_may_outlive_the_process(struct vfio *v)
+TEST(a_table_that_kvm_has_may_outlive_the_process, .setup = BARE)
 {
 	struct found before = found();
 	struct held held = { .v = v };
@@ -1184,18 +1189,18 @@ static void both_map(struct vfio *a, struct vfio *b, struct guest *g,
 	expect(dma_unmap(b->fd, IOVA, SIZE), 0);
 }
 
-static void an_in_tree_container_may_register_the_memory_first(struct vfio *a)
+TEST(an_in_tree_container_may_register_the_memory_first, .intree = "no such parameter")
 {
-	struct guest g = guest_in_window(a, 12, 12);
+	struct guest g = guest_in_window(v, 12, 12);
 	uint8_t *ua = memory(SIZE);
 	struct vfio b;
 
 	open_in_tree(&b);
 	expect(spapr_register(b.fd, ua, SIZE), 0);
-	expect(spapr_register(a->fd, ua, SIZE), 0);
-	guest_arm(a);
-	both_map(a, &b, &g, ua);
-	unregister_ok(a, ua, SIZE);
+	expect(spapr_register(v->fd, ua, SIZE), 0);
+	guest_arm(v);
+	both_map(v, &b, &g, ua);
+	unregister_ok(v, ua, SIZE);
 	expect(dma_map(b.fd, IOVA, ua, SIZE, READ_WRITE), 0);
 	device_reaches(&b, 1, IOVA, ua);
 	expect(dma_unmap(b.fd, IOVA, SIZE), 0);
@@ -1204,27 +1209,27 @@ static void an_in_tree_container_may_register_the_memory_first(struct vfio *a)
 	vfio_close(&b);
 }
 
-static void an_in_tree_container_may_register_the_memory_later(struct vfio *a)
+TEST(an_in_tree_container_may_register_the_memory_later, .intree = "no such parameter")
 {
-	struct guest g = guest_armed(a);
-	uint8_t *ua = registered(a, SIZE);
+	struct guest g = guest_armed(v);
+	uint8_t *ua = registered(v, SIZE);
 	struct vfio b;
 
 	open_in_tree(&b);
 	expect(spapr_register(b.fd, ua, SIZE), 0);
-	both_map(a, &b, &g, ua);
+	both_map(v, &b, &g, ua);
 	expect(dma_map(b.fd, IOVA, ua, SIZE, READ_WRITE), 0);
-	unregister_ok(a, ua, SIZE);
+	unregister_ok(v, ua, SIZE);
 	device_reaches(&b, 1, IOVA, ua);
 	vfio_close(&b);
 	guest_close(&g);
 }
 
 /* KVM finds it, but a device of the other container must not reach it */
-static void memory_of_the_in_tree_driver_alone_keeps_its_counts(struct vfio *a)
+TEST(memory_of_the_in_tree_driver_alone_keeps_its_counts, .intree = "no such parameter")
 {
-	struct guest g = guest_armed(a);
-	struct sink sink = sink_at(a, SINK_IOBA);
+	struct guest g = guest_armed(v);
+	struct sink sink = sink_at(v, SINK_IOBA);
 	uint8_t *ua = memory(SIZE);
 	struct vfio b;
 
@@ -1232,7 +1237,7 @@ static void memory_of_the_in_tree_driver_alone_keeps_its_counts(struct vfio *a)
 	for (int i = 0; i < 3; i++) {
 		expect(spapr_register(b.fd, ua, SIZE), 0);
 		put(&g, GUEST_IOBA, ua, READ_WRITE);
-		device_cannot_reach(a, 0, GUEST_IOBA, ua, &sink);
+		device_cannot_reach(v, 0, GUEST_IOBA, ua, &sink);
 		expect(spapr_unregister(b.fd, ua, SIZE), 0);
 	}
 	expect(put_none(&g, GUEST_IOBA), 0);
@@ -1241,29 +1246,29 @@ static void memory_of_the_in_tree_driver_alone_keeps_its_counts(struct vfio *a)
 }
 
 /* Other bounds than the in-tree driver's, so that the list can't have both */
-static void memory_that_overlaps_in_tree_regions_keeps_its_counts(
-	struct vfio *a)
+TEST(memory_that_overlaps_in_tree_regions_keeps_its_counts,
+     .intree = "no such parameter")
 {
-	struct guest g = guest_in_window(a, 12, 12);
+	struct guest g = guest_in_window(v, 12, 12);
 	uint8_t *ua = memory(SIZE);
 	struct vfio b;
 	long ret;
 
 	open_in_tree(&b);
 	expect(spapr_register(b.fd, ua, SIZE / 2), 0);
-	expect(spapr_register(a->fd, ua, SIZE), 0);
-	guest_arm(a);
+	expect(spapr_register(v->fd, ua, SIZE), 0);
+	guest_arm(v);
 	expect(put(&g, GUEST_IOBA + TCE_4K, ua + SIZE / 2, READ_WRITE),
 	       TOO_HARD);
 	ret = put(&g, GUEST_IOBA, ua, READ_WRITE);
 	expect_either(ret, 0, TOO_HARD);
 	if (!ret)
-		device_reaches(a, 0, GUEST_IOBA, ua);
-	expect(spapr_unregister(a->fd, ua, SIZE), ret ? 0 : -EBUSY);
+		device_reaches(v, 0, GUEST_IOBA, ua);
+	expect(spapr_unregister(v->fd, ua, SIZE), ret ? 0 : -EBUSY);
 	unregister_ok(&b, ua, SIZE / 2);
 	expect(put_none(&g, GUEST_IOBA), 0);
 	if (!ret)
-		unregister_ok(a, ua, SIZE);
+		unregister_ok(v, ua, SIZE);
 	vfio_close(&b);
 	guest_close(&g);
 }
@@ -1325,8 +1330,8 @@ static void trips(struct vfio *v, const struct kvmplay_raw_step *step,
 	expect(window_remove(v->fd, WINDOW1_START), 0);
 }
 
-static void hooks_in_an_unknown_order_end_kvms_maps_in_that_window(
-	struct vfio *v)
+TEST(hooks_in_an_unknown_order_end_kvms_maps_in_that_window,
+     .intree = "no order is unknown")
 {
 	uint8_t *ua = registered(v, SIZE);
 	const struct kvmplay_raw_step skipped[] = { M1(0), M1(1), K(1) };
@@ -1343,7 +1348,7 @@ static void hooks_in_an_unknown_order_end_kvms_maps_in_that_window(
 }
 
 /* A map that ended early, hooks without a map: KVM has such */
-static void hooks_that_kvm_may_leave_out_are_no_unknown_order(struct vfio *v)
+TEST(hooks_that_kvm_may_leave_out_are_no_unknown_order)
 {
 	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, SIZE);
@@ -1363,87 +1368,3 @@ static void hooks_that_kvm_may_leave_out_are_no_unknown_order(struct vfio *v)
 	close(log);
 	guest_close(&g);
 }
-
-#define NO_LIST	"KVM's list is the client's to fill"
-
-static const struct test tests[] = {
-	TEST(kvm_unmaps_what_an_ioctl_mapped),
-	TEST(stuff_unmaps_every_run_of_its_range),
-	TEST(an_unmap_of_what_was_never_mapped_succeeds),
-	TEST(an_unmap_of_a_few_pages_leaves_the_others_of_the_run),
-	TEST(an_address_outside_the_guests_table_is_h_parameter),
-	TEST(a_list_past_the_end_of_the_table_changes_nothing_there,
-	     .intree = "the platform writes outside its table", .crashes = true),
-	TEST(a_map_before_any_map_ioctl_is_too_hard, .intree = NO_LIST),
-	TEST(the_first_map_ioctl_gives_all_memory_to_kvm, .intree = NO_LIST),
-	TEST(memory_registered_later_is_given_to_kvm_at_once),
-	TEST(memory_that_kvm_has_mapped_cannot_be_unregistered),
-	TEST(kvm_and_ioctls_change_the_same_entries, .intree = "defect 18"),
-	TEST(permissions_of_kvms_tces_are_enforced),
-	TEST(what_kvm_mapped_for_writing_is_dirty_after_unregister),
-	TEST(a_hypervisors_windows_are_mapped_by_ioctl_alone),
-	TEST(read_only_memory_is_never_given_to_kvm,
-	     .intree = "read-only memory is refused"),
-	TEST(memory_replaced_after_register_is_never_given_to_kvm,
-	     .intree = NO_LIST),
-	TEST(one_page_replaced_after_register_keeps_all_from_kvm,
-	     .intree = NO_LIST),
-	TEST(memory_no_longer_accessible_is_never_given_to_kvm,
-	     .intree = NO_LIST),
-	TEST(giving_memory_to_kvm_needs_no_room_under_the_limit),
-	TEST(kvm_unmap_only_leaves_maps_to_ioctls, .setup = BARE,
-	     .intree = "no such parameter"),
-	TEST(the_parameter_kvm_may_change_while_a_guest_runs, .setup = BARE,
-	     .intree = "no such parameter"),
-	TEST(a_list_of_512_tces_is_mapped_in_the_kernel),
-	TEST(a_list_with_memory_that_is_not_registered_changes_nothing),
-	TEST(a_list_that_fails_in_the_middle_keeps_what_was_mapped),
-	TEST(a_tce_without_permissions_in_a_list_unmaps,
-	     .intree = "KVM leaks a count"),
-	TEST(a_large_tce_is_mapped_as_several_iommu_pages),
-	TEST(a_tce_across_leaves_is_mapped_and_unmapped),
-	TEST(a_large_tce_that_fails_in_the_middle_leaves_nothing,
-	     .intree = "KVM leaks counts"),
-	TEST(kvm_maps_64k_pages),
-	TEST(kvm_maps_2m_pages),
-	TEST(memory_too_small_for_the_windows_pages_makes_kvm_warn_of_nothing,
-	     .intree = "KVM warns"),
-	TEST(an_address_not_aligned_to_the_windows_pages_maps_nothing_else,
-	     .intree = "BUG_ON() of the platform", .crashes = true),
-	TEST(kvm_makes_no_table_levels, .intree = "KVM makes levels"),
-	TEST(the_default_window_is_mapped_by_kvm_as_well, .intree = NO_LIST),
-	TEST(a_removed_window_is_charged_until_kvm_puts_it,
-	     .intree = "the charge goes with the window"),
-	TEST(a_window_can_be_created_again_while_kvm_has_the_removed_one,
-	     .intree = "a dead table is mapped"),
-	TEST(a_closed_container_leaves_kvm_a_dead_table, .setup = BARE,
-	     .intree = "a dead table is mapped"),
-	TEST(a_detached_group_leaves_kvm_a_dead_table, .setup = BARE,
-	     .intree = "a dead table is mapped"),
-	TEST(a_table_that_kvm_puts_first_stays_with_the_container),
-	TEST(windows_that_kvm_keeps_run_into_the_memlock_limit,
-	     .intree = "the charge goes with the window"),
-	TEST(a_table_of_two_groups_that_kvm_leaks_stays_until_the_end,
-	     .setup = TWO_GROUPS, .intree = "the charge goes with the window"),
-	TEST(two_groups_with_windows_of_their_own_get_each_tce, .setup = BARE),
-	TEST(kvm_may_unmap_the_last_page_of_a_closed_container, .setup = BARE,
-	     .intree = "defect 3"),
-	TEST(kvm_may_replace_the_last_page_of_a_closed_container, .setup = BARE,
-	     .intree = "defect 3"),
-	TEST(another_process_changes_no_entry, .intree = "KVM checks it"),
-	TEST(exit_with_kvm_attached_gives_everything_back, .setup = BARE),
-	TEST(a_table_that_kvm_has_may_outlive_the_process, .setup = BARE),
-	TEST(an_in_tree_container_may_register_the_memory_first,
-	     .intree = "no such parameter"),
-	TEST(an_in_tree_container_may_register_the_memory_later,
-	     .intree = "no such parameter"),
-	TEST(memory_of_the_in_tree_driver_alone_keeps_its_counts,
-	     .intree = "no such parameter"),
-	TEST(memory_that_overlaps_in_tree_regions_keeps_its_counts,
-	     .intree = "no such parameter"),
-	TEST(hooks_in_an_unknown_order_end_kvms_maps_in_that_window,
-	     .intree = "no order is unknown"),
-	TEST(hooks_that_kvm_may_leave_out_are_no_unknown_order),
-};
-
-SUITE(kvm_suite, tests);

@@ -17,6 +17,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define LEAKS	"KVM leaks counts, frees no memory in time"
+
 #define SIZE		KIB(512)
 #define TCES(size)	((size) / TCE_4K)
 #define SINK_IOBA	(WINDOW1_START + MIB(768))
@@ -34,7 +36,7 @@ static const uint32_t in_map[] = {
 	KVMPLAY_M1, KVMPLAY_LOOKUP, KVMPLAY_INC, KVMPLAY_X1, KVMPLAY_STORE,
 };
 
-static void an_unmap_ioctl_waits_until_kvms_map_is_done(struct vfio *v)
+TEST(an_unmap_ioctl_waits_until_kvms_map_is_done, .intree = LEAKS, .crashes = true)
 {
 	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, SIZE);
@@ -54,7 +56,7 @@ static void an_unmap_ioctl_waits_until_kvms_map_is_done(struct vfio *v)
 	guest_close(&g);
 }
 
-static void a_map_ioctl_waits_until_kvms_map_is_done(struct vfio *v)
+TEST(a_map_ioctl_waits_until_kvms_map_is_done, .intree = LEAKS, .crashes = true)
 {
 	struct guest g = guest_armed(v);
 	uint8_t *a = registered(v, SIZE), *b = registered(v, SIZE);
@@ -75,7 +77,7 @@ static void a_map_ioctl_waits_until_kvms_map_is_done(struct vfio *v)
 	guest_close(&g);
 }
 
-static void requests_for_other_leaves_do_not_wait_for_kvms_map(struct vfio *v)
+TEST(requests_for_other_leaves_do_not_wait_for_kvms_map)
 {
 	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, SIZE);
@@ -95,8 +97,8 @@ static void requests_for_other_leaves_do_not_wait_for_kvms_map(struct vfio *v)
 	guest_close(&g);
 }
 
-static void two_maps_of_kvms_of_one_entry_are_one_after_the_other(
-	struct vfio *v)
+TEST(two_maps_of_kvms_of_one_entry_are_one_after_the_other,
+     .intree = LEAKS, .crashes = true)
 {
 	struct guest g = guest_armed(v);
 	uint8_t *a = registered(v, SIZE), *b = registered(v, SIZE);
@@ -119,7 +121,7 @@ static void two_maps_of_kvms_of_one_entry_are_one_after_the_other(
 	guest_close(&g);
 }
 
-static void an_unmap_of_kvms_cannot_cut_into_its_map(struct vfio *v)
+TEST(an_unmap_of_kvms_cannot_cut_into_its_map, .intree = LEAKS, .crashes = true)
 {
 	struct guest g = guest_armed(v);
 	uint8_t *old = registered(v, SIZE), *ua = registered(v, SIZE);
@@ -200,33 +202,34 @@ static void unregister_loses(struct vfio *v, uint32_t step)
 	guest_close(&g);
 }
 
-static void unregister_between_m1_and_lookup_wins(struct vfio *v)
+TEST(unregister_between_m1_and_lookup_wins, .intree = "defect 18")
 {
 	unregister_wins(v, KVMPLAY_M1);
 }
 
-static void unregister_between_lookup_and_count_wins(struct vfio *v)
+TEST(unregister_between_lookup_and_count_wins, .intree = LEAKS, .crashes = true)
 {
 	unregister_wins(v, KVMPLAY_LOOKUP);
 }
 
-static void unregister_after_kvms_count_returns_ebusy(struct vfio *v)
+TEST(unregister_after_kvms_count_returns_ebusy, .intree = LEAKS)
 {
 	unregister_loses(v, KVMPLAY_INC);
 }
 
-static void unregister_after_x1_returns_ebusy(struct vfio *v)
+TEST(unregister_after_x1_returns_ebusy, .intree = LEAKS)
 {
 	unregister_loses(v, KVMPLAY_X1);
 }
 
-static void unregister_before_k_returns_ebusy(struct vfio *v)
+TEST(unregister_before_k_returns_ebusy, .intree = LEAKS)
 {
 	unregister_loses(v, KVMPLAY_STORE);
 }
 
 /* KASAN would see KVM use a region that was freed */
-static void memory_may_be_registered_again_before_kvm_counts_it(struct vfio *v)
+TEST(memory_may_be_registered_again_before_kvm_counts_it,
+     .intree = LEAKS, .crashes = true)
 {
 	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, SIZE);
@@ -247,8 +250,7 @@ static void memory_may_be_registered_again_before_kvm_counts_it(struct vfio *v)
 	guest_close(&g);
 }
 
-static void memory_that_kvm_replaces_can_be_unregistered_after_k(
-	struct vfio *v)
+TEST(memory_that_kvm_replaces_can_be_unregistered_after_k, .intree = LEAKS)
 {
 	struct guest g = guest_armed(v);
 	uint8_t *a = registered(v, SIZE), *b = registered(v, SIZE);
@@ -275,7 +277,7 @@ static void memory_that_kvm_replaces_can_be_unregistered_after_k(
  * Windows and containers that go
  */
 
-static void tce_remove_waits_until_kvms_map_is_done(struct vfio *v)
+TEST(tce_remove_waits_until_kvms_map_is_done, .intree = LEAKS, .crashes = true)
 {
 	int64_t before = windows_made(v);
 	struct guest g = guest_armed(v);
@@ -295,7 +297,8 @@ static void tce_remove_waits_until_kvms_map_is_done(struct vfio *v)
 	expect_locked_soon(before + base_page());
 }
 
-static void close_waits_until_kvms_map_is_done(struct vfio *v)
+TEST(close_waits_until_kvms_map_is_done,
+     .setup = BARE, .intree = LEAKS, .crashes = true)
 {
 	struct before before = before_all();
 	struct stopped s;
@@ -337,21 +340,21 @@ static void remove_during(struct vfio *v, struct kvmplay_call call,
 	expect_locked_soon(before);
 }
 
-static void tce_remove_before_m1_leaves_nothing_to_map(struct vfio *v)
+TEST(tce_remove_before_m1_leaves_nothing_to_map, .intree = LEAKS, .crashes = true)
 {
 	remove_during(v, put_of(GUEST_IOBA, (void *)1, 0), KVMPLAY_M1, BEFORE,
 		      TOO_HARD);
 }
 
-static void tce_remove_around_x0_leaves_nothing_to_unmap(struct vfio *v)
+TEST(tce_remove_around_x0_leaves_nothing_to_unmap, .intree = LEAKS, .crashes = true)
 {
 	remove_during(v, put_none_of(GUEST_IOBA), KVMPLAY_X0, BEFORE, 0);
 	remove_during(v, put_none_of(GUEST_IOBA), KVMPLAY_X0, AFTER, 0);
 	remove_during(v, put_none_of(GUEST_IOBA), KVMPLAY_K, BEFORE, 0);
 }
 
-static void tce_remove_before_the_cleanup_leaves_nothing_to_clean(
-	struct vfio *v)
+TEST(tce_remove_before_the_cleanup_leaves_nothing_to_clean,
+     .intree = LEAKS, .crashes = true)
 {
 	if (under_hypervisor())
 		remove_during(v, put_of(GUEST_IOBA, (void *)1, 0), KVMPLAY_ZAP,
@@ -361,7 +364,7 @@ static void tce_remove_before_the_cleanup_leaves_nothing_to_clean(
 }
 
 /* The last reference to the table is put in a softirq after the hypercall */
-static void kvm_may_put_the_last_reference_after_a_call(struct vfio *v)
+TEST(kvm_may_put_the_last_reference_after_a_call, .intree = LEAKS, .crashes = true)
 {
 	struct before before;
 	struct stopped s;
@@ -387,7 +390,7 @@ static void kvm_may_put_the_last_reference_after_a_call(struct vfio *v)
  */
 
 /* X0 does it all: nothing is taken out and put back later */
-static void memory_can_go_once_x0_has_unmapped_it(struct vfio *v)
+TEST(memory_can_go_once_x0_has_unmapped_it, .intree = LEAKS, .crashes = true)
 {
 	struct guest g = guest_in_window(v, 12, 12);
 	struct sink sink = sink_at(v, SINK_IOBA);
@@ -409,7 +412,7 @@ static void memory_can_go_once_x0_has_unmapped_it(struct vfio *v)
 }
 
 /* K comes after the entry has been mapped again, and must not touch it */
-static void an_entry_mapped_between_x0_and_k_stays(struct vfio *v)
+TEST(an_entry_mapped_between_x0_and_k_stays, .intree = LEAKS, .crashes = true)
 {
 	struct guest g = guest_in_window(v, 12, 12);
 	uint8_t *a = mapped(v, GUEST_IOBA, SIZE), *b = registered(v, SIZE);
@@ -498,14 +501,14 @@ static void puts_back(struct vfio *v, bool one_run)
 	guest_close(&g);
 }
 
-static void an_entry_that_kvm_puts_back_never_outlives_its_memory(
-	struct vfio *v)
+TEST(an_entry_that_kvm_puts_back_never_outlives_its_memory,
+     .intree = LEAKS, .crashes = true, .with_others = true)
 {
 	puts_back(v, true);
 }
 
-static void an_entry_put_back_in_an_array_never_outlives_its_memory(
-	struct vfio *v)
+TEST(an_entry_put_back_in_an_array_never_outlives_its_memory,
+     .intree = LEAKS, .crashes = true, .with_others = true)
 {
 	puts_back(v, false);
 }
@@ -515,8 +518,8 @@ static void an_entry_put_back_in_an_array_never_outlives_its_memory(
  */
 
 /* Of 1024 pages the last fourth is not registered; stops before they are zapped */
-static void the_cleanup_after_an_error_unmaps_exactly_what_is_there(
-	struct vfio *v)
+TEST(the_cleanup_after_an_error_unmaps_exactly_what_is_there,
+     .intree = LEAKS, .crashes = true)
 {
 	struct guest g = guest_in_window(v, 12, 22);
 	uint8_t *ua = memory(MIB(4)), *other = registered(v, SIZE);
@@ -540,7 +543,7 @@ static void the_cleanup_after_an_error_unmaps_exactly_what_is_there(
 }
 
 /* In the second leaf, with pages of the first leaf already mapped */
-static void a_map_across_leaves_can_be_stopped_in_either(struct vfio *v)
+TEST(a_map_across_leaves_can_be_stopped_in_either, .intree = LEAKS, .crashes = true)
 {
 	struct guest g = guest_in_window(v, 12, 22);
 	struct kvmplay_call call;
@@ -569,8 +572,7 @@ static void a_map_across_leaves_can_be_stopped_in_either(struct vfio *v)
 }
 
 /* The list is read twice, and its owner changes it in between */
-static void a_list_that_changes_after_the_check_maps_nothing_else(
-	struct vfio *v)
+TEST(a_list_that_changes_after_the_check_maps_nothing_else, .intree = LEAKS)
 {
 	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, SIZE), *other = memory(SIZE);
@@ -597,7 +599,7 @@ static void a_list_that_changes_after_the_check_maps_nothing_else(
 	guest_close(&g);
 }
 
-static void kvm_may_detach_during_a_map(struct vfio *v)
+TEST(kvm_may_detach_during_a_map, .intree = LEAKS, .crashes = true)
 {
 	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, SIZE);
@@ -721,7 +723,9 @@ static uint8_t *storm_memory(struct vfio *v)
 	return ua;
 }
 
-static void storms_against_requests_keep_every_count(struct vfio *v)
+TEST(storms_against_requests_keep_every_count,
+     .race = "TCE hypercalls, map, unmap, register and unregister", .intree = LEAKS,
+     .crashes = true)
 {
 	struct guest g = guest_armed(v);
 	struct storm_state state = {
@@ -744,7 +748,9 @@ static void storms_against_requests_keep_every_count(struct vfio *v)
 }
 
 /* As if lists changed after each check, with large TCEs, and a tree of tables */
-static void storms_without_checks_keep_every_count(struct vfio *v)
+TEST(storms_without_checks_keep_every_count,
+     .race = "TCE hypercalls that are not checked, the same", .intree = LEAKS,
+     .crashes = true)
 {
 	unsigned int levels = up_to_levels(v, 2), seed = getpid();
 	struct guest g = guest_new(14);
@@ -770,7 +776,9 @@ static void storms_without_checks_keep_every_count(struct vfio *v)
 	guest_close(&g);
 }
 
-static void storms_in_windows_that_come_and_go_are_safe(struct vfio *v)
+TEST(storms_in_windows_that_come_and_go_are_safe,
+     .race = "TCE hypercalls, remove and create window", .intree = LEAKS,
+     .crashes = true)
 {
 	uint8_t *ua = storm_memory(v);
 	struct storm_state state = { .log = follow_log(), .ua = ua };
@@ -801,7 +809,9 @@ static void storms_in_windows_that_come_and_go_are_safe(struct vfio *v)
 }
 
 /* With the group's table as with the container's other one */
-static void storms_while_a_group_comes_and_goes_are_safe(struct vfio *v)
+TEST(storms_while_a_group_comes_and_goes_are_safe,
+     .setup = TWO_GROUPS, .race = "TCE hypercalls, attach and detach of a group",
+     .intree = LEAKS, .crashes = true)
 {
 	struct guest g = guest_armed(v);
 	struct storm_state state = {
@@ -838,7 +848,9 @@ static bool has_references(void *arg)
 }
 
 /* Another guest's table, at the same window and at the same entries */
-static void storms_while_kvm_attaches_and_detaches_are_safe(struct vfio *v)
+TEST(storms_while_kvm_attaches_and_detaches_are_safe,
+     .race = "TCE hypercalls, attach and detach of KVM", .intree = LEAKS,
+     .crashes = true)
 {
 	struct guest g = guest_armed(v);
 	struct storm_state state = {
@@ -871,7 +883,9 @@ static void storms_while_kvm_attaches_and_detaches_are_safe(struct vfio *v)
 	guest_close(&g);
 }
 
-static void storms_while_the_container_closes_are_safe(struct vfio *v)
+TEST(storms_while_the_container_closes_are_safe,
+     .setup = BARE, .race = "TCE hypercalls, close of the container",
+     .intree = LEAKS, .crashes = true)
 {
 	struct before before = before_all();
 	struct storm_state state = { .log = follow_log() };
@@ -918,7 +932,8 @@ static void storm_until_killed(void *arg)
 		disturb(v, state.ua, &seed);
 }
 
-static void a_kill_in_the_middle_of_a_storm_is_safe(struct vfio *v)
+TEST(a_kill_in_the_middle_of_a_storm_is_safe,
+     .setup = BARE, .race = "TCE hypercalls, kill", .intree = LEAKS, .crashes = true)
 {
 	struct found before = found();
 
@@ -951,7 +966,9 @@ static void storm_as_another_process(void *arg)
 	}
 }
 
-static void storms_of_another_process_change_no_entry(struct vfio *v)
+TEST(storms_of_another_process_change_no_entry,
+     .race = "TCE hypercalls of another process, map and unmap", .with_others = true,
+     .intree = LEAKS, .crashes = true)
 {
 	struct strangers *shared = shared_memory(sizeof(*shared));
 	struct guest g = guest_armed(v);
@@ -989,79 +1006,3 @@ static void storms_of_another_process_change_no_entry(struct vfio *v)
 	expect(tripped(shared->state.log), 0);
 	guest_close(&g);
 }
-
-#define LEAKS	"KVM leaks counts, frees no memory in time"
-
-static const struct test tests[] = {
-	TEST(an_unmap_ioctl_waits_until_kvms_map_is_done, .intree = LEAKS,
-	     .crashes = true),
-	TEST(a_map_ioctl_waits_until_kvms_map_is_done, .intree = LEAKS,
-	     .crashes = true),
-	TEST(requests_for_other_leaves_do_not_wait_for_kvms_map),
-	TEST(two_maps_of_kvms_of_one_entry_are_one_after_the_other,
-	     .intree = LEAKS, .crashes = true),
-	TEST(an_unmap_of_kvms_cannot_cut_into_its_map, .intree = LEAKS,
-	     .crashes = true),
-	TEST(unregister_between_m1_and_lookup_wins, .intree = "defect 18"),
-	TEST(unregister_between_lookup_and_count_wins, .intree = LEAKS,
-	     .crashes = true),
-	TEST(unregister_after_kvms_count_returns_ebusy, .intree = LEAKS),
-	TEST(unregister_after_x1_returns_ebusy, .intree = LEAKS),
-	TEST(unregister_before_k_returns_ebusy, .intree = LEAKS),
-	TEST(memory_may_be_registered_again_before_kvm_counts_it,
-	     .intree = LEAKS, .crashes = true),
-	TEST(memory_that_kvm_replaces_can_be_unregistered_after_k,
-	     .intree = LEAKS),
-	TEST(tce_remove_waits_until_kvms_map_is_done, .intree = LEAKS,
-	     .crashes = true),
-	TEST(close_waits_until_kvms_map_is_done, .setup = BARE,
-	     .intree = LEAKS, .crashes = true),
-	TEST(tce_remove_before_m1_leaves_nothing_to_map, .intree = LEAKS,
-	     .crashes = true),
-	TEST(tce_remove_around_x0_leaves_nothing_to_unmap, .intree = LEAKS,
-	     .crashes = true),
-	TEST(tce_remove_before_the_cleanup_leaves_nothing_to_clean,
-	     .intree = LEAKS, .crashes = true),
-	TEST(kvm_may_put_the_last_reference_after_a_call, .intree = LEAKS,
-	     .crashes = true),
-	TEST(memory_can_go_once_x0_has_unmapped_it, .intree = LEAKS,
-	     .crashes = true),
-	TEST(an_entry_mapped_between_x0_and_k_stays, .intree = LEAKS,
-	     .crashes = true),
-	TEST(an_entry_that_kvm_puts_back_never_outlives_its_memory,
-	     .intree = LEAKS, .crashes = true, .with_others = true),
-	TEST(an_entry_put_back_in_an_array_never_outlives_its_memory,
-	     .intree = LEAKS, .crashes = true, .with_others = true),
-	TEST(the_cleanup_after_an_error_unmaps_exactly_what_is_there,
-	     .intree = LEAKS, .crashes = true),
-	TEST(a_map_across_leaves_can_be_stopped_in_either, .intree = LEAKS,
-	     .crashes = true),
-	TEST(a_list_that_changes_after_the_check_maps_nothing_else,
-	     .intree = LEAKS),
-	TEST(kvm_may_detach_during_a_map, .intree = LEAKS, .crashes = true),
-	TEST(storms_against_requests_keep_every_count,
-	     .race = "TCE hypercalls, map, unmap, register and unregister",
-	     .intree = LEAKS, .crashes = true),
-	TEST(storms_without_checks_keep_every_count,
-	     .race = "TCE hypercalls that are not checked, the same",
-	     .intree = LEAKS, .crashes = true),
-	TEST(storms_in_windows_that_come_and_go_are_safe,
-	     .race = "TCE hypercalls, remove and create window",
-	     .intree = LEAKS, .crashes = true),
-	TEST(storms_while_a_group_comes_and_goes_are_safe, .setup = TWO_GROUPS,
-	     .race = "TCE hypercalls, attach and detach of a group",
-	     .intree = LEAKS, .crashes = true),
-	TEST(storms_while_kvm_attaches_and_detaches_are_safe,
-	     .race = "TCE hypercalls, attach and detach of KVM",
-	     .intree = LEAKS, .crashes = true),
-	TEST(storms_while_the_container_closes_are_safe, .setup = BARE,
-	     .race = "TCE hypercalls, close of the container",
-	     .intree = LEAKS, .crashes = true),
-	TEST(a_kill_in_the_middle_of_a_storm_is_safe, .setup = BARE,
-	     .race = "TCE hypercalls, kill", .intree = LEAKS, .crashes = true),
-	TEST(storms_of_another_process_change_no_entry,
-	     .race = "TCE hypercalls of another process, map and unmap",
-	     .with_others = true, .intree = LEAKS, .crashes = true),
-};
-
-SUITE(kvm_stop_suite, tests);

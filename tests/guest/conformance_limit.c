@@ -33,7 +33,7 @@ void limit_memlock(uint64_t bytes)
 		fail("setrlimit: %s", strerror(errno));
 }
 
-static void register_over_the_memlock_limit_is_no_memory(struct vfio *v)
+TEST(register_over_the_memlock_limit_is_no_memory)
 {
 	uint64_t p = base_page();
 	uint8_t *ua = memory(8 * p);
@@ -49,7 +49,7 @@ static void register_over_the_memlock_limit_is_no_memory(struct vfio *v)
 	expect_ledger("at the limit", before, 4 * p);
 }
 
-static void register_of_hugepages_is_limited_to_the_base_page(struct vfio *v)
+TEST(register_of_hugepages_is_limited_to_the_base_page)
 {
 	uint8_t *ua = mem_hugetlb(MIB(2), 2);
 	uint64_t p = base_page();
@@ -68,7 +68,7 @@ static void register_of_hugepages_is_limited_to_the_base_page(struct vfio *v)
 	expect(vmlck(), before);
 }
 
-static void unregister_makes_room_under_the_memlock_limit(struct vfio *v)
+TEST(unregister_makes_room_under_the_memlock_limit, .intree = "defect 18: unpins later")
 {
 	uint64_t p = base_page();
 	uint8_t *ua = memory(8 * p);
@@ -84,8 +84,8 @@ static void unregister_makes_room_under_the_memlock_limit(struct vfio *v)
 	expect_ledger("unregistered", before, 0);
 }
 
-static void the_memlock_limit_is_the_processs_not_the_containers(
-	struct vfio *a)
+TEST(the_memlock_limit_is_the_processs_not_the_containers,
+     .intree = "defect 18: unpins later")
 {
 	uint64_t p = base_page();
 	uint8_t *ua = memory(8 * p);
@@ -96,7 +96,7 @@ static void the_memlock_limit_is_the_processs_not_the_containers(
 	open_container(&b, 1);
 	drop_ipc_lock();
 	limit_memlock(before.vmlck + 6 * p);
-	expect(spapr_register(a->fd, ua, 4 * p), 0);
+	expect(spapr_register(v->fd, ua, 4 * p), 0);
 	expect(spapr_register(b.fd, ua + 4 * p, 3 * p), -ENOMEM);
 	expect(spapr_register(b.fd, ua + 4 * p, 2 * p), 0);
 	/* Room for nothing more, but for what the other container has paid */
@@ -104,16 +104,16 @@ static void the_memlock_limit_is_the_processs_not_the_containers(
 	expect(spapr_register(b.fd, ua, 4 * p), 0);
 	expect(window_create(b.fd, 12, GIB(1), 1, NULL), -ENOMEM);
 	expect_ledger("at the limit", before, 6 * p);
-	unregister_ok(a, ua, 4 * p);
-	expect(spapr_register(a->fd, ua + 6 * p, p), -ENOMEM);
+	unregister_ok(v, ua, 4 * p);
+	expect(spapr_register(v->fd, ua + 6 * p, p), -ENOMEM);
 	unregister_ok(&b, ua, 4 * p);
-	expect(spapr_register(a->fd, ua + 6 * p, p), 0);
+	expect(spapr_register(v->fd, ua + 6 * p, p), 0);
 	expect_ledger("4 pages given back, one taken", before, 3 * p);
 	vfio_close(&b);
 }
 
 /* Counted all the same, as the limit holds again without the capability */
-static void cap_ipc_lock_lifts_the_memlock_limit(struct vfio *v)
+TEST(cap_ipc_lock_lifts_the_memlock_limit, .intree = "defect 18: unpins later")
 {
 	struct ledger before = ledger();
 	uint8_t *ua = memory(MIB(2));
@@ -147,7 +147,7 @@ static uint64_t new_tree(struct vfio *v, uint64_t size, uint32_t levels)
 	return new_window(v, 12, size, levels);
 }
 
-static void a_tree_of_tables_grows_exactly_as_far_as_the_limit(struct vfio *v)
+TEST(a_tree_of_tables_grows_exactly_as_far_as_the_limit, .intree = "defect 13")
 {
 	uint8_t *ua = registered(v, base_page());
 	struct ledger before = ledger();
@@ -379,7 +379,7 @@ static void register_all_pages(struct siege *siege, struct vfio *v)
 /* A registration, a region, and where its page is: slabs of 64, 192 and 8 */
 #define REGION_COST	(64 + 192 + 8)
 
-static void a_users_regions_cost_little_beside_what_is_charged(struct vfio *v)
+TEST(a_users_regions_cost_little_beside_what_is_charged, .setup = BARE)
 {
 	struct siege *siege = new_siege(prepare_pages, register_all_pages,
 					REGIONS * base_page());
@@ -432,7 +432,8 @@ static void fill_tree(struct siege *siege, struct vfio *v)
 }
 
 /* The view takes as much as the tables, which are charged */
-static void a_users_tables_and_views_are_bounded_by_the_charge(struct vfio *v)
+TEST(a_users_tables_and_views_are_bounded_by_the_charge,
+     .setup = BARE, .intree = "defect 13")
 {
 	struct siege *siege = new_siege(prepare_tree, fill_tree, TREE_LIMIT);
 	int64_t taken;
@@ -466,7 +467,7 @@ static void fill_flat(struct siege *siege, struct vfio *v)
 	siege->done = off / MIB(2);
 }
 
-static void a_users_views_are_bounded_by_the_tables_charge(struct vfio *v)
+TEST(a_users_views_are_bounded_by_the_tables_charge, .setup = BARE)
 {
 	struct siege *siege = new_siege(prepare_tree, fill_flat, TREE_LIMIT);
 	int64_t used, most;
@@ -494,7 +495,7 @@ static void a_users_views_are_bounded_by_the_tables_charge(struct vfio *v)
 /* A quarter of what would be lost: debugging may keep as much as one table */
 #define TABLES_LEFT	(TABLE_ROUNDS * MIB(16) / 4)
 
-static void tables_are_given_back_with_windows_and_groups(struct vfio *v)
+TEST(tables_are_given_back_with_windows_and_groups)
 {
 	bool two = !under_hypervisor() && vfio_devices() > 1;
 	int64_t before = taken_memory();
@@ -543,8 +544,7 @@ static void open_containers(struct siege *siege, struct vfio *v)
 		expect(module_refs(backend_module), refs);
 }
 
-static void containers_without_a_group_never_come_to_the_backend(
-	struct vfio *v)
+TEST(containers_without_a_group_never_come_to_the_backend, .setup = BARE)
 {
 	struct siege *siege = new_siege(prepare_nothing, open_containers,
 					MIB(1));
@@ -604,8 +604,7 @@ static void flood(struct siege *siege, struct vfio *v)
 	register_and_unregister(siege, v);
 }
 
-static void a_flood_of_requests_leaves_nothing_and_piles_up_little(
-	struct vfio *v)
+TEST(a_flood_of_requests_leaves_nothing_and_piles_up_little, .setup = BARE)
 {
 	struct siege *siege = new_siege(prepare_flood, flood, MIB(64));
 
@@ -751,7 +750,7 @@ static void expect_charged(const char *what, int64_t before, int64_t count,
 #define OWNER		8
 #define REGION_CHARGE	(REGION_COST + 3 * OWNER)
 
-static void regions_are_charged_to_the_memory_cgroup(struct vfio *v)
+TEST(regions_are_charged_to_the_memory_cgroup, .intree = "charges none of it")
 {
 	enum { COUNT = 16384 };
 	uint64_t p = base_page();
@@ -773,7 +772,7 @@ static void regions_are_charged_to_the_memory_cgroup(struct vfio *v)
 /* An array, and its share of the node above, which has 64 arrays */
 #define ARRAY_CHARGE	(4096 + OWNER + (512 + OWNER) / 64)
 
-static void arrays_of_views_are_charged_to_the_memory_cgroup(struct vfio *v)
+TEST(arrays_of_views_are_charged_to_the_memory_cgroup, .intree = "charges none of it")
 {
 	enum { COUNT = 512 };		/* each of 2 MiB of bus addresses */
 	uint8_t *ua = mapped(v, IOVA, base_page());
@@ -798,7 +797,7 @@ static void arrays_of_views_are_charged_to_the_memory_cgroup(struct vfio *v)
  */
 #define NODE_CHARGE	((512 + OWNER) * 3 / 2 + 576 + OWNER)
 
-static void nodes_of_trees_are_charged_to_the_memory_cgroup(struct vfio *v)
+TEST(nodes_of_trees_are_charged_to_the_memory_cgroup, .intree = "charges none of it")
 {
 	enum { COUNT = 256 };
 	const uint64_t size = 1ULL << 40;
@@ -819,33 +818,3 @@ static void nodes_of_trees_are_charged_to_the_memory_cgroup(struct vfio *v)
 	expect_soon("the charge is gone", is_uncharged, &before);
 	leave_cgroup();
 }
-
-static const struct test tests[] = {
-	TEST(register_over_the_memlock_limit_is_no_memory),
-	TEST(register_of_hugepages_is_limited_to_the_base_page),
-	TEST(unregister_makes_room_under_the_memlock_limit,
-	     .intree = "defect 18: unpins later"),
-	TEST(the_memlock_limit_is_the_processs_not_the_containers,
-	     .intree = "defect 18: unpins later"),
-	TEST(cap_ipc_lock_lifts_the_memlock_limit,
-	     .intree = "defect 18: unpins later"),
-	TEST(a_tree_of_tables_grows_exactly_as_far_as_the_limit,
-	     .intree = "defect 13"),
-	TEST(a_users_regions_cost_little_beside_what_is_charged, .setup = BARE),
-	TEST(a_users_tables_and_views_are_bounded_by_the_charge, .setup = BARE,
-	     .intree = "defect 13"),
-	TEST(a_users_views_are_bounded_by_the_tables_charge, .setup = BARE),
-	TEST(tables_are_given_back_with_windows_and_groups),
-	TEST(containers_without_a_group_never_come_to_the_backend,
-	     .setup = BARE),
-	TEST(a_flood_of_requests_leaves_nothing_and_piles_up_little,
-	     .setup = BARE),
-	TEST(regions_are_charged_to_the_memory_cgroup,
-	     .intree = "charges none of it"),
-	TEST(arrays_of_views_are_charged_to_the_memory_cgroup,
-	     .intree = "charges none of it"),
-	TEST(nodes_of_trees_are_charged_to_the_memory_cgroup,
-	     .intree = "charges none of it"),
-};
-
-SUITE(limit_suite, tests);

@@ -80,8 +80,7 @@ static bool unmap_rows_hold(struct vfio *v, const struct unmap_row *row,
 	return ok;
 }
 
-static void map_and_unmap_before_anything_is_registered_are_not_permitted(
-	struct vfio *v)
+TEST(map_and_unmap_before_anything_is_registered_are_not_permitted)
 {
 	uint8_t *ua = memory(base_page());
 
@@ -91,7 +90,7 @@ static void map_and_unmap_before_anything_is_registered_are_not_permitted(
 	expect(call(v->fd, VFIO_IOMMU_UNMAP_DMA, NULL), -EPERM);
 }
 
-static void the_device_copies_both_ways_in_the_default_window(struct vfio *v)
+TEST(the_device_copies_both_ways_in_the_default_window)
 {
 	uint8_t *ua = mapped(v, IOVA, SIZE);
 	size_t last = SIZE - TCE_4K;
@@ -101,7 +100,7 @@ static void the_device_copies_both_ways_in_the_default_window(struct vfio *v)
 }
 
 /* From the end of one page into the next, which lies elsewhere in memory */
-static void a_dma_may_cross_page_borders(struct vfio *v)
+TEST(a_dma_may_cross_page_borders)
 {
 	uint8_t *ua = mem_scattered(MIB(2));
 	size_t border = base_page() - PROBE / 2;
@@ -111,8 +110,7 @@ static void a_dma_may_cross_page_borders(struct vfio *v)
 	device_reaches(v, 0, IOVA + border, ua + border);
 }
 
-static void the_first_and_the_last_page_of_the_default_window_work(
-	struct vfio *v)
+TEST(the_first_and_the_last_page_of_the_default_window_work)
 {
 	uint64_t end = info_of(v).dma32_window_size;
 	uint8_t *first = mapped(v, 0, base_page());
@@ -123,7 +121,7 @@ static void the_first_and_the_last_page_of_the_default_window_work(
 }
 
 /* Rows say what is odd; otherwise it is a good request for other memory */
-static void bad_map_requests_change_nothing(struct vfio *v)
+TEST(bad_map_requests_change_nothing, .intree = "defects 1, 9, 11", .crashes = true)
 {
 	uint8_t *ua = mapped(v, IOVA, SIZE), *area = memory(3 * SIZE);
 	uint64_t at = (uintptr_t)area + SIZE;
@@ -179,7 +177,7 @@ static void bad_map_requests_change_nothing(struct vfio *v)
 		fail("rows of the table were answered otherwise");
 }
 
-static void bad_unmap_requests_change_nothing(struct vfio *v)
+TEST(bad_unmap_requests_change_nothing, .intree = "defect 11", .crashes = true)
 {
 	uint8_t *ua = mapped(v, IOVA, SIZE);
 	const struct unmap_row rows[] = {
@@ -209,7 +207,7 @@ static void bad_unmap_requests_change_nothing(struct vfio *v)
 		fail("rows of the table were answered otherwise");
 }
 
-static void map_and_unmap_accept_a_larger_argsz(struct vfio *v)
+TEST(map_and_unmap_accept_a_larger_argsz)
 {
 	uint8_t *ua = registered(v, SIZE);
 	struct vfio_iommu_type1_dma_map map = {
@@ -232,7 +230,7 @@ static void map_and_unmap_accept_a_larger_argsz(struct vfio *v)
 	unregister_ok(v, ua, SIZE);
 }
 
-static void an_iova_in_no_window_is_no_such_address(struct vfio *v)
+TEST(an_iova_in_no_window_is_no_such_address)
 {
 	uint64_t end = info_of(v).dma32_window_size;
 	const uint64_t nowhere[] = {
@@ -276,15 +274,16 @@ static void past_the_end(struct vfio *v, uint64_t end, struct sink *sink)
 	unregister_ok(v, ua, p);
 }
 
-static void a_range_past_the_end_of_the_default_window_is_refused(
-	struct vfio *v)
+TEST(a_range_past_the_end_of_the_default_window_is_refused,
+     .intree = "defect 1", .crashes = true)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 
 	past_the_end(v, info_of(v).dma32_window_size, &sink);
 }
 
-static void a_range_past_the_end_of_a_second_window_is_refused(struct vfio *v)
+TEST(a_range_past_the_end_of_a_second_window_is_refused,
+     .intree = "defect 1", .crashes = true)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint64_t start = new_window(v, 12, GIB(4), 1);
@@ -292,8 +291,8 @@ static void a_range_past_the_end_of_a_second_window_is_refused(struct vfio *v)
 	past_the_end(v, start + GIB(4), &sink);
 }
 
-static void a_range_past_the_end_of_a_multi_level_window_is_refused(
-	struct vfio *v)
+TEST(a_range_past_the_end_of_a_multi_level_window_is_refused,
+     .intree = "defect 1", .crashes = true)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint64_t start;
@@ -305,7 +304,7 @@ static void a_range_past_the_end_of_a_multi_level_window_is_refused(
 }
 
 /* As SPDK does: nothing mapped, nothing reached */
-static void unregistered_memory_is_refused_and_not_reached(struct vfio *v)
+TEST(unregistered_memory_is_refused_and_not_reached)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint8_t *ua = memory(base_page());
@@ -314,7 +313,7 @@ static void unregistered_memory_is_refused_and_not_reached(struct vfio *v)
 	device_cannot_reach(v, 0, IOVA, ua, &sink);
 }
 
-static void memory_unregistered_again_is_refused_and_not_reached(struct vfio *v)
+TEST(memory_unregistered_again_is_refused_and_not_reached)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint8_t *ua = registered(v, base_page());
@@ -324,7 +323,7 @@ static void memory_unregistered_again_is_refused_and_not_reached(struct vfio *v)
 	device_cannot_reach(v, 0, IOVA, ua, &sink);
 }
 
-static void a_partly_registered_range_is_refused_and_not_reached(struct vfio *v)
+TEST(a_partly_registered_range_is_refused_and_not_reached)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint8_t *ua = memory(SIZE);
@@ -336,7 +335,7 @@ static void a_partly_registered_range_is_refused_and_not_reached(struct vfio *v)
 }
 
 /* Defect 9 */
-static void a_failed_map_leaves_the_earlier_mapping_whole(struct vfio *v)
+TEST(a_failed_map_leaves_the_earlier_mapping_whole, .intree = "defect 9")
 {
 	uint8_t *ua = mapped(v, IOVA, SIZE), *other = memory(SIZE);
 	size_t last = SIZE - TCE_4K;
@@ -353,7 +352,7 @@ static void a_failed_map_leaves_the_earlier_mapping_whole(struct vfio *v)
 	unregister_ok(v, ua, SIZE);
 }
 
-static void a_map_may_span_two_neighbouring_regions(struct vfio *v)
+TEST(a_map_may_span_two_neighbouring_regions, .intree = "defect 3")
 {
 	uint8_t *ua = memory(SIZE);
 
@@ -369,7 +368,7 @@ static void a_map_may_span_two_neighbouring_regions(struct vfio *v)
 	unregister_ok(v, ua + SIZE / 2, SIZE / 2);
 }
 
-static void mapping_a_mapped_entry_replaces_it(struct vfio *v)
+TEST(mapping_a_mapped_entry_replaces_it, .intree = "defect 3")
 {
 	uint8_t *old = mapped(v, IOVA, base_page());
 	uint8_t *new = registered(v, base_page());
@@ -387,7 +386,7 @@ static void mapping_a_mapped_entry_replaces_it(struct vfio *v)
 }
 
 /* Defect 16: every count belongs to the region that is mapped now */
-static void replaced_entries_are_counted_exactly(struct vfio *v)
+TEST(replaced_entries_are_counted_exactly, .intree = "defect 3")
 {
 	uint8_t *a = mapped(v, IOVA, SIZE), *b = registered(v, SIZE);
 
@@ -402,7 +401,7 @@ static void replaced_entries_are_counted_exactly(struct vfio *v)
 	unregister_ok(v, b, SIZE);
 }
 
-static void memory_may_be_mapped_at_several_addresses(struct vfio *v)
+TEST(memory_may_be_mapped_at_several_addresses, .intree = "defect 3")
 {
 	uint8_t *ua = mapped(v, IOVA, base_page());
 
@@ -416,7 +415,7 @@ static void memory_may_be_mapped_at_several_addresses(struct vfio *v)
 	unregister_ok(v, ua, base_page());
 }
 
-static void an_address_never_mapped_reaches_nothing(struct vfio *v)
+TEST(an_address_never_mapped_reaches_nothing)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint8_t *ua = mapped(v, IOVA, base_page());
@@ -425,7 +424,7 @@ static void an_address_never_mapped_reaches_nothing(struct vfio *v)
 	device_cannot_reach(v, 0, IOVA - TCE_4K, ua, &sink);
 }
 
-static void an_unmapped_address_reaches_nothing(struct vfio *v)
+TEST(an_unmapped_address_reaches_nothing)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint8_t *ua = mapped(v, IOVA, base_page());
@@ -435,7 +434,7 @@ static void an_unmapped_address_reaches_nothing(struct vfio *v)
 	device_cannot_reach(v, 0, IOVA, ua, &sink);
 }
 
-static void unmap_may_take_the_middle_out_of_a_mapping(struct vfio *v)
+TEST(unmap_may_take_the_middle_out_of_a_mapping, .intree = "defect 3")
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint8_t *ua = mapped(v, IOVA, SIZE);
@@ -452,7 +451,7 @@ static void unmap_may_take_the_middle_out_of_a_mapping(struct vfio *v)
 	unregister_ok(v, ua, SIZE);
 }
 
-static void unmap_may_take_several_mappings_at_once(struct vfio *v)
+TEST(unmap_may_take_several_mappings_at_once)
 {
 	uint8_t *a = mapped(v, IOVA, SIZE), *b = mapped(v, IOVA + SIZE, SIZE);
 	uint8_t *c = mapped(v, IOVA + 4 * SIZE, SIZE);
@@ -463,7 +462,7 @@ static void unmap_may_take_several_mappings_at_once(struct vfio *v)
 	unregister_ok(v, c, SIZE);
 }
 
-static void unmap_of_what_was_never_mapped_is_harmless(struct vfio *v)
+TEST(unmap_of_what_was_never_mapped_is_harmless)
 {
 	struct vfio_iommu_type1_dma_unmap unmap = {
 		.argsz = sizeof(unmap),
@@ -477,7 +476,7 @@ static void unmap_of_what_was_never_mapped_is_harmless(struct vfio *v)
 	expect(call(v->fd, VFIO_IOMMU_UNMAP_DMA, &unmap), 0);
 }
 
-static void unmap_says_nothing_about_how_much_it_unmapped(struct vfio *v)
+TEST(unmap_says_nothing_about_how_much_it_unmapped)
 {
 	struct vfio_iommu_type1_dma_unmap unmap = {
 		.argsz = sizeof(unmap),
@@ -490,7 +489,7 @@ static void unmap_says_nothing_about_how_much_it_unmapped(struct vfio *v)
 	expect(memcmp(&unmap, &before, sizeof(unmap)), 0);
 }
 
-static void unmap_of_the_whole_default_window_takes_everything(struct vfio *v)
+TEST(unmap_of_the_whole_default_window_takes_everything)
 {
 	uint64_t end = info_of(v).dma32_window_size;
 	uint8_t *a = mapped(v, 0, SIZE), *b = mapped(v, end - SIZE, SIZE);
@@ -506,7 +505,7 @@ static void unmap_of_the_whole_default_window_takes_everything(struct vfio *v)
 }
 
 /* A table of TCEs ends at 16 MiB with 4K pages, at 32 MiB with 64K pages */
-static void a_map_may_span_two_tables_of_a_tree(struct vfio *v)
+TEST(a_map_may_span_two_tables_of_a_tree, .intree = "defect 3")
 {
 	uint64_t p = base_page(), border = MIB(32), start;
 	uint8_t *old = registered(v, 2 * p), *new = registered(v, 2 * p);
@@ -531,8 +530,7 @@ static void a_map_may_span_two_tables_of_a_tree(struct vfio *v)
 }
 
 /* Released DPDK versions unmap [0, iova) instead of [iova, iova + size) */
-static void dpdks_wrong_unmap_is_harmless_and_lets_the_process_end(
-	struct vfio *v)
+TEST(dpdks_wrong_unmap_is_harmless_and_lets_the_process_end, .intree = "defect 3")
 {
 	uint8_t *ua = mapped(v, IOVA, SIZE);
 
@@ -541,7 +539,7 @@ static void dpdks_wrong_unmap_is_harmless_and_lets_the_process_end(
 	device_reaches(v, 0, IOVA, ua);
 }
 
-static void a_read_only_mapping_is_not_written_by_the_device(struct vfio *v)
+TEST(a_read_only_mapping_is_not_written_by_the_device)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint8_t *ua = registered(v, base_page());
@@ -552,7 +550,7 @@ static void a_read_only_mapping_is_not_written_by_the_device(struct vfio *v)
 	device_cannot_write(v, 0, IOVA, ua, &sink);
 }
 
-static void mapping_again_changes_the_permission_both_ways(struct vfio *v)
+TEST(mapping_again_changes_the_permission_both_ways)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint8_t *ua = registered(v, base_page());
@@ -568,7 +566,7 @@ static void mapping_again_changes_the_permission_both_ways(struct vfio *v)
 }
 
 /* IODA2 can't express "no reads", so only the device's writes are checked */
-static void a_mapping_for_writing_only_is_written_by_the_device(struct vfio *v)
+TEST(a_mapping_for_writing_only_is_written_by_the_device)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint8_t *ua = registered(v, base_page());
@@ -582,7 +580,7 @@ static void a_mapping_for_writing_only_is_written_by_the_device(struct vfio *v)
 }
 
 /* With 64K base pages: sixteen IOMMU pages, in reverse order */
-static void a_base_page_may_be_mapped_by_4k_iommu_pages(struct vfio *v)
+TEST(a_base_page_may_be_mapped_by_4k_iommu_pages)
 {
 	uint64_t p = base_page(), count = p / TCE_4K;
 	uint8_t *ua = registered(v, p);
@@ -606,7 +604,7 @@ static uint64_t window_of_2m(struct vfio *v)
 	return new_window(v, 21, GIB(64), 1);
 }
 
-static void a_tce_larger_than_what_backs_it_is_refused(struct vfio *v)
+TEST(a_tce_larger_than_what_backs_it_is_refused, .intree = "answers EPERM")
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint8_t *ua = mem_scattered(MIB(4));
@@ -621,7 +619,7 @@ static void a_tce_larger_than_what_backs_it_is_refused(struct vfio *v)
 	unregister_ok(v, ua, MIB(4));
 }
 
-static void a_large_tce_maps_a_hugepage(struct vfio *v)
+TEST(a_large_tce_maps_a_hugepage, .intree = "defect 3")
 {
 	uint64_t start = window_of_2m(v);
 	uint8_t *ua = mem_hugetlb(MIB(2), 2);
@@ -639,7 +637,8 @@ static void a_large_tce_maps_a_hugepage(struct vfio *v)
 	unregister_ok(v, ua, MIB(4));
 }
 
-static void a_large_tce_maps_a_transparent_hugepage(struct vfio *v)
+TEST(a_large_tce_maps_a_transparent_hugepage,
+     .intree = "large IOMMU pages over hugetlb only")
 {
 	uint64_t start = window_of_2m(v);
 	uint8_t *ua = mem_thp(MIB(2));
@@ -655,7 +654,7 @@ static void a_large_tce_maps_a_transparent_hugepage(struct vfio *v)
 	unregister_ok(v, ua, MIB(2));
 }
 
-static void requests_misaligned_to_a_large_tce_are_refused(struct vfio *v)
+TEST(requests_misaligned_to_a_large_tce_are_refused, .intree = "defect 11")
 {
 	uint64_t start = window_of_2m(v), p = base_page();
 	uint8_t *ua = mem_hugetlb(MIB(2), 2);
@@ -684,7 +683,7 @@ static void requests_misaligned_to_a_large_tce_are_refused(struct vfio *v)
 	unregister_ok(v, ua, MIB(4));
 }
 
-static void small_tces_map_the_inside_of_a_hugepage(struct vfio *v)
+TEST(small_tces_map_the_inside_of_a_hugepage)
 {
 	uint8_t *ua = mem_hugetlb(MIB(2), 1);
 	size_t odd = MIB(1) + 3 * TCE_4K;
@@ -697,57 +696,3 @@ static void small_tces_map_the_inside_of_a_hugepage(struct vfio *v)
 	expect(dma_map(v->fd, IOVA, ua, MIB(2), READ_WRITE), 0);
 	device_reaches(v, 0, IOVA + odd, ua + odd);
 }
-
-static const struct test tests[] = {
-	TEST(map_and_unmap_before_anything_is_registered_are_not_permitted),
-	TEST(the_device_copies_both_ways_in_the_default_window),
-	TEST(a_dma_may_cross_page_borders),
-	TEST(the_first_and_the_last_page_of_the_default_window_work),
-	TEST(bad_map_requests_change_nothing, .intree = "defects 1, 9, 11",
-	     .crashes = true),
-	TEST(bad_unmap_requests_change_nothing, .intree = "defect 11",
-	     .crashes = true),
-	TEST(map_and_unmap_accept_a_larger_argsz),
-	TEST(an_iova_in_no_window_is_no_such_address),
-	TEST(a_range_past_the_end_of_the_default_window_is_refused,
-	     .intree = "defect 1", .crashes = true),
-	TEST(a_range_past_the_end_of_a_second_window_is_refused,
-	     .intree = "defect 1", .crashes = true),
-	TEST(a_range_past_the_end_of_a_multi_level_window_is_refused,
-	     .intree = "defect 1", .crashes = true),
-	TEST(unregistered_memory_is_refused_and_not_reached),
-	TEST(memory_unregistered_again_is_refused_and_not_reached),
-	TEST(a_partly_registered_range_is_refused_and_not_reached),
-	TEST(a_failed_map_leaves_the_earlier_mapping_whole,
-	     .intree = "defect 9"),
-	TEST(a_map_may_span_two_neighbouring_regions, .intree = "defect 3"),
-	TEST(mapping_a_mapped_entry_replaces_it, .intree = "defect 3"),
-	TEST(replaced_entries_are_counted_exactly, .intree = "defect 3"),
-	TEST(memory_may_be_mapped_at_several_addresses,
-	     .intree = "defect 3"),
-	TEST(an_address_never_mapped_reaches_nothing),
-	TEST(an_unmapped_address_reaches_nothing),
-	TEST(unmap_may_take_the_middle_out_of_a_mapping,
-	     .intree = "defect 3"),
-	TEST(unmap_may_take_several_mappings_at_once),
-	TEST(unmap_of_what_was_never_mapped_is_harmless),
-	TEST(unmap_says_nothing_about_how_much_it_unmapped),
-	TEST(unmap_of_the_whole_default_window_takes_everything),
-	TEST(a_map_may_span_two_tables_of_a_tree, .intree = "defect 3"),
-	TEST(dpdks_wrong_unmap_is_harmless_and_lets_the_process_end,
-	     .intree = "defect 3"),
-	TEST(a_read_only_mapping_is_not_written_by_the_device),
-	TEST(mapping_again_changes_the_permission_both_ways),
-	TEST(a_mapping_for_writing_only_is_written_by_the_device),
-	TEST(a_base_page_may_be_mapped_by_4k_iommu_pages),
-	TEST(a_tce_larger_than_what_backs_it_is_refused,
-	     .intree = "answers EPERM"),
-	TEST(a_large_tce_maps_a_hugepage, .intree = "defect 3"),
-	TEST(a_large_tce_maps_a_transparent_hugepage,
-	     .intree = "large IOMMU pages over hugetlb only"),
-	TEST(requests_misaligned_to_a_large_tce_are_refused,
-	     .intree = "defect 11"),
-	TEST(small_tces_map_the_inside_of_a_hugepage),
-};
-
-SUITE(map_suite, tests);

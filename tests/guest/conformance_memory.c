@@ -53,7 +53,7 @@ static void expect_rows(struct vfio *v, unsigned long nr,
 		fail("rows of the table were answered otherwise");
 }
 
-static void register_pins_and_charges_every_page_once(struct vfio *v)
+TEST(register_pins_and_charges_every_page_once, .intree = "defect 18: unpins later")
 {
 	struct ledger before = ledger();
 	uint8_t *ua = registered(v, SIZE);
@@ -63,7 +63,7 @@ static void register_pins_and_charges_every_page_once(struct vfio *v)
 	expect_ledger("unregistered", before, 0);
 }
 
-static void unregister_has_given_back_when_it_returns(struct vfio *v)
+TEST(unregister_has_given_back_when_it_returns, .intree = "defect 18: unpins later")
 {
 	uint8_t *ua = memory(SIZE);
 	struct ledger before = ledger();
@@ -76,7 +76,7 @@ static void unregister_has_given_back_when_it_returns(struct vfio *v)
 	}
 }
 
-static void a_mapping_pins_no_page_again(struct vfio *v)
+TEST(a_mapping_pins_no_page_again)
 {
 	uint8_t *ua = registered(v, SIZE);
 	int64_t pinned = pins();
@@ -87,7 +87,7 @@ static void a_mapping_pins_no_page_again(struct vfio *v)
 	expect(pins(), pinned);
 }
 
-static void registering_a_region_twice_is_busy(struct vfio *v)
+TEST(registering_a_region_twice_is_busy)
 {
 	struct ledger before = ledger();
 	uint8_t *ua = registered(v, SIZE);
@@ -99,8 +99,7 @@ static void registering_a_region_twice_is_busy(struct vfio *v)
 }
 
 /* Defect 18: found out before anything was pinned */
-static void a_partial_overlap_is_refused_before_anything_is_pinned(
-	struct vfio *v)
+TEST(a_partial_overlap_is_refused_before_anything_is_pinned)
 {
 	uint64_t p = base_page();
 	uint8_t *ua = memory(12 * p);
@@ -122,7 +121,7 @@ static void a_partial_overlap_is_refused_before_anything_is_pinned(
 	unregister_ok(v, ua + 4 * p, 4 * p);
 }
 
-static void neighbours_are_no_overlap(struct vfio *v)
+TEST(neighbours_are_no_overlap)
 {
 	uint64_t p = base_page();
 	uint8_t *ua = memory(3 * p);
@@ -134,7 +133,8 @@ static void neighbours_are_no_overlap(struct vfio *v)
 		unregister_ok(v, ua + i * p, p);
 }
 
-static void bad_register_requests_change_nothing(struct vfio *v)
+TEST(bad_register_requests_change_nothing,
+     .intree = "defect 11: size 0 gives ENOMEM and a WARNING")
 {
 	uint8_t *ua = memory(SIZE);
 	uint64_t at = (uintptr_t)ua, p = base_page();
@@ -164,7 +164,7 @@ static void bad_register_requests_change_nothing(struct vfio *v)
 	expect(spapr_register(v->fd, ua, SIZE), 0);
 }
 
-static void memory_outside_user_space_is_a_fault(struct vfio *v)
+TEST(memory_outside_user_space_is_a_fault)
 {
 	uint64_t p = base_page();
 	const struct region_row rows[] = {
@@ -183,7 +183,7 @@ static void memory_outside_user_space_is_a_fault(struct vfio *v)
 }
 
 /* Defect 11. The hole is at the front, in the middle and at the end by turns */
-static void a_range_with_a_hole_is_a_fault_and_pins_nothing(struct vfio *v)
+TEST(a_range_with_a_hole_is_a_fault_and_pins_nothing, .intree = "defect 11")
 {
 	static const int holes[] = { 0, 7, 15 };
 	uint64_t p = base_page();
@@ -204,7 +204,7 @@ static void a_range_with_a_hole_is_a_fault_and_pins_nothing(struct vfio *v)
 	expect_ledger("hole mended", before, 16 * p);
 }
 
-static void a_huge_range_with_holes_is_refused_quickly(struct vfio *v)
+TEST(a_huge_range_with_holes_is_refused_quickly, .intree = "defect 11")
 {
 	uint8_t *ua = memory(SIZE);
 	struct ledger before = ledger();
@@ -217,7 +217,7 @@ static void a_huge_range_with_holes_is_refused_quickly(struct vfio *v)
 		     (unsigned long long)(now_ms() - begin));
 }
 
-static void memory_that_may_not_be_accessed_is_a_fault(struct vfio *v)
+TEST(memory_that_may_not_be_accessed_is_a_fault, .intree = "defect 11")
 {
 	uint8_t *ua = memory(4 * base_page());
 	struct ledger before = ledger();
@@ -238,8 +238,7 @@ static uint8_t *read_only_page(void)
 }
 
 /* Defect 12, here and in the next three */
-static void read_only_memory_can_be_registered_and_read_by_the_device(
-	struct vfio *v)
+TEST(read_only_memory_can_be_registered_and_read_by_the_device, .intree = "defect 12")
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint8_t *ua = read_only_page();
@@ -255,7 +254,7 @@ static void read_only_memory_can_be_registered_and_read_by_the_device(
 	expect_ledger("unregistered", before, 0);
 }
 
-static void read_only_memory_is_not_mapped_for_writing(struct vfio *v)
+TEST(read_only_memory_is_not_mapped_for_writing, .intree = "defect 12")
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint8_t *ua = read_only_page();
@@ -270,7 +269,7 @@ static void read_only_memory_is_not_mapped_for_writing(struct vfio *v)
 	device_cannot_write(v, 0, IOVA, ua, &sink);
 }
 
-static void read_only_file_mappings_can_be_registered(struct vfio *v)
+TEST(read_only_file_mappings_can_be_registered, .intree = "defect 12")
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	int fd = memfd_create("tce2", MFD_CLOEXEC), reopened;
@@ -299,7 +298,7 @@ static void read_only_file_mappings_can_be_registered(struct vfio *v)
 	close(fd);
 }
 
-static void read_only_memory_never_touched_reads_as_zeros(struct vfio *v)
+TEST(read_only_memory_never_touched_reads_as_zeros, .intree = "defect 12")
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint8_t *ua = mmap(NULL, base_page(), PROT_READ,
@@ -313,7 +312,7 @@ static void read_only_memory_never_touched_reads_as_zeros(struct vfio *v)
 }
 
 /* The second half may be mapped for writing, the first may not */
-static void a_region_may_be_writable_in_parts(struct vfio *v)
+TEST(a_region_may_be_writable_in_parts, .intree = "defect 12")
 {
 	uint64_t p = base_page();
 	uint8_t *ua = memory(4 * p);
@@ -331,8 +330,7 @@ static void a_region_may_be_writable_in_parts(struct vfio *v)
  * A hugepage that the process may only read, in a region of base pages: an IOMMU
  * page over it takes many blocks of the region, one as read-only as the other
  */
-static void a_large_iommu_page_of_read_only_memory_is_not_writable(
-	struct vfio *v)
+TEST(a_large_iommu_page_of_read_only_memory_is_not_writable, .intree = "defect 12")
 {
 	uint8_t *ua = mem_scattered(MIB(4)), *huge = mem_thp(MIB(2));
 	uint64_t start;
@@ -353,7 +351,7 @@ static void a_large_iommu_page_of_read_only_memory_is_not_writable(
 	unregister_ok(v, ua, MIB(4));
 }
 
-static void shared_memory_can_be_registered_and_reached(struct vfio *v)
+TEST(shared_memory_can_be_registered_and_reached)
 {
 	uint8_t *ua = mmap(NULL, base_page(), PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -391,7 +389,7 @@ static bool kernel_pins_files_on_disks(void)
  * it refuses to pin such memory for writing, and what was pinned before is let
  * go. For reading it may be.
  */
-static void shared_memory_of_a_disk_is_a_fault_unless_read_only(struct vfio *v)
+TEST(shared_memory_of_a_disk_is_a_fault_unless_read_only, .intree = "defect 12")
 {
 	uint64_t p = base_page();
 	uint8_t *ua = memory(4 * p);
@@ -412,7 +410,7 @@ static void shared_memory_of_a_disk_is_a_fault_unless_read_only(struct vfio *v)
 	expect_ledger("unregistered", before, 0);
 }
 
-static void memory_never_touched_can_be_registered_and_reached(struct vfio *v)
+TEST(memory_never_touched_can_be_registered_and_reached)
 {
 	uint8_t *ua = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -422,7 +420,7 @@ static void memory_never_touched_can_be_registered_and_reached(struct vfio *v)
 	device_reaches(v, 0, IOVA + SIZE - TCE_4K, ua + SIZE - TCE_4K);
 }
 
-static void a_hugepage_is_charged_as_its_base_pages(struct vfio *v)
+TEST(a_hugepage_is_charged_as_its_base_pages)
 {
 	uint8_t *ua = mem_hugetlb(MIB(2), 2);
 	int64_t locked = vmlck();
@@ -435,7 +433,7 @@ static void a_hugepage_is_charged_as_its_base_pages(struct vfio *v)
 	expect(vmlck() - locked, 0);
 }
 
-static void a_range_within_a_hugepage_can_be_registered(struct vfio *v)
+TEST(a_range_within_a_hugepage_can_be_registered)
 {
 	uint8_t *ua = mem_hugetlb(MIB(2), 1);
 	uint64_t p = base_page();
@@ -449,13 +447,13 @@ static void a_range_within_a_hugepage_can_be_registered(struct vfio *v)
 	device_reaches(v, 0, IOVA, ua + 2 * p);
 }
 
-static void unregister_in_a_fresh_container_is_no_entry(struct vfio *v)
+TEST(unregister_in_a_fresh_container_is_no_entry, .intree = "says EPERM")
 {
 	expect(spapr_unregister(v->fd, memory(SIZE), SIZE), -ENOENT);
 	expect(call(v->fd, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, NULL), -EFAULT);
 }
 
-static void bad_unregister_requests_change_nothing(struct vfio *v)
+TEST(bad_unregister_requests_change_nothing)
 {
 	uint8_t *area = memory(3 * SIZE), *ua = area + SIZE;
 	uint64_t at = (uintptr_t)ua, p = base_page();
@@ -484,7 +482,7 @@ static void bad_unregister_requests_change_nothing(struct vfio *v)
 	unregister_ok(v, ua, SIZE);
 }
 
-static void register_and_unregister_accept_a_larger_argsz(struct vfio *v)
+TEST(register_and_unregister_accept_a_larger_argsz)
 {
 	uint8_t *ua = memory(SIZE);
 	struct vfio_iommu_spapr_register_memory reg = {
@@ -499,7 +497,7 @@ static void register_and_unregister_accept_a_larger_argsz(struct vfio *v)
 }
 
 /* Defect 3: refused, still registered, still reached, and later it works */
-static void unregister_while_mapped_is_busy_and_retryable(struct vfio *v)
+TEST(unregister_while_mapped_is_busy_and_retryable, .intree = "defect 3")
 {
 	struct ledger before = ledger();
 	uint8_t *ua = mapped(v, IOVA, SIZE);
@@ -516,7 +514,7 @@ static void unregister_while_mapped_is_busy_and_retryable(struct vfio *v)
 	expect(spapr_register(v->fd, ua, SIZE), 0);
 }
 
-static void one_mapped_tce_keeps_the_whole_region(struct vfio *v)
+TEST(one_mapped_tce_keeps_the_whole_region, .intree = "defect 3")
 {
 	uint8_t *ua = registered(v, SIZE);
 
@@ -526,8 +524,7 @@ static void one_mapped_tce_keeps_the_whole_region(struct vfio *v)
 	unregister_ok(v, ua, SIZE);
 }
 
-static void memory_unmapped_by_the_process_stays_with_the_device(
-	struct vfio *v)
+TEST(memory_unmapped_by_the_process_stays_with_the_device)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint8_t *ua = mapped(v, IOVA, base_page());
@@ -542,7 +539,7 @@ static void memory_unmapped_by_the_process_stays_with_the_device(
 }
 
 /* Even pages first, then the odd ones; taken back in an order of its own */
-static void many_regions_come_and_go_exactly(struct vfio *v)
+TEST(many_regions_come_and_go_exactly, .intree = "defect 3")
 {
 	enum { PAGES = 256, STRIDE = 37 };	/* coprime */
 	uint64_t p = base_page();
@@ -565,51 +562,3 @@ static void many_regions_come_and_go_exactly(struct vfio *v)
 	expect(dma_unmap(v->fd, IOVA, p), 0);
 	unregister_ok(v, ua + 77 * p, p);
 }
-
-static const struct test tests[] = {
-	TEST(register_pins_and_charges_every_page_once,
-	     .intree = "defect 18: unpins later"),
-	TEST(unregister_has_given_back_when_it_returns,
-	     .intree = "defect 18: unpins later"),
-	TEST(a_mapping_pins_no_page_again),
-	TEST(registering_a_region_twice_is_busy),
-	TEST(a_partial_overlap_is_refused_before_anything_is_pinned),
-	TEST(neighbours_are_no_overlap),
-	TEST(bad_register_requests_change_nothing,
-	     .intree = "defect 11: size 0 gives ENOMEM and a WARNING"),
-	TEST(memory_outside_user_space_is_a_fault),
-	TEST(a_range_with_a_hole_is_a_fault_and_pins_nothing,
-	     .intree = "defect 11"),
-	TEST(a_huge_range_with_holes_is_refused_quickly,
-	     .intree = "defect 11"),
-	TEST(memory_that_may_not_be_accessed_is_a_fault,
-	     .intree = "defect 11"),
-	TEST(read_only_memory_can_be_registered_and_read_by_the_device,
-	     .intree = "defect 12"),
-	TEST(read_only_memory_is_not_mapped_for_writing,
-	     .intree = "defect 12"),
-	TEST(read_only_file_mappings_can_be_registered, .intree = "defect 12"),
-	TEST(read_only_memory_never_touched_reads_as_zeros,
-	     .intree = "defect 12"),
-	TEST(a_region_may_be_writable_in_parts, .intree = "defect 12"),
-	TEST(a_large_iommu_page_of_read_only_memory_is_not_writable,
-	     .intree = "defect 12"),
-	TEST(shared_memory_can_be_registered_and_reached),
-	TEST(shared_memory_of_a_disk_is_a_fault_unless_read_only,
-	     .intree = "defect 12"),
-	TEST(memory_never_touched_can_be_registered_and_reached),
-	TEST(a_hugepage_is_charged_as_its_base_pages),
-	TEST(a_range_within_a_hugepage_can_be_registered),
-	TEST(unregister_in_a_fresh_container_is_no_entry,
-	     .intree = "says EPERM"),
-	TEST(bad_unregister_requests_change_nothing),
-	TEST(register_and_unregister_accept_a_larger_argsz),
-	TEST(unregister_while_mapped_is_busy_and_retryable,
-	     .intree = "defect 3"),
-	TEST(one_mapped_tce_keeps_the_whole_region, .intree = "defect 3"),
-	TEST(memory_unmapped_by_the_process_stays_with_the_device),
-	TEST(many_regions_come_and_go_exactly,
-	     .intree = "defect 3"),
-};
-
-SUITE(memory_suite, tests);

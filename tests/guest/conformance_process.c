@@ -40,8 +40,7 @@ static void stranger(void *arg)
 	expect_stranger(arg);
 }
 
-static void a_forked_child_is_not_permitted_and_the_parent_goes_on(
-	struct vfio *v)
+TEST(a_forked_child_is_not_permitted_and_the_parent_goes_on)
 {
 	uint8_t *ua = mapped(v, IOVA, SIZE);
 
@@ -51,13 +50,13 @@ static void a_forked_child_is_not_permitted_and_the_parent_goes_on(
 	unregister_ok(v, ua, SIZE);
 }
 
-static void tce_create_binds_the_container_to_the_process(struct vfio *v)
+TEST(tce_create_binds_the_container_to_the_process)
 {
 	new_window(v, 12, GIB(1), 1);
 	in_child(stranger, v);
 }
 
-static void tce_remove_binds_the_container_to_the_process(struct vfio *v)
+TEST(tce_remove_binds_the_container_to_the_process)
 {
 	expect(window_remove(v->fd, 0), 0);
 	in_child(stranger, v);
@@ -68,7 +67,7 @@ static void ask(void *arg)
 	info_of(arg);
 }
 
-static void get_info_does_not_bind(struct vfio *v)
+TEST(get_info_does_not_bind)
 {
 	in_child(ask, v);
 	ask(v);
@@ -80,7 +79,7 @@ static void register_something(void *arg)
 	registered(arg, SIZE);
 }
 
-static void the_first_to_register_owns_the_container(struct vfio *v)
+TEST(the_first_to_register_owns_the_container)
 {
 	in_child(register_something, v);
 	expect_stranger(v);
@@ -98,8 +97,7 @@ static void scribble(void *arg)
 }
 
 /* Copy on write must give the copy to the child */
-static void fork_leaves_the_memory_with_the_parent_and_its_device(
-	struct vfio *v)
+TEST(fork_leaves_the_memory_with_the_parent_and_its_device)
 {
 	struct written written = { mapped(v, IOVA, base_page()) };
 
@@ -180,8 +178,8 @@ int after_exec(int argc, char **argv)
 	return 0;
 }
 
-static void exec_makes_a_stranger_and_keeps_the_memory_until_close(
-	struct vfio *v)
+TEST(exec_makes_a_stranger_and_keeps_the_memory_until_close,
+     .setup = BARE, .intree = "defect 18: unpins later")
 {
 	int64_t before = pins();
 
@@ -210,7 +208,7 @@ static void exit_in_use(void *arg)
 	use_everything(arg);
 }
 
-static void exit_with_everything_mapped_gives_everything_back(struct vfio *v)
+TEST(exit_with_everything_mapped_gives_everything_back, .setup = BARE)
 {
 	struct found before = found();
 
@@ -242,7 +240,7 @@ static void await_byte(struct channel *channel)
 		fail("a child of the test ended too early");
 }
 
-static void kill_with_everything_mapped_gives_everything_back(struct vfio *v)
+TEST(kill_with_everything_mapped_gives_everything_back, .setup = BARE)
 {
 	struct found before = found();
 	struct channel ready = { .v = v };
@@ -280,8 +278,7 @@ static void use_everything_and_leave_a_holder(void *arg)
 }
 
 /* The owner is gone with its address space; the fd's last holder matters */
-static void memory_stays_pinned_while_anybody_holds_the_container(
-	struct vfio *v)
+TEST(memory_stays_pinned_while_anybody_holds_the_container, .setup = BARE)
 {
 	struct found before = found();
 	struct channel hold = { .v = v };
@@ -301,7 +298,7 @@ static void memory_stays_pinned_while_anybody_holds_the_container(
 	expect_soon("pages unpinned, backend unused", as_found, &before);
 }
 
-static void a_child_may_outlive_the_container(struct vfio *v)
+TEST(a_child_may_outlive_the_container)
 {
 	struct channel hold = { .v = v };
 	uint8_t *ua;
@@ -317,21 +314,3 @@ static void a_child_may_outlive_the_container(struct vfio *v)
 	close(hold.fd[1]);
 	expect_child_ok(pid);
 }
-
-static const struct test tests[] = {
-	TEST(a_forked_child_is_not_permitted_and_the_parent_goes_on),
-	TEST(tce_create_binds_the_container_to_the_process),
-	TEST(tce_remove_binds_the_container_to_the_process),
-	TEST(get_info_does_not_bind),
-	TEST(the_first_to_register_owns_the_container),
-	TEST(fork_leaves_the_memory_with_the_parent_and_its_device),
-	TEST(exec_makes_a_stranger_and_keeps_the_memory_until_close,
-	     .setup = BARE, .intree = "defect 18: unpins later"),
-	TEST(exit_with_everything_mapped_gives_everything_back, .setup = BARE),
-	TEST(kill_with_everything_mapped_gives_everything_back, .setup = BARE),
-	TEST(memory_stays_pinned_while_anybody_holds_the_container,
-	     .setup = BARE),
-	TEST(a_child_may_outlive_the_container),
-};
-
-SUITE(process_suite, tests);

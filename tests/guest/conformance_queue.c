@@ -236,14 +236,14 @@ static void queue_maps(struct vfio *v)
 	queue_up(v, map_over_and_over, NULL);
 }
 
-static void unbinding_does_not_wait_for_queued_maps(struct vfio *v)
+TEST(unbinding_does_not_wait_for_queued_maps, .intree = "waits for all of them")
 {
 	queue_maps(v);
 	waits_for_few(v, "two devices unbound, one bound", unbind_both);
 	bind(0);
 }
 
-static void detach_does_not_wait_for_queued_maps(struct vfio *v)
+TEST(detach_does_not_wait_for_queued_maps, .intree = "waits for all of them")
 {
 	queue_maps(v);
 	waits_for_few(v, "group detached", detach);
@@ -257,7 +257,7 @@ static void *remove_over_and_over(void *unused)
 	return unused;
 }
 
-static void detach_does_not_wait_for_maps_behind_a_writer(struct vfio *v)
+TEST(detach_does_not_wait_for_maps_behind_a_writer, .intree = "waits for all of them")
 {
 	pthread_t writer;
 
@@ -270,14 +270,13 @@ static void detach_does_not_wait_for_maps_behind_a_writer(struct vfio *v)
 	pthread_join(writer, NULL);
 }
 
-static void removing_a_window_does_not_wait_for_queued_maps(
-	struct vfio *v)
+TEST(removing_a_window_does_not_wait_for_queued_maps, .intree = "waits for all of them")
 {
 	queue_maps(v);
 	waits_for_few(v, "window removed", remove_window);
 }
 
-static void detach_does_not_wait_for_queued_tce_creates(struct vfio *v)
+TEST(detach_does_not_wait_for_queued_tce_creates, .intree = "waits for all of them")
 {
 	struct vfio_iommu_spapr_tce_create *create =
 		(void *)memory(base_page());
@@ -292,18 +291,3 @@ static void detach_does_not_wait_for_queued_tce_creates(struct vfio *v)
 	queue_up(v, create_over_and_over, create);
 	waits_for_few(v, "group detached beside TCE_CREATE", detach);
 }
-
-static const struct test tests[] = {
-	TEST(unbinding_does_not_wait_for_queued_maps,
-	     .intree = "waits for all of them"),
-	TEST(detach_does_not_wait_for_queued_maps,
-	     .intree = "waits for all of them"),
-	TEST(detach_does_not_wait_for_maps_behind_a_writer,
-	     .intree = "waits for all of them"),
-	TEST(detach_does_not_wait_for_queued_tce_creates,
-	     .intree = "waits for all of them"),
-	TEST(removing_a_window_does_not_wait_for_queued_maps,
-	     .intree = "waits for all of them"),
-};
-
-SUITE(queue_suite, tests);

@@ -47,7 +47,8 @@ static void map_and_unmap_own_range(struct workers *workers, int number)
 	expect(dma_unmap(workers->v->fd, iova, SIZE), 0);
 }
 
-static void threads_may_map_different_ranges_at_once(struct vfio *v)
+TEST(threads_may_map_different_ranges_at_once,
+     .race = "map, map of a neighbour", .intree = "defect 15")
 {
 	uint8_t *ua = registered(v, MAX_THREADS * SIZE);
 	struct workers workers = { .v = v, .arg = ua };
@@ -68,7 +69,9 @@ static void map_and_unmap_same_range(struct workers *workers, int number)
 	expect(dma_unmap(workers->v->fd, IOVA + number * TCE_4K, SIZE / 2), 0);
 }
 
-static void threads_on_the_same_entries_keep_every_count(struct vfio *v)
+TEST(threads_on_the_same_entries_keep_every_count,
+     .race = "map, map and unmap of the same entries", .intree = "defect 4",
+     .crashes = true)
 {
 	uint8_t *ua[2] = { registered(v, SIZE), registered(v, SIZE) };
 	struct workers workers = { .v = v, .arg = ua };
@@ -95,7 +98,8 @@ static void map_in_window_1(struct workers *workers, int number)
 }
 
 /* Defect 4 */
-static void mapping_while_windows_come_and_go_is_safe(struct vfio *v)
+TEST(mapping_while_windows_come_and_go_is_safe,
+     .race = "map, remove and create window", .intree = "defect 4", .crashes = true)
 {
 	struct seen seen = { .ua = registered(v, SIZE) };
 	struct workers workers = { .v = v, .arg = &seen };
@@ -140,7 +144,8 @@ static void make_and_remove_a_window(struct workers *workers, int number)
 		expect(window_remove(workers->v->fd, start), 0);
 }
 
-static void threads_making_windows_never_get_the_same_one(struct vfio *v)
+TEST(threads_making_windows_never_get_the_same_one,
+     .race = "create window, create window")
 {
 	struct seen seen = {};
 	struct workers workers = { .v = v, .arg = &seen };
@@ -157,7 +162,8 @@ static void threads_making_windows_never_get_the_same_one(struct vfio *v)
 }
 
 /* One page stays mapped, and both devices must reach it whenever attached */
-static void mapping_while_a_group_comes_and_goes_is_safe(struct vfio *v)
+TEST(mapping_while_a_group_comes_and_goes_is_safe,
+     .setup = TWO_GROUPS, .race = "attach and detach, map", .intree = "defect 5")
 {
 	uint8_t *ua = registered(v, MAX_THREADS * SIZE);
 	uint8_t *stays = mapped(v, SINK_IOVA, base_page());
@@ -207,8 +213,9 @@ static void register_and_unregister_beside(struct workers *workers, int number)
  * Most of the maps find the last of what stays to be read-only: finding is then
  * all that they do.
  */
-static void mapping_while_other_memory_comes_and_goes_never_fails(
-	struct vfio *v)
+TEST(mapping_while_other_memory_comes_and_goes_never_fails,
+     .race = "map, register and unregister elsewhere",
+     .intree = "defects 12, 18: unpins later")
 {
 	size_t p = base_page();
 	uint8_t *area = memory((2 * BESIDE + STAY) * p);
@@ -257,7 +264,8 @@ static void map_and_try_to_unregister(struct workers *workers, int number)
 		expect_either(ret, 0, -EBUSY);
 }
 
-static void what_a_thread_has_mapped_no_other_can_unregister(struct vfio *v)
+TEST(what_a_thread_has_mapped_no_other_can_unregister,
+     .race = "map and unmap, register and unregister", .intree = "defects 2, 3")
 {
 	struct seen seen = { .ua = memory(base_page()) };
 	struct workers workers = { .v = v, .arg = &seen };
@@ -310,7 +318,9 @@ static void let_them_begin(void)
 	pause_ms(1 + score->rounds * 7 % 50);
 }
 
-static void closing_the_container_during_calls_is_safe(struct vfio *v)
+TEST(closing_the_container_during_calls_is_safe,
+     .setup = BARE, .race = "close of the container, any ioctl",
+     .intree = "defect 4", .crashes = true)
 {
 	uint8_t *ua = memory(MAX_THREADS * SIZE);
 	struct ledger before = ledger();
@@ -342,7 +352,9 @@ static void closing_the_container_during_calls_is_safe(struct vfio *v)
  * backend can't prevent. It can wait for calls that have begun, and none of them may
  * leave anything behind.
  */
-static void closing_the_group_during_calls_is_safe(struct vfio *v)
+TEST(closing_the_group_during_calls_is_safe,
+     .setup = BARE, .race = "close of the last group, any ioctl",
+     .intree = "defect 4", .crashes = true)
 {
 	uint8_t *ua = memory(MAX_THREADS * SIZE);
 	struct ledger before = ledger();
@@ -396,7 +408,8 @@ static void be_busy_until_killed(void *v)
 		pause();
 }
 
-static void a_kill_in_the_middle_of_calls_is_safe(struct vfio *v)
+TEST(a_kill_in_the_middle_of_calls_is_safe,
+     .setup = BARE, .race = "kill, any ioctl", .intree = "defect 4", .crashes = true)
 {
 	struct found before = found();
 
@@ -419,7 +432,8 @@ static void be_busy_and_exit(void *v)
 	let_them_begin();
 }
 
-static void an_exit_in_the_middle_of_calls_is_safe(struct vfio *v)
+TEST(an_exit_in_the_middle_of_calls_is_safe,
+     .setup = BARE, .race = "exit, any ioctl", .intree = "defect 4", .crashes = true)
 {
 	struct found before = found();
 
@@ -450,7 +464,8 @@ static void be_busy_and_exec(void *arg)
 	_exit(127);
 }
 
-static void an_exec_in_the_middle_of_calls_is_safe(struct vfio *v)
+TEST(an_exec_in_the_middle_of_calls_is_safe,
+     .setup = BARE, .race = "exec, any ioctl", .intree = "defect 4", .crashes = true)
 {
 	struct found before = found();
 
@@ -490,8 +505,8 @@ static void scribble_on_all(void *arg)
 }
 
 /* A fork marks everything read-only to copy it later, but not what is pinned */
-static void forks_while_threads_map_leave_the_memory_with_the_device(
-	struct vfio *v)
+TEST(forks_while_threads_map_leave_the_memory_with_the_device,
+     .race = "fork, register and map", .intree = "defect 18: unpins later")
 {
 	struct forked forked = {
 		.ua = memory(MAX_THREADS * SIZE),
@@ -542,8 +557,9 @@ static void intrude(void *arg)
 	}
 }
 
-static void a_stranger_cannot_slip_in_while_the_container_is_bound(
-	struct vfio *v)
+TEST(a_stranger_cannot_slip_in_while_the_container_is_bound,
+     .setup = BARE, .race = "register, unregister of another process",
+     .with_others = true, .intree = "the process is checked once")
 {
 	struct intrusion *shared = shared_memory(sizeof(*shared));
 	int pid;
@@ -565,44 +581,3 @@ static void a_stranger_cannot_slip_in_while_the_container_is_bound(
 	race_saw("times not permitted", shared->not_permitted);
 	race_saw("times there was nothing yet", shared->not_found);
 }
-
-static const struct test tests[] = {
-	TEST(threads_may_map_different_ranges_at_once,
-	     .race = "map, map of a neighbour", .intree = "defect 15"),
-	TEST(threads_on_the_same_entries_keep_every_count,
-	     .race = "map, map and unmap of the same entries",
-	     .intree = "defect 4", .crashes = true),
-	TEST(mapping_while_windows_come_and_go_is_safe,
-	     .race = "map, remove and create window", .intree = "defect 4",
-	     .crashes = true),
-	TEST(threads_making_windows_never_get_the_same_one,
-	     .race = "create window, create window"),
-	TEST(mapping_while_a_group_comes_and_goes_is_safe, .setup = TWO_GROUPS,
-	     .race = "attach and detach, map", .intree = "defect 5"),
-	TEST(mapping_while_other_memory_comes_and_goes_never_fails,
-	     .race = "map, register and unregister elsewhere",
-	     .intree = "defects 12, 18: unpins later"),
-	TEST(what_a_thread_has_mapped_no_other_can_unregister,
-	     .race = "map and unmap, register and unregister",
-	     .intree = "defects 2, 3"),
-	TEST(closing_the_container_during_calls_is_safe, .setup = BARE,
-	     .race = "close of the container, any ioctl",
-	     .intree = "defect 4", .crashes = true),
-	TEST(closing_the_group_during_calls_is_safe, .setup = BARE,
-	     .race = "close of the last group, any ioctl",
-	     .intree = "defect 4", .crashes = true),
-	TEST(a_kill_in_the_middle_of_calls_is_safe, .setup = BARE,
-	     .race = "kill, any ioctl", .intree = "defect 4", .crashes = true),
-	TEST(an_exit_in_the_middle_of_calls_is_safe, .setup = BARE,
-	     .race = "exit, any ioctl", .intree = "defect 4", .crashes = true),
-	TEST(an_exec_in_the_middle_of_calls_is_safe, .setup = BARE,
-	     .race = "exec, any ioctl", .intree = "defect 4", .crashes = true),
-	TEST(forks_while_threads_map_leave_the_memory_with_the_device,
-	     .race = "fork, register and map",
-	     .intree = "defect 18: unpins later"),
-	TEST(a_stranger_cannot_slip_in_while_the_container_is_bound,
-	     .setup = BARE, .race = "register, unregister of another process",
-	     .with_others = true, .intree = "the process is checked once"),
-};
-
-SUITE(race_suite, tests);

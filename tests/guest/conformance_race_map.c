@@ -71,7 +71,8 @@ static int map_one_of_two(struct call_race *race, int number)
 	return dma_map(race->v->fd, AT, ua[number % 2], SIZE, READ_WRITE);
 }
 
-static void of_maps_of_the_same_entries_one_is_whole(struct vfio *v)
+TEST(of_maps_of_the_same_entries_one_is_whole,
+     .race = "map, map of the same entries", .intree = "defect 4", .crashes = true)
 {
 	uint8_t *ua[2] = { registered(v, SIZE), registered(v, SIZE) };
 	uint8_t *before = neighbour(v);
@@ -119,7 +120,9 @@ static int map_first(struct call_race *race, int number)
 		       ua + number * base_page(), base_page(), READ_WRITE);
 }
 
-static void of_many_first_maps_one_makes_the_default_window(struct vfio *v)
+TEST(of_many_first_maps_one_makes_the_default_window,
+     .setup = BARE, .race = "first map, first map", .intree = "defect 15",
+     .crashes = true)
 {
 	struct call_race race = {
 		.v = v, .run = map_first, .by_turns = true,
@@ -189,7 +192,8 @@ static int64_t memory_at_rest(void)
 	return taken_memory();
 }
 
-static void of_first_maps_below_one_level_none_loses_memory(struct vfio *v)
+TEST(of_first_maps_below_one_level_none_loses_memory,
+     .race = "first map, first map below one level", .intree = "defect 20")
 {
 	uint64_t arg[2] = { 0, (uint64_t)registered(v, base_page()) };
 	struct call_race race = {
@@ -237,7 +241,8 @@ static int map_or_unmap(struct call_race *race, int number)
 	return dma_map(race->v->fd, AT, race->arg, SIZE, READ_WRITE);
 }
 
-static void of_map_and_unmap_the_last_decides_for_every_entry(struct vfio *v)
+TEST(of_map_and_unmap_the_last_decides_for_every_entry,
+     .race = "map, unmap", .intree = "defect 4", .crashes = true)
 {
 	uint8_t *ua = registered(v, SIZE), *before = neighbour(v);
 	struct call_race race = {
@@ -281,7 +286,8 @@ static int map_or_remove_window(struct call_race *race, int number)
 	return dma_map(fd, WINDOW1_START, race->arg, SIZE, READ_WRITE);
 }
 
-static void maps_in_a_window_that_goes_leave_nothing_mapped(struct vfio *v)
+TEST(maps_in_a_window_that_goes_leave_nothing_mapped,
+     .race = "map and unmap, remove window", .intree = "defect 4", .crashes = true)
 {
 	uint8_t *ua = registered(v, SIZE);
 	struct call_race race = {
@@ -316,7 +322,8 @@ static int remove_window(struct call_race *race, int number)
 	return window_remove(race->v->fd, WINDOW1_START);
 }
 
-static void of_removals_of_a_window_exactly_one_succeeds(struct vfio *v)
+TEST(of_removals_of_a_window_exactly_one_succeeds,
+     .race = "remove window, remove window")
 {
 	struct call_race race = {
 		.v = v, .run = remove_window,
@@ -394,7 +401,8 @@ static void watch_window(struct watch *watch)
  * A window that the group lacks, or has kept, is seen by none but its device, and
  * what that takes would be most of the time in every round. So the log is watched.
  */
-static void a_group_that_joins_has_the_windows_that_there_are(struct vfio *v)
+TEST(a_group_that_joins_has_the_windows_that_there_are,
+     .setup = BARE, .race = "attach, create and remove window", .intree = "defect 5")
 {
 	struct call_race race = {
 		.v = v, .run = attach_or_create_window,
@@ -459,7 +467,8 @@ static int map_or_unregister(struct call_race *race, int number)
 }
 
 /* Defect 2: a map that says 0 has mapped, and then unregister says EBUSY */
-static void of_map_and_unregister_exactly_one_succeeds(struct vfio *v)
+TEST(of_map_and_unregister_exactly_one_succeeds,
+     .race = "map, unregister", .intree = "defects 2, 3")
 {
 	uint8_t *ua = registered(v, SIZE);
 	struct call_race race = {
@@ -483,28 +492,3 @@ static void of_map_and_unregister_exactly_one_succeeds(struct vfio *v)
 	}
 	unregister_ok(v, ua, SIZE);
 }
-
-static const struct test tests[] = {
-	TEST(of_maps_of_the_same_entries_one_is_whole,
-	     .race = "map, map of the same entries", .intree = "defect 4",
-	     .crashes = true),
-	TEST(of_many_first_maps_one_makes_the_default_window, .setup = BARE,
-	     .race = "first map, first map", .intree = "defect 15",
-	     .crashes = true),
-	TEST(of_first_maps_below_one_level_none_loses_memory,
-	     .race = "first map, first map below one level",
-	     .intree = "defect 20"),
-	TEST(of_map_and_unmap_the_last_decides_for_every_entry,
-	     .race = "map, unmap", .intree = "defect 4", .crashes = true),
-	TEST(maps_in_a_window_that_goes_leave_nothing_mapped,
-	     .race = "map and unmap, remove window", .intree = "defect 4",
-	     .crashes = true),
-	TEST(of_removals_of_a_window_exactly_one_succeeds,
-	     .race = "remove window, remove window"),
-	TEST(a_group_that_joins_has_the_windows_that_there_are, .setup = BARE,
-	     .race = "attach, create and remove window", .intree = "defect 5"),
-	TEST(of_map_and_unregister_exactly_one_succeeds,
-	     .race = "map, unregister", .intree = "defects 2, 3"),
-};
-
-SUITE(race_map_suite, tests);

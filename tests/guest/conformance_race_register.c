@@ -22,7 +22,9 @@ static int register_all(struct call_race *race, int number)
 	return spapr_register(race->v->fd, race->arg, SIZE);
 }
 
-static void of_registers_of_a_region_all_but_one_are_busy(struct vfio *v)
+TEST(of_registers_of_a_region_all_but_one_are_busy,
+     .race = "register, register of the same region",
+     .intree = "defect 18: unpins later")
 {
 	uint8_t *ua = memory(SIZE);
 	struct ledger before = ledger();
@@ -58,7 +60,8 @@ static int register_overlapping(struct call_race *race, int number)
 }
 
 /* One page more in every other thread */
-static void of_overlapping_registers_exactly_one_succeeds(struct vfio *v)
+TEST(of_overlapping_registers_exactly_one_succeeds,
+     .race = "register, register that overlaps", .intree = "defect 18: unpins later")
 {
 	uint8_t *ua = memory(overlapping_size(1));
 	struct ledger before = ledger();
@@ -96,7 +99,8 @@ static int unregister_all(struct call_race *race, int number)
 	return spapr_unregister(race->v->fd, race->arg, base_page());
 }
 
-static void of_unregisters_of_a_region_exactly_one_succeeds(struct vfio *v)
+TEST(of_unregisters_of_a_region_exactly_one_succeeds,
+     .race = "unregister, unregister", .intree = "defect 18: unpins later")
 {
 	uint8_t *ua = memory(base_page());
 	struct ledger before = ledger();
@@ -159,7 +163,9 @@ static void expect_one_each(const struct call_race *race, int one, int other)
 	}
 }
 
-static void two_containers_at_once_pin_and_unpin_a_region_once(struct vfio *v)
+TEST(two_containers_at_once_pin_and_unpin_a_region_once,
+     .race = "register, register in another container",
+     .intree = "defect 18: unpins later")
 {
 	struct vfio other;
 	struct shared_region shared = { .v = { v, &other } };
@@ -250,8 +256,8 @@ static void take_up_region(struct call_race *race, struct ledger before,
 	expect_in_order("unregistered", before, bytes - base_page());
 }
 
-static void a_region_is_joined_or_created_again_while_its_last_user_goes(
-	struct vfio *v)
+TEST(a_region_is_joined_or_created_again_while_its_last_user_goes,
+     .setup = BARE, .race = "last unmap, register", .intree = "defect 3")
 {
 	struct vfio other;
 	struct shared_region shared = { .v = { v, &other } };
@@ -306,8 +312,9 @@ static int close_or_register(struct call_race *race, int number)
 	return 0;
 }
 
-static void a_region_outlives_a_container_that_is_closed_for_those_who_join(
-	struct vfio *v)
+TEST(a_region_outlives_a_container_that_is_closed_for_those_who_join,
+     .setup = BARE, .race = "close, register and unregister in another container",
+     .intree = "defect 18: unpins later")
 {
 	struct vfio other;
 	struct shared_region shared = { .v = { v, &other } };
@@ -366,8 +373,8 @@ static int munmap_or_register(struct call_race *race, int number)
 	return 0;
 }
 
-static void registering_what_is_being_unmapped_pins_all_or_nothing(
-	struct vfio *v)
+TEST(registering_what_is_being_unmapped_pins_all_or_nothing,
+     .race = "munmap, register", .intree = "defect 18: unpins later")
 {
 	uint8_t *ua = memory(SIZE);
 	struct call_race race = {
@@ -408,8 +415,8 @@ static int munmap_or_map(struct call_race *race, int number)
  * What is registered can be mapped although the process has it no more, for it
  * is pinned; a page given back and used by somebody else would be a disaster
  */
-static void mapping_what_is_being_unmapped_maps_what_was_registered(
-	struct vfio *v)
+TEST(mapping_what_is_being_unmapped_maps_what_was_registered,
+     .race = "munmap, map", .intree = "defect 18: unpins later")
 {
 	uint8_t *ua = memory(SIZE);
 	struct call_race race = {
@@ -484,7 +491,9 @@ static int start_the_other_owner(struct owners *owners)
 	return start_child_with_files(be_the_other_owner, owners);
 }
 
-static void of_two_processes_that_bind_a_container_one_owns_it(struct vfio *v)
+TEST(of_two_processes_that_bind_a_container_one_owns_it,
+     .setup = BARE, .race = "register, register of another process",
+     .with_others = true, .intree = "the process is checked once")
 {
 	struct owners *owners = shared_memory(sizeof(*owners));
 	int64_t locked = vmlck();
@@ -519,35 +528,3 @@ static void of_two_processes_that_bind_a_container_one_owns_it(struct vfio *v)
 	expect_child_ok(pid);
 	sides_report(&owners->sides);
 }
-
-static const struct test tests[] = {
-	TEST(of_registers_of_a_region_all_but_one_are_busy,
-	     .race = "register, register of the same region",
-	     .intree = "defect 18: unpins later"),
-	TEST(of_overlapping_registers_exactly_one_succeeds,
-	     .race = "register, register that overlaps",
-	     .intree = "defect 18: unpins later"),
-	TEST(of_unregisters_of_a_region_exactly_one_succeeds,
-	     .race = "unregister, unregister",
-	     .intree = "defect 18: unpins later"),
-	TEST(two_containers_at_once_pin_and_unpin_a_region_once,
-	     .race = "register, register in another container",
-	     .intree = "defect 18: unpins later"),
-	TEST(a_region_is_joined_or_created_again_while_its_last_user_goes,
-	     .setup = BARE, .race = "last unmap, register",
-	     .intree = "defect 3"),
-	TEST(a_region_outlives_a_container_that_is_closed_for_those_who_join,
-	     .setup = BARE,
-	     .race = "close, register and unregister in another container",
-	     .intree = "defect 18: unpins later"),
-	TEST(registering_what_is_being_unmapped_pins_all_or_nothing,
-	     .race = "munmap, register",
-	     .intree = "defect 18: unpins later"),
-	TEST(mapping_what_is_being_unmapped_maps_what_was_registered,
-	     .race = "munmap, map", .intree = "defect 18: unpins later"),
-	TEST(of_two_processes_that_bind_a_container_one_owns_it, .setup = BARE,
-	     .race = "register, register of another process", .with_others = true,
-	     .intree = "the process is checked once"),
-};
-
-SUITE(race_register_suite, tests);

@@ -17,6 +17,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define INTREE	.intree = "has no such interface", .crashes = true
+
 #define COMMAND "/sys/kernel/debug/vfio_spapr_tce2_selftest/command"
 
 /* As in tests/selftest/main.c */
@@ -148,33 +150,33 @@ static unsigned int base_shift(void)
 	return base_page() == KIB(4) ? 12 : 16;
 }
 
-static void real_mode_translates_base_pages(struct vfio *v)
+TEST(real_mode_translates_base_pages, INTREE)
 {
 	translate_all(v, mem_base(MIB(16)), MIB(16), base_shift());
 }
 
-static void real_mode_translates_scattered_pages(struct vfio *v)
+TEST(real_mode_translates_scattered_pages, INTREE)
 {
 	translate_all(v, mem_scattered(MIB(4)), MIB(4), base_shift());
 }
 
-static void real_mode_translates_transparent_hugepages(struct vfio *v)
+TEST(real_mode_translates_transparent_hugepages, INTREE)
 {
 	translate_all(v, mem_thp(MIB(64)), MIB(64), 21);
 }
 
-static void real_mode_translates_hugepages_of_2m(struct vfio *v)
+TEST(real_mode_translates_hugepages_of_2m, INTREE)
 {
 	translate_all(v, mem_hugetlb(MIB(2), 16), MIB(32), 21);
 }
 
-static void real_mode_translates_hugepages_of_1g(struct vfio *v)
+TEST(real_mode_translates_hugepages_of_1g, INTREE)
 {
 	translate_all(v, mem_hugetlb(GIB(1), 1), GIB(1), 30);
 }
 
 /* Many regions with gaps between them: some questions have no answer */
-static void real_mode_finds_the_right_one_of_many_regions(struct vfio *v)
+TEST(real_mode_finds_the_right_one_of_many_regions, INTREE)
 {
 	uint64_t p = base_page(), size = 512 * p, found, count = 10000;
 	uint8_t *ua = memory(size);
@@ -195,7 +197,7 @@ static void real_mode_finds_the_right_one_of_many_regions(struct vfio *v)
 	close(fd);
 }
 
-static void what_may_not_be_answered_in_real_mode_is_too_hard(struct vfio *v)
+TEST(what_may_not_be_answered_in_real_mode_is_too_hard, INTREE)
 {
 	uint64_t p = base_page();
 	uint8_t *ua = registered(v, 16 * p), *scattered = mem_scattered(MIB(4));
@@ -217,7 +219,7 @@ static void what_may_not_be_answered_in_real_mode_is_too_hard(struct vfio *v)
 	close(fd);
 }
 
-static void read_only_memory_is_read_only_in_real_mode(struct vfio *v)
+TEST(read_only_memory_is_read_only_in_real_mode, INTREE)
 {
 	uint64_t size = 4 * base_page();
 	uint8_t *ua = memory(size);
@@ -239,7 +241,7 @@ static void read_only_memory_is_read_only_in_real_mode(struct vfio *v)
 }
 
 /* What is held in real mode is as if it were mapped */
-static void memory_held_in_real_mode_stays(struct vfio *v)
+TEST(memory_held_in_real_mode_stays, INTREE)
 {
 	struct ledger before = ledger();
 	uint64_t p = 4 * base_page();
@@ -258,7 +260,7 @@ static void memory_held_in_real_mode_stays(struct vfio *v)
 	close(fd);
 }
 
-static void the_last_hold_is_left_to_virtual_mode(struct vfio *v)
+TEST(the_last_hold_is_left_to_virtual_mode, INTREE)
 {
 	struct ledger before = ledger();
 	uint64_t p = 4 * base_page();
@@ -281,7 +283,7 @@ static void the_last_hold_is_left_to_virtual_mode(struct vfio *v)
 	close(fd);
 }
 
-static void what_real_mode_marks_is_dirty_when_unpinned(struct vfio *v)
+TEST(what_real_mode_marks_is_dirty_when_unpinned, INTREE)
 {
 	uint64_t p = base_page();
 	uint8_t *ua = registered(v, 2 * p);
@@ -298,7 +300,7 @@ static void what_real_mode_marks_is_dirty_when_unpinned(struct vfio *v)
 }
 
 /* Runs, arrays and what was never mapped; 4K TCEs, in the default window */
-static void real_mode_reads_what_each_tce_maps(struct vfio *v)
+TEST(real_mode_reads_what_each_tce_maps, INTREE)
 {
 	uint8_t *ua = registered(v, MIB(16));
 	int fd = self_test();
@@ -328,7 +330,7 @@ static void real_mode_reads_what_each_tce_maps(struct vfio *v)
 	close(fd);
 }
 
-static void real_mode_refuses_pointers_that_it_can_t_follow(struct vfio *v)
+TEST(real_mode_refuses_pointers_that_it_can_t_follow, INTREE)
 {
 	uint64_t p = base_page();
 	uint8_t *ua = mapped(v, IOVA, p);
@@ -360,7 +362,7 @@ static void find_pages_of(struct vfio *v, int fd, uint8_t *ua, uint64_t size)
 	unregister_ok(v, ua, size);
 }
 
-static void real_mode_finds_and_puts_page_descriptors(struct vfio *v)
+TEST(real_mode_finds_and_puts_page_descriptors, INTREE)
 {
 	uint8_t *ua = mem_base(MIB(4)), *huge = mem_hugetlb(MIB(2), 2);
 	int fd = self_test();
@@ -384,7 +386,7 @@ static void real_mode_finds_and_puts_page_descriptors(struct vfio *v)
 }
 
 /* The first memory that the index knows: it has to grow, or registering fails */
-static void registering_finds_page_descriptors_too(struct vfio *v)
+TEST(registering_finds_page_descriptors_too, INTREE)
 {
 	int fd = self_test();
 	struct answer answer;
@@ -398,7 +400,7 @@ static void registering_finds_page_descriptors_too(struct vfio *v)
 	close(fd);
 }
 
-static void real_mode_does_not_drop_the_last_reference(struct vfio *v)
+TEST(real_mode_does_not_drop_the_last_reference, INTREE)
 {
 	uint8_t *ua = mem_base(MIB(4));
 	int fd = self_test();
@@ -446,7 +448,8 @@ static void register_odd_regions(struct workers *workers, int number)
 	}
 }
 
-static void real_mode_is_right_while_memory_comes_and_goes(struct vfio *v)
+TEST(real_mode_is_right_while_memory_comes_and_goes,
+     INTREE, .race = "real mode holds, register and unregister")
 {
 	uint8_t *ua = memory(REGIONS * REGION);
 	struct workers workers = { .v = v, .arg = ua };
@@ -491,8 +494,8 @@ static void open_register_and_close(struct workers *workers, int number)
 }
 
 /* Whoever of the two is last unpins it, and nobody else begins to hold it */
-static void real_mode_holds_nothing_of_a_container_that_has_gone(
-	struct vfio *v)
+TEST(real_mode_holds_nothing_of_a_container_that_has_gone,
+     INTREE, .setup = BARE, .race = "real mode holds, close of the container")
 {
 	uint8_t *ua = memory(REGION);
 	struct ledger before = ledger();
@@ -540,7 +543,8 @@ static void map_or_unmap_range(struct workers *workers, int number)
 		expect(dma_unmap(workers->v->fd, CHAOS_IOVA + at, size), 0);
 }
 
-static void real_mode_reads_tces_rightly_while_they_change(struct vfio *v)
+TEST(real_mode_reads_tces_rightly_while_they_change,
+     INTREE, .race = "real mode reads, map and unmap")
 {
 	uint8_t *ua = registered(v, CHAOS_SIZE);
 	struct workers workers = { .v = v, .arg = ua };
@@ -585,7 +589,8 @@ static void make_and_remove_window_1(struct workers *workers, int number)
 	expect(window_remove(workers->v->fd, start), 0);
 }
 
-static void real_mode_reads_a_window_rightly_while_it_goes(struct vfio *v)
+TEST(real_mode_reads_a_window_rightly_while_it_goes,
+     INTREE, .race = "real mode reads, remove window")
 {
 	uint8_t *ua = mapped(v, IOVA, CHAOS_SIZE);
 	struct workers workers = { .v = v, .arg = ua };
@@ -612,34 +617,3 @@ static void real_mode_reads_a_window_rightly_while_it_goes(struct vfio *v)
 	unregister_ok(v, ua, CHAOS_SIZE);
 	close(fd);
 }
-
-#define INTREE	.intree = "has no such interface", .crashes = true
-
-static const struct test tests[] = {
-	TEST(real_mode_translates_base_pages, INTREE),
-	TEST(real_mode_translates_scattered_pages, INTREE),
-	TEST(real_mode_translates_transparent_hugepages, INTREE),
-	TEST(real_mode_translates_hugepages_of_2m, INTREE),
-	TEST(real_mode_translates_hugepages_of_1g, INTREE),
-	TEST(real_mode_finds_the_right_one_of_many_regions, INTREE),
-	TEST(what_may_not_be_answered_in_real_mode_is_too_hard, INTREE),
-	TEST(read_only_memory_is_read_only_in_real_mode, INTREE),
-	TEST(memory_held_in_real_mode_stays, INTREE),
-	TEST(the_last_hold_is_left_to_virtual_mode, INTREE),
-	TEST(what_real_mode_marks_is_dirty_when_unpinned, INTREE),
-	TEST(real_mode_reads_what_each_tce_maps, INTREE),
-	TEST(real_mode_refuses_pointers_that_it_can_t_follow, INTREE),
-	TEST(real_mode_finds_and_puts_page_descriptors, INTREE),
-	TEST(registering_finds_page_descriptors_too, INTREE),
-	TEST(real_mode_does_not_drop_the_last_reference, INTREE),
-	TEST(real_mode_is_right_while_memory_comes_and_goes, INTREE,
-	     .race = "real mode holds, register and unregister"),
-	TEST(real_mode_holds_nothing_of_a_container_that_has_gone, INTREE,
-	     .setup = BARE, .race = "real mode holds, close of the container"),
-	TEST(real_mode_reads_tces_rightly_while_they_change, INTREE,
-	     .race = "real mode reads, map and unmap"),
-	TEST(real_mode_reads_a_window_rightly_while_it_goes, INTREE,
-	     .race = "real mode reads, remove window"),
-};
-
-SUITE(realmode_suite, tests);

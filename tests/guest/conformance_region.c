@@ -44,7 +44,7 @@ bool is_dirty(const uint8_t *ua)
 	return page_flags(frame_of(ua)) & KPF_DIRTY;
 }
 
-static void gibibytes_are_registered_exactly(struct vfio *v)
+TEST(gibibytes_are_registered_exactly, .intree = "defect 18")
 {
 	struct ledger before = ledger();
 	uint64_t size = GIB(2);
@@ -65,7 +65,7 @@ static void gibibytes_are_registered_exactly(struct vfio *v)
 }
 
 /* A hundred thousand, or as many as fit into a GiB */
-static void many_thousand_regions_are_registered_exactly(struct vfio *v)
+TEST(many_thousand_regions_are_registered_exactly, .intree = "defects 3, 18")
 {
 	enum { STRIDE = 4099 };		/* prime */
 	uint64_t p = base_page();
@@ -90,8 +90,7 @@ static void many_thousand_regions_are_registered_exactly(struct vfio *v)
 }
 
 /* The process gets new pages; the device keeps the registered ones */
-static void memory_discarded_by_the_process_stays_with_the_device(
-	struct vfio *v)
+TEST(memory_discarded_by_the_process_stays_with_the_device)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint8_t *ua = mapped(v, IOVA, base_page());
@@ -108,7 +107,7 @@ static void memory_discarded_by_the_process_stays_with_the_device(
 }
 
 /* Anonymous memory becomes dirty, to the kernel, only when it is told so */
-static void only_memory_that_was_mapped_for_writing_is_dirty(struct vfio *v)
+TEST(only_memory_that_was_mapped_for_writing_is_dirty)
 {
 	static const uint32_t perm[] = { 0, READ_ONLY, WRITE_ONLY, READ_WRITE };
 	uint64_t p = base_page();
@@ -128,7 +127,7 @@ static void only_memory_that_was_mapped_for_writing_is_dirty(struct vfio *v)
 }
 
 /* A scattered region knows of each page by itself */
-static void the_neighbours_of_a_written_page_stay_clean(struct vfio *v)
+TEST(the_neighbours_of_a_written_page_stay_clean)
 {
 	uint64_t p = base_page(), size = 16 * p;
 	uint8_t *ua = mem_scattered(size);
@@ -167,7 +166,7 @@ static void scatter(uint8_t *ua)
  * The same for more pages than a node of the store has blocks, once one of them
  * isn't where it should be. The last may only be read, so each is looked at.
  */
-static void a_large_scattered_mapping_is_dirty_to_its_end(struct vfio *v)
+TEST(a_large_scattered_mapping_is_dirty_to_its_end, .intree = "defect 12")
 {
 	uint64_t p = base_page(), pages = p / sizeof(uint64_t) + 64;
 	uint64_t last = pages - 2;
@@ -189,7 +188,7 @@ static void a_large_scattered_mapping_is_dirty_to_its_end(struct vfio *v)
 	expect(is_dirty(ua + (last + 1) * p), 0);
 }
 
-static void memory_of_a_device_is_a_fault(struct vfio *v)
+TEST(memory_of_a_device_is_a_fault)
 {
 	struct edu *edu = device(v, 0);
 	struct ledger before = ledger();
@@ -232,7 +231,7 @@ static bool none_is_pinned(void *arg)
 	return pins() == pinned->before;
 }
 
-static void a_kill_ends_registration_and_unpins_exactly(struct vfio *v)
+TEST(a_kill_ends_registration_and_unpins_exactly)
 {
 	struct pinned pinned = { .before = pins(), .least = 64 };
 	int pid = start_child(register_for_long, v);
@@ -287,7 +286,7 @@ static int movable_block(void)
 }
 
 /* Pages that hotplug must be able to take away may not be pinned for long */
-static void movable_memory_is_migrated_before_it_is_pinned(struct vfio *v)
+TEST(movable_memory_is_migrated_before_it_is_pinned)
 {
 	uint64_t p = base_page(), size = 64 * p, frames = block_frames();
 	int block = frames ? movable_block() : -1;
@@ -316,19 +315,3 @@ static void movable_memory_is_migrated_before_it_is_pinned(struct vfio *v)
 	expect(write_state(block, "offline"), 1);
 	expect(write_state(block, "online"), 1);
 }
-
-static const struct test tests[] = {
-	TEST(gibibytes_are_registered_exactly, .intree = "defect 18"),
-	TEST(many_thousand_regions_are_registered_exactly,
-	     .intree = "defects 3, 18"),
-	TEST(memory_discarded_by_the_process_stays_with_the_device),
-	TEST(only_memory_that_was_mapped_for_writing_is_dirty),
-	TEST(the_neighbours_of_a_written_page_stay_clean),
-	TEST(a_large_scattered_mapping_is_dirty_to_its_end,
-	     .intree = "defect 12"),
-	TEST(memory_of_a_device_is_a_fault),
-	TEST(a_kill_ends_registration_and_unpins_exactly),
-	TEST(movable_memory_is_migrated_before_it_is_pinned),
-};
-
-SUITE(region_suite, tests);

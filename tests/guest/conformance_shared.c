@@ -18,8 +18,8 @@ static struct vfio *two_containers(struct vfio *a)
 	return a;
 }
 
-static void a_region_of_two_containers_is_pinned_and_charged_once(
-	struct vfio *v)
+TEST(a_region_of_two_containers_is_pinned_and_charged_once,
+     .setup = BARE, .intree = "defect 18: unpins later")
 {
 	struct vfio *a = two_containers(v);
 	struct ledger before = ledger();
@@ -36,7 +36,8 @@ static void a_region_of_two_containers_is_pinned_and_charged_once(
 	vfio_close(&b);
 }
 
-static void unregister_leaves_the_region_to_the_other_container(struct vfio *v)
+TEST(unregister_leaves_the_region_to_the_other_container,
+     .setup = BARE, .intree = "defect 3")
 {
 	struct vfio *a = two_containers(v);
 	uint8_t *ua = registered(a, SIZE);
@@ -52,7 +53,7 @@ static void unregister_leaves_the_region_to_the_other_container(struct vfio *v)
 	unregister_ok(a, ua, SIZE);
 }
 
-static void unregister_elsewhere_is_not_found(struct vfio *v)
+TEST(unregister_elsewhere_is_not_found, .setup = BARE)
 {
 	struct vfio *a = two_containers(v);
 	uint8_t *ua = registered(a, SIZE);
@@ -63,8 +64,7 @@ static void unregister_elsewhere_is_not_found(struct vfio *v)
 	vfio_close(&b);
 }
 
-static void an_overlap_with_the_other_containers_region_is_refused(
-	struct vfio *v)
+TEST(an_overlap_with_the_other_containers_region_is_refused, .setup = BARE)
 {
 	struct vfio *a = two_containers(v);
 	uint8_t *ua = registered(a, SIZE);
@@ -76,7 +76,8 @@ static void an_overlap_with_the_other_containers_region_is_refused(
 	vfio_close(&b);
 }
 
-static void memory_of_one_container_can_be_mapped_in_the_other(struct vfio *v)
+TEST(memory_of_one_container_can_be_mapped_in_the_other,
+     .setup = BARE, .intree = "defect 3")
 {
 	struct vfio *a = two_containers(v);
 	uint8_t *ua = registered(a, SIZE);
@@ -92,8 +93,8 @@ static void memory_of_one_container_can_be_mapped_in_the_other(struct vfio *v)
 }
 
 /* Once the registering container is gone, the other's unmap is the last user */
-static void memory_of_a_closed_container_stays_with_the_others_device(
-	struct vfio *v)
+TEST(memory_of_a_closed_container_stays_with_the_others_device,
+     .setup = BARE, .intree = "defect 3")
 {
 	struct vfio *a = two_containers(v);
 	struct ledger before = ledger();
@@ -111,7 +112,8 @@ static void memory_of_a_closed_container_stays_with_the_others_device(
 	vfio_close(&b);
 }
 
-static void closing_both_containers_releases_what_they_shared(struct vfio *v)
+TEST(closing_both_containers_releases_what_they_shared,
+     .setup = BARE, .intree = "defect 18: unpins later")
 {
 	struct vfio *a = two_containers(v);
 	struct ledger before = ledger();
@@ -125,7 +127,7 @@ static void closing_both_containers_releases_what_they_shared(struct vfio *v)
 	expect_ledger("both closed", before, 0);
 }
 
-static void each_container_has_windows_of_its_own(struct vfio *v)
+TEST(each_container_has_windows_of_its_own, .setup = BARE)
 {
 	struct vfio *a = two_containers(v);
 	uint8_t *of_a = mapped(a, IOVA, base_page());
@@ -140,22 +142,3 @@ static void each_container_has_windows_of_its_own(struct vfio *v)
 	expect(new_window(a, 12, GIB(1), 1), WINDOW1_START);
 	vfio_close(&b);
 }
-
-static const struct test tests[] = {
-	TEST(a_region_of_two_containers_is_pinned_and_charged_once,
-	     .setup = BARE, .intree = "defect 18: unpins later"),
-	TEST(unregister_leaves_the_region_to_the_other_container,
-	     .setup = BARE, .intree = "defect 3"),
-	TEST(unregister_elsewhere_is_not_found, .setup = BARE),
-	TEST(an_overlap_with_the_other_containers_region_is_refused,
-	     .setup = BARE),
-	TEST(memory_of_one_container_can_be_mapped_in_the_other, .setup = BARE,
-	     .intree = "defect 3"),
-	TEST(memory_of_a_closed_container_stays_with_the_others_device,
-	     .setup = BARE, .intree = "defect 3"),
-	TEST(closing_both_containers_releases_what_they_shared, .setup = BARE,
-	     .intree = "defect 18: unpins later"),
-	TEST(each_container_has_windows_of_its_own, .setup = BARE),
-};
-
-SUITE(shared_suite, tests);

@@ -96,7 +96,8 @@ static void *register_missing_page(void *arg)
 	return NULL;
 }
 
-static void a_page_that_does_not_come_keeps_nobody_waiting(struct vfio *v)
+TEST(a_page_that_does_not_come_keeps_nobody_waiting,
+     .intree = "does not wait for such pages")
 {
 	struct ledger before = ledger();
 	struct userfault uf;
@@ -130,8 +131,8 @@ static bool backend_has_refs(void *arg)
 	return module_refs(backend_module) == *(int *)arg;
 }
 
-static void a_request_that_outlives_the_container_keeps_the_module(
-	struct vfio *v)
+TEST(a_request_that_outlives_the_container_keeps_the_module,
+     .intree = "used after it was freed", .crashes = true)
 {
 	struct userfault uf;
 	int refs;
@@ -225,8 +226,8 @@ static void expect_refused_once_bound(struct vfio *v, struct stranger *stranger,
 	vfio_close(v);
 }
 
-static void a_request_that_was_begun_before_the_binding_is_a_strangers(
-	struct vfio *v)
+TEST(a_request_that_was_begun_before_the_binding_is_a_strangers,
+     .setup = BARE, .with_others = true, .intree = "says EPERM without reading it")
 {
 	struct stranger *stranger = shared_memory(sizeof(*stranger));
 	uint8_t *ua = memory(2 * base_page());
@@ -357,7 +358,7 @@ static void begin_answer(struct userfault *uf, struct vfio *v)
 	fail("the answer never waited for its page");
 }
 
-static void a_window_is_of_no_use_before_its_address_is_told(struct vfio *v)
+TEST(a_window_is_of_no_use_before_its_address_is_told, .intree = "uses it at once")
 {
 	struct userfault uf;
 	uint8_t *ua;
@@ -376,8 +377,8 @@ static void a_window_is_of_no_use_before_its_address_is_told(struct vfio *v)
 	expect(window_remove(v->fd, WINDOW1_START), 0);
 }
 
-static void a_window_whose_address_waits_to_be_told_goes_with_the_container(
-	struct vfio *v)
+TEST(a_window_whose_address_waits_to_be_told_goes_with_the_container,
+     .intree = "answers 0: it copies with no lock held")
 {
 	struct userfault uf;
 
@@ -385,19 +386,3 @@ static void a_window_whose_address_waits_to_be_told_goes_with_the_container(
 	expect(vfio_detach(v, 0), 0);
 	expect(userfault_end(&uf), -ENXIO);
 }
-
-static const struct test tests[] = {
-	TEST(a_page_that_does_not_come_keeps_nobody_waiting,
-	     .intree = "does not wait for such pages"),
-	TEST(a_request_that_outlives_the_container_keeps_the_module,
-	     .intree = "used after it was freed", .crashes = true),
-	TEST(a_request_that_was_begun_before_the_binding_is_a_strangers,
-	     .setup = BARE, .with_others = true,
-	     .intree = "says EPERM without reading it"),
-	TEST(a_window_is_of_no_use_before_its_address_is_told,
-	     .intree = "uses it at once"),
-	TEST(a_window_whose_address_waits_to_be_told_goes_with_the_container,
-	     .intree = "answers 0: it copies with no lock held"),
-};
-
-SUITE(userfault_suite, tests);

@@ -29,7 +29,7 @@ static struct huge huge_window(void)
 	return (struct huge){ 12, 3, 1ULL << 48 };
 }
 
-static void get_info_describes_the_platform(struct vfio *v)
+TEST(get_info_describes_the_platform)
 {
 	struct vfio_iommu_spapr_tce_info info = info_of(v);
 
@@ -49,7 +49,7 @@ static void get_info_describes_the_platform(struct vfio *v)
 	}
 }
 
-static void get_info_without_the_ddw_part_leaves_the_rest_alone(struct vfio *v)
+TEST(get_info_without_the_ddw_part_leaves_the_rest_alone)
 {
 	struct vfio_iommu_spapr_tce_info full = info_of(v), info;
 
@@ -62,7 +62,7 @@ static void get_info_without_the_ddw_part_leaves_the_rest_alone(struct vfio *v)
 		expect(((uint8_t *)&info)[i], 0xa5);
 }
 
-static void get_info_between_short_and_long_is_short(struct vfio *v)
+TEST(get_info_between_short_and_long_is_short)
 {
 	struct vfio_iommu_spapr_tce_info info;
 
@@ -73,7 +73,7 @@ static void get_info_between_short_and_long_is_short(struct vfio *v)
 		expect(((uint8_t *)&info)[i], 0xa5);
 }
 
-static void get_info_with_a_larger_argsz_is_accepted(struct vfio *v)
+TEST(get_info_with_a_larger_argsz_is_accepted)
 {
 	struct vfio_iommu_spapr_tce_info full = info_of(v);
 	struct vfio_iommu_spapr_tce_info in = { .argsz = ~0U }, *info;
@@ -83,7 +83,7 @@ static void get_info_with_a_larger_argsz_is_accepted(struct vfio *v)
 	expect(memcmp(&info->ddw, &full.ddw, sizeof(full.ddw)), 0);
 }
 
-static void bad_get_info_requests_are_refused(struct vfio *v)
+TEST(bad_get_info_requests_are_refused)
 {
 	struct vfio_iommu_spapr_tce_info info = { .argsz = 0 };
 	void *read_only;
@@ -98,7 +98,7 @@ static void bad_get_info_requests_are_refused(struct vfio *v)
 	expect(call(v->fd, VFIO_IOMMU_SPAPR_TCE_GET_INFO, read_only), -EFAULT);
 }
 
-static void a_second_window_starts_at_bit_59(struct vfio *v)
+TEST(a_second_window_starts_at_bit_59)
 {
 	uint8_t *low = mapped(v, IOVA, base_page()), *high;
 
@@ -109,7 +109,7 @@ static void a_second_window_starts_at_bit_59(struct vfio *v)
 }
 
 /* The default window needn't have been used to be there */
-static void the_pending_default_window_keeps_its_place(struct vfio *v)
+TEST(the_pending_default_window_keeps_its_place)
 {
 	uint8_t *ua;
 
@@ -118,8 +118,7 @@ static void the_pending_default_window_keeps_its_place(struct vfio *v)
 	device_reaches(v, 0, IOVA, ua);
 }
 
-static void removing_the_pending_default_window_makes_room_at_zero(
-	struct vfio *v)
+TEST(removing_the_pending_default_window_makes_room_at_zero)
 {
 	uint8_t *ua = registered(v, base_page());
 
@@ -132,8 +131,7 @@ static void removing_the_pending_default_window_makes_room_at_zero(
 	device_reaches(v, 0, IOVA, ua);
 }
 
-static void a_removed_default_window_makes_room_for_a_larger_one(
-	struct vfio *v)
+TEST(a_removed_default_window_makes_room_for_a_larger_one)
 {
 	uint8_t *ua = mapped(v, IOVA, base_page());
 	uint64_t start = first_start(v, 12, GIB(4));
@@ -146,7 +144,7 @@ static void a_removed_default_window_makes_room_for_a_larger_one(
 	device_reaches(v, 0, start + GIB(4) - MIB(1), ua);
 }
 
-static void a_smaller_default_window_ends_where_it_was_told(struct vfio *v)
+TEST(a_smaller_default_window_ends_where_it_was_told)
 {
 	uint8_t *ua;
 
@@ -157,7 +155,7 @@ static void a_smaller_default_window_ends_where_it_was_told(struct vfio *v)
 	expect(dma_map(v->fd, MIB(256), ua, TCE_4K, READ_WRITE), -ENXIO);
 }
 
-static void a_third_window_is_no_space(struct vfio *v)
+TEST(a_third_window_is_no_space)
 {
 	int64_t locked;
 
@@ -172,7 +170,7 @@ static void a_third_window_is_no_space(struct vfio *v)
 }
 
 /* A hypervisor would take the other window away with it, so it refuses */
-static void a_default_window_can_be_had_again(struct vfio *v)
+TEST(a_default_window_can_be_had_again)
 {
 	uint8_t *ua = registered(v, base_page());
 	uint64_t start = new_window(v, 12, GIB(1), 1);
@@ -219,7 +217,7 @@ static void both_ends_work(struct vfio *v, unsigned int shift, uint64_t size)
 	unregister_ok(v, ua, page);
 }
 
-static void windows_of_every_offered_page_size_work(struct vfio *v)
+TEST(windows_of_every_offered_page_size_work)
 {
 	struct vfio_iommu_spapr_tce_info info = info_of(v);
 
@@ -234,7 +232,7 @@ static void windows_of_every_offered_page_size_work(struct vfio *v)
  * What DPDK does; the table of one level is too big to be allocated, unless it
  * is a hypervisor that has it
  */
-static void dpdks_search_for_levels_ends_in_a_window(struct vfio *v)
+TEST(dpdks_search_for_levels_ends_in_a_window, .intree = "defects 6, 13")
 {
 	struct vfio_iommu_spapr_tce_info info = info_of(v);
 	uint64_t want = first_start(v, 21, DPDK_WINDOW), start = ~0ULL;
@@ -261,8 +259,7 @@ static void dpdks_search_for_levels_ends_in_a_window(struct vfio *v)
 }
 
 /* What QEMU does for a guest's default window */
-static void qemus_window_with_levels_found_by_trying_is_in_its_place(
-	struct vfio *v)
+TEST(qemus_window_with_levels_found_by_trying_is_in_its_place)
 {
 	struct vfio_iommu_spapr_tce_info info = info_of(v);
 	unsigned int shift = 63 - __builtin_clzll(info.ddw.pgsizes &
@@ -287,7 +284,7 @@ struct create_row {
 };
 
 /* All EINVAL; defects 6 and 8 */
-static void bad_create_requests_change_nothing(struct vfio *v)
+TEST(bad_create_requests_change_nothing, .intree = "defects 6, 8", .crashes = true)
 {
 	struct vfio_iommu_spapr_tce_info info = info_of(v), after;
 	uint32_t more = info.ddw.levels + 1;
@@ -353,7 +350,7 @@ static void bad_create_requests_change_nothing(struct vfio *v)
 }
 
 /* EINVAL or ENOMEM, as the platform's limits lie */
-static void a_window_beyond_the_hardware_is_refused(struct vfio *v)
+TEST(a_window_beyond_the_hardware_is_refused, .intree = "defect 6")
 {
 	uint32_t most = info_of(v).ddw.levels;
 	int64_t locked = vmlck();
@@ -373,8 +370,7 @@ static void a_window_beyond_the_hardware_is_refused(struct vfio *v)
 }
 
 /* Defect 6: 2^28 entries in a table of one level */
-static void a_table_too_big_to_allocate_is_no_memory_and_costs_nothing(
-	struct vfio *v)
+TEST(a_table_too_big_to_allocate_is_no_memory_and_costs_nothing, .intree = "defect 6")
 {
 	int64_t locked = vmlck();
 	uint8_t *ua;
@@ -390,7 +386,7 @@ static void a_table_too_big_to_allocate_is_no_memory_and_costs_nothing(
 }
 
 /* Defect 7: neither window nor slot nor charge stays */
-static void a_create_that_cannot_answer_leaves_nothing(struct vfio *v)
+TEST(a_create_that_cannot_answer_leaves_nothing, .intree = "defect 7")
 {
 	struct vfio_iommu_spapr_tce_create create = {
 		.argsz = sizeof(create),
@@ -414,7 +410,7 @@ static void a_create_that_cannot_answer_leaves_nothing(struct vfio *v)
 	expect(window_create(v->fd, 12, GIB(1), 1, NULL), -ENOSPC);
 }
 
-static void create_ignores_reserved_fields_and_a_larger_argsz(struct vfio *v)
+TEST(create_ignores_reserved_fields_and_a_larger_argsz)
 {
 	struct vfio_iommu_spapr_tce_create create = {
 		.argsz = ~0U,
@@ -433,7 +429,7 @@ static void create_ignores_reserved_fields_and_a_larger_argsz(struct vfio *v)
 }
 
 /* Defect 13: what isn't there isn't charged */
-static void a_huge_empty_window_costs_little(struct vfio *v)
+TEST(a_huge_empty_window_costs_little, .intree = "defect 13")
 {
 	struct huge huge = huge_window();
 	uint64_t start = first_start(v, huge.shift, huge.size);
@@ -465,7 +461,7 @@ static void expect_quick(const char *what, uint64_t begin)
 }
 
 /* Defect 13: time grows with what is mapped, not with the window */
-static void unmapping_and_removing_a_huge_window_is_quick(struct vfio *v)
+TEST(unmapping_and_removing_a_huge_window_is_quick, .intree = "defect 13")
 {
 	struct huge huge = huge_window();
 	uint64_t begin, start, far;
@@ -490,7 +486,7 @@ static void unmapping_and_removing_a_huge_window_is_quick(struct vfio *v)
 	unregister_ok(v, ua, base_page());
 }
 
-static void removing_a_window_drops_its_mappings(struct vfio *v)
+TEST(removing_a_window_drops_its_mappings)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint64_t start = new_window(v, 12, GIB(1), 1);
@@ -504,7 +500,7 @@ static void removing_a_window_drops_its_mappings(struct vfio *v)
 	expect(window_remove(v->fd, start), -EINVAL);
 }
 
-static void a_window_made_again_is_empty(struct vfio *v)
+TEST(a_window_made_again_is_empty)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint64_t start = new_window(v, 12, GIB(1), 1);
@@ -515,7 +511,7 @@ static void a_window_made_again_is_empty(struct vfio *v)
 	device_cannot_reach(v, 0, start + IOVA, ua, &sink);
 }
 
-static void removing_one_window_leaves_the_other(struct vfio *v)
+TEST(removing_one_window_leaves_the_other, .intree = "defect 3")
 {
 	uint8_t *low = mapped(v, IOVA, base_page()), *high;
 	uint64_t start = new_window(v, 12, GIB(1), 1);
@@ -528,7 +524,7 @@ static void removing_one_window_leaves_the_other(struct vfio *v)
 }
 
 /* Defect 10 */
-static void an_address_inside_a_window_does_not_remove_it(struct vfio *v)
+TEST(an_address_inside_a_window_does_not_remove_it, .intree = "defect 10")
 {
 	uint64_t start = new_window(v, 12, GIB(1), 1), p = base_page();
 	uint8_t *low = mapped(v, IOVA, p), *high = mapped(v, start + IOVA, p);
@@ -552,7 +548,7 @@ struct remove_row {
 };
 
 /* All EINVAL, while the default window is pending */
-static void bad_remove_requests_change_nothing(struct vfio *v)
+TEST(bad_remove_requests_change_nothing, .intree = "defect 10")
 {
 	static const struct remove_row rows[] = {
 		{ "argsz 0", 0, 0, 0 },
@@ -584,7 +580,7 @@ static void bad_remove_requests_change_nothing(struct vfio *v)
 	expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
 }
 
-static void remove_accepts_a_larger_argsz(struct vfio *v)
+TEST(remove_accepts_a_larger_argsz)
 {
 	struct vfio_iommu_spapr_tce_remove remove = { .argsz = ~0U };
 
@@ -593,7 +589,7 @@ static void remove_accepts_a_larger_argsz(struct vfio *v)
 	expect(new_window(v, 12, GIB(1), 1), 0);
 }
 
-static void windows_may_come_and_go_all_day(struct vfio *v)
+TEST(windows_may_come_and_go_all_day)
 {
 	uint8_t *ua = registered(v, base_page());
 	unsigned int levels = up_to_levels(v, 2);
@@ -613,7 +609,7 @@ static void windows_may_come_and_go_all_day(struct vfio *v)
 	unregister_ok(v, ua, base_page());
 }
 
-static void slot_zero_may_change_its_page_size(struct vfio *v)
+TEST(slot_zero_may_change_its_page_size)
 {
 	uint64_t start = first_start(v, 16, GIB(4));
 	uint8_t *ua = registered(v, base_page());
@@ -633,7 +629,8 @@ static void slot_zero_may_change_its_page_size(struct vfio *v)
  * A hypervisor has only one place for windows unlike its default one. A request
  * that fails there would cost the device every later one, until a reboot.
  */
-static void a_window_that_cannot_be_had_costs_no_later_one(struct vfio *v)
+TEST(a_window_that_cannot_be_had_costs_no_later_one,
+     .intree = "on pseries the device is lost until a reboot", .last = true)
 {
 	uint64_t start = first_start(v, 12, GIB(4));
 	uint8_t *ua = registered(v, base_page());
@@ -661,51 +658,3 @@ static void a_window_that_cannot_be_had_costs_no_later_one(struct vfio *v)
 	device_reaches(v, 0, IOVA, ua);
 	expect(new_window(v, 12, GIB(4), 1), WINDOW1_START);
 }
-
-static const struct test tests[] = {
-	TEST(get_info_describes_the_platform),
-	TEST(get_info_without_the_ddw_part_leaves_the_rest_alone),
-	TEST(get_info_between_short_and_long_is_short),
-	TEST(get_info_with_a_larger_argsz_is_accepted),
-	TEST(bad_get_info_requests_are_refused),
-	TEST(a_second_window_starts_at_bit_59),
-	TEST(the_pending_default_window_keeps_its_place),
-	TEST(removing_the_pending_default_window_makes_room_at_zero),
-	TEST(a_removed_default_window_makes_room_for_a_larger_one),
-	TEST(a_smaller_default_window_ends_where_it_was_told),
-	TEST(a_third_window_is_no_space),
-	TEST(a_default_window_can_be_had_again),
-	TEST(windows_of_every_offered_page_size_work),
-	TEST(dpdks_search_for_levels_ends_in_a_window,
-	     .intree = "defects 6, 13"),
-	TEST(qemus_window_with_levels_found_by_trying_is_in_its_place),
-	TEST(bad_create_requests_change_nothing, .intree = "defects 6, 8",
-	     .crashes = true),
-	TEST(a_window_beyond_the_hardware_is_refused, .intree = "defect 6"),
-	TEST(a_table_too_big_to_allocate_is_no_memory_and_costs_nothing,
-	     .intree = "defect 6"),
-	TEST(a_create_that_cannot_answer_leaves_nothing, .intree = "defect 7"),
-	TEST(create_ignores_reserved_fields_and_a_larger_argsz),
-	TEST(a_huge_empty_window_costs_little, .intree = "defect 13"),
-	TEST(unmapping_and_removing_a_huge_window_is_quick,
-	     .intree = "defect 13"),
-	TEST(removing_a_window_drops_its_mappings),
-	TEST(a_window_made_again_is_empty),
-	TEST(removing_one_window_leaves_the_other, .intree = "defect 3"),
-	TEST(an_address_inside_a_window_does_not_remove_it,
-	     .intree = "defect 10"),
-	TEST(bad_remove_requests_change_nothing, .intree = "defect 10"),
-	TEST(remove_accepts_a_larger_argsz),
-	TEST(windows_may_come_and_go_all_day),
-	TEST(slot_zero_may_change_its_page_size),
-};
-
-SUITE(window_suite, tests);
-
-/* Where it fails on a hypervisor, nothing that comes after it can succeed */
-static const struct test last_tests[] = {
-	TEST(a_window_that_cannot_be_had_costs_no_later_one,
-	     .intree = "on pseries the device is lost until a reboot"),
-};
-
-SUITE(last_suite, last_tests);

@@ -4,30 +4,16 @@
 
 #include "engine.h"
 #include "kernel_list.h"
-#include "suites.h"
-
-const struct suite *const suites[] = {
-	&view_suite,
-	&table_suite,
-	&map_suite,
-	&refusal_suite,
-	&window_suite,
-	&range_suite,
-	&handle_suite,
-	&kvm_suite,
-	NULL,
-};
 
 #define MAX_REGIONS 8
 
 bool scattered;
 
 /* What a test that failed has left behind */
-void suites_reset(void)
+void program_reset(void)
 {
 	platform_kind = PLATFORM_MEMORY;
 	scattered = false;
-	kernel_list_reset();
 }
 
 struct tce2_ddw ddw;

@@ -14,9 +14,6 @@
 #include "tce2_tce_v2.h"
 #include "unit.h"
 
-extern const struct suite view_suite, table_suite, map_suite, refusal_suite,
-	window_suite, range_suite, handle_suite, kvm_suite;
-
 #define SHIFT	12 /* of the windows' pages, if not said otherwise */
 #define RW	TCE2_PERM_RW
 #define LEAF	TCE2_VIEW_LEAF

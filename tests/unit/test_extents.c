@@ -110,7 +110,7 @@ static const struct block_row block_rows[] = {
 	{ "finer and finer", 64, 0, { 8, 9, 10, 11, 32, 33, 49, 48, -1 } },
 };
 
-static void a_block_is_as_large_as_all_the_memory_is_contiguous(void)
+TEST(a_block_is_as_large_as_all_the_memory_is_contiguous)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(block_rows); i++) {
 		const struct block_row *r = &block_rows[i];
@@ -168,7 +168,7 @@ static void expect_at_most(const char *what, u64 bytes, u64 most)
 		expect(bytes, most);
 }
 
-static void a_terabyte_of_gigabyte_pages_takes_8_bytes_a_gigabyte(void)
+TEST(a_terabyte_of_gigabyte_pages_takes_8_bytes_a_gigabyte)
 {
 	u64 bytes;
 
@@ -186,7 +186,7 @@ static void a_terabyte_of_gigabyte_pages_takes_8_bytes_a_gigabyte(void)
 	end();
 }
 
-static void a_gigabyte_page_takes_one_entry(void)
+TEST(a_gigabyte_page_takes_one_entry)
 {
 	begin();
 	map_large(TIB(1), 1, 30);
@@ -202,7 +202,7 @@ static void a_gigabyte_page_takes_one_entry(void)
 }
 
 /* A driver has mapped the pages of a hugetlbfs folio, first and last in their place */
-static void hugetlb_pages_mapped_one_by_one_are_each_recorded(void)
+TEST(hugetlb_pages_mapped_one_by_one_are_each_recorded)
 {
 	static const u64 place[] = { 0, 2, 1, 3, 4, 6, 5, 7 };
 	u64 *pfn;
@@ -221,7 +221,7 @@ static void hugetlb_pages_mapped_one_by_one_are_each_recorded(void)
 }
 
 /* In-tree: 8 bytes for each base page, of 64 KiB at best */
-static void two_megabyte_pages_take_a_thirtieth_of_8_bytes_a_64k_page(void)
+TEST(two_megabyte_pages_take_a_thirtieth_of_8_bytes_a_64k_page)
 {
 	const u64 size = GIB(16);
 
@@ -241,7 +241,7 @@ static void two_megabyte_pages_take_a_thirtieth_of_8_bytes_a_64k_page(void)
 }
 
 /* The worst there is; sizes around those at which the store gets a node more */
-static void scattered_memory_takes_8_bytes_a_page(void)
+TEST(scattered_memory_takes_8_bytes_a_page)
 {
 	const u64 node = PAGE_SIZE / 8;
 	/* clang-format off */
@@ -292,7 +292,7 @@ static int fill_backwards(struct tce2_extents *ext, u64 count)
 }
 
 /* As many levels as can be had without gigabytes: three, or two */
-static void a_store_of_many_nodes_is_freed_whichever_could_not_be_had(void)
+TEST(a_store_of_many_nodes_is_freed_whichever_could_not_be_had)
 {
 	const u64 node = PAGE_SIZE / 8;
 	const u64 count = PAGE_SHIFT == 12 ? node * node + 1 : 2 * node + 1;
@@ -319,7 +319,7 @@ static void a_store_of_many_nodes_is_freed_whichever_could_not_be_had(void)
 }
 
 /* Real-mode code could follow no vmalloc()ed array, and a large one may fail */
-static void no_allocation_is_larger_than_a_page(void)
+TEST(no_allocation_is_larger_than_a_page)
 {
 	const u64 count = 60000;
 
@@ -334,7 +334,7 @@ static void no_allocation_is_larger_than_a_page(void)
  * Translation
  */
 
-static void a_held_range_crosses_blocks_and_regions(void)
+TEST(a_held_range_crosses_blocks_and_regions)
 {
 	struct tce2_region *second;
 
@@ -350,7 +350,7 @@ static void a_held_range_crosses_blocks_and_regions(void)
 	end();
 }
 
-static void a_hold_that_fails_anywhere_holds_nothing(void)
+TEST(a_hold_that_fails_anywhere_holds_nothing)
 {
 	struct tce2_region *second;
 
@@ -368,7 +368,7 @@ static void a_hold_that_fails_anywhere_holds_nothing(void)
 	end();
 }
 
-static void an_iommu_page_lies_in_one_region(void)
+TEST(an_iommu_page_lies_in_one_region)
 {
 	struct tce2_region *second;
 
@@ -385,7 +385,7 @@ static void an_iommu_page_lies_in_one_region(void)
 }
 
 /* As with THP: it does not matter why the memory is contiguous */
-static void an_iommu_page_may_be_larger_than_the_blocks_if_contiguous(void)
+TEST(an_iommu_page_may_be_larger_than_the_blocks_if_contiguous)
 {
 	s32 frames[34];
 
@@ -405,7 +405,7 @@ static void an_iommu_page_may_be_larger_than_the_blocks_if_contiguous(void)
 	end();
 }
 
-static void an_iommu_page_must_be_aligned_in_memory_too(void)
+TEST(an_iommu_page_must_be_aligned_in_memory_too)
 {
 	begin();
 	map_contiguous(UA, 8, 66, true);
@@ -416,7 +416,7 @@ static void an_iommu_page_must_be_aligned_in_memory_too(void)
 	end();
 }
 
-static void an_iommu_page_may_be_smaller_than_a_page(void)
+TEST(an_iommu_page_may_be_smaller_than_a_page)
 {
 	begin();
 	map_list(UA, (const s32[]){ 40, 30, -1 });
@@ -433,7 +433,7 @@ static void an_iommu_page_may_be_smaller_than_a_page(void)
 	end();
 }
 
-static void mixed_page_sizes_translate_as_they_are(void)
+TEST(mixed_page_sizes_translate_as_they_are)
 {
 	begin();
 	map_large(TIB(1), 4, 21);
@@ -452,7 +452,7 @@ static void mixed_page_sizes_translate_as_they_are(void)
 }
 
 /* And so may the pin calls' batches */
-static void a_region_may_begin_and_end_within_huge_pages(void)
+TEST(a_region_may_begin_and_end_within_huge_pages)
 {
 	const u64 page = MIB(2);
 
@@ -476,7 +476,7 @@ static void a_region_may_begin_and_end_within_huge_pages(void)
 }
 
 /* Its base pages in another order, as mremap() can leave them */
-static void a_transparent_huge_page_may_be_mapped_out_of_order(void)
+TEST(a_transparent_huge_page_may_be_mapped_out_of_order)
 {
 	static const int order[] = { 0, 1, 2, 9, 4, 5, 6, 7, 8 };
 	const int count = ARRAY_SIZE(order);
@@ -492,25 +492,3 @@ static void a_transparent_huge_page_may_be_mapped_out_of_order(void)
 			   PAGES(SIM_BIG + order[i]));
 	end();
 }
-
-static const struct test tests[] = {
-	TEST(a_block_is_as_large_as_all_the_memory_is_contiguous),
-	TEST(a_terabyte_of_gigabyte_pages_takes_8_bytes_a_gigabyte),
-	TEST(a_gigabyte_page_takes_one_entry),
-	TEST(hugetlb_pages_mapped_one_by_one_are_each_recorded),
-	TEST(two_megabyte_pages_take_a_thirtieth_of_8_bytes_a_64k_page),
-	TEST(scattered_memory_takes_8_bytes_a_page),
-	TEST(a_store_of_many_nodes_is_freed_whichever_could_not_be_had),
-	TEST(no_allocation_is_larger_than_a_page),
-	TEST(a_held_range_crosses_blocks_and_regions),
-	TEST(a_hold_that_fails_anywhere_holds_nothing),
-	TEST(an_iommu_page_lies_in_one_region),
-	TEST(an_iommu_page_may_be_larger_than_the_blocks_if_contiguous),
-	TEST(an_iommu_page_must_be_aligned_in_memory_too),
-	TEST(an_iommu_page_may_be_smaller_than_a_page),
-	TEST(mixed_page_sizes_translate_as_they_are),
-	TEST(a_region_may_begin_and_end_within_huge_pages),
-	TEST(a_transparent_huge_page_may_be_mapped_out_of_order),
-};
-
-SUITE(extents_suite, tests);

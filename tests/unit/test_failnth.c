@@ -171,32 +171,32 @@ static void each_fails_in_turn(enum sim_fault fault, int want)
 	}
 }
 
-static void every_allocation_may_fail(void)
+TEST(every_allocation_may_fail)
 {
 	each_fails_in_turn(SIM_ALLOC, -ENOMEM);
 }
 
-static void every_pin_call_may_fail(void)
+TEST(every_pin_call_may_fail)
 {
 	each_fails_in_turn(SIM_PIN, -ENOMEM);
 }
 
-static void every_charge_may_fail(void)
+TEST(every_charge_may_fail)
 {
 	each_fails_in_turn(SIM_CHARGE, -ENOMEM);
 }
 
-static void a_fatal_signal_may_come_at_any_time(void)
+TEST(a_fatal_signal_may_come_at_any_time)
 {
 	each_fails_in_turn(SIM_SIGNAL, -EINTR);
 }
 
-static void waiting_for_the_lock_may_be_killed(void)
+TEST(waiting_for_the_lock_may_be_killed)
 {
 	each_fails_in_turn(SIM_KILL, -EINTR);
 }
 
-static void a_cache_needs_one_allocation_and_none_if_it_exists(void)
+TEST(a_cache_needs_one_allocation_and_none_if_it_exists)
 {
 	struct mm_struct *mm = sim_process();
 
@@ -212,7 +212,7 @@ static void a_cache_needs_one_allocation_and_none_if_it_exists(void)
 }
 
 /* What must not fail: there would be nobody to tell */
-static void nothing_that_gives_back_needs_memory(void)
+TEST(nothing_that_gives_back_needs_memory)
 {
 	cache = new_process();
 	some_memory();
@@ -229,15 +229,3 @@ static void nothing_that_gives_back_needs_memory(void)
 	tce2_cache_put(cache);
 	expect(sim.fired, false);
 }
-
-static const struct test tests[] = {
-	TEST(every_allocation_may_fail),
-	TEST(every_pin_call_may_fail),
-	TEST(every_charge_may_fail),
-	TEST(a_fatal_signal_may_come_at_any_time),
-	TEST(waiting_for_the_lock_may_be_killed),
-	TEST(a_cache_needs_one_allocation_and_none_if_it_exists),
-	TEST(nothing_that_gives_back_needs_memory),
-};
-
-SUITE(failnth_suite, tests);

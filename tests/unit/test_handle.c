@@ -94,7 +94,7 @@ static void expect_no_answer(u64 iova, int error)
 	expect(perm, NOTHING);
 }
 
-static void a_window_is_found_by_its_table_and_by_no_other(void)
+TEST(a_window_is_found_by_its_table_and_by_no_other)
 {
 	struct iommu_table other;
 	u64 start;
@@ -120,7 +120,7 @@ static void a_window_is_found_by_its_table_and_by_no_other(void)
 }
 
 /* Whichever form the leaf has; the second window does not begin at 0 */
-static void real_and_virtual_mode_tell_the_same_of_every_form_of_a_leaf(void)
+TEST(real_and_virtual_mode_tell_the_same_of_every_form_of_a_leaf)
 {
 	u64 start;
 
@@ -145,7 +145,7 @@ static void real_and_virtual_mode_tell_the_same_of_every_form_of_a_leaf(void)
 	finish();
 }
 
-static void an_address_outside_the_window_is_no_tce(void)
+TEST(an_address_outside_the_window_is_no_tce)
 {
 	u64 start;
 
@@ -169,7 +169,7 @@ static void an_address_outside_the_window_is_no_tce(void)
 	finish();
 }
 
-static void pointers_that_need_a_page_table_are_not_followed(void)
+TEST(pointers_that_need_a_page_table_are_not_followed)
 {
 	u64 ua = NOTHING, perm = NOTHING;
 
@@ -194,7 +194,7 @@ static void pointers_that_need_a_page_table_are_not_followed(void)
 	finish();
 }
 
-static void random_requests_are_told_alike(void)
+TEST(random_requests_are_told_alike)
 {
 	u64 state = 9;
 
@@ -223,7 +223,7 @@ static void random_requests_are_told_alike(void)
  * Removal
  */
 
-static void a_window_that_is_removed_maps_nothing_for_who_still_has_it(void)
+TEST(a_window_that_is_removed_maps_nothing_for_who_still_has_it)
 {
 	struct tce2_window *second;
 	u64 allocs;
@@ -254,7 +254,7 @@ static void a_window_that_is_removed_maps_nothing_for_who_still_has_it(void)
 	finish();
 }
 
-static void a_window_outlives_its_container_and_the_cache(void)
+TEST(a_window_outlives_its_container_and_the_cache)
 {
 	begin_window();
 	handle = tce2_window_get(tbl);
@@ -267,7 +267,7 @@ static void a_window_outlives_its_container_and_the_cache(void)
 	tce2_window_put(handle);
 }
 
-static void a_handle_that_is_put_changes_nothing_for_the_container(void)
+TEST(a_handle_that_is_put_changes_nothing_for_the_container)
 {
 	begin_window();
 	for (int i = 0; i < 3; i++) {
@@ -286,7 +286,7 @@ static void remove_it(void)
 }
 
 /* It was found, but its leaves not locked yet */
-static void a_window_that_is_removed_while_it_is_got_says_so(void)
+TEST(a_window_that_is_removed_while_it_is_got_says_so)
 {
 	u64 start;
 
@@ -306,7 +306,7 @@ static void a_window_that_is_removed_while_it_is_got_says_so(void)
 	finish();
 }
 
-static void waiting_for_the_leaves_may_be_killed(void)
+TEST(waiting_for_the_leaves_may_be_killed)
 {
 	static const bool killed = true;
 	struct tce2_range range;
@@ -342,7 +342,7 @@ static void *end_reading(void *arg)
 }
 
 /* Killed or not: there is nobody to tell that it failed */
-static void removal_waits_for_a_reader_though_it_is_killed(void)
+TEST(removal_waits_for_a_reader_though_it_is_killed)
 {
 	static const bool killed = true;
 	pthread_t thread;
@@ -368,7 +368,7 @@ static void removal_waits_for_a_reader_though_it_is_killed(void)
  * Arrays
  */
 
-static void arrays_are_kept_for_readers_once_there_may_be_any(void)
+TEST(arrays_are_kept_for_readers_once_there_may_be_any)
 {
 	begin_window();
 	for (int external = 0; external < 2; external++) {
@@ -389,7 +389,7 @@ static void arrays_are_kept_for_readers_once_there_may_be_any(void)
 	finish();
 }
 
-static void an_array_made_before_anybody_watched_is_kept_as_well(void)
+TEST(an_array_made_before_anybody_watched_is_kept_as_well)
 {
 	u64 allocs;
 
@@ -412,7 +412,7 @@ static void change_it(void)
 	sim_grace_period();
 }
 
-static void a_tce_that_changes_while_it_is_read_is_told_whole(void)
+TEST(a_tce_that_changes_while_it_is_read_is_told_whole)
 {
 	for (unsigned int nth = 1; nth <= 8; nth++) {
 		u64 ua = NOTHING, perm = NOTHING;
@@ -439,22 +439,3 @@ static void a_tce_that_changes_while_it_is_read_is_told_whole(void)
 		sim_reset();
 	}
 }
-
-static const struct test tests[] = {
-	TEST(a_window_is_found_by_its_table_and_by_no_other),
-	TEST(real_and_virtual_mode_tell_the_same_of_every_form_of_a_leaf),
-	TEST(an_address_outside_the_window_is_no_tce),
-	TEST(pointers_that_need_a_page_table_are_not_followed),
-	TEST(random_requests_are_told_alike),
-	TEST(a_window_that_is_removed_maps_nothing_for_who_still_has_it),
-	TEST(a_window_outlives_its_container_and_the_cache),
-	TEST(a_handle_that_is_put_changes_nothing_for_the_container),
-	TEST(a_window_that_is_removed_while_it_is_got_says_so),
-	TEST(waiting_for_the_leaves_may_be_killed),
-	TEST(removal_waits_for_a_reader_though_it_is_killed),
-	TEST(arrays_are_kept_for_readers_once_there_may_be_any),
-	TEST(an_array_made_before_anybody_watched_is_kept_as_well),
-	TEST(a_tce_that_changes_while_it_is_read_is_told_whole),
-};
-
-SUITE(handle_suite, tests);

@@ -707,7 +707,7 @@ static u64 first_seed(void)
 	return (u64)time(NULL) << 20 ^ (u64)clock();
 }
 
-static void random_hypercalls_and_requests_keep_table_view_and_counts(void)
+TEST(random_hypercalls_and_requests_keep_table_view_and_counts)
 {
 	const char *text = getenv("TCE2_KVM_EPISODES");
 	unsigned long episodes = text ? strtoul(text, NULL, 0) : EPISODES;
@@ -816,7 +816,7 @@ static int unregister(unsigned int memory)
 	return ret;
 }
 
-static void kvm_maps_replaces_and_unmaps_without_a_request(void)
+TEST(kvm_maps_replaces_and_unmaps_without_a_request)
 {
 	begin_case();
 	platform_forget_events();
@@ -832,7 +832,7 @@ static void kvm_maps_replaces_and_unmaps_without_a_request(void)
 	end_case();
 }
 
-static void mapping_returns_no_old_page(void)
+TEST(mapping_returns_no_old_page)
 {
 	begin_case();
 	for (unsigned int i = 0; i < 3; i++) {
@@ -861,7 +861,7 @@ static bool killed(u64 first, u64 count)
 	return kills == 1 && right == 1;
 }
 
-static void guests_page_is_invalidated_whole(void)
+TEST(guests_page_is_invalidated_whole)
 {
 	begin_case();
 	for (unsigned int i = 1; i < 3; i++) {
@@ -875,7 +875,7 @@ static void guests_page_is_invalidated_whole(void)
 }
 
 /* The third mapping makes an array, in another leaf than the ones before */
-static void leaf_whose_array_is_made_is_not_taken_for_another(void)
+TEST(leaf_whose_array_is_made_is_not_taken_for_another)
 {
 	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
@@ -887,7 +887,7 @@ static void leaf_whose_array_is_made_is_not_taken_for_another(void)
 	end_case();
 }
 
-static void declined_unmap_restores_nothing_after_unregister(void)
+TEST(declined_unmap_restores_nothing_after_unregister)
 {
 	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
@@ -906,7 +906,7 @@ static void declined_unmap_restores_nothing_after_unregister(void)
 	end_case();
 }
 
-static void unregister_after_kvms_unmap_need_not_wait_for_tce_kill(void)
+TEST(unregister_after_kvms_unmap_need_not_wait_for_tce_kill)
 {
 	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
@@ -917,7 +917,7 @@ static void unregister_after_kvms_unmap_need_not_wait_for_tce_kill(void)
 	end_case();
 }
 
-static void unmap_waits_for_a_mapping_that_kvm_has_begun(void)
+TEST(unmap_waits_for_a_mapping_that_kvm_has_begun)
 {
 	static const enum kvm_step steps[] = {
 		KVM_LOOKUP, KVM_TRANSLATE, KVM_COUNT,
@@ -939,7 +939,7 @@ static void unmap_waits_for_a_mapping_that_kvm_has_begun(void)
 	}
 }
 
-static void unregister_after_begin_makes_kvm_give_up(void)
+TEST(unregister_after_begin_makes_kvm_give_up)
 {
 	begin_case();
 	put_to(&vcpus[0], 3, ua_of(B, 7), KVM_LOOKUP);
@@ -949,7 +949,7 @@ static void unregister_after_begin_makes_kvm_give_up(void)
 	end_case();
 }
 
-static void region_that_kvm_has_looked_up_is_not_freed_before_tce_kill(void)
+TEST(region_that_kvm_has_looked_up_is_not_freed_before_tce_kill)
 {
 	begin_case();
 	put_to(&vcpus[0], 3, ua_of(B, 7), KVM_TRANSLATE);
@@ -962,7 +962,7 @@ static void region_that_kvm_has_looked_up_is_not_freed_before_tce_kill(void)
 	end_case();
 }
 
-static void unregister_waits_while_kvm_counts_and_returns_ebusy(void)
+TEST(unregister_waits_while_kvm_counts_and_returns_ebusy)
 {
 	static const enum kvm_step steps[] = { KVM_NOTE, KVM_STORE,
 					       KVM_COMMIT };
@@ -982,7 +982,7 @@ static void unregister_waits_while_kvm_counts_and_returns_ebusy(void)
 }
 
 /* KVM has counted a page, but clears the entry */
-static void unregister_waits_while_kvm_counts_and_succeeds(void)
+TEST(unregister_waits_while_kvm_counts_and_succeeds)
 {
 	begin_case();
 	sim_let_others(finish_first);
@@ -995,7 +995,7 @@ static void unregister_waits_while_kvm_counts_and_succeeds(void)
 	end_case();
 }
 
-static void mirror_that_kvm_counts_for_a_moment_is_no_orphan(void)
+TEST(mirror_that_kvm_counts_for_a_moment_is_no_orphan)
 {
 	begin_case();
 	sim_let_others(finish_first);
@@ -1008,7 +1008,7 @@ static void mirror_that_kvm_counts_for_a_moment_is_no_orphan(void)
 	end_case();
 }
 
-static void window_removal_waits_for_a_mapping_that_kvm_has_begun(void)
+TEST(window_removal_waits_for_a_mapping_that_kvm_has_begun)
 {
 	static const enum kvm_step steps[] = { KVM_LOOKUP, KVM_NOTE,
 					       KVM_COMMIT };
@@ -1031,7 +1031,7 @@ static void window_removal_waits_for_a_mapping_that_kvm_has_begun(void)
 	}
 }
 
-static void second_mapping_of_an_entry_is_too_hard_while_the_first_goes_on(void)
+TEST(second_mapping_of_an_entry_is_too_hard_while_the_first_goes_on)
 {
 	begin_case();
 	put_to(&vcpus[0], 3, ua_of(A, 7), KVM_COMMIT);
@@ -1042,7 +1042,7 @@ static void second_mapping_of_an_entry_is_too_hard_while_the_first_goes_on(void)
 	end_case();
 }
 
-static void unmap_of_an_entry_that_kvm_is_replacing_is_too_hard(void)
+TEST(unmap_of_an_entry_that_kvm_is_replacing_is_too_hard)
 {
 	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 8)), true);
@@ -1054,7 +1054,7 @@ static void unmap_of_an_entry_that_kvm_is_replacing_is_too_hard(void)
 	end_case();
 }
 
-static void region_of_a_replaced_entry_can_be_unregistered(void)
+TEST(region_of_a_replaced_entry_can_be_unregistered)
 {
 	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
@@ -1074,7 +1074,7 @@ static void put_across_the_end(struct vcpu *vcpu, u64 mapped)
 		(struct kvm_tce){ ua_of(B, REGION_PAGES - mapped), BIDI };
 }
 
-static void zap_clears_what_was_mapped_before_the_failure(void)
+TEST(zap_clears_what_was_mapped_before_the_failure)
 {
 	for (u64 mapped = 1; mapped < 4; mapped++) {
 		begin_case();
@@ -1098,7 +1098,7 @@ static void zap_clears_what_was_mapped_before_the_failure(void)
 }
 
 /* Of 1024 IOMMU pages, in two leaves */
-static void guests_page_in_two_leaves_is_mapped_leaf_by_leaf(void)
+TEST(guests_page_in_two_leaves_is_mapped_leaf_by_leaf)
 {
 	const u64 pages = 2 * LEAF;
 	struct tce2_region *large = NULL;
@@ -1128,7 +1128,7 @@ static void guests_page_in_two_leaves_is_mapped_leaf_by_leaf(void)
 	end_case();
 }
 
-static void indirect_tce_without_permission_clears_the_entry(void)
+TEST(indirect_tce_without_permission_clears_the_entry)
 {
 	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
@@ -1144,7 +1144,7 @@ static void indirect_tce_without_permission_clears_the_entry(void)
 	end_case();
 }
 
-static void indirect_tce_that_changes_after_validation_maps_nothing(void)
+TEST(indirect_tce_that_changes_after_validation_maps_nothing)
 {
 	begin_case();
 	expect(map(window, 3, 9, 1, RW), 0);
@@ -1159,7 +1159,7 @@ static void indirect_tce_that_changes_after_validation_maps_nothing(void)
 	end_case();
 }
 
-static void hypercalls_after_window_removal_and_close_touch_nothing(void)
+TEST(hypercalls_after_window_removal_and_close_touch_nothing)
 {
 	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
@@ -1179,7 +1179,7 @@ static void hypercalls_after_window_removal_and_close_touch_nothing(void)
 }
 
 /* A thread's bracket may have kept a leaf for hooks that have gone since */
-static void hooks_at_an_address_that_is_used_again_keep_no_leaf(void)
+TEST(hooks_at_an_address_that_is_used_again_keep_no_leaf)
 {
 	struct tce2_kvm *gone;
 	u64 start;
@@ -1248,7 +1248,7 @@ static void end_removed(void)
 }
 
 /* In a leaf without an array, which the hook would make */
-static void window_removed_inside_begin_is_not_mapped_in(void)
+TEST(window_removed_inside_begin_is_not_mapped_in)
 {
 	unsigned int after = 0;
 	bool removed;
@@ -1277,7 +1277,7 @@ static struct tce2_region *register_two_leaves(void)
 	return region;
 }
 
-static void window_removed_between_leaves_is_not_mapped_in(void)
+TEST(window_removed_between_leaves_is_not_mapped_in)
 {
 	unsigned int after = 0;
 	bool removed;
@@ -1304,7 +1304,7 @@ static void window_removed_between_leaves_is_not_mapped_in(void)
 	expect(after > 2, true);
 }
 
-static void removed_window_can_still_be_read(void)
+TEST(removed_window_can_still_be_read)
 {
 	struct tce2_window *got;
 	u64 ua, perm;
@@ -1320,7 +1320,7 @@ static void removed_window_can_still_be_read(void)
 	end_removed();
 }
 
-static void real_mode_reads_what_kvm_has_mapped(void)
+TEST(real_mode_reads_what_kvm_has_mapped)
 {
 	struct tce2_window *got;
 	u64 ua, perm;
@@ -1336,7 +1336,7 @@ static void real_mode_reads_what_kvm_has_mapped(void)
 	end_case();
 }
 
-static void other_process_can_neither_map_nor_unmap(void)
+TEST(other_process_can_neither_map_nor_unmap)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 	struct mm_struct *own, *other;
@@ -1376,7 +1376,7 @@ static void empty_and_fill_leaf(void)
 	expect(unmap(window, LEAF, 1), 0);
 }
 
-static void array_that_kvm_reads_without_a_lock_outlives_a_request(void)
+TEST(array_that_kvm_reads_without_a_lock_outlives_a_request)
 {
 	begin_case();
 	map_scattered(UA + GIB(1), (LEAF << SHIFT) >> PAGE_SHIFT, 20000, true);
@@ -1399,7 +1399,7 @@ static void map_beside_by_kvm(void)
 	put(&vcpus[1], LEAF + 4, ua_of(B, 7));
 }
 
-static void unmap_from_a_run_sees_the_array_that_another_hook_makes(void)
+TEST(unmap_from_a_run_sees_the_array_that_another_hook_makes)
 {
 	for (unsigned int nth = 1; nth < 12; nth++) {
 		begin_case();
@@ -1429,7 +1429,7 @@ static void finish_both(void)
 	}
 }
 
-static void mirror_goes_at_close_however_kvm_maps_meanwhile(void)
+TEST(mirror_goes_at_close_however_kvm_maps_meanwhile)
 {
 	for (unsigned int nth = 1; nth < 8; nth++) {
 		begin_case();
@@ -1457,7 +1457,7 @@ static void unmap_by_kvm(void)
 }
 
 /* What it unmaps now would not be invalidated for the group that stays */
-static void kvm_can_not_unmap_while_the_platform_keeps_a_window(void)
+TEST(kvm_can_not_unmap_while_the_platform_keeps_a_window)
 {
 	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(A, 7)), true);
@@ -1487,7 +1487,7 @@ static u32 dirtied(unsigned int memory, u64 page)
 }
 
 /* Unmapped by a request or by KVM */
-static void memory_that_kvm_maps_writable_is_dirty_when_unregistered(void)
+TEST(memory_that_kvm_maps_writable_is_dirty_when_unregistered)
 {
 	const u64 step = PAGE_SIZE >> SHIFT;
 	/* Its pages are scattered, so that each is dirty by itself */
@@ -1515,7 +1515,7 @@ static void memory_that_kvm_maps_writable_is_dirty_when_unregistered(void)
 }
 
 /* The pages are of two regions, and each is dirty by itself */
-static void request_unmaps_a_run_that_kvm_has_mapped(void)
+TEST(request_unmaps_a_run_that_kvm_has_mapped)
 {
 	const u64 step = PAGE_SIZE >> SHIFT, ua = UA + GIB(1);
 	struct tce2_region *region[2];
@@ -1538,7 +1538,7 @@ static void request_unmaps_a_run_that_kvm_has_mapped(void)
 }
 
 /* The worker that destroys regions runs while the last unmap drops the page */
-static void page_is_dirty_before_its_region_can_go(void)
+TEST(page_is_dirty_before_its_region_can_go)
 {
 	for (unsigned int nth = 1; nth < 40; nth++) {
 		begin_case();
@@ -1558,8 +1558,7 @@ static void page_is_dirty_before_its_region_can_go(void)
  * The charge
  */
 
-static void
-charge_of_a_table_that_kvm_keeps_is_refunded_with_its_last_reference(void)
+TEST(charge_of_a_table_that_kvm_keeps_is_refunded_with_its_last_reference)
 {
 	u64 of_table;
 
@@ -1582,7 +1581,7 @@ charge_of_a_table_that_kvm_keeps_is_refunded_with_its_last_reference(void)
 	platform_expect_nothing_left();
 }
 
-static void charge_is_refunded_with_the_window_if_kvm_is_gone(void)
+TEST(charge_is_refunded_with_the_window_if_kvm_is_gone)
 {
 	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
@@ -1596,7 +1595,7 @@ static void charge_is_refunded_with_the_window_if_kvm_is_gone(void)
 	platform_expect_nothing_left();
 }
 
-static void kvms_reference_is_noticed_whatever_groups_come_and_go(void)
+TEST(kvms_reference_is_noticed_whatever_groups_come_and_go)
 {
 	begin(2, 3);
 	joined = true;
@@ -1628,7 +1627,7 @@ static void kvms_reference_is_noticed_whatever_groups_come_and_go(void)
  * Mirrors
  */
 
-static void mirrors_are_charged_once_and_pinned_twice(void)
+TEST(mirrors_are_charged_once_and_pinned_twice)
 {
 	u64 before;
 
@@ -1648,7 +1647,7 @@ static void mirrors_are_charged_once_and_pinned_twice(void)
 	end_case();
 }
 
-static void mirror_that_fails_leaves_charge_and_pins(void)
+TEST(mirror_that_fails_leaves_charge_and_pins)
 {
 	for (unsigned int nth = 1; nth < 4 * (REGIONS - 1); nth++) {
 		enum sim_fault fault = nth % 2 ? SIM_ALLOC : SIM_PIN;
@@ -1667,7 +1666,7 @@ static void mirror_that_fails_leaves_charge_and_pins(void)
 	}
 }
 
-static void mirror_over_the_limit_leaves_the_charge(void)
+TEST(mirror_over_the_limit_leaves_the_charge)
 {
 	u64 charged;
 
@@ -1680,7 +1679,7 @@ static void mirror_over_the_limit_leaves_the_charge(void)
 	end_case();
 }
 
-static void memory_mapped_again_since_it_was_registered_gets_no_mirror(void)
+TEST(memory_mapped_again_since_it_was_registered_gets_no_mirror)
 {
 	struct vm_area_struct *vma;
 	u64 last;
@@ -1695,7 +1694,7 @@ static void memory_mapped_again_since_it_was_registered_gets_no_mirror(void)
 	end_case();
 }
 
-static void mirror_shared_with_the_in_tree_driver_stays_with_it(void)
+TEST(mirror_shared_with_the_in_tree_driver_stays_with_it)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 
@@ -1714,7 +1713,7 @@ static void mirror_shared_with_the_in_tree_driver_stays_with_it(void)
 	end_case();
 }
 
-static void mirror_that_the_in_tree_driver_counts_goes_after_the_container(void)
+TEST(mirror_that_the_in_tree_driver_counts_goes_after_the_container)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 
@@ -1735,7 +1734,7 @@ static void mirror_that_the_in_tree_driver_counts_goes_after_the_container(void)
 	end_case();
 }
 
-static void memory_that_only_the_in_tree_driver_has_is_not_mapped(void)
+TEST(memory_that_only_the_in_tree_driver_has_is_not_mapped)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 
@@ -1756,7 +1755,7 @@ static void memory_that_only_the_in_tree_driver_has_is_not_mapped(void)
 }
 
 /* The region has no mirror then, and KVM finds the in-tree driver's entry */
-static void region_that_overlaps_an_in_tree_entry_is_mapped_uncounted(void)
+TEST(region_that_overlaps_an_in_tree_entry_is_mapped_uncounted)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 
@@ -1777,7 +1776,7 @@ static void region_that_overlaps_an_in_tree_entry_is_mapped_uncounted(void)
 	end_case();
 }
 
-static void region_gets_a_mirror_after_the_orphan_in_its_range_is_removed(void)
+TEST(region_gets_a_mirror_after_the_orphan_in_its_range_is_removed)
 {
 	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
@@ -1801,7 +1800,7 @@ static void register_again(void)
 	register_memory(&memories[B]);
 }
 
-static void unregister_succeeds_if_another_container_registers_meanwhile(void)
+TEST(unregister_succeeds_if_another_container_registers_meanwhile)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 
@@ -1816,7 +1815,7 @@ static void unregister_succeeds_if_another_container_registers_meanwhile(void)
 	end_case();
 }
 
-static void region_whose_mirror_was_removed_in_vain_gets_another(void)
+TEST(region_whose_mirror_was_removed_in_vain_gets_another)
 {
 	begin_case();
 	/* About to remove the mirror from the list */
@@ -1840,7 +1839,7 @@ static void map_from_an_entry_of_the_in_tree_driver(void)
 }
 
 /* The mirror has gone from the list, and the region is about to follow */
-static void in_tree_entry_in_place_of_the_mirror_keeps_no_count(void)
+TEST(in_tree_entry_in_place_of_the_mirror_keeps_no_count)
 {
 	begin_case();
 	sim_when(SIM_AT_LOCK, 3, map_from_an_entry_of_the_in_tree_driver);
@@ -1855,7 +1854,7 @@ static void in_tree_entry_in_place_of_the_mirror_keeps_no_count(void)
 }
 
 /* The in-tree driver's entry has other pages than the region */
-static void uncounted_page_is_mapped_where_the_region_has_it(void)
+TEST(uncounted_page_is_mapped_where_the_region_has_it)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 	u64 *pfn;
@@ -1880,7 +1879,7 @@ static void uncounted_page_is_mapped_where_the_region_has_it(void)
 }
 
 /* Of a guest's page of four, only the in-tree driver has the second */
-static void pages_behind_one_that_is_not_mapped_are_invalidated(void)
+TEST(pages_behind_one_that_is_not_mapped_are_invalidated)
 {
 	const u64 step = PAGE_SIZE >> SHIFT, first = 4 * step, ua = UA + GIB(1);
 	struct mm_iommu_table_group_mem_t *mem;
@@ -1912,7 +1911,7 @@ static void pages_behind_one_that_is_not_mapped_are_invalidated(void)
 }
 
 /* The process could write there only when the in-tree driver registered it */
-static void read_only_region_is_not_written_through_an_in_tree_entry(void)
+TEST(read_only_region_is_not_written_through_an_in_tree_entry)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 	struct vm_area_struct *vma;
@@ -1938,7 +1937,7 @@ static void read_only_region_is_not_written_through_an_in_tree_entry(void)
 }
 
 /* An orphan keeps the region cache when the container has gone */
-static void orphan_outlives_the_container(void)
+TEST(orphan_outlives_the_container)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 
@@ -1963,7 +1962,7 @@ static void orphan_outlives_the_container(void)
 }
 
 /* A fatal signal is injected at each point where the request checks for one */
-static void failed_request_restores_entries_that_kvm_mapped(void)
+TEST(failed_request_restores_entries_that_kvm_mapped)
 {
 	unsigned int nth = 0;
 	u64 first = LEAF - 4;
@@ -1986,7 +1985,7 @@ static void failed_request_restores_entries_that_kvm_mapped(void)
 	end_case();
 }
 
-static void last_unmap_of_an_abandoned_region_destroys_it_later(void)
+TEST(last_unmap_of_an_abandoned_region_destroys_it_later)
 {
 	begin_case();
 	expect(map(window, 3, (ua_of(B, 7) - UA) >> SHIFT, 1, RW), 0);
@@ -1999,7 +1998,7 @@ static void last_unmap_of_an_abandoned_region_destroys_it_later(void)
 }
 
 /* KVM may have mapped the memory in another container's window */
-static void mirror_of_an_abandoned_region_stays_until_kvms_last_unmap(void)
+TEST(mirror_of_an_abandoned_region_stays_until_kvms_last_unmap)
 {
 	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
@@ -2095,7 +2094,7 @@ static void makes_a_request(void)
 	tce2_kvm_settle();
 }
 
-static void hook_order_that_is_not_understood_leaves_unmap_only(void)
+TEST(hook_order_that_is_not_understood_leaves_unmap_only)
 {
 	static void (*const orders[])(void) = {
 		begins_twice,	      skips_an_entry,
@@ -2194,7 +2193,7 @@ static void end_two(void)
 }
 
 /* Twice in each before it changes, as the second mapping takes the fast path */
-static void thread_maps_in_two_tables_without_mixing_them_up(void)
+TEST(thread_maps_in_two_tables_without_mixing_them_up)
 {
 	begin_two();
 	for (u64 n = 2; n < 10; n++) {
@@ -2213,7 +2212,7 @@ static void thread_maps_in_two_tables_without_mixing_them_up(void)
 }
 
 /* The mapping that is begun is carried out, if KVM has stored its address */
-static void thread_that_changes_the_table_inside_a_mapping_trips(void)
+TEST(thread_that_changes_the_table_inside_a_mapping_trips)
 {
 	static const enum kvm_step steps[] = { KVM_NOTE, KVM_BEGIN,
 					       KVM_COMMIT };
@@ -2252,7 +2251,7 @@ static void thread_that_changes_the_table_inside_a_mapping_trips(void)
 }
 
 /* The numbers of its entries do not begin with 0 */
-static void second_window_is_mapped_and_invalidated_where_it_is(void)
+TEST(second_window_is_mapped_and_invalidated_where_it_is)
 {
 	struct iommu_table *second;
 	u64 start;
@@ -2287,7 +2286,7 @@ static void set_mode(const char *mode, int want)
 	expect(sim_parameter_kvm.ops->set(mode, &sim_parameter_kvm), want);
 }
 
-static void unmap_only_mode_declines_every_mapping(void)
+TEST(unmap_only_mode_declines_every_mapping)
 {
 	char *text = malloc(PAGE_SIZE);
 
@@ -2313,7 +2312,7 @@ static void switch_off(void)
 	switched_off = true;
 }
 
-static void mode_that_changes_during_a_mapping_holds_for_the_next(void)
+TEST(mode_that_changes_during_a_mapping_holds_for_the_next)
 {
 	unsigned int nth = 0;
 
@@ -2345,7 +2344,7 @@ static u64 mapping_windows(void)
 }
 
 /* Once each, whatever the first mapping finds */
-static void windows_that_kvm_maps_in_are_counted(void)
+TEST(windows_that_kvm_maps_in_are_counted)
 {
 	begin_case();
 	/* The view is hooked, and there is an array, before the first mapping */
@@ -2360,7 +2359,7 @@ static void windows_that_kvm_maps_in_are_counted(void)
 	expect(mapping_windows(), 0);
 }
 
-static void unmap_within_a_run_without_memory_is_too_hard(void)
+TEST(unmap_within_a_run_without_memory_is_too_hard)
 {
 	begin_case();
 	expect(unmap(window, LEAF, LEAF / 2), 0);
@@ -2374,7 +2373,7 @@ static void unmap_within_a_run_without_memory_is_too_hard(void)
 	end_case();
 }
 
-static void hooks_that_begin_during_a_request_decline(void)
+TEST(hooks_that_begin_during_a_request_decline)
 {
 	struct tce2_range range;
 
@@ -2395,7 +2394,7 @@ static void hooks_that_begin_during_a_request_decline(void)
 }
 
 /* Two threads whose brackets are the same one */
-static void virtual_cpus_with_the_same_bracket_exclude_each_other(void)
+TEST(virtual_cpus_with_the_same_bracket_exclude_each_other)
 {
 	/* Each in cache lines of its own: every 256th has the same bracket */
 	static struct {
@@ -2453,7 +2452,7 @@ static void end_other(void)
 	finish();
 }
 
-static void list_of_smaller_pages_makes_kvm_decline_without_a_warning(void)
+TEST(list_of_smaller_pages_makes_kvm_decline_without_a_warning)
 {
 	const unsigned int shift = PAGE_SHIFT + 4;
 
@@ -2475,7 +2474,7 @@ static void list_of_smaller_pages_makes_kvm_decline_without_a_warning(void)
 	end_other();
 }
 
-static void huge_pages_are_mapped_by_kvm_in_one_entry_each(void)
+TEST(huge_pages_are_mapped_by_kvm_in_one_entry_each)
 {
 	begin_other(GIB(1), 24, 3);
 	sim.hugetlb = true;
@@ -2490,7 +2489,7 @@ static void huge_pages_are_mapped_by_kvm_in_one_entry_each(void)
 }
 
 /* The kernel's list treats the base pages as huge */
-static void small_pages_after_a_huge_page_are_not_mapped_as_huge(void)
+TEST(small_pages_after_a_huge_page_are_not_mapped_as_huge)
 {
 	begin_other(GIB(1), 24, 3);
 	sim.hugetlb = true;
@@ -2508,7 +2507,7 @@ static void small_pages_after_a_huge_page_are_not_mapped_as_huge(void)
 }
 
 /* The kernel's list has a huge page there, the region base pages */
-static void huge_page_of_many_blocks_is_dirty_whole(void)
+TEST(huge_page_of_many_blocks_is_dirty_whole)
 {
 	begin_other(GIB(1), 24, 3);
 	sim.hugetlb = true;
@@ -2523,7 +2522,7 @@ static void huge_page_of_many_blocks_is_dirty_whole(void)
 }
 
 /* Regions come and go after KVM has mapped huge pages */
-static void huge_pages_are_mapped_as_long_as_all_mirrors_are_of_such(void)
+TEST(huge_pages_are_mapped_as_long_as_all_mirrors_are_of_such)
 {
 	struct tce2_region *region;
 	u64 *pfn;
@@ -2562,7 +2561,7 @@ static void register_small_pages(void)
 		       0);
 }
 
-static void small_pages_registered_inside_begin_are_not_found(void)
+TEST(small_pages_registered_inside_begin_are_not_found)
 {
 	unsigned int registered = 0;
 
@@ -2594,7 +2593,7 @@ static void small_pages_registered_inside_begin_are_not_found(void)
 }
 
 /* They follow one another in memory, but from an odd page on */
-static void small_pages_that_are_not_aligned_are_not_mapped_as_huge(void)
+TEST(small_pages_that_are_not_aligned_are_not_mapped_as_huge)
 {
 	struct tce2_region *region;
 	u64 *pfn;
@@ -2617,7 +2616,7 @@ static void small_pages_that_are_not_aligned_are_not_mapped_as_huge(void)
 }
 
 /* What the hypervisor keeps of it is not KVM's business, either */
-static void hooks_do_not_begin_with_a_window_that_was_removed(void)
+TEST(hooks_do_not_begin_with_a_window_that_was_removed)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
 	begin_other(MIB(8), SHIFT, 1);
@@ -2658,7 +2657,7 @@ static void begin_levels(unsigned int levels, bool no_flush)
 }
 
 /* There KVM could not invalidate what it maps */
-static void kvm_does_not_map_where_invalidation_needs_a_flush(void)
+TEST(kvm_does_not_map_where_invalidation_needs_a_flush)
 {
 	begin_levels(1, false);
 	memory(UA, 64);
@@ -2671,7 +2670,7 @@ static void kvm_does_not_map_where_invalidation_needs_a_flush(void)
 }
 
 /* The second half of a guest's page has no table of the lowest level */
-static void guests_page_across_the_end_of_the_tables_is_too_hard(void)
+TEST(guests_page_across_the_end_of_the_tables_is_too_hard)
 {
 	u64 half, made;
 
@@ -2693,7 +2692,7 @@ static void guests_page_across_the_end_of_the_tables_is_too_hard(void)
 }
 
 /* Its leaf of the view and its table in memory have more entries */
-static void kvm_can_not_map_after_the_end_of_a_small_window(void)
+TEST(kvm_can_not_map_after_the_end_of_a_small_window)
 {
 	begin_other(KIB(64), SHIFT, 3);
 	memory(UA, 64);
@@ -2716,7 +2715,7 @@ static void kvm_can_not_map_after_the_end_of_a_small_window(void)
 	end_other();
 }
 
-static void kvm_unmaps_but_does_not_map_in_a_hypervisors_table(void)
+TEST(kvm_unmaps_but_does_not_map_in_a_hypervisors_table)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
 	begin_other(MIB(8), 12, 1);
@@ -2742,7 +2741,7 @@ static void find_table(void)
 }
 
 /* A hypervisor's table can be found from the moment it is made */
-static void window_that_kvm_finds_before_its_hooks_is_not_created(void)
+TEST(window_that_kvm_finds_before_its_hooks_is_not_created)
 {
 	unsigned int created = 0, refused = 0;
 
@@ -2779,88 +2778,3 @@ static void window_that_kvm_finds_before_its_hooks_is_not_created(void)
 	expect(refused > 0, true);
 	expect(created > 0, true);
 }
-
-static const struct test tests[] = {
-	TEST(random_hypercalls_and_requests_keep_table_view_and_counts),
-	TEST(kvm_maps_replaces_and_unmaps_without_a_request),
-	TEST(declined_unmap_restores_nothing_after_unregister),
-	TEST(unregister_after_kvms_unmap_need_not_wait_for_tce_kill),
-	TEST(unmap_waits_for_a_mapping_that_kvm_has_begun),
-	TEST(unregister_after_begin_makes_kvm_give_up),
-	TEST(region_that_kvm_has_looked_up_is_not_freed_before_tce_kill),
-	TEST(unregister_waits_while_kvm_counts_and_returns_ebusy),
-	TEST(window_removal_waits_for_a_mapping_that_kvm_has_begun),
-	TEST(second_mapping_of_an_entry_is_too_hard_while_the_first_goes_on),
-	TEST(unmap_of_an_entry_that_kvm_is_replacing_is_too_hard),
-	TEST(region_of_a_replaced_entry_can_be_unregistered),
-	TEST(zap_clears_what_was_mapped_before_the_failure),
-	TEST(guests_page_in_two_leaves_is_mapped_leaf_by_leaf),
-	TEST(indirect_tce_without_permission_clears_the_entry),
-	TEST(indirect_tce_that_changes_after_validation_maps_nothing),
-	TEST(hypercalls_after_window_removal_and_close_touch_nothing),
-	TEST(other_process_can_neither_map_nor_unmap),
-	TEST(array_that_kvm_reads_without_a_lock_outlives_a_request),
-	TEST(unmap_from_a_run_sees_the_array_that_another_hook_makes),
-	TEST(mirror_goes_at_close_however_kvm_maps_meanwhile),
-	TEST(kvm_can_not_unmap_while_the_platform_keeps_a_window),
-	TEST(memory_that_kvm_maps_writable_is_dirty_when_unregistered),
-	TEST(charge_of_a_table_that_kvm_keeps_is_refunded_with_its_last_reference),
-	TEST(charge_is_refunded_with_the_window_if_kvm_is_gone),
-	TEST(kvms_reference_is_noticed_whatever_groups_come_and_go),
-	TEST(mirrors_are_charged_once_and_pinned_twice),
-	TEST(mirror_that_fails_leaves_charge_and_pins),
-	TEST(mirror_over_the_limit_leaves_the_charge),
-	TEST(memory_mapped_again_since_it_was_registered_gets_no_mirror),
-	TEST(mirror_shared_with_the_in_tree_driver_stays_with_it),
-	TEST(mirror_that_the_in_tree_driver_counts_goes_after_the_container),
-	TEST(memory_that_only_the_in_tree_driver_has_is_not_mapped),
-	TEST(region_that_overlaps_an_in_tree_entry_is_mapped_uncounted),
-	TEST(region_gets_a_mirror_after_the_orphan_in_its_range_is_removed),
-	TEST(unregister_succeeds_if_another_container_registers_meanwhile),
-	TEST(failed_request_restores_entries_that_kvm_mapped),
-	TEST(last_unmap_of_an_abandoned_region_destroys_it_later),
-	TEST(mirror_of_an_abandoned_region_stays_until_kvms_last_unmap),
-	TEST(hook_order_that_is_not_understood_leaves_unmap_only),
-	TEST(unmap_only_mode_declines_every_mapping),
-	TEST(unmap_within_a_run_without_memory_is_too_hard),
-	TEST(hooks_that_begin_during_a_request_decline),
-	TEST(virtual_cpus_with_the_same_bracket_exclude_each_other),
-	TEST(list_of_smaller_pages_makes_kvm_decline_without_a_warning),
-	TEST(huge_pages_are_mapped_by_kvm_in_one_entry_each),
-	TEST(small_pages_after_a_huge_page_are_not_mapped_as_huge),
-	TEST(kvm_can_not_map_after_the_end_of_a_small_window),
-	TEST(kvm_unmaps_but_does_not_map_in_a_hypervisors_table),
-	TEST(window_that_kvm_finds_before_its_hooks_is_not_created),
-	TEST(mapping_returns_no_old_page),
-	TEST(guests_page_is_invalidated_whole),
-	TEST(leaf_whose_array_is_made_is_not_taken_for_another),
-	TEST(unregister_waits_while_kvm_counts_and_succeeds),
-	TEST(mirror_that_kvm_counts_for_a_moment_is_no_orphan),
-	TEST(hooks_at_an_address_that_is_used_again_keep_no_leaf),
-	TEST(window_removed_inside_begin_is_not_mapped_in),
-	TEST(window_removed_between_leaves_is_not_mapped_in),
-	TEST(removed_window_can_still_be_read),
-	TEST(real_mode_reads_what_kvm_has_mapped),
-	TEST(request_unmaps_a_run_that_kvm_has_mapped),
-	TEST(page_is_dirty_before_its_region_can_go),
-	TEST(region_whose_mirror_was_removed_in_vain_gets_another),
-	TEST(in_tree_entry_in_place_of_the_mirror_keeps_no_count),
-	TEST(uncounted_page_is_mapped_where_the_region_has_it),
-	TEST(pages_behind_one_that_is_not_mapped_are_invalidated),
-	TEST(read_only_region_is_not_written_through_an_in_tree_entry),
-	TEST(orphan_outlives_the_container),
-	TEST(thread_maps_in_two_tables_without_mixing_them_up),
-	TEST(thread_that_changes_the_table_inside_a_mapping_trips),
-	TEST(second_window_is_mapped_and_invalidated_where_it_is),
-	TEST(mode_that_changes_during_a_mapping_holds_for_the_next),
-	TEST(windows_that_kvm_maps_in_are_counted),
-	TEST(huge_page_of_many_blocks_is_dirty_whole),
-	TEST(huge_pages_are_mapped_as_long_as_all_mirrors_are_of_such),
-	TEST(small_pages_registered_inside_begin_are_not_found),
-	TEST(small_pages_that_are_not_aligned_are_not_mapped_as_huge),
-	TEST(hooks_do_not_begin_with_a_window_that_was_removed),
-	TEST(kvm_does_not_map_where_invalidation_needs_a_flush),
-	TEST(guests_page_across_the_end_of_the_tables_is_too_hard),
-};
-
-SUITE(kvm_suite, tests);

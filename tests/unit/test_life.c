@@ -36,7 +36,7 @@ static void expect_pins_and_charge(u64 pages)
 	expect(sim_charged(sim.mm), pages);
 }
 
-static void a_region_is_pinned_and_charged_once_however_many_register_it(void)
+TEST(a_region_is_pinned_and_charged_once_however_many_register_it)
 {
 	u64 pin_calls, charge_calls;
 
@@ -59,7 +59,7 @@ static void a_region_is_pinned_and_charged_once_however_many_register_it(void)
 	tce2_cache_put(cache);
 }
 
-static void unregister_has_given_back_pins_and_charge_when_it_returns(void)
+TEST(unregister_has_given_back_pins_and_charge_when_it_returns)
 {
 	begin();
 	for (int i = 0; i < 3; i++) {
@@ -71,7 +71,7 @@ static void unregister_has_given_back_pins_and_charge_when_it_returns(void)
 	tce2_cache_put(cache);
 }
 
-static void unregister_while_mapped_is_busy_and_retryable(void)
+TEST(unregister_while_mapped_is_busy_and_retryable)
 {
 	struct sim_counts before;
 
@@ -89,7 +89,7 @@ static void unregister_while_mapped_is_busy_and_retryable(void)
 	tce2_cache_put(cache);
 }
 
-static void an_unregister_before_the_last_is_fine_while_mapped(void)
+TEST(an_unregister_before_the_last_is_fine_while_mapped)
 {
 	begin_registered();
 	registered(cache, UA, SIZE);
@@ -102,7 +102,7 @@ static void an_unregister_before_the_last_is_fine_while_mapped(void)
 	tce2_cache_put(cache);
 }
 
-static void unregister_nofail_of_an_unmapped_region_destroys_it_with_the_last_user(void)
+TEST(unregister_nofail_of_an_unmapped_region_destroys_it_with_the_last_user)
 {
 	begin_registered();
 	registered(cache, UA, SIZE);
@@ -113,7 +113,7 @@ static void unregister_nofail_of_an_unmapped_region_destroys_it_with_the_last_us
 	tce2_cache_put(cache);
 }
 
-static void an_abandoned_region_stays_until_its_last_mapping_goes(void)
+TEST(an_abandoned_region_stays_until_its_last_mapping_goes)
 {
 	begin_registered();
 	expect(hold(cache, UA, 3, WRITE), 0);
@@ -128,7 +128,7 @@ static void an_abandoned_region_stays_until_its_last_mapping_goes(void)
 	tce2_cache_put(cache);
 }
 
-static void an_abandoned_region_takes_no_new_mapping(void)
+TEST(an_abandoned_region_takes_no_new_mapping)
 {
 	begin_registered();
 	expect(hold(cache, UA, 1, WRITE), 0);
@@ -140,7 +140,7 @@ static void an_abandoned_region_takes_no_new_mapping(void)
 	tce2_cache_put(cache);
 }
 
-static void an_abandoned_region_is_taken_up_again_without_pinning(void)
+TEST(an_abandoned_region_is_taken_up_again_without_pinning)
 {
 	u64 pin_calls;
 
@@ -161,7 +161,7 @@ static void an_abandoned_region_is_taken_up_again_without_pinning(void)
 	tce2_cache_put(cache);
 }
 
-static void an_abandoned_region_still_bars_what_overlaps_it(void)
+TEST(an_abandoned_region_still_bars_what_overlaps_it)
 {
 	begin_registered();
 	expect(hold(cache, UA, 1, WRITE), 0);
@@ -175,7 +175,7 @@ static void an_abandoned_region_still_bars_what_overlaps_it(void)
 	tce2_cache_put(cache);
 }
 
-static void drop_batch_add_gathers_counts_and_flush_drops_them(void)
+TEST(drop_batch_add_gathers_counts_and_flush_drops_them)
 {
 	struct tce2_drop_batch batch;
 
@@ -196,7 +196,7 @@ static void drop_batch_add_gathers_counts_and_flush_drops_them(void)
 	tce2_cache_put(cache);
 }
 
-static void drop_pages_of_another_region_gives_back_the_first_s_counts(void)
+TEST(drop_pages_of_another_region_gives_back_the_first_s_counts)
 {
 	struct tce2_drop_batch batch;
 
@@ -218,7 +218,7 @@ static void drop_pages_of_another_region_gives_back_the_first_s_counts(void)
 	tce2_cache_put(cache);
 }
 
-static void find_held_tells_the_region_of_a_held_page(void)
+TEST(find_held_tells_the_region_of_a_held_page)
 {
 	begin_registered();
 	other = registered(cache, UA + SIZE, SIZE);
@@ -237,7 +237,7 @@ static void find_held_tells_the_region_of_a_held_page(void)
 	tce2_cache_put(cache);
 }
 
-static void a_destroyed_region_s_memory_waits_for_its_readers(void)
+TEST(a_destroyed_region_s_memory_waits_for_its_readers)
 {
 	u64 allocs;
 
@@ -267,7 +267,7 @@ static void register_the_same(void)
 	other = registered(cache, UA, SIZE);
 }
 
-static void registering_a_dying_region_makes_a_new_one(void)
+TEST(registering_a_dying_region_makes_a_new_one)
 {
 	begin_registered();
 	expect(hold(cache, UA, 1, WRITE), 0);
@@ -289,7 +289,7 @@ static void register_an_overlap(void)
 	other = registered(cache, UA + PAGES(1), SIZE);
 }
 
-static void a_dying_region_gets_out_of_the_way_of_an_overlap(void)
+TEST(a_dying_region_gets_out_of_the_way_of_an_overlap)
 {
 	begin_registered();
 	expect(hold(cache, UA, 1, WRITE), 0);
@@ -311,7 +311,7 @@ static void hold_is_refused(void)
 	expect(hold(cache, UA, COUNT, WRITE), -EINVAL);
 }
 
-static void no_mapping_begins_on_a_dying_region(void)
+TEST(no_mapping_begins_on_a_dying_region)
 {
 	begin_registered();
 	expect(hold(cache, UA, 1, WRITE), 0);
@@ -342,7 +342,7 @@ static void register_again_and_unregister(void)
 }
 
 /* No count of the last user's is left for others to stumble over */
-static void a_region_being_abandoned_can_be_registered_and_unregistered(void)
+TEST(a_region_being_abandoned_can_be_registered_and_unregistered)
 {
 	begin_registered();
 	sim_when(SIM_AT_UNLOCK, 1, register_again_and_unregister);
@@ -368,7 +368,7 @@ static void unregister_nofail(void)
 }
 
 /* It has counted all its pages when it finds that one may not be written */
-static void the_last_drop_may_be_that_of_a_failing_hold(void)
+TEST(the_last_drop_may_be_that_of_a_failing_hold)
 {
 	begin();
 	map_scattered(UA + PAGES(100), COUNT, 1000, false);
@@ -391,7 +391,7 @@ static void replace_it(void)
 	register_the_same();
 }
 
-static void a_hold_that_loses_its_region_at_the_last_moment_is_refused(void)
+TEST(a_hold_that_loses_its_region_at_the_last_moment_is_refused)
 {
 	begin_registered();
 	sim_when(SIM_AT_COUNT, 1, unregister_it);
@@ -400,7 +400,7 @@ static void a_hold_that_loses_its_region_at_the_last_moment_is_refused(void)
 	tce2_cache_put(cache);
 }
 
-static void a_hold_that_loses_its_region_finds_the_next_one_there(void)
+TEST(a_hold_that_loses_its_region_finds_the_next_one_there)
 {
 	begin_registered();
 	sim_when(SIM_AT_COUNT, 1, replace_it);
@@ -417,7 +417,7 @@ static void then_register_the_same(void)
 	sim_when(SIM_AT_LOOKUP, 1, register_the_same);
 }
 
-static void absent_is_only_said_when_nothing_changed_meanwhile(void)
+TEST(absent_is_only_said_when_nothing_changed_meanwhile)
 {
 	begin_registered();
 	sim_when(SIM_AT_LOOKUP, 1, then_register_the_same);
@@ -432,7 +432,7 @@ static void hold_one(void)
 	expect(hold(cache, UA, 1, WRITE), 0);
 }
 
-static void a_hold_just_before_the_unregister_makes_it_busy(void)
+TEST(a_hold_just_before_the_unregister_makes_it_busy)
 {
 	begin_registered();
 	sim_when(SIM_AT_LOCK, 1, hold_one);
@@ -442,7 +442,7 @@ static void a_hold_just_before_the_unregister_makes_it_busy(void)
 	tce2_cache_put(cache);
 }
 
-static void a_killed_thread_waits_for_no_lock_and_changes_nothing(void)
+TEST(a_killed_thread_waits_for_no_lock_and_changes_nothing)
 {
 	struct sim_counts before;
 
@@ -461,7 +461,7 @@ static void a_killed_thread_waits_for_no_lock_and_changes_nothing(void)
  * Caches
  */
 
-static void a_process_has_one_cache_and_keeps_its_mm_with_it(void)
+TEST(a_process_has_one_cache_and_keeps_its_mm_with_it)
 {
 	begin();
 	expect(sim_mm_refs(sim.mm), 2);
@@ -481,7 +481,7 @@ static void take_other_cache(void)
 	cache = tce2_cache_get(sim.mm);
 }
 
-static void a_cache_is_made_with_no_lock_held_and_once(void)
+TEST(a_cache_is_made_with_no_lock_held_and_once)
 {
 	struct tce2_cache *mine;
 
@@ -497,7 +497,7 @@ static void a_cache_is_made_with_no_lock_held_and_once(void)
 	tce2_cache_put(cache);
 }
 
-static void processes_share_nothing_but_page_frames(void)
+TEST(processes_share_nothing_but_page_frames)
 {
 	struct tce2_cache *first;
 
@@ -538,7 +538,7 @@ static void use_other_memory(void)
 }
 
 /* A page that is being pinned may come as late as the process likes */
-static void nobody_waits_for_pages_that_are_being_pinned(void)
+TEST(nobody_waits_for_pages_that_are_being_pinned)
 {
 	begin();
 	other = registered(cache, UA + 2 * SIZE, SIZE);
@@ -562,7 +562,7 @@ static void overlap_and_be_killed(void)
 	wait_killed = NULL;
 }
 
-static void what_overlaps_a_range_that_is_being_pinned_waits(void)
+TEST(what_overlaps_a_range_that_is_being_pinned_waits)
 {
 	begin();
 	sim_when(SIM_AT_PIN, 1, overlap_and_be_killed);
@@ -580,7 +580,7 @@ static void count_pause(void)
 	pauses++;
 }
 
-static void others_run_between_the_regions_of_a_long_hold(void)
+TEST(others_run_between_the_regions_of_a_long_hold)
 {
 	struct tce2_region *regions[4 * COUNT];
 
@@ -599,7 +599,7 @@ static void others_run_between_the_regions_of_a_long_hold(void)
 	tce2_cache_put(cache);
 }
 
-static void a_hundred_thousand_regions_are_each_found(void)
+TEST(a_hundred_thousand_regions_are_each_found)
 {
 	const u64 count = 100000;
 	static struct tce2_region *regions[100000];
@@ -624,38 +624,3 @@ static void a_hundred_thousand_regions_are_each_found(void)
 		expect(tce2_region_unregister(regions[i]), 0);
 	tce2_cache_put(cache);
 }
-
-static const struct test tests[] = {
-	TEST(a_region_is_pinned_and_charged_once_however_many_register_it),
-	TEST(unregister_has_given_back_pins_and_charge_when_it_returns),
-	TEST(unregister_while_mapped_is_busy_and_retryable),
-	TEST(an_unregister_before_the_last_is_fine_while_mapped),
-	TEST(unregister_nofail_of_an_unmapped_region_destroys_it_with_the_last_user),
-	TEST(an_abandoned_region_stays_until_its_last_mapping_goes),
-	TEST(an_abandoned_region_takes_no_new_mapping),
-	TEST(an_abandoned_region_is_taken_up_again_without_pinning),
-	TEST(an_abandoned_region_still_bars_what_overlaps_it),
-	TEST(drop_batch_add_gathers_counts_and_flush_drops_them),
-	TEST(drop_pages_of_another_region_gives_back_the_first_s_counts),
-	TEST(find_held_tells_the_region_of_a_held_page),
-	TEST(a_destroyed_region_s_memory_waits_for_its_readers),
-	TEST(registering_a_dying_region_makes_a_new_one),
-	TEST(a_dying_region_gets_out_of_the_way_of_an_overlap),
-	TEST(no_mapping_begins_on_a_dying_region),
-	TEST(a_region_being_abandoned_can_be_registered_and_unregistered),
-	TEST(the_last_drop_may_be_that_of_a_failing_hold),
-	TEST(a_hold_that_loses_its_region_at_the_last_moment_is_refused),
-	TEST(a_hold_that_loses_its_region_finds_the_next_one_there),
-	TEST(absent_is_only_said_when_nothing_changed_meanwhile),
-	TEST(a_hold_just_before_the_unregister_makes_it_busy),
-	TEST(a_killed_thread_waits_for_no_lock_and_changes_nothing),
-	TEST(a_process_has_one_cache_and_keeps_its_mm_with_it),
-	TEST(a_cache_is_made_with_no_lock_held_and_once),
-	TEST(processes_share_nothing_but_page_frames),
-	TEST(nobody_waits_for_pages_that_are_being_pinned),
-	TEST(what_overlaps_a_range_that_is_being_pinned_waits),
-	TEST(others_run_between_the_regions_of_a_long_hold),
-	TEST(a_hundred_thousand_regions_are_each_found),
-};
-
-SUITE(life_suite, tests);

@@ -369,7 +369,7 @@ static void map_many(void)
 	finish();
 }
 
-static void an_unmap_that_is_killed_stops_behind_a_batch_of_leaves(void)
+TEST(an_unmap_that_is_killed_stops_behind_a_batch_of_leaves)
 {
 	const u64 count = 3 * 64 * LEAF;
 
@@ -539,7 +539,7 @@ static void map_two_regions(void)
 }
 
 /* There is nobody who could do it later */
-static void a_killed_thread_removes_a_window_all_the_same(void)
+TEST(a_killed_thread_removes_a_window_all_the_same)
 {
 	begin_map(1, 1200);
 	expect(map(window, 0, 0, 2 * LEAF, RW), 0);
@@ -566,7 +566,7 @@ static void look_at_lock(void)
 }
 
 /* Since what is in a leaf of the view can't be changed by two at once */
-static void requests_lock_the_whole_leaves_that_they_touch(void)
+TEST(requests_lock_the_whole_leaves_that_they_touch)
 {
 	static const u64 wanted[][4] = {
 		/* index, count, first and last locked */
@@ -619,42 +619,42 @@ static void on_platforms(enum platform_kind first, void (*test)(void))
 	}
 }
 
-static void a_map_that_fails_at_any_tce_restores_every_old_entry(void)
+TEST(a_map_that_fails_at_any_tce_restores_every_old_entry)
 {
 	on_platforms(PLATFORM_HYPERVISOR, fail_at_any_tce);
 }
 
-static void a_map_of_any_page_that_is_refused_restores_every_old_entry(void)
+TEST(a_map_of_any_page_that_is_refused_restores_every_old_entry)
 {
 	on_platforms(PLATFORM_HYPERVISOR, refuse_any_page);
 }
 
-static void a_map_that_is_killed_at_any_point_changes_nothing(void)
+TEST(a_map_that_is_killed_at_any_point_changes_nothing)
 {
 	on_platforms(PLATFORM_MEMORY, kill_anywhere);
 }
 
-static void a_map_that_lacks_memory_at_any_point_changes_nothing(void)
+TEST(a_map_that_lacks_memory_at_any_point_changes_nothing)
 {
 	on_platforms(PLATFORM_MEMORY, lack_memory);
 }
 
-static void memory_stays_held_if_old_entries_cannot_be_restored(void)
+TEST(memory_stays_held_if_old_entries_cannot_be_restored)
 {
 	on_platforms(PLATFORM_HYPERVISOR, fail_to_restore);
 }
 
-static void nothing_is_dropped_before_it_is_cleared_and_invalidated(void)
+TEST(nothing_is_dropped_before_it_is_cleared_and_invalidated)
 {
 	on_platforms(PLATFORM_MEMORY, look_at_order);
 }
 
-static void an_unmap_clears_entries_that_the_view_does_not_know(void)
+TEST(an_unmap_clears_entries_that_the_view_does_not_know)
 {
 	on_platforms(PLATFORM_MEMORY, clear_unknown);
 }
 
-static void large_counts_are_unmapped_and_invalidated_in_batches(void)
+TEST(large_counts_are_unmapped_and_invalidated_in_batches)
 {
 	for (int kind = 0; kind < PLATFORM_KINDS; kind++) {
 		platform_kind = kind;
@@ -662,7 +662,7 @@ static void large_counts_are_unmapped_and_invalidated_in_batches(void)
 	}
 }
 
-static void tables_are_charged_as_they_come_and_refunded_with_the_window(void)
+TEST(tables_are_charged_as_they_come_and_refunded_with_the_window)
 {
 	static const enum platform_kind kinds[] = { PLATFORM_MEMORY,
 						    PLATFORM_ODD_FORMAT,
@@ -674,18 +674,18 @@ static void tables_are_charged_as_they_come_and_refunded_with_the_window(void)
 	}
 }
 
-static void random_requests_agree_with_a_naive_model(void)
+TEST(random_requests_agree_with_a_naive_model)
 {
 	on_platforms(PLATFORM_MEMORY, do_at_random);
 }
 
-static void a_request_may_go_from_one_region_into_the_next(void)
+TEST(a_request_may_go_from_one_region_into_the_next)
 {
 	on_platforms(PLATFORM_MEMORY, map_two_regions);
 }
 
 /* To look at its blocks can take as long as a leaf of others */
-static void each_page_in_many_blocks_has_a_rest(void)
+TEST(each_page_in_many_blocks_has_a_rest)
 {
 	const unsigned int shift = PAGE_SHIFT + 4, pages = 8;
 	struct tce2_region *region;
@@ -711,7 +711,7 @@ static void each_page_in_many_blocks_has_a_rest(void)
 }
 
 /* Region, window, nodes of trees, an array of a view; the groups are not */
-static void what_outlives_a_request_is_charged_to_the_memory_cgroup(void)
+TEST(what_outlives_a_request_is_charged_to_the_memory_cgroup)
 {
 	struct tce2_window *window;
 	u64 uncharged;
@@ -731,24 +731,3 @@ static void what_outlives_a_request_is_charged_to_the_memory_cgroup(void)
 	}
 	finish();
 }
-
-static const struct test map_tests[] = {
-	TEST(a_map_that_fails_at_any_tce_restores_every_old_entry),
-	TEST(a_map_of_any_page_that_is_refused_restores_every_old_entry),
-	TEST(memory_stays_held_if_old_entries_cannot_be_restored),
-	TEST(a_map_that_is_killed_at_any_point_changes_nothing),
-	TEST(a_map_that_lacks_memory_at_any_point_changes_nothing),
-	TEST(nothing_is_dropped_before_it_is_cleared_and_invalidated),
-	TEST(an_unmap_clears_entries_that_the_view_does_not_know),
-	TEST(large_counts_are_unmapped_and_invalidated_in_batches),
-	TEST(an_unmap_that_is_killed_stops_behind_a_batch_of_leaves),
-	TEST(tables_are_charged_as_they_come_and_refunded_with_the_window),
-	TEST(a_killed_thread_removes_a_window_all_the_same),
-	TEST(a_request_may_go_from_one_region_into_the_next),
-	TEST(requests_lock_the_whole_leaves_that_they_touch),
-	TEST(each_page_in_many_blocks_has_a_rest),
-	TEST(what_outlives_a_request_is_charged_to_the_memory_cgroup),
-	TEST(random_requests_agree_with_a_naive_model),
-};
-
-SUITE(map_suite, map_tests);

@@ -44,7 +44,7 @@ static const struct range_row overlap_rows[] = {
 	{ "touches the end", 8, 2, 0 },
 };
 
-static void an_overlap_is_refused_before_anything_is_charged_or_pinned(void)
+TEST(an_overlap_is_refused_before_anything_is_charged_or_pinned)
 {
 	struct tce2_region *first;
 
@@ -71,7 +71,7 @@ static void an_overlap_is_refused_before_anything_is_charged_or_pinned(void)
 }
 
 /* UA: 4 pages, a hole of 1 page, 3 pages, a hole */
-static void a_hole_is_refused_before_anything_is_charged_or_pinned(void)
+TEST(a_hole_is_refused_before_anything_is_charged_or_pinned)
 {
 	static const struct range_row rows[] = {
 		{ "hole at the end", 0, 5, -EFAULT },
@@ -96,7 +96,7 @@ static void a_hole_is_refused_before_anything_is_charged_or_pinned(void)
 }
 
 /* That no page is pinned beyond the charge, sim.c checks at every pin */
-static void memory_over_the_limit_is_refused_before_anything_is_pinned(void)
+TEST(memory_over_the_limit_is_refused_before_anything_is_pinned)
 {
 	begin();
 	map_scattered(UA, 2 * COUNT, 0, true);
@@ -117,7 +117,7 @@ static void memory_over_the_limit_is_refused_before_anything_is_pinned(void)
 	tce2_cache_put(cache);
 }
 
-static void read_only_memory_may_be_held_for_reading_only(void)
+TEST(read_only_memory_may_be_held_for_reading_only)
 {
 	begin();
 	map_scattered(UA, COUNT, 0, false);
@@ -136,7 +136,7 @@ static void read_only_memory_may_be_held_for_reading_only(void)
  * Adjacent to each other, and so are their page frames: only the permission
  * tells the two mappings apart.
  */
-static void each_mapping_of_a_region_keeps_its_own_permission(void)
+TEST(each_mapping_of_a_region_keeps_its_own_permission)
 {
 	begin();
 	map_contiguous(UA, 4, 0, true);
@@ -163,7 +163,7 @@ static void each_mapping_of_a_region_keeps_its_own_permission(void)
 	tce2_cache_put(cache);
 }
 
-static void memory_that_cannot_be_pinned_faults_and_leaves_nothing(void)
+TEST(memory_that_cannot_be_pinned_faults_and_leaves_nothing)
 {
 	struct sim_counts before;
 
@@ -184,7 +184,7 @@ static void memory_that_cannot_be_pinned_faults_and_leaves_nothing(void)
 	tce2_cache_put(cache);
 }
 
-static void a_pin_call_s_error_is_told_as_what_it_means(void)
+TEST(a_pin_call_s_error_is_told_as_what_it_means)
 {
 	static const struct {
 		int pin_error, want;
@@ -208,7 +208,7 @@ static void a_pin_call_s_error_is_told_as_what_it_means(void)
 	tce2_cache_put(cache);
 }
 
-static void a_pin_call_that_gets_fewer_pages_is_continued(void)
+TEST(a_pin_call_that_gets_fewer_pages_is_continued)
 {
 	begin();
 	map_contiguous(UA, COUNT, 16, true);
@@ -226,7 +226,7 @@ static void a_pin_call_that_gets_fewer_pages_is_continued(void)
 	tce2_cache_put(cache);
 }
 
-static void pages_are_pinned_in_batches_of_a_page_of_pointers(void)
+TEST(pages_are_pinned_in_batches_of_a_page_of_pointers)
 {
 	const u64 batch = PAGE_SIZE / 8;
 
@@ -238,7 +238,7 @@ static void pages_are_pinned_in_batches_of_a_page_of_pointers(void)
 	tce2_cache_put(cache);
 }
 
-static void a_fatal_signal_ends_a_registration_that_is_under_way(void)
+TEST(a_fatal_signal_ends_a_registration_that_is_under_way)
 {
 	struct sim_counts before;
 
@@ -269,7 +269,7 @@ static void make_it_read_only(void)
 	sim_vma(sim.mm, UA)->vm_flags = VM_READ;
 }
 
-static void memory_that_changes_while_it_is_pinned_is_pinned_or_refused(void)
+TEST(memory_that_changes_while_it_is_pinned_is_pinned_or_refused)
 {
 	const u64 batch = PAGE_SIZE / 8;
 	struct sim_counts before;
@@ -301,7 +301,7 @@ static void expect_dirtied(u64 pfn, u64 count, u32 times)
 		expect(sim_frame(pfn++)->dirtied, times);
 }
 
-static void only_pages_held_for_writing_are_dirtied_and_only_at_unpin(void)
+TEST(only_pages_held_for_writing_are_dirtied_and_only_at_unpin)
 {
 	begin();
 	map_scattered(UA, COUNT, 0, true);
@@ -319,7 +319,7 @@ static void only_pages_held_for_writing_are_dirtied_and_only_at_unpin(void)
 	tce2_cache_put(cache);
 }
 
-static void what_was_never_held_is_never_dirtied(void)
+TEST(what_was_never_held_is_never_dirtied)
 {
 	begin();
 	map_scattered(UA, COUNT, 0, true);
@@ -334,7 +334,7 @@ static void what_was_never_held_is_never_dirtied(void)
 }
 
 /* Blocks are as large as memory is contiguous, and one bit stands for each */
-static void dirty_goes_by_blocks(void)
+TEST(dirty_goes_by_blocks)
 {
 	begin();
 	map_contiguous(UA, 4, 0, true);
@@ -348,7 +348,7 @@ static void dirty_goes_by_blocks(void)
 	tce2_cache_put(cache);
 }
 
-static void a_hold_that_is_refused_dirties_nothing_in_that_region(void)
+TEST(a_hold_that_is_refused_dirties_nothing_in_that_region)
 {
 	begin();
 	map_scattered(UA, 4, 0, true);
@@ -362,7 +362,7 @@ static void a_hold_that_is_refused_dirties_nothing_in_that_region(void)
 }
 
 /* 4 KiB IOMMU pages over pages that may be larger */
-static void writing_to_an_iommu_page_dirties_its_base_page(void)
+TEST(writing_to_an_iommu_page_dirties_its_base_page)
 {
 	begin();
 	map_scattered(UA, 3, 0, true);
@@ -375,24 +375,3 @@ static void writing_to_an_iommu_page_dirties_its_base_page(void)
 	expect_dirtied(2, 1, 0);
 	tce2_cache_put(cache);
 }
-
-static const struct test tests[] = {
-	TEST(an_overlap_is_refused_before_anything_is_charged_or_pinned),
-	TEST(a_hole_is_refused_before_anything_is_charged_or_pinned),
-	TEST(memory_over_the_limit_is_refused_before_anything_is_pinned),
-	TEST(read_only_memory_may_be_held_for_reading_only),
-	TEST(each_mapping_of_a_region_keeps_its_own_permission),
-	TEST(memory_that_cannot_be_pinned_faults_and_leaves_nothing),
-	TEST(a_pin_call_s_error_is_told_as_what_it_means),
-	TEST(a_pin_call_that_gets_fewer_pages_is_continued),
-	TEST(pages_are_pinned_in_batches_of_a_page_of_pointers),
-	TEST(a_fatal_signal_ends_a_registration_that_is_under_way),
-	TEST(memory_that_changes_while_it_is_pinned_is_pinned_or_refused),
-	TEST(only_pages_held_for_writing_are_dirtied_and_only_at_unpin),
-	TEST(what_was_never_held_is_never_dirtied),
-	TEST(dirty_goes_by_blocks),
-	TEST(a_hold_that_is_refused_dirties_nothing_in_that_region),
-	TEST(writing_to_an_iommu_page_dirties_its_base_page),
-};
-
-SUITE(memory_suite, tests);

@@ -160,7 +160,7 @@ static void expect_either(u64 index, bool told, u64 entry,
 		expect(new[index] == NEVER, false);
 }
 
-static void every_form_of_a_leaf_is_read(void)
+TEST(every_form_of_a_leaf_is_read)
 {
 	for (size_t c = 0; c < ARRAY_SIZE(changes); c++) {
 		begin_change(c);
@@ -210,7 +210,7 @@ static void change_under_reader(enum sim_point point, unsigned int nth,
 	end();
 }
 
-static void a_change_between_two_steps_of_a_reader_tears_nothing(void)
+TEST(a_change_between_two_steps_of_a_reader_tears_nothing)
 {
 	static const u64 entries[] = { 0,  1,  3,  4,  5,   8,   9,  10,
 				       13, 14, 16, 30, 408, 409, 511 };
@@ -235,7 +235,7 @@ static void make_another_array(void)
 	sim_grace_period();
 }
 
-static void an_array_that_another_replaces_under_a_reader_is_noticed(void)
+TEST(an_array_that_another_replaces_under_a_reader_is_noticed)
 {
 	for (unsigned int nth = 1; nth < 8; nth++) {
 		u64 entry = NEVER;
@@ -262,7 +262,7 @@ static void begin_change_called(const char *name)
 }
 
 /* After it has read its entry; that another entry has changed is no matter */
-static void an_array_that_goes_under_a_reader_is_noticed(void)
+TEST(an_array_that_goes_under_a_reader_is_noticed)
 {
 	u64 entry = NEVER;
 
@@ -294,7 +294,7 @@ static void look(void)
 	looked = true;
 }
 
-static void a_reader_between_two_steps_of_a_change_sees_nothing_torn(void)
+TEST(a_reader_between_two_steps_of_a_change_sees_nothing_torn)
 {
 	for (size_t c = 0; c < ARRAY_SIZE(changes); c++) {
 		unsigned int nth = 0;
@@ -321,7 +321,7 @@ static void a_reader_between_two_steps_of_a_change_sees_nothing_torn(void)
  */
 
 /* Its entries are ordered before the word that leads there */
-static void an_array_is_published(void)
+TEST(an_array_is_published)
 {
 	static const char *const made[] = {
 		"run to array", "run to array, over it", "run to array, cut",
@@ -358,7 +358,7 @@ static void make_array(void)
 	make(&hole);
 }
 
-static void an_array_is_freed_at_once_only_without_external_readers(void)
+TEST(an_array_is_freed_at_once_only_without_external_readers)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(ends_of_an_array); i++) {
 		for (int external = 0; external < 2; external++) {
@@ -404,7 +404,7 @@ static void choose_step(u64 *state)
 		random_step.page = 0;
 }
 
-static void random_changes_under_a_reader_tear_nothing(void)
+TEST(random_changes_under_a_reader_tear_nothing)
 {
 	u64 state = 5;
 
@@ -430,16 +430,3 @@ static void random_changes_under_a_reader_tear_nothing(void)
 	}
 	end();
 }
-
-static const struct test tests[] = {
-	TEST(every_form_of_a_leaf_is_read),
-	TEST(a_change_between_two_steps_of_a_reader_tears_nothing),
-	TEST(an_array_that_another_replaces_under_a_reader_is_noticed),
-	TEST(an_array_that_goes_under_a_reader_is_noticed),
-	TEST(a_reader_between_two_steps_of_a_change_sees_nothing_torn),
-	TEST(an_array_is_published),
-	TEST(an_array_is_freed_at_once_only_without_external_readers),
-	TEST(random_changes_under_a_reader_tear_nothing),
-};
-
-SUITE(peek_suite, tests);

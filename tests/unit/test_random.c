@@ -27,7 +27,7 @@ static struct source random_source(void)
 	};
 }
 
-static void random_operations_agree_with_the_model(void)
+TEST(random_operations_agree_with_the_model)
 {
 	struct source source = random_source();
 
@@ -37,17 +37,10 @@ static void random_operations_agree_with_the_model(void)
 	}
 }
 
-static void random_memory_is_read_back_as_it_was_stored(void)
+TEST(random_memory_is_read_back_as_it_was_stored)
 {
 	struct source source = random_source();
 
 	for (int i = 0; i < STORES; i++)
 		model_extents(&source);
 }
-
-static const struct test tests[] = {
-	TEST(random_operations_agree_with_the_model),
-	TEST(random_memory_is_read_back_as_it_was_stored),
-};
-
-SUITE(random_suite, tests);

@@ -86,7 +86,7 @@ static void begin_ranges(void)
 	wait_for_others = true;
 }
 
-static void a_held_range_keeps_out_those_that_overlap_and_no_others(void)
+TEST(a_held_range_keeps_out_those_that_overlap_and_no_others)
 {
 	static struct tce2_range range;
 	static struct locker before, behind, touch[3];
@@ -110,7 +110,7 @@ static void a_held_range_keeps_out_those_that_overlap_and_no_others(void)
 	expect(!rl.last, true);
 }
 
-static void overlapping_ranges_are_had_in_the_order_they_were_asked_for(void)
+TEST(overlapping_ranges_are_had_in_the_order_they_were_asked_for)
 {
 	static struct locker l[THREADS];
 	static struct tce2_range range;
@@ -129,7 +129,7 @@ static void overlapping_ranges_are_had_in_the_order_they_were_asked_for(void)
 }
 
 /* [0] is held, [0..9] waits for it, [9] waits for that */
-static void a_killed_waiter_makes_room_for_those_behind_it(void)
+TEST(a_killed_waiter_makes_room_for_those_behind_it)
 {
 	static struct locker wide, narrow;
 	static struct tce2_range range;
@@ -151,7 +151,7 @@ static void a_killed_waiter_makes_room_for_those_behind_it(void)
 }
 
 /* [0..9] and [10..19] are held, [5..14] waits for both */
-static void a_waiter_wakes_once_when_its_last_blocker_is_unlocked(void)
+TEST(a_waiter_wakes_once_when_its_last_blocker_is_unlocked)
 {
 	static struct tce2_range low, high;
 	static struct locker wide;
@@ -172,7 +172,7 @@ static void a_waiter_wakes_once_when_its_last_blocker_is_unlocked(void)
 	expect(!rl.last, true);
 }
 
-static void yielding_waiters_return_eagain_when_turned_away(void)
+TEST(yielding_waiters_return_eagain_when_turned_away)
 {
 	static struct locker aside[3], stays;
 	static struct tce2_range range;
@@ -200,7 +200,7 @@ static void yielding_waiters_return_eagain_when_turned_away(void)
 }
 
 /* Requests that were turned away once wait for others of their client */
-static void a_waiter_that_yields_to_vfio_waits_for_client_writers(void)
+TEST(a_waiter_that_yields_to_vfio_waits_for_client_writers)
 {
 	static struct tce2_range range, other;
 	static struct locker patient;
@@ -236,7 +236,7 @@ static void come_meanwhile(void)
 }
 
 /* Otherwise a stream of new requests could keep tce2_range_unlock() from returning */
-static void a_new_range_does_not_wait_for_a_range_being_unlocked(void)
+TEST(a_new_range_does_not_wait_for_a_range_being_unlocked)
 {
 	static struct tce2_range wide;
 	static struct locker narrow;
@@ -253,7 +253,7 @@ static void a_new_range_does_not_wait_for_a_range_being_unlocked(void)
 	expect(!rl.last, true);
 }
 
-static void a_request_that_would_wait_returns_eagain_while_turning_away(void)
+TEST(a_request_that_would_wait_returns_eagain_while_turning_away)
 {
 	static struct tce2_range range, other;
 
@@ -318,7 +318,7 @@ static void *turn_away_at_random(void *arg)
 	return arg;
 }
 
-static void no_entry_is_locked_by_two_threads_at_once(void)
+TEST(no_entry_is_locked_by_two_threads_at_once)
 {
 	pthread_t threads[THREADS], turner;
 
@@ -334,17 +334,3 @@ static void no_entry_is_locked_by_two_threads_at_once(void)
 	pthread_join(turner, NULL);
 	expect(!rl.last, true);
 }
-
-static const struct test range_tests[] = {
-	TEST(a_held_range_keeps_out_those_that_overlap_and_no_others),
-	TEST(overlapping_ranges_are_had_in_the_order_they_were_asked_for),
-	TEST(a_killed_waiter_makes_room_for_those_behind_it),
-	TEST(a_waiter_wakes_once_when_its_last_blocker_is_unlocked),
-	TEST(yielding_waiters_return_eagain_when_turned_away),
-	TEST(a_waiter_that_yields_to_vfio_waits_for_client_writers),
-	TEST(a_new_range_does_not_wait_for_a_range_being_unlocked),
-	TEST(a_request_that_would_wait_returns_eagain_while_turning_away),
-	TEST(no_entry_is_locked_by_two_threads_at_once),
-};
-
-SUITE(range_suite, range_tests);

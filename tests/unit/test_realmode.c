@@ -71,7 +71,7 @@ static void register_or_not(u64 *state)
 		owner[i] = made;
 }
 
-static void lookup_agrees_with_a_plain_list_of_regions(void)
+TEST(lookup_agrees_with_a_plain_list_of_regions)
 {
 	static const u64 far[] = { 0, UA - 1, 1ULL << 52, ~0ULL };
 	u64 state = 3;
@@ -107,7 +107,7 @@ static void lookup_agrees_with_a_plain_list_of_regions(void)
 }
 
 /* Each node right of the one before: no tree of the kernel's is like that */
-static void a_walk_that_is_led_astray_ends_after_128_steps(void)
+TEST(a_walk_that_is_led_astray_ends_after_128_steps)
 {
 	static struct tce2_region chain[129];
 	static struct tce2_cache astray;
@@ -145,7 +145,7 @@ static void change_neighbours(void)
 }
 
 /* Not found, perhaps, but never a wrong one; virtual mode then tries again */
-static void a_lookup_while_the_tree_changes_finds_the_right_region_or_none(void)
+TEST(a_lookup_while_the_tree_changes_finds_the_right_region_or_none)
 {
 	for (unsigned int nth = 1; nth <= 24; nth++) {
 		struct tce2_region *found;
@@ -257,7 +257,7 @@ static void compare_translations(u64 *state)
 	}
 }
 
-static void translation_agrees_with_the_page_table(void)
+TEST(translation_agrees_with_the_page_table)
 {
 	u64 state = 11;
 
@@ -297,7 +297,7 @@ static const struct {
 	{ "no such size", 0, ~0U },
 };
 
-static void what_is_not_an_iommu_page_of_the_region_is_too_hard(void)
+TEST(what_is_not_an_iommu_page_of_the_region_is_too_hard)
 {
 	struct tce2_region copy;
 
@@ -335,7 +335,7 @@ static void begin_blocks(u64 pages)
 	expect(region->extents.shift, PAGE_SHIFT);
 }
 
-static void an_iommu_page_of_more_than_512_blocks_is_too_hard(void)
+TEST(an_iommu_page_of_more_than_512_blocks_is_too_hard)
 {
 	const unsigned int shift = PAGE_SHIFT + 9;
 	u64 hpa = NOTHING;
@@ -361,7 +361,7 @@ static void an_iommu_page_of_more_than_512_blocks_is_too_hard(void)
 }
 
 /* As with the hash MMU's on 4K kernels, where RAM may lie beyond */
-static void only_real_mode_minds_where_the_linear_mapping_ends(void)
+TEST(only_real_mode_minds_where_the_linear_mapping_ends)
 {
 	unsigned long end = sim_linear_end;
 
@@ -380,7 +380,7 @@ static void only_real_mode_minds_where_the_linear_mapping_ends(void)
 	finish();
 }
 
-static void pointers_that_need_a_page_table_are_not_followed(void)
+TEST(pointers_that_need_a_page_table_are_not_followed)
 {
 	begin();
 	expect(tce2_rm_mapped_get(region, 4), TCE2_RM_OK);
@@ -416,7 +416,7 @@ static void pointers_that_need_a_page_table_are_not_followed(void)
  * The mapped counter
  */
 
-static void a_region_counted_in_real_mode_stays_pinned(void)
+TEST(a_region_counted_in_real_mode_stays_pinned)
 {
 	begin();
 	expect(tce2_rm_mapped_get(region, 3), TCE2_RM_OK);
@@ -441,7 +441,7 @@ static void a_region_counted_in_real_mode_stays_pinned(void)
 	tce2_cache_put(cache);
 }
 
-static void more_pages_than_the_region_has_are_not_counted(void)
+TEST(more_pages_than_the_region_has_are_not_counted)
 {
 	const u64 most = SIZE >> TCE2_MIN_PAGE_SHIFT;
 
@@ -466,7 +466,7 @@ static void get_is_refused(void)
 	expect(region->mapped.counter, before);
 }
 
-static void no_count_begins_on_a_region_that_is_abandoned_or_dying(void)
+TEST(no_count_begins_on_a_region_that_is_abandoned_or_dying)
 {
 	begin();
 	expect(hold(cache, UA, 1, WRITE), 0);
@@ -488,7 +488,7 @@ static void unregister_it(void)
 	sim_grace_period();
 }
 
-static void a_count_that_loses_its_region_at_the_last_moment_is_refused(void)
+TEST(a_count_that_loses_its_region_at_the_last_moment_is_refused)
 {
 	static const enum sim_point points[] = { SIM_AT_COUNT, SIM_AT_READ };
 
@@ -511,7 +511,7 @@ static void unregister_nofail(void)
 	tce2_region_unregister_nofail(region);
 }
 
-static void a_count_that_comes_just_before_the_end_keeps_the_region(void)
+TEST(a_count_that_comes_just_before_the_end_keeps_the_region)
 {
 	begin();
 	expect(hold(cache, UA, 1, READ), 0);
@@ -534,7 +534,7 @@ static void contend(void)
 		sim_when(SIM_AT_SWAP, 1, contend);
 }
 
-static void a_put_tries_64_times_against_others_and_gives_up(void)
+TEST(a_put_tries_64_times_against_others_and_gives_up)
 {
 	static const struct {
 		unsigned int contended;
@@ -564,7 +564,7 @@ static void drop_the_others(void)
 	expect(tce2_rm_mapped_put(region, 3), TCE2_RM_OK);
 }
 
-static void a_put_that_becomes_the_last_meanwhile_is_too_hard(void)
+TEST(a_put_that_becomes_the_last_meanwhile_is_too_hard)
 {
 	begin();
 	expect(tce2_rm_mapped_get(region, 5), TCE2_RM_OK);
@@ -587,7 +587,7 @@ static void expect_dirtied(u64 pfn, u64 count, u32 times)
 		expect(sim_frame(pfn++)->dirtied, times);
 }
 
-static void what_is_marked_is_dirtied_at_unpin_and_nothing_else(void)
+TEST(what_is_marked_is_dirtied_at_unpin_and_nothing_else)
 {
 	begin();
 	expect(tce2_rm_mark_dirty(region, UA + PAGES(2), PAGE_SHIFT),
@@ -608,7 +608,7 @@ static void what_is_marked_is_dirtied_at_unpin_and_nothing_else(void)
 		       i == 2 || i == 4 || i == 6 || i == 7);
 }
 
-static void nothing_is_marked_where_a_block_may_not_be_written(void)
+TEST(nothing_is_marked_where_a_block_may_not_be_written)
 {
 	cache = new_process();
 	map_scattered(UA, 7, 100, true);
@@ -629,7 +629,7 @@ static void nothing_is_marked_where_a_block_may_not_be_written(void)
 }
 
 /* One bit stands for a block, larger or smaller than the IOMMU page */
-static void a_mark_in_a_large_block_is_one_of_all_of_it(void)
+TEST(a_mark_in_a_large_block_is_one_of_all_of_it)
 {
 	cache = new_process();
 	map_contiguous(UA, 4, 0, true);
@@ -642,26 +642,3 @@ static void a_mark_in_a_large_block_is_one_of_all_of_it(void)
 	expect_dirtied(0, 4, 0);
 	expect_dirtied(100, 4, 1);
 }
-
-static const struct test tests[] = {
-	TEST(lookup_agrees_with_a_plain_list_of_regions),
-	TEST(a_walk_that_is_led_astray_ends_after_128_steps),
-	TEST(a_lookup_while_the_tree_changes_finds_the_right_region_or_none),
-	TEST(translation_agrees_with_the_page_table),
-	TEST(what_is_not_an_iommu_page_of_the_region_is_too_hard),
-	TEST(an_iommu_page_of_more_than_512_blocks_is_too_hard),
-	TEST(only_real_mode_minds_where_the_linear_mapping_ends),
-	TEST(pointers_that_need_a_page_table_are_not_followed),
-	TEST(a_region_counted_in_real_mode_stays_pinned),
-	TEST(more_pages_than_the_region_has_are_not_counted),
-	TEST(no_count_begins_on_a_region_that_is_abandoned_or_dying),
-	TEST(a_count_that_loses_its_region_at_the_last_moment_is_refused),
-	TEST(a_count_that_comes_just_before_the_end_keeps_the_region),
-	TEST(a_put_tries_64_times_against_others_and_gives_up),
-	TEST(a_put_that_becomes_the_last_meanwhile_is_too_hard),
-	TEST(what_is_marked_is_dirtied_at_unpin_and_nothing_else),
-	TEST(nothing_is_marked_where_a_block_may_not_be_written),
-	TEST(a_mark_in_a_large_block_is_one_of_all_of_it),
-};
-
-SUITE(realmode_suite, tests);

@@ -67,7 +67,7 @@ static void expect_held(u64 count)
 }
 
 /* Whatever of it is undone, and whatever was there */
-static void a_long_request_that_is_killed_lets_others_run_meanwhile(void)
+TEST(a_long_request_that_is_killed_lets_others_run_meanwhile)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(platforms); i++) {
 		/* Once while it prepares each leaf, then after each it writes */
@@ -103,7 +103,7 @@ static void a_long_request_that_is_killed_lets_others_run_meanwhile(void)
 }
 
 /* Its last entry is mapped or not, and so is its first */
-static void a_refused_clear_is_done_entry_by_entry(void)
+TEST(a_refused_clear_is_done_entry_by_entry)
 {
 	for (size_t i = FIRST_ODD; i < ARRAY_SIZE(platforms); i++) {
 		begin_refusal(i);
@@ -119,7 +119,7 @@ static void a_refused_clear_is_done_entry_by_entry(void)
 	}
 }
 
-static void a_clear_that_is_always_refused_keeps_the_memory_held(void)
+TEST(a_clear_that_is_always_refused_keeps_the_memory_held)
 {
 	for (size_t i = FIRST_ODD; i < ARRAY_SIZE(platforms); i++) {
 		u64 sum;
@@ -143,7 +143,7 @@ static void a_clear_that_is_always_refused_keeps_the_memory_held(void)
 }
 
 /* Of any one entry alone, the last one of its leaf or not */
-static void an_entry_that_stays_is_noticed_wherever_it_is(void)
+TEST(an_entry_that_stays_is_noticed_wherever_it_is)
 {
 	for (size_t i = FIRST_ODD; i < ARRAY_SIZE(platforms); i++) {
 		begin_refusal(i);
@@ -164,7 +164,7 @@ static void an_entry_that_stays_is_noticed_wherever_it_is(void)
 	}
 }
 
-static void other_batches_of_leaves_are_unmapped_all_the_same(void)
+TEST(other_batches_of_leaves_are_unmapped_all_the_same)
 {
 	for (size_t i = FIRST_ODD; i < ARRAY_SIZE(platforms); i++) {
 		begin_window(i, MIB(512));
@@ -185,7 +185,7 @@ static void other_batches_of_leaves_are_unmapped_all_the_same(void)
 }
 
 /* What is clear but for its permissions is clear, says PAPR */
-static void an_entry_without_permissions_is_clear(void)
+TEST(an_entry_without_permissions_is_clear)
 {
 	/* Each of whose entries is looked at */
 	begin_refusal(ARRAY_SIZE(platforms) - 1);
@@ -201,7 +201,7 @@ static void an_entry_without_permissions_is_clear(void)
 	finish();
 }
 
-static void a_window_that_is_never_cleared_leaks_what_it_maps(void)
+TEST(a_window_that_is_never_cleared_leaks_what_it_maps)
 {
 	for (size_t i = FIRST_HYPERVISOR; i < ARRAY_SIZE(platforms); i++) {
 		for (int detach = 0; detach < 2; detach++) {
@@ -227,7 +227,7 @@ static void a_window_that_is_never_cleared_leaks_what_it_maps(void)
 }
 
 /* Restoring what was not mapped is clearing, and may be refused, too */
-static void a_failed_map_that_cannot_be_cleared_keeps_the_memory_held(void)
+TEST(a_failed_map_that_cannot_be_cleared_keeps_the_memory_held)
 {
 	for (size_t i = FIRST_ODD; i < ARRAY_SIZE(platforms); i++) {
 		for (unsigned int which = 0; which < 2; which++) {
@@ -250,7 +250,7 @@ static void a_failed_map_that_cannot_be_cleared_keeps_the_memory_held(void)
 }
 
 /* All is restored, but the devices of a group that has left may not know it */
-static void a_failed_map_in_a_window_that_is_kept_keeps_the_memory_held(void)
+TEST(a_failed_map_in_a_window_that_is_kept_keeps_the_memory_held)
 {
 	begin_refusal(FIRST_ODD);
 	window->kept_by_group = true;
@@ -293,7 +293,7 @@ static void expect_few(u64 calls, u64 count)
 }
 
 /* Whatever is mapped beside them in the same leaf */
-static void a_hypervisor_is_asked_little_for_what_is_fresh(void)
+TEST(a_hypervisor_is_asked_little_for_what_is_fresh)
 {
 	static const u64 counts[] = { 1, 2, 32, 100, 256, 511, 512, 513, 1500 };
 	static const u64 firsts[] = { 0, 1, 31, 511, 512, 700 };
@@ -332,7 +332,7 @@ static void a_hypervisor_is_asked_little_for_what_is_fresh(void)
 }
 
 /* Leaf by leaf: where nothing was mapped the last entry tells */
-static void only_leaves_with_old_entries_are_read_back_in_full(void)
+TEST(only_leaves_with_old_entries_are_read_back_in_full)
 {
 	begin_refusal(FIRST_HYPERVISOR);
 	expect(map(window, 2 * LEAF + 9, 0, 1, RW), 0);
@@ -341,7 +341,7 @@ static void only_leaves_with_old_entries_are_read_back_in_full(void)
 	finish();
 }
 
-static void a_refusal_is_seen_on_every_hypervisor(void)
+TEST(a_refusal_is_seen_on_every_hypervisor)
 {
 	for (size_t i = FIRST_HYPERVISOR; i < ARRAY_SIZE(platforms); i++) {
 		begin_refusal(i);
@@ -363,7 +363,7 @@ static void a_refusal_is_seen_on_every_hypervisor(void)
 }
 
 /* Where the last entry of a run is what it was all the time */
-static void a_refusal_is_seen_while_old_entries_are_restored(void)
+TEST(a_refusal_is_seen_while_old_entries_are_restored)
 {
 	for (size_t i = FIRST_HYPERVISOR; i < ARRAY_SIZE(platforms); i++) {
 		u64 leaks = 0;
@@ -401,7 +401,7 @@ static void expect_perms(u64 first, u64 count, u64 want)
 }
 
 /* But for one of memory, where it is what the hardware does */
-static void a_hypervisor_s_devices_cannot_read_what_they_may_only_write(void)
+TEST(a_hypervisor_s_devices_cannot_read_what_they_may_only_write)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(platforms); i++) {
 		u64 want = TCE_WRITE;
@@ -431,7 +431,7 @@ static void a_hypervisor_s_devices_cannot_read_what_they_may_only_write(void)
 	}
 }
 
-static void an_entry_that_kvm_takes_out_for_a_moment_says_nothing(void)
+TEST(an_entry_that_kvm_takes_out_for_a_moment_says_nothing)
 {
 	begin_refusal(0);
 	platform.taken = 1;
@@ -461,7 +461,7 @@ static void an_entry_that_kvm_takes_out_for_a_moment_says_nothing(void)
 }
 
 /* A table that is known to be in memory is, whatever a new level of it shows */
-static void what_is_known_of_a_table_stays(void)
+TEST(what_is_known_of_a_table_stays)
 {
 	u64 lower;
 
@@ -486,7 +486,7 @@ static void find_other_layout(void)
 	window->table.layout = TCE2_TABLE_PLATFORM;
 }
 
-static void of_two_threads_that_look_at_a_table_the_first_decides(void)
+TEST(of_two_threads_that_look_at_a_table_the_first_decides)
 {
 	begin_refusal(0);
 	/* That the view need not be made */
@@ -503,25 +503,3 @@ static void of_two_threads_that_look_at_a_table_the_first_decides(void)
 	expect_in_step(window, 40);
 	finish();
 }
-
-static const struct test refusal_tests[] = {
-	TEST(a_long_request_that_is_killed_lets_others_run_meanwhile),
-	TEST(a_refused_clear_is_done_entry_by_entry),
-	TEST(a_clear_that_is_always_refused_keeps_the_memory_held),
-	TEST(an_entry_that_stays_is_noticed_wherever_it_is),
-	TEST(other_batches_of_leaves_are_unmapped_all_the_same),
-	TEST(an_entry_without_permissions_is_clear),
-	TEST(a_window_that_is_never_cleared_leaks_what_it_maps),
-	TEST(a_failed_map_that_cannot_be_cleared_keeps_the_memory_held),
-	TEST(a_failed_map_in_a_window_that_is_kept_keeps_the_memory_held),
-	TEST(a_hypervisor_is_asked_little_for_what_is_fresh),
-	TEST(only_leaves_with_old_entries_are_read_back_in_full),
-	TEST(a_refusal_is_seen_on_every_hypervisor),
-	TEST(a_refusal_is_seen_while_old_entries_are_restored),
-	TEST(a_hypervisor_s_devices_cannot_read_what_they_may_only_write),
-	TEST(an_entry_that_kvm_takes_out_for_a_moment_says_nothing),
-	TEST(what_is_known_of_a_table_stays),
-	TEST(of_two_threads_that_look_at_a_table_the_first_decides),
-};
-
-SUITE(refusal_suite, refusal_tests);

@@ -24,7 +24,7 @@ static void begin_table(u64 size, u32 levels)
 
 #define LOWER (1ULL << (PAGE_SHIFT - 3)) /* entries in a lower table */
 
-static void entries_are_stored_directly_once_the_platform_has_written_one(void)
+TEST(entries_are_stored_directly_once_the_platform_has_written_one)
 {
 	begin_table(MIB(16), 1);
 	expect(table->layout, TCE2_TABLE_UNSEEN);
@@ -53,7 +53,7 @@ static void entries_are_stored_directly_once_the_platform_has_written_one(void)
 	finish();
 }
 
-static void entries_that_look_different_are_left_to_the_platform(void)
+TEST(entries_that_look_different_are_left_to_the_platform)
 {
 	for (u32 levels = 1; levels <= 3; levels++) {
 		platform_kind = PLATFORM_ODD_FORMAT;
@@ -78,7 +78,7 @@ static void entries_that_look_different_are_left_to_the_platform(void)
 	platform_kind = PLATFORM_MEMORY;
 }
 
-static void a_hypervisor_is_given_runs_as_a_whole(void)
+TEST(a_hypervisor_is_given_runs_as_a_whole)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
 	begin_table(MIB(16), 1);
@@ -92,7 +92,7 @@ static void a_hypervisor_is_given_runs_as_a_whole(void)
 }
 
 /* Lower tables are asked for one by one, and only once */
-static void the_platform_makes_lower_tables_as_they_are_needed(void)
+TEST(the_platform_makes_lower_tables_as_they_are_needed)
 {
 	const u64 count = 2 * LOWER + 40, most = 8 * LOWER;
 
@@ -122,7 +122,7 @@ static void the_platform_makes_lower_tables_as_they_are_needed(void)
 }
 
 /* Which is the only failure that there is where tables are in memory */
-static void a_lower_table_that_cannot_be_made_changes_nothing(void)
+TEST(a_lower_table_that_cannot_be_made_changes_nothing)
 {
 	const u64 at = LOWER - 20, count = 2 * LOWER + 40;
 	const u64 pages = count >> (PAGE_SHIFT - SHIFT);
@@ -165,7 +165,7 @@ static void a_lower_table_that_cannot_be_made_changes_nothing(void)
 	}
 }
 
-static void a_run_that_is_cut_short_is_finished_entry_by_entry(void)
+TEST(a_run_that_is_cut_short_is_finished_entry_by_entry)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
 	for (u64 nth = 1; nth <= 40; nth++) {
@@ -182,7 +182,7 @@ static void a_run_that_is_cut_short_is_finished_entry_by_entry(void)
 	}
 }
 
-static void lack_of_a_hypervisor_s_resources_takes_nothing_away(void)
+TEST(lack_of_a_hypervisor_s_resources_takes_nothing_away)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
 	for (u64 page = 0; page < 500; page += 13) {
@@ -199,7 +199,7 @@ static void lack_of_a_hypervisor_s_resources_takes_nothing_away(void)
 }
 
 /* What the last entry of a run is says nothing if it was that before */
-static void a_refusal_is_seen_although_the_last_entry_is_as_it_should_be(void)
+TEST(a_refusal_is_seen_although_the_last_entry_is_as_it_should_be)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
 	begin_table(MIB(16), 1);
@@ -213,7 +213,7 @@ static void a_refusal_is_seen_although_the_last_entry_is_as_it_should_be(void)
 }
 
 /* As Linux does it for a hypervisor without hcall-multi-tce */
-static void a_refusal_is_seen_where_entries_are_written_one_by_one(void)
+TEST(a_refusal_is_seen_where_entries_are_written_one_by_one)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
 	begin_table(MIB(16), 1);
@@ -235,7 +235,7 @@ static void expect_event(size_t i, enum platform_event what, u64 first,
 	expect(platform.events[i].count, count);
 }
 
-static void invalidate_goes_in_batches_counted_from_bus_address_0(void)
+TEST(invalidate_goes_in_batches_counted_from_bus_address_0)
 {
 	u64 start, offset;
 
@@ -268,7 +268,7 @@ static void poke(u64 first, u64 count)
 		platform_poke(table->tbl, i, PFN_PHYS(i) | TCE_READ);
 }
 
-static void clearing_gathers_what_has_to_be_invalidated(void)
+TEST(clearing_gathers_what_has_to_be_invalidated)
 {
 	struct tce2_stale stale = {};
 
@@ -308,7 +308,7 @@ static void clearing_gathers_what_has_to_be_invalidated(void)
 	finish();
 }
 
-static void a_lower_table_that_is_not_there_is_cleared_by_the_platform(void)
+TEST(a_lower_table_that_is_not_there_is_cleared_by_the_platform)
 {
 	struct tce2_stale stale = {};
 
@@ -326,7 +326,7 @@ static void a_lower_table_that_is_not_there_is_cleared_by_the_platform(void)
 }
 
 /* Whatever the platform says, and whether there is memory or not */
-static void the_platform_s_errors_are_told_as_two(void)
+TEST(the_platform_s_errors_are_told_as_two)
 {
 	static const int errors[][2] = {
 		{ -ENOMEM, -ENOMEM }, { -EIO, -EIO }, { -EPERM, -EIO },
@@ -344,7 +344,7 @@ static void the_platform_s_errors_are_told_as_two(void)
 }
 
 /* Windows without a multiple of a leaf, and of pages larger than that */
-static void a_window_smaller_than_a_leaf_is_mapped_to_its_end(void)
+TEST(a_window_smaller_than_a_leaf_is_mapped_to_its_end)
 {
 	for (int kind = 0; kind < PLATFORM_KINDS; kind++) {
 		platform_kind = kind;
@@ -361,22 +361,3 @@ static void a_window_smaller_than_a_leaf_is_mapped_to_its_end(void)
 		}
 	}
 }
-
-static const struct test table_tests[] = {
-	TEST(entries_are_stored_directly_once_the_platform_has_written_one),
-	TEST(entries_that_look_different_are_left_to_the_platform),
-	TEST(a_hypervisor_is_given_runs_as_a_whole),
-	TEST(the_platform_makes_lower_tables_as_they_are_needed),
-	TEST(a_lower_table_that_cannot_be_made_changes_nothing),
-	TEST(a_run_that_is_cut_short_is_finished_entry_by_entry),
-	TEST(lack_of_a_hypervisor_s_resources_takes_nothing_away),
-	TEST(a_refusal_is_seen_although_the_last_entry_is_as_it_should_be),
-	TEST(a_refusal_is_seen_where_entries_are_written_one_by_one),
-	TEST(invalidate_goes_in_batches_counted_from_bus_address_0),
-	TEST(clearing_gathers_what_has_to_be_invalidated),
-	TEST(a_lower_table_that_is_not_there_is_cleared_by_the_platform),
-	TEST(the_platform_s_errors_are_told_as_two),
-	TEST(a_window_smaller_than_a_leaf_is_mapped_to_its_end),
-};
-
-SUITE(table_suite, table_tests);

@@ -238,7 +238,7 @@ static void each_transition(u64 base)
 	row = NULL;
 }
 
-static void a_leaf_goes_from_any_state_to_any_other(void)
+TEST(a_leaf_goes_from_any_state_to_any_other)
 {
 	static const unsigned int shifts[] = { 12, 16, 24 };
 
@@ -249,7 +249,7 @@ static void a_leaf_goes_from_any_state_to_any_other(void)
 	}
 }
 
-static void the_extremes_of_a_run_are_kept(void)
+TEST(the_extremes_of_a_run_are_kept)
 {
 	static const u64 uas[] = { 0, 4096, FAR_UA,
 				   (1ULL << 52) - (L << 12) };
@@ -278,7 +278,7 @@ static void the_extremes_of_a_run_are_kept(void)
 }
 
 /* Runs are cut off where the range ends */
-static void any_range_within_a_leaf_can_be_asked_for(void)
+TEST(any_range_within_a_leaf_can_be_asked_for)
 {
 	begin_view(ENTRIES, 16);
 	set(100, 50, U(3), RW);
@@ -294,7 +294,7 @@ static void any_range_within_a_leaf_can_be_asked_for(void)
 	end_view();
 }
 
-static void a_range_without_leaves_is_passed_over_at_once(void)
+TEST(a_range_without_leaves_is_passed_over_at_once)
 {
 	const u64 entries = 1ULL << 36, far = entries - 1;
 	const u64 at[] = { 0, 1ULL << 20, (1ULL << 35) - 1, 1ULL << 35, far };
@@ -332,7 +332,7 @@ static void a_range_without_leaves_is_passed_over_at_once(void)
 }
 
 /* Windows of every size, one entry included, and their last entries */
-static void a_window_of_any_size_has_room_for_its_entries(void)
+TEST(a_window_of_any_size_has_room_for_its_entries)
 {
 	for (unsigned int bits = 0; bits <= 43; bits++) {
 		u64 entries = 1ULL << bits;
@@ -352,7 +352,7 @@ static void a_window_of_any_size_has_room_for_its_entries(void)
 	}
 }
 
-static void a_set_that_cannot_be_prepared_changes_nothing(void)
+TEST(a_set_that_cannot_be_prepared_changes_nothing)
 {
 	static const struct {
 		u64 index, count, page;
@@ -382,7 +382,7 @@ static void a_set_that_cannot_be_prepared_changes_nothing(void)
 	}
 }
 
-static void a_first_set_may_fail_for_each_level_of_the_tree(void)
+TEST(a_first_set_may_fail_for_each_level_of_the_tree)
 {
 	unsigned int nth;
 
@@ -407,7 +407,7 @@ static void a_first_set_may_fail_for_each_level_of_the_tree(void)
 	end_view();
 }
 
-static void prepare_tells_whether_anything_is_replaced(void)
+TEST(prepare_tells_whether_anything_is_replaced)
 {
 	struct tce2_view_run run;
 
@@ -427,7 +427,7 @@ static void prepare_tells_whether_anything_is_replaced(void)
 	end_view();
 }
 
-static void clearing_cannot_fail_and_waits_for_a_page_at_most(void)
+TEST(clearing_cannot_fail_and_waits_for_a_page_at_most)
 {
 	begin_view(ENTRIES, 12);
 	set(0, 2 * L, U(1), RW);
@@ -452,7 +452,7 @@ static void other_thread(void)
 	tce2_view_set(&view, &others_run);
 }
 
-static void a_node_that_another_thread_makes_first_is_used(void)
+TEST(a_node_that_another_thread_makes_first_is_used)
 {
 	struct tce2_view_run run;
 
@@ -470,7 +470,7 @@ static void a_node_that_another_thread_makes_first_is_used(void)
 	}
 }
 
-static void contiguous_entries_cost_a_word_for_each_leaf(void)
+TEST(contiguous_entries_cost_a_word_for_each_leaf)
 {
 	const u64 entries = 1ULL << 20;
 
@@ -487,7 +487,7 @@ static void contiguous_entries_cost_a_word_for_each_leaf(void)
 	end_view();
 }
 
-static void isolated_entries_cost_no_more_than_8_bytes_for_each_of_a_leaf(void)
+TEST(isolated_entries_cost_no_more_than_8_bytes_for_each_of_a_leaf)
 {
 	const u64 entries = 1ULL << 16, leaves = entries / L;
 
@@ -530,7 +530,7 @@ static void random_step(u64 *state)
 }
 
 /* In an order that depends on @step; the leaf's word says so when it is full */
-static void an_array_that_is_filled_in_any_order_collapses_to_a_word(void)
+TEST(an_array_that_is_filled_in_any_order_collapses_to_a_word)
 {
 	static const unsigned int steps[] = { 1, 3, 5, 97, 255, 257, 509, 511 };
 
@@ -554,7 +554,7 @@ static void an_array_that_is_filled_in_any_order_collapses_to_a_word(void)
 	}
 }
 
-static void a_full_array_of_more_than_one_run_stays(void)
+TEST(a_full_array_of_more_than_one_run_stays)
 {
 	static const struct {
 		u64 at, page, perm;
@@ -579,7 +579,7 @@ static void a_full_array_of_more_than_one_run_stays(void)
 	}
 }
 
-static void random_requests_agree_with_a_plain_array(void)
+TEST(random_requests_agree_with_a_plain_array)
 {
 	for (unsigned int page_shift = 12; page_shift <= 16; page_shift += 4) {
 		u64 state = 7 + page_shift;
@@ -599,23 +599,3 @@ static void random_requests_agree_with_a_plain_array(void)
 		end_view();
 	}
 }
-
-static const struct test view_tests[] = {
-	TEST(a_leaf_goes_from_any_state_to_any_other),
-	TEST(the_extremes_of_a_run_are_kept),
-	TEST(any_range_within_a_leaf_can_be_asked_for),
-	TEST(a_range_without_leaves_is_passed_over_at_once),
-	TEST(a_window_of_any_size_has_room_for_its_entries),
-	TEST(a_set_that_cannot_be_prepared_changes_nothing),
-	TEST(a_first_set_may_fail_for_each_level_of_the_tree),
-	TEST(prepare_tells_whether_anything_is_replaced),
-	TEST(clearing_cannot_fail_and_waits_for_a_page_at_most),
-	TEST(a_node_that_another_thread_makes_first_is_used),
-	TEST(contiguous_entries_cost_a_word_for_each_leaf),
-	TEST(isolated_entries_cost_no_more_than_8_bytes_for_each_of_a_leaf),
-	TEST(an_array_that_is_filled_in_any_order_collapses_to_a_word),
-	TEST(a_full_array_of_more_than_one_run_stays),
-	TEST(random_requests_agree_with_a_plain_array),
-};
-
-SUITE(view_suite, view_tests);

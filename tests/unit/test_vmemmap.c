@@ -57,7 +57,7 @@ static void expect_too_hard(u64 pfn)
 	expect(!page, true);
 }
 
-static void descriptors_of_all_regions_are_found_once_somebody_asks(void)
+TEST(descriptors_of_all_regions_are_found_once_somebody_asks)
 {
 	struct tce2_region *second, *third;
 	u64 allocs;
@@ -83,7 +83,7 @@ static void descriptors_of_all_regions_are_found_once_somebody_asks(void)
 	finish();
 }
 
-static void a_frame_nobody_registered_or_that_cannot_be_is_too_hard(void)
+TEST(a_frame_nobody_registered_or_that_cannot_be_is_too_hard)
 {
 	const u64 frames = 1ULL << (MAX_PHYSMEM_BITS - PAGE_SHIFT);
 	static const u64 far[] = { 1ULL << 40, 1ULL << 58, ~0ULL };
@@ -104,7 +104,7 @@ static void a_frame_nobody_registered_or_that_cannot_be_is_too_hard(void)
 	finish();
 }
 
-static void a_pointer_that_needs_a_page_table_is_not_followed(void)
+TEST(a_pointer_that_needs_a_page_table_is_not_followed)
 {
 	struct page *page;
 
@@ -142,7 +142,7 @@ static void map_large(u64 ua)
 	pfn[1] = SIM_BIG + (1ULL << (LARGE_SHIFT - PAGE_SHIFT));
 }
 
-static void a_large_page_is_found_from_its_first_descriptor_on(void)
+TEST(a_large_page_is_found_from_its_first_descriptor_on)
 {
 	const u64 pages = 1ULL << (LARGE_SHIFT - PAGE_SHIFT);
 	const u64 first = SIM_BIG + 4 * pages;
@@ -169,7 +169,7 @@ static void a_large_page_is_found_from_its_first_descriptor_on(void)
 	}
 }
 
-static void a_region_of_several_large_pages_is_found_whole(void)
+TEST(a_region_of_several_large_pages_is_found_whole)
 {
 	const u64 pages = 1ULL << (LARGE_SHIFT - PAGE_SHIFT);
 	struct tce2_region *large;
@@ -188,7 +188,7 @@ static void a_region_of_several_large_pages_is_found_whole(void)
 }
 
 /* Two pages that don't fit make all blocks of the region one page each */
-static void a_large_page_in_small_blocks_is_looked_up_once(void)
+TEST(a_large_page_in_small_blocks_is_looked_up_once)
 {
 	const u64 pages = 1ULL << (LARGE_SHIFT - PAGE_SHIFT);
 	const u64 odd = 7 * PER_PAGE;
@@ -214,7 +214,7 @@ static void a_large_page_in_small_blocks_is_looked_up_once(void)
 	finish();
 }
 
-static void descriptors_that_have_moved_are_found_again(void)
+TEST(descriptors_that_have_moved_are_found_again)
 {
 	struct tce2_region *third;
 
@@ -232,7 +232,7 @@ static void descriptors_that_have_moved_are_found_again(void)
 	finish();
 }
 
-static void descriptors_that_cannot_be_found_are_too_hard(void)
+TEST(descriptors_that_cannot_be_found_are_too_hard)
 {
 	struct tce2_region *second;
 
@@ -250,7 +250,7 @@ static void descriptors_that_cannot_be_found_are_too_hard(void)
 	finish();
 }
 
-static void without_descriptors_in_page_tables_nobody_gets_an_index(void)
+TEST(without_descriptors_in_page_tables_nobody_gets_an_index)
 {
 	struct sim_counts before;
 	struct tce2_region *second;
@@ -267,7 +267,7 @@ static void without_descriptors_in_page_tables_nobody_gets_an_index(void)
 	finish();
 }
 
-static void waiting_for_an_index_may_be_killed(void)
+TEST(waiting_for_an_index_may_be_killed)
 {
 	begin();
 	sim_fail(SIM_KILL, 1);
@@ -293,7 +293,7 @@ static void far_apart(u64 ua)
 	}
 }
 
-static void each_allocation_for_an_index_may_fail(void)
+TEST(each_allocation_for_an_index_may_fail)
 {
 	unsigned int nth;
 	bool fired = true;
@@ -332,7 +332,7 @@ static void each_allocation_for_an_index_may_fail(void)
 	expect(nth > TCE2_VMEMMAP_LEVELS + 1, true);
 }
 
-static void each_allocation_for_descriptors_of_a_new_region_may_fail(void)
+TEST(each_allocation_for_descriptors_of_a_new_region_may_fail)
 {
 	unsigned int nth;
 	bool fired = true;
@@ -384,7 +384,7 @@ static void look(void)
 	rcu_read_unlock();
 }
 
-static void an_index_is_seen_when_all_is_in_it(void)
+TEST(an_index_is_seen_when_all_is_in_it)
 {
 	for (unsigned int nth = 1; nth <= 8; nth++) {
 		struct tce2_region *second;
@@ -412,7 +412,7 @@ static void expect_no_index(void)
 	sim_when(SIM_AT_PUBLISH, 1, expect_no_index);
 }
 
-static void an_index_is_published_after_its_nodes(void)
+TEST(an_index_is_published_after_its_nodes)
 {
 	begin();
 	published = 0;
@@ -433,7 +433,7 @@ static void look_for_the_new_one(void)
 	rcu_read_unlock();
 }
 
-static void descriptors_of_a_region_are_found_before_it_is(void)
+TEST(descriptors_of_a_region_are_found_before_it_is)
 {
 	for (unsigned int nth = 1; nth <= 24; nth++) {
 		struct tce2_region *added;
@@ -463,7 +463,7 @@ static struct page *found(u64 pfn)
 	return page;
 }
 
-static void a_reference_is_dropped_unless_it_is_the_last(void)
+TEST(a_reference_is_dropped_unless_it_is_the_last)
 {
 	struct page *page;
 
@@ -490,7 +490,7 @@ static void put_it(void)
 	expect(tce2_rm_put_page_unless_one(cache, found(2)), TCE2_RM_OK);
 }
 
-static void the_last_reference_stays_whoever_comes_first(void)
+TEST(the_last_reference_stays_whoever_comes_first)
 {
 	begin();
 	expect(tce2_cache_find_pages(cache), 0);
@@ -501,7 +501,7 @@ static void the_last_reference_stays_whoever_comes_first(void)
 	finish();
 }
 
-static void a_large_page_s_references_are_those_of_its_first_descriptor(void)
+TEST(a_large_page_s_references_are_those_of_its_first_descriptor)
 {
 	const u64 first = SIM_BIG +
 			  (4ULL << (LARGE_SHIFT - PAGE_SHIFT));
@@ -527,7 +527,7 @@ static void a_large_page_s_references_are_those_of_its_first_descriptor(void)
 	finish();
 }
 
-static void a_large_page_whose_first_descriptor_is_not_found_is_too_hard(void)
+TEST(a_large_page_whose_first_descriptor_is_not_found_is_too_hard)
 {
 	const u64 first = SIM_BIG +
 			  (4ULL << (LARGE_SHIFT - PAGE_SHIFT));
@@ -550,7 +550,7 @@ static void a_large_page_whose_first_descriptor_is_not_found_is_too_hard(void)
 }
 
 /* The tree would find backing page 0 again */
-static void a_first_descriptor_outside_the_array_is_too_hard(void)
+TEST(a_first_descriptor_outside_the_array_is_too_hard)
 {
 	struct page *tail;
 
@@ -571,7 +571,7 @@ static void a_first_descriptor_outside_the_array_is_too_hard(void)
 }
 
 /* As of the flat memory model: an array that is in the linear mapping */
-static void descriptors_in_the_linear_mapping_need_no_index(void)
+TEST(descriptors_in_the_linear_mapping_need_no_index)
 {
 	static struct page array[4 * COUNT];
 	struct tce2_region *second;
@@ -599,29 +599,3 @@ static void descriptors_in_the_linear_mapping_need_no_index(void)
 	expect(tce2_region_unregister(second), 0);
 	finish();
 }
-
-static const struct test tests[] = {
-	TEST(descriptors_of_all_regions_are_found_once_somebody_asks),
-	TEST(a_frame_nobody_registered_or_that_cannot_be_is_too_hard),
-	TEST(a_pointer_that_needs_a_page_table_is_not_followed),
-	TEST(a_large_page_is_found_from_its_first_descriptor_on),
-	TEST(a_region_of_several_large_pages_is_found_whole),
-	TEST(a_large_page_in_small_blocks_is_looked_up_once),
-	TEST(descriptors_that_have_moved_are_found_again),
-	TEST(descriptors_that_cannot_be_found_are_too_hard),
-	TEST(without_descriptors_in_page_tables_nobody_gets_an_index),
-	TEST(waiting_for_an_index_may_be_killed),
-	TEST(each_allocation_for_an_index_may_fail),
-	TEST(each_allocation_for_descriptors_of_a_new_region_may_fail),
-	TEST(an_index_is_seen_when_all_is_in_it),
-	TEST(an_index_is_published_after_its_nodes),
-	TEST(descriptors_of_a_region_are_found_before_it_is),
-	TEST(a_reference_is_dropped_unless_it_is_the_last),
-	TEST(the_last_reference_stays_whoever_comes_first),
-	TEST(a_large_page_s_references_are_those_of_its_first_descriptor),
-	TEST(a_large_page_whose_first_descriptor_is_not_found_is_too_hard),
-	TEST(a_first_descriptor_outside_the_array_is_too_hard),
-	TEST(descriptors_in_the_linear_mapping_need_no_index),
-};
-
-SUITE(vmemmap_suite, tests);

@@ -30,7 +30,7 @@ static void expect_no_window(void)
 	expect_no_window_of(2);
 }
 
-static void a_failed_create_table_leaves_no_charge_and_no_window(void)
+TEST(a_failed_create_table_leaves_no_charge_and_no_window)
 {
 	static const int errors[][2] = {
 		{ -ENOMEM, -ENOMEM }, { -EINVAL, -EINVAL }, { -EIO, -EIO },
@@ -52,7 +52,7 @@ static void a_failed_create_table_leaves_no_charge_and_no_window(void)
 	finish();
 }
 
-static void a_failed_set_window_of_any_group_is_undone_for_those_before(void)
+TEST(a_failed_set_window_of_any_group_is_undone_for_those_before)
 {
 	struct tce2_window *window;
 	u64 start = 7;
@@ -77,7 +77,7 @@ static void a_failed_set_window_of_any_group_is_undone_for_those_before(void)
 }
 
 /* Its devices would go on with what they have cached of entries long cleared */
-static void a_table_that_does_not_know_of_its_group_is_taken_back(void)
+TEST(a_table_that_does_not_know_of_its_group_is_taken_back)
 {
 	u64 start = 7;
 
@@ -104,7 +104,7 @@ static void a_table_that_does_not_know_of_its_group_is_taken_back(void)
 	finish();
 }
 
-static void a_group_joins_with_nothing_left_in_its_slots_or_not_at_all(void)
+TEST(a_group_joins_with_nothing_left_in_its_slots_or_not_at_all)
 {
 	struct sim_counts before;
 
@@ -124,7 +124,7 @@ static void a_group_joins_with_nothing_left_in_its_slots_or_not_at_all(void)
 }
 
 /* It takes the windows from its group, and no table from the container */
-static void a_device_that_is_added_takes_no_table_in_use(void)
+TEST(a_device_that_is_added_takes_no_table_in_use)
 {
 	struct tce2_window *window;
 	u64 start;
@@ -152,7 +152,7 @@ static void a_device_that_is_added_takes_no_table_in_use(void)
 	}
 }
 
-static void a_device_that_is_added_takes_a_hypervisors_window(void)
+TEST(a_device_that_is_added_takes_a_hypervisors_window)
 {
 	u64 start;
 
@@ -165,7 +165,7 @@ static void a_device_that_is_added_takes_a_hypervisors_window(void)
 	finish();
 }
 
-static void a_second_group_of_a_hypervisor_is_refused(void)
+TEST(a_second_group_of_a_hypervisor_is_refused)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
 	for (u32 max_levels = 0; max_levels <= 1; max_levels++) {
@@ -191,7 +191,7 @@ static void a_second_group_of_a_hypervisor_is_refused(void)
 }
 
 /* With anything mapped: it goes before the window does, and the memory after */
-static void a_group_that_leaves_a_hypervisor_s_windows_has_them_cleared(void)
+TEST(a_group_that_leaves_a_hypervisor_s_windows_has_them_cleared)
 {
 	u64 start;
 
@@ -217,7 +217,7 @@ static void a_group_that_leaves_a_hypervisor_s_windows_has_them_cleared(void)
 	finish();
 }
 
-static void a_default_window_that_is_pending_goes_with_a_hypervisor_s_group(void)
+TEST(a_default_window_that_is_pending_goes_with_a_hypervisor_s_group)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
 	begin(1, 1);
@@ -229,7 +229,7 @@ static void a_default_window_that_is_pending_goes_with_a_hypervisor_s_group(void
 }
 
 /* Where tables are in memory they stay, with all that is mapped, for the others */
-static void a_group_that_leaves_takes_nothing_from_the_others(void)
+TEST(a_group_that_leaves_takes_nothing_from_the_others)
 {
 	struct tce2_window *window;
 
@@ -261,7 +261,7 @@ static struct tce2_creation created(u32 levels)
 }
 
 /* No request finds an unpublished window, but it has its slot and is programmed */
-static void a_window_is_of_no_use_before_it_is_published(void)
+TEST(a_window_is_of_no_use_before_it_is_published)
 {
 	struct tce2_creation creation;
 	struct tce2_window *window;
@@ -285,7 +285,7 @@ static void a_window_is_of_no_use_before_it_is_published(void)
 	finish();
 }
 
-static void a_group_that_joins_has_windows_that_are_not_published(void)
+TEST(a_group_that_joins_has_windows_that_are_not_published)
 {
 	struct tce2_creation creation;
 
@@ -298,7 +298,7 @@ static void a_group_that_joins_has_windows_that_are_not_published(void)
 	finish();
 }
 
-static void an_answer_that_cannot_be_written_removes_the_window(void)
+TEST(an_answer_that_cannot_be_written_removes_the_window)
 {
 	struct tce2_creation creation;
 	struct sim_counts before;
@@ -313,7 +313,7 @@ static void an_answer_that_cannot_be_written_removes_the_window(void)
 }
 
 /* The client's thread may be killed while it waits for the page of the answer */
-static void a_signal_does_not_keep_a_window_from_being_cancelled(void)
+TEST(a_signal_does_not_keep_a_window_from_being_cancelled)
 {
 	struct tce2_creation creation;
 	struct sim_counts before;
@@ -330,7 +330,7 @@ static void a_signal_does_not_keep_a_window_from_being_cancelled(void)
 }
 
 /* VFIO may release the container while the client's thread waits for that page */
-static void a_window_that_is_not_published_goes_with_the_container(void)
+TEST(a_window_that_is_not_published_goes_with_the_container)
 {
 	struct tce2_creation creation;
 
@@ -348,7 +348,7 @@ static void a_window_that_is_not_published_goes_with_the_container(void)
 	}
 }
 
-static void a_window_that_is_not_published_goes_with_a_hypervisor_s_group(void)
+TEST(a_window_that_is_not_published_goes_with_a_hypervisor_s_group)
 {
 	struct tce2_creation creation;
 
@@ -369,7 +369,7 @@ static void a_window_that_is_not_published_goes_with_a_hypervisor_s_group(void)
 }
 
 /* VFIO holds a lock that is everybody's when it attaches a group */
-static void attaching_a_group_does_not_wait_for_a_memory_cgroup(void)
+TEST(attaching_a_group_does_not_wait_for_a_memory_cgroup)
 {
 	struct sim before;
 
@@ -383,7 +383,7 @@ static void attaching_a_group_does_not_wait_for_a_memory_cgroup(void)
 }
 
 /* Another thread has mapped in the window, or another module has a reference to it */
-static void a_default_window_that_is_used_stays_after_a_cancelled_create(void)
+TEST(a_default_window_that_is_used_stays_after_a_cancelled_create)
 {
 	struct tce2_creation creation;
 
@@ -409,7 +409,7 @@ static void a_default_window_that_is_used_stays_after_a_cancelled_create(void)
 }
 
 /* The default window was removed, and another one made in its slot */
-static void a_cancelled_create_leaves_others_windows_alone(void)
+TEST(a_cancelled_create_leaves_others_windows_alone)
 {
 	struct tce2_creation creation;
 	struct tce2_window *window;
@@ -428,7 +428,7 @@ static void a_cancelled_create_leaves_others_windows_alone(void)
 	finish();
 }
 
-static void a_failed_create_makes_the_default_window_pending_again(void)
+TEST(a_failed_create_makes_the_default_window_pending_again)
 {
 	struct sim_counts before;
 	u64 start;
@@ -448,7 +448,7 @@ static void a_failed_create_makes_the_default_window_pending_again(void)
 	finish();
 }
 
-static void a_failed_create_keeps_the_default_window_of_a_hypervisor(void)
+TEST(a_failed_create_keeps_the_default_window_of_a_hypervisor)
 {
 	u64 start;
 
@@ -464,7 +464,7 @@ static void a_failed_create_keeps_the_default_window_of_a_hypervisor(void)
 }
 
 /* The platform allocates them while a client maps, and complains if it gets none */
-static void levels_that_are_hard_to_allocate_are_refused(void)
+TEST(levels_that_are_hard_to_allocate_are_refused)
 {
 	const unsigned int most = 19 - 3; /* TCEs of a level of 512 KiB */
 	u64 start;
@@ -476,7 +476,7 @@ static void levels_that_are_hard_to_allocate_are_refused(void)
 	finish();
 }
 
-static void create_that_lacks_memory_at_any_point_leaves_nothing(void)
+TEST(create_that_lacks_memory_at_any_point_leaves_nothing)
 {
 	static const enum sim_fault faults[] = { SIM_ALLOC, SIM_CHARGE,
 						 SIM_KILL };
@@ -509,7 +509,7 @@ static void create_that_lacks_memory_at_any_point_leaves_nothing(void)
 	finish();
 }
 
-static void a_window_that_the_platform_keeps_has_its_table_leaked(void)
+TEST(a_window_that_the_platform_keeps_has_its_table_leaked)
 {
 	struct tce2_window *window;
 
@@ -529,7 +529,7 @@ static void a_window_that_the_platform_keeps_has_its_table_leaked(void)
 	finish();
 }
 
-static void a_window_that_a_leaving_group_keeps_has_its_table_leaked(void)
+TEST(a_window_that_a_leaving_group_keeps_has_its_table_leaked)
 {
 	struct tce2_window *window;
 	struct tce2_region *region;
@@ -557,7 +557,7 @@ static void a_window_that_a_leaving_group_keeps_has_its_table_leaked(void)
 	finish();
 }
 
-static void a_table_is_leaked_if_undoing_a_failed_create_fails_too(void)
+TEST(a_table_is_leaked_if_undoing_a_failed_create_fails_too)
 {
 	u64 start;
 
@@ -574,7 +574,7 @@ static void a_table_is_leaked_if_undoing_a_failed_create_fails_too(void)
 	finish();
 }
 
-static void a_group_that_cannot_have_every_window_joins_with_none(void)
+TEST(a_group_that_cannot_have_every_window_joins_with_none)
 {
 	u64 start;
 
@@ -594,35 +594,3 @@ static void a_group_that_cannot_have_every_window_joins_with_none(void)
 	expect(platform_users(ddw.window[1]->table.tbl), 5);
 	finish();
 }
-
-static const struct test window_tests[] = {
-	TEST(a_failed_create_table_leaves_no_charge_and_no_window),
-	TEST(a_failed_set_window_of_any_group_is_undone_for_those_before),
-	TEST(a_table_that_does_not_know_of_its_group_is_taken_back),
-	TEST(a_group_joins_with_nothing_left_in_its_slots_or_not_at_all),
-	TEST(a_device_that_is_added_takes_no_table_in_use),
-	TEST(a_device_that_is_added_takes_a_hypervisors_window),
-	TEST(a_second_group_of_a_hypervisor_is_refused),
-	TEST(a_group_that_leaves_a_hypervisor_s_windows_has_them_cleared),
-	TEST(a_default_window_that_is_pending_goes_with_a_hypervisor_s_group),
-	TEST(a_group_that_leaves_takes_nothing_from_the_others),
-	TEST(a_window_is_of_no_use_before_it_is_published),
-	TEST(a_group_that_joins_has_windows_that_are_not_published),
-	TEST(an_answer_that_cannot_be_written_removes_the_window),
-	TEST(a_signal_does_not_keep_a_window_from_being_cancelled),
-	TEST(a_window_that_is_not_published_goes_with_the_container),
-	TEST(a_window_that_is_not_published_goes_with_a_hypervisor_s_group),
-	TEST(attaching_a_group_does_not_wait_for_a_memory_cgroup),
-	TEST(a_default_window_that_is_used_stays_after_a_cancelled_create),
-	TEST(a_cancelled_create_leaves_others_windows_alone),
-	TEST(a_failed_create_makes_the_default_window_pending_again),
-	TEST(a_failed_create_keeps_the_default_window_of_a_hypervisor),
-	TEST(levels_that_are_hard_to_allocate_are_refused),
-	TEST(create_that_lacks_memory_at_any_point_leaves_nothing),
-	TEST(a_window_that_the_platform_keeps_has_its_table_leaked),
-	TEST(a_window_that_a_leaving_group_keeps_has_its_table_leaked),
-	TEST(a_table_is_leaked_if_undoing_a_failed_create_fails_too),
-	TEST(a_group_that_cannot_have_every_window_joins_with_none),
-};
-
-SUITE(window_suite, window_tests);

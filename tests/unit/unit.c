@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The host-side tests' runner: hands the suites to cmocka, one test after the
- * other on a fresh machine.
+ * The host-side tests' runner: hands the tests to cmocka, one after the other
+ * on a fresh machine.
  *
- *	unit-4K [NAME]
+ *	unit-4K [--list | NAME]
  *
- * Runs all tests, or the one called NAME. CMOCKA_MESSAGE_OUTPUT=TAP makes it
- * speak TAP.
+ * Runs all tests, or the one called NAME, or lists their names.
+ * CMOCKA_MESSAGE_OUTPUT=TAP makes it speak TAP. The exit status is 2 if no test is
+ * called NAME.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,13 +21,24 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "suites.h"
+#include "kernel_list.h"
+#include "unit.h"
 
 #define TEST_SECONDS 60
 
 const char *__asan_default_options(void);
 const char *__ubsan_default_options(void);
 int __lsan_is_turned_off(void);
+
+static struct test *tests, **last_test = &tests;
+static size_t nr_tests;
+
+void register_test(struct test *test)
+{
+	*last_test = test;
+	last_test = &test->next;
+	nr_tests++;
+}
 
 /* The test that is being run, NULL once it has failed */
 static const struct test *running;
@@ -48,12 +60,17 @@ void sim_bug(const char *fmt, ...)
 	abort();
 }
 
+void __attribute__((weak)) program_reset(void)
+{
+}
+
 static void run_case(void **state)
 {
 	running = *state;
 	alarm(TEST_SECONDS);
 	sim_reset();
-	suites_reset();
+	kernel_list_reset();
+	program_reset();
 	row = NULL;
 	running->run();
 	sim_expect_nothing_left();
@@ -98,39 +115,57 @@ static char *full_name(const char *name)
 	return text;
 }
 
-static size_t add_suite(struct CMUnitTest *list, const struct suite *suite,
-			const char *only)
+static struct CMUnitTest cmocka_test(struct test *test)
+{
+	return (struct CMUnitTest){
+		.name = full_name(test->name),
+		.test_func = run_case,
+		.initial_state = test,
+	};
+}
+
+static void list_tests(void)
+{
+	for (struct test *test = tests; test; test = test->next)
+		puts(test->name);
+}
+
+/* The number of tests chosen: all of them, or those called @only */
+static size_t choose_tests(struct CMUnitTest *list, const char *only)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < suite->count; i++) {
-		const struct test *test = &suite->tests[i];
-
-		if (only && strcmp(only, test->name))
-			continue;
-		list[n++] = (struct CMUnitTest){
-			.name = full_name(test->name),
-			.test_func = run_case,
-			.initial_state = (void *)test,
-		};
-	}
+	for (struct test *test = tests; test; test = test->next)
+		if (!only || !strcmp(only, test->name))
+			list[n++] = cmocka_test(test);
 	return n;
 }
 
 int main(int argc, char **argv)
 {
-	struct CMUnitTest list[256] = {};
-	size_t n = 0;
+	const char *only = argc > 1 ? argv[1] : NULL;
+	struct CMUnitTest *list;
+	size_t n;
 
+	if (only && !strcmp(only, "--list")) {
+		list_tests();
+		return 0;
+	}
 	signal(SIGABRT, last_words);
 	signal(SIGALRM, last_words);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (size_t i = 0; suites[i]; i++)
-		n += add_suite(list + n, suites[i], argc > 1 ? argv[1] : NULL);
+	list = calloc(nr_tests, sizeof(*list));
+	n = list ? choose_tests(list, only) : 0;
+	if (!n) {
+		fprintf(stderr, "no test is called %s\n", only ?: "anything");
+		free(list);
+		return 2;
+	}
 	if (_cmocka_run_group_tests("unit", list, n, NULL, NULL))
 		failed = true;
 	alarm(0);
 	for (size_t i = 0; i < n; i++)
 		free((char *)list[i].name);
+	free(list);
 	return failed;
 }

@@ -2,7 +2,7 @@
 /*
  * What the host-side tests of the region cache are written in.
  *
- * A test is a function whose name is a sentence about src/mm_iommu.c, cache.c,
+ * A test is TEST(name) { ... }; its name is a sentence about src/mm_iommu.c, cache.c,
  * pin.c, vmemmap.c, extents.c, realmode.c or view.c that is true. It starts on a
  * machine that has just been switched on (sim.h) and ends by returning, with
  * everything given back: pins, charges, allocations; the runner (unit.c) looks.
@@ -24,27 +24,30 @@
  * struct test - a test
  * @name: the sentence that is true
  * @run: proves it
+ * @next: the test registered after it
  */
 struct test {
 	const char *name;
 	void (*run)(void);
+	struct test *next;
 };
 
-#define TEST(fn)                       \
-	{                              \
-		.name = #fn, .run = fn \
-	}
+/* Tests run in the order in which they stand in a file, files in that of the link */
+void register_test(struct test *test);
 
-struct suite {
-	const struct test *tests;
-	size_t count;
-};
+/* Called before each test, if a program has more to reset than the machine */
+void program_reset(void);
 
-#define SUITE(name, array) \
-	const struct suite name = { array, ARRAY_SIZE(array) }
-
-extern const struct suite life_suite, memory_suite, extents_suite,
-	failnth_suite, random_suite, realmode_suite, vmemmap_suite, peek_suite;
+/* TEST(name) { statements }: a test, which is registered by standing there */
+#define TEST(fn)                                                     \
+	static void fn(void);                                        \
+	static void __attribute__((constructor)) fn##_register(void) \
+	{                                                            \
+		static struct test test = { .name = #fn, .run = fn }; \
+                                                                     \
+		register_test(&test);                                \
+	}                                                            \
+	static void fn(void)
 
 /*
  * Expectations
