@@ -23,10 +23,10 @@ struct tce2_window;
  * @ua: user address of the first page, a multiple of 1 << @shift
  * @pages: number of pages; the range does not wrap
  * @shift: log2 of the IOMMU page size in bytes
- * @write: devices may write to the memory
+ * @write: true if devices may write to the memory
  * @region: the region of the first page; tce2_memory_hold() sets it
  *
- * On the stack of one thread.
+ * On the stack of one thread, so no lock protects it.
  */
 struct tce2_memory {
 	u64 ua;

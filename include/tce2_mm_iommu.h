@@ -43,8 +43,9 @@ void tce2_drop_batch_add(struct tce2_drop_batch *batch,
 void tce2_drop_batch_flush(struct tce2_drop_batch *batch);
 
 /**
- * tce2_memory_skip() - take the first pages off a range of user memory
- * @memory: the range; its region stays, and may be another than that of the new first page
+ * tce2_memory_skip() - remove the first pages from a range of user memory
+ * @memory: the range; its region member is not updated, so the new first page may lie
+ *	in another region
  * @pages: number of pages
  */
 static __always_inline void tce2_memory_skip(struct tce2_memory *memory, u64 pages)

@@ -69,11 +69,11 @@ struct tce2_window {
 };
 
 /**
- * struct tce2_map_request - what a client asks for with VFIO_IOMMU_MAP_DMA
+ * struct tce2_map_request - a client's VFIO_IOMMU_MAP_DMA request
  * @iova: first bus address
  * @ua: first user address
  * @size: bytes
- * @perm: what devices may do: TCE2_PERM_READ, TCE2_PERM_WRITE or both
+ * @perm: permissions of devices: TCE2_PERM_READ, TCE2_PERM_WRITE or both
  */
 struct tce2_map_request {
 	u64 iova;

@@ -183,17 +183,17 @@ static int region_unregister(struct tce2_region *region)
 }
 
 /**
- * tce2_region_unregister() - take back one container's registration
+ * tce2_region_unregister() - undo one container's registration of a region
  * @region: the region; gone on return if this was its last user
  *
  * The pages are unpinned and the charge is refunded when this returns. The
  * kernel's list drops the pins of a mirror a grace period later.
  *
  * Context: may sleep.
- * Return: 0; -EBUSY if this is the last registration and pages of the region are
- * counted: mapped in a window, held by another module, or counted in its mirror by KVM
- * or the in-tree driver. The region then stays registered, possibly without its mirror.
- * -EINTR.
+ * Return: 0; -EINTR; or -EBUSY if this is the last registration and pages of the region
+ * are still counted: by a window that maps them, by another module that holds them, or
+ * in the region's mirror by KVM or the in-tree driver. After -EBUSY the region stays
+ * registered, possibly without its mirror.
  */
 int tce2_region_unregister(struct tce2_region *region)
 {
@@ -244,9 +244,9 @@ void tce2_region_unregister_nofail(struct tce2_region *region)
 }
 
 /*
- * Finds the region of the first page and adds to its mapped counter. If the region ends
- * before the memory, *@memory is cut there. NULL means that no region has the page, not
- * that a lookup raced.
+ * Finds the region of the first page and adds the pages to its mapped counter. If the
+ * region ends before the memory does, shortens *@memory to the end of the region. NULL
+ * is authoritative, not a lookup race.
  */
 static __always_inline struct tce2_region *
 memory_hold_region(struct tce2_cache *cache, struct tce2_memory *memory)
@@ -295,14 +295,14 @@ static noinline s64 memory_run_of_blocks(const struct tce2_memory *memory, u64 *
 }
 
 /**
- * tce2_memory_run() - find the contiguous run that memory begins with
- * @memory: the memory, more than 0 pages; its region contains the first page
+ * tce2_memory_run() - find the contiguous run at the start of a range of user memory
+ * @memory: the range, at least one page; its region member contains the first page
  * @hpa: set to the host physical address of the first page
  *
  * Context: may sleep.
- * Return: pages that are contiguous in memory from the first one on, between 1 and all;
- * -EINVAL if the first is larger than the contiguous memory behind it; -EPERM
- * if the device may not write there.
+ * Return: number of pages in the run, at least 1; -EINVAL if the first page is
+ * scattered or misaligned in memory; -EPERM if @memory is for writing and the page is
+ * read-only.
  */
 s64 tce2_memory_run(const struct tce2_memory *memory, u64 *hpa)
 {
@@ -320,7 +320,10 @@ s64 tce2_memory_run(const struct tce2_memory *memory, u64 *hpa)
 	return min(memory->pages, bytes >> memory->shift);
 }
 
-/* memory_check() run by run; *@memory is used up (not inline, as it is rare) */
+/*
+ * Checks run by run for memory_check(), and advances *@memory to the end. noinline, as
+ * it is rare.
+ */
 static noinline int memory_check_runs(struct tce2_memory *memory)
 {
 	unsigned int runs = 0;
@@ -339,8 +342,8 @@ static noinline int memory_check_runs(struct tce2_memory *memory)
 }
 
 /*
- * Checks that each IOMMU page is contiguous in memory, and that devices may write to it
- * if they want to. The region contains all pages.
+ * Checks that each IOMMU page is contiguous in memory, and is writable if @memory is
+ * for writing. The region contains all pages.
  */
 static __always_inline int memory_check(const struct tce2_memory *memory)
 {
@@ -350,7 +353,7 @@ static __always_inline int memory_check(const struct tce2_memory *memory)
 	if (memory->shift <= PAGE_SHIFT &&
 	    !(memory->write && (memory->region->extents.flags & TCE2_EXTENT_READONLY)))
 		return 0;
-	/* A copy by members, so that the caller's stays in registers */
+	/* Copied member by member, so that the caller's struct stays in registers */
 	rest = (struct tce2_memory){
 		.ua = memory->ua,
 		.pages = memory->pages,
@@ -362,8 +365,8 @@ static __always_inline int memory_check(const struct tce2_memory *memory)
 }
 
 /*
- * Holds the first pages, as far as the region of the first one goes. *@memory is cut
- * there. Returns what tce2_memory_hold() returns.
+ * Holds the pages up to the end of the first page's region, and shortens *@memory to
+ * these pages. Returns what tce2_memory_hold() returns.
  */
 static __always_inline int memory_hold_in_region(struct tce2_cache *cache,
 						 struct tce2_memory *memory)
@@ -414,7 +417,7 @@ struct tce2_region *tce2_region_find_held(struct tce2_cache *cache, u64 ua,
 /**
  * tce2_drop_batch_add() - drop the counts of a range of user memory
  * @batch: the batch; its first use needs .cache set and the other members 0
- * @memory: the memory, all held
+ * @memory: the range; every page of it is held
  *
  * Counts of pages in one region are gathered. They are dropped together, before the
  * first page of another region or by tce2_drop_batch_flush(). The caller has made
@@ -465,16 +468,16 @@ void tce2_drop_batch_flush(struct tce2_drop_batch *batch)
 /**
  * tce2_memory_hold() - count a range of user memory as mapped
  * @cache: the region cache
- * @memory: the memory; if devices may write to it, it is treated as dirty from now on
+ * @memory: the range; if it is for writing, it is treated as dirty from now on
  *
  * Either every page is held or none. A held page keeps its region pinned until it is
- * dropped with tce2_drop_batch_add() or tce2_memory_drop(). On success the region of the
- * first page is set in *@memory.
+ * dropped with tce2_drop_batch_add() or tce2_memory_drop(). On success the region
+ * member of *@memory is the region of the first page.
  *
  * Context: may sleep.
- * Return: 0; -EINVAL if there are no pages, if part of the range is not registered, or if
- * an IOMMU page is larger than the contiguous memory that it would map; -EPERM if the
- * device may not write there.
+ * Return: 0; -EINVAL if the range is empty, if part of it is not registered, or if an
+ * IOMMU page is larger than the contiguous memory that it would map; -EPERM if the
+ * range is for writing and a page is read-only.
  */
 int tce2_memory_hold(struct tce2_cache *cache, struct tce2_memory *memory)
 {
@@ -516,7 +519,7 @@ EXPORT_SYMBOL_GPL(tce2_memory_hold);
 /**
  * tce2_memory_drop() - undo tce2_memory_hold()
  * @cache: the region cache
- * @memory: the memory, all held
+ * @memory: the range; every page of it is held
  *
  * Context: may sleep.
  */
@@ -674,10 +677,10 @@ void tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
 /**
  * tce2_pages_uncount() - drop KVM's counts of pages, but keep the region's counts
  * @cache: the region cache
- * @memory: pages that are held by tce2_page_hold_counted()
+ * @memory: the range; every page of it is held by tce2_page_hold_counted()
  *
- * If devices may have written to the memory, each page is marked dirty. The caller drops
- * the region's counts with tce2_drop_batch_add() afterwards.
+ * If the range is for writing, marks each page dirty. The caller drops the region's
+ * counts with tce2_drop_batch_add() afterwards.
  *
  * Context: may sleep.
  */
