@@ -59,7 +59,7 @@ static __always_inline bool rm_is_linear(const void *ptr)
  * not found may exist all the same if the tree was being changed.
  *
  * Context: RCU read-side, any interrupt state, data MMU on or off.
- * Return: the region, or NULL for "too hard"; tce2_memory_hold() is certain.
+ * Return: the region, or NULL for "too hard"; tce2_memory_hold() is authoritative.
  */
 noinstr struct tce2_region *tce2_rm_lookup(const struct tce2_cache *cache,
 					   u64 ua, u64 bytes)
@@ -70,7 +70,7 @@ noinstr struct tce2_region *tce2_rm_lookup(const struct tce2_cache *cache,
 }
 EXPORT_SYMBOL_GPL(tce2_rm_lookup);
 
-/* Whether one IOMMU page is in the region; what is below it wraps */
+/* Returns true if an IOMMU page is in the region; if @ua is below it, offset wraps */
 static __always_inline bool rm_is_inside(const struct tce2_region *region, u64 ua,
 					 unsigned int shift)
 {
@@ -80,7 +80,7 @@ static __always_inline bool rm_is_inside(const struct tce2_region *region, u64 u
 	       size - offset >= 1ULL << shift;
 }
 
-/* Whether that, and in few enough blocks */
+/* Returns true if an IOMMU page is in the region and has few enough blocks */
 static __always_inline bool rm_is_easy(const struct tce2_region *region, u64 ua,
 				       unsigned int shift)
 {
@@ -106,7 +106,7 @@ static __always_inline bool rm_is_easy(const struct tce2_region *region, u64 ua,
  * 512.
  * Return: TCE2_RM_OK, TCE2_RM_READ_ONLY, or TCE2_RM_TOO_HARD where the page is
  * not all in the region, scattered, misaligned or of too many blocks;
- * tce2_memory_hold() is certain.
+ * tce2_memory_hold() is authoritative.
  */
 noinstr enum tce2_rm_status
 tce2_rm_ua_to_hpa(const struct tce2_region *region, u64 ua, unsigned int shift,
@@ -135,7 +135,7 @@ tce2_rm_ua_to_hpa(const struct tce2_region *region, u64 ua, unsigned int shift,
 }
 EXPORT_SYMBOL_GPL(tce2_rm_ua_to_hpa);
 
-/* Whether a region may have so many IOMMU pages */
+/* Returns true if the region can have so many IOMMU pages */
 static __always_inline bool rm_is_count(const struct tce2_region *region,
 					u64 pages)
 {
@@ -152,7 +152,7 @@ static __always_inline bool rm_is_count(const struct tce2_region *region,
  *
  * Context: as tce2_rm_lookup().
  * Return: TCE2_RM_OK, or TCE2_RM_TOO_HARD if the region is going away;
- * tce2_memory_hold() is certain, and may find another.
+ * tce2_memory_hold() is authoritative, and may find another.
  */
 noinstr enum tce2_rm_status tce2_rm_mapped_get(struct tce2_region *region,
 					       u64 pages)
@@ -173,8 +173,8 @@ EXPORT_SYMBOL_GPL(tce2_rm_mapped_get);
  *
  * Context: any interrupt state, data MMU on or off.
  * Return: TCE2_RM_OK, after which the region is the caller's no more; or
- * TCE2_RM_TOO_HARD, with the pages still held: tce2_memory_drop() is certain. (It
- * drops pages that follow one another, so once for each time a page is held.)
+ * TCE2_RM_TOO_HARD, with the pages still held. tce2_memory_drop() always drops them.
+ * (It drops adjacent pages, so call it once for each time a page is held.)
  */
 noinstr enum tce2_rm_status tce2_rm_mapped_put(struct tce2_region *region,
 					       u64 pages)
@@ -206,7 +206,7 @@ EXPORT_SYMBOL_GPL(tce2_rm_mapped_put);
  * Context: as tce2_rm_ua_to_hpa().
  * Return: TCE2_RM_OK; TCE2_RM_READ_ONLY if nobody may write there;
  * TCE2_RM_TOO_HARD where the page is not all in the region or of too many
- * blocks; tce2_memory_hold() for writing is certain.
+ * blocks; tce2_memory_hold() for writing is authoritative.
  */
 noinstr enum tce2_rm_status tce2_rm_mark_dirty(struct tce2_region *region,
 					       u64 ua, unsigned int shift)
@@ -274,7 +274,7 @@ EXPORT_SYMBOL_GPL(tce2_rm_read_tce);
  *	that pfn_to_page() gives, but the same memory, in either mode
  *
  * Context: as tce2_rm_lookup().
- * Return: TCE2_RM_OK, or TCE2_RM_TOO_HARD; pfn_to_page() is certain.
+ * Return: TCE2_RM_OK, or TCE2_RM_TOO_HARD; pfn_to_page() is authoritative.
  */
 noinstr enum tce2_rm_status tce2_rm_pfn_to_page(const struct tce2_cache *cache,
 						u64 pfn, struct page **page)
@@ -306,8 +306,8 @@ EXPORT_SYMBOL_GPL(tce2_rm_pfn_to_page);
  *
  * Context: as tce2_rm_lookup().
  * Return: TCE2_RM_OK, after which the page is the caller's no more; or
- * TCE2_RM_TOO_HARD, with the reference kept: put_page() of what pfn_to_page()
- * gives is certain.
+ * TCE2_RM_TOO_HARD, with the reference kept. In virtual mode, put_page() of the page
+ * that pfn_to_page() returns always drops it.
  */
 noinstr enum tce2_rm_status
 tce2_rm_put_page_unless_one(const struct tce2_cache *cache, struct page *page)
