@@ -41,16 +41,17 @@ struct tce2_group {
  *	in them is allowed (struct tce2_window says how that is locked)
  * @clients: serializes the client's requests that take @lock for writing, so that at
  *	most one of them is ahead of VFIO in the queue of @lock. Taken before @lock
- * @slots_lock: protects @window, together with @lock: the caller that changes @window holds
- *	both. Only the spinlock of a range lock is taken inside it
+ * @slots_lock: protects @window, together with @lock. A thread holds both to change
+ *	@window, and either of them to read it. The spinlock of a range lock is the only
+ *	lock taken inside @slots_lock
  * @hurry: counts the threads that hold @lock for writing or wait to
  * @writes: number of attempts to take @lock for writing that have ended: the lock was
  *	released again, or the wait for it was killed
  * @calm: requests that were turned away wait here for @writes to change
  * @groups: attached groups (struct tce2_group); every window is programmed
  *	for every group
- * @window: the windows by slot, published or not, NULL where there is none; their first
- *	bus addresses are the platform's (tce2_platform_create_table())
+ * @window: the windows by slot, published or not; NULL for an empty slot. The platform
+ *	chooses their first bus addresses, see tce2_platform_create_table()
  * @default_pending: slot 0 is still to be filled with the default window, when
  *	it is first used
  *
@@ -64,7 +65,7 @@ struct tce2_group {
 struct tce2_ddw {
 	struct rw_semaphore lock;
 	struct mutex clients;	/* one client at a time waits for lock */
-	spinlock_t slots_lock;	/* guards window against ddw_wake_queues() */
+	spinlock_t slots_lock;	/* protects window in ddw_wake_queues() */
 	struct tce2_hurry hurry;
 	atomic_t writes;
 	wait_queue_head_t calm;

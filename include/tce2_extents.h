@@ -116,9 +116,9 @@ tce2_extents_run(const struct tce2_extents *ext, u64 ua, u64 *hpa, u64 *flags)
  * @ua: first user address, a multiple of 1 << @shift
  * @shift: log2 of the IOMMU page size in bytes; the page lies inside the range
  * @hpa: set to the host physical address of @ua
- * @flags: set to the TCE2_EXTENT_* flags of any of its blocks
+ * @flags: set to the union of the TCE2_EXTENT_* flags of all blocks of the page
  *
- * Context: any, also with the data MMU off. A step for each block of the page.
+ * Context: any, also with the data MMU off. Takes one step for each block of the page.
  * Return: true; false if the page is scattered or misaligned in memory.
  */
 static __always_inline bool tce2_extents_page(const struct tce2_extents *ext,

@@ -39,12 +39,12 @@ struct page;
  *	  tce2_memory_hold(). Only then are the region's pages sure to be pinned, and a
  *	  translated address may be used.
  *
- * In either mode each pointer argument must point into the linear mapping: to kmalloc()
- * memory or the kernel stack, not to vmalloc() memory or a module's data. This
- * includes pointers to results. Other pointers are refused. The functions must be
- * called through pointers that were taken in virtual mode (struct tce2_rm_ops). A
- * direct call from another module goes through code that the linker adds, which loads
- * the address from the module's data.
+ * In real and in virtual mode, each pointer argument must point into the linear
+ * mapping: to kmalloc() memory or the kernel stack, not to vmalloc() memory or a
+ * module's data. This includes pointers to results. Other pointers are refused. The
+ * functions must be called through pointers that were taken in virtual mode (struct
+ * tce2_rm_ops). A direct call from another module goes through code that the linker
+ * adds, which loads the address from the module's data.
  *
  * Each function is exported where it is defined, without a wrapper. src/realmode.c
  * defines the functions for real mode. src/kapi.c defines the functions that find and

@@ -46,7 +46,7 @@ static void *container_id_to_cookie(u32 id)
 	return (void *)(COOKIE_BASE | id);
 }
 
-/* A number that no container has if it is no cookie */
+/* Returns an id that no container has if @cookie is no cookie of this module */
 static unsigned long container_cookie_to_id(const void *cookie)
 {
 	return (unsigned long)cookie ^ COOKIE_BASE;
@@ -308,8 +308,9 @@ static int container_begin_registration(struct tce2_container *container,
 }
 
 /*
- * Enters a region in a registration: a new one, or one that could not be unregistered.
- * Returns -ENODEV, and unregisters the region, if VFIO has closed the container meanwhile.
+ * Sets the region of a registration: a new region, or the old region again after it
+ * could not be unregistered. If VFIO has closed the container meanwhile, unregisters
+ * the region and returns -ENODEV.
  */
 static int container_end_registration(struct tce2_container *container,
 				      struct tce2_registration *registration,
@@ -321,7 +322,7 @@ static int container_end_registration(struct tce2_container *container,
 	closed = container->closed;
 	if (!closed) {
 		registration->region = region;
-		/* Pairs with uapi_run_ioctl(): who sees this sees the binding */
+		/* Pairs with uapi_run_ioctl(): if it reads true, it sees the binding */
 		smp_store_release(&container->enabled, true);
 	}
 	mutex_unlock(&container->reg_lock);
@@ -492,7 +493,7 @@ int tce2_container_unregister(struct tce2_container *container, u64 ua,
 /**
  * tce2_container_map() - map user memory at bus addresses
  * @container: the container, which has registered something
- * @request: the request, not checked
+ * @request: the client's request, not checked yet
  *
  * VFIO_IOMMU_MAP_DMA of uapi/linux/vfio.h.
  *

@@ -1032,7 +1032,7 @@ static int ddw_try_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
  * tce2_ddw_map() - map user memory at bus addresses
  * @ddw: the groups and windows
  * @cache: region cache of the container's process
- * @request: the request, not checked
+ * @request: the client's request, not checked yet
  *
  * A pending default window is made if the request is for it. If a writer wants the lock
  * while the request waits for entries, the request unlocks and begins again.

@@ -117,9 +117,9 @@ static inline int extents_add_block(struct tce2_extents *ext, u64 entry)
 }
 
 /*
- * Rewrites the store with smaller blocks: each old block is contiguous, so the
- * new ones are contiguous, too. (Not inline: it is rare, and
- * the registers it needs would be saved for every run appended.)
+ * Rewrites the store with smaller blocks. Each old block is contiguous, so the new
+ * blocks are contiguous, too. noinline, as it is rare: inlined, it would make the
+ * caller save more registers for every run.
  */
 static noinline int extents_shrink_blocks(struct tce2_extents *ext, unsigned int shift)
 {
@@ -195,13 +195,14 @@ static inline int extents_append_run(struct tce2_extents *ext, u64 hpa, u64 byte
 }
 
 /*
- * How many pages, from the first on, lie behind one another in memory.
+ * Counts the pages, from the first one on, that are contiguous in memory.
  *
  * A huge page of hugetlbfs is mapped by a single page table entry, from which
- * pin_user_pages_fast() takes all pages at once: what follows one of its pages
- * is the rest of it. That holds only where hugetlbfs itself has mapped the folio. A
- * driver may map single pages of a hugetlb folio, in any order. A transparent huge
- * page may be mapped page by page, too. In both cases every page has to be compared.
+ * pin_user_pages_fast() takes all pages at once. So the pages that follow one of its
+ * pages are the rest of the huge page. That holds only where hugetlbfs itself has
+ * mapped the folio. A driver may map single pages of a hugetlb folio, in any order. A
+ * transparent huge page may be mapped page by page, too. In both cases every page has
+ * to be compared.
  */
 static unsigned long extents_run_length(struct page **pages, unsigned long count,
 					bool hugetlbfs)

@@ -281,7 +281,7 @@ static __always_inline void kvm_drop_entry(struct tce2_window *window, u64 old)
 {
 	u64 ua = old & ~TCE2_VIEW_FLAGS;
 
-	/* A group that kept the window may still reach the page, see window_drop_leaf() */
+	/* Devices may still reach the page, see window_drop_leaf() */
 	if (unlikely(window->kept_by_group))
 		return;
 	if (likely(old & TCE2_VIEW_COUNTED))
@@ -647,7 +647,7 @@ static noinline bool kvm_find_leaf(struct bracket *bracket, struct tce2_kvm *kvm
 		return false;
 	bracket->slot = slot;
 	bracket->leaf = leaf;
-	/* Pairs with kvm_forget_leaves(): check again what may have been changed */
+	/* Pairs with kvm_forget_leaves(): check the conditions again */
 	smp_store_mb(bracket->cached, kvm);
 	if (likely(kvm_is_plain(kvm, leaf)))
 		return true;

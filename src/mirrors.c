@@ -82,7 +82,7 @@ static void mirrors_close_hooks(struct tce2_cache *cache)
 
 static void mirrors_open_hooks(struct tce2_cache *cache)
 {
-	/* Pairs with tce2_cache_mirrors_serve(): changes the cache before @closing */
+	/* Pairs with tce2_cache_mirrors_serve(): the cache changes before @closing */
 	smp_wmb();
 	atomic_dec(&cache->closing);
 }
@@ -415,7 +415,7 @@ void tce2_cache_mirror(struct tce2_cache *cache)
  * KVM warns (WARN_ON_ONCE() in kvmppc_tce_iommu_do_map()) if memory in the
  * kernel's list is made of pages smaller than the IOMMU page. So every entry of
  * the list has to be a mirror of known page size. This module adds no entry
- * meanwhile (mirrors_close_hooks()).
+ * meanwhile, see mirrors_close_hooks().
  *
  * Context: RCU read-side.
  * Return: true if KVM can, for all memory of the process that is in the list.
@@ -426,8 +426,8 @@ bool tce2_cache_mirrors_serve(const struct tce2_cache *cache,
 	if (shift <= PAGE_SHIFT)
 		return true;
 	/*
-	 * Pairs with mirrors_open_hooks(): the caller read @closing before the cache is
-	 * read
+	 * Pairs with mirrors_open_hooks(): the caller has read @closing, and the cache
+	 * must be read after it
 	 */
 	smp_rmb();
 	return shift <= READ_ONCE(cache->mirror_shift) &&

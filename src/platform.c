@@ -296,11 +296,11 @@ static int platform_to_errno(long ret)
  * @spec: the window, for which tce2_platform_check_spec() returned 0
  * @tbl: set to the table, with a reference for the caller
  *
- * The platform chooses the first bus address, which is then in the table. On powernv
- * slot 0 begins at the start of the 32-bit window and slot 1 at bit 59
+ * The platform chooses the window's first bus address and stores it in the table. On
+ * powernv slot 0 begins at the start of the 32-bit window, and slot 1 at 1 << 59
  * (phb4_map_pe_dma_window(), skiboot hw/phb4.c). On pseries the default window begins at
- * the start of the 32-bit window, any other window where the hypervisor answers
- * (ibm,create-pe-dma-window).
+ * the start of the 32-bit window. The address of any other window comes from the
+ * hypervisor (ibm,create-pe-dma-window).
  *
  * Context: may sleep.
  * Return: 0; -ENOMEM, -EINVAL, -ENODEV, -EPERM or -EIO if the platform refuses.

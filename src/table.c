@@ -524,7 +524,7 @@ int tce2_table_write(struct tce2_table *table, u64 index, u64 count, u64 hpa,
 	return 0;
 }
 
-/* Gathers entries to be invalidated; a gap ends what was gathered, and invalidates it */
+/* Gathers adjacent entries to invalidate; a gap invalidates those gathered so far */
 static void table_add_stale(struct tce2_table *table, struct tce2_stale *stale,
 			    u64 index, u64 count)
 {

@@ -81,7 +81,7 @@ int tce2_window_create(struct tce2_window *window, struct iommu_table_group *tg,
 	refcount_set(&window->refs, 1);
 	window->live = true;
 	window->cache = cache;
-	/* The platform has chosen it: tce2_platform_create_table() */
+	/* Chosen by the platform, see tce2_platform_create_table() */
 	window->start = (u64)tbl->it_offset << tbl->it_page_shift;
 	window->size = spec->size;
 	window->page_shift = tbl->it_page_shift;
@@ -259,7 +259,7 @@ window_prepare(struct tce2_window *window, const struct tce2_view_run *run,
 	return ret;
 }
 
-/* The user memory of a run of entries, in one region or several */
+/* Returns the user memory that a run of entries maps, in one region or several */
 static __always_inline struct tce2_memory
 window_memory(const struct tce2_window *window, const struct tce2_view_run *run)
 {
@@ -272,8 +272,8 @@ window_memory(const struct tce2_window *window, const struct tce2_view_run *run)
 }
 
 /*
- * tce2_memory_run() that also joins blocks of the region which happen to follow one
- * another in memory: worth looking for where each run is a hypercall
+ * Finds a run like tce2_memory_run(), and also joins blocks of the region that happen
+ * to be adjacent in memory. Worth the search where each run costs a hypercall.
  */
 static s64 window_joined_run(const struct tce2_memory *memory, u64 *hpa)
 {
@@ -436,10 +436,10 @@ static bool window_restore_tces(struct tce2_window *window, u64 index, u64 count
 }
 
 /*
- * Drops what entries of one leaf hold; no device knows them any more. In a
- * window that a group has kept, that group's devices may: the platform, which
- * has forgotten the group, does not invalidate their translations. kvm_drop_entry()
- * follows the same rule.
+ * Drops the pages that entries of one leaf map. No device uses these entries any more,
+ * except in a window that a group has kept: the platform has forgotten the group, and
+ * does not invalidate the translations of its devices. There the pages stay held, in
+ * kvm_drop_entry(), too.
  */
 static void window_drop_leaf(struct tce2_window *window, struct tce2_drop_batch *batch,
 			     u64 index, u64 end)
@@ -485,12 +485,12 @@ window_commit_view(struct tce2_window *window, const struct tce2_view_run *run,
 /**
  * tce2_window_map() - let devices reach a range of user memory
  * @window: the window
- * @request: the request
+ * @request: the client's request
  * @patience: when to give up waiting for entries
  *
- * The caller has checked the request: addresses and size are multiples of the window's
- * page size, the size and the permission are not 0, the bus addresses lie in the window
- * and the user addresses do not wrap. Entries that were mapped before are replaced.
+ * The caller has checked the request. Addresses and size are multiples of the window's
+ * page size. Size and permissions are not 0. The bus addresses lie in the window, and
+ * the user addresses do not wrap. Entries that were mapped before are replaced.
  * VFIO_IOMMU_MAP_DMA of uapi/linux/vfio.h.
  *
  * Context: may sleep; the window's owner is locked at least for reading.
@@ -527,7 +527,7 @@ int tce2_window_map(struct tce2_window *window,
 		goto drop;
 	ret = window_write_tces(window, &run, replaces, memory.region, &written);
 	if (ret && !window_restore_tces(window, run.index, written)) {
-		/* A device may reach the memory: it must stay pinned for good */
+		/* A device may reach the memory, so it must stay pinned permanently */
 		pr_err_ratelimited("platform keeps TCEs from %#llx on, leaking memory they map\n",
 				   request->iova);
 		/* -EAGAIN would retry, and each retry leave more memory pinned */
@@ -547,7 +547,7 @@ unlock:
 	return ret;
 }
 
-/* Counts the entries from @index to the last one before @end that is mapped; one leaf */
+/* Counts entries of one leaf, from @index to the last mapped entry before @end */
 static u64 window_count_to_mapped(const struct tce2_window *window, u64 index, u64 end)
 {
 	u64 first = index, mapped = 0;
@@ -586,7 +586,7 @@ static int window_clear_tces(struct tce2_window *window, u64 index, u64 end)
 	return ret;
 }
 
-/* Clears entries that no device uses any more in the view, and drops their pages */
+/* Clears entries in the view that no device uses any more, and drops their pages */
 static void window_clear_view(struct tce2_window *window, u64 index, u64 end)
 {
 	struct tce2_drop_batch batch = { .cache = window->cache };
@@ -638,9 +638,9 @@ static int window_clear_range(struct tce2_window *window, u64 index, u64 end,
  *
  * @iova and @size are multiples of the window's page size and lie in the
  * window: the caller has checked. What is not mapped there is passed over.
- * Once this returns no device reaches memory through these addresses; if the
- * platform let a group that left keep the window, that is not known of the
- * group's devices, and the memory stays pinned for good.
+ * Once this returns no device reaches memory through these addresses. If the platform
+ * let a group keep the window when it left, that group's devices may still reach the
+ * memory, which then stays pinned permanently.
  * VFIO_IOMMU_UNMAP_DMA of uapi/linux/vfio.h.
  *
  * Context: may sleep; the window's owner is locked at least for reading.

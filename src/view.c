@@ -275,7 +275,7 @@ static bool view_next_in_array(const struct tce2_view *view, const u64 *array,
 	return true;
 }
 
-/* Turns an array that has come to be one run, filled little by little, into that */
+/* Replaces an array by a run if its entries have become one run */
 static void view_collapse(const struct tce2_view *view, u64 *slot)
 {
 	u64 *array = tce2_word_array(*slot);
@@ -394,8 +394,8 @@ void tce2_view_clear(struct tce2_view *view, u64 index, u64 count)
 }
 
 /*
- * The word of the first leaf from *@leaf to @last that has one other than 0, or
- * NULL; nodes of the tree that are not there are passed over at once
+ * Finds the first leaf from *@leaf to @last whose word is not 0. Returns the address of
+ * the word, or NULL. A missing node of the tree is skipped as a whole.
  */
 static u64 *view_next_slot(const struct tce2_view *view, u64 *leaf, u64 last)
 {
