@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the conformance tests are written in.
+ * Interface between the conformance tests, their library and the runner.
  *
- * A test is TEST(name, options) { ... }; its name is a sentence about the interface
- * that is true. It runs in a process of its own on a fresh container, and ends by
- * returning; the first expectation that isn't met ends the whole process. The
- * runner (conformance.c) then checks that nothing was left behind: locked
+ * A test is TEST(name, options) { ... }. Its name is a true sentence about the
+ * interface. A test runs in a process of its own on a fresh container, and ends by
+ * returning. The first expectation that isn't met ends the whole process. The
+ * runner (conformance.c) then checks that the test has left nothing behind: locked
  * memory, pinned pages, use count of the backend.
  */
 #ifndef GUEST_CONFORMANCE_H
@@ -25,17 +25,17 @@ enum setup {
 
 /**
  * struct test - a conformance test
- * @name: the sentence that is true
- * @run: tests it
- * @setup: what it starts from
+ * @name: a true sentence about the interface
+ * @run: the body of the test
+ * @setup: what the runner prepares
  * @intree: why the in-tree driver is known to answer otherwise, or NULL;
  *	"defect N" is that of Documentation/differences.rst
  * @crashes: the in-tree driver may take the kernel down, so it isn't tried
  * @race: what races against what, for a race; --stress runs these alone
  * @with_others: other processes do something meanwhile: with --fail-nth, the
  *	state after a failure can't be compared
- * @last: run after all others: where it fails, nothing that comes after can succeed
- * @next: the test that runs after it
+ * @last: runs after all other tests, as no test can succeed after it has failed
+ * @next: the test that runs next
  */
 struct test {
 	const char *name;
@@ -49,12 +49,12 @@ struct test {
 	struct test *next;
 };
 
-/* Tests run in the order in which they stand in a file, files in that of their names */
+/* Tests run in the order of their definition in a file, files in alphabetical order */
 void register_test(struct test *test);
 
 /*
- * TEST(name, .member = value...) { statements }: a test, which is registered by
- * standing there. The container that has been prepared is v.
+ * TEST(name, .member = value...) { statements }: defines a test and registers it before
+ * main(). The statements find the prepared container in v.
  */
 #define TEST(fn, ...)                                                \
 	static void fn(struct vfio *v);                              \
@@ -166,8 +166,9 @@ void *at_page_end(const void *data, size_t len);
 void expect_bad_pointers_fault(int fd, unsigned long nr);
 
 /*
- * Checks by DMA. A sink is a page that the device certainly reaches: it carries
- * known bytes to the device, and back what the device has read elsewhere.
+ * Checks by DMA. A sink is a page that the device is known to reach. The test sends
+ * known bytes to the device through it, and reads the bytes back that the device has
+ * read elsewhere.
  */
 
 struct sink {
@@ -175,7 +176,7 @@ struct sink {
 	uint8_t *ua;
 };
 
-#define PROBE		256		/* bytes that a check moves */
+#define PROBE		256		/* bytes that a check transfers */
 
 struct sink sink_at(struct vfio *v, uint64_t iova);
 struct edu *device(struct vfio *v, int slot);
@@ -211,8 +212,8 @@ void expect_soon(const char *what, bool (*so)(void *), void *arg);
  * struct score - how far a race has got, for the runner as well
  * @began: when, 0 before
  * @ms: how long it has been going on
- * @threads: those of struct workers or struct call_race
- * @turns: what these have done, each for itself
+ * @threads: number of threads of struct workers or struct call_race
+ * @turns: turns of all these threads together
  * @rounds: begun by the test's main thread
  * @main: and in these it does a part of its own
  * @served: what a test counts, also in its children (race_served())
@@ -247,12 +248,12 @@ void race_saw(const char *what, unsigned long times);
 
 /**
  * struct race_sides - the two sides of a race, and the delay between their starts
- * @outcome: what is seen when the first side wins, and when the second does
+ * @outcome: names of the outcomes when the first and when the second side wins
  * @wins: how often each side has won
  * @delay: how long the first side waits before its call, or the second side if
  *	negative; in iterations of an empty loop
  * @step: the last change of @delay
- * @last: whether the second side won the last round
+ * @last: true if the second side won the last round
  *
  * The side that wins starts later in the next round. So both outcomes stay
  * frequent, and the calls overlap where one outcome turns into the other.
@@ -271,11 +272,11 @@ void sides_report(const struct race_sides *sides);
 
 /**
  * struct workers - threads that repeat one operation until they are stopped
- * @v: the container they work on
- * @arg: the test's own, for all of them
- * @stop: set when it is time to end
- * @thread: those that run
- * @threads: how many that is
+ * @v: the container that they work on
+ * @arg: the test's own data, shared by all threads
+ * @stop: set to make the threads end
+ * @thread: the running threads
+ * @threads: number of running threads
  */
 struct workers {
 	struct vfio *v;
@@ -285,7 +286,7 @@ struct workers {
 	int threads;
 };
 
-/* run() is called with the thread's number until workers_stop() */
+/* Each thread calls run() with its number again and again until workers_stop() */
 typedef void worker_fn(struct workers *workers, int number);
 
 void workers_start(struct workers *workers, int threads, worker_fn *run);
@@ -293,18 +294,18 @@ void workers_stop(struct workers *workers);
 
 /**
  * struct call_race - threads that make one call each, all at the same moment
- * @v: the container they work on
- * @arg: the test's own, for all of them
- * @run: what each does
+ * @v: the container that they work on
+ * @arg: the test's own data, shared by all threads
+ * @run: the call of each thread
  * @by_turns: the sides are the even and the odd threads, not the first thread
  *	and the others
- * @sides: which side wins, and the delay between them
- * @answer: what came of it, for each thread
- * @place: how many were done before, for each thread
- * @done: how many are, in this round
- * @begun: how many have begun it
- * @meeting: how many of them can at once
- * @threads: how many there are
+ * @sides: the two sides, and the delay between them
+ * @answer: return value of each thread's call
+ * @place: for each thread, how many calls were done before its own
+ * @done: calls done in this round
+ * @begun: threads that have begun this round
+ * @meeting: threads that can run at once
+ * @threads: number of threads
  * @over: set when there is no further round
  */
 struct call_race {

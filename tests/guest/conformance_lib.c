@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the tests share: expectations, registered and mapped memory, containers,
- * checks by DMA, child processes. Each error in here fails the test.
+ * Functions that the tests share: expectations, registered and mapped memory,
+ * containers, checks by DMA, child processes. An error in any of them fails the test.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -216,7 +216,7 @@ uint8_t *memory(size_t size)
 	return ua;
 }
 
-/* Physically contiguous, aligned to its size */
+/* Allocates memory that is physically contiguous and aligned to its size */
 uint8_t *contiguous_memory(size_t size)
 {
 	uint8_t *ua;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What races are made of: how long one goes on and how far it has got; struct
- * workers, threads that run freely; and struct call_race, in which each thread makes
- * one call and the answers are judged before the next round. It has two sides, and
- * delays the side that won the last round.
+ * Functions for races: their duration and progress; struct workers, threads that run
+ * freely; and struct call_race, in which each thread makes one call and the answers are
+ * judged before the next round. A call_race has two sides. The side that won the last
+ * round is delayed.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -21,7 +21,7 @@
 #define LASTING_S	5
 #define LASTING_ROUNDS	200
 
-/* For now_and_then(): one round in so many checks by DMA, which is slow */
+/* For now_and_then(): one round in LOOK is checked by DMA, which is slow */
 #define LOOK		256
 
 struct score *score;
@@ -80,7 +80,7 @@ int race_threads(void)
 	return threads < MAX_THREADS ? threads : MAX_THREADS - 1;
 }
 
-/* Counts one turn of a thread of a race */
+/* Counts one turn of a thread */
 void race_turn(void)
 {
 	__atomic_fetch_add(&score->turns, 1, __ATOMIC_RELAXED);
@@ -93,7 +93,7 @@ void race_served(bool was)
 		__atomic_fetch_add(&score->served, 1, __ATOMIC_RELAXED);
 }
 
-/* A test may start workers more than once: the largest number counts */
+/* A test may start workers more than once: keeps the largest number of threads */
 void race_has_threads(unsigned int threads)
 {
 	if (score->threads < threads)
@@ -120,22 +120,22 @@ void race_saw(const char *what, unsigned long times)
  * The sides of a race
  */
 
-/* The same side has to win several times in a row for larger steps */
+/* The step doubles each time that a side wins again */
 #define LEAST_STEP	16
 #define MOST_STEP	65536
-/* Tens of milliseconds, for kernels that take so long */
+/* Tens of milliseconds, for kernels in which calls take that long */
 #define MOST_DELAY	16000000
 
 void sides_delay(const struct race_sides *sides, bool second)
 {
 	long turns = second ? -sides->delay : sides->delay;
 
-	/* Not one that the compiler does without */
+	/* asm, so that the compiler keeps the loop */
 	for (long i = 0; i < turns; i++)
 		__asm__ volatile("");
 }
 
-/* Counts the win of one side, and delays that side more, or the other one less */
+/* Counts a win of a side, and delays this side more, or the other side less */
 void sides_record(struct race_sides *sides, bool second)
 {
 	long delay = sides->delay;
@@ -218,8 +218,8 @@ static bool is_second(const struct call_race *race, int number)
 }
 
 /*
- * A barrier wakes one thread after the other, which takes longer than most calls
- * do. So those that are the first to have a processor wait for each other there.
+ * A barrier wakes one thread after the other, which takes longer than most calls. So
+ * the first threads that have a processor spin here until all of them have one.
  */
 #define MOST_TURNS	100000
 
@@ -270,7 +270,7 @@ void call_race_begin(struct call_race *race, int threads)
 	race_has_threads(threads);
 }
 
-/* Once, when everything is prepared */
+/* Runs one round, when everything is prepared */
 void call_race_run(struct call_race *race)
 {
 	race->begun = 0;
@@ -279,7 +279,7 @@ void call_race_run(struct call_race *race)
 	pthread_barrier_wait(&race->barrier);
 }
 
-/* Runs it once more, for the caller to judge; false when it is over */
+/* Runs another round, for the caller to judge; false when the race is over */
 bool call_race_round(struct call_race *race)
 {
 	if (!race_goes_on()) {
@@ -291,7 +291,7 @@ bool call_race_round(struct call_race *race)
 	return true;
 }
 
-/* Of the round that was just run: whether it was the second side that won */
+/* Records the winner of the round that was just run */
 void call_race_judge(struct call_race *race, bool second)
 {
 	sides_record(&race->sides, second);
