@@ -23,7 +23,7 @@
  * The rules
  */
 
-/* log2 of the largest table of one level, bytes: MAX_PAGE_ORDER on 4K and 64K */
+/* log2 of the bytes of the largest one-level table: MAX_PAGE_ORDER on 4K and 64K */
 #define MOST_TABLE_SHIFT	24
 /* The same for one of several levels */
 #define MOST_LEVEL_SHIFT	19
@@ -172,7 +172,7 @@ static int wanted(struct vfio *v, const struct kind *kind, unsigned int bits,
 	return other_shift(kind) == 12 ? 0 : -ENOSPC;
 }
 
-/* Registered memory for POINTS IOMMU pages, each contiguous */
+/* Registered memory for POINTS IOMMU pages, each of them contiguous */
 #define POINTS		3
 
 struct io_pages {
@@ -183,8 +183,8 @@ struct io_pages {
 };
 
 /*
- * For each of two devices. There is only one page of 1 GiB: all IOMMU pages of that
- * size share it, and the devices use other offsets.
+ * Gets IOMMU pages for each of two devices. There is only one page of 1 GiB. All IOMMU
+ * pages of that size share it, and each device uses its own offset in it.
  */
 static void take_io_pages(struct io_pages io_pages[SLOTS], unsigned int shift)
 {
@@ -437,7 +437,7 @@ struct request {
 	unsigned int levels;
 };
 
-/* Contiguous memory for any of the IOMMU pages below */
+/* Bytes of contiguous memory for the largest of the IOMMU pages below */
 #define BLOCK			KIB(64)
 
 static const struct request in_memory[] = {
@@ -741,7 +741,7 @@ static struct two_windows two_windows(struct vfio *v)
 	expect(window_remove(v->fd, 0), 0);
 	expect(new_window(v, 16, LOW_SIZE, 2), 0);
 	expect(new_window(v, 12, HIGH_SIZE, 2), WINDOW1_START);
-	/* Contiguous for the larger IOMMU pages: a hugepage is */
+	/* The larger IOMMU pages need contiguous memory */
 	two.low = contiguous_memory(BLOCK);
 	two.high = memory(BLOCK);
 	expect(spapr_register(v->fd, two.low, BLOCK), 0);

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conformance: isolation. What a device could reach once is given back, used
- * by somebody else, and filled with other bytes; then the device tries it at
- * the old addresses, through whoever owns it now. Nobody's bytes may change,
- * none may get to the device.
+ * Conformance: isolation. Memory that a device could reach is freed, allocated by
+ * another process, and filled with other bytes. Then the device tries the old
+ * addresses, through the process that owns the device now. It must neither change nor
+ * read any of these bytes.
  *
- * A check counts only if the new user has the very page frames that the old
- * one had, which /proc/self/pagemap tells; and only if the device works, which
- * a sink tells (conformance.h). What other suites check is not repeated: that
- * an unmapped address, one of a window that was removed or made again, and
- * memory that was unregistered are out of reach as long as nobody else has the
- * memory (map, window), that windows go or stay when groups leave (region of
- * two groups: ddw), and that the kernel counts no pin too many after a process
- * has ended (process).
+ * A check counts only if the new process has the page frames of the old process
+ * (/proc/self/pagemap), and only if the device works (a sink, see conformance.h). Other
+ * files check that memory is out of reach after unmap, after unregister, and after a
+ * window was removed or made again, as long as no other process has it (map, window).
+ * They also check that windows go or stay when groups leave (ddw), and that no pin is
+ * left after a process has ended (process).
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -28,7 +26,7 @@
 #include <unistd.h>
 
 #define WAY_OUT		MIB(256)	/* memory that is left to the system */
-#define SCAN_SIZE	MIB(16)		/* what is looked through at a time */
+#define SCAN_SIZE	MIB(16)		/* bytes searched at a time */
 #define SAMPLES		4		/* pages that the device tries */
 #define POISON		0x5a
 
@@ -289,7 +287,7 @@ static void expect_out_of_reach(struct estate *estate, struct vfio *v,
 	expect_untouched(estate);
 }
 
-/* The same, where the group's device has to be opened again */
+/* The same after the process has opened the group's device again */
 static void expect_out_of_reach_of_the_next(struct estate *estate)
 {
 	struct sink sink;

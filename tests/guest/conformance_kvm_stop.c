@@ -713,7 +713,7 @@ static void disturb(struct vfio *v, uint8_t *ua, unsigned int *seed)
 	}
 }
 
-/* The last REGION bytes are never registered */
+/* Registers all of the memory that it allocates, except the last REGION bytes */
 static uint8_t *storm_memory(struct vfio *v)
 {
 	uint8_t *ua = memory((REGIONS + 1) * REGION);

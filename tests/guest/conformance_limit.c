@@ -728,7 +728,7 @@ static int64_t cgroup_kernel_now(int64_t least)
 	return cgroup_kernel();
 }
 
-/* Each costs @each bytes. Allow 1/64 more or less, for higher nodes for example */
+/* Expects @each bytes for each object, or 1/64 more or less, as for higher nodes */
 static void expect_charged(const char *what, int64_t before, int64_t count,
 			   int64_t each)
 {
@@ -769,7 +769,7 @@ TEST(regions_are_charged_to_the_memory_cgroup, .intree = "charges none of it")
 	leave_cgroup();
 }
 
-/* An array, and its share of the node above, which has 64 arrays */
+/* Bytes for an array and for its share of the node above, which has 64 arrays */
 #define ARRAY_CHARGE	(4096 + OWNER + (512 + OWNER) / 64)
 
 TEST(arrays_of_views_are_charged_to_the_memory_cgroup, .intree = "charges none of it")

@@ -579,7 +579,7 @@ TEST(a_mapping_for_writing_only_is_written_by_the_device)
 		fail("expected the device to write, it did not");
 }
 
-/* With 64K base pages: sixteen IOMMU pages, in reverse order */
+/* A base page of 64K takes sixteen IOMMU pages, which are mapped in reverse order */
 TEST(a_base_page_may_be_mapped_by_4k_iommu_pages)
 {
 	uint64_t p = base_page(), count = p / TCE_4K;

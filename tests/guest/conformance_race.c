@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conformance: threads that run freely against each other. Whatever the order
- * turns out to be, the answers must fit one, the counts must be exact at the
- * end, and the kernel must live. Where there are two answers, both have to come
- * up. Races in which each round of calls is judged are in conformance_race_map.c and
- * conformance_race_register.c.
+ * Conformance: threads that run freely against each other. The answers must fit some
+ * order of the calls, the counts must be exact at the end, and the kernel must survive.
+ * If a call has two possible answers, both have to occur. Races in which each round of
+ * calls is judged are in conformance_race_map.c and conformance_race_register.c.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -17,7 +16,7 @@
 
 #define SIZE		KIB(512)
 
-/* The results of the workers' calls, and the memory they work on: their arg */
+/* arg of the workers: the memory they work on, and results of their calls */
 struct seen {
 	uint8_t *ua;
 	unsigned long done;
@@ -347,10 +346,10 @@ TEST(closing_the_container_during_calls_is_safe,
 }
 
 /*
- * The last group takes the backend's data of the container with it. The VFIO core
- * reads container->iommu_data without a lock before it calls the backend, which the
- * backend can't prevent. It can wait for calls that have begun, and none of them may
- * leave anything behind.
+ * When the last group leaves, the backend's data of the container is freed. The VFIO
+ * core reads container->iommu_data without a lock before it calls the backend, which
+ * the backend can't prevent. The backend can wait for calls that have begun, and none
+ * of these calls may leave anything behind.
  */
 TEST(closing_the_group_during_calls_is_safe,
      .setup = BARE, .race = "close of the last group, any ioctl",

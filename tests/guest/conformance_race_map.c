@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Conformance: calls begun at the same moment, by threads that meet at a barrier
- * before and after. Each round is judged: the answers together must be those of
- * some order of the calls, and what is mapped, registered, charged and pinned
- * then must be what they say. Where the order shows, each has to come up. Here
- * what concerns mappings and windows; memory is in conformance_race_register.c.
+ * before and after. Each round is judged: the answers must fit some order of the
+ * calls, and the mappings, registrations, charges and pins must fit the answers. If
+ * the answers tell the order, each order has to occur. This file has the races of
+ * mappings and windows; races of registrations are in conformance_race_register.c.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -20,8 +20,8 @@
 #define AT		(IOVA + TCE_4K)
 
 /*
- * Mapped before AT for good, so that the leaf isn't one run, with which little
- * could go wrong between two threads
+ * Maps memory before AT, and leaves it mapped. So the leaf isn't a single run, in which
+ * little could go wrong between two threads.
  */
 static uint8_t *neighbour(struct vfio *v)
 {
@@ -106,9 +106,9 @@ TEST(of_maps_of_the_same_entries_one_is_whole,
 }
 
 /*
- * Each its own leaf, of which none was there before, and the first of all makes
- * the default window (defect 15: one was lost). What one thread overwrites of
- * another's stays counted for good. Afterwards exactly one more window fits.
+ * Each thread maps in a leaf of its own that did not exist before. The first of the
+ * maps also makes the default window. If another map overwrote this window, its pages
+ * would stay counted permanently (defect 15). Afterwards exactly one more window fits.
  */
 #define APART		MIB(4)
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conformance: threads, containers and processes that register the same memory
- * at the same moment, or one that takes it away meanwhile. As in
- * conformance_race_map.c each round is judged, and each order has to come up.
+ * Conformance: threads, containers and processes that register the same memory at the
+ * same moment, or one of which unmaps it meanwhile. As in conformance_race_map.c, each
+ * round is judged, and each order has to occur.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -224,8 +224,9 @@ static void leave_only_mapped(struct vfio *v, struct vfio *other, uint8_t *ua)
 }
 
 /*
- * The process has lost write access to the page. So devices may not write to a region
- * that was created again, but they may write to the old region if it was joined.
+ * The process has lost write access to the page since the region was created. So
+ * devices may write to the page only if the old region was joined, not if it was
+ * created again.
  */
 static bool is_created_again(const struct shared_region *shared)
 {
@@ -239,7 +240,7 @@ static bool is_created_again(const struct shared_region *shared)
 	return ret;
 }
 
-/* One of the regions: so many bytes were pinned before, with its own */
+/* One round for one of the regions; @bytes were pinned before, including its own */
 static void take_up_region(struct call_race *race, struct ledger before,
 			   int64_t bytes)
 {
@@ -290,8 +291,8 @@ TEST(a_region_is_joined_or_created_again_while_its_last_user_goes,
 }
 
 /*
- * Close and register. The closed container puts its reference without a look at the
- * region's other users, who come and go meanwhile.
+ * Close and register. The closed container puts its reference without checking the
+ * region's other users, which come and go meanwhile.
  */
 
 static int close_or_register(struct call_race *race, int number)

@@ -430,7 +430,7 @@ TEST(real_mode_does_not_drop_the_last_reference, INTREE)
 
 /*
  * Registers and unregisters every other region, in an order that depends on the
- * thread. Another thread may be faster, and real mode may hold the region.
+ * thread. A call may fail because another thread was faster, or real mode holds pages.
  */
 static void register_odd_regions(struct workers *workers, int number)
 {
@@ -526,7 +526,7 @@ TEST(real_mode_holds_nothing_of_a_container_that_has_gone,
 #define CHAOS_IOVA	IOVA
 #define CHAOS_SIZE	MIB(8)
 
-/* Maps or unmaps a random range: a leaf is at times one run, at times an array */
+/* Maps or unmaps a random range, so that leaves change between run and array */
 static void map_or_unmap_range(struct workers *workers, int number)
 {
 	static __thread unsigned int seed;

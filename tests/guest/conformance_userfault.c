@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conformance: user pages that are missing. The process handles its page faults
- * itself (userfaultfd), so it decides how long a request that reads, writes or pins
- * such a page waits. No other request may wait for that page.
+ * Conformance: user pages that are missing. The process handles its page faults itself
+ * (userfaultfd). So it decides how long a request waits that reads, writes or pins a
+ * missing page. No other request may wait for that page.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 /*
- * A missing page, and the thread whose request faults there: REGISTER_MEMORY of the
- * page, or any request whose argument is in the page
+ * A missing page, and the thread whose request faults there. The request is a
+ * REGISTER_MEMORY of the page, or has its argument in the page.
  */
 struct userfault {
 	struct vfio *v;

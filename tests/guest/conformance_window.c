@@ -369,7 +369,7 @@ TEST(a_window_beyond_the_hardware_is_refused, .intree = "defect 6")
 	expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
 }
 
-/* Defect 6: 2^28 entries in a table of one level */
+/* Defect 6: a table of one level with 2^28 entries */
 TEST(a_table_too_big_to_allocate_is_no_memory_and_costs_nothing, .intree = "defect 6")
 {
 	int64_t locked = vmlck();
