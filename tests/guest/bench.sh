@@ -7,7 +7,7 @@
 # shellcheck source=tests/guest/functions.sh
 . /lib/functions.sh
 
-# Before memory is fragmented
+# First, before memory is fragmented
 reserve_hugepages 512 1 || echo "no hugepages"
 kernel_mark
 modprobe vfio_iommu_spapr_tce && modprobe vfio-pci && bind_edu || exit 2

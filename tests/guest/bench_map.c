@@ -46,7 +46,7 @@ struct job {
 	uint64_t start;		/* of the window */
 };
 
-/* What to do with a range at the beginning of the window */
+/* An action on a range at the beginning of the window */
 struct action {
 	const char *name;
 	int (*call)(const struct job *job, uint64_t size);

@@ -202,7 +202,7 @@ struct region {
 	uint64_t size;
 };
 
-/* Mapped: a range of bus addresses and the memory behind it */
+/* A mapped range of bus addresses, and the user memory that it maps */
 struct run {
 	uint64_t iova;
 	uint64_t size;

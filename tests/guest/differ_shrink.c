@@ -11,7 +11,7 @@
 #define MAX_TRIES	400
 #define MAX_MS		240000
 
-/* Takes the steps out for good */
+/* Removes the steps from the sequence */
 static void take_out(struct sequence *q, const bool *without)
 {
 	int kept = 0;
@@ -30,7 +30,7 @@ static bool still_fails(const struct sequence *q, const bool *without,
 	return !replay(q, without, failed, &other) && other == nr;
 }
 
-/* One pass that leaves out @count steps at a time; true if it has removed any */
+/* Makes a pass that leaves out @count steps at a time; true if it has removed any */
 static bool pass(struct sequence *q, int count, uint32_t nr, char *failed,
 		 int *tries, uint64_t until)
 {

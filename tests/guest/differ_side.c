@@ -483,7 +483,7 @@ bool side_fork(struct side_state *s)
 	       !s->channel[THREAD0].answer.ret;
 }
 
-/* Whether memory consists of physically contiguous blocks of 2^shift bytes */
+/* Returns true if memory consists of physically contiguous blocks of 2^shift bytes */
 bool side_contiguous(struct side_state *s, enum actor actor, uint64_t ua,
 		     uint64_t size, unsigned int shift)
 {

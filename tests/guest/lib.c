@@ -305,7 +305,7 @@ bool mem_frames(const void *ua, size_t pages, uint64_t *frames)
 	return ok;
 }
 
-/* Whether memory is physically contiguous and naturally aligned */
+/* Returns true if memory is physically contiguous and naturally aligned */
 bool mem_contiguous(const void *ua, size_t size)
 {
 	size_t pages = size / base_page();

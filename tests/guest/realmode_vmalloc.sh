@@ -1,17 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Reads vmalloc() memory with the data MMU off, which no kernel code may do:
-# once with the MMU on, for comparison, and then for good. The answer is a machine
-# check, which ends bare metal; in a hypervisor's guest as QEMU makes it the load
-# is tried again for ever, until the kernel's watchdog stops the machine.
+# Reads vmalloc() memory with the MMU on, for comparison, and then with the data MMU
+# off, which no kernel code may do. The second read causes a machine check, which
+# stops the kernel on bare metal. In a hypervisor's guest on QEMU the kernel repeats
+# the load until its watchdog stops it.
 
 # shellcheck source=tests/guest/functions.sh
 . /lib/functions.sh
 
 load_backends && modprobe ${OURS}_selftest || exit 1
 
-# wild FLAGS: 8 leaves the MMU on
+# wild FLAGS: reads a vmalloc() address; 8 leaves the MMU on
 wild() {
 	echo "wild 0 1000 c 1 $1 0" >&3
 	cat <&3

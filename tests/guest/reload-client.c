@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tce2-reload-client SLOT [once]: a client of reload.sh, which loads and unloads
- * backends meanwhile. Opens a container on the edu device of SLOT, maps memory and
- * closes the container in the middle of a call, until SIGTERM. With "once" it does so
- * a single time and prints which backend served it. A container must work with either
- * backend; only SET_IOMMU may fail, if no backend is loaded. Prints how many
- * containers each backend served at the end; status 0 if no call failed.
+ * tce2-reload-client SLOT [once]: a client that runs while reload.sh loads and unloads
+ * backends. Until SIGTERM it opens a container on the edu device of SLOT, maps memory
+ * and closes the container in the middle of a call. With "once" it does so a single
+ * time and prints which backend handled the container. A container must work with
+ * either backend. Only SET_IOMMU may fail, if no backend is loaded. At the end the
+ * client prints how many containers each backend handled. Status 0 if no call failed.
  *
- * tce2-reload-client ask: calls CHECK_EXTENSION on containers that have no group,
- * which makes VFIO look through all backends.
+ * tce2-reload-client ask: calls CHECK_EXTENSION on containers without a group, for
+ * which VFIO asks all backends.
  */
 #include "lib.h"
 

@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# reload.sh [SECONDS]: backends that come and go while containers are opened, as
-# TAP. One race after the other, each for so long (5 s if not said) and until it
-# has come to something: loading and unloading this module, loading and unloading
-# the in-tree backend, switching this one off and on. Meanwhile one
-# tce2-reload-client per device opens containers and maps memory, and others call
+# reload.sh [SECONDS]: loads and unloads backends while containers are opened, as TAP.
+# Runs one race after the other, each for SECONDS (default: 5) and until every expected
+# backend has handled a container. The races load and unload this module, load and
+# unload the in-tree backend, and switch this module off and on. Meanwhile one
+# tce2-reload-client for each device opens containers and maps memory, and others call
 # CHECK_EXTENSION.
 
 # shellcheck source=tests/guest/functions.sh
@@ -35,7 +35,7 @@ use_count() {
 	awk -v name="$1" '$1 == name { print $3 }' /proc/modules
 }
 
-# The clients, one a device, and those that only ask
+# Starts one client for each device, and ASKERS clients that only ask
 start_clients() {
 	CLIENTS=
 	rm -f /tmp/client.*
@@ -51,7 +51,7 @@ start_clients() {
 	done
 }
 
-# All of them end well, and say what they have seen
+# Stops the clients, prints their results, and fails if one of them has failed
 stop_clients() {
 	stop_status=0
 	for client in $CLIENTS; do
@@ -66,19 +66,19 @@ stop_clients() {
 	return $stop_status
 }
 
-# seen BACKEND: how many containers it has served
+# seen BACKEND: prints how many containers it has handled
 seen() {
 	cat /tmp/client.[01] | awk -v backend="$1" '
 		{ for (i = 1; i < NF; i++) if ($i == backend) sum += $(i + 1) }
 		END { print sum + 0 }'
 }
 
-# served_by BACKEND: the next container, now that the clients have ended
+# served_by BACKEND: it handles the next container, after the clients have ended
 served_by() {
 	[ "$(/bin/tce2-reload-client 0 once)" = "$1" ]
 }
 
-# A container that is open keeps the module: then it is tried again
+# Retries while an open container keeps the module from being unloaded
 round_of_this_module() {
 	until rmmod $OURS 2>/dev/null; do
 		backend_loaded || return 1
@@ -86,7 +86,7 @@ round_of_this_module() {
 	load_ours
 }
 
-# The same for the other one; while it is away, and always, ours serves
+# The same for the in-tree backend; this module handles all containers meanwhile
 round_of_the_in_tree_backend() {
 	until rmmod $IN_TREE 2>/dev/null; do
 		[ -d /sys/module/$IN_TREE ] || return 1
@@ -98,20 +98,20 @@ round_of_the_switch() {
 	echo 0 >$SWITCH && sleep 0.02 && echo 1 >$SWITCH && sleep 0.02
 }
 
-# One has said what went wrong, and ended
+# A client has failed: it has printed the reason
 client_failed() {
 	grep -q '^# tce2-reload-client' /tmp/client.*
 }
 
-# all_seen BACKEND...: a client was served by each of them
+# all_seen BACKEND...: each of them has handled a container
 all_seen() {
 	for backend; do
 		cat /tmp/client.[01] | grep -qx "served by $backend" || return 1
 	done
 }
 
-# race_of NAME "BACKEND..." ROUND: does it over and over while the clients are at
-# work, until each of those has served
+# race_of NAME "BACKEND..." ROUND: runs ROUND again and again while the clients run,
+# until each BACKEND has handled a container
 race_of() {
 	race_name=$1
 	race_wanted=$2
@@ -138,7 +138,7 @@ race_of() {
 	return $race_ok
 }
 
-# Nothing is held for ever by what has been closed
+# Closed containers have put their references to both modules
 unused() {
 	for module in $OURS $IN_TREE; do
 		[ "$(use_count "$module")" = 0 ] || return 1

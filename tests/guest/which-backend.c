@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * tce2-which-backend [wait]: opens a container with the first edu device and prints
- * the module that serves it: the one whose use count went up. With `wait` it then
- * keeps the container open until end of input. Status 0 if a backend serves it.
+ * the module that handles it, which is the module whose use count went up. With `wait`
+ * it then keeps the container open until end of input. Status 0 if a backend handles
+ * the container.
  */
 #include "lib.h"
 
