@@ -20,7 +20,7 @@
 #define NOWHERE (1ULL << 59) /* where the second window begins */
 #define IOVA(n) ((u64)(n) << SHIFT)
 
-/* Pointer to a map request: bus address, user address, bytes, TCE2_PERM_* */
+/* Pointer to a map request. Arguments: bus address, user address, bytes, TCE2_PERM_* */
 #define REQUEST(...)	(&(const struct tce2_map_request){ __VA_ARGS__ })
 
 extern struct tce2_ddw ddw;
@@ -31,12 +31,12 @@ extern struct fake_group *group[MAX_GROUPS];
 void begin(unsigned int groups, u32 max_levels);
 void finish(void);
 
-/* Registers memory that is contiguous, or half of it scattered */
+/* Registers contiguous memory; half of it is scattered if @scattered is set */
 extern bool scattered;
 struct tce2_region *memory(u64 ua, u64 pages);
-/* From UA on, in large pages of 16 MiB, no two of them adjacent */
+/* Registers large pages of 16 MiB from UA on, no two of them adjacent in memory */
 struct tce2_region *large_memory(u64 bytes);
-/* From UA on, one large page of 16 MiB, and 16 MiB in base pages */
+/* Registers a large page of 16 MiB from UA on, followed by 16 MiB in base pages */
 void mixed_memory(void);
 
 int create(u64 size, u32 shift, u32 levels, u64 *start);

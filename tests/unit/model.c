@@ -79,10 +79,10 @@ struct region_model {
 
 /**
  * struct hold_model - a range of memory that is held
- * @container: by whom, NULL: this element is free
- * @ua: its first address
+ * @container: the container that holds it; NULL if this element is free
+ * @ua: first user address
  * @shift: log2 of the IOMMU page size
- * @pages: IOMMU pages
+ * @pages: number of IOMMU pages
  */
 struct hold_model {
 	struct container *container;
@@ -184,7 +184,7 @@ static void install(struct process *p)
 	}
 }
 
-/* Maps a range again: scattered, contiguous, in aligned blocks, or nothing */
+/* Maps a range again: scattered, contiguous, in aligned blocks, or not at all */
 static void remap(struct process *p, u32 first, u32 count)
 {
 	struct page_model page = {
@@ -632,7 +632,7 @@ static struct hold_model *free_hold(void)
 	return NULL;
 }
 
-/* What holding a range should answer, and how many pages went well */
+/* Returns what holding the range should return; @good: pages that can be held */
 static int want_hold(const struct process *p, u64 ua, unsigned int shift,
 		     u64 pages, bool write, u64 *good)
 {
@@ -695,7 +695,7 @@ static void do_hold(void)
 		*h = (struct hold_model){ c, ua, shift, pages };
 }
 
-/* Takes IOMMU pages off the front of a range, in the model */
+/* Removes the first IOMMU pages from a range in the model */
 static void note_dropped(struct hold_model *h, u64 pages)
 {
 	h->pages -= pages;
@@ -737,7 +737,7 @@ static void do_drop(void)
 		drop_front(h, one_in(2) ? h->pages : 1 + pick(h->pages));
 }
 
-/* Pages of several ranges of a process, one by one or more, in one batch */
+/* Drops pages of several ranges of a process in one batch, one or more at a time */
 static void do_drop_pages(void)
 {
 	struct hold_model *h = pick_hold();
@@ -794,7 +794,7 @@ static void do_translate(void)
 		expect(hpa, want_hpa);
 }
 
-/* Memory is mapped again while it may be registered: that keeps the old pages */
+/* Maps memory again that may be registered; a registered region keeps the old pages */
 static void do_remap(void)
 {
 	struct process *p = &processes[pick(PROCESSES)];
@@ -931,7 +931,7 @@ static u64 pick_hpa(u64 ua, u64 next)
 	}
 }
 
-/* Appends pages that lie behind one another in memory */
+/* Appends pages that are contiguous in memory */
 static int append_run(struct tce2_extents *ext, u64 hpa, u32 count, u64 flags,
 		      unsigned long *done)
 {

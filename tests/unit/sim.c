@@ -43,10 +43,10 @@ struct later {
 
 /**
  * struct backing - a backing page of the array of page descriptors
- * @link: in the table of them
- * @number: which page of the array
- * @page: where it is
- * @hidden: vmalloc_to_page() can't tell
+ * @link: entry in the hash table of backing pages
+ * @number: number of the page in the array
+ * @page: descriptor of the backing page
+ * @hidden: vmalloc_to_page() returns NULL for it
  */
 struct backing {
 	struct hlist_node link;
@@ -1125,7 +1125,7 @@ struct page *compound_head(struct page *page)
 	return real->head & 1 ? (struct page *)(real->head - 1) : page;
 }
 
-/* Whether there is a pin on the base page or anywhere in its large page */
+/* Returns true if the base page, or any page of its large page, is pinned */
 static bool is_pinned(u64 pfn)
 {
 	struct folio *folio = page_folio(pfn_to_page(pfn));

@@ -103,7 +103,7 @@ struct fake_table {
 	unsigned int kills;
 };
 
-/* How often an IOMMU page is held, and how many TCEs lead a device there */
+/* Counts of an IOMMU page: how often it is held, and how many TCEs map it */
 struct reach {
 	u64 key; /* address | log2 of its size; 0 is free */
 	u64 held;

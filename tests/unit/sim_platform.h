@@ -7,14 +7,16 @@
  * changed there is found by comparing it with what was there, whenever src/ calls
  * the platform, holds or drops memory, says mb() or lets time pass.
  *
- * It keeps count of how often each IOMMU page is held (the calls of
- * src/tce_v2.c to hold and drop are listened to) and of how many entries of
- * tables, live or cached, lead a device there. It ends the test when the latter
- * are more: then memory could be unpinned that a device still reaches. It also
- * does when a table is made that nobody was charged for, freed while something
- * is mapped or a group's hardware walks it, or asked for what hangs firmware; when
- * something is stored where TCEs are not to be, or invalidated before it is sure
- * to be in memory.
+ * It counts how often each IOMMU page is held (from the calls of src/tce_v2.c to hold
+ * and drop) and how many TCEs, in tables or cached by devices, map the page. It ends
+ * the test when there are more TCEs than holds, because memory that a device still
+ * reaches could then be unpinned. It also ends the test when
+ *
+ *	- a table is made that nobody was charged for, or is freed while entries are
+ *	  mapped or a group's hardware walks it,
+ *	- a request would hang the firmware,
+ *	- a TCE is stored outside a table, or invalidated before it is sure to be in
+ *	  memory.
  */
 #ifndef UNIT_PLATFORM_H
 #define UNIT_PLATFORM_H

@@ -451,7 +451,7 @@ TEST(mixed_page_sizes_translate_as_they_are)
 	tce2_cache_put(cache);
 }
 
-/* And so may the pin calls' batches */
+/* Batches of pin calls begin and end within huge pages, too */
 TEST(a_region_may_begin_and_end_within_huge_pages)
 {
 	const u64 page = MIB(2);
@@ -475,7 +475,7 @@ TEST(a_region_may_begin_and_end_within_huge_pages)
 	tce2_cache_put(cache);
 }
 
-/* Its base pages in another order, as mremap() can leave them */
+/* mremap() can leave base pages of a transparent huge page in another order */
 TEST(a_transparent_huge_page_may_be_mapped_out_of_order)
 {
 	static const int order[] = { 0, 1, 2, 9, 4, 5, 6, 7, 8 };

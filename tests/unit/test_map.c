@@ -200,7 +200,7 @@ static void fail_to_restore(void)
 		expect(unmap(window, 0, MOST), 0);
 		expect(platform_mapped(window->table.tbl), 0);
 		expect(region->mapped.counter, 1 + COUNT);
-		/* It is for ever, but this machine is to end clean */
+		/* The module never drops them, but the test must end without holds */
 		drop_pages(proc, UA + IOVA(SCATTERED), SHIFT, COUNT);
 		finish();
 	}
@@ -391,7 +391,7 @@ TEST(an_unmap_that_is_killed_stops_behind_a_batch_of_leaves)
 	finish();
 }
 
-/* Where unmapped leaves separate them, and where they share tables */
+/* Checks charges for leaves that are far apart, and for leaves that share tables */
 static void charge_tables(void)
 {
 	for (u32 levels = 2; levels <= 3; levels++) {

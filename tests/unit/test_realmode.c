@@ -592,7 +592,7 @@ TEST(what_is_marked_is_dirtied_at_unpin_and_nothing_else)
 	begin();
 	expect(tce2_rm_mark_dirty(region, UA + PAGES(2), PAGE_SHIFT),
 	       TCE2_RM_OK);
-	/* One IOMMU page of a base page, twice */
+	/* The same 4K IOMMU page twice */
 	expect(tce2_rm_mark_dirty(region, UA + PAGES(5) - 4096, 12),
 	       TCE2_RM_OK);
 	expect(tce2_rm_mark_dirty(region, UA + PAGES(5) - 4096, 12),

@@ -219,7 +219,7 @@ TEST(a_window_that_is_never_cleared_leaks_what_it_maps)
 			expect(sim.now.charged, sim.now.pinned);
 			expect_held(30);
 			expect(tce2_region_unregister(region), -EBUSY);
-			/* It is for ever, but this machine is to end clean */
+			/* Never dropped by the module, but the test must end clean */
 			drop_pages(proc, UA, SHIFT, 30);
 			finish();
 		}
@@ -460,7 +460,7 @@ TEST(an_entry_that_kvm_takes_out_for_a_moment_says_nothing)
 	}
 }
 
-/* A table that is known to be in memory is, whatever a new level of it shows */
+/* A table once known to be in memory stays so, whatever a new level of it shows */
 TEST(what_is_known_of_a_table_stays)
 {
 	u64 lower;

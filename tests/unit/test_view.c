@@ -277,7 +277,7 @@ TEST(the_extremes_of_a_run_are_kept)
 	}
 }
 
-/* Runs are cut off where the range ends */
+/* Runs are cut at the end of the range */
 TEST(any_range_within_a_leaf_can_be_asked_for)
 {
 	begin_view(ENTRIES, 16);

@@ -11,7 +11,7 @@
 #define COUNT 8
 #define SIZE  PAGES(COUNT)
 
-/* Page descriptors in one backing page of their array */
+/* Number of page descriptors in one backing page of their array */
 #define PER_PAGE (PAGE_SIZE / sizeof(struct page))
 
 /* Large pages whose descriptors take several backing pages */
@@ -67,7 +67,7 @@ TEST(descriptors_of_all_regions_are_found_once_somebody_asks)
 	expect_too_hard(0);
 	expect(tce2_cache_find_pages(cache), 0);
 	expect_found(0, COUNT);
-	/* Descriptors of this range are in two backing pages */
+	/* The descriptors of this range lie in two backing pages */
 	expect_found(PER_PAGE - 3, COUNT);
 	expect_too_hard(5 * PER_PAGE);
 	third = registered(cache, UA + 2 * SIZE, SIZE);
@@ -98,7 +98,7 @@ TEST(a_frame_nobody_registered_or_that_cannot_be_is_too_hard)
 	expect_too_hard((1ULL << 58) + 1);
 	for (size_t i = 0; i < ARRAY_SIZE(far); i++)
 		expect_too_hard(far[i]);
-	/* The same slots as backing page 0, except in one level of the tree */
+	/* Backing pages with the slots of page 0 except in one level of the tree */
 	for (u64 pfn = PER_PAGE; pfn < frames; pfn <<= TCE2_VMEMMAP_SHIFT)
 		expect_too_hard(pfn);
 	finish();
@@ -132,7 +132,7 @@ TEST(a_pointer_that_needs_a_page_table_is_not_followed)
 	finish();
 }
 
-/* In large pages, of which only a range may be registered */
+/* Maps two large pages, of which a test may register only a range */
 static void map_large(u64 ua)
 {
 	u64 *pfn = sim_mmap(sim.mm, ua, 2ULL << LARGE_SHIFT, LARGE_SHIFT, true);
@@ -206,7 +206,7 @@ TEST(a_large_page_in_small_blocks_is_looked_up_once)
 	before = sim.lookups;
 	expect(tce2_region_unregister(mixed), 0);
 	mixed = registered(cache, TIB(1), (2ULL << LARGE_SHIFT) + PAGES(2));
-	/* Each backing page, and the first one of each large page once more */
+	/* One lookup for each backing page, another for the first of each large page */
 	expect(sim.lookups - before <= 2 * pages / PER_PAGE + 3 + 3, true);
 	expect_found(SIM_BIG + 4 * pages, pages);
 	expect_found(odd, 3);
@@ -278,7 +278,7 @@ TEST(waiting_for_an_index_may_be_killed)
 	finish();
 }
 
-/* In backing pages far from each other: each needs nodes of its own */
+/* Maps pages whose backing pages are far apart: each needs nodes of its own */
 static void far_apart(u64 ua)
 {
 	u64 *pfn;
@@ -549,7 +549,7 @@ TEST(a_large_page_whose_first_descriptor_is_not_found_is_too_hard)
 	finish();
 }
 
-/* The tree would find backing page 0 again */
+/* A lookup without a check of the address would find backing page 0 */
 TEST(a_first_descriptor_outside_the_array_is_too_hard)
 {
 	struct page *tail;

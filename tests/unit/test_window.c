@@ -541,7 +541,7 @@ TEST(a_window_that_a_leaving_group_keeps_has_its_table_leaked)
 	platform_fail(PLATFORM_UNSET, 1, 1);
 	expect(tce2_ddw_detach(&ddw, &group[0]->group), 0);
 	expect(window->kept_by_group, true);
-	/* Unmapped, mapped over, removed: its devices may know them for ever */
+	/* Devices may keep translations of all of these entries permanently */
 	expect(unmap(window, 0, 4), 0);
 	expect(map(window, 4, 40, 8, RW), 0);
 	expect(tce2_ddw_remove(&ddw, 0), 0);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The host-side tests' runner: hands the tests to cmocka, one after the other
- * on a fresh machine.
+ * Runner of the host-side tests: passes the tests to cmocka, each on a fresh simulated
+ * machine.
  *
  *	unit-4K [--list | NAME]
  *
- * Runs all tests, or the one called NAME, or lists their names.
- * CMOCKA_MESSAGE_OUTPUT=TAP makes it speak TAP. The exit status is 2 if no test is
- * called NAME.
+ * Runs all tests, or only the test NAME, or lists the names of all tests. With
+ * CMOCKA_MESSAGE_OUTPUT=TAP the output is TAP. The exit status is 2 if there is no test
+ * NAME.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -130,7 +130,7 @@ static void list_tests(void)
 		puts(test->name);
 }
 
-/* The number of tests chosen: all of them, or those called @only */
+/* Fills the list with all tests, or with the test @only; returns their number */
 static size_t choose_tests(struct CMUnitTest *list, const char *only)
 {
 	size_t n = 0;

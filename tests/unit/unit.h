@@ -22,8 +22,8 @@
 
 /**
  * struct test - a test
- * @name: the sentence that is true
- * @run: proves it
+ * @name: a true sentence about the module
+ * @run: the body of the test
  * @next: the test registered after it
  */
 struct test {
@@ -32,13 +32,13 @@ struct test {
 	struct test *next;
 };
 
-/* Tests run in the order in which they stand in a file, files in that of the link */
+/* Tests run in the order of their definition in a file, files in link order */
 void register_test(struct test *test);
 
-/* Called before each test, if a program has more to reset than the machine */
+/* Called before each test: resets what the program has beside the machine */
 void program_reset(void);
 
-/* TEST(name) { statements }: a test, which is registered by standing there */
+/* TEST(name) { statements }: defines a test and registers it before main() */
 #define TEST(fn)                                                     \
 	static void fn(void);                                        \
 	static void __attribute__((constructor)) fn##_register(void) \
@@ -86,7 +86,7 @@ void *not_linear(const void *ptr, unsigned int which);
 #define PAGES(n) ((u64)(n) << PAGE_SHIFT)
 
 #define UA    GIB(16) /* where tests have their memory */
-/* Pointer to memory for a call that drops it */
+/* Pointer to a struct tce2_memory for a call that drops pages */
 #define MEMORY(first, log2, count)                                                  \
 	(&(const struct tce2_memory){ .ua = (first), .pages = (count),              \
 				      .shift = (log2) })

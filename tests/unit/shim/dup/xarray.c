@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Sparse array behind shim/dup/linux/xarray.h: sorted, in memory that is allocated
- * again for each further entry, so that each insertion may fail.
+ * Implementation of shim/dup/linux/xarray.h: a sorted array, which is reallocated for
+ * each new entry, so that each insertion may fail.
  */
 #include <string.h>
 

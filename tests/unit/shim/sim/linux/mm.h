@@ -59,7 +59,7 @@ static inline unsigned long page_to_pfn(const struct page *page)
 
 /* May be called with a descriptor's address in either mapping */
 struct page *compound_head(struct page *page);
-/* The backing page of an address in the array, NULL if it can't be found */
+/* Returns the backing page of an address in the array, NULL if it can't be found */
 struct page *vmalloc_to_page(const void *address);
 
 /* A large page, of hugetlbfs or not, or a base page: its first page, again */
