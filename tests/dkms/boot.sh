@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# boot.sh orders|initramfs|bare|enforced: in a booted root filesystem that has the
-# module installed, asks which backend serves a container, after each
-# order in which the modules can come. As TAP.
+# boot.sh orders|initramfs|bare|enforced: in a booted root filesystem with the module
+# installed, loads the modules in each possible order, and checks after each which
+# backend handles a container. As TAP.
 
 # shellcheck source=tests/guest/functions.sh
 . /tests/functions.sh
@@ -20,7 +20,7 @@ absent() {
 	! loaded "$1"
 }
 
-# served_by MODULE: it has the container that a client opens now
+# served_by MODULE: it handles the container that a client opens now
 served_by() {
 	bind_edu >/dev/null
 	backend=$(/tests/tce2-which-backend)

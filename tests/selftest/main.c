@@ -154,7 +154,7 @@ static unsigned long call(const struct st_job *job, void *function,
 #define CALL5(job, fn, a, b, c, d, e) \
 	call(job, fn, ARG(a), ARG(b), ARG(c), ARG(d), ARG(e))
 
-/* Nothing is proven if the data MMU was not what it should have been */
+/* Warns if the data MMU is not in the state that the job asks for */
 static void check_mode(const struct st_job *job)
 {
 	bool off = !(call(job, st_msr, 0, 0, 0, 0, 0) & MSR_DR);
@@ -701,7 +701,7 @@ static void read_wild(struct st_job *job)
 	job->answer[0].value = CALL1(job, st_read, job->answer[0].at);
 }
 
-/* Read a vmalloc() address, which must not be done in real mode */
+/* Reads a vmalloc() address, which no code may do in real mode */
 static int do_wild(struct st_file *file, const struct st_args *args)
 {
 	struct st_job *job = file->job;
