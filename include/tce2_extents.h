@@ -45,15 +45,15 @@ struct page;
  * @ua: first user address, a multiple of the page size
  * @size: bytes of the range
  * @filled: bytes appended so far, @size once it is built
- * @shift: log2 of the block size in bytes, PAGE_SHIFT at the least
+ * @shift: log2 of the block size in bytes, at least PAGE_SHIFT
  * @depth: levels of pointers above the entries
  * @blocks: entries made so far, those of the bytes filled at least
  * @flags: TCE2_EXTENT_READONLY if any block is
  * @root: node of the highest level, NULL while there is no entry
  * @tail: node of the last entry made; of no meaning once it is built
  *
- * Built by one thread, then immutable but for TCE2_EXTENT_DIRTY, which any
- * thread may set and none clears. No lock.
+ * Built by one thread, then immutable except TCE2_EXTENT_DIRTY, which any
+ * thread may set and no thread clears. No lock.
  */
 struct tce2_extents {
 	u64 ua;
@@ -68,7 +68,7 @@ struct tce2_extents {
 };
 
 /**
- * tce2_extents_entry() - where the entry of a user address is stored
+ * tce2_extents_entry() - find the entry of a user address
  * @ext: the extents
  * @ua: a user address inside the range
  *
@@ -90,7 +90,7 @@ static __always_inline u64 *tce2_extents_entry(const struct tce2_extents *ext,
 }
 
 /**
- * tce2_extents_run() - the contiguous run that begins at a user address
+ * tce2_extents_run() - find the contiguous run that begins at a user address
  * @ext: the extents
  * @ua: a user address among the bytes filled
  * @hpa: set to the host physical address of @ua

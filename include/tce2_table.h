@@ -122,10 +122,10 @@ int tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
 void tce2_table_invalidate(struct tce2_table *table, u64 index, u64 count);
 
 /**
- * tce2_table_in_memory() - whether TCEs are stored without the platform's help
+ * tce2_table_in_memory() - check that this module stores TCEs without the platform
  * @table: the table
  *
- * Return: true if they are.
+ * Return: true if it does.
  */
 static inline bool tce2_table_in_memory(const struct tce2_table *table)
 {

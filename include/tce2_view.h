@@ -121,11 +121,11 @@ static inline u64 tce2_view_next_touched(const struct tce2_view *view,
 }
 
 /**
- * tce2_view_leaf_end() - where the leaf of an entry ends
+ * tce2_view_leaf_end() - find the end of the leaf of an entry
  * @index: the entry
- * @end: an entry behind it
+ * @end: a later entry
  *
- * Return: the first entry of the next leaf, but @end at the most.
+ * Return: the first entry of the next leaf, or @end if that comes first.
  */
 static inline u64 tce2_view_leaf_end(u64 index, u64 end)
 {

@@ -70,7 +70,7 @@ struct tce2_leaf_run {
 };
 
 /**
- * tce2_word_is_array() - whether a leaf's word leads to an array
+ * tce2_word_is_array() - check that a leaf's word points to an array
  * @word: the word
  *
  * Return: true if it does.
@@ -81,8 +81,8 @@ static __always_inline bool tce2_word_is_array(u64 word)
 }
 
 /**
- * tce2_word_array() - the array that a leaf's word leads to
- * @word: the word, one with an array
+ * tce2_word_array() - get the array that a leaf's word points to
+ * @word: the word, which points to an array
  *
  * Return: the array, of TCE2_VIEW_LEAF entries.
  */
@@ -92,8 +92,8 @@ static __always_inline u64 *tce2_word_array(u64 word)
 }
 
 /**
- * tce2_word_run() - the run that a leaf's word tells
- * @word: the word, one without an array
+ * tce2_word_run() - decode the run in a leaf's word
+ * @word: the word, which points to no array
  *
  * Return: the run; without permission if nothing is mapped.
  */
@@ -108,7 +108,7 @@ static __always_inline struct tce2_leaf_run tce2_word_run(u64 word)
 }
 
 /**
- * tce2_view_slot_below() - where a node keeps the word that leads to a leaf
+ * tce2_view_slot_below() - find the word of a node that leads to a leaf
  * @node: the node, as a word of the tree
  * @level: the level of that word, 0 for the leaf's own
  * @leaf: number of the leaf
@@ -123,7 +123,7 @@ static __always_inline u64 *tce2_view_slot_below(u64 node, unsigned int level,
 }
 
 /**
- * tce2_view_slot() - where the word of a leaf is kept
+ * tce2_view_slot() - find the word of a leaf
  * @view: the view
  * @leaf: number of the leaf
  *

@@ -110,8 +110,8 @@ void *tce2_container_open(void)
 }
 
 /**
- * tce2_container_get() - the container that a number stands for
- * @cookie: what VFIO passed, or NULL
+ * tce2_container_get() - find the container of a cookie
+ * @cookie: the pointer that VFIO passed, or NULL
  *
  * Return: the container with a reference for the caller, or NULL if it has
  * been released.

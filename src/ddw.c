@@ -439,7 +439,7 @@ static int ddw_set_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 	return 0;
 }
 
-/* Whether a group may join the groups and windows that are there */
+/* Checks that a group may join the groups and windows of the container */
 static int ddw_check_group(struct tce2_ddw *ddw, struct iommu_group *iommu_group,
 			   struct iommu_table_group *tg)
 	__must_hold(&ddw->lock)
@@ -574,9 +574,9 @@ int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 }
 
 /**
- * tce2_ddw_info() - what VFIO_IOMMU_SPAPR_TCE_GET_INFO says
+ * tce2_ddw_info() - fill in the answer of VFIO_IOMMU_SPAPR_TCE_GET_INFO
  * @ddw: the groups and windows
- * @info: filled but for argsz
+ * @info: filled in, except argsz
  *
  * Context: may sleep.
  * Return: 0, -ENXIO without a group, -EINTR.

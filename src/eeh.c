@@ -71,7 +71,7 @@ static const struct {
 };
 
 /**
- * tce2_eeh_enabled() - whether VFIO_EEH is to be offered
+ * tce2_eeh_enabled() - check that VFIO_EEH is to be offered
  *
  * Return: true if the kernel handles EEH on this machine.
  */

@@ -260,7 +260,7 @@ static int extents_append_scattered(struct tce2_extents *ext, struct page **page
  * @count: how many
  * @flags: TCE2_EXTENT_READONLY or 0
  * @hugetlbfs: whether the pages are from a mapping of hugetlbfs
- * @done: set to the number of pages that were added, @count but for an error
+ * @done: set to the number of pages that were added, @count unless an error is returned
  *
  * Context: may sleep.
  * Return: 0, or -ENOMEM; then the store can be read and freed, but no longer be

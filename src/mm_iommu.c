@@ -388,14 +388,14 @@ static __always_inline int memory_hold_in_region(struct tce2_cache *cache,
 }
 
 /**
- * tce2_region_find_held() - the region of an IOMMU page that is held
+ * tce2_region_find_held() - find the region of an IOMMU page that is held
  * @cache: the region cache
  * @ua: user address of the page
  * @shift: log2 of the IOMMU page size in bytes
  *
  * Context: may spin for a moment; the caller knows that the page is held.
  * Return: the region, which stays as long as the page is held; NULL can only
- * come from a bug of ours.
+ * come from a bug in this module.
  */
 struct tce2_region *tce2_region_find_held(struct tce2_cache *cache, u64 ua,
 					  unsigned int shift)

@@ -267,8 +267,8 @@ tce2_rm_read_tce(const struct tce2_window *window, u64 iova, u64 *ua, u64 *perm)
 EXPORT_SYMBOL_GPL(tce2_rm_read_tce);
 
 /**
- * tce2_rm_pfn_to_page() - the descriptor of a registered page
- * @cache: the region cache, of which tce2_cache_find_pages() said 0
+ * tce2_rm_pfn_to_page() - find the descriptor of a registered page
+ * @cache: the region cache, for which tce2_cache_find_pages() returned 0
  * @pfn: page frame number, of memory that the caller holds
  * @page: set to where the descriptor is in the linear mapping: not the address
  *	that pfn_to_page() gives, but the same memory, in either mode

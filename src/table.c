@@ -396,7 +396,7 @@ static void table_clear_run(struct tce2_table *table, u64 index, u64 count)
 	rcu_read_unlock();
 }
 
-/* Whether entries from @first on of a run are as they should be */
+/* Returns true if the entries of a run, from @first on, are as written */
 static bool table_is_written(struct tce2_table *table, u64 index, u64 count, u64 tce,
 			     u64 first)
 {
@@ -536,7 +536,7 @@ static void table_add_stale(struct tce2_table *table, struct tce2_stale *stale,
 	*stale = (struct tce2_stale){ index, count };
 }
 
-/* Whether entries from @first on of a run are clear */
+/* Returns true if the entries of a run, from @first on, are clear */
 static bool table_is_clear(struct tce2_table *table, u64 index, u64 count, u64 first)
 {
 	struct iommu_table *tbl = table->tbl;

@@ -216,7 +216,7 @@ bool tce2_window_unset(struct tce2_window *window, struct iommu_table_group *tg,
 	return unset;
 }
 
-/* What of @run lies in the leaf of @index */
+/* Returns the part of @run from @index to the end of the leaf of @index */
 static __always_inline struct tce2_view_run
 window_run_in_leaf(const struct tce2_window *window, const struct tce2_view_run *run,
 		   u64 index)
@@ -337,7 +337,7 @@ static int window_write_leaf(struct tce2_window *window,
 	return 0;
 }
 
-/* Whether nothing is mapped where a run of one leaf goes */
+/* Returns true if nothing is mapped in the entries of a run, which are in one leaf */
 static bool window_is_fresh(const struct tce2_window *window,
 			    const struct tce2_view_run *run)
 {

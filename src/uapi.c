@@ -240,12 +240,12 @@ static long uapi_run_ioctl(struct tce2_container *container,
 }
 
 /**
- * tce2_check_extension() - what this backend can serve
+ * tce2_check_extension() - check that this backend has an extension or IOMMU type
  * @extension: a VFIO extension or IOMMU type
  *
  * v1 containers are left to the in-tree driver.
  *
- * Return: 1 if it can, 0 if not.
+ * Return: 1 if it has it, 0 if not.
  */
 long tce2_check_extension(unsigned long extension)
 {

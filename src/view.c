@@ -107,7 +107,7 @@ static inline bool view_join_runs(const struct tce2_view *view,
  * tce2_view_init() - begin an empty view
  * @view: the view
  * @entries: TCEs of the window, more than 0
- * @page_shift: log2 of the IOMMU page size in bytes, 12 at the least
+ * @page_shift: log2 of the IOMMU page size in bytes, at least 12
  */
 void tce2_view_init(struct tce2_view *view, u64 entries,
 		    unsigned int page_shift)
@@ -368,8 +368,8 @@ static bool view_cut_run(const struct tce2_view *view, struct tce2_leaf_run *run
  * @index: first entry
  * @count: entries, all in one leaf, which the caller holds
  *
- * Can't fail: the memory that it takes to cut a run in two is waited for. It is
- * one page at the most, and unmapping is what lets a client free memory.
+ * Can't fail: it waits for the memory that it needs to cut a run in two. This is at
+ * most one page, and a client can free memory only by unmapping.
  *
  * Context: may sleep.
  */
