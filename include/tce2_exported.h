@@ -24,7 +24,8 @@ struct tce2_window;
  * @pages: number of pages; the range does not wrap
  * @shift: log2 of the IOMMU page size in bytes
  * @write: true if devices may write to the memory
- * @region: the region of the first page; tce2_memory_hold() sets it
+ * @region: the region of the first page, or NULL; set by tce2_memory_hold() and by
+ *	callers of tce2_memory_run()
  *
  * On the stack of one thread, so no lock protects it.
  */

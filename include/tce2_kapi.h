@@ -13,7 +13,8 @@ struct page;
 /*
  * The kernel API of this module for other kernel modules, for example for a handler of
  * a guest's hypercalls. They include this header, which includes
- * tce2_exported.h and tce2_perm.h. The structures are opaque to them.
+ * tce2_exported.h and tce2_perm.h. The structures are opaque to them, except struct
+ * tce2_memory.
  * Documentation/realmode.rst describes its use.
  *
  * Real mode: functions called tce2_rm_* run with the data MMU on or off (MSR[DR]).
@@ -39,9 +40,10 @@ struct page;
  *	  tce2_memory_hold(). Only then are the region's pages sure to be pinned, and a
  *	  translated address may be used.
  *
- * In real and in virtual mode, each pointer argument must point into the linear
- * mapping: to kmalloc() memory or the kernel stack, not to vmalloc() memory or a
- * module's data. This includes pointers to results. Other pointers are refused. The
+ * In real and in virtual mode, each pointer argument of a tce2_rm_*() function must
+ * point into the linear mapping: to kmalloc() memory or the kernel stack, not to
+ * vmalloc() memory or a module's data. This includes pointers to results. Other pointers
+ * are refused. The
  * functions must be called through pointers that were taken in virtual mode (struct
  * tce2_rm_ops). A direct call from another module goes through code that the linker
  * adds, which loads the address from the module's data.

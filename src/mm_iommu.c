@@ -600,7 +600,7 @@ bool tce2_page_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 
 /* Finds the region of a page that is held, without sleeping */
 static __always_inline struct tce2_region *
-region_find_held(struct tce2_cache *cache, u64 ua, unsigned int shift)
+region_find_held_fast(struct tce2_cache *cache, u64 ua, unsigned int shift)
 {
 	struct tce2_region *region;
 
@@ -623,7 +623,7 @@ region_find_held(struct tce2_cache *cache, u64 ua, unsigned int shift)
  */
 void tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift)
 {
-	struct tce2_region *region = region_find_held(cache, ua, shift);
+	struct tce2_region *region = region_find_held_fast(cache, ua, shift);
 
 	if (likely(region))
 		region_drop_page(region);
@@ -666,7 +666,7 @@ static __always_inline void region_uncount_page(struct tce2_region *region, u64 
 void tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
 			    unsigned int shift, bool write)
 {
-	struct tce2_region *region = region_find_held(cache, ua, shift);
+	struct tce2_region *region = region_find_held_fast(cache, ua, shift);
 
 	if (unlikely(!region))
 		return;
@@ -689,7 +689,7 @@ void tce2_pages_uncount(struct tce2_cache *cache, const struct tce2_memory *memo
 	struct tce2_memory rest = *memory;
 
 	for (; rest.pages; tce2_memory_skip(&rest, 1)) {
-		struct tce2_region *region = region_find_held(cache, rest.ua, rest.shift);
+		struct tce2_region *region = region_find_held_fast(cache, rest.ua, rest.shift);
 
 		if (region)
 			region_uncount_page(region, rest.ua, rest.shift, rest.write);
