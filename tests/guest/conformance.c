@@ -39,15 +39,13 @@
 
 enum { PASSED, FAILED, SKIPPED };
 
-#define for_each_test(test)	for (test = tests; test; test = test->next)
-
 static struct test *tests;
 
 void register_test(struct test *test)
 {
 	struct test **link = &tests;
 
-	while (*link && (*link)->last <= test->last)
+	while (*link && (*link)->order <= test->order)
 		link = &(*link)->next;
 	test->next = *link;
 	*link = test;
@@ -286,7 +284,7 @@ static bool exists(const char *name)
 {
 	const struct test *test;
 
-	for_each_test(test)
+	for (test = tests; test; test = test->next)
 		if (!strcmp(test->name, name))
 			return true;
 	return false;
@@ -297,7 +295,7 @@ static int count_selected(void)
 	const struct test *test;
 	int count = 0;
 
-	for_each_test(test)
+	for (test = tests; test; test = test->next)
 		count += selected(test);
 	return count;
 }
@@ -306,7 +304,7 @@ static void list(void)
 {
 	const struct test *test;
 
-	for_each_test(test)
+	for (test = tests; test; test = test->next)
 		puts(test->name);
 }
 
@@ -315,7 +313,7 @@ static void list_races(void)
 {
 	const struct test *test;
 
-	for_each_test(test)
+	for (test = tests; test; test = test->next)
 		if (test->race)
 			printf("%-48s %s\n", test->race, test->name);
 }
@@ -359,7 +357,7 @@ static int run_all(void)
 	if (!backend_serves() || (failnth && !failnth_init(failnth_budget)))
 		return 1;
 	fflush(stdout);
-	for_each_test(test)
+	for (test = tests; test; test = test->next)
 		if (selected(test))
 			failures += !report(++number, test);
 	if (races.tests)

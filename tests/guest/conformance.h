@@ -23,6 +23,19 @@ enum setup {
 	BARE,		/* nothing: the test opens its own */
 };
 
+/* When a test runs */
+enum test_order {
+	EARLY,
+	LATE,		/* it may take memory of which others need large pages */
+	AFTER_OTHERS,	/* KVM may keep what it has counted until the guest ends */
+	LAST,		/* if it fails, no later test can pass */
+};
+
+/* The order of the tests that follow; a file may define another one */
+#ifndef TEST_ORDER
+#define TEST_ORDER EARLY
+#endif
+
 /**
  * struct test - a conformance test
  * @name: a true sentence about the interface
@@ -34,7 +47,7 @@ enum setup {
  * @race: what races against what, for a race; --stress runs these alone
  * @with_others: other processes do something meanwhile: with --fail-nth, the
  *	state after a failure can't be compared
- * @last: runs after all other tests, as no test can succeed after it has failed
+ * @order: tests of a lower order run first
  * @next: the test that runs next
  */
 struct test {
@@ -45,27 +58,28 @@ struct test {
 	bool crashes;
 	const char *race;
 	bool with_others;
-	bool last;
+	enum test_order order;
 	struct test *next;
 };
 
-/* Tests run in the order of their definition in a file, files in alphabetical order */
+/* Tests of one order run as they stand in a file, files in alphabetical order */
 void register_test(struct test *test);
 
 /*
  * TEST(name, .member = value...) { statements }: defines a test and registers it before
  * main(). The statements find the prepared container in v.
  */
-#define TEST(fn, ...)                                                \
-	static void fn(struct vfio *v);                              \
-	static void __attribute__((constructor)) fn##_register(void) \
-	{                                                            \
-		static struct test test = {                          \
-			.name = #fn, .run = fn, __VA_ARGS__          \
-		};                                                   \
-                                                                     \
-		register_test(&test);                                \
-	}                                                            \
+#define TEST(fn, ...)							\
+	static void fn(struct vfio *v);					\
+	static void __attribute__((constructor)) fn##_register(void)	\
+	{								\
+		static struct test test = {				\
+			.name = #fn, .run = fn, .order = TEST_ORDER,	\
+			__VA_ARGS__					\
+		};							\
+									\
+		register_test(&test);					\
+	}								\
 	static void fn(struct vfio *v)
 
 /* The backend under test, or NULL with --backend any */
@@ -253,7 +267,7 @@ void race_saw(const char *what, unsigned long times);
  * @delay: how long the first side waits before its call, or the second side if
  *	negative; in iterations of an empty loop
  * @step: the last change of @delay
- * @last: true if the second side won the last round
+ * @order: tests of a lower order run first
  *
  * The side that wins starts later in the next round. So both outcomes stay
  * frequent, and the calls overlap where one outcome turns into the other.

@@ -13,6 +13,7 @@
  * left after a process has ended (process).
  */
 #define _GNU_SOURCE
+#define TEST_ORDER LATE
 #include "conformance.h"
 
 #include <endian.h>

@@ -10,6 +10,7 @@
  * Calls that stop between two hooks are in conformance_kvm_stop.c.
  */
 #define _GNU_SOURCE
+#define TEST_ORDER AFTER_OTHERS
 #include "conformance_kvm.h"
 
 #include <fcntl.h>

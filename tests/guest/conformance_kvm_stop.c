@@ -8,6 +8,7 @@
  * must not wait is given a long one, which the test ends.
  */
 #define _GNU_SOURCE
+#define TEST_ORDER AFTER_OTHERS
 #include "conformance_kvm.h"
 
 #include <signal.h>

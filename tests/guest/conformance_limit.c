@@ -3,11 +3,12 @@
  * Conformance: resource limits. RLIMIT_MEMLOCK to the page, what a user without
  * any privilege can make the kernel allocate with a group of its own, and what
  * a memory cgroup is charged for. The limit for each kind of window, with what
- * a refused one may not change, is in the ddw suite.
+ * a refused one may not change, is in conformance_ddw.c.
  *
  * Figures are printed, since documentation states them.
  */
 #define _GNU_SOURCE
+#define TEST_ORDER LATE
 #include "conformance.h"
 
 #include <fcntl.h>

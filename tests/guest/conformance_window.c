@@ -625,12 +625,15 @@ TEST(slot_zero_may_change_its_page_size)
 	device_reaches(v, 0, IOVA, ua);
 }
 
+#undef TEST_ORDER
+#define TEST_ORDER LAST
+
 /*
  * A hypervisor has only one place for windows unlike its default one. A request
  * that fails there would cost the device every later one, until a reboot.
  */
 TEST(a_window_that_cannot_be_had_costs_no_later_one,
-     .intree = "on pseries the device is lost until a reboot", .last = true)
+     .intree = "on pseries the device is lost until a reboot")
 {
 	uint64_t start = first_start(v, 12, GIB(4));
 	uint8_t *ua = registered(v, base_page());

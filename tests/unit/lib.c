@@ -80,7 +80,9 @@ struct tce2_region *registered(struct tce2_cache *cache, u64 ua, u64 size)
 int hold_pages(struct tce2_cache *cache, u64 ua, unsigned int shift, u64 pages,
 	       bool write)
 {
-	struct tce2_memory memory = { ua, pages, shift, write, NULL };
+	struct tce2_memory memory = {
+		.ua = ua, .pages = pages, .shift = shift, .write = write,
+	};
 	int ret = tce2_memory_hold(cache, &memory);
 
 	expect(memory.region == (ret ? NULL : tce2_region_find_held(cache, ua, shift)),

@@ -685,7 +685,9 @@ static void do_hold(void)
 	pages = 1 + pick(one_in(4) ? 64 : 6);
 
 	want = want_hold(c->process, ua, shift, pages, write, &good);
-	memory = (struct tce2_memory){ ua, pages, shift, write, NULL };
+	memory = (struct tce2_memory){
+		.ua = ua, .pages = pages, .shift = shift, .write = write,
+	};
 	ret = tce2_memory_hold(c->process->cache, &memory);
 	expect(ret, want);
 	if (!ret)
@@ -1019,7 +1021,10 @@ static void check_store_page(u32 pages)
 	u64 ua = (base + PAGES(first)) >> shift << shift;
 	bool contiguous, writable = true, write = one_in(2);
 	enum tce2_rm_status status;
-	struct tce2_memory memory = { ua, 1, shift, write, &store.region };
+	struct tce2_memory memory = {
+		.ua = ua, .pages = 1, .shift = shift, .write = write,
+		.region = &store.region,
+	};
 	s64 run;
 
 	if (ua < base || ua + (1ULL << shift) > base + PAGES(pages))

@@ -39,14 +39,14 @@ void register_test(struct test *test);
 void program_reset(void);
 
 /* TEST(name) { statements }: defines a test and registers it before main() */
-#define TEST(fn)                                                     \
-	static void fn(void);                                        \
-	static void __attribute__((constructor)) fn##_register(void) \
-	{                                                            \
-		static struct test test = { .name = #fn, .run = fn }; \
-                                                                     \
-		register_test(&test);                                \
-	}                                                            \
+#define TEST(fn)							\
+	static void fn(void);						\
+	static void __attribute__((constructor)) fn##_register(void)	\
+	{								\
+		static struct test test = { .name = #fn, .run = fn };	\
+									\
+		register_test(&test);					\
+	}								\
 	static void fn(void)
 
 /*
