@@ -476,6 +476,104 @@ TEST(levels_that_are_hard_to_allocate_are_refused)
 	finish();
 }
 
+/* What is refused, or has nothing to do, leaves the default window pending */
+TEST(unmap_before_any_map_makes_no_default_window)
+{
+	struct sim_counts before;
+
+	begin(1, 3);
+	before = sim.now;
+	expect(tce2_ddw_unmap(&ddw, 0, IOVA(1)), 0);
+	expect(ddw.default_pending, true);
+	expect_counts(before);
+	expect_no_window_of(1);
+	finish();
+}
+
+TEST(refused_map_makes_no_default_window)
+{
+	static const struct tce2_map_request refused[] = {
+		{ 0, UA, 0, RW },
+		{ 0, UA, IOVA(1), 0 },
+		{ 1, UA, IOVA(1), RW },
+		{ 0, UA + 1, IOVA(1), RW },
+		{ 0, UA, IOVA(1) + 1, RW },
+		{ GIB(1) - IOVA(1), UA, IOVA(2), RW },
+		{ 0, UA + PAGES(16), IOVA(1), RW }, /* not registered */
+	};
+
+	begin(1, 3);
+	memory(UA, 16);
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+		struct sim_counts before = sim.now;
+
+		expect(tce2_ddw_map(&ddw, proc, &refused[i]), -EINVAL);
+		expect(ddw.default_pending, true);
+		expect_counts(before);
+		expect_no_window_of(1);
+	}
+	expect(tce2_ddw_map(&ddw, proc, REQUEST(0, UA, IOVA(1), RW)), 0);
+	expect(ddw.default_pending, false);
+	finish();
+}
+
+TEST(bad_create_is_einval_though_no_slot_is_free)
+{
+	u64 start;
+
+	begin_empty(3);
+	expect(create(SIZE, SHIFT, 1, &start), 0);
+	expect(create(SIZE, SHIFT, 1, &start), 0);
+	expect(create(SIZE, SHIFT + 1, 1, &start), -EINVAL);
+	expect(create(3 * SIZE, SHIFT, 1, &start), -EINVAL);
+	expect(create(SIZE, SHIFT, 0, &start), -EINVAL);
+	expect(create(SIZE, SHIFT, 4, &start), -EINVAL);
+	expect(create(SIZE, SHIFT, 1, &start), -ENOSPC);
+	finish();
+}
+
+/* A hypervisor may have one, and a request that fails there costs later ones */
+TEST(platform_is_asked_for_no_more_windows_than_each_group_supports)
+{
+	struct sim_counts before;
+	u64 start;
+
+	begin(2, 3);
+	group[1]->tg.max_dynamic_windows_supported = 1;
+	before = sim.now;
+	platform.calls_to[PLATFORM_CREATE] = 0;
+	/* The default window is pending in the only slot */
+	expect(create(SIZE, SHIFT, 1, &start), -ENOSPC);
+	expect(platform.calls_to[PLATFORM_CREATE], 0);
+	expect(ddw.default_pending, true);
+	expect_counts(before);
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	expect(create(SIZE, SHIFT, 1, &start), 0);
+	expect(create(SIZE, SHIFT, 1, &start), -ENOSPC);
+	expect(platform.calls_to[PLATFORM_CREATE], 1);
+	finish();
+}
+
+TEST(group_without_the_page_size_of_a_window_is_refused)
+{
+	struct sim_counts before;
+	u64 start;
+
+	begin(1, 3);
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	expect(create(SIZE, 16, 1, &start), 0);
+	group[1] = platform_group(3);
+	group[1]->tg.pgsizes = BIT_ULL(12);
+	before = sim.now;
+	expect(tce2_ddw_attach(&ddw, &group[1]->group), -EPERM);
+	expect(group[1]->owned, false);
+	expect(!group[1]->walks[0], true);
+	expect_counts(before);
+	expect(tce2_ddw_remove(&ddw, start), 0);
+	expect(tce2_ddw_attach(&ddw, &group[1]->group), 0);
+	finish();
+}
+
 TEST(create_that_lacks_memory_at_any_point_leaves_nothing)
 {
 	static const enum sim_fault faults[] = { SIM_ALLOC, SIM_CHARGE,
