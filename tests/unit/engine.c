@@ -2,6 +2,7 @@
 /* The tests of src/tce_v2.c, ddw.c and range.c, see engine.h. */
 #include <string.h>
 
+#include "client.h"
 #include "engine.h"
 #include "kernel_list.h"
 

@@ -260,6 +260,18 @@ void sim_may_sleep(const char *what)
 		sim_bug("%s: sleeps with a spinlock held", what);
 }
 
+void sim_may_fault(const char *what)
+{
+	sim_may_sleep(what);
+	if (thread.mutexes || thread.mmap_locks)
+		sim_bug("%s: faults with a lock held", what);
+}
+
+unsigned int sim_era(void)
+{
+	return era;
+}
+
 /*
  * Tasks
  */
@@ -364,7 +376,14 @@ void sim_run_work(void)
 	run_works(&due, NULL);
 }
 
-struct workqueue_struct *system_wq, *system_unbound_wq;
+/* Works are run alike, whatever queue they are in */
+struct workqueue_struct {
+	int unused;
+};
+
+static struct workqueue_struct every_queue;
+struct workqueue_struct *system_wq = &every_queue;
+struct workqueue_struct *system_unbound_wq = &every_queue;
 
 static bool queue(struct work_struct *work, struct work_struct **list)
 {

@@ -132,6 +132,10 @@ bool sim_fails(enum sim_fault fault);
 void sim_when(enum sim_point point, unsigned int nth, void (*other)(void));
 void sim_point(enum sim_point point);
 void sim_may_sleep(const char *what);
+/* Ends the test if a lock is held: a process can delay a page fault for long */
+void sim_may_fault(const char *what);
+/* Returns a number that differs in each test, to tell what a failed test left */
+unsigned int sim_era(void);
 /* Time passes: whoever watches src/ looks what it has done meanwhile */
 void sim_pause(void);
 void sim_watch(void (*look)(void));

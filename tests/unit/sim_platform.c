@@ -126,7 +126,7 @@ static size_t reach_slots, reach_used;
 static bool unordered; /* src/ stored a TCE and did not say mb() since */
 
 static const struct iommu_table_ops table_ops, hypervisor_ops;
-/* Locks held by any thread; page faults are not waited for */
+/* Locks held by all threads, see platform_expect_unlocked() */
 static unsigned int rwsems_held;
 
 static const struct iommu_table_group_ops group_ops;
@@ -1436,6 +1436,12 @@ void up_write(struct rw_semaphore *sem)
 	rwsem_assert_held_write(sem);
 	sem->writer = false;
 	rwsems_held--;
+}
+
+void platform_expect_unlocked(const char *what)
+{
+	if (rwsems_held)
+		sim_bug("%s: faults with a rwsem held", what);
 }
 
 void rwsem_assert_held(struct rw_semaphore *sem)

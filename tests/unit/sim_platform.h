@@ -164,6 +164,9 @@ void platform_fail(enum platform_fault fault, unsigned int nth,
 void platform_fail_nothing(void);
 bool platform_fails(enum platform_fault fault);
 
+/* Ends the test if any thread holds a rwsem */
+void platform_expect_unlocked(const char *what);
+
 /* Looks what src/ has stored into tables; it is done at every turn */
 void platform_sync(void);
 

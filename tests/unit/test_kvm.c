@@ -17,6 +17,7 @@
 #include "engine.h"
 #include "kernel_list.h"
 #include "kvm_calls.h"
+#include "tce2_container.h"
 #include "tce2_kapi.h"
 #include "tce2_kvm.h"
 #include "tce2_mirror.h"
@@ -2094,6 +2095,20 @@ static void makes_a_request(void)
 	tce2_kvm_settle();
 }
 
+static void looks_for_a_container(void)
+{
+	call_begin(3);
+	expect(!tce2_container_get(NULL), true);
+}
+
+static void closes_a_container(void)
+{
+	void *cookie = tce2_container_open();
+
+	call_begin(3);
+	tce2_container_release(cookie);
+}
+
 TEST(hook_order_that_is_not_understood_leaves_unmap_only)
 {
 	static void (*const orders[])(void) = {
@@ -2101,7 +2116,8 @@ TEST(hook_order_that_is_not_understood_leaves_unmap_only)
 		goes_on_without_note, skips_an_entry_after_note,
 		notes_another_entry,  notes_twice,
 		notes_without_begin,  stores_no_address,
-		makes_a_request,
+		makes_a_request,      looks_for_a_container,
+		closes_a_container,
 	};
 
 	for (unsigned int i = 0; i < 2 * ARRAY_SIZE(orders); i++) {

@@ -25,6 +25,7 @@
 #include "unit.h"
 
 #define TEST_SECONDS 60
+#define MAX_TESTS    512
 
 const char *__asan_default_options(void);
 const char *__ubsan_default_options(void);

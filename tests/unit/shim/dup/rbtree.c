@@ -79,6 +79,40 @@ struct rb_node *rb_next(const struct rb_node *node)
 	return node->rb_parent;
 }
 
+struct rb_node *rb_find(const void *key, const struct rb_root *root,
+			int (*compare)(const void *key, const struct rb_node *node))
+{
+	struct rb_node *node = root->rb_node;
+
+	while (node) {
+		int order = compare(key, node);
+
+		if (!order)
+			break;
+		node = order < 0 ? node->rb_left : node->rb_right;
+	}
+	return node;
+}
+
+struct rb_node *rb_find_add(struct rb_node *node, struct rb_root *root,
+			    int (*compare)(struct rb_node *new,
+					   const struct rb_node *node))
+{
+	struct rb_node **link = &root->rb_node, *parent = NULL;
+
+	while (*link) {
+		int order = compare(node, *link);
+
+		if (!order)
+			return *link;
+		parent = *link;
+		link = order < 0 ? &parent->rb_left : &parent->rb_right;
+	}
+	rb_link_node(node, parent, link);
+	rb_insert_color(node, root);
+	return NULL;
+}
+
 /* The first below a node that has nothing below it, or the node itself */
 static struct rb_node *deepest(struct rb_node *node)
 {

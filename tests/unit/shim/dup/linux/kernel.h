@@ -2,6 +2,8 @@
 #ifndef DUP_KERNEL_H
 #define DUP_KERNEL_H
 
+#include <errno.h>
+
 #include <linux/array_size.h>
 #include <linux/compiler.h>
 #include <linux/minmax.h>

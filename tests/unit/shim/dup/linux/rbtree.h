@@ -62,6 +62,12 @@ struct rb_node *rb_next_postorder(const struct rb_node *node);
 	     pos = n)
 
 void rb_insert_color(struct rb_node *node, struct rb_root *root);
+/* Find a node by key; or add a node, unless an equal one is found and returned */
+struct rb_node *rb_find(const void *key, const struct rb_root *root,
+			int (*compare)(const void *key, const struct rb_node *node));
+struct rb_node *rb_find_add(struct rb_node *node, struct rb_root *root,
+			    int (*compare)(struct rb_node *new,
+					   const struct rb_node *node));
 void rb_erase(struct rb_node *node, struct rb_root *root);
 
 #endif /* DUP_RBTREE_H */

@@ -27,10 +27,20 @@ static inline void refcount_inc(refcount_t *r)
 		sim_bug("a reference to what has none any more");
 }
 
+static inline bool refcount_inc_not_zero(refcount_t *r)
+{
+	if (!r->refs)
+		return false;
+	r->refs++;
+	return true;
+}
+
 static inline bool refcount_dec_and_test(refcount_t *r)
 {
 	if (r->refs <= 0)
 		sim_bug("more references are dropped than there were");
+	/* The kernel's function is a release barrier */
+	sim.unordered = false;
 	return !--r->refs;
 }
 

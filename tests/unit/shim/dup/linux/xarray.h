@@ -16,12 +16,23 @@ struct xa_slot {
  * @count: how many of them
  * @flags: XA_FLAGS_ACCOUNT, on which it depends whether what it allocates is
  *	charged to the memory cgroup: the caller's flags are not always used
+ * @era: sim_era() of the last allocation of an index
  */
 struct xarray {
 	struct xa_slot *slots;
 	size_t count;
 	gfp_t flags;
+	unsigned int era;
 };
+
+struct xa_limit {
+	u32 max;
+	u32 min;
+};
+
+/* An array that allocates indices from 1 on */
+#define DEFINE_XARRAY_ALLOC1(name) struct xarray name
+#define xa_limit_31b ((struct xa_limit){ .max = 0x7fffffff, .min = 1 })
 
 #define XA_FLAGS_ACCOUNT GFP_KERNEL_ACCOUNT
 #define XA_PRESENT	 0
@@ -42,6 +53,11 @@ void xa_release(struct xarray *xa, unsigned long index);
 void *xa_find(const struct xarray *xa, unsigned long *index, unsigned long max,
 	      unsigned int filter);
 void xa_destroy(struct xarray *xa);
+
+/* xa_alloc.c */
+int xa_alloc_cyclic(struct xarray *xa, u32 *id, void *entry, struct xa_limit limit,
+		    u32 *next, gfp_t gfp);
+void *xa_erase(struct xarray *xa, unsigned long index);
 
 /* Errors and numbers are told from pointers by values no pointer has */
 int xa_err(const void *entry);

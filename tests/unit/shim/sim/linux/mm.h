@@ -25,6 +25,8 @@
 #define FOLL_WRITE    0x1U
 #define FOLL_LONGTERM 0x100U
 
+#define PAGE_ALIGNED(addr) (!((addr) & (PAGE_SIZE - 1)))
+
 #define PFN_PHYS(pfn) ((u64)(pfn) << PAGE_SHIFT)
 #define PHYS_PFN(hpa) ((unsigned long)((hpa) >> PAGE_SHIFT))
 
