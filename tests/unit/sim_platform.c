@@ -1093,6 +1093,15 @@ static unsigned long get_table_size(u32 page_shift, u64 size, u32 levels)
 	return platform.hypervisor ? bytes : 2 * bytes;
 }
 
+/* Returns the first bus address of a window */
+static u64 window_start(const struct iommu_table_group *tg, int num,
+			u32 page_shift, u64 size)
+{
+	bool other = page_shift != 12 || size != tg->tce32_size;
+
+	return num || (platform.elsewhere && other) ? 1ULL << 59 : tg->tce32_start;
+}
+
 static long create_table(struct iommu_table_group *tg, int num, u32 page_shift,
 			 u64 size, u32 levels, struct iommu_table **tblp)
 {
@@ -1114,7 +1123,7 @@ static long create_table(struct iommu_table_group *tg, int num, u32 page_shift,
 		.it_indirect_levels = levels - 1,
 		/* pseries does not say */
 		.it_level_size = platform.hypervisor ? 0 : 1UL << (shift - 3),
-		.it_offset = (num ? 1ULL << 59 : tg->tce32_start) >> page_shift,
+		.it_offset = window_start(tg, num, page_shift, size) >> page_shift,
 		.it_page_shift = page_shift,
 		.it_userspace = (u64 *)t,
 		.it_ops = (struct iommu_table_ops *)(platform.hypervisor ?

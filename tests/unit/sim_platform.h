@@ -85,6 +85,8 @@ struct event {
 /**
  * struct platform - the state of the platform
  * @hypervisor: tables are a hypervisor's; it makes and programs them at once
+ * @elsewhere: a hypervisor's window that is unlike the default window begins at
+ *	1 << 59 in either slot, as on pseries
  * @no_flush: new tables behave as on powernv: tce_kill() returns after devices
  *	have forgotten the entries, and there is no flush()
  * @features: FW_FEATURE_* of asm/firmware.h. Without them a hypervisor takes
@@ -107,6 +109,7 @@ struct event {
  */
 struct platform {
 	bool hypervisor;
+	bool elsewhere;
 	bool no_flush;
 	unsigned long features;
 	unsigned int taken;
