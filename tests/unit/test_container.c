@@ -15,7 +15,7 @@ static struct sim_counts before;
 TEST(a_cookie_finds_its_container_until_release)
 {
 	struct tce2_container *again;
-	void *old = cookie, *new;
+	void *old, *new;
 
 	begin_client(1);
 	old = cookie;
@@ -540,14 +540,14 @@ TEST(a_bound_container_returns_eperm_to_other_processes)
 	end_client();
 }
 
-/* The process that binds the container while the first one is about to */
-static struct mm_struct *second;
+/* The process that binds the container while another thread is about to */
+static struct mm_struct *binder;
 
-static void bind_to_another_process(void)
+static void bind_meanwhile(void)
 {
 	struct task_struct task, *self;
 
-	sim_task_init(&task, second);
+	sim_task_init(&task, binder);
 	self = sim_switch_to(&task);
 	expect(tce2_container_remove_window(container, 7), -EINVAL);
 	sim_switch_to(self);
@@ -559,14 +559,30 @@ TEST(of_two_processes_that_bind_at_once_the_second_gets_eperm)
 
 	begin_client(1);
 	first = sim.mm;
-	second = sim_process();
+	binder = sim_process();
 	sim.mm = first;
-	sim_when(SIM_AT_SWAP, 1, bind_to_another_process);
+	sim_when(SIM_AT_SWAP, 1, bind_meanwhile);
 	expect(tce2_container_register(container, UA, SIZE), -EPERM);
-	expect(container->cache->mm == second, true);
+	expect(container->cache->mm == binder, true);
 	expect(sim_mm_refs(first), 1);
-	expect(sim_mm_refs(second), 2);
+	expect(sim_mm_refs(binder), 2);
 	end_client();
+}
+
+/* The second thread comes in before each lock, or before the binding itself */
+TEST(threads_that_bind_at_once_share_one_cache)
+{
+	for (unsigned int nth = 0; nth <= 3; nth++) {
+		begin_client(1);
+		binder = sim.mm;
+		sim_when(nth ? SIM_AT_LOCK : SIM_AT_SWAP, nth ?: 1,
+			 bind_meanwhile);
+		expect(tce2_container_register(container, UA, SIZE), 0);
+		expect(container->cache->mm == binder, true);
+		expect(container->cache->users, 1);
+		expect(sim_mm_refs(binder), 2);
+		end_client();
+	}
 }
 
 TEST(binding_without_memory_leaves_the_container_unbound)

@@ -439,3 +439,29 @@ TEST(a_tce_that_changes_while_it_is_read_is_told_whole)
 		sim_reset();
 	}
 }
+
+/* There the tree of the view would wrap to entry 0 */
+TEST(an_address_past_a_window_that_fills_its_tree_is_refused)
+{
+	static const u64 sizes[] = { MIB(128), GIB(8) };
+
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		u64 start;
+
+		begin_window();
+		expect(create(sizes[i], SHIFT, 2, &start), 0);
+		window = ddw.window[1];
+		expect(window->view.depth, i + 1);
+		handle = tce2_window_get(window->table.tbl);
+		expect(map(window, 0, 0, 1, RW), 0);
+		expect(map(window, (sizes[i] >> SHIFT) - 1, 0, 1, RW), 0);
+		expect_alike(0);
+		expect_alike((sizes[i] >> SHIFT) - 1);
+		expect_no_answer(start - 1, -ENXIO);
+		expect_no_answer(start + sizes[i], -ENXIO);
+		expect_no_answer(start + sizes[i] + 0xfff, -ENXIO);
+		expect_no_answer(start + 2 * sizes[i], -ENXIO);
+		tce2_window_put(handle);
+		finish();
+	}
+}

@@ -428,6 +428,64 @@ static void charge_tables(void)
 	}
 }
 
+/*
+ * Maps two entries of a table with 3 levels. Each is the first or the last entry below
+ * an upper table. The second entry's upper table may exist already, and so may the
+ * upper table before or after it.
+ */
+static void charge_pair(u64 first, u64 second, u64 entries)
+{
+	window = only_window(IOVA(entries), 3);
+	expect(map(window, first, 1, 1, RW), 0);
+	expect(window->table.charge.pages, platform.pages);
+	expect(map(window, second, 1, 1, RW), 0);
+	expect(window->table.charge.pages, platform.pages);
+	expect(sim.now.charged, sim.now.pinned + platform.pages);
+}
+
+TEST(a_missing_upper_table_is_charged_in_any_order)
+{
+	const unsigned int bits = PAGE_SHIFT - 3;
+	const u64 upper = 1ULL << 2 * bits, entries = upper << bits;
+	const u64 at[] = {
+		0, upper - 1, upper, 2 * upper - 1, 2 * upper, 3 * upper - 1,
+		entries - upper - 1, entries - upper, entries - 1,
+	};
+
+	begin(1, 5);
+	region = memory(UA, 64);
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
+		for (size_t k = 0; k < ARRAY_SIZE(at); k++)
+			charge_pair(at[i], at[k], entries);
+	}
+	finish();
+}
+
+/* Whichever allocation fails, only recorded tables are charged */
+TEST(a_table_that_cannot_be_recorded_is_not_charged)
+{
+	const u64 leaf = 1ULL << (PAGE_SHIFT - 3);
+	bool fired = true;
+
+	begin(1, 5);
+	region = memory(UA, 64);
+	for (unsigned int nth = 1; fired; nth++) {
+		u64 charged;
+		int ret;
+
+		window = only_window(IOVA(leaf * leaf), 2);
+		charged = window->table.charge.pages;
+		sim_fail(SIM_ALLOC, nth);
+		ret = map(window, leaf, 1, 1, RW);
+		fired = sim.fired;
+		sim_fail_nothing();
+		expect(ret, fired ? -ENOMEM : 0);
+		expect(window->table.charge.pages - charged,
+		       window->table.leaves.count);
+	}
+	finish();
+}
+
 /* A model: what each entry maps, 0 for nothing */
 static u64 model[MOST];
 
