@@ -244,12 +244,10 @@ TEST(two_megabyte_pages_take_a_thirtieth_of_8_bytes_a_64k_page)
 TEST(scattered_memory_takes_8_bytes_a_page)
 {
 	const u64 node = PAGE_SIZE / 8;
-	/* clang-format off */
 	const u64 counts[] = {
 		1, 2, 3, 15, 100, node - 1, node, node + 1, node + 9,
 		2 * node, 2 * node + 1, 5 * node, 7 * node + node / 2,
 	};
-	/* clang-format on */
 
 	begin();
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
