@@ -55,7 +55,7 @@ tools_out := $(CURDIR)/build
 .PHONY: all module kernels demo check check-all check-clients check-dkms check-install \
 	check-preflight check-debug coverage debug-kernel stress unit fuzz bench lint \
 	preflight modules modules_install stage-module install install-common uninstall \
-	deb rpm clean help
+	deb rpm release clean help
 
 ifneq ($(KERNEL),)
 all: module
@@ -110,6 +110,11 @@ deb:
 rpm:
 	@scripts/hosttools rpm
 	@scripts/package rpm
+
+release:
+	@scripts/hosttools rpm
+	@scripts/hosttools deb
+	@scripts/release
 
 module:
 	@test -n "$(KERNEL)" || { echo "say which kernel: make module KERNEL=<label>"; scripts/kernel --list; false; }
@@ -201,4 +206,5 @@ help:
 	@echo "make install                 on a ppc64le host: install that module, its modprobe.d file and the tools (DESTDIR, prefix); make uninstall"
 	@echo "make deb                     Debian packages for dkms and of the tools, in build/deb"
 	@echo "make rpm                     source and binary RPMs, in build/rpm"
+	@echo "make release                 check that all versions agree, make source archive, packages and SHA256SUMS, in build/release"
 	@echo "make clean                   remove everything built; downloads stay in ~/.cache"
