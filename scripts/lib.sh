@@ -59,7 +59,7 @@ seconds_since() {
 # Nobody ever writes to this pipe, so a read from it is a wait. A killed shell
 # would leave a sleep behind, which would hold the caller's output and locks open.
 # (A pipe of <(:) may be closed before it is read, and then nothing waits.)
-NEVER=$LOGS/never
+NEVER=$BUILD/never
 [ -p "$NEVER" ] || mkfifo "$NEVER" 2>/dev/null || [ -p "$NEVER" ]
 
 # A sign of life every 15 s, until the calling step stops it
