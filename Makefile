@@ -52,8 +52,8 @@ TOOLS_CC ?= cc
 tools := $(patsubst %/Makefile,%,$(wildcard tools/*/Makefile))
 tools_out := $(CURDIR)/build
 
-.PHONY: all module kernels demo check check-all check-clients check-dkms check-install \
-	check-preflight check-debug coverage debug-kernel stress unit fuzz bench lint \
+.PHONY: all module kernels kernel-versions demo check check-host check-guests check-all \
+	check-clients check-dkms check-install check-preflight check-debug coverage debug-kernel stress unit fuzz bench lint \
 	preflight modules modules_install stage-module install install-common uninstall \
 	deb rpm release clean help
 
@@ -118,17 +118,28 @@ release:
 
 module:
 	@test -n "$(KERNEL)" || { echo "say which kernel: make module KERNEL=<label>"; scripts/kernel --list; false; }
-	@scripts/hosttools
+	@scripts/hosttools build
 	@scripts/module "$(KERNEL)"
 
 kernels:
 	@scripts/kernel --list
+
+# A key for caches of the kernels: it changes when Debian publishes one.
+kernel-versions:
+	@scripts/kernel --newest
 
 demo:
 	@scripts/demo
 
 check:
 	@tests/run
+
+# The two halves of it
+check-host:
+	@tests/run host
+
+check-guests:
+	@tests/run guests
 
 check-all:
 	@KERNELS=all tests/run
@@ -186,6 +197,7 @@ help:
 	@echo "make demo                    see it work on an emulated POWER9 (KERNEL=<label>)"
 	@echo "make check                   run the tests on the kernels of Debian 12 (KERNELS='<label>...', MACHINES='powernv9 pseries', V=1, ONLY=<case>)"
 	@echo "make check-all               the same on every kernel that has a label, and a table of them all (MACHINES as above)"
+	@echo "make check-host              those that run on this machine, make check-guests those in emulated machines (KERNELS, MACHINES): the two halves of make check"
 	@echo "make check-clients           QEMU with KVM and DPDK, both backends side by side (HOSTILE_SECONDS=20, BACKENDS='intree ours', RUNS='<run>...')"
 	@echo "make check-dkms              the real dkms, dpkg and modprobe in a root filesystem of packages (root or sudo)"
 	@echo "make check-debug             every race, every failure injected and a long differential test on a debug kernel (RACE_SECONDS=60, DIFFER_CALLS=100000, FAILURES=300, JOBS='<job>...', SMP=2, KERNELS)"
@@ -199,6 +211,7 @@ help:
 	@echo "make check-install           run only the tests of building and installing"
 	@echo "make fuzz                    let libFuzzer look for what the tests miss (FUZZ_SECONDS=60)"
 	@echo "make kernels                 list the labels of the kernels"
+	@echo "make kernel-versions         write the newest versions in Debian's archive to build/kernel-versions (KERNELS='<label>...')"
 	@echo "scripts/kernel-add NAME DIR  make a kernel of your own a label, for KERNELS and KERNEL"
 	@echo "make module KERNEL=<label>   build build/<label>/vfio_spapr_tce2.ko (W=1, C=2, V=1)"
 	@echo "make lint                    all static checkers, for the kernels of Debian 12 (KERNELS='<label>...' or all); scripts/lint <checker>... for some"
