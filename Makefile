@@ -53,9 +53,9 @@ tools := $(patsubst %/Makefile,%,$(wildcard tools/*/Makefile))
 tools_out := $(CURDIR)/build
 
 .PHONY: all module kernels kernel-versions demo check check-host check-guests check-all \
-	check-clients check-dkms check-install check-preflight check-debug coverage debug-kernel stress unit fuzz bench lint \
-	preflight modules modules_install stage-module install install-common uninstall \
-	deb rpm release clean help
+	check-clients check-dkms check-install check-preflight check-debug coverage \
+	debug-kernel stress unit fuzz bench lint preflight modules modules_install \
+	stage-module install install-common uninstall deb rpm release clean help
 
 ifneq ($(KERNEL),)
 all: module
@@ -205,7 +205,7 @@ help:
 	@echo "make coverage                which lines of src/ the guests' tests run"
 	@echo "make stress                  the races among the tests, for a minute each (RACE_SECONDS=60; KERNELS, MACHINES as above)"
 	@echo "make bench                   compare with the in-tree driver (KERNELS='<label>...', MACHINE=pseries, THREADS=1), build/bench/"
-	@echo "make unit                    run only those of the tests that need no guest (ONLY=<case>, TCE2_SEED=<seed>)"
+	@echo "make unit                    run only the tests of the sources on the host (ONLY=<case>, TCE2_SEED=<seed>)"
 	@echo "make preflight               build tce2-preflight, which says whether the module will work on a kernel (build/preflight)"
 	@echo "make check-preflight         run only its tests (PREFLIGHT_DAMAGE=<how often files are damaged>)"
 	@echo "make check-install           run only the tests of building and installing"

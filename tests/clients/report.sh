@@ -3,7 +3,7 @@
 #
 # What comes of tests: a file of results and a console for each row, from TAP to
 # results, and what is shown of them. A row is a name; what it stands for is the
-# business of tests/run. Sourced after lib.sh; ROWS lists the rows.
+# business of tests/clients/run. Sourced after lib.sh; ROWS lists the rows.
 
 # Results are lines "ok|not ok|skip TAB name TAB reason" in a file a row.
 results() {
@@ -72,19 +72,6 @@ judge_status() {
 	1)	[ "$(count "$2" 'not ok')" -gt 0 ] ;;
 	*)	return 1 ;;
 	esac
-}
-
-# run_tap ROW COMMAND...: a row whose tests run on this machine
-run_tap() {
-	local row=$1 status=0
-	shift
-
-	"$@" >"$(console "$row")" || status=$?
-	read_tap "$row" >>"$(results "$row")"
-	record_try "$row" "$row: the tests run to their end" \
-		judge_status "$status" "$row" || true
-	plan_matches "$row" ||
-		record "$row" 'not ok' "number of cases is not the planned one"
 }
 
 # count ROW RESULT

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The host's side of the tests: rows of test cases as items of pytest.
+
+A row is what runs in one go: a boot of a guest, a program of the host-side tests, or a
+script. It prints TAP (Test Anything Protocol). A case is one result line of it.
+
+settings  what was asked for: mode, kernels, machines, jobs
+cases     the cases that the C sources define
+tap       result lines as a row prints them
+row       a row as a process whose results are waited for
+host      rows of this machine
+guest     rows of an emulated machine
+plugin    pytest's hooks: rows to items, selection, reports
+"""

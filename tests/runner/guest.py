@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Rows of an emulated machine: one boot of a kernel for one job."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+
+from .row import NotBuilt, Row, build
+from .settings import BUILD, LOGS, TOP, Settings, say
+
+# The script of a job if it has another name, and the programs that the script runs
+SCRIPTS = {"races": "conformance"}
+PROGRAMS = {
+    "conformance": ("conformance", "hold", "plug"),
+    "races": ("conformance", "hold"),
+    "failnth": ("conformance", "insmod", "bypass"),
+    "differ": ("differ",),
+    "reload": ("reload-client",),
+    "load": (),
+}
+# As many cases can be named; with more, all of them run
+MAX_ONLY = 16
+CHECK_TIMEOUT = 900
+
+
+@dataclass(frozen=True)
+class GuestKey:
+    """What a row of the guest is: a kernel, a machine and a job."""
+
+    label: str
+    machine: str
+    job: str
+
+    def __str__(self) -> str:
+        return f"{self.label}.{self.machine}+{self.job}"
+
+    @property
+    def script(self) -> str:
+        """The script in tests/guest, without its ".sh"."""
+        return SCRIPTS.get(self.job, self.job)
+
+    @property
+    def is_slow(self) -> bool:
+        """A kernel that checks all that it does takes ten times as long."""
+        return self.label.endswith("-debug")
+
+
+def is_counted(settings: Settings, key: GuestKey) -> bool:
+    """Check whether the module counts its lines, which it can't do in real mode.
+
+    failnth runs all scenarios of conformance, too.
+    """
+    return settings.mode == "debug" and key.is_slow and key.job in ("differ", "failnth")
+
+
+def processors(settings: Settings, key: GuestKey) -> int:
+    """Return the number of processors of the machine.
+
+    QEMU's interrupts between the processors of a hypervisor's guest get lost now and
+    then. Then the guest stands still for minutes, which says nothing about the module.
+    So `make check` gives it one processor; the debug kernels have no limit of 15 minutes.
+    """
+    if settings.processors:
+        return settings.processors
+    return 1 if key.machine == "pseries" and settings.is_short else 2
+
+
+def timeout(settings: Settings, key: GuestKey) -> int:
+    """Return the seconds that a guest may take."""
+    if settings.guest_timeout:
+        return settings.guest_timeout
+    if key.is_slow or not settings.is_short:
+        return 5400 + 60 * settings.race_seconds
+    return CHECK_TIMEOUT
+
+
+def differ_calls(settings: Settings, key: GuestKey) -> int:
+    """Return how many calls are compared: more on the kernels that people run."""
+    if key.is_slow:
+        return settings.differ_calls // 20
+    return -(-settings.differ_calls // len(settings.machines))
+
+
+def arguments(settings: Settings, key: GuestKey, only: list[str]) -> list[str]:
+    """Return the arguments of the guest's script."""
+    result: list[str] = []
+    if key.script == "conformance":
+        for name in only:
+            result += ["--only", name]
+    if key.job == "races":
+        result += ["--stress", "--seconds", str(settings.race_seconds)]
+    elif key.job == "reload" and not settings.is_short:
+        result += [str(settings.race_seconds)]
+    elif key.job == "failnth":
+        result += ["--budget", str(settings.failures)]
+    elif key.job == "differ":
+        # Other sequences on each machine
+        default = "1" if key.machine == "powernv9" else "2"
+        result += ["--seed", settings.differ_seed or default]
+        if settings.mode == "debug":
+            result += ["--calls", str(differ_calls(settings, key))]
+    if key.script == "conformance" and key.is_slow:
+        result += ["--patience", "4"]
+    return result
+
+
+def boot_command(key: GuestKey, initrd: str, append: list[str], console: str,
+                 options: list[str]) -> list[str]:
+    """Return the command of scripts/vm."""
+    return [str(TOP / "scripts" / "vm"), "--label", key.label, "--machine", key.machine,
+            "--initrd", initrd, "--append", " ".join(append), "--log", console, *options]
+
+
+def make_initrd(key: GuestKey, name: str, script: str, programs: tuple[str, ...]) -> str:
+    """Build the guest's programs and its root filesystem; return the path of the latter."""
+    log = LOGS / f"initrd-{name}-{key.label}.log"
+    if programs:
+        build(log, "building the guest's programs",
+              [str(TOP / "scripts" / "programs"), *programs])
+    path = str(BUILD / "initrd" / f"{name}-{key.label}.cpio")
+    files = [str(TOP / "tests" / "guest" / f"{script}.sh"),
+             *(str(BUILD / "guest" / f"tce2-{program}") for program in programs)]
+    build(log, f"{key}: packing its root filesystem",
+          [str(TOP / "scripts" / "initramfs"), key.label, path, *files])
+    return path
+
+
+class ModuleBuild:
+    """The module as built for a kernel: once for each label and way of counting."""
+
+    def __init__(self, fresh: bool) -> None:
+        self.fresh = fresh
+        self._current: dict[str, tuple[bool, str]] = {}
+
+    def ensure(self, label: str, counted: bool) -> None:
+        """Build the module, and raise NotBuilt if that fails or gives a warning."""
+        if label not in self._current or self._current[label][0] != counted:
+            broken = ""
+            try:
+                self._build(label, counted)
+            except (NotBuilt, OSError) as error:
+                broken = str(error)
+            self._current[label] = (counted, broken)
+        if broken := self._current[label][1]:
+            raise NotBuilt(broken)
+
+    def _build(self, label: str, counted: bool) -> None:
+        scripts = TOP / "scripts"
+        build(LOGS / f"kernel-{label}.log", f"kernel {label}",
+              [str(scripts / "kernel"), label])
+        settings = ["W=1", f"COVERAGE={'gcov' if counted else ''}"]
+        if self.fresh:
+            settings.append("FRESH=1")
+        build(LOGS / f"check-module-{label}.log", f"building the module for {label} (W=1)",
+              ["env", *settings, str(scripts / "module"), label])
+        log = LOGS / f"module-{label}.log"
+        warnings = [line for line in log.read_text(errors="replace").splitlines()
+                    if "warning:" in line or "error:" in line]
+        if warnings:
+            raise NotBuilt("the module builds with warnings:\n" + "\n".join(warnings))
+
+
+def guest_row(settings: Settings, key: GuestKey, modules: ModuleBuild) -> Row:
+    """Return the row of a boot."""
+
+    def prepare(row: Row) -> list[str]:
+        modules.ensure(key.label, is_counted(settings, key))
+        initrd = make_initrd(key, key.job, key.script, PROGRAMS[key.job])
+        disk = BUILD / "disk.img"
+        disk.unlink(missing_ok=True)
+        with disk.open("wb") as file:
+            os.truncate(file.fileno(), 64 << 20)
+        chosen = row.chosen or []
+        only = chosen if len(chosen) <= MAX_ONLY else []
+        append = ["page_owner=on", "kasan_multi_shot"] if key.is_slow else []
+        append.append(f"tce2.run={key.script}")
+        if args := arguments(settings, key, only):
+            append.append(f"tce2.args={','.join(args)}")
+        say(f"{row.name}: booting")
+        return boot_command(key, initrd, append, str(row.console), [
+            "--smp", str(processors(settings, key)), "--disk", str(disk),
+            "--timeout", str(timeout(settings, key))])
+
+    row = Row(str(key), prepare)
+    row.messages = LOGS / f"check-{key}.vm"
+    return row
+
+
+def boot_shortly(key: GuestKey, script: str, append: list[str],
+                 name: str) -> tuple[int, str]:
+    """Boot a guest for something that the row's boot can't show.
+
+    Return the status of scripts/vm, and the console, whose name is in the log of messages.
+    """
+    console = LOGS / f"{name}-{key}.log"
+    console.unlink(missing_ok=True)
+    initrd = make_initrd(key, f"{script}-short", script, PROGRAMS.get(script, ()))
+    with (LOGS / f"{name}-{key}.vm").open("wb") as messages:
+        done = subprocess.run(
+            boot_command(key, initrd, [f"tce2.run={script}", *append], str(console),
+                         ["--smp", "2", "--timeout", "180"]),
+            cwd=TOP, stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, check=False)
+    return done.returncode, (console.read_text(errors="replace") if console.exists() else "")

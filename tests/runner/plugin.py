@@ -1,0 +1,384 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""pytest's hooks: from files to items, which of them run, and what is said of them."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .cases import cases_of
+from .guest import GuestKey, ModuleBuild, guest_row, is_counted
+from .host import PAGE_SIZES, host_rows
+from .items import BuildItem, CaseItem, EndItem, RowItem, ShortBootItem
+from .row import Row
+from .settings import BUILD, MODES, TOP, SettingError, Settings, say
+
+TESTS = TOP / "tests"
+HASH_CASE = "real_mode_translates_base_pages"
+# What the tests of tests/runner are called where rows are named
+RUNNER = "runner"
+OUTCOMES = ("passed", "failed", "skipped")
+
+
+class Plan:
+    """All rows of a session, in the order in which they run."""
+
+    def __init__(self, settings: Settings, is_selection: bool) -> None:
+        self.settings = settings
+        self.modules = ModuleBuild(fresh=not is_selection)
+        self.host = host_rows(settings)
+        self.guest: dict[GuestKey, Row] = {}
+        if settings.mode in ("check", "guests", "debug"):
+            keys = [GuestKey(label, machine, job) for label in settings.labels
+                    for job in settings.jobs_for(label) for machine in settings.machines]
+            self.guest = {key: guest_row(settings, key, self.modules) for key in keys}
+        self.order = [*self.host.values(), *self.guest.values()]
+
+    def first_key(self, label: str, counted: bool) -> GuestKey:
+        """Return the first row of a kernel whose module counts its lines, or does not."""
+        return next(key for key in self.guest
+                    if key.label == label and is_counted(self.settings, key) == counted)
+
+    def index(self, row: Row) -> int:
+        """Return the place of a row."""
+        return self.order.index(row)
+
+
+class TapFile(pytest.File):
+    """A file whose cases are items."""
+
+    plan: Plan
+
+    def _item(self, kind: type[RowItem], name: str, row: Row, place: int,
+              **kwargs: Any) -> Any:
+        return kind.from_parent(self, name=name, row=row,
+                                place=(self.plan.index(row), place), **kwargs)
+
+
+class UnitFile(TapFile):
+    """A source of the host-side tests."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Return each case for each page size."""
+        if not (row := self.plan.host.get("unit/run")):
+            return
+        for case in cases_of(self.path):
+            for size in PAGE_SIZES:
+                yield self._item(CaseItem, f"{case.name}[{size}]", row, 0, line=case.line,
+                                 case=case.name, tap=f"{case.name} ({size} pages)")
+
+
+class ConformanceFile(TapFile):
+    """A source of tce2-conformance."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Return each case for each row that runs it."""
+        for key, row in self.plan.guest.items():
+            for case in cases_of(self.path) if key.script == "conformance" else []:
+                if case.is_race or key.job != "races":
+                    yield self._item(CaseItem, f"{case.name}[{key}]", row, 0,
+                                     line=case.line, case=case.name, tap=case.name)
+
+
+class HostScript(TapFile):
+    """A script of this machine that prints TAP."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Return the end of the row, which reports the cases."""
+        if row := self.plan.host.get(self.path.relative_to(TESTS).as_posix()):
+            yield self._item(EndItem, f"{row.name}_runs_to_its_end", row, 1)
+
+
+class GuestScript(TapFile):
+    """A script of the guest: that of a job, or one for a short boot."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Return what is done with the script in each row."""
+        for key, row in self.plan.guest.items():
+            counted = is_counted(self.plan.settings, key)
+            if key.script == self.path.stem and key == self.plan.first_key(key.label, counted):
+                yield self._item(BuildItem, f"module_builds_without_a_warning[{key}]",
+                                 row, -1, modules=self.plan.modules, label=key.label,
+                                 counted=counted)
+            if key.script == self.path.stem:
+                yield self._item(EndItem, f"guest_runs_to_its_end[{key}]", row, 1)
+            yield from self._short_boots(key, row)
+
+    def _short_boots(self, key: GuestKey, row: Row) -> Iterator[pytest.Item]:
+        if key.job != "conformance" or self.plan.settings.mode == "debug":
+            return
+        if self.path.stem == "realmode_vmalloc":
+            yield self._item(
+                ShortBootItem, f"a_vmalloc_access_in_real_mode_is_noticed[{key}]", row, 2,
+                modules=self.plan.modules, key=key, script="realmode_vmalloc", append=[],
+                judge=judge_vmalloc)
+        # A hypervisor's guest has no hash MMU that real mode could do much with
+        if self.path.stem == "conformance" and key.machine == "powernv9":
+            yield self._item(
+                ShortBootItem, f"real_mode_translates_under_the_hash_mmu[{key}]", row, 3,
+                modules=self.plan.modules, key=key, script="conformance",
+                append=["disable_radix", f"tce2.args=--only,{HASH_CASE}"], judge=judge_hash)
+
+
+def judge_vmalloc(status: int, console: str) -> str:
+    """Say what is wrong with a machine that has accessed vmalloc memory in real mode.
+
+    It must not survive: the kernel says that there was a machine check, or its watchdog
+    that a processor hangs. So the status of the boot says nothing.
+    """
+    del status
+    if not re.search(r"with the MMU on: ok 1 ", console):
+        return "the access with the MMU on did not work"
+    if "with the MMU off" in console:
+        return "the machine went on after the access with the MMU off"
+    if not re.search(r"MCE: .*machine check|Hard LOCKUP", console):
+        return "the kernel reported neither a machine check nor a lockup"
+    return ""
+
+
+def judge_hash(status: int, console: str) -> str:
+    """Say what is wrong with a boot under the hash MMU."""
+    if status:
+        return f"the boot ended with status {status}"
+    if not re.search(r"^# MMU: Hash", console, re.MULTILINE):
+        return "the MMU was not the hash MMU"
+    if not re.search(rf"^ok [0-9]* - {HASH_CASE}\r?$", console, re.MULTILINE):
+        return f"{HASH_CASE} did not pass"
+    return ""
+
+
+def row_name(item: pytest.Item) -> str:
+    """Return the name of an item's row; the tests of the runner are no row."""
+    return item.row.name if isinstance(item, RowItem) else RUNNER
+
+
+FILES = (
+    ("unit/test_*.c", UnitFile),
+    ("guest/conformance_*.c", ConformanceFile),
+    ("guest/*.sh", GuestScript),
+    ("*/run", HostScript),
+)
+
+
+class Reporter:
+    """Counts by row; says what has failed or was skipped when it happens."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.counts: dict[str, Counter[str]] = {}
+        self.total: Counter[str] = Counter()
+
+    def note(self, name_of_row: str, report: pytest.TestReport) -> None:
+        """Count a report, and say so unless it passed."""
+        if report.when != "call" and report.passed:
+            return
+        counts = self.counts.setdefault(name_of_row, Counter())
+        counts[report.outcome] += 1
+        self.total[report.outcome] += 1
+        name = report.location[2]
+        if report.outcome == "skipped":
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+            print(f"    skipped  {name}: {reason.removeprefix('Skipped: ')}", flush=True)
+        elif report.outcome == "failed":
+            print(f"    FAILED   {name}", flush=True)
+            for line in str(report.longrepr).splitlines():
+                print(f"             {line}", flush=True)
+        elif os.environ.get("V"):
+            print(f"    ok       {name}", flush=True)
+
+    def summary(self, name: str) -> str:
+        """Return a row's counts in a word or two; nothing was run where there are none."""
+        counts = self.counts.get(name)
+        if not counts:
+            return "-"
+        text = f"{counts['passed']} passed"
+        if counts["skipped"]:
+            text += f", {counts['skipped']} skipped"
+        return f"FAILED {counts['failed']}, {text}" if counts["failed"] else text
+
+    def end_of_row(self, name: str, row: Row | None, seconds: float) -> None:
+        """Say how a row has ended, and what its tests have counted."""
+        counts = self.counts.get(name, Counter())
+        text = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES)
+        say(f"{name}: {text}, {seconds:.0f} s")
+        if not row:
+            return
+        console = row.console.read_text(errors="replace") if row.console.exists() else ""
+        for line in re.findall(r"^# ((?:fail-nth|races|differ): .*?)\r?$", console, re.MULTILINE):
+            print(f"    {line}", flush=True)
+
+    def table(self) -> Iterator[str]:
+        """Return the table: kernels and jobs from top to bottom, machines across."""
+        for name in (RUNNER, *(row.name for row in self.plan.host.values())):
+            if name in self.counts:
+                yield f"{name:<12} {self.summary(name)}"
+        machines = self.plan.settings.machines
+        lines = {(key.label, key.job): None for key, row in self.plan.guest.items()
+                 if row.name in self.counts}
+        if lines:
+            yield ""
+            head = [f"{'KERNEL':<12} {'JOB':<12}", *(f"{machine:<28}" for machine in machines)]
+            yield " ".join(head).rstrip()
+        for label, job in lines:
+            cells = [self.summary(str(GuestKey(label, machine, job))) for machine in machines]
+            yield " ".join([f"{label:<12} {job:<12}", *(f"{c:<28}" for c in cells)]).rstrip()
+
+
+class Hooks:
+    """The hooks of a session."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.reporter = Reporter(plan)
+        self._began = time.monotonic()
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Leave out the tests of the runner where only other rows are wanted."""
+        settings = self.plan.settings
+        wanted = settings.mode in ("check", "host", "unit") and settings.is_plain
+        return True if collection_path == TESTS / "runner" and not wanted else None
+
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> Any:
+        """Make a collector of a file that defines cases."""
+        for pattern, kind in FILES:
+            if file_path.is_relative_to(TESTS) and file_path.relative_to(TESTS).match(pattern):
+                collector = kind.from_parent(parent, path=file_path)
+                collector.plan = self.plan
+                return collector
+        return None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config,
+                                      items: list[pytest.Item]) -> None:
+        """Keep the case that ONLY names, and let the items of a row follow one another."""
+        if only := self.plan.settings.only:
+            named = [item for item in items if isinstance(item, CaseItem) and item.case == only]
+            if not named:
+                names = {item.case for item in items if isinstance(item, CaseItem)}
+                near = difflib.get_close_matches(only, names, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise pytest.UsageError(f"no case is called {only}{hint}")
+            config.hook.pytest_deselected(items=[item for item in items if item not in named])
+            items[:] = named
+        items.sort(key=lambda item: item.place if isinstance(item, RowItem) else (-1, 0))
+        self._choose(items, bool(only or config.option.keyword or config.option.markexpr))
+
+    def _choose(self, items: list[pytest.Item], is_selection: bool) -> None:
+        for row in self.plan.order:
+            mine = [item for item in items if isinstance(item, RowItem) and item.row is row]
+            has_end = any(isinstance(item, EndItem) for item in mine)
+            cases = [item for item in mine if isinstance(item, CaseItem)]
+            if cases:
+                cases[-1].ends_row = not has_end
+            is_complete = not cases or (has_end and not is_selection)
+            row.chosen = None if is_complete else [item.case for item in cases]
+        if any(isinstance(item, BuildItem) for item in items):
+            self.plan.modules.fresh = True
+
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Look for the tools of this machine before anything runs."""
+        if session.config.option.collectonly or not session.items:
+            return
+        rows = {row_name(item) for item in session.items}
+        what = "unit" if rows <= {RUNNER, "host", "evidence"} else "check"
+        for row in self.plan.order:
+            row.forget()
+        if subprocess.run([str(TOP / "scripts" / "hosttools"), what], check=False).returncode:
+            raise pytest.UsageError("tools are missing on this machine")
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item,
+                                nextitem: pytest.Item | None) -> Iterator[None]:
+        """Say how a row has ended after its last item."""
+        yield
+        name = row_name(item)
+        if nextitem and row_name(nextitem) == name:
+            return
+        row = item.row if isinstance(item, RowItem) else None
+        self.reporter.end_of_row(name, row, time.monotonic() - self._began)
+        self._began = time.monotonic()
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
+        """Let a report know its row."""
+        outcome: Any = yield
+        outcome.get_result().row = row_name(item)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Say why a file could not be read."""
+        if report.failed:
+            print(f"{report.nodeid}: {report.longrepr}", flush=True)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count a result, of an item or of a case that no source defines."""
+        self.reporter.note(getattr(report, "row", RUNNER), report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport,
+                                 config: pytest.Config) -> tuple[str, str, str] | None:
+        """Print no letter for each case, unless pytest is to be verbose."""
+        if config.option.verbose > 0:
+            return None
+        if report.when != "call" and report.passed:
+            return "", "", ""
+        return report.outcome, "", ""
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Refuse a run in which nothing passed; judge what modules have counted."""
+        if session.config.option.collectonly or session.exitstatus not in (0, 1):
+            return
+        if not self.reporter.total["passed"]:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        for label in self.plan.settings.labels:
+            consoles = [str(row.console) for key, row in self.plan.guest.items()
+                        if key.label == label and is_counted(self.plan.settings, key)
+                        and row.name in self.reporter.counts]
+            if not consoles:
+                continue
+            if len(consoles) != 4:
+                say(f"coverage on {label}: not judged, by {len(consoles)} of 4 rows")
+            elif subprocess.run([str(TESTS / "debug" / "coverage"), label, *consoles],
+                                check=False).returncode:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """Stop what still runs; print the table and the totals, as the last line."""
+        for row in self.plan.order:
+            row.stop()
+        if config.option.collectonly:
+            return
+        print()
+        for line in self.reporter.table():
+            print(line)
+        total = self.reporter.total
+        print("\n" + ", ".join(f"{total[outcome]} {outcome}" for outcome in OUTCOMES), flush=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the mode to pytest's options."""
+    parser.addoption("--mode", default="check",
+                     help="which rows there are: " + ", ".join(MODES))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read what was asked for, and refuse names that do not exist."""
+    try:
+        settings = Settings.from_environment(config.option.mode)
+    except SettingError as error:
+        raise pytest.UsageError(str(error)) from None
+    is_selection = bool(settings.only or config.option.keyword
+                        or config.option.file_or_dir not in ([], ["tests"]))
+    BUILD.mkdir(exist_ok=True)
+    # So that what runs is stopped
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", 143))
+    config.pluginmanager.register(Hooks(Plan(settings, is_selection)), "tce2-rows")

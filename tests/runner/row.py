@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A row: a process that prints TAP, and the results that are waited for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from .settings import LOGS, TOP, say
+from .tap import Parser, Result
+
+# Seconds between signs of life, and between looks at the console
+PULSE = 15
+POLL = 0.1
+# The status of a command that could not be started
+NEVER_STARTED = 127
+
+
+def read_on(file: BinaryIO, rest: bytes) -> bytes:
+    """Return rest and what was added to a file, or all of a file that became shorter."""
+    if os.fstat(file.fileno()).st_size < file.tell():
+        file.seek(0)
+        rest = b""
+    return rest + file.read()
+
+
+class NotBuilt(Exception):
+    """What a row runs could not be built; the text is the end of the log."""
+
+
+class Row:
+    """A process that prints TAP.
+
+    name is what reports call it. It is started when the first of its cases is run.
+    prepare builds what it needs and returns its command; NotBuilt says that this failed.
+    The TAP is in the file console, and is parsed as it comes: what the command prints,
+    or, if messages is set, what it writes there itself, while it prints to messages.
+    """
+
+    def __init__(self, name: str, prepare: Callable[[Row], Sequence[str]]) -> None:
+        self.name = name
+        self.messages: Path | None = None
+        self.console = LOGS / f"check-{name}.log"
+        self.parser = Parser()
+        self.status: int | None = None
+        self.seconds = 0.0
+        # The cases wanted, in the order in which they run; None: all
+        self.chosen: list[str] | None = None
+        self._prepare = prepare
+        # Those that neither result() nor others() has returned
+        self._results: list[Result] = []
+        self._failed = False
+        self._changed = threading.Condition()
+        self._broken = ""
+        self._explained = False
+        self._last_sign = 0.0
+        self._started = False
+        self._thread: threading.Thread | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def forget(self) -> None:
+        """Remove what an earlier run has left."""
+        for file in (self.console, self.messages):
+            if file:
+                file.unlink(missing_ok=True)
+
+    def start(self) -> None:
+        """Build and start what the row runs, once; raise NotBuilt each time it failed."""
+        if self._broken:
+            raise NotBuilt(self._broken)
+        if self._started:
+            return
+        self._started = True
+        try:
+            command = self._prepare(self)
+        except (NotBuilt, OSError) as error:
+            self._broken = str(error)
+            raise NotBuilt(self._broken) from error
+        LOGS.mkdir(parents=True, exist_ok=True)
+        self._last_sign = time.monotonic()
+        self._thread = threading.Thread(target=self._follow, args=(command,), daemon=True)
+        self._thread.start()
+
+    @property
+    def is_started(self) -> bool:
+        """Check whether the command was started."""
+        return self._thread is not None
+
+    def stop(self) -> None:
+        """End the command if it still runs."""
+        if self._process and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+            self._process.wait()
+
+    def _follow(self, command: Sequence[str]) -> None:
+        began = time.monotonic()
+        status = NEVER_STARTED
+        try:
+            status = self._run(command)
+        finally:
+            with self._changed:
+                self.status = status
+                self.seconds = time.monotonic() - began
+                self._changed.notify_all()
+
+    def _run(self, command: Sequence[str]) -> int:
+        with self.console.open("wb") as output, self.console.open("rb") as console:
+            # scripts/vm writes the console itself
+            printed = self.messages.open("wb") if self.messages else output
+            process = subprocess.Popen(command, cwd=TOP, stdin=subprocess.DEVNULL,
+                                       stdout=printed,
+                                       stderr=printed if self.messages else None,
+                                       start_new_session=True)
+            self._process = process
+            rest = b""
+            ended = False
+            while not ended:
+                ended = process.poll() is not None
+                rest = self._take(read_on(console, rest))
+                if not ended:
+                    time.sleep(POLL)
+            self._take(rest + b"\n")
+            printed.close()
+        return process.returncode
+
+    def _take(self, text: bytes) -> bytes:
+        """Parse the whole lines of a text; return what is left of it."""
+        *lines, rest = text.split(b"\n")
+        for line in lines:
+            if result := self.parser.feed(line.decode(errors="replace").rstrip("\r")):
+                with self._changed:
+                    self._results.append(result)
+                    self._failed = self._failed or result.outcome == "failed"
+                    self._changed.notify_all()
+        return rest
+
+    def _find(self, name: str) -> Result | None:
+        return next((result for result in self._results if result.name == name), None)
+
+    def _wait(self) -> None:
+        """Wait for a change, a second at most, and give a sign of life now and then."""
+        self._changed.wait(1)
+        if time.monotonic() - self._last_sign >= PULSE:
+            self._last_sign = time.monotonic()
+            say(f"... {self.name}: {self.parser.seen} cases so far")
+
+    def result(self, name: str) -> Result | None:
+        """Wait for the result of a case; None if the row ended without it."""
+        with self._changed:
+            while not (found := self._find(name)) and self.status is None:
+                self._wait()
+            if found:
+                self._results.remove(found)
+            return found
+
+    def others(self) -> list[Result]:
+        """Wait for the row's end; return the results that were not returned before."""
+        with self._changed:
+            while self.status is None:
+                self._wait()
+            found, self._results = self._results, []
+            return found
+
+    def complaint(self) -> str:
+        """Say what is wrong with how the row ended, or return nothing."""
+        # A case that fails makes the status 1 and has been counted itself
+        if self.status not in (0, 1) or (self.status == 1 and not self._failed):
+            return f"{self.name} ended with status {self.status}{self.explain()}"
+        if not self.parser.kept_to_plan():
+            return (f"{self.name}: {self.parser.seen} cases, "
+                    f"but the plan says {self.parser.planned}")
+        return ""
+
+    def explain(self) -> str:
+        """Say once why the row ended or was not built; then return nothing."""
+        if self._explained:
+            return ""
+        self._explained = True
+        return ":\n" + self.tail()
+
+    def tail(self) -> str:
+        """Return what scripts/vm says about the end, or the end of the console."""
+        if self.messages and self.messages.exists():
+            said = self.messages.read_text(errors="replace").strip()
+            if self.status not in (0, 1) and said:
+                return said
+        text = self.console.read_text(errors="replace") if self.console.exists() else ""
+        lines = text.splitlines()[-20:]
+        return "\n".join([*lines, f"(all of it: {self.console})"])
+
+
+def build(log: Path, what: str, command: Sequence[str]) -> None:
+    """Run a command that builds something; raise NotBuilt with the end of its output."""
+    say(what)
+    LOGS.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=TOP, stdin=subprocess.DEVNULL,
+                                   stdout=output, stderr=subprocess.STDOUT)
+        while process.poll() is None:
+            try:
+                process.wait(PULSE)
+            except subprocess.TimeoutExpired:
+                say(f"... still {what} ({time.monotonic() - began:.0f} s)")
+    if process.returncode:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+        raise NotBuilt(f"{what} failed:\n{tail}\n(all of it: {log.relative_to(TOP)})")

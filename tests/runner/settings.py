@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What was asked for: the mode, and the variables of the environment."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+BUILD = TOP / "build"
+LOGS = BUILD / "logs"
+
+MODES = ("check", "host", "guests", "unit", "preflight", "install", "debug")
+MACHINES = ("powernv9", "pseries")
+JOBS = ("conformance", "races", "reload", "differ", "failnth", "load")
+
+
+class SettingError(Exception):
+    """A name that does not exist, or a value that is no number."""
+
+
+def say(text: str) -> None:
+    """Print a line of progress, as scripts/lib.sh does."""
+    start = int(os.environ.setdefault("TCE2_START", str(int(time.time()))))
+    print(f"[{int(time.time()) - start:3d}s] {text}", flush=True)
+
+
+def unknown(kind: str, name: str, there_are: Iterable[str]) -> SettingError:
+    """Say that there is no such name, and which is nearest to it."""
+    names = list(there_are)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {near[0]}?" if near else f"; there are: {' '.join(names)}"
+    return SettingError(f"no {kind} is called {name}{hint}")
+
+
+def known_labels() -> dict[str, str]:
+    """Return the use ("run" or "load") of each kernel of scripts/lib.sh, by its label."""
+    text = subprocess.run(
+        ["bash", "-c", '. "$1/scripts/lib.sh" && printf "%s" "$LABELS"', "bash", str(TOP)],
+        check=True, capture_output=True, text=True).stdout
+    rows = [line.split("|") for line in text.splitlines() if line]
+    return {row[0]: row[4] for row in rows}
+
+
+def chosen_labels() -> list[str]:
+    """Return the labels that KERNELS or KERNEL names, or those of scripts/lib.sh."""
+    return subprocess.run(
+        ["bash", "-c", '. "$1/scripts/lib.sh" && chosen_kernels', "bash", str(TOP)],
+        check=True, capture_output=True, text=True).stdout.split()
+
+
+def number(environment: Mapping[str, str], name: str, default: int) -> int:
+    """Return a variable of the environment as a number."""
+    text = environment.get(name) or str(default)
+    if not text.isdecimal() or not text.isascii():
+        raise SettingError(f"{name} must be a number, not {text}")
+    return int(text)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one call of the tests is to do.
+
+    only is the name of the only case wanted, or empty. jobs are those that JOBS names,
+    in the order in which they run; empty if it names none.
+    """
+
+    mode: str
+    labels: tuple[str, ...]
+    uses: Mapping[str, str]
+    machines: tuple[str, ...]
+    jobs: tuple[str, ...]
+    only: str
+    processors: int
+    guest_timeout: int
+    race_seconds: int
+    differ_calls: int
+    differ_seed: str
+    failures: int
+
+    @classmethod
+    def from_environment(cls, mode: str) -> Settings:
+        """Read the variables, and refuse names that do not exist."""
+        environment = os.environ
+        uses = known_labels()
+        labels = tuple(chosen_labels())
+        machines = tuple((environment.get("MACHINES") or environment.get("MACHINE")
+                          or " ".join(MACHINES)).split())
+        jobs = environment.get("JOBS", "").split()
+        if not labels or not machines:
+            raise SettingError("KERNELS or MACHINES names nothing")
+        for kind, names, there_are in (("mode", [mode], MODES), ("kernel", labels, uses),
+                                       ("machine", machines, MACHINES), ("job", jobs, JOBS)):
+            for name in names:
+                if name not in there_are:
+                    raise unknown(kind, name, there_are)
+        return cls(
+            mode=mode, labels=labels, uses=uses, machines=machines,
+            jobs=tuple(job for job in JOBS if job in jobs),
+            only=environment.get("ONLY", ""),
+            processors=number(environment, "SMP", 0),
+            guest_timeout=number(environment, "GUEST_TIMEOUT", 0),
+            race_seconds=number(environment, "RACE_SECONDS", 60),
+            differ_calls=number(environment, "DIFFER_CALLS", 100000),
+            differ_seed=environment.get("DIFFER_SEED", ""),
+            failures=number(environment, "FAILURES", 300))
+
+    @property
+    def is_short(self) -> bool:
+        """`make check` or a half of it: no jobs were asked for."""
+        return self.mode in ("check", "host", "guests") and not self.jobs
+
+    @property
+    def is_plain(self) -> bool:
+        """Neither jobs nor a case were asked for."""
+        return not self.jobs and not self.only
+
+    def jobs_for(self, label: str) -> list[str]:
+        """Return what is done on a kernel."""
+        if self.uses[label] == "load":
+            return [] if self.only else ["load"]
+        if self.mode != "debug":
+            possible = ["conformance", "reload", "differ", "races"]
+        elif label.endswith("-debug"):
+            possible = ["conformance", "races", "reload", "differ", "failnth"]
+        else:
+            possible = ["differ"]
+        if self.only:
+            return [job for job in possible if job == "conformance"]
+        if self.jobs:
+            return [job for job in possible if job in self.jobs]
+        # The cases that are races are cases of conformance as well
+        return [job for job in possible if job != "races" or self.mode == "debug"]

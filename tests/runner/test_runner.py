@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tests of the runner itself."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from .cases import cases_of
+from .guest import GuestKey, arguments, processors, timeout
+from .plugin import judge_hash, judge_vmalloc
+from .row import NotBuilt, Row, read_on
+from .settings import TOP, SettingError, Settings
+from .tap import Parser, Result
+
+TESTS = TOP / "tests"
+
+
+def results_of(text: str) -> tuple[list[Result], Parser]:
+    """Return the results in a text, and the parser that found them."""
+    parser = Parser()
+    results = [result for line in text.splitlines() if (result := parser.feed(line))]
+    return results, parser
+
+
+def test_tap_results_have_an_outcome_and_the_comments_before_them() -> None:
+    results, parser = results_of("1..3\n# one\nok 1 - a\n# two\nnot ok 2 - b\nok 3 - c # SKIP d\n")
+    assert results == [Result("a", "passed", "", ("# one",)),
+                       Result("b", "failed", "", ("# two",)), Result("c", "skipped", "d")]
+    assert parser.kept_to_plan()
+
+
+def test_a_failure_is_no_skip_whatever_it_says() -> None:
+    assert results_of("not ok 1 - a # SKIP b")[0][0].outcome == "failed"
+
+
+def test_a_bail_out_is_a_failure() -> None:
+    assert results_of("Bail out! no module\n")[0][0].outcome == "failed"
+
+
+@pytest.mark.parametrize("text", ["", "1..2\nok 1 - a\n", "1..0\n", "ok 1 - a\n",
+                                  "1..1\nok 1 - a\nok 2 - b\n"])
+def test_results_that_no_plan_announced_are_found_out(text: str) -> None:
+    assert not results_of(text)[1].kept_to_plan()
+
+
+def test_plans_of_several_programs_add_up() -> None:
+    assert results_of("1..1\nok 1 - a\nok 1 - b\n1..1\n")[1].kept_to_plan()
+
+
+def test_every_test_of_the_c_sources_is_found() -> None:
+    for source in [*TESTS.glob("unit/test_*.c"), *TESTS.glob("guest/conformance_*.c")]:
+        written = re.findall(r"^TEST\(\s*(\w+)", source.read_text(), re.MULTILINE)
+        assert [case.name for case in cases_of(source)] == written, source
+
+
+def test_a_case_is_a_race_if_its_options_say_so(tmp_path: Path) -> None:
+    source = tmp_path / "test.c"
+    source.write_text('TEST(a)\n{\n}\n\nTEST(b,\n     .intree = "x) (\\"", .race = "c")\n{\n}\n')
+    assert [(case.name, case.line, case.is_race) for case in cases_of(source)] == [
+        ("a", 1, False), ("b", 5, True)]
+
+
+@pytest.mark.parametrize(("name", "value"), [("KERNELS", "6.12-65k"), ("MACHINES", "powernv"),
+                                             ("JOBS", "race"), ("RACE_SECONDS", "1m")])
+def test_a_name_that_does_not_exist_is_refused(name: str, value: str,
+                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingError, match=value):
+        Settings.from_environment("check")
+
+
+def settings(**changes: object) -> Settings:
+    """Return the settings of `make check`, with changes."""
+    plain = Settings(
+        mode="check", labels=("6.12-64k",), uses={"6.12-64k": "run", "6.1-64k": "load"},
+        machines=("powernv9", "pseries"), jobs=(), only="", processors=0, guest_timeout=0,
+        race_seconds=60, differ_calls=100000, differ_seed="", failures=300)
+    return replace(plain, **changes)
+
+
+def test_jobs_depend_on_the_mode_the_kernel_and_what_is_asked_for() -> None:
+    assert settings().jobs_for("6.12-64k") == ["conformance", "reload", "differ"]
+    assert settings().jobs_for("6.1-64k") == ["load"]
+    assert settings(jobs=("races",)).jobs_for("6.12-64k") == ["races"]
+    assert settings(mode="debug").jobs_for("6.12-64k") == ["differ"]
+    assert settings(only="a").jobs_for("6.12-64k") == ["conformance"]
+
+
+def test_only_a_hypervisors_guest_of_make_check_has_one_processor() -> None:
+    pseries = GuestKey("6.12-64k", "pseries", "conformance")
+    assert processors(settings(), pseries) == 1
+    assert processors(settings(jobs=("conformance",)), pseries) == 2
+    assert processors(settings(), replace(pseries, machine="powernv9")) == 2
+    assert processors(settings(processors=4), pseries) == 4
+
+
+def test_the_guests_script_is_told_how_long_and_how_much() -> None:
+    debug = GuestKey("6.12-debug", "powernv9", "races")
+    assert arguments(settings(), debug, []) == [
+        "--stress", "--seconds", "60", "--patience", "4"]
+    assert arguments(settings(), replace(debug, job="conformance"), ["a"]) == [
+        "--only", "a", "--patience", "4"]
+    assert arguments(settings(mode="debug"), replace(debug, job="differ"), []) == [
+        "--seed", "1", "--calls", "5000"]
+    assert timeout(settings(), debug) == 9000
+
+
+def row_of(script: str, tmp_path: Path) -> Row:
+    """Return a row that runs a script of Python."""
+
+    def prepare(row: Row) -> Sequence[str]:
+        del row
+        return [sys.executable, "-c", script]
+
+    row = Row("runner-test", prepare)
+    row.console = tmp_path / "console"
+    return row
+
+
+def test_results_are_returned_as_they_come(tmp_path: Path) -> None:
+    row = row_of("import time; print('1..2\\nok 1 - a', flush=True); time.sleep(2); "
+                 "print('ok 2 - b')", tmp_path)
+    row.start()
+    assert row.result("a") == Result("a", "passed")
+    assert row.status is None
+    assert row.result("nothing") is None
+    assert row.others() == [Result("b", "passed")]
+    assert row.complaint() == ""
+
+
+@pytest.mark.parametrize(("script", "complaint"), [
+    ("print('1..1\\nok 1 - a'); exit(1)", "status 1"),
+    ("print('1..1\\nok 1 - a'); exit(124)", "status 124"),
+    ("print('1..2\\nok 1 - a')", "1 cases, but the plan says 2"),
+    ("print('1..1\\nnot ok 1 - a'); exit(1)", ""),
+])
+def test_a_row_that_ends_badly_is_complained_of(script: str, complaint: str,
+                                                tmp_path: Path) -> None:
+    row = row_of(script, tmp_path)
+    row.start()
+    row.others()
+    assert (complaint in row.complaint()) if complaint else not row.complaint()
+
+
+@pytest.mark.parametrize("error", [NotBuilt, FileNotFoundError])
+def test_what_is_not_built_fails_each_case_of_its_row(error: type[Exception]) -> None:
+
+    def prepare(row: Row) -> Sequence[str]:
+        raise error(f"{row.name} is broken")
+
+    row = Row("runner-test", prepare)
+    for _ in range(2):
+        with pytest.raises(NotBuilt, match="is broken"):
+            row.start()
+    assert not row.is_started
+
+
+@pytest.mark.parametrize(("arguments_", "status"), [
+    (["unti"], 4), (["unit", "-k", "nothing_is_called_so"], 5),
+    (["tests/unit/test_map.c::nothing"], 4), (["tests/nothing.c"], 4)])
+def test_a_wrong_name_ends_the_run_before_anything_is_built(arguments_: list[str],
+                                                            status: int) -> None:
+    done = subprocess.run([str(TESTS / "run"), *arguments_], check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == status, done.stdout
+    assert "building" not in done.stdout
+
+
+def test_a_file_that_became_shorter_is_read_from_its_beginning(tmp_path: Path) -> None:
+    file = tmp_path / "console"
+    file.write_bytes(b"firmware: half a li")
+    with file.open("rb") as console:
+        assert read_on(console, b"") == b"firmware: half a li"
+        file.write_bytes(b"ok 1 - a\n")
+        assert read_on(console, b"half a li") == b"ok 1 - a\n"
+
+
+def test_a_short_boot_is_judged_by_what_the_console_shows() -> None:
+    survived = "with the MMU on: ok 1 \nMCE: machine check\nwith the MMU off: ok 1"
+    assert judge_vmalloc(1, survived)
+    assert judge_vmalloc(1, "with the MMU on: ok 1 \n")
+    assert not judge_vmalloc(1, "with the MMU on: ok 1 \nMCE: CPU0: machine check")
+    passed = "# MMU: Hash\nok 1 - real_mode_translates_base_pages\n"
+    assert not judge_hash(0, passed)
+    assert judge_hash(1, passed)
+    assert judge_hash(0, passed.replace("Hash", "Radix"))
+    assert judge_hash(0, passed.replace("ok 1", "not ok 1"))
+
+
+def session_of_stub(tap: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the cases of tests/unit/test_peek.c with a program that prints TAP for them."""
+    return subprocess.run(
+        [sys.executable, "-c", STUB, tap, "--mode", "unit", *options],
+        cwd=TOP, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+# pytest in a process of its own, in which the host-side tests are a script
+STUB = f"""
+import sys, pytest
+sys.path.insert(0, {str(TESTS)!r})
+from runner import host
+host.prepare_unit = lambda row: ["printf", "%b", sys.argv[1]]
+host.Row = lambda name, prepare, Row=host.Row: Row("stub-" + name, prepare)
+sys.exit(pytest.main(["-c", "tests/pytest.ini", "--rootdir", ".", *sys.argv[2:]]))
+"""
+PEEK = [case.name for case in cases_of(TESTS / "unit" / "test_peek.c")]
+
+
+def tap_of(sizes: Sequence[str], word: str = "ok") -> str:
+    """Return TAP in which each case of test_peek.c has a result."""
+    results = [f"{word} 1 - {name} ({size} pages)" for name in PEEK for size in sizes]
+    return "\\n".join([*results, f"1..{len(results)}", ""])
+
+
+@pytest.mark.parametrize(("tap", "status", "last"), [
+    (tap_of(("4K", "64K")), 0, f"{2 * len(PEEK)} passed, 0 failed, 0 skipped"),
+    (tap_of(("4K", "64K"), "not ok"), 1, f"0 passed, {2 * len(PEEK)} failed, 0 skipped"),
+    (tap_of(("4K",)), 1, f"{len(PEEK)} passed, {len(PEEK)} failed, 0 skipped"),
+    ("1..0\\n", 1, f"0 passed, {2 * len(PEEK)} failed, 0 skipped"),
+], ids=["all pass", "all fail", "one size is missing", "none"])
+def test_the_last_line_and_the_status_tell_how_the_cases_ended(tap: str, status: int,
+                                                               last: str) -> None:
+    done = session_of_stub(tap, "tests/unit/test_peek.c")
+    assert (done.stdout.splitlines()[-1], done.returncode) == (last, status), done.stdout
+
+
+def test_a_result_that_no_source_defines_is_reported_with_the_rows_end() -> None:
+    done = session_of_stub("ok 1 - a\\nnot ok 2 - a\\nok 3 - b # SKIP c\\n1..3\\n",
+                           "-k", "host_runs_to_its_end")
+    assert done.stdout.splitlines()[-1] == "2 passed, 1 failed, 1 skipped", done.stdout
+    assert done.returncode == 1
+
+
+def test_a_failure_beside_the_cases_selected_is_no_success() -> None:
+    tap = tap_of(("4K", "64K")).replace("1..", "not ok 9 - module unloads\\n1..")
+    done = session_of_stub(tap, "tests/unit/test_peek.c::" + PEEK[0] + "[4K]")
+    assert done.returncode == 1, done.stdout
+    assert "module unloads failed beside the cases selected" in done.stdout
