@@ -614,7 +614,7 @@ static void unregister_nofail(struct container *c, struct region_model *r)
 	settle(r);
 }
 
-static void do_abandon(void)
+static void do_unregister_nofail(void)
 {
 	struct region_model *r;
 	struct container *c;
@@ -846,7 +846,7 @@ static const struct {
 	u32 weight;
 } operations[] = {
 	{ do_open, 1 },	      { do_close, 1 },	      { do_register, 7 },
-	{ do_unregister, 2 }, { do_abandon, 1 },      { do_hold, 6 },
+	{ do_unregister, 2 }, { do_hold, 6 },	      { do_unregister_nofail, 1 },
 	{ do_drop, 2 },	      { do_drop_pages, 1 },   { do_translate, 1 },
 	{ do_remap, 1 },      { do_grace_period, 1 },
 };

@@ -1986,7 +1986,7 @@ TEST(failed_request_restores_entries_that_kvm_mapped)
 	end_case();
 }
 
-TEST(last_unmap_of_an_abandoned_region_destroys_it_later)
+TEST(last_unmap_of_an_unregistered_region_destroys_it_later)
 {
 	begin_case();
 	expect(map(window, 3, (ua_of(B, 7) - UA) >> SHIFT, 1, RW), 0);
@@ -1999,7 +1999,7 @@ TEST(last_unmap_of_an_abandoned_region_destroys_it_later)
 }
 
 /* KVM may have mapped the memory in another container's window */
-TEST(mirror_of_an_abandoned_region_stays_until_kvms_last_unmap)
+TEST(mirror_of_an_unregistered_region_stays_until_kvms_last_unmap)
 {
 	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);

@@ -113,7 +113,7 @@ TEST(unregister_nofail_of_an_unmapped_region_destroys_it_with_the_last_user)
 	tce2_cache_put(cache);
 }
 
-TEST(an_abandoned_region_stays_until_its_last_mapping_goes)
+TEST(an_unregistered_region_stays_until_its_last_unmap)
 {
 	begin_registered();
 	expect(hold(cache, UA, 3, WRITE), 0);
@@ -128,7 +128,7 @@ TEST(an_abandoned_region_stays_until_its_last_mapping_goes)
 	tce2_cache_put(cache);
 }
 
-TEST(an_abandoned_region_takes_no_new_mapping)
+TEST(an_unregistered_region_takes_no_new_mapping)
 {
 	begin_registered();
 	expect(hold(cache, UA, 1, WRITE), 0);
@@ -140,7 +140,7 @@ TEST(an_abandoned_region_takes_no_new_mapping)
 	tce2_cache_put(cache);
 }
 
-TEST(an_abandoned_region_is_taken_up_again_without_pinning)
+TEST(an_unregistered_mapped_region_is_registered_again_without_pinning)
 {
 	u64 pin_calls;
 
@@ -161,7 +161,7 @@ TEST(an_abandoned_region_is_taken_up_again_without_pinning)
 	tce2_cache_put(cache);
 }
 
-TEST(an_abandoned_region_still_bars_what_overlaps_it)
+TEST(an_unregistered_mapped_region_refuses_overlaps)
 {
 	begin_registered();
 	expect(hold(cache, UA, 1, WRITE), 0);
@@ -342,7 +342,7 @@ static void register_again_and_unregister(void)
 }
 
 /* No count of the last user's is left for others to stumble over */
-TEST(a_region_being_abandoned_can_be_registered_and_unregistered)
+TEST(a_region_of_a_closing_container_can_be_registered_and_unregistered)
 {
 	begin_registered();
 	sim_when(SIM_AT_UNLOCK, 1, register_again_and_unregister);

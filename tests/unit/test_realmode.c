@@ -466,7 +466,7 @@ static void get_is_refused(void)
 	expect(region->mapped.counter, before);
 }
 
-TEST(no_count_begins_on_a_region_that_is_abandoned_or_dying)
+TEST(no_count_begins_on_a_region_that_is_unregistered_or_dying)
 {
 	begin();
 	expect(hold(cache, UA, 1, WRITE), 0);
