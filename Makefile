@@ -197,7 +197,7 @@ help:
 	@echo "make demo                    see it work on an emulated POWER9 (KERNEL=<label>)"
 	@echo "make check                   run the tests on the kernels of Debian 12 (KERNELS='<label>...', MACHINES='powernv9 pseries', V=1, ONLY=<case>)"
 	@echo "make check-all               the same on every kernel that has a label, and a table of them all (MACHINES as above)"
-	@echo "make check-host              those that run on this machine, make check-guests those in emulated machines (KERNELS, MACHINES): the two halves of make check"
+	@echo "make check-host              run only the tests of this machine; make check-guests: only the tests in emulated machines (KERNELS, MACHINES)"
 	@echo "make check-clients           QEMU with KVM and DPDK, both backends side by side (HOSTILE_SECONDS=20, BACKENDS='intree ours', RUNS='<run>...')"
 	@echo "make check-dkms              the real dkms, dpkg and modprobe in a root filesystem of packages (root or sudo)"
 	@echo "make check-debug             every race, every failure injected and a long differential test on a debug kernel (RACE_SECONDS=60, DIFFER_CALLS=100000, FAILURES=300, JOBS='<job>...', SMP=2, KERNELS)"

@@ -65,7 +65,7 @@ tap_device_joins_group_in_use() {
 	other=${device%.*}.1
 	tap_try "the other device of a group is unplugged" \
 		eval "echo 1 >/sys/bus/pci/devices/$other/remove"
-	tap_try "who has the group goes on when it is plugged in again" \
+	tap_try "the group's owner can still use it after the device is plugged in again" \
 		/bin/tce2-plug "$other"
 }
 

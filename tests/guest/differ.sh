@@ -11,7 +11,7 @@ kernel_mark
 tap_try "in-tree backend, vfio-pci and then the module load" load_backends
 bind_edu | sed 's/^/# edu /'
 tap_try "both edu devices are bound to vfio-pci" edu_bound 2
-tap_try "both backends answer alike but for what is intended" \
+tap_try "both backends answer alike except for intended differences" \
 	/bin/tce2-differ "$@"
 tap_unload_without_leaks
 tap_no_splats

@@ -66,8 +66,8 @@ def number(environment: Mapping[str, str], name: str, default: int) -> int:
 class Settings:
     """What one call of the tests is to do.
 
-    only is the name of the only case wanted, or empty. jobs are those that JOBS names,
-    in the order in which they run; empty if it names none.
+    only is the case that ONLY names, or empty. jobs are the jobs that JOBS names, in the
+    order in which they run, or empty.
     """
 
     mode: str

@@ -194,20 +194,20 @@ def test_a_short_boot_is_judged_by_what_the_console_shows() -> None:
     assert judge_hash(0, passed.replace("ok 1", "not ok 1"))
 
 
-def session_of_stub(tap: str, *options: str) -> subprocess.CompletedProcess[str]:
+def session_with_tap(tap: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run the cases of tests/unit/test_peek.c with a program that prints TAP for them."""
     return subprocess.run(
-        [sys.executable, "-c", STUB, tap, "--mode", "unit", *options],
+        [sys.executable, "-c", SESSION, tap, "--mode", "unit", *options],
         cwd=TOP, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-# pytest in a process of its own, in which the host-side tests are a script
-STUB = f"""
+# pytest in a process of its own: printf replaces the programs of the host-side tests
+SESSION = f"""
 import sys, pytest
 sys.path.insert(0, {str(TESTS)!r})
 from runner import host
 host.prepare_unit = lambda row: ["printf", "%b", sys.argv[1]]
-host.Row = lambda name, prepare, Row=host.Row: Row("stub-" + name, prepare)
+host.Row = lambda name, prepare, Row=host.Row: Row("test-of-" + name, prepare)
 sys.exit(pytest.main(["-c", "tests/pytest.ini", "--rootdir", ".", *sys.argv[2:]]))
 """
 PEEK = [case.name for case in cases_of(TESTS / "unit" / "test_peek.c")]
@@ -227,12 +227,12 @@ def tap_of(sizes: Sequence[str], word: str = "ok") -> str:
 ], ids=["all pass", "all fail", "one size is missing", "none"])
 def test_the_last_line_and_the_status_tell_how_the_cases_ended(tap: str, status: int,
                                                                last: str) -> None:
-    done = session_of_stub(tap, "tests/unit/test_peek.c")
+    done = session_with_tap(tap, "tests/unit/test_peek.c")
     assert (done.stdout.splitlines()[-1], done.returncode) == (last, status), done.stdout
 
 
 def test_a_result_that_no_source_defines_is_reported_with_the_rows_end() -> None:
-    done = session_of_stub("ok 1 - a\\nnot ok 2 - a\\nok 3 - b # SKIP c\\n1..3\\n",
+    done = session_with_tap("ok 1 - a\\nnot ok 2 - a\\nok 3 - b # SKIP c\\n1..3\\n",
                            "-k", "host_runs_to_its_end")
     assert done.stdout.splitlines()[-1] == "2 passed, 1 failed, 1 skipped", done.stdout
     assert done.returncode == 1
@@ -240,6 +240,6 @@ def test_a_result_that_no_source_defines_is_reported_with_the_rows_end() -> None
 
 def test_a_failure_beside_the_cases_selected_is_no_success() -> None:
     tap = tap_of(("4K", "64K")).replace("1..", "not ok 9 - module unloads\\n1..")
-    done = session_of_stub(tap, "tests/unit/test_peek.c::" + PEEK[0] + "[4K]")
+    done = session_with_tap(tap, "tests/unit/test_peek.c::" + PEEK[0] + "[4K]")
     assert done.returncode == 1, done.stdout
     assert "module unloads failed beside the cases selected" in done.stdout

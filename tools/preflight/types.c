@@ -20,8 +20,8 @@
 #include "preflight.h"
 
 /*
- * Structures and enumerations, which C lets have no name in common: one that only
- * check "vfio" finds, and those that the module uses
+ * Names of structures and enumerations, in one array, because C has one name space for
+ * both. Only the check "vfio" looks up the first; the module uses all others.
  */
 static const char * const objects[] = {
 	"pci_controller",
