@@ -137,24 +137,11 @@ built_files() {
 	done <"$TOP/.gitignore"
 }
 
-# The kernels: label | series | flavour | suites | use | when.
-# Suites joined by + are used together; of several choices the first counts
-# whose lists verify and that has the series. The use is `run` where devices
-# work, `load` where only loading and unloading does (VFIO on POWER refuses
-# every device in 6.1). Tests and lint take those of `always` where nobody names
-# kernels, those of `asked` only by name: they come from suites that change daily.
-LABELS='
-6.12-64k|6.12|powerpc64le-64k|bookworm-backports|run|always
-6.12-4k|6.12|powerpc64le|bookworm-backports|run|always
-6.1-64k|6.1|powerpc64le|bookworm+bookworm-security bookworm|load|always
-7.2-64k|7.2|powerpc64le-64k|trixie-backports forky sid|run|asked
-7.2-4k|7.2|powerpc64le|trixie-backports forky sid|run|asked
-7.3-64k|7.3|powerpc64le-64k|experimental sid forky|run|asked
-7.3-4k|7.3|powerpc64le|experimental sid forky|run|asked
-'
+# The kernels: label | series | flavour | suites | use | when; the file says more.
+LABELS=$(grep -v '^#' "$TOP/scripts/lab/labels.txt")
 
 # A kernel that scripts/kernel-add brought has a line of its own.
-LABELS+=$(cat "$CACHE"/kernels/*/label 2>/dev/null || true)
+LABELS+=$'\n'$(cat "$CACHE"/kernels/*/label 2>/dev/null || true)
 
 DEFAULT_LABEL=6.12-64k
 

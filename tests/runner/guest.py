@@ -7,8 +7,11 @@ import os
 import subprocess
 from dataclasses import dataclass
 
+from lab.command import say
+from lab.places import BUILD, LOGS, TOP
+
 from .row import NotBuilt, Row, build
-from .settings import BUILD, LOGS, TOP, Settings, say
+from .settings import Settings
 
 # The script of a job if it has another name, and the programs that the script runs
 SCRIPTS = {"races": "conformance"}

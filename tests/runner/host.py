@@ -3,27 +3,25 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lab.command import without_settings
+from lab.places import LOGS, TOP
+
 from .row import NotBuilt, Row, build
-from .settings import LOGS, TOP, Settings
+from .settings import Settings
 
 UNIT = TOP / "tests" / "unit"
 PAGE_SIZES = ("4K", "64K")
 PREFLIGHT_LABELS = ("6.12-64k", "6.12-4k", "6.1-64k")
 
-# What make may see of the environment; see without_settings() of scripts/lib.sh
-KEPT = ("PATH", "HOME", "TMPDIR", "TERM")
-
 
 def make(directory: Path, *targets: str) -> list[str]:
     """Return the command for make in a directory, without the caller's settings."""
-    kept = [f"{name}={os.environ[name]}" for name in KEPT if os.environ.get(name)]
-    return ["env", "-i", *kept, "LC_ALL=C.UTF-8",
-            "make", "-C", str(directory), "-j2", *targets]
+    kept = [f"{name}={value}" for name, value in without_settings().items()]
+    return ["env", "-i", *kept, "make", "-C", str(directory), "-j2", *targets]
 
 
 def one_after_the_other(commands: Sequence[Sequence[str]]) -> list[str]:

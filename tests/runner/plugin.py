@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import re
@@ -16,17 +17,18 @@ from typing import Any
 
 import pytest
 
+from lab.command import heartbeat, say
+from lab.places import BUILD, TOP
+
 from .cases import cases_of
 from .guest import GuestKey, ModuleBuild, guest_row, is_counted
 from .host import PAGE_SIZES, host_rows
 from .items import BuildItem, CaseItem, EndItem, RowItem, ShortBootItem
 from .row import Row
-from .settings import BUILD, MODES, TOP, SettingError, Settings, say
+from .settings import MODES, SettingError, Settings
+from .suites import SUITES, TESTS, suite_of
 
-TESTS = TOP / "tests"
 HASH_CASE = "real_mode_translates_base_pages"
-# What the tests of tests/runner are called where rows are named
-RUNNER = "runner"
 OUTCOMES = ("passed", "failed", "skipped")
 
 
@@ -158,8 +160,18 @@ def judge_hash(status: int, console: str) -> str:
 
 
 def row_name(item: pytest.Item) -> str:
-    """Return the name of an item's row; the tests of the runner are no row."""
-    return item.row.name if isinstance(item, RowItem) else RUNNER
+    """Return the name of an item's row, or of its suite, which is one row in reports."""
+    if isinstance(item, RowItem):
+        return item.row.name
+    suite = suite_of(item.path)
+    return suite.name if suite else "other"
+
+
+def case_name(item: pytest.Item) -> str:
+    """Return the name of a case as its source has it, which ONLY asks for."""
+    if isinstance(item, CaseItem):
+        return item.case
+    return item.originalname if isinstance(item, pytest.Function) else ""
 
 
 FILES = (
@@ -219,7 +231,7 @@ class Reporter:
 
     def table(self) -> Iterator[str]:
         """Return the table: kernels and jobs from top to bottom, machines across."""
-        for name in (RUNNER, *(row.name for row in self.plan.host.values())):
+        for name in (*SUITES, *(row.name for row in self.plan.host.values())):
             if name in self.counts:
                 yield f"{name:<12} {self.summary(name)}"
         machines = self.plan.settings.machines
@@ -243,10 +255,13 @@ class Hooks:
         self._began = time.monotonic()
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
-        """Leave out the tests of the runner where only other rows are wanted."""
+        """Leave out the suites that the mode has not."""
         settings = self.plan.settings
-        wanted = settings.mode in ("check", "host", "unit") and settings.is_plain
-        return True if collection_path == TESTS / "runner" and not wanted else None
+        suite = suite_of(collection_path)
+        if not suite:
+            return None
+        wanted = settings.mode in ("check", "host", *suite.modes) and not settings.jobs
+        return None if wanted else True
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> Any:
         """Make a collector of a file that defines cases."""
@@ -262,16 +277,26 @@ class Hooks:
                                       items: list[pytest.Item]) -> None:
         """Keep the case that ONLY names, and let the items of a row follow one another."""
         if only := self.plan.settings.only:
-            named = [item for item in items if isinstance(item, CaseItem) and item.case == only]
+            named = [item for item in items if case_name(item) == only]
             if not named:
-                names = {item.case for item in items if isinstance(item, CaseItem)}
+                names = {case_name(item) for item in items}
                 near = difflib.get_close_matches(only, names, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise pytest.UsageError(f"no case is called {only}{hint}")
             config.hook.pytest_deselected(items=[item for item in items if item not in named])
             items[:] = named
-        items.sort(key=lambda item: item.place if isinstance(item, RowItem) else (-1, 0))
+        items.sort(key=self._place)
         self._choose(items, bool(only or config.option.keyword or config.option.markexpr))
+
+    def _place(self, item: pytest.Item) -> tuple[int, int, int]:
+        """Say when an item runs: quick suites, this machine's rows, suites, guests."""
+        if isinstance(item, RowItem):
+            return 1 if item.row in self.plan.host.values() else 3, *item.place
+        names = list(SUITES)
+        suite = suite_of(item.path)
+        if not suite:
+            return 2, len(names), 0
+        return 0 if suite.is_quick else 2, names.index(suite.name), 0
 
     def _choose(self, items: list[pytest.Item], is_selection: bool) -> None:
         for row in self.plan.order:
@@ -290,7 +315,8 @@ class Hooks:
         if session.config.option.collectonly or not session.items:
             return
         rows = {row_name(item) for item in session.items}
-        what = "unit" if rows <= {RUNNER, "host", "evidence"} else "check"
+        quick = {suite.name for suite in SUITES.values() if suite.is_quick}
+        what = "unit" if rows <= {*quick, "host", "evidence"} else "check"
         for row in self.plan.order:
             row.forget()
         if subprocess.run([str(TOP / "scripts" / "hosttools"), what], check=False).returncode:
@@ -300,8 +326,11 @@ class Hooks:
     def pytest_runtest_protocol(self, item: pytest.Item,
                                 nextitem: pytest.Item | None) -> Iterator[None]:
         """Say how a row has ended after its last item."""
-        yield
         name = row_name(item)
+        with contextlib.ExitStack() as stack:
+            if not isinstance(item, RowItem):
+                stack.enter_context(heartbeat(f"{name}: {item.name}"))
+            yield
         if nextitem and row_name(nextitem) == name:
             return
         row = item.row if isinstance(item, RowItem) else None
@@ -321,7 +350,7 @@ class Hooks:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count a result, of an item or of a case that no source defines."""
-        self.reporter.note(getattr(report, "row", RUNNER), report)
+        self.reporter.note(getattr(report, "row", "other"), report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport,

@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from .settings import LOGS, TOP, say
+from lab.command import PULSE, heartbeat, say, shown
+from lab.places import LOGS, TOP
+
 from .tap import Parser, Result
 
-# Seconds between signs of life, and between looks at the console
-PULSE = 15
+# Seconds between looks at the console
 POLL = 0.1
 # The status of a command that could not be started
 NEVER_STARTED = 127
@@ -199,15 +200,9 @@ def build(log: Path, what: str, command: Sequence[str]) -> None:
     """Run a command that builds something; raise NotBuilt with the end of its output."""
     say(what)
     LOGS.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=TOP, stdin=subprocess.DEVNULL,
-                                   stdout=output, stderr=subprocess.STDOUT)
-        while process.poll() is None:
-            try:
-                process.wait(PULSE)
-            except subprocess.TimeoutExpired:
-                say(f"... still {what} ({time.monotonic() - began:.0f} s)")
-    if process.returncode:
+    with log.open("wb") as output, heartbeat(what):
+        done = subprocess.run(command, cwd=TOP, stdin=subprocess.DEVNULL,
+                              stdout=output, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
-        raise NotBuilt(f"{what} failed:\n{tail}\n(all of it: {log.relative_to(TOP)})")
+        raise NotBuilt(f"{what} failed:\n{tail}\n(all of it: {shown(log)})")

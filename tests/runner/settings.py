@@ -5,15 +5,10 @@ from __future__ import annotations
 
 import difflib
 import os
-import subprocess
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-TOP = Path(__file__).resolve().parents[2]
-BUILD = TOP / "build"
-LOGS = BUILD / "logs"
+from lab.labels import all_labels, chosen_names
 
 MODES = ("check", "host", "guests", "unit", "preflight", "install", "debug")
 MACHINES = ("powernv9", "pseries")
@@ -24,34 +19,12 @@ class SettingError(Exception):
     """A name that does not exist, or a value that is no number."""
 
 
-def say(text: str) -> None:
-    """Print a line of progress, as scripts/lib.sh does."""
-    start = int(os.environ.setdefault("TCE2_START", str(int(time.time()))))
-    print(f"[{int(time.time()) - start:3d}s] {text}", flush=True)
-
-
 def unknown(kind: str, name: str, there_are: Iterable[str]) -> SettingError:
     """Say that there is no such name, and which is nearest to it."""
     names = list(there_are)
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {near[0]}?" if near else f"; there are: {' '.join(names)}"
     return SettingError(f"no {kind} is called {name}{hint}")
-
-
-def known_labels() -> dict[str, str]:
-    """Return the use ("run" or "load") of each kernel of scripts/lib.sh, by its label."""
-    text = subprocess.run(
-        ["bash", "-c", '. "$1/scripts/lib.sh" && printf "%s" "$LABELS"', "bash", str(TOP)],
-        check=True, capture_output=True, text=True).stdout
-    rows = [line.split("|") for line in text.splitlines() if line]
-    return {row[0]: row[4] for row in rows}
-
-
-def chosen_labels() -> list[str]:
-    """Return the labels that KERNELS or KERNEL names, or those of scripts/lib.sh."""
-    return subprocess.run(
-        ["bash", "-c", '. "$1/scripts/lib.sh" && chosen_kernels', "bash", str(TOP)],
-        check=True, capture_output=True, text=True).stdout.split()
 
 
 def number(environment: Mapping[str, str], name: str, default: int) -> int:
@@ -87,8 +60,8 @@ class Settings:
     def from_environment(cls, mode: str) -> Settings:
         """Read the variables, and refuse names that do not exist."""
         environment = os.environ
-        uses = known_labels()
-        labels = tuple(chosen_labels())
+        uses = {name: row.use for name, row in all_labels().items()}
+        labels = tuple(chosen_names())
         machines = tuple((environment.get("MACHINES") or environment.get("MACHINE")
                           or " ".join(MACHINES)).split())
         jobs = environment.get("JOBS", "").split()

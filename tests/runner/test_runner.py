@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from lab.places import TOP
+
 from .cases import cases_of
 from .guest import GuestKey, arguments, processors, timeout
 from .plugin import judge_hash, judge_vmalloc
 from .row import NotBuilt, Row, read_on
-from .settings import TOP, SettingError, Settings
+from .settings import SettingError, Settings
+from .suites import TESTS
 from .tap import Parser, Result
-
-TESTS = TOP / "tests"
 
 
 def results_of(text: str) -> tuple[list[Result], Parser]:
@@ -204,7 +205,7 @@ def session_with_tap(tap: str, *options: str) -> subprocess.CompletedProcess[str
 # pytest in a process of its own: printf replaces the programs of the host-side tests
 SESSION = f"""
 import sys, pytest
-sys.path.insert(0, {str(TESTS)!r})
+sys.path[:0] = [{str(TESTS)!r}, {str(TOP / "scripts")!r}]
 from runner import host
 host.prepare_unit = lambda row: ["printf", "%b", sys.argv[1]]
 host.Row = lambda name, prepare, Row=host.Row: Row("test-of-" + name, prepare)
@@ -233,7 +234,7 @@ def test_the_last_line_and_the_status_tell_how_the_cases_ended(tap: str, status:
 
 def test_a_result_that_no_source_defines_is_reported_with_the_rows_end() -> None:
     done = session_with_tap("ok 1 - a\\nnot ok 2 - a\\nok 3 - b # SKIP c\\n1..3\\n",
-                           "-k", "host_runs_to_its_end")
+                            "-k", "host_runs_to_its_end")
     assert done.stdout.splitlines()[-1] == "2 passed, 1 failed, 1 skipped", done.stdout
     assert done.returncode == 1
 

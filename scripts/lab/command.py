@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Programs: what they may see of the environment, their logs, and signs of life."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from .places import LOGS, TOP, LabError, check_paths
+
+# The prefix of the programs that compile for POWER
+CROSS = "powerpc64le-linux-gnu-"
+# Seconds between signs of life
+PULSE = 15
+# What without_settings() keeps
+KEPT = ("PATH", "HOME", "TMPDIR", "TERM", "SOURCE_DATE_EPOCH",
+        "DEB_BUILD_OPTIONS", "DEB_BUILD_PROFILES")
+
+# Programs that are called count from the same moment
+START = int(os.environ.setdefault("TCE2_START", str(int(time.time()))))
+
+
+def say(text: str) -> None:
+    """Print a line of progress."""
+    print(f"[{int(time.time()) - START:3d}s] {text}", flush=True)
+
+
+@contextlib.contextmanager
+def heartbeat(what: str) -> Iterator[None]:
+    """Give a sign of life every 15 s as long as something takes."""
+    began = time.monotonic()
+    ended = threading.Event()
+
+    def pulse() -> None:
+        while not ended.wait(PULSE):
+            say(f"... still {what} ({time.monotonic() - began:.0f} s)")
+
+    thread = threading.Thread(target=pulse, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def without_settings(**variables: str) -> dict[str, str]:
+    """Return an environment with none of the caller's settings, and with variables.
+
+    kbuild, dpkg-buildpackage and the Makefiles of the tests read a hundred variables
+    (ARCH, CC, CFLAGS, KBUILD_OUTPUT, LLVM, O...), which a kernel developer may have
+    exported for another tree, and the flags of a make above. All are dropped, except
+    those that say where things are. Messages are English, because scripts look for words
+    in them.
+    """
+    kept = {name: os.environ[name] for name in KEPT if os.environ.get(name)}
+    return {**kept, "LC_ALL": "C.UTF-8", **variables}
+
+
+class Broken(LabError):
+    """A program has failed; the text says what was being done, and the end of its log."""
+
+
+def shown(log: Path) -> str:
+    """Return how a log is called in messages."""
+    return str(log.relative_to(TOP)) if log.is_relative_to(TOP) else str(log)
+
+
+def logged(log: Path, what: str, command: Sequence[str], *,
+           cwd: Path | None = None, env: Mapping[str, str] | None = None) -> int:
+    """Say what is being done, and run a command whose output is added to a log.
+
+    Return its status.
+    """
+    say(what)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as output, heartbeat(what):
+        output.write(f"+ {' '.join(command)}\n")
+        output.flush()
+        return subprocess.run(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL,
+                              stdout=output, stderr=output, check=False).returncode
+
+
+def quietly(log: Path, what: str, command: Sequence[str], *,
+            cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
+    """Do the same, and raise Broken with the end of the log where the command fails."""
+    if logged(log, what, command, cwd=cwd, env=env):
+        lines = log.read_text(errors="replace").splitlines()[-20:]
+        raise Broken("\n".join([f"{what} failed:", *(f"    {line}" for line in lines),
+                                f"    (all of it: {shown(log)})"]))
+
+
+def output_of(*command: str, cwd: Path | None = None,
+              env: Mapping[str, str] | None = None) -> str:
+    """Return what a command prints; raise CalledProcessError if it fails."""
+    return subprocess.run(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+@contextlib.contextmanager
+def locked(file: Path, what: str = "") -> Iterator[IO[str]]:
+    """Hold the lock of a file. what says what another holder may be doing."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if what:
+                say(f"waiting for another process, which is {what}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
+
+
+def run_main(main: Callable[[Sequence[str]], int | None]) -> None:
+    """Run a command's main() with its arguments, and exit with its status.
+
+    A LabError ends it with status 1 and a sentence, a signal as if it had no handler.
+    """
+    # depmod and friends are no user's commands in Debian, but run for any user
+    os.environ["PATH"] = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
+    # So that contexts are left: locks, temporary directories, programs
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        check_paths()
+        LOGS.mkdir(parents=True, exist_ok=True)
+        sys.exit(main(sys.argv[1:]) or 0)
+    except LabError as error:
+        elapsed = int(time.time()) - START
+        print(f"[{elapsed:3d}s] error: {error}", file=sys.stderr, flush=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:
+        # Whoever read the output has gone; nothing more can be printed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

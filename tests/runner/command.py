@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What tests in Python share: commands whose output they judge, modules, directories."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lab.command import without_settings
+from lab.labels import chosen_names
+from lab.places import BUILD, LOGS, SCRIPTS, TOP
+
+from .row import build
+from .suites import TESTS
+
+# How much of an output a failure shows
+SHOWN = 20
+# Seconds that a command may take, unless a test says otherwise
+PATIENCE = 600
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended: its status, and what it has printed to both streams."""
+
+    command: tuple[str, ...]
+    status: int
+    output: str
+
+    def explain(self) -> str:
+        """Return the command, its status and the end of its output."""
+        lines = self.output.splitlines()[-SHOWN:]
+        return "\n".join([f"status {self.status} of: {' '.join(self.command)}", *lines])
+
+    def expect(self, status: int, pattern: str = "") -> Done:
+        """Fail unless the status is that and, if given, a line matches the pattern."""
+        __tracebackhide__ = True
+        if self.status != status:
+            pytest.fail(f"expected status {status}, got {self.explain()}", pytrace=False)
+        if not re.search(pattern, self.output, re.MULTILINE):
+            pytest.fail(f"expected a line like {pattern}, got {self.explain()}", pytrace=False)
+        return self
+
+    def says(self, sentence: str) -> bool:
+        """Check whether a sentence is part of the output."""
+        return sentence in self.output
+
+
+def run(*command: str | Path, cwd: Path = TOP, env: Mapping[str, str] | None = None,
+        stdin: str | None = None, patience: float = PATIENCE) -> Done:
+    """Run a command to its end, without the caller's settings unless env is given.
+
+    One that takes longer than patience is stopped, and the test fails.
+    """
+    words = tuple(str(word) for word in command)
+    given: dict[str, object] = {"stdin": subprocess.DEVNULL} if stdin is None else {}
+    try:
+        done = subprocess.run(  # type: ignore[call-overload]
+            words, cwd=cwd, env=without_settings() if env is None else env, input=stdin,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+            timeout=patience, check=False, **given)
+    except subprocess.TimeoutExpired as error:
+        said = error.stdout or b""
+        text = said.decode(errors="replace") if isinstance(said, bytes) else said
+        pytest.fail(f"{' '.join(words)} took longer than {patience:.0f} s:\n{text[-2000:]}",
+                    pytrace=False)
+    return Done(words, done.returncode, done.stdout)
+
+
+@pytest.fixture
+def work(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Return an empty directory for a test; it stays until the test runs again."""
+    parts = request.path.relative_to(TESTS).parts
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", request.node.name).strip("_")
+    directory = BUILD / "tests" / parts[0] / name
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    yield directory
+
+
+@pytest.fixture(scope="session")
+def first_label() -> str:
+    """Return the first kernel that was chosen, which the cache has."""
+    label = chosen_names()[0]
+    build(LOGS / f"kernel-{label}.log", f"kernel {label}", [str(SCRIPTS / "kernel"), label])
+    return label
+
+
+def built_module(label: str) -> Path:
+    """Build the module for a kernel, where something has changed; return its file."""
+    build(LOGS / f"check-module-{label}.log", f"building the module for {label}",
+          [str(SCRIPTS / "module"), label])
+    return BUILD / label / "vfio_spapr_tce2.ko"

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Suites: the directories of tests/ whose tests are functions in Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.places import TOP
+
+TESTS = TOP / "tests"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A directory with test_*.py.
+
+    modes are those that run it beside check and host. Quick suites run before all else,
+    and need only the tools of `make unit`.
+    """
+
+    name: str
+    modes: tuple[str, ...] = ()
+    is_quick: bool = False
+
+
+SUITES = {suite.name: suite for suite in (
+    Suite("runner", ("unit",), is_quick=True),
+    Suite("lab", ("unit",), is_quick=True),
+)}
+
+
+def suite_of(path: Path) -> Suite | None:
+    """Return the suite to which a file or directory belongs."""
+    if not path.is_relative_to(TESTS) or path == TESTS:
+        return None
+    return SUITES.get(path.relative_to(TESTS).parts[0])
