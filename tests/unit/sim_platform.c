@@ -23,6 +23,7 @@
 #include "sim.h"
 #include "tce2_mirror.h"
 #include "tce2_mm_iommu.h"
+#include "watch.h"
 
 #define MAX_STALE  2
 #define MAX_KILLED 1024
@@ -46,17 +47,21 @@ struct entry {
 
 /**
  * struct node - one of the tables in memory of which a TCE table consists
+ * @table: the whole
  * @level: 0 is the lowest
  * @number: which of its level
  * @bytes: of memory
- * @mem: the memory, as src/ finds it; NULL in a hypervisor
+ * @watched: the memory; NULL in a hypervisor
+ * @mem: the same, as src/ finds it
  * @seen: what was there when it was last looked at
  * @entries: what devices make of it, for level 0
  */
 struct node {
+	struct fake_table *table;
 	unsigned int level;
 	u64 number;
 	size_t bytes;
+	struct watched *watched;
 	__be64 *mem;
 	__be64 *seen;
 	struct entry *entries;
@@ -116,6 +121,9 @@ struct failure {
 
 struct platform platform;
 enum platform_kind platform_kind;
+
+/* Entries of a table in memory that are compared at once */
+#define COMPARED 64
 
 static struct fake_table *tables[MAX_TABLES];
 static struct fake_group groups[MAX_GROUPS];
@@ -529,26 +537,44 @@ static void check_tce(const struct fake_table *t, u64 tce)
 		sim_bug("%llx is no TCE of this hardware", tce);
 }
 
-/* Notes what src/ has stored into a table */
-static void sync_node(struct fake_table *t, struct node *node)
+/* The first entry from @at on that is not what it was, or the number of entries */
+static u64 differs_at(const struct node *node, u64 at)
 {
-	u64 written = 0, erased = 0, first = 0;
+	u64 n = node->bytes / 8;
 
-	if (!node->mem || !memcmp(node->mem, node->seen, node->bytes))
+	while (at < n) {
+		u64 count = min_t(u64, COMPARED - at % COMPARED, n - at);
+
+		if (memcmp(node->mem + at, node->seen + at, 8 * count)) {
+			while (node->mem[at] == node->seen[at])
+				at++;
+			return at;
+		}
+		at += count;
+	}
+	return n;
+}
+
+/* Notes what src/ has stored into a table */
+static void sync_node(void *owner)
+{
+	struct node *node = owner;
+	struct fake_table *t = node->table;
+	u64 written = 0, erased = 0, first, at;
+
+	at = differs_at(node, 0);
+	if (at == node->bytes / 8)
 		return;
 	if (node->level || t->kind != PLATFORM_MEMORY)
 		sim_bug("a table was written to that is not to be written to");
-	for (u64 i = 0; i < node->bytes / 8; i++) {
-		u64 tce = be64_to_cpu(node->mem[i]);
+	for (first = at; at < node->bytes / 8; at = differs_at(node, at)) {
+		u64 tce = be64_to_cpu(node->mem[at]);
 
-		if (node->mem[i] == node->seen[i])
-			continue;
 		check_tce(t, tce);
-		first = written + erased ? first : i;
 		written += tce != 0;
 		erased += !tce;
-		node->seen[i] = node->mem[i];
-		write_entry(t, &node->entries[i], tce);
+		node->seen[at] = node->mem[at];
+		write_entry(t, &node->entries[at], tce);
 	}
 	unordered = true;
 	first += (node->number << t->bits) + t->tbl.it_offset;
@@ -560,12 +586,7 @@ static void sync_node(struct fake_table *t, struct node *node)
 
 void platform_sync(void)
 {
-	for (unsigned int i = 0; i < MAX_TABLES; i++) {
-		struct fake_table *t = tables[i];
-
-		for (size_t k = 0; t && k < t->count; k++)
-			sync_node(t, t->nodes[k]);
-	}
+	watch_for_each(sync_node);
 }
 
 void platform_barrier(void)
@@ -645,10 +666,15 @@ static struct node *make_node(struct fake_table *t, unsigned int level,
 	struct node *node = calloc(1, sizeof(*node));
 	size_t bytes = 8ULL << t->bits;
 
-	*node = (struct node){ level, number, bytes, NULL, NULL, NULL };
+	*node = (struct node){
+		.table = t,
+		.level = level,
+		.number = number,
+		.bytes = bytes,
+	};
 	if (t->kind != PLATFORM_HYPERVISOR) {
-		node->mem = aligned_alloc(bytes, bytes);
-		memset(node->mem, 0, bytes);
+		node->watched = watch_new(bytes, node);
+		node->mem = watch_array(node->watched);
 		node->seen = calloc(1, bytes);
 	}
 	if (!level)
@@ -660,7 +686,8 @@ static struct node *make_node(struct fake_table *t, unsigned int level,
 
 static void free_node(struct node *node)
 {
-	free(node->mem);
+	if (node->watched)
+		watch_free(node->watched);
 	free(node->seen);
 	free(node->entries);
 	free(node);

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Arrays that are write-protected until something is stored in them; see watch.h.
+ */
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <linux/list.h>
+#include <linux/mm.h>
+
+#include "sim.h"
+#include "watch.h"
+
+/* The page size of this machine, not that of the simulated one */
+#define HOST_PAGE 4096
+/* A smaller array is compared in less time than a fault takes */
+#define WATCH_MINIMUM (4 * HOST_PAGE)
+
+/**
+ * struct watched - an array
+ * @array: where it is
+ * @bytes: its size
+ * @owner: for watch_for_each()
+ * @next: another array
+ * @stored: something may have been stored in it, so it is on the list of these
+ * @entry: on that list
+ */
+struct watched {
+	char *array;
+	size_t bytes;
+	void *owner;
+	struct watched *next;
+	bool stored;
+	struct list_head entry;
+};
+
+static struct watched *all;
+static LIST_HEAD(all_stored);
+static struct sigaction before;
+
+static bool is_protected(const struct watched *w)
+{
+	return w->bytes >= WATCH_MINIMUM;
+}
+
+static void note_store(struct watched *w)
+{
+	w->stored = true;
+	list_add_tail(&w->entry, &all_stored);
+}
+
+static void protect(struct watched *w, int how)
+{
+	if (mprotect(w->array, w->bytes, how))
+		sim_bug("mprotect() of %zu bytes failed", w->bytes);
+}
+
+static struct watched *find(const char *at)
+{
+	for (struct watched *w = all; w; w = w->next) {
+		if (at >= w->array && at < w->array + w->bytes)
+			return w;
+	}
+	return NULL;
+}
+
+/* The store is done again when the handler returns; anything else is a defect */
+static void on_fault(int sig, siginfo_t *info, void *context)
+{
+	struct watched *w = find(info->si_addr);
+
+	if (!w || w->stored) {
+		before.sa_sigaction(sig, info, context);
+		return;
+	}
+	note_store(w);
+	protect(w, PROT_READ | PROT_WRITE);
+}
+
+/* cmocka installs a handler for each test, which is called for all other faults */
+static void catch_faults(void)
+{
+	struct sigaction action = {
+		.sa_sigaction = on_fault,
+		.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK,
+	}, now;
+
+	sigaction(SIGSEGV, NULL, &now);
+	if (now.sa_sigaction == on_fault)
+		return;
+	before = now;
+	sigaction(SIGSEGV, &action, NULL);
+}
+
+/* An inaccessible page follows, so that a store behind the array is noticed */
+static char *map_aligned(size_t bytes)
+{
+	size_t all_bytes = 2 * bytes + HOST_PAGE;
+	char *from = mmap(NULL, all_bytes, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *array = from + (-(uintptr_t)from & (bytes - 1));
+	char *end = array + bytes + HOST_PAGE;
+
+	if (from == MAP_FAILED)
+		sim_bug("mmap() of %zu bytes failed", all_bytes);
+	if (array > from)
+		munmap(from, array - from);
+	if (end < from + all_bytes)
+		munmap(end, from + all_bytes - end);
+	return array;
+}
+
+struct watched *watch_new(size_t bytes, void *owner)
+{
+	struct watched *w = calloc(1, sizeof(*w));
+
+	w->bytes = bytes;
+	w->owner = owner;
+	if (is_protected(w)) {
+		catch_faults();
+		w->array = map_aligned(bytes);
+		protect(w, PROT_READ);
+	} else {
+		w->array = aligned_alloc(bytes, bytes);
+		memset(w->array, 0, bytes);
+		note_store(w);
+	}
+	w->next = all;
+	all = w;
+	return w;
+}
+
+void watch_free(struct watched *watched)
+{
+	struct watched **at = &all;
+
+	while (*at != watched)
+		at = &(*at)->next;
+	*at = watched->next;
+	if (watched->stored)
+		list_del(&watched->entry);
+	if (is_protected(watched))
+		munmap(watched->array, watched->bytes + HOST_PAGE);
+	else
+		free(watched->array);
+	free(watched);
+}
+
+void *watch_array(const struct watched *watched)
+{
+	return watched->array;
+}
+
+void watch_for_each(void (*look)(void *owner))
+{
+	struct watched *w, *next;
+
+	list_for_each_entry_safe(w, next, &all_stored, entry) {
+		if (is_protected(w)) {
+			list_del(&w->entry);
+			w->stored = false;
+			protect(w, PROT_READ);
+		}
+		look(w->owner);
+	}
+}
