@@ -3,7 +3,7 @@
  * src/kvm.c against KVM's hypercalls (kvm_calls.c): at random, between all of a
  * client's requests and inside them, and in the orders that go wrong most easily.
  *
- * TCE2_SEED chooses other random numbers, TCE2_KVM_EPISODES how many episodes.
+ * TCE2_SEED chooses other random numbers, TCE2_EFFORT how many episodes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -710,8 +710,7 @@ static u64 first_seed(void)
 
 TEST(random_hypercalls_and_requests_keep_table_view_and_counts)
 {
-	const char *text = getenv("TCE2_KVM_EPISODES");
-	unsigned long episodes = text ? strtoul(text, NULL, 0) : EPISODES;
+	unsigned long episodes = by_effort(EPISODES);
 	u64 first = first_seed();
 
 	printf("# TCE2_SEED=%llu\n", first);

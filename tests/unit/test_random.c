@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Random operations against the naive model (model.c). The seed is printed;
- * with TCE2_SEED set to it the same operations are done again.
+ * with TCE2_SEED set to it the same operations are done again. TCE2_EFFORT says how
+ * many.
  */
 #include <stdlib.h>
 #include <time.h>
@@ -30,8 +31,9 @@ static struct source random_source(void)
 TEST(random_operations_agree_with_the_model)
 {
 	struct source source = random_source();
+	unsigned long episodes = by_effort(EPISODES);
 
-	for (int i = 0; i < EPISODES; i++) {
+	for (unsigned long i = 0; i < episodes; i++) {
 		model_run(&source, OPERATIONS);
 		sim_reset();
 	}

@@ -65,6 +65,13 @@ void __attribute__((weak)) program_reset(void)
 {
 }
 
+unsigned long by_effort(unsigned long episodes)
+{
+	const char *text = getenv("TCE2_EFFORT");
+
+	return text ? (episodes * strtoul(text, NULL, 10) + 99) / 100 : episodes;
+}
+
 static void run_case(void **state)
 {
 	running = *state;
@@ -131,24 +138,30 @@ static void list_tests(void)
 		puts(test->name);
 }
 
-/* Fills the list with all tests, or with the test @only; returns their number */
-static size_t choose_tests(struct CMUnitTest *list, const char *only)
+static bool is_named(const struct test *test, char **names)
+{
+	while (*names && strcmp(*names, test->name))
+		names++;
+	return *names;
+}
+
+/* Fills the list with all tests, or with those in @names; returns their number */
+static size_t choose_tests(struct CMUnitTest *list, char **names)
 {
 	size_t n = 0;
 
 	for (struct test *test = tests; test; test = test->next)
-		if (!only || !strcmp(only, test->name))
+		if (!*names || is_named(test, names))
 			list[n++] = cmocka_test(test);
 	return n;
 }
 
 int main(int argc, char **argv)
 {
-	const char *only = argc > 1 ? argv[1] : NULL;
 	struct CMUnitTest *list;
 	size_t n;
 
-	if (only && !strcmp(only, "--list")) {
+	if (argc > 1 && !strcmp(argv[1], "--list")) {
 		list_tests();
 		return 0;
 	}
@@ -156,9 +169,9 @@ int main(int argc, char **argv)
 	signal(SIGALRM, last_words);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	list = calloc(nr_tests, sizeof(*list));
-	n = list ? choose_tests(list, only) : 0;
+	n = list ? choose_tests(list, argv + 1) : 0;
 	if (!n) {
-		fprintf(stderr, "no test is called %s\n", only ?: "anything");
+		fprintf(stderr, "there is no test of such a name\n");
 		free(list);
 		return 2;
 	}

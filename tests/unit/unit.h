@@ -65,6 +65,9 @@ void expect_counts_at(const char *file, int line, struct sim_counts want);
 /* A row of a table is named in what is printed when an expectation fails */
 extern const char *row;
 
+/* TCE2_EFFORT percent of a number of random episodes, which is all if it isn't set */
+unsigned long by_effort(unsigned long episodes);
+
 /* The next number below @limit of a sequence that begins with any @state */
 u64 rnd(u64 *state, u64 limit);
 
