@@ -171,7 +171,7 @@ def guest_row(settings: Settings, key: GuestKey, modules: ModuleBuild) -> Row:
     def prepare(row: Row) -> list[str]:
         modules.ensure(key.label, is_counted(settings, key))
         initrd = make_initrd(key, key.job, key.script, PROGRAMS[key.job])
-        disk = BUILD / "disk.img"
+        disk = BUILD / f"disk-{key}.img"
         disk.unlink(missing_ok=True)
         with disk.open("wb") as file:
             os.truncate(file.fileno(), 64 << 20)

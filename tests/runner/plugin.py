@@ -24,7 +24,7 @@ from .cases import cases_of
 from .guest import GuestKey, ModuleBuild, guest_row, is_counted
 from .host import PAGE_SIZES, host_rows
 from .items import BuildItem, CaseItem, EndItem, RowItem, ShortBootItem
-from .row import Row
+from .row import Row, start_ahead
 from .settings import MODES, SettingError, Settings
 from .suites import SUITES, TESTS, suite_of
 
@@ -253,6 +253,8 @@ class Hooks:
         self.plan = plan
         self.reporter = Reporter(plan)
         self._began = time.monotonic()
+        # Those that have items, in the order in which they run
+        self._rows: list[Row] = []
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
         """Leave out the suites that the mode has not."""
@@ -314,6 +316,8 @@ class Hooks:
         """Look for the tools of this machine before anything runs."""
         if session.config.option.collectonly or not session.items:
             return
+        self._rows = list(dict.fromkeys(item.row for item in session.items
+                                        if isinstance(item, RowItem)))
         rows = {row_name(item) for item in session.items}
         quick = {suite.name for suite in SUITES.values() if suite.is_quick}
         what = "unit" if rows <= {*quick, "host", "evidence"} else "check"
@@ -322,11 +326,22 @@ class Hooks:
         if subprocess.run([str(TOP / "scripts" / "hosttools"), what], check=False).returncode:
             raise pytest.UsageError("tools are missing on this machine")
 
+    def _start_ahead(self, item: pytest.Item) -> None:
+        """Start rows whose turn has not come: the host-side tests beside the quick suites,
+        and as many emulated machines as are to run at once.
+        """
+        if not isinstance(item, RowItem):
+            start_ahead([row for row in self._rows if row is self.plan.host.get("unit/run")], 1)
+        elif item.row in self.plan.guest.values():
+            rest = self._rows[self._rows.index(item.row):]
+            start_ahead(rest, self.plan.settings.guests)
+
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item,
                                 nextitem: pytest.Item | None) -> Iterator[None]:
         """Say how a row has ended after its last item."""
         name = row_name(item)
+        self._start_ahead(item)
         with contextlib.ExitStack() as stack:
             if not isinstance(item, RowItem):
                 stack.enter_context(heartbeat(f"{name}: {item.name}"))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -19,8 +20,6 @@ from .tap import Parser, Result
 
 # Seconds between looks at the console
 POLL = 0.1
-# The status of a command that could not be started
-NEVER_STARTED = 127
 
 
 def read_on(file: BinaryIO, rest: bytes) -> bytes:
@@ -79,19 +78,32 @@ class Row:
             return
         self._started = True
         try:
-            command = self._prepare(self)
+            self._process = self._launch(self._prepare(self))
         except (NotBuilt, OSError) as error:
             self._broken = str(error)
             raise NotBuilt(self._broken) from error
-        LOGS.mkdir(parents=True, exist_ok=True)
         self._last_sign = time.monotonic()
-        self._thread = threading.Thread(target=self._follow, args=(command,), daemon=True)
+        self._thread = threading.Thread(target=self._follow, args=(self._process,), daemon=True)
         self._thread.start()
+
+    def _launch(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        LOGS.mkdir(parents=True, exist_ok=True)
+        self.console.write_bytes(b"")
+        # scripts/vm writes the console itself
+        with (self.messages or self.console).open("wb") as printed:
+            return subprocess.Popen(command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=printed,
+                                    stderr=printed if self.messages else None,
+                                    start_new_session=True)
 
     @property
     def is_started(self) -> bool:
         """Check whether the command was started."""
         return self._thread is not None
+
+    @property
+    def is_running(self) -> bool:
+        """Check whether the command was started and has not ended."""
+        return self.is_started and self.status is None
 
     def stop(self) -> None:
         """End the command if it still runs."""
@@ -99,26 +111,19 @@ class Row:
             os.killpg(self._process.pid, signal.SIGTERM)
             self._process.wait()
 
-    def _follow(self, command: Sequence[str]) -> None:
+    def _follow(self, process: subprocess.Popen[bytes]) -> None:
         began = time.monotonic()
-        status = NEVER_STARTED
         try:
-            status = self._run(command)
+            self._read(process)
         finally:
+            status = process.wait()
             with self._changed:
                 self.status = status
                 self.seconds = time.monotonic() - began
                 self._changed.notify_all()
 
-    def _run(self, command: Sequence[str]) -> int:
-        with self.console.open("wb") as output, self.console.open("rb") as console:
-            # scripts/vm writes the console itself
-            printed = self.messages.open("wb") if self.messages else output
-            process = subprocess.Popen(command, cwd=TOP, stdin=subprocess.DEVNULL,
-                                       stdout=printed,
-                                       stderr=printed if self.messages else None,
-                                       start_new_session=True)
-            self._process = process
+    def _read(self, process: subprocess.Popen[bytes]) -> None:
+        with self.console.open("rb") as console:
             rest = b""
             ended = False
             while not ended:
@@ -127,8 +132,6 @@ class Row:
                 if not ended:
                     time.sleep(POLL)
             self._take(rest + b"\n")
-            printed.close()
-        return process.returncode
 
     def _take(self, text: bytes) -> bytes:
         """Parse the whole lines of a text; return what is left of it."""
@@ -194,6 +197,19 @@ class Row:
         text = self.console.read_text(errors="replace") if self.console.exists() else ""
         lines = text.splitlines()[-20:]
         return "\n".join([*lines, f"(all of it: {self.console})"])
+
+
+def start_ahead(rows: Sequence[Row], at_once: int) -> None:
+    """Start rows, in their order, until so many run at once.
+
+    A row that can't be built says so when its first item runs.
+    """
+    for row in rows:
+        if sum(other.is_running for other in rows) >= at_once:
+            return
+        if not row.is_started:
+            with contextlib.suppress(NotBuilt):
+                row.start()
 
 
 def build(log: Path, what: str, command: Sequence[str]) -> None:

@@ -40,7 +40,8 @@ class Settings:
     """What one call of the tests is to do.
 
     only is the case that ONLY names, or empty. jobs are the jobs that JOBS names, in the
-    order in which they run, or empty.
+    order in which they run, or empty. guests says how many emulated machines run at once:
+    one for two processors of this machine, unless GUESTS says otherwise.
     """
 
     mode: str
@@ -50,6 +51,7 @@ class Settings:
     jobs: tuple[str, ...]
     only: str
     processors: int
+    guests: int
     guest_timeout: int
     race_seconds: int
     differ_calls: int
@@ -77,6 +79,7 @@ class Settings:
             jobs=tuple(job for job in JOBS if job in jobs),
             only=environment.get("ONLY", ""),
             processors=number(environment, "SMP", 0),
+            guests=number(environment, "GUESTS", 0) or max(1, (os.cpu_count() or 1) // 2),
             guest_timeout=number(environment, "GUEST_TIMEOUT", 0),
             race_seconds=number(environment, "RACE_SECONDS", 60),
             differ_calls=number(environment, "DIFFER_CALLS", 100000),

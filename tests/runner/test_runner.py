@@ -17,7 +17,7 @@ from lab.places import TOP
 from .cases import cases_of
 from .guest import GuestKey, arguments, processors, timeout
 from .plugin import judge_hash, judge_vmalloc
-from .row import NotBuilt, Row, read_on
+from .row import NotBuilt, Row, read_on, start_ahead
 from .settings import SettingError, Settings
 from .suites import TESTS
 from .tap import Parser, Result
@@ -81,8 +81,8 @@ def settings(**changes: object) -> Settings:
     """Return the settings of `make check`, with changes."""
     plain = Settings(
         mode="check", labels=("6.12-64k",), uses={"6.12-64k": "run", "6.1-64k": "load"},
-        machines=("powernv9", "pseries"), jobs=(), only="", processors=0, guest_timeout=0,
-        race_seconds=60, differ_calls=100000, differ_seed="", failures=300)
+        machines=("powernv9", "pseries"), jobs=(), only="", processors=0, guests=1,
+        guest_timeout=0, race_seconds=60, differ_calls=100000, differ_seed="", failures=300)
     return replace(plain, **changes)
 
 
@@ -183,6 +183,24 @@ def test_a_file_that_became_shorter_is_read_from_its_beginning(tmp_path: Path) -
         assert read_on(console, b"half a li") == b"ok 1 - a\n"
 
 
+def test_as_many_rows_as_asked_for_run_at_once() -> None:
+    def broken(row: Row) -> list[str]:
+        raise NotBuilt(row.name)
+
+    names = [f"runner-test-{number}" for number in range(4)]
+    rows = [Row(name, lambda row: ["sleep", "60"]) for name in names]
+    rows.insert(1, Row("runner-test-broken", broken))
+    start_ahead(rows, 2)
+    assert [row.is_running for row in rows] == [True, False, True, False, False]
+    rows[0].stop()
+    rows[0].others()
+    start_ahead(rows[1:], 2)
+    assert [row.is_running for row in rows] == [False, False, True, True, False]
+    for row in rows:
+        row.stop()
+        row.forget()
+
+
 def test_a_short_boot_is_judged_by_what_the_console_shows() -> None:
     survived = "with the MMU on: ok 1 \nMCE: machine check\nwith the MMU off: ok 1"
     assert judge_vmalloc(1, survived)
@@ -207,7 +225,7 @@ SESSION = f"""
 import sys, pytest
 sys.path[:0] = [{str(TESTS)!r}, {str(TOP / "scripts")!r}]
 from runner import host
-host.prepare_unit = lambda row: ["printf", "%b", sys.argv[1]]
+host.prepare_unit = lambda row, mode: ["printf", "%b", sys.argv[1]]
 host.Row = lambda name, prepare, Row=host.Row: Row("test-of-" + name, prepare)
 sys.exit(pytest.main(["-c", "tests/pytest.ini", "--rootdir", ".", *sys.argv[2:]]))
 """
