@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import signal
 import subprocess
@@ -27,6 +28,17 @@ KEPT = ("PATH", "HOME", "TMPDIR", "TERM", "SOURCE_DATE_EPOCH",
 
 # Programs that are called count from the same moment
 START = int(os.environ.setdefault("TCE2_START", str(int(time.time()))))
+
+
+def in_si(size: float) -> str:
+    """Return a number of bytes as a person reads it, rounded up: 8.4KB, 153MB."""
+    units = ["", "K", "M", "G", "T"]
+    while math.ceil(size) >= 1000:
+        size /= 1000
+        del units[0]
+    is_small = units[0] and size <= 9.9
+    number = f"{math.ceil(size * 10) / 10:.1f}" if is_small else str(math.ceil(size))
+    return f"{number}{units[0]}B"
 
 
 def say(text: str) -> None:
@@ -75,28 +87,65 @@ def shown(log: Path) -> str:
     return str(log.relative_to(TOP)) if log.is_relative_to(TOP) else str(log)
 
 
-def logged(log: Path, what: str, command: Sequence[str], *,
-           cwd: Path | None = None, env: Mapping[str, str] | None = None) -> int:
-    """Say what is being done, and run a command whose output is added to a log.
+class Step:
+    """Work whose programs write to a log."""
 
-    Return its status.
+    def __init__(self, log: IO[str]) -> None:
+        self._log = log
+
+    def status_of(self, *command: str | Path, cwd: Path | None = None,
+                  env: Mapping[str, str] | None = None) -> int:
+        """Run a command whose output is added to the log; return its status."""
+        words = [str(word) for word in command]
+        self._log.write(f"+ {' '.join(words)}\n")
+        self._log.flush()
+        return subprocess.run(words, cwd=cwd, env=env, stdin=subprocess.DEVNULL,
+                              stdout=self._log, stderr=self._log, check=False).returncode
+
+    def run(self, *command: str | Path, cwd: Path | None = None,
+            env: Mapping[str, str] | None = None) -> None:
+        """Do the same; raise CalledProcessError if the command fails."""
+        if status := self.status_of(*command, cwd=cwd, env=env):
+            raise subprocess.CalledProcessError(status, str(command[0]))
+
+    def note(self, line: str) -> None:
+        """Add a line to the log."""
+        self._log.write(f"{line}\n")
+        self._log.flush()
+
+
+@contextlib.contextmanager
+def step(log: Path, what: str, failure: str = "") -> Iterator[Step]:
+    """Say what is being done, and have its programs write to the log.
+
+    If one fails, raise Broken with the sentence failure and the end of the log.
     """
     say(what)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as output, heartbeat(what):
-        output.write(f"+ {' '.join(command)}\n")
-        output.flush()
-        return subprocess.run(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL,
-                              stdout=output, stderr=output, check=False).returncode
+        done = Step(output)
+        try:
+            yield done
+            return
+        except (subprocess.CalledProcessError, OSError) as error:
+            done.note(str(error))
+    lines = log.read_text(errors="replace").splitlines()[-20:]
+    raise Broken("\n".join([f"{failure or f'{what} failed'}:", *(f"    {line}" for line in lines),
+                            f"    (all of it: {shown(log)})"]))
 
 
-def quietly(log: Path, what: str, command: Sequence[str], *,
+def logged(log: Path, what: str, command: Sequence[str | Path], *,
+           cwd: Path | None = None, env: Mapping[str, str] | None = None) -> int:
+    """Do one command as a step, and return its status."""
+    with step(log, what) as done:
+        return done.status_of(*command, cwd=cwd, env=env)
+
+
+def quietly(log: Path, what: str, command: Sequence[str | Path], *, failure: str = "",
             cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
-    """Do the same, and raise Broken with the end of the log where the command fails."""
-    if logged(log, what, command, cwd=cwd, env=env):
-        lines = log.read_text(errors="replace").splitlines()[-20:]
-        raise Broken("\n".join([f"{what} failed:", *(f"    {line}" for line in lines),
-                                f"    (all of it: {shown(log)})"]))
+    """Do one command as a step, and raise Broken if it fails."""
+    with step(log, what, failure) as done:
+        done.run(*command, cwd=cwd, env=env)
 
 
 def output_of(*command: str, cwd: Path | None = None,
