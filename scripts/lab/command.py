@@ -172,7 +172,8 @@ def locked(file: Path, what: str = "") -> Iterator[IO[str]]:
 def run_main(main: Callable[[Sequence[str]], int | None]) -> None:
     """Run a command's main() with its arguments, and exit with its status.
 
-    A LabError ends it with status 1 and a sentence, a signal as if it had no handler.
+    An error of the lab, of the system or of a program ends it with status 1 and a
+    sentence, a signal as if it had no handler.
     """
     # depmod and friends are no user's commands in Debian, but run for any user
     os.environ["PATH"] = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
@@ -182,13 +183,13 @@ def run_main(main: Callable[[Sequence[str]], int | None]) -> None:
         check_paths()
         LOGS.mkdir(parents=True, exist_ok=True)
         sys.exit(main(sys.argv[1:]) or 0)
-    except LabError as error:
-        elapsed = int(time.time()) - START
-        print(f"[{elapsed:3d}s] error: {error}", file=sys.stderr, flush=True)
-        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:
         # Whoever read the output has gone; nothing more can be printed
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (LabError, OSError, subprocess.CalledProcessError) as error:
+        elapsed = int(time.time()) - START
+        print(f"[{elapsed:3d}s] error: {error}", file=sys.stderr, flush=True)
         sys.exit(1)
