@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Compilers that this machine's release does not have, from a later release.
+
+This room owns CACHE/toolchains/NAME: packages unpacked, nothing installed, no root and
+no chroot. A compiler needs a later C library, too, and so do the programs of kbuild that
+belong to the same kernels. Each program is replaced by a script of one line, which
+starts the program through the loader of that library. Calls archive, command and places.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from .archive import Apt, host_architecture
+from .command import CROSS, locked, step
+from .places import LOGS, LabError, cache_dir
+
+# What kbuild's programs need beyond what the compiler needs
+LIBRARIES = ("libelf1t64", "libssl3t64", "zlib1g")
+# The suites that may have a compiler, and the first ones whose sparse reads the headers of 7.x
+COMPILER_SUITES = ("trixie", "forky", "sid")
+SPARSE_SUITES = ("forky", "sid")
+LOG = LOGS / "kernel.log"
+
+
+def toolchain_dir(name: str) -> Path:
+    """Return the directory of a compiler such as gcc-16."""
+    return cache_dir() / "toolchains" / name
+
+
+def _lock_of(name: str) -> Path:
+    return cache_dir() / "toolchains" / f"{name}.lock"
+
+
+def _programs_in(directory: Path) -> Iterator[Path]:
+    """Return the ELF programs below a directory; libraries are none."""
+    for parent, _, names in os.walk(directory):
+        for file in (Path(parent) / name for name in names if ".so" not in name):
+            if file.is_symlink() or not file.is_file() or not file.stat().st_mode & 0o100:
+                continue
+            with file.open("rb") as program:
+                if program.read(4) == b"\x7fELF":
+                    yield file
+
+
+def _only(toolchain: Path, pattern: str) -> Path:
+    """Return the file of a toolchain that a pattern matches."""
+    for file in (toolchain / "usr" / "lib").rglob(pattern):
+        return file
+    raise LabError(f"{toolchain} has no {pattern}")
+
+
+def start_through_loader(directory: Path, toolchain: Path, final: Path) -> None:
+    """Make the programs in a directory run with the C library of a toolchain.
+
+    The directory is going to be renamed to final. A program finds its siblings by the
+    name it was called with, hence --argv0.
+    """
+    loader = _only(toolchain, "ld-linux-*.so.*")
+    libraries = _only(toolchain, "libc.so.6").parent
+    for program in list(_programs_in(directory)):
+        elf = program.with_name(f"{program.name}.elf")
+        program.rename(elf)
+        program.write_text(f'#!/bin/sh\nexec {loader} --library-path {libraries} --argv0 "$0" '
+                           f'{final / elf.relative_to(directory)} "$@"\n')
+        program.chmod(0o755)
+
+
+def _is_needed(deb: Path) -> bool:
+    """Check whether a package is to be unpacked.
+
+    Libraries for the programs that the compiler makes are of no use here.
+    """
+    return not fnmatch.fnmatch(deb.name, "lib*-ppc64el-cross_*") or "-dev-" in deb.name
+
+
+def _expect_to_run(program: Path, name: str) -> None:
+    if subprocess.run([program, "--version"], stdin=subprocess.DEVNULL,
+                      stdout=subprocess.DEVNULL, check=False).returncode:
+        raise LabError(f"{name} does not run on this machine")
+
+
+def _install(name: str) -> None:
+    """Install a compiler from the first suite that has it."""
+    final = toolchain_dir(name)
+    new = final.with_name(f"{name}.new")
+    package = f"{name}-powerpc64le-linux-gnu"
+    apt = Apt.first_with(package, COMPILER_SUITES, foreign="")
+    with tempfile.TemporaryDirectory(dir=final.parent, prefix=f"{name}.debs.") as debs:
+        files = apt.fetch_all(Path(debs), [package, *LIBRARIES],
+                              what=f"fetching {name} and what it needs (60 MB)",
+                              failure=f"{package} could not be fetched")
+        for directory in (final, new):
+            shutil.rmtree(directory, ignore_errors=True)
+        with step(LOG, f"unpacking {name}") as unpacking:
+            for deb in filter(_is_needed, files):
+                unpacking.run("dpkg-deb", "-x", deb, new)
+    new.rename(final)
+    start_through_loader(final, final, final)
+    _expect_to_run(final / "usr" / "bin" / f"{CROSS}{name}", name)
+    (final / "complete").touch()
+
+
+def need_toolchain(name: str) -> None:
+    """Install a compiler unless it is there. A refreshed kernel may want a later C library."""
+    with locked(_lock_of(name)):
+        if not (toolchain_dir(name) / "complete").exists() or os.environ.get("REFRESH"):
+            _install(name)
+
+
+def _install_sparse(toolchain: Path) -> None:
+    apt = Apt.first_with("sparse", SPARSE_SUITES, foreign="")
+    programs = toolchain / "usr" / "bin"
+    with tempfile.TemporaryDirectory(dir=toolchain, prefix="sparse.") as name:
+        work = Path(name)
+        apt.fetch(work, f"sparse:{host_architecture()}")
+        with step(LOG, "unpacking sparse") as unpacking:
+            unpacking.run("dpkg-deb", "-x", next(work.glob("*.deb")), work)
+        start_through_loader(work / "usr" / "bin", toolchain, programs)
+        for file in ("sparse.elf", "sparse"):
+            (work / "usr" / "bin" / file).rename(programs / file)
+    _expect_to_run(programs / "sparse", "sparse")
+
+
+def need_sparse(name: str) -> None:
+    """Install sparse beside a compiler, whose C library it takes, unless it is there."""
+    with locked(_lock_of(name)):
+        if not (toolchain_dir(name) / "usr" / "bin" / "sparse").exists():
+            _install_sparse(toolchain_dir(name))
+
+
+def arrange_compiler(directory: Path, name: str) -> None:
+    """Write the file cc of a kernel, and path if this machine has no such compiler."""
+    (directory / "cc").write_text(f"{CROSS}{name}\n")
+    if not shutil.which(f"{CROSS}{name}"):
+        need_toolchain(name)
+        (directory / "path").write_text(f"{toolchain_dir(name)}/usr/bin\n")
