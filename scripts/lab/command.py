@@ -94,18 +94,21 @@ class Step:
         self._log = log
 
     def status_of(self, *command: str | Path, cwd: Path | None = None,
-                  env: Mapping[str, str] | None = None) -> int:
-        """Run a command whose output is added to the log; return its status."""
+                  env: Mapping[str, str] | None = None, stdout: IO[bytes] | None = None) -> int:
+        """Run a command whose output is added to the log; return its status.
+
+        With stdout only its messages are.
+        """
         words = [str(word) for word in command]
-        self._log.write(f"+ {' '.join(words)}\n")
-        self._log.flush()
+        self.note(f"+ {' '.join(words)}")
         return subprocess.run(words, cwd=cwd, env=env, stdin=subprocess.DEVNULL,
-                              stdout=self._log, stderr=self._log, check=False).returncode
+                              stdout=stdout or self._log, stderr=self._log,
+                              check=False).returncode
 
     def run(self, *command: str | Path, cwd: Path | None = None,
-            env: Mapping[str, str] | None = None) -> None:
+            env: Mapping[str, str] | None = None, stdout: IO[bytes] | None = None) -> None:
         """Do the same; raise CalledProcessError if the command fails."""
-        if status := self.status_of(*command, cwd=cwd, env=env):
+        if status := self.status_of(*command, cwd=cwd, env=env, stdout=stdout):
             raise subprocess.CalledProcessError(status, str(command[0]))
 
     def note(self, line: str) -> None:
