@@ -55,7 +55,7 @@ tools_out := $(CURDIR)/build
 .PHONY: all module kernels kernel-versions demo check check-host check-guests check-all \
 	check-clients check-dkms check-install check-preflight check-debug coverage \
 	debug-kernel stress unit fuzz bench lint preflight modules modules_install \
-	stage-module install install-common uninstall deb rpm release clean help
+	stage-module install install-common uninstall deb rpm release python clean help
 
 ifneq ($(KERNEL),)
 all: module
@@ -115,6 +115,11 @@ release:
 	@scripts/hosttools rpm
 	@scripts/hosttools deb
 	@scripts/release
+
+# The language of these commands, which a bare Debian 12 lacks; tests/run sees to it, too
+module kernels kernel-versions demo check-clients check-dkms debug-kernel fuzz bench lint: python
+python:
+	@scripts/hosttools python
 
 module:
 	@test -n "$(KERNEL)" || { echo "say which kernel: make module KERNEL=<label>"; scripts/kernel --list; false; }

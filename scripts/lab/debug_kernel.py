@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A kernel that checks itself, from Debian's source.
+
+This room owns CACHE/debug-kernels/SERIES: the build, what is installed of it, and the
+file recipe, which says what it was made of. tests/debug/kernel.config says how it is
+configured. Calls kernel_add, kernel, source, hosttools, labels, command and places.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from .command import CROSS, locked, output_of, quietly, say, without_settings
+from .hosttools import need_tools
+from .kernel import need_kernel
+from .kernel_add import add_kernel
+from .labels import DEFAULT_LABEL, Label, kernels_dir, label, release
+from .places import LOGS, TOP, LabError, cache_dir
+from .source import need_source, source_dir
+
+USAGE = "usage: scripts/debug-kernel [LABEL]"
+CONFIG = TOP / "tests" / "debug" / "kernel.config"
+LOG = LOGS / "debug-kernel.log"
+
+# On POWER, Linux 7.2 replays soft-masked interrupts inside irq_enter(). The generic
+# interrupt exit code then tells lockdep that interrupts are enabled, although one is
+# still being handled. lockdep warns about that at boot and disables itself. The new
+# condition keeps that code from running in hard-interrupt context. Earlier series do
+# not have that code.
+MENDED_FILE = "include/linux/irq-entry-common.h"
+OLD_CONDITION = "if (!regs_irqs_disabled(regs)) {"
+NEW_CONDITION = "if (!regs_irqs_disabled(regs) && !in_hardirq()) {"
+
+
+def options_lost(fragment: str, config: str) -> list[str]:
+    """Return the options of a fragment that a configuration has otherwise.
+
+    The series lacks such an option, or its dependencies are missing. Lines "# May be
+    lost: NAME..." of the fragment name those that do not count.
+    """
+    lines = set(config.splitlines())
+    may_be_lost = set(re.findall(r"\w+", " ".join(
+        re.findall("^# May be lost: (.*)$", fragment, re.MULTILINE))))
+    lost = []
+    for line in fragment.splitlines():
+        found = re.match(r"(?:# )?CONFIG_(\w+)(?:=| is not set$)", line)
+        if not found or line in lines or found[1] in may_be_lost:
+            continue
+        is_set = any(other.startswith(f"CONFIG_{found[1]}=") for other in lines)
+        if is_set or not line.startswith("#"):
+            lost.append(f"CONFIG_{found[1]}")
+    return lost
+
+
+def mend_source(source: Path) -> None:
+    """Change the condition in a kernel's source, if it has that file."""
+    file = source / MENDED_FILE
+    if not file.exists():
+        return
+    text = file.read_text()
+    if NEW_CONDITION in text:
+        return
+    if OLD_CONDITION not in text:
+        raise LabError(f"{file} has no such condition; see whether lockdep still warns at boot")
+    file.write_text(text.replace(OLD_CONDITION, NEW_CONDITION))
+
+
+def recipe() -> str:
+    """Return what a debug kernel is made of, besides Debian's source."""
+    return f"{CONFIG.read_text()}# {MENDED_FILE}: {OLD_CONDITION} -> {NEW_CONDITION}\n"
+
+
+class Build:
+    """The build of a debug kernel, in a directory, from the source of a label."""
+
+    def __init__(self, row: Label, directory: Path) -> None:
+        self._source = source_dir(row)
+        self._directory = directory
+
+    def _make(self, what: str, failure: str, *targets: str) -> None:
+        """Have kbuild make targets, with the compiler of the label."""
+        path = self._directory / "path"
+        before = f"{path.read_text().strip()}:" if path.exists() else ""
+        quietly(LOG, what, [
+            "nice", "make", f"-j{len(os.sched_getaffinity(0))}", "-C", self._source,
+            f"O={self._directory}/build", "ARCH=powerpc", f"CROSS_COMPILE={CROSS}",
+            f"CC={(self._directory / 'cc').read_text().strip()}",
+            f"KCONFIG_ALLCONFIG={CONFIG}", f"INSTALL_MOD_PATH={self._directory}",
+            "INSTALL_MOD_STRIP=1", *targets,
+        ], failure=failure, env=without_settings(PATH=before + os.environ["PATH"]))
+
+    def _configure(self) -> None:
+        """Configure the kernel; refuse to go on without one of the checks."""
+        self._make("configuring the debug kernel", "the debug kernel can't be configured",
+                   "allnoconfig")
+        config = (self._directory / "build" / ".config").read_text()
+        if lost := options_lost(CONFIG.read_text(), config):
+            raise LabError(f"the debug kernel would be without: {' '.join(lost)}")
+
+    def build(self) -> None:
+        """Build the kernel, and install it into the directory."""
+        mend_source(self._source)
+        self._configure()
+        self._make("building the debug kernel", "the debug kernel does not build",
+                   "vmlinux", "modules")
+        shutil.rmtree(self._directory / "lib", ignore_errors=True)
+        self._make("installing the modules of the debug kernel",
+                   "the debug kernel's modules can't be installed", "modules_install")
+        output_of(f"{CROSS}strip", "-o", str(self._directory / "vmlinux"),
+                  str(self._directory / "build" / "vmlinux"))
+
+
+def _make_label(name: str, row: Label, directory: Path) -> None:
+    need_tools("kernel")
+    need_kernel(row)
+    for file in ("cc", "path"):
+        (directory / file).unlink(missing_ok=True)
+        if (row.directory / file).exists():
+            shutil.copy(row.directory / file, directory)
+    need_source(row)
+    Build(row, directory).build()
+    add_kernel(name, str(directory))
+    # Last: from now on the label counts as made of this recipe
+    (directory / "recipe").write_text(recipe())
+
+
+def need_debug_kernel(row: Label) -> None:
+    """Make the debug kernel of a label's series unless it was made of the same recipe."""
+    source_dir(row)
+    name = f"{row.series}-debug"
+    directory = cache_dir() / "debug-kernels" / row.series
+    with locked(directory.with_name(f"{row.series}.lock")):
+        if os.environ.get("REFRESH"):
+            shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(exist_ok=True)
+        made_of = directory / "recipe"
+        is_made = made_of.exists() and made_of.read_text() == recipe()
+        if not is_made or not (kernels_dir() / name / "label").exists():
+            _make_label(name, row, directory)
+    say(f"debug kernel: {name} is {release(name)}")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run scripts/debug-kernel."""
+    if len(arguments) > 1:
+        raise LabError(USAGE)
+    need_debug_kernel(label(arguments[0] if arguments else DEFAULT_LABEL))
