@@ -9,6 +9,7 @@ and places.
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import re
@@ -31,6 +32,7 @@ ATTEMPTS = 3
 PAUSE = 10
 
 
+@functools.cache
 def host_architecture() -> str:
     """Return Debian's name for the architecture of this machine."""
     return output_of("dpkg", "--print-architecture").strip()

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the tests of the laboratory share: an apt that has what a test says."""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from lab import archive, command, kernel
+
+# Answers are files: targets, and for suites SUITES.names, SUITES.PACKAGE and SUITES.refused
+SCRIPT = r"""#!/bin/sh
+here={here}
+program=${{0##*/}}
+echo "$program $*" >>"$here/calls"
+for word; do
+    case $word in
+    Dir::State::lists=*) lists=${{word#*=}} ;;
+    esac
+    last=$word
+done
+suites=${{lists%/lists}}
+suites=$here/${{suites##*/}}
+case "$program $* " in
+*' indextargets '*no-release-info*) cat "$here/bare" ;;
+*' indextargets '*) cat "$here/targets" ;;
+*' update '*) [ ! -e "$suites.refused" ] || {{ cat "$suites.refused"; exit 100; }} ;;
+*' pkgnames '*) cat "$suites.names" ;;
+*' show '*) cat "$suites.${{last%%[:=]*}}" 2>/dev/null ;;
+*' download '*) [ ! -e "$suites.broken" ] && echo deb >"${{last%%[:=]*}}.deb" ;;
+*' install '*) [ ! -e "$suites.broken" ] ;;
+esac
+"""
+
+
+class FakeApt:
+    """The machine's apt, and an archive."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        bin_directory = directory / "bin"
+        bin_directory.mkdir(parents=True)
+        for name in ("apt-get", "apt-cache"):
+            (bin_directory / name).write_text(SCRIPT.format(here=directory))
+            (bin_directory / name).chmod(0o755)
+        self.configure("Debian|bookworm|main|Packages|http://deb/debian")
+        self.configure(bare=True)
+
+    def configure(self, *targets: str, bare: bool = False) -> None:
+        """Set what the machine has configured: ORIGIN|RELEASE|COMPONENT|KIND|URI."""
+        file = self.directory / ("bare" if bare else "targets")
+        file.write_text("".join(f"{target}\n" for target in targets))
+
+    def has(self, suites: str, names: str = "",
+            fields: Mapping[str, Mapping[str, str]] | None = None) -> None:
+        """Let suites have packages: names, and the fields of some."""
+        if names or not fields:
+            (self.directory / f"{suites}.names").write_text(names.replace(" ", "\n") + "\n")
+        for package, values in (fields or {}).items():
+            (self.directory / f"{suites}.{package}").write_text(
+                "".join(f"{field}: {value}\n" for field, value in values.items()))
+
+    def refuses(self, suites: str, said: str = "E: bad\nE: Some index files failed\n") -> None:
+        """Let the lists of suites not verify."""
+        (self.directory / f"{suites}.refused").write_text(said)
+
+    def breaks(self, suites: str) -> None:
+        """Let no package of suites arrive."""
+        (self.directory / f"{suites}.broken").touch()
+
+    def calls(self, word: str) -> list[str]:
+        """Return the calls so far that have a word."""
+        file = self.directory / "calls"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [line for line in lines if word in line.split()]
+
+
+@pytest.fixture(name="said")
+def progress(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Return what the laboratory prints, instead of printing it.
+
+    sys.stdout stays as it is, because the runner reports to it before a test is torn down.
+    """
+    text = io.StringIO()
+    for module in (archive, command, kernel):
+        monkeypatch.setattr(module, "print", functools.partial(print, file=text), raising=False)
+    return text
+
+
+@pytest.fixture(name="debian")
+def fake_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: io.StringIO) -> FakeApt:
+    """Return an apt that is found first, for a cache and logs of the test's own."""
+    del said
+    fake = FakeApt(tmp_path / "apt")
+    (tmp_path / "keys").touch()
+    monkeypatch.setenv("PATH", f"{fake.directory}/bin:/usr/bin:/bin")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(archive, "KEYS", tmp_path / "keys")
+    monkeypatch.setattr(archive, "LOG", tmp_path / "apt.log")
+    monkeypatch.setattr(archive, "PAUSE", 0)
+    monkeypatch.setattr(archive, "host_codename", lambda: "bookworm")
+    return fake

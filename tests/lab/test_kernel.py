@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tests of lab.kernel and lab.source: which packages, what the cache has, and the table."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from lab import debug_kernel, kernel, kernel_add, source
+from lab.archive import Apt, host_architecture
+from lab.kernel import (Image, arrange_headers, compiler_of, image_regex, need_kernel, newest_image,
+                        packages_of)
+from lab.labels import Label, kernels_dir, label
+from lab.places import LabError
+from lab_fixtures import FakeApt, fake_apt, progress  # noqa: F401, fixtures
+
+ROW = Label("6.12-4k", "6.12", "powerpc64le", ("bookworm-backports",), "run", "always")
+RELEASE = "6.12.95+deb12-powerpc64le"
+IMAGE = f"linux-image-{RELEASE}"
+
+
+@pytest.mark.parametrize("name", [
+    "linux-image-6.12-powerpc64le", "linux-image-6.12.95+deb12-powerpc64le",
+    "linux-image-6.12.0-50-powerpc64le", "linux-image-6.12~rc1-powerpc64le",
+    "linux-image-6.12.9+bpo-2-powerpc64le"])
+def test_versions_of_the_series_are_its_images(name: str) -> None:
+    assert re.fullmatch(image_regex("6.12", "powerpc64le"), name)
+
+
+@pytest.mark.parametrize("name", [
+    "linux-image-6.12.95-powerpc64le-64k", "linux-image-6.120-powerpc64le",
+    "linux-image-6.1-powerpc64le", "linux-image-6x12-powerpc64le",
+    "linux-image-6.12.95-powerpc64le-dbg", "linux-image-6.12-amd64-powerpc64le",
+    "linux-image-powerpc64le", "linux-headers-6.12-powerpc64le"])
+def test_other_series_flavours_and_packages_are_not_its_images(name: str) -> None:
+    assert not re.fullmatch(image_regex("6.12", "powerpc64le"), name)
+
+
+@pytest.fixture
+def archive_with_kernel(debian: FakeApt) -> FakeApt:
+    """Return an archive that has a kernel of 6.12."""
+    debian.has("bookworm-backports", f"{IMAGE} linux-image-6.12.90-powerpc64le", {
+        IMAGE: {"Version": "6.12.95-1", "Depends": "kmod, linux-base (>= 4)"},
+        f"linux-headers-{RELEASE}": {"Depends": "x, linux-kbuild-6.12.95+deb12 (>= 1), gcc-12"},
+    })
+    return debian
+
+
+def test_the_packages_of_a_kernel_are_of_one_version(archive_with_kernel: FakeApt) -> None:
+    packages = list(packages_of(newest_image(ROW), ROW.flavour))
+    assert packages == [
+        ("image", f"{IMAGE}:ppc64el=6.12.95-1"),
+        ("headers", f"linux-headers-{RELEASE}:ppc64el=6.12.95-1"),
+        ("headers", "linux-headers-6.12.95+deb12-common:all=6.12.95-1"),
+        ("headers", f"linux-kbuild-6.12.95+deb12:{host_architecture()}=6.12.95-1")]
+
+
+def test_an_image_that_only_depends_on_others_is_replaced_by_them(
+        archive_with_kernel: FakeApt) -> None:
+    archive_with_kernel.has("bookworm-backports", fields={IMAGE: {
+        "Depends": "linux-base (>= 4), linux-binary-7.2-x (= 1), linux-modules-7.2-x (= 1)"}})
+    image = Image(Apt("bookworm-backports"), IMAGE, "1")
+    assert [name for kind, name in packages_of(image, ROW.flavour) if kind == "image"] == [
+        "linux-binary-7.2-x:ppc64el=1", "linux-modules-7.2-x:ppc64el=1"]
+
+
+def test_headers_without_kbuild_are_refused(archive_with_kernel: FakeApt) -> None:
+    archive_with_kernel.has("bookworm-backports",
+                            fields={f"linux-headers-{RELEASE}": {"Depends": "gcc-12"}})
+    with pytest.raises(LabError, match="depends on no linux-kbuild"):
+        list(packages_of(newest_image(ROW), ROW.flavour))
+
+
+@pytest.fixture
+def headers(tmp_path: Path) -> Path:
+    """Return a directory with the headers of a kernel, as its packages have them."""
+    build = tmp_path / "headers/usr/src" / f"linux-headers-{RELEASE}"
+    build.mkdir(parents=True)
+    (build / "Makefile").write_text("include /usr/src/linux-headers-common/Makefile\n")
+    (build / ".kernelvariables").write_text("CC = powerpc64le-linux-gnu-gcc-12 # not gcc-9\n")
+    (build / "vmlinux").touch()
+    (build / "scripts").symlink_to("/usr/lib/linux-kbuild-6.12/scripts")
+    (build / "relative").symlink_to("Makefile")
+    return tmp_path
+
+
+def test_headers_find_each_other_in_the_cache(headers: Path) -> None:
+    arrange_headers(headers, RELEASE, Path("/cache/6.12"))
+    build = headers / "headers/usr/src" / f"linux-headers-{RELEASE}"
+    assert (build / "Makefile").read_text() == (
+        "include /cache/6.12/headers/usr/src/linux-headers-common/Makefile\n")
+    assert os.readlink(build / "scripts") == (
+        "/cache/6.12/headers/usr/lib/linux-kbuild-6.12/scripts")
+    assert os.readlink(build / "relative") == "Makefile"
+    assert (headers / "builddir").read_text() == (
+        f"/cache/6.12/headers/usr/src/linux-headers-{RELEASE}\n")
+
+
+def test_headers_have_no_image_that_kbuild_would_make_btf_of(headers: Path) -> None:
+    arrange_headers(headers, RELEASE, Path("/cache"))
+    assert not list(headers.rglob("vmlinux"))
+
+
+def test_the_compiler_is_the_one_that_the_headers_name(headers: Path) -> None:
+    assert compiler_of(headers, RELEASE) == "gcc-12"
+    next(headers.rglob(".kernelvariables")).unlink()
+    with pytest.raises(LabError, match="name no compiler"):
+        compiler_of(headers, RELEASE)
+
+
+def cached(name: str, **files: str) -> Path:
+    """Write the files of a kernel in the cache; return its directory."""
+    directory = kernels_dir() / name
+    directory.mkdir(parents=True)
+    for file, text in files.items():
+        (directory / file).write_text(f"{text}\n")
+    return directory
+
+
+def test_a_kernel_in_the_cache_is_taken_without_asking_the_network(
+        debian: FakeApt, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REFRESH", raising=False)
+    cached("6.12-4k", release=RELEASE)
+    need_kernel(ROW)
+    assert not debian.calls("update")
+
+
+def test_a_kernel_that_was_added_is_never_refreshed(
+        debian: FakeApt, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REFRESH", "1")
+    cached("mine", release="7.0", label="mine|-|-|-|run|asked")
+    need_kernel(label("mine"))
+    assert not debian.calls("update")
+
+
+def test_refresh_keeps_the_newest_kernel(archive_with_kernel: FakeApt, said: io.StringIO,
+                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REFRESH", "1")
+    cached("6.12-4k", release=RELEASE, version="6.12.95-1")
+    need_kernel(ROW)
+    assert f"kernel 6.12-4k: {RELEASE} (6.12.95-1) is still the newest" in said.getvalue()
+
+
+@pytest.mark.parametrize("version", ["", "6.12.90-1"])
+def test_a_kernel_that_is_missing_or_older_is_fetched(
+        version: str, archive_with_kernel: FakeApt, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(work: Path, image: Image, row: Label) -> None:
+        work.mkdir()
+        (work / "release").write_text(f"{image.release} of {row.name}")
+
+    monkeypatch.setattr(kernel, "_fill", fill)
+    monkeypatch.setenv("REFRESH", "1")
+    if version:
+        cached("6.12-4k", release="6.12.90", version=version)
+    need_kernel(ROW)
+    assert (ROW.directory / "release").read_text() == f"{RELEASE} of 6.12-4k"
+    assert [file.name for file in kernels_dir().iterdir() if file.is_dir()] == ["6.12-4k"]
+
+
+def test_the_list_has_what_the_cache_has(debian: FakeApt, said: io.StringIO) -> None:
+    cached("6.12-64k", release="6.12.95-powerpc64le-64k")
+    cached("mine", release="7.0", label="mine|-|-|-|load|asked")
+    kernel.main(["--list"])
+    lines = said.getvalue().splitlines()
+    assert lines[:2] == [
+        "KERNEL     IN THE CACHE                    THIS RELEASE",
+        "6.12-64k   6.12.95-powerpc64le-64k         builds for it; demo and all tests"]
+    assert lines[-1] == ("mine       7.0                             builds for it; loads and "
+                         "unloads (its VFIO refuses every device on POWER); added, "
+                         "if KERNELS names it")
+    assert any(re.match("7.2-4k +- +builds for it; .*, if KERNELS names it$", line)
+               for line in lines)
+
+
+def test_the_newest_versions_of_the_kernels_chosen_are_written(
+        archive_with_kernel: FakeApt, tmp_path: Path, said: io.StringIO,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "BUILD", tmp_path)
+    monkeypatch.setenv("KERNELS", "6.12-4k mine")
+    cached("mine", label="mine|-|-|-|load|asked")
+    kernel.main(["--newest"])
+    line = f"6.12-4k {RELEASE} 6.12.95-1\n"
+    assert (tmp_path / "kernel-versions").read_text() == line
+    assert said.getvalue().endswith(line)
+
+
+@pytest.mark.parametrize(("command", "arguments"), [
+    (kernel, []), (kernel, ["--list", "x"]), (source, ["a", "b"]), (debug_kernel, ["a", "b"]),
+    (kernel_add, []), (kernel_add, ["mine"]), (kernel_add, ["mine", "/", "run"]),
+    (kernel_add, ["--remove"]), (kernel_add, ["-x", "/"])])
+def test_a_wrong_number_of_arguments_is_answered_by_the_usage(command: object,
+                                                              arguments: list[str]) -> None:
+    with pytest.raises(LabError, match="^usage: scripts/"):
+        getattr(command, "main")(arguments)
+
+
+def test_a_source_in_the_cache_is_taken_without_asking_the_network(
+        debian: FakeApt, said: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REFRESH", raising=False)
+    directory = source.source_dir(ROW)
+    directory.mkdir(parents=True)
+    (directory / "Makefile").touch()
+    source.need_source(ROW)
+    assert not debian.calls("update") and not said.getvalue()
+
+
+@pytest.mark.parametrize("command", [source, debug_kernel])
+def test_a_kernel_that_was_added_has_no_source(command: object, debian: FakeApt) -> None:
+    cached("mine", label="mine|-|-|-|run|asked")
+    with pytest.raises(LabError, match="^mine is no kernel that Debian has a source for$"):
+        getattr(command, "main")(["mine"])

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tests of lab.toolchain: programs that run through another loader, and when to fetch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab import toolchain
+from lab.places import LabError
+from lab.toolchain import arrange_compiler, need_sparse, need_toolchain, start_through_loader
+
+ELF = b"\x7fELF and more"
+NAME = "powerpc64le-linux-gnu-gcc-16"
+
+
+def write(file: Path, content: bytes, mode: int = 0o755) -> Path:
+    """Write a file and its directories."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    file.chmod(mode)
+    return file
+
+
+@pytest.fixture
+def unpacked(tmp_path: Path) -> Path:
+    """Return a toolchain whose loader prints its arguments."""
+    root = tmp_path / "gcc-16"
+    write(root / "usr/lib/x86/ld-linux-x86-64.so.2", b'#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    write(root / "usr/lib/x86/libc.so.6", ELF, 0o644)
+    return root
+
+
+def test_a_program_is_started_through_the_loader_by_the_name_it_was_called_with(
+        unpacked: Path, tmp_path: Path) -> None:
+    program = write(tmp_path / "bin/sub/as", ELF)
+    start_through_loader(tmp_path / "bin", unpacked, Path("/final"))
+    (tmp_path / "link").symlink_to(program)
+    done = subprocess.run([tmp_path / "link", "-o", "a b"], capture_output=True, text=True,
+                          check=True)
+    assert done.stdout.splitlines() == [
+        "--library-path", f"{unpacked}/usr/lib/x86", "--argv0", str(tmp_path / "link"),
+        "/final/sub/as.elf", "-o", "a b"]
+    assert program.with_name("as.elf").read_bytes() == ELF
+
+
+@pytest.mark.parametrize(("name", "content", "mode"), [
+    ("libcc1.so.0", ELF, 0o755), ("script", b"#!/bin/sh\n", 0o755), ("crt1.o", ELF, 0o644)],
+    ids=["library", "script", "object"])
+def test_what_is_no_program_stays_as_it_is(name: str, content: bytes, mode: int,
+                                           unpacked: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "bin" / name, content, mode)
+    start_through_loader(tmp_path / "bin", unpacked, tmp_path / "bin")
+    assert file.read_bytes() == content
+    assert os.listdir(tmp_path / "bin") == [name]
+
+
+def test_a_toolchain_without_a_c_library_is_refused(unpacked: Path, tmp_path: Path) -> None:
+    (unpacked / "usr/lib/x86/libc.so.6").unlink()
+    with pytest.raises(LabError, match="has no libc.so.6"):
+        start_through_loader(tmp_path, unpacked, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "is_needed"), [
+    ("gcc-16-powerpc64le-linux-gnu_16_amd64.deb", True),
+    ("libgcc-16-dev-ppc64el-cross_16_all.deb", True),
+    ("libstdc++6-ppc64el-cross_16_all.deb", False),
+    ("libc6_2.41_amd64.deb", True)])
+def test_libraries_for_the_compilers_programs_are_not_unpacked(name: str,
+                                                               is_needed: bool) -> None:
+    assert toolchain._is_needed(Path(name)) == is_needed
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the list of what is installed from now on."""
+    calls: list[str] = []
+
+    def install(name: str) -> None:
+        calls.append(name)
+        write(toolchain.toolchain_dir(name) / "complete", b"")
+
+    def install_sparse(directory: Path) -> None:
+        calls.append("sparse")
+        write(directory / "usr/bin/sparse", b"")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("REFRESH", raising=False)
+    monkeypatch.setattr(toolchain, "_install", install)
+    monkeypatch.setattr(toolchain, "_install_sparse", install_sparse)
+    return calls
+
+
+def test_a_compiler_in_the_cache_is_installed_again_only_for_refresh(
+        installed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    need_toolchain("gcc-16")
+    need_toolchain("gcc-16")
+    assert installed == ["gcc-16"]
+    monkeypatch.setenv("REFRESH", "1")
+    need_toolchain("gcc-16")
+    assert installed == ["gcc-16", "gcc-16"]
+
+
+def test_an_installation_that_was_interrupted_is_repeated(installed: list[str]) -> None:
+    write(toolchain.toolchain_dir("gcc-16") / "usr/bin" / NAME, ELF)
+    need_toolchain("gcc-16")
+    assert installed == ["gcc-16"]
+
+
+def test_sparse_is_installed_once(installed: list[str]) -> None:
+    need_sparse("gcc-16")
+    need_sparse("gcc-16")
+    assert installed == ["sparse"]
+
+
+def test_a_compiler_of_this_machine_is_found_on_its_path(
+        installed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "bin" / NAME, ELF)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    arrange_compiler(tmp_path, "gcc-16")
+    assert (tmp_path / "cc").read_text() == f"{NAME}\n"
+    assert not (tmp_path / "path").exists() and not installed
+
+
+def test_a_compiler_that_this_machine_lacks_is_installed(
+        installed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    arrange_compiler(tmp_path, "gcc-16")
+    assert (tmp_path / "cc").read_text() == f"{NAME}\n"
+    assert (tmp_path / "path").read_text() == f"{toolchain.toolchain_dir('gcc-16')}/usr/bin\n"
+    assert installed == ["gcc-16"]
