@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from .places import LOGS, TOP, LabError, check_paths
 
@@ -22,6 +22,10 @@ from .places import LOGS, TOP, LabError, check_paths
 CROSS = "powerpc64le-linux-gnu-"
 # Seconds between signs of life
 PULSE = 15
+# Seconds that a program has to end after SIGTERM
+GRACE = 10
+# Signals on which a command ends, and what it has started
+ENDING = (signal.SIGTERM, signal.SIGHUP)
 # What without_settings() keeps
 KEPT = ("PATH", "HOME", "TMPDIR", "TERM", "SOURCE_DATE_EPOCH",
         "DEB_BUILD_OPTIONS", "DEB_BUILD_PROFILES")
@@ -78,6 +82,46 @@ def without_settings(**variables: str) -> dict[str, str]:
     return {**kept, "LC_ALL": "C.UTF-8", **variables}
 
 
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a program of started() that still runs, and all that it has started."""
+    if process.poll() is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE)
+        # The number of a group stays its own as long as one process is left in it
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@contextlib.contextmanager
+def started(command: Sequence[str | Path], *, cwd: Path | None = None,
+            env: Mapping[str, str] | None = None, stdin: int | IO[Any] = subprocess.DEVNULL,
+            stdout: int | IO[Any] | None = None, stderr: int | IO[Any] | None = None,
+            ) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program, which does not outlive the context, nor do its children.
+
+    make leaves compilers behind if only make is killed. So each program has a process
+    group of its own, and the whole group is ended. It stays in the session, because
+    sudo remembers a password for the terminal of the session.
+    """
+    process = subprocess.Popen(command, cwd=cwd, env=env, stdin=stdin, stdout=stdout,
+                               stderr=stderr, process_group=0)
+    try:
+        yield process
+    finally:
+        end(process)
+        if process.stdout:
+            process.stdout.close()
+
+
+def call(*command: str | Path, env: Mapping[str, str] | None = None) -> int:
+    """Run a program that prints to where this command prints; return its status."""
+    with started(command, env=env) as process:
+        return process.wait()
+
+
 class Broken(LabError):
     """A program has failed; the text says what was being done, and the end of its log."""
 
@@ -99,11 +143,10 @@ class Step:
 
         With stdout only its messages are.
         """
-        words = [str(word) for word in command]
-        self.note(f"+ {' '.join(words)}")
-        return subprocess.run(words, cwd=cwd, env=env, stdin=subprocess.DEVNULL,
-                              stdout=stdout or self._log, stderr=self._log,
-                              check=False).returncode
+        self.note(f"+ {' '.join(map(str, command))}")
+        with started(command, cwd=cwd, env=env, stdout=stdout or self._log,
+                     stderr=self._log) as process:
+            return process.wait()
 
     def run(self, *command: str | Path, cwd: Path | None = None,
             env: Mapping[str, str] | None = None, stdout: IO[bytes] | None = None) -> None:
@@ -154,8 +197,11 @@ def quietly(log: Path, what: str, command: Sequence[str | Path], *, failure: str
 def output_of(*command: str, cwd: Path | None = None,
               env: Mapping[str, str] | None = None) -> str:
     """Return what a command prints; raise CalledProcessError if it fails."""
-    return subprocess.run(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, text=True, check=True).stdout
+    with started(command, cwd=cwd, env=env, stdout=subprocess.PIPE) as process:
+        output, _ = process.communicate()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command[0])
+    return output.decode(errors="replace")
 
 
 @contextlib.contextmanager
@@ -172,6 +218,14 @@ def locked(file: Path, what: str = "") -> Iterator[IO[str]]:
         yield lock
 
 
+def _end_by_signal(number: int, _: object) -> None:
+    """Leave all contexts: locks, temporary directories, programs."""
+    # timeout(1) sends its signal twice; the second one must not break off the first
+    for each in ENDING:
+        signal.signal(each, lambda *_: None)
+    sys.exit(128 + number)
+
+
 def run_main(main: Callable[[Sequence[str]], int | None]) -> None:
     """Run a command's main() with its arguments, and exit with its status.
 
@@ -180,8 +234,10 @@ def run_main(main: Callable[[Sequence[str]], int | None]) -> None:
     """
     # depmod and friends are no user's commands in Debian, but run for any user
     os.environ["PATH"] = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
-    # So that contexts are left: locks, temporary directories, programs
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in ENDING:
+        # nohup(1) has SIGHUP ignored
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end_by_signal)
     try:
         check_paths()
         LOGS.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from lab.command import PULSE, heartbeat, say, shown
+from lab.command import PULSE, heartbeat, say, shown, started
 from lab.places import LOGS, TOP
 
 from .tap import Parser, Result
@@ -217,8 +217,8 @@ def build(log: Path, what: str, command: Sequence[str]) -> None:
     say(what)
     LOGS.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output, heartbeat(what):
-        done = subprocess.run(command, cwd=TOP, stdin=subprocess.DEVNULL,
-                              stdout=output, stderr=subprocess.STDOUT, check=False)
-    if done.returncode:
+        with started(command, cwd=TOP, stdout=output, stderr=output) as process:
+            status = process.wait()
+    if status:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
         raise NotBuilt(f"{what} failed:\n{tail}\n(all of it: {shown(log)})")
