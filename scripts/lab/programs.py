@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The guest's programs, linked statically.
+
+This room owns build/guest: tce2-NAME is made of tests/guest/NAME*.c and of the shared
+tests/guest/lib*.c. Calls command and places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .command import CROSS, call, locked
+from .places import BUILD, LOGS, TOP, LabError
+
+SOURCES = TOP / "tests" / "guest"
+# Interfaces of test modules, which the programs include
+INTERFACES = TOP / "tests" / "kvmplay"
+GUEST = BUILD / "guest"
+COMPILER = (f"{CROSS}gcc-12", "-std=gnu11", "-static", "-O2", "-pthread",
+            "-Wall", "-Wextra", "-Werror")
+
+
+def program(name: str) -> Path:
+    """Return the file of a program."""
+    return GUEST / f"tce2-{name}"
+
+
+def is_up_to_date(file: Path) -> bool:
+    """Check whether no source is newer than a program."""
+    if not file.exists():
+        return False
+    built = file.stat().st_mtime_ns
+    return all(source.stat().st_mtime_ns <= built
+               for directory in (SOURCES, INTERFACES)
+               for source in directory.rglob("*.[ch]"))
+
+
+def build(name: str) -> None:
+    """Build a program unless it is up to date. The compiler prints its complaints itself."""
+    if not (SOURCES / f"{name}.c").exists():
+        raise LabError(f"tests/guest/{name}.c is missing")
+    file = program(name)
+    if is_up_to_date(file):
+        return
+    # A file that a killed compiler leaves must not look up to date
+    new = file.with_suffix(".new")
+    sources = [*sorted(SOURCES.glob(f"{name}*.c")), *sorted(SOURCES.glob("lib*.c"))]
+    if call(*COMPILER, "-o", new, *sources):
+        raise LabError(f"tests/guest/{name}*.c does not build")
+    new.replace(file)
+
+
+def main(names: Sequence[str]) -> None:
+    """Build the programs of these names."""
+    with locked(LOGS / "programs.lock", "building the guest's programs"):
+        GUEST.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            build(name)
