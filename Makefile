@@ -212,7 +212,7 @@ help:
 	@echo "make bench                   compare with the in-tree driver (KERNELS='<label>...', MACHINE=pseries, THREADS=1), build/bench/"
 	@echo "make unit                    run only the tests of the sources on the host (ONLY=<case>, TCE2_SEED=<seed>)"
 	@echo "make preflight               build tce2-preflight, which says whether the module will work on a kernel (build/preflight)"
-	@echo "make check-preflight         run only its tests (PREFLIGHT_DAMAGE=<how often files are damaged>)"
+	@echo "make check-preflight         run only its tests (PREFLIGHT_DAMAGE=<how often files are damaged>, PREFLIGHT_SEED=<seed>)"
 	@echo "make check-install           run only the tests of building and installing"
 	@echo "make fuzz                    let libFuzzer look for what the tests miss (FUZZ_SECONDS=60)"
 	@echo "make kernels                 list the labels of the kernels"

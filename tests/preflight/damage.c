@@ -3,11 +3,14 @@
  * tce2-preflight's own code over damaged files, in one process under ASan and
  * UBSan: a module cut at every byte, and bits of each kind of file turned.
  *
- * usage: damage MODULE MODULES-DIR BUILD-DIR BTF VFIO SEED COUNT
+ * usage: damage KIND MODULE MODULES-DIR BUILD-DIR BTF VFIO SEED COUNT
  *
- * Where a file is only cut, opening it must fail with a sentence; whatever else
- * is done to one, every check runs and both reports are printed, to nowhere.
- * Prints TAP.
+ * KIND is cut, module, layout, symvers, config, btf or vfio. "cut" opens the module
+ * without its end, which should fail with a reason, and counts the lengths that
+ * were accepted, and those that were refused without a reason. The other kinds
+ * turn bits in copies of a file, run every check with each copy, print both
+ * reports to /dev/null, and count the copies. "layout" damages the module as
+ * "module" does, but the types of the kernel are read as well.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,7 +24,6 @@
 #define RATE	16	/* bits turned at most */
 
 static uint64_t random_state;
-static int cases;
 
 static uint64_t next_random(void)
 {
@@ -29,11 +31,6 @@ static uint64_t next_random(void)
 	random_state ^= random_state >> 7;
 	random_state ^= random_state << 17;
 	return random_state;
-}
-
-static void result(bool good, const char *name)
-{
-	fprintf(stderr, "%sok %d - %s\n", good ? "" : "not ", ++cases, name);
 }
 
 /* A file in memory that has a path */
@@ -69,7 +66,7 @@ static void read_or_die(struct file *file, const char *path)
 	struct error err;
 
 	if (file_read(file, path, &err)) {
-		fprintf(stderr, "Bail out! %s\n", err.text);
+		fprintf(stderr, "damage: %s\n", err.text);
 		exit(1);
 	}
 }
@@ -95,9 +92,8 @@ static void cut_module(const char *path)
 		silent += !err.text[0];
 		module_close(&module);
 	}
-	fprintf(stderr, "# %zu lengths\n", file.bytes.size);
-	result(!accepted, "a module cut at any byte is refused");
-	result(!silent, "a module cut at any byte is refused with a reason");
+	fprintf(stderr, "%zu lengths\n%zu accepted\n%zu without a reason\n",
+		file.bytes.size, accepted, silent);
 	close(copy.fd);
 	free(data);
 	file_free(&file);
@@ -152,9 +148,10 @@ static void damage(const struct request *request, const char **member,
 	struct file file;
 	unsigned char *data;
 	struct copy copy;
+	unsigned long i;
 
 	read_or_die(&file, path);
-	while (count--) {
+	for (i = 0; i < count; i++) {
 		data = duplicate(file.bytes);
 		turn_bits(data, file.bytes.size);
 		copy = make_copy((struct bytes){ data, file.bytes.size });
@@ -163,6 +160,7 @@ static void damage(const struct request *request, const char **member,
 		close(copy.fd);
 		free(data);
 	}
+	fprintf(stderr, "%lu copies\n", i);
 	file_free(&file);
 }
 
@@ -170,16 +168,16 @@ static void damage(const struct request *request, const char **member,
 static void damage_vfio(const struct request *request, const char *path,
 			unsigned long count)
 {
-	char good[4096], name[4200];
+	char name[4200];
 	struct file file;
 	unsigned char *data;
+	unsigned long i;
 	FILE *out;
 
-	snprintf(good, sizeof(good), "%s", path);
 	snprintf(name, sizeof(name), "%s/kernel/drivers/vfio/vfio.ko",
 		 request->target);
-	read_or_die(&file, good);
-	while (count--) {
+	read_or_die(&file, path);
+	for (i = 0; i < count; i++) {
 		data = duplicate(file.bytes);
 		turn_bits(data, file.bytes.size);
 		out = fopen(name, "w");
@@ -191,44 +189,63 @@ static void damage_vfio(const struct request *request, const char *path,
 		look((struct request *)request);
 		free(data);
 	}
+	fprintf(stderr, "%lu copies\n", i);
 	file_free(&file);
+}
+
+/* The files that the requests name, from the command line */
+struct files {
+	const char *module, *btf, *vfio;
+	char symvers[4096], config[4096];
+};
+
+static bool damage_kind(const char *kind, struct request *request,
+			const struct files *files, unsigned long count)
+{
+	if (!strcmp(kind, "cut")) {
+		cut_module(files->module);
+	} else if (!strcmp(kind, "module")) {
+		damage(request, &request->module, files->module, count * 20);
+	} else if (!strcmp(kind, "symvers")) {
+		damage(request, &request->symvers, files->symvers, count);
+	} else if (!strcmp(kind, "config")) {
+		damage(request, &request->config, files->config, count);
+	} else if (!strcmp(kind, "layout")) {
+		request->vmlinux = files->btf;
+		damage(request, &request->module, files->module, count / 4);
+	} else if (!strcmp(kind, "btf")) {
+		request->vmlinux = files->btf;
+		damage(request, &request->vmlinux, files->btf, count / 2);
+	} else if (!strcmp(kind, "vfio")) {
+		request->vmlinux = files->btf;
+		damage_vfio(request, files->vfio, count / 2);
+	} else {
+		return false;
+	}
+	return true;
 }
 
 int main(int argc, char **argv)
 {
-	char symvers[4096], config[4096];
 	struct request request = { 0 };
-	unsigned long count;
+	struct files files;
 
-	if (argc != 8) {
-		fputs("usage: damage MODULE MODULES-DIR BUILD-DIR BTF VFIO SEED COUNT\n",
+	if (argc != 9) {
+		fputs("usage: damage KIND MODULE MODULES-DIR BUILD-DIR BTF VFIO SEED COUNT\n",
 		      stderr);
 		return 2;
 	}
 	if (!freopen("/dev/null", "w", stdout))
 		return 1;
-	request.module = argv[1];
-	request.target = argv[2];
-	snprintf(symvers, sizeof(symvers), "%s/Module.symvers", argv[3]);
-	snprintf(config, sizeof(config), "%s/.config", argv[3]);
-	request.symvers = symvers;
-	request.config = config;
-	random_state = strtoull(argv[6], NULL, 0) | 1;
-	count = strtoul(argv[7], NULL, 0);
-
-	cut_module(request.module);
-	damage(&request, &request.module, argv[1], count * 20);
-	result(true, "a module with turned bits crashes nothing");
-	damage(&request, &request.symvers, symvers, count);
-	result(true, "Module.symvers with turned bits crashes nothing");
-	damage(&request, &request.config, config, count);
-	result(true, "a configuration with turned bits crashes nothing");
-	request.vmlinux = argv[4];
-	damage(&request, &request.module, argv[1], count / 4);
-	damage(&request, &request.vmlinux, argv[4], count / 2);
-	result(true, "BTF with turned bits crashes nothing");
-	damage_vfio(&request, argv[5], count / 2);
-	result(true, "vfio.ko with turned bits crashes nothing");
-	fprintf(stderr, "1..%d\n", cases);
-	return 0;
+	files.module = argv[2];
+	files.btf = argv[5];
+	files.vfio = argv[6];
+	snprintf(files.symvers, sizeof(files.symvers), "%s/Module.symvers", argv[4]);
+	snprintf(files.config, sizeof(files.config), "%s/.config", argv[4]);
+	request.module = files.module;
+	request.target = argv[3];
+	request.symvers = files.symvers;
+	request.config = files.config;
+	random_state = strtoull(argv[7], NULL, 0) | 1;
+	return damage_kind(argv[1], &request, &files, strtoul(argv[8], NULL, 0)) ? 0 : 2;
 }

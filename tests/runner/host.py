@@ -17,7 +17,6 @@ PAGE_SIZES = ("4K", "64K")
 # The percentage of the random episodes of `make check` that `make unit` runs, so that it
 # takes seconds
 UNIT_EFFORT = 25
-PREFLIGHT_LABELS = ("6.12-64k", "6.12-4k", "6.1-64k")
 
 
 def make(directory: Path, *targets: str) -> list[str]:
@@ -31,22 +30,6 @@ def prepare_unit(row: Row, mode: str) -> list[str]:
     build(LOGS / "unit-build.log", "building the host-side tests", make(UNIT, "unit"))
     effort = [f"TCE2_EFFORT={UNIT_EFFORT}"] if mode == "unit" else []
     return ["env", *effort, str(UNIT / "run"), *dict.fromkeys(row.chosen or [])]
-
-
-def build_modules(labels: Sequence[str]) -> None:
-    """Build the module for kernels, where something has changed."""
-    for label in labels:
-        build(LOGS / f"check-module-{label}.log", f"building the module for {label}",
-              [str(TOP / "scripts" / "module"), label])
-
-
-def prepare_preflight(row: Row) -> list[str]:
-    """Build tce2-preflight and the modules that it looks at."""
-    del row
-    build_modules(PREFLIGHT_LABELS)
-    build(LOGS / "preflight-build.log", "building tce2-preflight",
-          make(TOP / "tests" / "preflight"))
-    return [str(TOP / "tests" / "preflight" / "run")]
 
 
 def script(*command: str) -> Callable[[Row], list[str]]:
@@ -67,14 +50,14 @@ def host_rows(settings: Settings) -> dict[str, Row]:
         "realmode/run": Row("realmode", script("realmode/run")),
         "probes/run": Row("probes", script("probes/run", first)),
         "install/run": Row("install", script("install/run", first)),
-        "preflight/run": Row("preflight", prepare_preflight),
         "clients/run": Row("clients", script("clients/run", "--short")),
     }
-    wanted = {
-        "preflight": ["preflight/run"],
+    only: dict[str, list[str]] = {
+        "preflight": [],
         "install": ["install/run"],
         "unit": ["unit/run", "evidence/run"],
-    }.get(settings.mode, list(rows))
+    }
+    wanted = only.get(settings.mode, list(rows))
     return {path: row for path, row in rows.items() if path in wanted}
 
 

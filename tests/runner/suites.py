@@ -27,6 +27,7 @@ class Suite:
 SUITES = {suite.name: suite for suite in (
     Suite("runner", ("unit",), is_quick=True),
     Suite("lab", ("unit",), is_quick=True),
+    Suite("preflight", ("preflight",)),
 )}
 
 
