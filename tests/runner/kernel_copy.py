@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Copies of a kernel's build tree, for tests that change a header or a configuration."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lab.command import CROSS, without_settings
+from lab.labels import builddir, compiler, compiler_path
+
+from .command import Done, run
+
+
+def link_into(source: Path, target: Path) -> None:
+    """Make a directory with a link to each entry of another directory."""
+    target.mkdir(parents=True, exist_ok=True)
+    for entry in source.iterdir():
+        (target / entry.name).symlink_to(entry)
+
+
+class KernelCopy:
+    """A copy of the build tree of a kernel in the cache.
+
+    It consists of links, except for the files that differ. build is the directory that
+    KDIR names; source has the headers of all flavours of the kernel. The paths that the
+    methods take begin with "build/" or "source/".
+    """
+
+    def __init__(self, label: str, top: Path) -> None:
+        self.label = label
+        self.top = top
+        self.build = top / "build"
+        self.source = top / "source"
+        genuine = builddir(label)
+        included = re.search(r"^include (/.*)/Makefile$", (genuine / "Makefile").read_text(),
+                             re.MULTILINE)
+        common = included[1] if included else str(genuine)
+        link_into(genuine, self.build)
+        if included:
+            link_into(Path(common), self.source)
+        else:
+            self.source.symlink_to(self.build.name)
+        for name in ("Makefile", ".kernelvariables"):
+            if (self.build / name).exists():
+                file = self.own(f"build/{name}")
+                file.write_text(file.read_text().replace(str(genuine), str(self.build))
+                                .replace(common, str(self.source)))
+
+    def own(self, path: str) -> Path:
+        """Make a file of the tree, and the directories above it, copies; return the file."""
+        entry = self.top
+        for part in Path(path).parts:
+            entry /= part
+            if not entry.is_symlink():
+                continue
+            target = entry.resolve()
+            entry.unlink()
+            if target.is_dir():
+                link_into(target, entry)
+            else:
+                shutil.copy(target, entry)
+        return entry
+
+    def change(self, path: str, pattern: str, replacement: str) -> Path:
+        """Replace a pattern, wherever it matches in a file of the tree; return the file.
+
+        ^ and $ match in each line, \\A and \\Z match at the ends of the file. The test
+        fails if the file is the same afterwards.
+        """
+        __tracebackhide__ = True
+        file = self.own(path)
+        before = file.read_text()
+        after = re.sub(pattern, replacement, before, flags=re.MULTILINE)
+        if after == before:
+            pytest.fail(f"{pattern} changes nothing in {file}", pytrace=False)
+        file.write_text(after)
+        return file
+
+    def variables(self, cc: str = "") -> list[str]:
+        """Return the variables of make for this kernel, with its own compiler or with cc."""
+        return ["ARCH=powerpc", f"CROSS_COMPILE={CROSS}", f"CC={cc or compiler(self.label)}"]
+
+    def kbuild(self, module: Path, *words: str, cc: str = "") -> Done:
+        """Run kbuild on the sources of a module, as DKMS does. words are goals and variables."""
+        return run("make", "-j2", "-C", self.build, f"M={module}", *self.variables(cc), *words,
+                   env=without_settings(PATH=compiler_path(self.label)))
