@@ -49,15 +49,15 @@ def host_rows(settings: Settings) -> dict[str, Row]:
         "release/run": Row("release", script("release/run")),
         "realmode/run": Row("realmode", script("realmode/run")),
         "probes/run": Row("probes", script("probes/run", first)),
-        "install/run": Row("install", script("install/run", first)),
         "clients/run": Row("clients", script("clients/run", "--short")),
     }
-    only: dict[str, list[str]] = {
-        "preflight": [],
-        "install": ["install/run"],
-        "unit": ["unit/run", "evidence/run"],
+    # These modes have suites and no row, or few rows
+    few: dict[str, tuple[str, ...]] = {
+        "preflight": (),
+        "install": (),
+        "unit": ("unit/run", "evidence/run"),
     }
-    wanted = only.get(settings.mode, list(rows))
+    wanted = few.get(settings.mode, tuple(rows))
     return {path: row for path, row in rows.items() if path in wanted}
 
 

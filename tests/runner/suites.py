@@ -28,6 +28,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("runner", ("unit",), is_quick=True),
     Suite("lab", ("unit",), is_quick=True),
     Suite("preflight", ("preflight",)),
+    Suite("install", ("install",)),
 )}
 
 

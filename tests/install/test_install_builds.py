@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Builds where the userland, the environment, a second build or the headers are unusual."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from install_host import FAILED, FOREIGN, NO_TOOLS, SMALL, Host, is_installed, script_settings
+
+from lab.labels import compiler_path
+from runner.command import Done, run
+
+pytest_plugins = ["install_fixtures"]
+
+# What a kernel build may expect of a userland: POSIX, and the few of its own
+USERLAND = """awk basename cat chmod cksum cmp comm cp cut date dirname echo env expr
+    false find grep head install ln ls mkdir mktemp mv od printf pwd readlink
+    realpath rm rmdir sed seq sort stat tail tee test touch tr true uname uniq wc xargs
+    """.split()
+
+# What a kernel developer may have exported for a build of another architecture
+FOREIGN_CROSS = {
+    **FOREIGN, "ARCH": "arm64", "CROSS_COMPILE": "aarch64-none-", "CC": "false",
+    "LD": "false", "LLVM": "1", "CFLAGS_MODULE": "-mnone", "CFLAGS": "-mnone",
+    "KBUILD_MODPOST_WARN": "1", "MAKEFLAGS": "-n", "KBUILD_CFLAGS": "-mnone",
+    "KBUILD_SRC": "/nowhere", "objtree": "/nowhere", "CDPATH": "/"}
+
+IOMMU = "source/arch/powerpc/include/asm/iommu.h"
+CONFIG = "build/include/generated/autoconf.h"
+# In 2001, before anything was built
+LONG_AGO = 978307200
+
+
+def test_the_module_builds_with_the_userland_of_busybox(work: Path, host: Host) -> None:
+    if not (busybox := shutil.which("busybox")):
+        pytest.skip("there is no busybox")
+    programs = work / "bin"
+    programs.mkdir()
+    applets = run(busybox, "--list").expect(0).output.split()
+    for name in USERLAND:
+        if name in applets:
+            (programs / name).symlink_to(busybox)
+    path = f"{programs}:{compiler_path(host.label)}"
+    host.make(*SMALL, "modules", env=host.settings(PATH=path)).expect(0)
+    assert host.module().exists()
+
+
+def test_o_on_the_command_line_is_refused(host: Host) -> None:
+    host.make("O=/nowhere", "modules").expect(FAILED, "O= has no meaning here")
+
+
+def test_a_build_in_place_takes_no_other_tree_of_the_environment(host: Host) -> None:
+    host.make(*SMALL, "modules", env=host.settings(**FOREIGN)).expect(0)
+    assert host.module().exists()
+
+
+def test_an_installation_takes_no_other_tree_of_the_environment(built_host: Host) -> None:
+    built_host.install(NO_TOOLS, env=built_host.settings(**FOREIGN)).expect(0)
+    assert is_installed(built_host.root)
+
+
+def test_a_cross_build_takes_nothing_of_the_environment(host: Host) -> None:
+    run(host.sources / "scripts" / "module", host.label,
+        env=script_settings(**FOREIGN_CROSS)).expect(0)
+    assert host.module(host.label).exists()
+
+
+def at_the_same_time(build: Callable[[], Done]) -> str:
+    """Run a build twice at the same time, and return what both print; both must succeed."""
+    __tracebackhide__ = True
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(build), pool.submit(build)]
+    return "".join(future.result().expect(0).output for future in both)
+
+
+def test_of_two_builds_in_place_one_waits(host: Host) -> None:
+    printed = at_the_same_time(lambda: host.make(*SMALL, "modules"))
+    assert len(re.findall(r"CC .*[ /]src/main\.o", printed)) == 1, printed
+
+
+def checksums_of_objects(sources: Path) -> dict[Path, str]:
+    """Return the checksums of the objects that a build in place has left."""
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sources.rglob("*.o") if not path.is_relative_to(sources / "build")}
+
+
+def make_small(sources: Path) -> None:
+    """Make the module one of two objects, like SMALL: scripts/module takes no variables."""
+    kbuild = sources / "Kbuild"
+    text, number = re.subn(r"^(vfio_spapr_tce2-y) :=(.*\\\n)+.*",
+                           r"KBUILD_MODPOST_WARN := 1\n\1 := src/main.o src/realmode.o",
+                           kbuild.read_text(), flags=re.MULTILINE)
+    assert number == 1
+    kbuild.write_text(text)
+
+
+def test_of_two_builds_of_a_label_one_waits(built_host: Host) -> None:
+    """The compiler does not write through links to the objects of a build in place."""
+    make_small(built_host.sources)
+    before = checksums_of_objects(built_host.sources)
+    assert before
+    program = built_host.sources / "scripts" / "module"
+    printed = at_the_same_time(
+        lambda: run(program, built_host.label, env=script_settings()))
+    assert built_host.module(built_host.label).exists()
+    assert printed.count("waiting for another process") == 1, printed
+    assert checksums_of_objects(built_host.sources) == before
+
+
+def compile_one_object(host: Host) -> Done:
+    """Compile an object that needs no probe, with one probe."""
+    return host.kernel.kbuild(host.sources, "tce2-needs=iommu_table", "tce2-choices=",
+                              "src/range.o")
+
+
+def change_long_ago(host: Host, path: str, pattern: str, replacement: str) -> None:
+    """Change a file of the kernel, which is older afterwards than all that was built."""
+    os.utime(host.kernel.change(path, pattern, replacement), (LONG_AGO, LONG_AGO))
+
+
+def test_headers_with_old_time_stamps_are_noticed(host: Host) -> None:
+    host.kernel.own(IOMMU)
+    host.kernel.own(CONFIG)
+    compile_one_object(host).expect(0)
+    assert not compile_one_object(host).expect(0).says("PROBE")
+    for path, pattern, replacement in (
+            (IOMMU, r"^struct iommu_table \{", r"\g<0>\n\tint added;"),
+            (CONFIG, r"\Z", "#define CONFIG_TCE2_TEST 1\n")):
+        change_long_ago(host, path, pattern, replacement)
+        done = compile_one_object(host).expect(0, "PROBE")
+        assert done.says("src/range.o"), done.explain()
+    change_long_ago(host, IOMMU, r"\bit_level_size\b", "it_leaf_size")
+    compile_one_object(host).expect(FAILED, "no member named")
