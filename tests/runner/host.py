@@ -47,7 +47,6 @@ def host_rows(settings: Settings) -> dict[str, Row]:
         "evidence/run": Row("evidence", script("evidence/run")),
         "ci/run": Row("ci", script("ci/run")),
         "release/run": Row("release", script("release/run")),
-        "realmode/run": Row("realmode", script("realmode/run")),
         "probes/run": Row("probes", script("probes/run", first)),
         "clients/run": Row("clients", script("clients/run", "--short")),
     }

@@ -29,6 +29,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("lab", ("unit",), is_quick=True),
     Suite("preflight", ("preflight",)),
     Suite("install", ("install",)),
+    Suite("realmode"),
 )}
 
 
