@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,15 +73,20 @@ def run(*command: str | Path, cwd: Path = TOP, env: Mapping[str, str] | None = N
     return Done(words, done.returncode, done.stdout)
 
 
-@pytest.fixture
-def work(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """Return an empty directory for a test; it stays until the test runs again."""
-    parts = request.path.relative_to(TESTS).parts
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", request.node.name).strip("_")
+def work_directory(item: pytest.Item) -> Path:
+    """Make an empty directory for a test; it stays until the test runs again."""
+    parts = item.path.relative_to(TESTS).parts
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", item.name).strip("_")
     directory = BUILD / "tests" / parts[0] / name
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    yield directory
+    return directory
+
+
+@pytest.fixture
+def work(request: pytest.FixtureRequest) -> Path:
+    """Return an empty directory for a test; it stays until the test runs again."""
+    return work_directory(request.node)
 
 
 @pytest.fixture(scope="session")
