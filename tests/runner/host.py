@@ -39,7 +39,6 @@ def script(*command: str) -> Callable[[Row], list[str]]:
 
 def host_rows(settings: Settings) -> dict[str, Row]:
     """Return the rows of this machine that a mode has, by the script's path in tests/."""
-    first = settings.labels[0]
     if settings.mode in ("guests", "debug") or settings.jobs:
         return {}
     rows = {
@@ -47,7 +46,6 @@ def host_rows(settings: Settings) -> dict[str, Row]:
         "evidence/run": Row("evidence", script("evidence/run")),
         "ci/run": Row("ci", script("ci/run")),
         "release/run": Row("release", script("release/run")),
-        "probes/run": Row("probes", script("probes/run", first)),
         "clients/run": Row("clients", script("clients/run", "--short")),
     }
     # These modes have suites and no row, or few rows

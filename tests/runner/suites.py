@@ -30,6 +30,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("preflight", ("preflight",)),
     Suite("install", ("install",)),
     Suite("realmode"),
+    Suite("probes"),
 )}
 
 
