@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +174,17 @@ def case_name(item: pytest.Item) -> str:
     return item.originalname if isinstance(item, pytest.Function) else ""
 
 
+def tools_for(items: Iterable[pytest.Item]) -> list[str]:
+    """Return the sets of tools that items need; "check" includes "unit"."""
+    wanted: set[str] = set()
+    for item in items:
+        if not isinstance(item, RowItem) and (suite := suite_of(item.path)):
+            wanted.update(suite.tools)
+        else:
+            wanted.add("unit" if row_name(item) in ("host", "evidence") else "check")
+    return sorted(wanted - {"unit"} if "check" in wanted else wanted)
+
+
 FILES = (
     ("unit/test_*.c", UnitFile),
     ("guest/conformance_*.c", ConformanceFile),
@@ -262,8 +273,7 @@ class Hooks:
         suite = suite_of(collection_path)
         if not suite:
             return None
-        wanted = settings.mode in ("check", "host", *suite.modes) and not settings.jobs
-        return None if wanted else True
+        return None if suite.is_part_of(settings.mode) and not settings.jobs else True
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> Any:
         """Make a collector of a file that defines cases."""
@@ -318,13 +328,12 @@ class Hooks:
             return
         self._rows = list(dict.fromkeys(item.row for item in session.items
                                         if isinstance(item, RowItem)))
-        rows = {row_name(item) for item in session.items}
-        quick = {suite.name for suite in SUITES.values() if suite.is_quick}
-        what = "unit" if rows <= {*quick, "host", "evidence"} else "check"
         for row in self.plan.order:
             row.forget()
-        if subprocess.run([str(TOP / "scripts" / "hosttools"), what], check=False).returncode:
-            raise pytest.UsageError("tools are missing on this machine")
+        for tools in tools_for(session.items):
+            command = [str(TOP / "scripts" / "hosttools"), tools]
+            if subprocess.run(command, check=False).returncode:
+                raise pytest.UsageError("tools are missing on this machine")
 
     def _start_ahead(self, item: pytest.Item) -> None:
         """Start rows whose turn has not come: the host-side tests beside the quick suites,

@@ -15,18 +15,25 @@ TESTS = TOP / "tests"
 class Suite:
     """A directory with test_*.py.
 
-    modes are those that run it beside check and host. Quick suites run before all else,
-    and need only the tools of `make unit`.
+    modes are those that run it beside check and host, or instead of them if it is
+    separate. Quick suites run before all others. tools are the sets of tools that
+    scripts/hosttools has to provide.
     """
 
     name: str
     modes: tuple[str, ...] = ()
     is_quick: bool = False
+    is_separate: bool = False
+    tools: tuple[str, ...] = ("check",)
+
+    def is_part_of(self, mode: str) -> bool:
+        """Check whether a mode runs it."""
+        return mode in self.modes or (not self.is_separate and mode in ("check", "host"))
 
 
 SUITES = {suite.name: suite for suite in (
-    Suite("runner", ("unit",), is_quick=True),
-    Suite("lab", ("unit",), is_quick=True),
+    Suite("runner", ("unit",), is_quick=True, tools=("unit",)),
+    Suite("lab", ("unit",), is_quick=True, tools=("unit",)),
     Suite("preflight", ("preflight",)),
     Suite("install", ("install",)),
     Suite("realmode"),

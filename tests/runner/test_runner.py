@@ -19,7 +19,7 @@ from .guest import GuestKey, arguments, processors, timeout
 from .plugin import judge_hash, judge_vmalloc
 from .row import NotBuilt, Row, read_on, start_ahead
 from .settings import SettingError, Settings
-from .suites import TESTS
+from .suites import TESTS, Suite
 from .tap import Parser, Result
 
 
@@ -172,6 +172,14 @@ def test_a_wrong_name_ends_the_run_before_anything_is_built(arguments_: list[str
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == status, done.stdout
     assert "building" not in done.stdout
+
+
+def test_a_separate_suite_is_run_by_its_own_modes_only() -> None:
+    modes = ("check", "host", "unit", "dkms")
+    assert [Suite("a", ("unit",)).is_part_of(mode) for mode in modes] == [
+        True, True, True, False]
+    assert [Suite("a", ("dkms",), is_separate=True).is_part_of(mode) for mode in modes] == [
+        False, False, False, True]
 
 
 def test_a_file_that_became_shorter_is_read_from_its_beginning(tmp_path: Path) -> None:
