@@ -13,5 +13,6 @@ host      rows of this machine
 suites    directories whose tests are functions in Python
 command   what those tests share
 guest     rows of an emulated machine
+evidence  Documentation/evidence.rst and the tests that it names, for scripts/check-evidence
 plugin    pytest's hooks: rows to items, selection, reports
 """

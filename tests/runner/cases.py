@@ -12,19 +12,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TEST = re.compile(r'^TEST\(\s*(\w+)((?:"(?:[^"\\]|\\.)*"|[^()"])*)\)\s*\{', re.MULTILINE)
+INTREE = re.compile(r'\.intree = (?:"((?:[^"\\]|\\.)*)"|(\w+))')
 
 
 @dataclass(frozen=True)
 class Case:
-    """A case: its name, its line in the source, and whether it is a race."""
+    """A case: its name, its line in the source, and whether it is a race.
+
+    intree says why the in-tree driver is known to fail the case, or is the name of a macro
+    that says so. It is empty if the driver passes.
+    """
 
     name: str
     line: int
     is_race: bool
+    intree: str = ""
 
 
 def cases_of(source: Path) -> list[Case]:
     """Return the cases of a C source, in the order in which they run."""
     text = source.read_text()
-    return [Case(found[1], text.count("\n", 0, found.start()) + 1, ".race" in found[2])
+    return [_case(found, text.count("\n", 0, found.start()) + 1)
             for found in TEST.finditer(text)]
+
+
+def _case(found: re.Match[str], line: int) -> Case:
+    intree = INTREE.search(found[2])
+    why = intree[1] or intree[2] if intree else ""
+    return Case(found[1], line, ".race" in found[2], why)

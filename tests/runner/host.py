@@ -43,7 +43,6 @@ def host_rows(settings: Settings) -> dict[str, Row]:
         return {}
     rows = {
         "unit/run": Row("host", lambda row: prepare_unit(row, settings.mode)),
-        "evidence/run": Row("evidence", script("evidence/run")),
         "ci/run": Row("ci", script("ci/run")),
         "release/run": Row("release", script("release/run")),
         "clients/run": Row("clients", script("clients/run", "--short")),
@@ -52,7 +51,7 @@ def host_rows(settings: Settings) -> dict[str, Row]:
     few: dict[str, tuple[str, ...]] = {
         "preflight": (),
         "install": (),
-        "unit": ("unit/run", "evidence/run"),
+        "unit": ("unit/run",),
     }
     wanted = few.get(settings.mode, tuple(rows))
     return {path: row for path, row in rows.items() if path in wanted}

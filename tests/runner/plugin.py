@@ -181,7 +181,7 @@ def tools_for(items: Iterable[pytest.Item]) -> list[str]:
         if not isinstance(item, RowItem) and (suite := suite_of(item.path)):
             wanted.update(suite.tools)
         else:
-            wanted.add("unit" if row_name(item) in ("host", "evidence") else "check")
+            wanted.add("unit" if row_name(item) == "host" else "check")
     return sorted(wanted - {"unit"} if "check" in wanted else wanted)
 
 

@@ -38,6 +38,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("install", ("install",)),
     Suite("realmode"),
     Suite("probes"),
+    Suite("evidence", ("unit",), is_quick=True, tools=("unit",)),
 )}
 
 

@@ -61,6 +61,14 @@ def test_every_test_of_the_c_sources_is_found() -> None:
         assert [case.name for case in cases_of(source)] == written, source
 
 
+def test_a_case_tells_why_the_in_tree_driver_fails_it(tmp_path: Path) -> None:
+    source = tmp_path / "test.c"
+    source.write_text('TEST(a,\n     .setup = BARE, .intree = "defects 6, 13")\n{\n}\n'
+                      'TEST(b, .intree = LEAKS, .crashes = true)\n{\n}\n'
+                      'TEST(c, .race = "d")\n{\n}\n')
+    assert [case.intree for case in cases_of(source)] == ["defects 6, 13", "LEAKS", ""]
+
+
 def test_a_case_is_a_race_if_its_options_say_so(tmp_path: Path) -> None:
     source = tmp_path / "test.c"
     source.write_text('TEST(a)\n{\n}\n\nTEST(b,\n     .intree = "x) (\\"", .race = "c")\n{\n}\n')
