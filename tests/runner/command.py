@@ -102,3 +102,12 @@ def built_module(label: str) -> Path:
     build(LOGS / f"check-module-{label}.log", f"building the module for {label}",
           [str(SCRIPTS / "module"), label])
     return BUILD / label / "vfio_spapr_tce2.ko"
+
+
+def copy_sources(directory: Path) -> None:
+    """Copy the sources as they are, without what is built and without the repository."""
+
+    def ignored(where: str, names: list[str]) -> list[str]:
+        return [name for name in names if Path(where) == TOP and name in ("build", ".git")]
+
+    shutil.copytree(TOP, directory, symlinks=True, ignore=ignored)
