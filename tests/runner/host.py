@@ -43,7 +43,6 @@ def host_rows(settings: Settings) -> dict[str, Row]:
         return {}
     rows = {
         "unit/run": Row("host", lambda row: prepare_unit(row, settings.mode)),
-        "ci/run": Row("ci", script("ci/run")),
         "release/run": Row("release", script("release/run")),
         "clients/run": Row("clients", script("clients/run", "--short")),
     }

@@ -39,6 +39,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("realmode"),
     Suite("probes"),
     Suite("evidence", ("unit",), is_quick=True, tools=("unit",)),
+    Suite("ci"),
 )}
 
 
