@@ -150,7 +150,7 @@ check-all:
 	@KERNELS=all tests/run
 
 check-dkms:
-	@tests/dkms/run
+	@tests/run dkms
 
 check-clients:
 	@tests/clients/run
@@ -204,7 +204,7 @@ help:
 	@echo "make check-all               the same on every kernel that has a label, and a table of them all (MACHINES as above)"
 	@echo "make check-host              run only the tests of this machine; make check-guests: only the tests in emulated machines (KERNELS, MACHINES)"
 	@echo "make check-clients           QEMU with KVM and DPDK, both backends side by side (HOSTILE_SECONDS=20, BACKENDS='intree ours', RUNS='<run>...')"
-	@echo "make check-dkms              the real dkms, dpkg and modprobe in a root filesystem of packages (root or sudo)"
+	@echo "make check-dkms              the real dkms, dpkg and modprobe in a root filesystem of packages (root or sudo; KEEP=1: only boots, with the last disk)"
 	@echo "make check-debug             every race, every failure injected and a long differential test on a debug kernel (RACE_SECONDS=60, DIFFER_CALLS=100000, FAILURES=300, JOBS='<job>...', SMP=2, KERNELS)"
 	@echo "make debug-kernel            build that kernel: KASAN, lockdep, kmemleak, UBSAN, fault injection (the first of these targets does)"
 	@echo "make coverage                which lines of src/ the guests' tests run"

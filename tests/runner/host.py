@@ -39,7 +39,7 @@ def script(*command: str) -> Callable[[Row], list[str]]:
 
 def host_rows(settings: Settings) -> dict[str, Row]:
     """Return the rows of this machine that a mode has, by the script's path in tests/."""
-    if settings.mode in ("guests", "debug") or settings.jobs:
+    if settings.mode in ("guests", "debug", "dkms") or settings.jobs:
         return {}
     rows = {
         "unit/run": Row("host", lambda row: prepare_unit(row, settings.mode)),

@@ -40,6 +40,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("probes"),
     Suite("evidence", ("unit",), is_quick=True, tools=("unit",)),
     Suite("ci"),
+    Suite("dkms", ("dkms",), is_separate=True, tools=("dkms", "rpm")),
 )}
 
 
