@@ -8,7 +8,6 @@
  */
 #include "lib.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,16 +24,6 @@
 #define IOVA		MIB(16)
 
 static unsigned int nth, injected, left_open, reached;
-
-static bool write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) > 0;
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
 
 static void set_fail_nth(unsigned int value)
 {

@@ -628,19 +628,6 @@ TEST(a_flood_of_requests_leaves_nothing_and_piles_up_little, .setup = BARE)
 #define CGROUPS		"/tmp/cgroup"
 #define CGROUP		CGROUPS "/tce2"
 
-static bool write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t len = strlen(text);
-	bool ok;
-
-	if (fd < 0)
-		return false;
-	ok = write(fd, text, len) == len;
-	close(fd);
-	return ok;
-}
-
 /* A number in a file of "name number" lines */
 static int64_t cgroup_number(const char *file, const char *name)
 {

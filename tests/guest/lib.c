@@ -52,7 +52,7 @@ uint64_t now_ms(void)
 }
 
 /* One line of a small text file, without its newline; false if there is none */
-static bool read_line(const char *path, char *line, int size)
+bool read_line(const char *path, char *line, int size)
 {
 	FILE *f = fopen(path, "re");
 	bool ok;
@@ -83,16 +83,23 @@ int64_t read_number(const char *path)
 	return read_line(path, line, sizeof(line)) ? strtoll(line, NULL, 0) : -1;
 }
 
-static bool write_number(const char *path, int64_t number)
+bool write_text(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok;
+	ssize_t len = strlen(text);
+	bool ok = fd >= 0 && write(fd, text, len) == len;
 
-	if (fd < 0)
-		return false;
-	ok = dprintf(fd, "%lld\n", (long long)number) > 0;
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	return ok;
+}
+
+bool write_number(const char *path, int64_t number)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%lld", (long long)number);
+	return write_text(path, text);
 }
 
 /*
@@ -650,7 +657,7 @@ static struct {
 	int group;
 } devices[SLOTS];
 
-static bool is_edu(const char *name)
+bool is_edu(const char *name)
 {
 	char path[320];
 
@@ -661,7 +668,8 @@ static bool is_edu(const char *name)
 	return read_number(path) == 0x11e8;
 }
 
-static int group_of(const char *name)
+/* The IOMMU group of a PCI device, -1 if it has none */
+int group_of(const char *name)
 {
 	char path[320], link[320];
 	ssize_t len;

@@ -63,6 +63,9 @@ int edu_from_device(struct edu *edu, uint64_t iova, size_t off, size_t len);
 
 #define SLOTS		2
 
+bool is_edu(const char *name);
+int group_of(const char *name);
+
 /**
  * struct vfio - a container and what is attached to it
  * @fd: the container
@@ -130,7 +133,10 @@ bool pattern_is(const void *ua, size_t len, uint64_t seed);
 int64_t vmlck(void);
 int64_t pins(void);
 bool number_of(const char *text, uint64_t *number);
+bool read_line(const char *path, char *line, int size);
 int64_t read_number(const char *path);
+bool write_text(const char *path, const char *text);
+bool write_number(const char *path, int64_t number);
 int64_t meminfo(const char *name);
 void refresh_counters(void);
 int module_refs(const char *name);

@@ -13,14 +13,14 @@ from lab.places import BUILD, LOGS, TOP
 from .row import NotBuilt, Row, build
 from .settings import Settings
 
-# The script of a job if it has another name, and the programs that the script runs
+# The script or program of a job if it has another name, and the programs that it runs
 SCRIPTS = {"races": "conformance"}
 PROGRAMS = {
     "conformance": ("conformance", "hold", "plug"),
     "races": ("conformance", "hold"),
     "failnth": ("conformance", "insmod", "bypass"),
     "differ": ("differ",),
-    "reload": ("reload-client",),
+    "reload": ("job_reload",),
     "load": (),
 }
 # As many cases can be named; with more, all of them run
@@ -41,7 +41,7 @@ class GuestKey:
 
     @property
     def script(self) -> str:
-        """The script in tests/guest, without its ".sh"."""
+        """The script in tests/guest, or the program, without ".sh" or "job_"."""
         return SCRIPTS.get(self.job, self.job)
 
     @property
@@ -116,6 +116,16 @@ def boot_command(key: GuestKey, initrd: str, append: list[str], console: str,
             "--initrd", initrd, "--append", " ".join(append), "--log", console, *options]
 
 
+def is_program(script: str) -> bool:
+    """Check whether a job is a program in C."""
+    return (TOP / "tests" / "guest" / f"job_{script}.c").exists()
+
+
+def run_argument(script: str) -> str:
+    """Return the kernel's argument that has the guest run a script or program."""
+    return f"tce2.run=tce2-job_{script}" if is_program(script) else f"tce2.run={script}"
+
+
 def make_initrd(key: GuestKey, name: str, script: str, programs: tuple[str, ...]) -> str:
     """Build the guest's programs and its root filesystem; return the path of the latter."""
     log = LOGS / f"initrd-{name}-{key.label}.log"
@@ -123,8 +133,9 @@ def make_initrd(key: GuestKey, name: str, script: str, programs: tuple[str, ...]
         build(log, "building the guest's programs",
               [str(TOP / "scripts" / "programs"), *programs])
     path = str(BUILD / "initrd" / f"{name}-{key.label}.cpio")
-    files = [str(TOP / "tests" / "guest" / f"{script}.sh"),
-             *(str(BUILD / "guest" / f"tce2-{program}") for program in programs)]
+    files = [str(BUILD / "guest" / f"tce2-{program}") for program in programs]
+    if not is_program(script):
+        files.append(str(TOP / "tests" / "guest" / f"{script}.sh"))
     build(log, f"{key}: packing its root filesystem",
           [str(TOP / "scripts" / "initramfs"), key.label, path, *files])
     return path
@@ -178,7 +189,7 @@ def guest_row(settings: Settings, key: GuestKey, modules: ModuleBuild) -> Row:
         chosen = row.chosen or []
         only = chosen if len(chosen) <= MAX_ONLY else []
         append = ["page_owner=on", "kasan_multi_shot"] if key.is_slow else []
-        append.append(f"tce2.run={key.script}")
+        append.append(run_argument(key.script))
         if args := arguments(settings, key, only):
             append.append(f"tce2.args={','.join(args)}")
         say(f"{row.name}: booting")
@@ -202,7 +213,7 @@ def boot_shortly(key: GuestKey, script: str, append: list[str],
     initrd = make_initrd(key, f"{script}-short", script, PROGRAMS.get(script, ()))
     with (LOGS / f"{name}-{key}.vm").open("wb") as messages:
         done = subprocess.run(
-            boot_command(key, initrd, [f"tce2.run={script}", *append], str(console),
+            boot_command(key, initrd, [run_argument(script), *append], str(console),
                          ["--smp", "2", "--timeout", "180"]),
             cwd=TOP, stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, check=False)
     return done.returncode, (console.read_text(errors="replace") if console.exists() else "")

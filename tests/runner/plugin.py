@@ -102,30 +102,35 @@ class HostScript(TapFile):
 
 
 class GuestScript(TapFile):
-    """A script of the guest: that of a job, or one for a short boot."""
+    """A script or a program of the guest: that of a job, or one for a short boot."""
+
+    @property
+    def script(self) -> str:
+        """The name that a job or a short boot calls it by."""
+        return self.path.stem.removeprefix("job_")
 
     def collect(self) -> Iterator[pytest.Item]:
         """Return what is done with the script in each row."""
         for key, row in self.plan.guest.items():
             counted = is_counted(self.plan.settings, key)
-            if key.script == self.path.stem and key == self.plan.first_key(key.label, counted):
+            if key.script == self.script and key == self.plan.first_key(key.label, counted):
                 yield self._item(BuildItem, f"module_builds_without_a_warning[{key}]",
                                  row, -1, modules=self.plan.modules, label=key.label,
                                  counted=counted)
-            if key.script == self.path.stem:
+            if key.script == self.script:
                 yield self._item(EndItem, f"guest_runs_to_its_end[{key}]", row, 1)
             yield from self._short_boots(key, row)
 
     def _short_boots(self, key: GuestKey, row: Row) -> Iterator[pytest.Item]:
         if key.job != "conformance" or self.plan.settings.mode == "debug":
             return
-        if self.path.stem == "realmode_vmalloc":
+        if self.script == "realmode_vmalloc":
             yield self._item(
                 ShortBootItem, f"a_vmalloc_access_in_real_mode_is_noticed[{key}]", row, 2,
                 modules=self.plan.modules, key=key, script="realmode_vmalloc", append=[],
                 judge=judge_vmalloc)
         # A hypervisor's guest has no hash MMU that real mode could do much with
-        if self.path.stem == "conformance" and key.machine == "powernv9":
+        if self.script == "conformance" and key.machine == "powernv9":
             yield self._item(
                 ShortBootItem, f"real_mode_translates_under_the_hash_mmu[{key}]", row, 3,
                 modules=self.plan.modules, key=key, script="conformance",
@@ -189,6 +194,7 @@ FILES = (
     ("unit/test_*.c", UnitFile),
     ("guest/conformance_*.c", ConformanceFile),
     ("guest/*.sh", GuestScript),
+    ("guest/job_*.c", GuestScript),
     ("*/run", HostScript),
 )
 

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One client for each device opens a container, maps memory and closes the container in
+ * the middle of a call, again and again. A container must work with either backend. Only
+ * SET_IOMMU may fail, if no backend is loaded. Other clients call CHECK_EXTENSION on
+ * containers without a group, for which VFIO asks all backends.
+ *
+ * Each client is a process, which ends at the first answer that is wrong.
+ */
+#include "job_reload.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SIZE		KIB(512)
+#define IOVA		MIB(16)
+/* Takes a while to register */
+#define IN_FLIGHT_SIZE	MIB(32)
+
+/**
+ * struct shared - what the clients tell the process that has started them
+ * @over: the clients end
+ * @failed: a client has failed, and has printed the reason
+ * @served: containers that each backend has handled, by slot
+ * @asked: calls of CHECK_EXTENSION, of all clients that only ask
+ */
+struct shared {
+	volatile bool over;
+	volatile bool failed;
+	unsigned long served[SLOTS][SERVERS];
+	unsigned long asked;
+};
+
+static struct shared *shared;
+static pid_t clients[SLOTS + ASKERS];
+
+static void need(int ret, int want, const char *what)
+{
+	if (ret == want)
+		return;
+	printf("# client: %s: expected %d, saw %d (%s)\n", what, want, ret,
+	       ret < 0 ? strerror(-ret) : "no error");
+	fflush(stdout);
+	shared->failed = true;
+	/* No server, for server_of_next() */
+	_exit(SERVERS);
+}
+
+static uint8_t *memory(void)
+{
+	uint8_t *ua = mem_base(SIZE + IN_FLIGHT_SIZE);
+
+	need(ua ? 0 : -ENOMEM, 0, "memory of the client");
+	return ua;
+}
+
+/* Only the container's own backend is asked now, and only the in-tree one has v1 */
+static enum server server_of(struct vfio *v)
+{
+	return check_extension(v->fd, VFIO_SPAPR_TCE_IOMMU) > 0 ? IN_TREE :
+								  OURS;
+}
+
+/* Calls that both backends answer alike; the backend cleans up the last two */
+static void work(struct vfio *v, uint8_t *ua)
+{
+	struct vfio_iommu_spapr_tce_info info;
+
+	need(get_info(v->fd, &info), 0, "GET_INFO");
+	need(spapr_register(v->fd, ua, SIZE), 0, "REGISTER");
+	need(dma_map(v->fd, IOVA, ua, SIZE, READ_WRITE), 0, "MAP");
+	need(dma_unmap(v->fd, IOVA, SIZE), 0, "UNMAP");
+	need(spapr_unregister(v->fd, ua, SIZE), 0, "UNREGISTER");
+	need(spapr_unregister(v->fd, ua, SIZE), -ENOENT, "UNREGISTER again");
+	need(spapr_register(v->fd, ua, SIZE), 0, "REGISTER again");
+	need(dma_map(v->fd, IOVA, ua, SIZE, READ_WRITE), 0, "MAP again");
+}
+
+/* Calls that are under way when the container loses its backend */
+struct in_flight {
+	struct vfio *v;
+	uint8_t *ua;
+	volatile bool over;
+};
+
+static void *register_until_over(void *arg)
+{
+	struct in_flight *calls = arg;
+
+	while (!calls->over) {
+		spapr_register(calls->v->fd, calls->ua, IN_FLIGHT_SIZE);
+		spapr_unregister(calls->v->fd, calls->ua, IN_FLIGHT_SIZE);
+	}
+	return NULL;
+}
+
+/*
+ * Close the last group in the middle of a call, which may then be the only one that
+ * still needs the backend. (The in-tree backend would not survive that.)
+ */
+static void lose_backend(struct vfio *v, int slot, uint8_t *ua)
+{
+	struct in_flight calls = { .v = v, .ua = ua + SIZE };
+	pthread_t thread;
+
+	need(-pthread_create(&thread, NULL, register_until_over, &calls), 0,
+	     "starting a thread");
+	usleep(rand() % 20000);
+	close(v->group[slot]);
+	v->group[slot] = -1;
+	usleep(rand() % 20000);
+	calls.over = true;
+	pthread_join(thread, NULL);
+}
+
+static enum server one_container(int slot, uint8_t *ua)
+{
+	enum server server = NOBODY;
+	struct vfio v;
+
+	need(vfio_open(&v), 0, "opening a container");
+	need(vfio_attach(&v, slot), 0, "attaching a group");
+	if (!vfio_set_iommu(&v, VFIO_SPAPR_TCE_v2_IOMMU)) {
+		server = server_of(&v);
+		work(&v, ua);
+	}
+	if (server == OURS)
+		lose_backend(&v, slot, ua);
+	vfio_close(&v);
+	return server;
+}
+
+static void open_until_over(int slot)
+{
+	uint8_t *ua = memory();
+	int64_t locked = vmlck();
+
+	while (!shared->over) {
+		shared->served[slot][one_container(slot, ua)]++;
+		/* A backend in use can't be unloaded */
+		usleep(rand() % 5000);
+	}
+	need(vmlck() - locked, 0, "locked memory left");
+}
+
+/* Without a group no backend may be set, whatever CHECK_EXTENSION returns */
+static void ask_until_over(int number)
+{
+	(void)number;
+	while (!shared->over) {
+		struct vfio v;
+		int v2;
+
+		need(vfio_open(&v), 0, "opening a container");
+		v2 = check_extension(v.fd, VFIO_SPAPR_TCE_v2_IOMMU);
+		if (v2 != 0 && v2 != 1)
+			need(v2, 1, "CHECK_EXTENSION");
+		if (!vfio_set_iommu(&v, VFIO_SPAPR_TCE_v2_IOMMU))
+			need(0, -EINVAL, "SET_IOMMU without a group");
+		vfio_close(&v);
+		__atomic_fetch_add(&shared->asked, 1, __ATOMIC_RELAXED);
+		usleep(rand() % 2000);
+	}
+}
+
+static pid_t start_client(void (*run)(int), int number)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		run(number);
+		fflush(stdout);
+		_exit(0);
+	}
+	return pid;
+}
+
+/* Start one client for each device, and clients that only ask */
+bool clients_start(void)
+{
+	bool ok = true;
+
+	if (!shared) {
+		shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		if (shared == MAP_FAILED)
+			exit(2);
+	}
+	memset(shared, 0, sizeof(*shared));
+	fflush(stdout);
+	for (int i = 0; i < SLOTS + ASKERS; i++) {
+		clients[i] = start_client(i < SLOTS ? open_until_over : ask_until_over, i);
+		ok &= clients[i] > 0;
+	}
+	return ok;
+}
+
+bool clients_failed(void)
+{
+	return shared->failed;
+}
+
+/* The servers that have handled a container of this race, one bit for each */
+unsigned int clients_seen(void)
+{
+	unsigned int seen = 0;
+
+	for (int slot = 0; slot < SLOTS; slot++)
+		for (int i = 0; i < SERVERS; i++)
+			seen |= __atomic_load_n(&shared->served[slot][i], __ATOMIC_RELAXED) ?
+				1 << i : 0;
+	return seen;
+}
+
+/* Stop the clients, and print what they have done; false if one has failed */
+bool clients_stop(void)
+{
+	bool ok = true;
+
+	shared->over = true;
+	for (int i = 0; i < SLOTS + ASKERS; i++) {
+		int status;
+
+		ok &= clients[i] > 0 && waitpid(clients[i], &status, 0) == clients[i] &&
+		      !status;
+	}
+	for (int slot = 0; slot < SLOTS; slot++)
+		printf("# ours %lu in-tree %lu nobody %lu by slot %d\n",
+		       shared->served[slot][OURS], shared->served[slot][IN_TREE],
+		       shared->served[slot][NOBODY], slot);
+	printf("# asked %lu times\n", shared->asked);
+	return ok;
+}
+
+/* Open a container after the clients have ended; return which backend handles it */
+enum server server_of_next(void)
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid)
+		_exit(one_container(0, memory()));
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return SERVERS;
+	return WEXITSTATUS(status);
+}
