@@ -8,7 +8,7 @@
  * time before it the call has failed, for a sane reason, and whatever the module,
  * the kernel and the hardware have for this process is as it was.
  *
- * What of the kernel may fail is set up by tests/guest/failnth.sh: that is what
+ * What of the kernel may fail is set up by tests/guest/job_failnth_inject.c: that is what
  * the module under test has called. The state comes from the kernel's counters
  * and from the module vfio_spapr_tce2_selftest (tests/selftest/state.c).
  *

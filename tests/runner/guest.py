@@ -18,7 +18,7 @@ SCRIPTS = {"races": "conformance"}
 PROGRAMS = {
     "conformance": ("conformance", "hold", "plug"),
     "races": ("conformance", "hold"),
-    "failnth": ("conformance", "insmod", "bypass"),
+    "failnth": ("conformance", "job_failnth"),
     "differ": ("differ",),
     "reload": ("job_reload",),
     "load": (),

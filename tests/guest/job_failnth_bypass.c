@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tce2-bypass: what a device reaches of a group that the platform could not set
- * up when its last owner left. Each call that tests/guest/failnth.sh lets fail
- * there fails once; whoever has the group next maps nothing, and has the device
- * write to its own memory by way of powernv's bypass. Status 0: there were such
- * groups, and no device has reached anything.
+ * What a device reaches of a group that the platform could not set up when its last
+ * owner gave it back. Each call that inject_into_return() lets fail fails once. The next
+ * owner of the group maps nothing, and has the device write to the owner's memory
+ * through powernv's bypass.
  */
+#include "job_failnth.h"
 #include "lib.h"
+#include "machine.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/klog.h>
 #include <unistd.h>
 
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
@@ -19,18 +18,13 @@
 /* What the platform says when it goes on without a default window */
 #define LEFT_OPEN	"Failed to configure 32-bit TCE table"
 
-#define READ_ALL	3	/* of klogctl() */
-#define LOG_BYTES	MIB(16)
 #define IOVA		MIB(16)
 
 static unsigned int nth, injected, left_open, reached;
 
 static void set_fail_nth(unsigned int value)
 {
-	char text[16];
-
-	snprintf(text, sizeof(text), "%u", value);
-	if (!write_text(FAIL_NTH, text))
+	if (!write_number(FAIL_NTH, value))
 		exit(2);
 }
 
@@ -42,20 +36,6 @@ static void failing_close(int fd)
 	if (!read_number(FAIL_NTH))
 		injected++;
 	set_fail_nth(0);
-}
-
-static unsigned int times_left_open(void)
-{
-	static char log[LOG_BYTES + 1];
-	int len = klogctl(READ_ALL, log, LOG_BYTES);
-	unsigned int times = 0;
-
-	if (len < 0)
-		exit(2);
-	log[len] = 0;
-	for (char *at = log; (at = strstr(at, LEFT_OPEN)); at++)
-		times++;
-	return times;
 }
 
 static void own(struct vfio *v)
@@ -97,19 +77,21 @@ static bool bypass_is_open(uint8_t *page)
 	return wrote;
 }
 
-int main(void)
+/* In a process of its own: there were such groups, and no device has reached anything */
+bool bypass_reaches_nothing(void *unused)
 {
 	uint8_t *page = mem_base(base_page());
-	unsigned int before = times_left_open();
+	size_t before = log_count(LEFT_OPEN);
 	struct vfio v;
 
+	(void)unused;
 	if (!page || !vfio_devices()) {
 		printf("# no memory or no device\n");
-		return 2;
+		return false;
 	}
 	if (!device_can_write(page)) {
 		printf("# the device does not write even where it may\n");
-		return 2;
+		return false;
 	}
 	for (nth = 1; nth <= MOST_FAILURES; nth++) {
 		unsigned int had = injected;
@@ -122,8 +104,8 @@ int main(void)
 		if (injected == had)
 			break;
 	}
-	left_open = times_left_open() - before;
+	left_open = log_count(LEFT_OPEN) - before;
 	printf("# fail-nth: bypass: failures=%u left_open=%u reached=%u\n",
 	       injected, left_open, reached);
-	return !left_open || reached || nth > MOST_FAILURES;
+	return left_open && !reached && nth <= MOST_FAILURES;
 }

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Which allocations and user copies may fail: those that a range of code has called, at
+ * whatever depth. Other work that the kernel does for the same system call never fails.
+ * None fails by itself; /proc/thread-self/fail-nth says which one does.
+ */
+#include "job_failnth.h"
+#include "lib.h"
+#include "machine.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DEBUGFS		"/sys/kernel/debug"
+#define SLAB		"/sys/kernel/slab"
+#define PATH_SIZE	320
+
+static const struct text nowhere;
+
+static bool write_setting(const char *attribute, const char *setting, const char *value)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), DEBUGFS "/%s/%s", attribute, setting);
+	return write_text(path, value);
+}
+
+static bool write_range(const char *attribute, const char *which, const struct text *text)
+{
+	char setting[32], value[24];
+
+	snprintf(setting, sizeof(setting), "%s-start", which);
+	snprintf(value, sizeof(value), "%#llx", (unsigned long long)text->first);
+	if (!write_setting(attribute, setting, value))
+		return false;
+	snprintf(setting, sizeof(setting), "%s-end", which);
+	snprintf(value, sizeof(value), "%#llx", (unsigned long long)text->end);
+	return write_setting(attribute, setting, value);
+}
+
+/* Let calls from the first range fail, unless they came through the second one */
+static bool inject(const char *attribute, const struct text *require,
+		   const struct text *reject)
+{
+	return write_setting(attribute, "probability", "0") &&
+	       write_setting(attribute, "verbose", "0") &&
+	       write_setting(attribute, "stacktrace-depth", "32") &&
+	       write_range(attribute, "require", require) &&
+	       write_range(attribute, "reject", reject);
+}
+
+/*
+ * Debugging allocates memory of its own beside each allocation, and can do without. An
+ * xarray that gets no node asks for it a second time. One such failure is harmless, and
+ * would end the sweep of a call too early.
+ */
+static bool is_harmless(const char *cache)
+{
+	return !strncmp(cache, "kmemleak_", strlen("kmemleak_")) ||
+	       !strcmp(cache, "debug_objects_cache") || !strcmp(cache, "radix_tree_node");
+}
+
+static bool exclude_harmless(void)
+{
+	DIR *caches = opendir(SLAB);
+	struct dirent *cache;
+	char path[PATH_SIZE];
+	bool ok = caches;
+
+	while (ok && (cache = readdir(caches))) {
+		if (cache->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), SLAB "/%s/failslab", cache->d_name);
+		ok = write_text(path, is_harmless(cache->d_name) ? "0" : "1");
+	}
+	if (caches)
+		closedir(caches);
+	return ok && write_setting("failslab", "cache-filter", "Y");
+}
+
+/* Include allocations that can wait, and pages of order 0 */
+static bool inject_into_all(void)
+{
+	return exclude_harmless() &&
+	       write_setting("failslab", "ignore-gfp-wait", "N") &&
+	       write_setting("fail_page_alloc", "ignore-gfp-wait", "N") &&
+	       write_setting("fail_page_alloc", "ignore-gfp-highmem", "N") &&
+	       write_setting("fail_page_alloc", "min-order", "0");
+}
+
+static bool inject_into_function(const char *name)
+{
+	struct text text;
+
+	return text_of_function(name, &text) &&
+	       inject("failslab", &text, &nowhere) &&
+	       inject("fail_page_alloc", &text, &nowhere) &&
+	       inject("fail_usercopy", &text, &nowhere) && inject_into_all();
+}
+
+/* The function that calls a module's init function and the notifiers of other modules */
+bool inject_into_beginnings(void)
+{
+	return inject_into_function("do_init_module");
+}
+
+/* The function that powernv calls when a group's owner gives it back */
+bool inject_into_return(void)
+{
+	return inject_into_function("pnv_pci_ioda2_setup_default_config");
+}
+
+/* A function may be missing, such as that of another platform; then it is nowhere */
+static struct text function_or_nowhere(const char *name)
+{
+	struct text text;
+
+	return text_of_function(name, &text) ? text : nowhere;
+}
+
+/*
+ * After pseries has failed to make a window, it never makes one again for that device.
+ * And a slab asks twice for a page, so that one failure is harmless.
+ */
+static struct text no_pages_for(void)
+{
+	return function_or_nowhere(under_hypervisor() ? "spapr_tce_create_table" :
+							"___slab_alloc");
+}
+
+bool inject_into_module(void)
+{
+	struct text platform = function_or_nowhere("spapr_tce_create_table");
+	struct text no_pages = no_pages_for(), ours;
+
+	return text_of_ours(&ours) && inject("failslab", &ours, &platform) &&
+	       inject("fail_page_alloc", &ours, &no_pages) &&
+	       inject("fail_usercopy", &ours, &nowhere) && inject_into_all();
+}
+
+void print_injection(void)
+{
+	struct text no_pages = no_pages_for(), ours;
+
+	if (text_of_ours(&ours))
+		printf("# what may fail is called from %#llx %#llx, not by %#llx %#llx\n",
+		       (unsigned long long)ours.first, (unsigned long long)ours.end,
+		       (unsigned long long)no_pages.first,
+		       (unsigned long long)no_pages.end);
+}
