@@ -52,7 +52,7 @@ TOOLS_CC ?= cc
 tools := $(patsubst %/Makefile,%,$(wildcard tools/*/Makefile))
 tools_out := $(CURDIR)/build
 
-.PHONY: all module kernels kernel-versions demo check check-host check-guests check-all \
+.PHONY: all module kernels kernel-versions demo check check-quick check-host check-guests check-all \
 	check-clients check-dkms check-install check-preflight check-debug coverage \
 	debug-kernel stress unit fuzz bench lint preflight modules modules_install \
 	stage-module install install-common uninstall deb rpm release python clean help
@@ -139,6 +139,10 @@ demo:
 check:
 	@tests/run
 
+# Its tests that need neither a kernel nor a cross compiler
+check-quick:
+	@tests/run quick
+
 # The two halves of it
 check-host:
 	@tests/run host
@@ -203,6 +207,7 @@ help:
 	@echo "make check                   run the tests on the kernels of Debian 12 (KERNELS='<label>...', MACHINES='powernv9 pseries', V=1, ONLY=<case>)"
 	@echo "make check-all               the same on every kernel that has a label, and a table of them all (MACHINES as above)"
 	@echo "make check-host              run only the tests of this machine; make check-guests: only the tests in emulated machines (KERNELS, MACHINES)"
+	@echo "make check-quick             run only the tests that need neither a kernel nor a cross compiler: make unit, and the tests of the scripts"
 	@echo "make check-clients           QEMU with KVM and DPDK, both backends side by side (HOSTILE_SECONDS=20, BACKENDS='intree ours', RUNS='<run>...')"
 	@echo "make check-dkms              the real dkms, dpkg and modprobe in a root filesystem of packages (root or sudo; KEEP=1: only boots, with the last disk)"
 	@echo "make check-debug             every race, every failure injected and a long differential test on a debug kernel (RACE_SECONDS=60, DIFFER_CALLS=100000, FAILURES=300, JOBS='<job>...', SMP=2, KERNELS)"

@@ -14,9 +14,9 @@ from .settings import Settings
 
 UNIT = TOP / "tests" / "unit"
 PAGE_SIZES = ("4K", "64K")
-# The percentage of the random episodes of `make check` that `make unit` runs, so that it
-# takes seconds
-UNIT_EFFORT = 25
+# The percentage of the random episodes of `make check` that `make unit` and
+# `make check-quick` run, so that they take seconds
+QUICK_EFFORT = 25
 
 
 def make(directory: Path, *targets: str) -> list[str]:
@@ -28,7 +28,7 @@ def make(directory: Path, *targets: str) -> list[str]:
 def prepare_unit(row: Row, mode: str) -> list[str]:
     """Build the host-side tests; return the command for the cases wanted."""
     build(LOGS / "unit-build.log", "building the host-side tests", make(UNIT, "unit"))
-    effort = [f"TCE2_EFFORT={UNIT_EFFORT}"] if mode == "unit" else []
+    effort = [f"TCE2_EFFORT={QUICK_EFFORT}"] if mode in ("unit", "quick") else []
     return ["env", *effort, str(UNIT / "run"), *dict.fromkeys(row.chosen or [])]
 
 
@@ -51,6 +51,7 @@ def host_rows(settings: Settings) -> dict[str, Row]:
         "preflight": (),
         "install": (),
         "unit": ("unit/run",),
+        "quick": ("unit/run",),
     }
     wanted = few.get(settings.mode, tuple(rows))
     return {path: row for path, row in rows.items() if path in wanted}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lab.labels import all_labels, chosen_names
 
-MODES = ("check", "host", "guests", "unit", "preflight", "install", "debug", "dkms")
+MODES = ("check", "host", "guests", "quick", "unit", "preflight", "install", "debug", "dkms")
 MACHINES = ("powernv9", "pseries")
 JOBS = ("conformance", "races", "reload", "differ", "failnth", "load")
 

@@ -32,13 +32,13 @@ class Suite:
 
 
 SUITES = {suite.name: suite for suite in (
-    Suite("runner", ("unit",), is_quick=True, tools=("unit",)),
-    Suite("lab", ("unit",), is_quick=True, tools=("unit",)),
+    Suite("runner", ("quick",), is_quick=True, tools=("unit",)),
+    Suite("lab", ("quick",), is_quick=True, tools=("unit",)),
     Suite("preflight", ("preflight",)),
     Suite("install", ("install",)),
     Suite("realmode"),
     Suite("probes"),
-    Suite("evidence", ("unit",), is_quick=True, tools=("unit",)),
+    Suite("evidence", ("quick",), is_quick=True, tools=("unit",)),
     Suite("ci"),
     Suite("dkms", ("dkms",), is_separate=True, tools=("dkms", "rpm")),
 )}
