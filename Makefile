@@ -157,7 +157,7 @@ check-dkms:
 	@tests/run dkms
 
 check-clients:
-	@tests/clients/run
+	@tests/run clients
 
 debug-kernel:
 	@scripts/debug-kernel

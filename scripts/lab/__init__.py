@@ -5,6 +5,7 @@ Each command of scripts/ that belongs to it imports main() from the module of it
 Calls go down only:
 
 vm            boots a kernel in an emulated POWER machine
+clients       programs of Debian's packages for a machine that runs clients
 rootfs        a root filesystem of Debian's packages; chroot runs programs in one
 initramfs     a root filesystem in memory, for the tests
 programs      the guest's programs

@@ -70,7 +70,7 @@ cd "$(dirname "$0")/.."
 {
     printf '%s\\n' '# MMU: Hash' 'with the MMU on: ok 1 ' 'MCE: machine check'
     case $append in
-    *tce2.run=conformance*)
+    *tce2.run=tce2-job_conformance*)
         sed -nE 's/^TEST\\(([a-z0-9_]+).*/ok 1 - \\1/p' tests/guest/conformance_*.c ;;
     *) echo 'ok 1 - passes' ;;
     esac
@@ -94,7 +94,7 @@ OF_THIS_MACHINE = re.compile(r"^(\S+) +(\d+) passed$", re.MULTILINE)
 GUESTS = re.compile(r"^KERNEL +JOB +(\S+)$", re.MULTILINE)
 OF_A_GUEST = re.compile(r"^(\S+) +(\S+) +(\d+) passed$", re.MULTILINE)
 # Each result of their rows is listed. The other scripts print one that is not.
-LISTED_ROWS = ("tests/unit/run", "tests/guest/conformance.sh")
+LISTED_ROWS = ("tests/unit/run", "tests/guest/job_conformance.c")
 
 
 def program(file: Path, text: str) -> None:
@@ -123,8 +123,8 @@ class Sources:
     def _stub_scripts(self) -> None:
         scripts = self.top / "scripts"
         (scripts / "kernel").rename(scripts / "kernel.real")
-        for name, text in {"hosttools": "", "initramfs": "", "programs": "", "lint": "",
-                           "kernel": KERNEL, "module": MODULE, "vm": VM}.items():
+        for name, text in {"hosttools": "", "initramfs": "", "clients": "", "programs": "",
+                           "lint": "", "kernel": KERNEL, "module": MODULE, "vm": VM}.items():
             program(scripts / name, text)
 
     def _stub_tests(self) -> None:

@@ -39,12 +39,11 @@ def script(*command: str) -> Callable[[Row], list[str]]:
 
 def host_rows(settings: Settings) -> dict[str, Row]:
     """Return the rows of this machine that a mode has, by the script's path in tests/."""
-    if settings.mode in ("guests", "debug", "dkms") or settings.jobs:
+    if settings.mode in ("guests", "debug", "dkms", "clients") or settings.jobs:
         return {}
     rows = {
         "unit/run": Row("host", lambda row: prepare_unit(row, settings.mode)),
         "release/run": Row("release", script("release/run")),
-        "clients/run": Row("clients", script("clients/run", "--short")),
     }
     # These modes have suites and no row, or few rows
     few: dict[str, tuple[str, ...]] = {

@@ -21,6 +21,7 @@ from lab.command import heartbeat, say
 from lab.places import BUILD, TOP
 
 from .cases import cases_of
+from .clients import SHORT, clients_rows, table
 from .guest import GuestKey, ModuleBuild, guest_row, is_counted
 from .host import PAGE_SIZES, host_rows
 from .items import BuildItem, CaseItem, EndItem, RowItem, ShortBootItem
@@ -44,7 +45,8 @@ class Plan:
             keys = [GuestKey(label, machine, job) for label in settings.labels
                     for job in settings.jobs_for(label) for machine in settings.machines]
             self.guest = {key: guest_row(settings, key, self.modules) for key in keys}
-        self.order = [*self.host.values(), *self.guest.values()]
+        self.clients = clients_rows(settings)
+        self.order = [*self.host.values(), *self.clients.values(), *self.guest.values()]
 
     def first_key(self, label: str, counted: bool) -> GuestKey:
         """Return the first row of a kernel whose module counts its lines, or does not."""
@@ -98,6 +100,15 @@ class HostScript(TapFile):
     def collect(self) -> Iterator[pytest.Item]:
         """Return the end of the row, which reports the cases."""
         if row := self.plan.host.get(self.path.relative_to(TESTS).as_posix()):
+            yield self._item(EndItem, f"{row.name}_runs_to_its_end", row, 1)
+
+
+class ClientsScript(TapFile):
+    """The script of the emulated machine that runs clients."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Return the end of each row, which reports the cases."""
+        for row in self.plan.clients.values():
             yield self._item(EndItem, f"{row.name}_runs_to_its_end", row, 1)
 
 
@@ -195,6 +206,7 @@ FILES = (
     ("guest/conformance_*.c", ConformanceFile),
     ("guest/*.sh", GuestScript),
     ("guest/job_*.c", GuestScript),
+    ("clients/scenarios.sh", ClientsScript),
     ("*/run", HostScript),
 )
 
@@ -248,9 +260,15 @@ class Reporter:
 
     def table(self) -> Iterator[str]:
         """Return the table: kernels and jobs from top to bottom, machines across."""
-        for name in (*SUITES, *(row.name for row in self.plan.host.values())):
+        rows = [*self.plan.host.values(), *self.plan.clients.values()]
+        for name in (*SUITES, *(row.name for row in rows)):
             if name in self.counts:
                 yield f"{name:<12} {self.summary(name)}"
+        clients = {key: row for key, row in self.plan.clients.items()
+                   if row.name in self.counts and key.run != SHORT}
+        if clients:
+            yield ""
+            yield from table(clients)
         machines = self.plan.settings.machines
         lines = {(key.label, key.job): None for key, row in self.plan.guest.items()
                  if row.name in self.counts}
@@ -433,11 +451,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read what was asked for, and refuse names that do not exist."""
     try:
         settings = Settings.from_environment(config.option.mode)
+        is_selection = bool(settings.only or config.option.keyword
+                            or config.option.file_or_dir not in ([], ["tests"]))
+        plan = Plan(settings, is_selection)
     except SettingError as error:
         raise pytest.UsageError(str(error)) from None
-    is_selection = bool(settings.only or config.option.keyword
-                        or config.option.file_or_dir not in ([], ["tests"]))
     BUILD.mkdir(exist_ok=True)
     # So that what runs is stopped
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", 143))
-    config.pluginmanager.register(Hooks(Plan(settings, is_selection)), "tce2-rows")
+    config.pluginmanager.register(Hooks(plan), "tce2-rows")
