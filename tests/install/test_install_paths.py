@@ -27,8 +27,7 @@ CHARACTERS = {
 PROGRAMS = [
     *(f"scripts/{name}" for name in ("initramfs", "install", "kernel", "kernel-add", "module",
                                      "package", "rootfs", "vm", "check-rooms")),
-    "tests/clients/root", "tests/debug/coverage", "tests/dkms/root", "tests/dkms/host.sh",
-    "tests/probes/run", "src/realmode-check"]
+    "src/realmode-check"]
 
 
 def all_targets() -> list[str]:
