@@ -163,11 +163,10 @@ chosen_kernels() {
 	esac | paste -sd' '
 }
 
-# label_field LABEL series|flavour|suites|use|when
+# label_field LABEL series|use
 label_field() {
 	awk -F'|' -v label="$1" -v field="$2" '
-		BEGIN { column["series"] = 2; column["flavour"] = 3
-			column["suites"] = 4; column["use"] = 5; column["when"] = 6 }
+		BEGIN { column["series"] = 2; column["use"] = 5 }
 		$1 == label { print $column[field] }' <<<"$LABELS"
 }
 
