@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import struct
@@ -23,9 +24,12 @@ from runner.command import Done, run
 PLAIN = BUILD / "preflight"
 SANITIZED = BUILD / "preflight-asan"
 TOOL = SANITIZED / "tce2-preflight"
-# The statuses of the tool; a sanitizer that complains ends a program with status 99
+# The statuses of the tool, and the one with which a sanitizer ends a program
 OK, FAIL, UNKNOWN, USAGE = range(4)
-ENVIRONMENT = {"ASAN_OPTIONS": "exitcode=99", "UBSAN_OPTIONS": "exitcode=99"}
+CRASHED = 99
+ENVIRONMENT = {f"{name}_OPTIONS": f"exitcode={CRASHED}" for name in ("ASAN", "UBSAN")}
+# How many lines of a sanitizer's report a failure shows
+REPORTED = 30
 # Seconds after which a program is stopped, with status 124
 PATIENCE = 60
 # A file that is neither an ELF file nor a configuration
@@ -123,10 +127,17 @@ def edited_copy(file: Path, copy: Path, pattern: str, replacement: str) -> Path:
 
 
 def sanitized(*command: str | Path, patience: int = PATIENCE) -> Done:
-    """Run a program that was built with ASan and UBSan."""
+    """Run a program that was built with ASan and UBSan; fail if one of them complains."""
+    __tracebackhide__ = True
     # timeout stops the children of the program, too
-    return run("timeout", str(patience), *command, env=without_settings(**ENVIRONMENT),
+    done = run("timeout", str(patience), *command, env=without_settings(**ENVIRONMENT),
                patience=2 * patience)
+    if done.status == CRASHED:
+        report = re.search(r"^.*(ERROR: |runtime error: )", done.output, re.MULTILINE)
+        lines = done.output[report.start() if report else 0:].splitlines()[:REPORTED]
+        pytest.fail("\n".join([f"a sanitizer stopped {' '.join(done.command)}", *lines]),
+                    pytrace=False)
+    return done
 
 
 class Preflight:
@@ -167,7 +178,7 @@ class Preflight:
     def changed_module(self, section: str, name: str, offset: int, new: bytes) -> Path:
         """Return a copy of the module with other bytes at an offset from a name.
 
-        The name is the first of its kind in the section.
+        If a section has the name more than once, the first one counts.
         """
         elf = self.module.read_bytes()
         place = sections(elf)[section]
@@ -193,7 +204,7 @@ class Preflight:
 
 
 class Root:
-    """A root filesystem with the module, one kernel, and what VFIO needs of the kernel."""
+    """A root filesystem with this module, one kernel, and the VFIO modules of the kernel."""
 
     def __init__(self, path: Path, kernel: Kernel, module: Path) -> None:
         self.path = path
@@ -253,7 +264,7 @@ def put_fifo(file: Path) -> Path:
     """Replace a file by a FIFO; return the FIFO."""
     file.unlink(missing_ok=True)
     file.parent.mkdir(parents=True, exist_ok=True)
-    run("mkfifo", file).expect(0)
+    os.mkfifo(file)
     return file
 
 

@@ -23,8 +23,8 @@ def damage(programs: None, kernel_64k: Kernel, module: Path, btf: Path, damage_s
            damage_count: int) -> Damage:
     """Return a function that damages a kind of file; its copies go to a directory."""
     del programs
-    # A hundred times take some seconds
-    patience = 60 + 6 * damage_count
+    # Seconds; a hundred times take some
+    patience = 300 + 6 * damage_count
 
     def run_damage(kind: str, directory: Path) -> Done:
         modules = directory / kernel_64k.release

@@ -95,8 +95,8 @@ def refuse(preflight: Preflight, module: Path, reason: str) -> None:
     (40, "it is truncated within the ELF header"),
     (0, "it is empty"),
 ], ids=["3000", "40", "0"])
-def test_a_module_of_so_many_bytes_is_refused(size: int, reason: str, preflight: Preflight,
-                                              work: Path) -> None:
+def test_a_module_cut_to_so_many_bytes_is_refused(size: int, reason: str, preflight: Preflight,
+                                                  work: Path) -> None:
     (work / "cut.ko").write_bytes(preflight.module.read_bytes()[:size])
     refuse(preflight, work / "cut.ko", reason)
 
@@ -150,11 +150,10 @@ def test_a_build_tree_that_does_not_exist_is_named(preflight: Preflight, work: P
         UNKNOWN, r"absent: there is no such directory")
 
 
+@pytest.mark.usefixtures("programs")
 @pytest.mark.parametrize("options", [[], ["--frobnicate", "x"]],
                          ids=["without_a_kernel", "an_unknown_option"])
-def test_wrong_usage_is_answered_with_the_usage(options: list[str],
-                                                programs: None) -> None:
-    del programs
+def test_wrong_usage_is_answered_with_the_usage(options: list[str]) -> None:
     sanitized(TOOL, *options).expect(USAGE, r"^usage: ")
 
 

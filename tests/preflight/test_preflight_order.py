@@ -67,7 +67,7 @@ def test_an_install_command_that_a_soft_dependency_overrides_is_noted(root: Root
         OK, rf'note +load-order .*ignores "{INSTALL}')
 
 
-def test_load_order_says_once_it_is_installed_of_a_module_that_is_not(root: Root) -> None:
+def test_load_order_of_a_module_that_is_not_installed_has_a_reservation(root: Root) -> None:
     root.uninstall()
     root.check_order(AFTER).expect(OK, r"ok +load-order .*once it is installed")
 
@@ -100,7 +100,7 @@ def test_load_order_is_unknown_if_an_index_names_a_module_that_is_gone(root: Roo
 
 @pytest.mark.parametrize("index", ["dep", "alias", "builtin"])
 def test_load_order_is_unknown_if_an_index_is_damaged(index: str, root: Root) -> None:
-    """libkmod crashes on such an index, or does not end."""
+    """libkmod crashes on such an index, or does not return."""
     file = root.modules / f"modules.{index}.bin"
     changed_copy(file, file, 8, b"\xff" * (file.stat().st_size - 8))
     sanitized(TOOL, "--root", root.path, "-m", root.module, root.release).expect(
