@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Rows of this machine: the host-side tests of the module, and tests of scripts."""
+"""The row of this machine: the host-side tests of the module."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from lab.command import without_settings
@@ -32,28 +31,11 @@ def prepare_unit(row: Row, mode: str) -> list[str]:
     return ["env", *effort, str(UNIT / "run"), *dict.fromkeys(row.chosen or [])]
 
 
-def script(*command: str) -> Callable[[Row], list[str]]:
-    """Return the preparation of a row that is a script of tests/."""
-    return lambda row: [str(TOP / "tests" / command[0]), *command[1:]]
-
-
 def host_rows(settings: Settings) -> dict[str, Row]:
     """Return the rows of this machine that a mode has, by the script's path in tests/."""
-    if settings.mode in ("guests", "debug", "dkms", "clients") or settings.jobs:
+    if settings.mode not in ("check", "host", "quick", "unit") or settings.jobs:
         return {}
-    rows = {
-        "unit/run": Row("host", lambda row: prepare_unit(row, settings.mode)),
-        "release/run": Row("release", script("release/run")),
-    }
-    # These modes have suites and no row, or few rows
-    few: dict[str, tuple[str, ...]] = {
-        "preflight": (),
-        "install": (),
-        "unit": ("unit/run",),
-        "quick": ("unit/run",),
-    }
-    wanted = few.get(settings.mode, tuple(rows))
-    return {path: row for path, row in rows.items() if path in wanted}
+    return {"unit/run": Row("host", lambda row: prepare_unit(row, settings.mode))}
 
 
 __all__ = ["PAGE_SIZES", "NotBuilt", "host_rows"]

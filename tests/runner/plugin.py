@@ -207,7 +207,7 @@ FILES = (
     ("guest/*.sh", GuestScript),
     ("guest/job_*.c", GuestScript),
     ("clients/scenarios.sh", ClientsScript),
-    ("*/run", HostScript),
+    ("unit/run", HostScript),
 )
 
 

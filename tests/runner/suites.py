@@ -41,6 +41,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("evidence", ("quick",), is_quick=True, tools=("unit",)),
     Suite("ci"),
     Suite("dkms", ("dkms",), is_separate=True, tools=("dkms", "rpm")),
+    Suite("release"),
 )}
 
 
