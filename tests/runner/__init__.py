@@ -13,6 +13,7 @@ host      rows of this machine
 suites    directories whose tests are functions in Python
 command   what those tests share
 guest     rows of an emulated machine
+coverage  which lines have run in the guests of a debug kernel
 evidence  Documentation/evidence.rst and the tests that it names, for scripts/check-evidence
 plugin    pytest's hooks: rows to items, selection, reports
 """

@@ -18,10 +18,11 @@ from typing import Any
 import pytest
 
 from lab.command import heartbeat, say
-from lab.places import BUILD, TOP
+from lab.places import BUILD, TOP, LabError
 
 from .cases import cases_of
 from .clients import SHORT, clients_rows, table
+from .coverage import judge as judge_coverage
 from .guest import GuestKey, ModuleBuild, guest_row, is_counted
 from .host import PAGE_SIZES, host_rows
 from .items import BuildItem, CaseItem, EndItem, RowItem, ShortBootItem
@@ -417,15 +418,18 @@ class Hooks:
         if not self.reporter.total["passed"]:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         for label in self.plan.settings.labels:
-            consoles = [str(row.console) for key, row in self.plan.guest.items()
+            consoles = [row.console for key, row in self.plan.guest.items()
                         if key.label == label and is_counted(self.plan.settings, key)
                         and row.name in self.reporter.counts]
             if not consoles:
                 continue
             if len(consoles) != 4:
                 say(f"coverage on {label}: not judged, by {len(consoles)} of 4 rows")
-            elif subprocess.run([str(TESTS / "debug" / "coverage"), label, *consoles],
-                                check=False).returncode:
+                continue
+            try:
+                judge_coverage(label, consoles)
+            except LabError as error:
+                say(f"error: {error}")
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_unconfigure(self, config: pytest.Config) -> None:

@@ -6,14 +6,18 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from lab.places import TOP
+from lab.places import TOP, LabError
 
+from . import plugin
 from .cases import cases_of
 from .guest import GuestKey, arguments, processors, timeout
 from .plugin import judge_hash, judge_vmalloc
@@ -227,6 +231,33 @@ def test_a_short_boot_is_judged_by_what_the_console_shows() -> None:
     assert judge_hash(1, passed)
     assert judge_hash(0, passed.replace("Hash", "Radix"))
     assert judge_hash(0, passed.replace("ok 1", "not ok 1"))
+
+
+@pytest.mark.parametrize(("error", "status"), [
+    ("", pytest.ExitCode.OK), ("coverage: lines", pytest.ExitCode.TESTS_FAILED),
+], ids=["enough", "too_little"])
+def test_the_status_tells_whether_the_guests_ran_enough_lines(
+        error: str, status: int, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    judged: list[tuple[str, int]] = []
+
+    def judge(label: str, consoles: Sequence[Path]) -> None:
+        judged.append((label, len(consoles)))
+        if error:
+            raise LabError(error)
+
+    monkeypatch.setattr(plugin, "judge_coverage", judge)
+    hooks = plugin.Hooks(plugin.Plan(settings(
+        mode="debug", labels=("6.12-debug",), uses={"6.12-debug": "run"}), False))
+    hooks.reporter.total["passed"] = 1
+    for row in hooks.plan.guest.values():
+        hooks.reporter.counts[row.name] = Counter(passed=1)
+    session: Any = SimpleNamespace(
+        exitstatus=pytest.ExitCode.OK,
+        config=SimpleNamespace(option=SimpleNamespace(collectonly=False)))
+    hooks.pytest_sessionfinish(session)
+    assert (session.exitstatus, judged) == (status, [("6.12-debug", 4)])
+    assert f"error: {error}" in capsys.readouterr().out or not error
 
 
 def session_with_tap(tap: str, *options: str) -> subprocess.CompletedProcess[str]:
