@@ -102,7 +102,6 @@ PREFLIGHT = (
     file("/usr/include/lzma.h", "liblzma-dev"),
     file("/usr/include/zstd.h", "libzstd-dev"),
     file("/usr/include/zlib.h", "zlib1g-dev"),
-    program("jq"),
     program("openssl"),
     program("zstd"),
 )

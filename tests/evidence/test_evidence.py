@@ -126,7 +126,7 @@ ERRORS = {
         "tests/unit/test_kvm_threads.c", r'^\t"two_virtual_', r"\g<0>real_", "test",
         'tests/unit has no test "two_virtual_cpus_and_requests_at_once_keep_table_view_'),
     "a renamed line of a script": Error(
-        "tests/guest/differ.sh", r'"both backends answer', '"all backends answer', "test",
+        "tests/guest/job_differ.c", r'"both backends answer', '"all backends answer', "test",
         'tests/guest has no test "both backends answer alike'),
     "a test that no entry names": Error(
         "tests/guest/conformance_container.c",

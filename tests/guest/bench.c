@@ -23,6 +23,7 @@
  */
 #define _GNU_SOURCE
 #include "bench.h"
+#include "machine.h"
 
 #include <spawn.h>
 #include <stdarg.h>
@@ -30,6 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -394,14 +396,28 @@ static bool wanted(int argc, char **argv, const struct part *part)
 	return argc == 1 && !part->on_demand;
 }
 
+/* Huge pages come first, before memory is fragmented */
+static void prepare(void)
+{
+	if (!reserve_hugepages(512, 1))
+		puts("no hugepages");
+	log_mark();
+	if (!load_module(IN_TREE_MODULE) || !load_module("vfio-pci") || !bind_edus("# edu "))
+		die("the in-tree backend or vfio-pci does not load");
+	if (mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, NULL))
+		die("tracefs can't be mounted");
+}
+
 int main(int argc, char **argv)
 {
 	static char buffer[1 << 20];
 
 	setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
+	prepare();
 	wait_for_quiet();
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
 		if (wanted(argc, argv, &parts[i]))
 			parts[i].run();
+	log_print_complaints("", ANY_COMPLAINT);
 	return 0;
 }

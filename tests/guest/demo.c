@@ -7,14 +7,16 @@
  * Exit status 0 only if every step was.
  */
 #include "lib.h"
+#include "machine.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
 
-#define MODULE		"vfio_spapr_tce2"
 #define BASE_SIZE	MIB(64)
 #define BASE_IOVA	MIB(256)	/* in the default window */
 #define WINDOW_SIZE	GIB(1024)
@@ -96,21 +98,21 @@ static void copy_proven(uint64_t src_iova, uint8_t *src, uint64_t dst_iova,
 
 static void open_container(void)
 {
-	int before = module_refs(MODULE), after;
+	int before = module_refs(OUR_MODULE), after;
 
 	if (before < 0)
-		failed("module " MODULE " is not loaded");
+		failed("module " OUR_MODULE " is not loaded");
 	if (!vfio_devices())
 		failed("no edu device with an IOMMU group");
 	need(vfio_open(&vfio), "open /dev/vfio/vfio");
 	need(vfio_attach(&vfio, 0), "attach the device's group");
 	need(vfio_set_iommu(&vfio, VFIO_SPAPR_TCE_v2_IOMMU),
 	     "VFIO_SET_IOMMU(SPAPR TCE v2)");
-	after = module_refs(MODULE);
+	after = module_refs(OUR_MODULE);
 	if (after != before + 1)
 		failed("container is served by another backend");
 	need(vfio_open_device(&vfio, 0), "open the device");
-	say("device %s (IOMMU group %d): container served by " MODULE
+	say("device %s (IOMMU group %d): container served by " OUR_MODULE
 	    " (its use count went %d -> %d)", vfio_device_name(0),
 	    vfio_device_group(0), before, after);
 }
@@ -271,16 +273,66 @@ static void give_back(int64_t locked, int64_t pinned, int refs)
 	if (vmlck() != locked)
 		failed("VmLck is %lld KiB, was %lld KiB",
 		       (long long)(vmlck() >> 10), (long long)(locked >> 10));
-	if (module_refs(MODULE) != refs)
-		failed("module is still in use (%d)", module_refs(MODULE));
-	say("closed: VmLck back at %lld MiB, use count of " MODULE
+	if (module_refs(OUR_MODULE) != refs)
+		failed("module is still in use (%d)", module_refs(OUR_MODULE));
+	say("closed: VmLck back at %lld MiB, use count of " OUR_MODULE
 	    " back at %d", (long long)(locked >> 20), refs);
 }
 
-int main(void)
+static void name_machine(void)
+{
+	FILE *f = fopen("/proc/cpuinfo", "re");
+	char line[128], cpu[32] = "an unknown CPU";
+	struct utsname kernel;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "cpu : %31[A-Z0-9]", cpu) == 1)
+			break;
+	if (f)
+		fclose(f);
+	uname(&kernel);
+	say("Linux %s is up, on %s with %ld CPUs", kernel.release, cpu,
+	    sysconf(_SC_NPROCESSORS_ONLN));
+}
+
+static void load_modules(void)
+{
+	if (!load_module(IN_TREE_MODULE))
+		failed("the in-tree backend does not load");
+	if (!load_module("vfio-pci"))
+		failed("vfio-pci does not load");
+	say("the in-tree backend " IN_TREE_MODULE " is loaded");
+	if (!load_module(OUR_MODULE))
+		failed(OUR_MODULE " does not load");
+	say(OUR_MODULE " is loaded after it, so VFIO asks " OUR_MODULE " first");
+}
+
+static void bind_devices(void)
+{
+	char edu[SLOTS][PCI_ADDRESS];
+	size_t found = find_edus(edu, SLOTS);
+
+	if (!bind_edus("# edu "))
+		failed("vfio-pci does not take the device");
+	for (size_t i = 0; i < found; i++)
+		say("edu device %s (IOMMU group %d) is vfio-pci's now", edu[i],
+		    group_of(edu[i]));
+}
+
+static void unload_and_check(void)
+{
+	if (!unload_module(OUR_MODULE))
+		failed(OUR_MODULE " can't be unloaded");
+	say(OUR_MODULE " is unloaded again");
+	if (log_print_complaints("DEMO: the kernel complained: ", ANY_COMPLAINT))
+		failed("the kernel's log has warnings");
+	say("the kernel's log is free of warnings");
+}
+
+static void use_backend(void)
 {
 	int64_t locked = vmlck(), pinned = pins();
-	int refs = module_refs(MODULE);
+	int refs = module_refs(OUR_MODULE);
 
 	open_container();
 	show_info();
@@ -290,5 +342,15 @@ int main(void)
 	reach_nothing();
 	busy_while_mapped();
 	give_back(locked, pinned, refs);
+}
+
+int main(void)
+{
+	name_machine();
+	log_mark();
+	load_modules();
+	bind_devices();
+	use_backend();
+	unload_and_check();
 	return 0;
 }

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 #
-# What the guest's scripts share: loading the backends, giving the devices to
-# vfio-pci, huge pages, TAP, and reading the kernel's log. Sourced by busybox sh.
+# What the scripts of machines under test share: loading the backends, giving the devices
+# to vfio-pci, huge pages, TAP, and reading the kernel's log. Sourced by busybox sh. The
+# jobs, which are programs, have the same in lib_machine.c, lib_log.c and lib_tap.c.
 
 OURS=vfio_spapr_tce2
 FAULTS='BUG|Oops|UBSAN|memory corruption|INFO: (task|rcu|possible|trying)'
@@ -66,30 +67,11 @@ kernel_splats() {
 	own_lines | grep -v "$EXPECTED"
 }
 
-# Where the module's code has been, each time that it was loaded
-LOADED_AT=/tmp/$OURS.loaded
-
-load_ours() {
-	modprobe $OURS && cat /sys/module/$OURS/sections/.text >>$LOADED_AT
-}
-
 # The in-tree backend first and ours last: VFIO asks the youngest one first.
 load_backends() {
 	modprobe vfio_iommu_spapr_tce &&
 	modprobe vfio-pci &&
-	load_ours
-}
-
-unload_backend() {
-	rmmod $OURS
-}
-
-backend_loaded() {
-	[ -d /sys/module/$OURS ]
-}
-
-backend_gone() {
-	! backend_loaded
+	modprobe $OURS
 }
 
 # The PCI addresses of the edu devices.
@@ -113,17 +95,6 @@ bind_edu() {
 		[ "$(basename "$(readlink "$device/driver")")" = vfio-pci ] || return 1
 		echo "$address $(basename "$(readlink "$device/iommu_group")")"
 	done
-}
-
-# edu_bound COUNT: vfio-pci has so many edu devices
-edu_bound() {
-	count=0
-	for address in $(edu_devices); do
-		if [ -e "/sys/bus/pci/drivers/vfio-pci/$address" ]; then
-			count=$((count + 1))
-		fi
-	done
-	[ "$count" = "$1" ]
 }
 
 # give ADDRESS DRIVER: has that driver drive a device, none other
@@ -175,12 +146,6 @@ reserve_pages() {
 	[ "$(cat "$pool/nr_hugepages")" = "$2" ]
 }
 
-# reserve_hugepages COUNT-OF-2M COUNT-OF-1G
-reserve_hugepages() {
-	reserve_pages 2048 "$1"
-	reserve_pages 1048576 "$2"
-}
-
 # TAP: tap NAME STATUS; tap_plan at the end
 TAP_COUNT=0
 TAP_FAILED=0
@@ -203,15 +168,6 @@ tap_try() {
 	tap "$tap_name" $?
 }
 
-# The module loads last, unloads, and loads again; it is loaded afterwards.
-tap_load_cycle() {
-	tap_try "in-tree backend, vfio-pci and then the module load" load_backends
-	tap_try "module unloads while unused" unload_backend
-	tap_try "module is gone once unloaded" backend_gone
-	tap_try "module loads again" load_ours
-	tap_try "module is there once loaded" backend_loaded
-}
-
 tap_no_splats() {
 	tap_lockdep
 	splats=$(kernel_splats)
@@ -220,90 +176,6 @@ tap_no_splats() {
 	tap "kernel log is free of warnings, BUGs and Oopses" $?
 	tap_try "and all of it is there" log_is_whole
 	tap_try "and the kernel is not tainted by any" no_new_taint
-}
-
-KMEMLEAK=/sys/kernel/debug/kmemleak
-
-# Twice, for what is found only once may be on its way; nothing younger than five
-# seconds is looked at.
-find_leaks() {
-	sleep 6
-	echo scan >$KMEMLEAK && echo scan >$KMEMLEAK
-}
-
-no_leaks() {
-	leaks=$(cat $KMEMLEAK) || return 1
-	case $leaks in
-	*"[$OURS"*)
-		echo "$leaks" | sed 's/^/# /'
-		return 1 ;;
-	esac
-}
-
-# The first address of the module's code, and one behind its last function: the
-# next page, where another module's may begin at the earliest
-module_text() {
-	awk -v module="[$OURS]" '$4 == module && tolower($2) == "t" { print $1 }' \
-		/proc/kallsyms | sort | sed -n '1p;$p' | {
-		read -r first && read -r last
-		printf '0x%s 0x%x\n' "$first" $(((0x$last | 0xffff) + 1))
-	}
-}
-
-# left_behind FIRST END: what kmemleak has found that was allocated by code that
-# was there, whose functions have no names any more: prints it and succeeds. Where a
-# module was that tce2-insmod could not load nobody knows: any nameless code counts.
-# (Addresses of one length are compared as text.)
-left_behind() {
-	awk -v first="${1#0x}" -v end="${2#0x}" '
-		/^unreferenced/ { ours = 0; text = ""; refused = 0 }
-		/comm "tce2-insmod"/ { refused = 1 }
-		{ text = text "# " $0 "\n" }
-		{
-			for (i = 1; i <= NF; i++) {
-				address = $i
-				sub(/^0x/, "", address)
-				if (length(address) == length(first) &&
-				    (refused ? address ~ /^c008/ :
-				     address >= first && address < end) && !ours++)
-					found = 1
-			}
-		}
-		ours { printf "%s", text; text = "" }
-		END { exit !found }' $KMEMLEAK
-}
-
-# nothing_left_behind FIRST END: wherever the module has been, of which that was the
-# last place; it fails, too, if nobody knows it
-nothing_left_behind() {
-	case $1 in
-	0x*[1-9a-f]*)	;;
-	*)		return 1 ;;
-	esac
-	last=$(tail -n 1 $LOADED_AT)
-	# Its first function is in the section's first page, or it was loaded unseen
-	[ $(($1 >> 16)) = $((last >> 16)) ] && find_leaks || return 1
-	sort -u $LOADED_AT >$LOADED_AT.once
-	while read -r place; do
-		! left_behind "$place" "$(printf '0x%x' $((place + $2 - last)))" || return 1
-	done <$LOADED_AT.once
-}
-
-# Unloads the module for good. Where the kernel has kmemleak nothing of the
-# module's may be leaked, neither while it is loaded nor by its going: what only
-# its data led to is not found before.
-tap_unload_without_leaks() {
-	name="module unloads after everything it has served"
-	if ! [ -e $KMEMLEAK ]; then
-		tap_try "$name" unload_backend
-		return
-	fi
-	tap_try "leaked memory is looked for" find_leaks
-	tap_try "the module has leaked none" no_leaks
-	text=$(module_text)
-	tap_try "$name" unload_backend
-	# shellcheck disable=SC2086 # two addresses
-	tap_try "and leaves none behind" nothing_left_behind $text
 }
 
 # Where the kernel has lockdep: it says nothing any more after its first complaint,

@@ -13,15 +13,12 @@ from lab.places import BUILD, LOGS, TOP
 from .row import NotBuilt, Row, build
 from .settings import Settings
 
-# The script or program of a job if it has another name, and the programs that it runs
-SCRIPTS = {"races": "conformance"}
-PROGRAMS = {
-    "conformance": ("conformance", "hold", "plug"),
-    "races": ("conformance", "hold"),
-    "failnth": ("conformance", "job_failnth"),
-    "differ": ("differ",),
-    "reload": ("job_reload",),
-    "load": (),
+# The program of a job, where its name is not that of the job, and what the program runs
+JOB_PROGRAMS = {"races": "job_conformance"}
+RUNS = {
+    "job_conformance": ("conformance",),
+    "job_failnth": ("conformance",),
+    "job_differ": ("differ",),
 }
 # As many cases can be named; with more, all of them run
 MAX_ONLY = 16
@@ -40,9 +37,9 @@ class GuestKey:
         return f"{self.label}.{self.machine}+{self.job}"
 
     @property
-    def script(self) -> str:
-        """The script in tests/guest, or the program, without ".sh" or "job_"."""
-        return SCRIPTS.get(self.job, self.job)
+    def program(self) -> str:
+        """The program of tests/guest that does the job."""
+        return JOB_PROGRAMS.get(self.job, f"job_{self.job}")
 
     @property
     def is_slow(self) -> bool:
@@ -87,9 +84,9 @@ def differ_calls(settings: Settings, key: GuestKey) -> int:
 
 
 def arguments(settings: Settings, key: GuestKey, only: list[str]) -> list[str]:
-    """Return the arguments of the guest's script."""
+    """Return the arguments of the job's program."""
     result: list[str] = []
-    if key.script == "conformance":
+    if key.program == "job_conformance":
         for name in only:
             result += ["--only", name]
     if key.job == "races":
@@ -104,7 +101,7 @@ def arguments(settings: Settings, key: GuestKey, only: list[str]) -> list[str]:
         result += ["--seed", settings.differ_seed or default]
         if settings.mode == "debug":
             result += ["--calls", str(differ_calls(settings, key))]
-    if key.script == "conformance" and key.is_slow:
+    if key.program == "job_conformance" and key.is_slow:
         result += ["--patience", "4"]
     return result
 
@@ -116,28 +113,15 @@ def boot_command(key: GuestKey, initrd: str, append: list[str], console: str,
             "--initrd", initrd, "--append", " ".join(append), "--log", console, *options]
 
 
-def is_program(script: str) -> bool:
-    """Check whether a job is a program in C."""
-    return (TOP / "tests" / "guest" / f"job_{script}.c").exists()
-
-
-def run_argument(script: str) -> str:
-    """Return the kernel's argument that has the guest run a script or program."""
-    return f"tce2.run=tce2-job_{script}" if is_program(script) else f"tce2.run={script}"
-
-
-def make_initrd(key: GuestKey, name: str, script: str, programs: tuple[str, ...]) -> str:
-    """Build the guest's programs and its root filesystem; return the path of the latter."""
+def make_initrd(key: GuestKey, name: str, program: str) -> str:
+    """Build a job's programs and its root filesystem; return the path of the latter."""
+    programs = (program, *RUNS.get(program, ()))
     log = LOGS / f"initrd-{name}-{key.label}.log"
-    if programs:
-        build(log, "building the guest's programs",
-              [str(TOP / "scripts" / "programs"), *programs])
+    build(log, "building the guest's programs", [str(TOP / "scripts" / "programs"), *programs])
     path = str(BUILD / "initrd" / f"{name}-{key.label}.cpio")
-    files = [str(BUILD / "guest" / f"tce2-{program}") for program in programs]
-    if not is_program(script):
-        files.append(str(TOP / "tests" / "guest" / f"{script}.sh"))
     build(log, f"{key}: packing its root filesystem",
-          [str(TOP / "scripts" / "initramfs"), key.label, path, *files])
+          [str(TOP / "scripts" / "initramfs"), key.label, path,
+           *(str(BUILD / "guest" / f"tce2-{each}") for each in programs)])
     return path
 
 
@@ -181,7 +165,7 @@ def guest_row(settings: Settings, key: GuestKey, modules: ModuleBuild) -> Row:
 
     def prepare(row: Row) -> list[str]:
         modules.ensure(key.label, is_counted(settings, key))
-        initrd = make_initrd(key, key.job, key.script, PROGRAMS[key.job])
+        initrd = make_initrd(key, key.job, key.program)
         disk = BUILD / f"disk-{key}.img"
         disk.unlink(missing_ok=True)
         with disk.open("wb") as file:
@@ -189,7 +173,7 @@ def guest_row(settings: Settings, key: GuestKey, modules: ModuleBuild) -> Row:
         chosen = row.chosen or []
         only = chosen if len(chosen) <= MAX_ONLY else []
         append = ["page_owner=on", "kasan_multi_shot"] if key.is_slow else []
-        append.append(run_argument(key.script))
+        append.append(f"tce2.run=tce2-{key.program}")
         if args := arguments(settings, key, only):
             append.append(f"tce2.args={','.join(args)}")
         say(f"{row.name}: booting")
@@ -202,7 +186,7 @@ def guest_row(settings: Settings, key: GuestKey, modules: ModuleBuild) -> Row:
     return row
 
 
-def boot_shortly(key: GuestKey, script: str, append: list[str],
+def boot_shortly(key: GuestKey, program: str, append: list[str],
                  name: str) -> tuple[int, str]:
     """Boot a guest for something that the row's boot can't show.
 
@@ -210,10 +194,10 @@ def boot_shortly(key: GuestKey, script: str, append: list[str],
     """
     console = LOGS / f"{name}-{key}.log"
     console.unlink(missing_ok=True)
-    initrd = make_initrd(key, f"{script}-short", script, PROGRAMS.get(script, ()))
+    initrd = make_initrd(key, f"{program}-short", program)
     with (LOGS / f"{name}-{key}.vm").open("wb") as messages:
         done = subprocess.run(
-            boot_command(key, initrd, [run_argument(script), *append], str(console),
+            boot_command(key, initrd, [f"tce2.run=tce2-{program}", *append], str(console),
                          ["--smp", "2", "--timeout", "180"]),
             cwd=TOP, stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, check=False)
     return done.returncode, (console.read_text(errors="replace") if console.exists() else "")

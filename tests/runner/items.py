@@ -137,13 +137,13 @@ class BuildItem(RowItem):
 class ShortBootItem(RowItem):
     """Something that only a boot of its own can show."""
 
-    def __init__(self, *, modules: ModuleBuild, key: GuestKey, script: str,
+    def __init__(self, *, modules: ModuleBuild, key: GuestKey, program: str,
                  append: list[str], judge: Callable[[int, str], str],
                  **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._modules = modules
         self._label = key.label
-        self._boot = (key, script, append, self.name.split("[")[0])
+        self._boot = (key, program, append, self.name.split("[")[0])
         self._judge = judge
 
     def setup(self) -> None:

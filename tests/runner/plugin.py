@@ -89,7 +89,7 @@ class ConformanceFile(TapFile):
     def collect(self) -> Iterator[pytest.Item]:
         """Return each case for each row that runs it."""
         for key, row in self.plan.guest.items():
-            for case in cases_of(self.path) if key.script == "conformance" else []:
+            for case in cases_of(self.path) if key.program == "job_conformance" else []:
                 if case.is_race or key.job != "races":
                     yield self._item(CaseItem, f"{case.name}[{key}]", row, 0,
                                      line=case.line, case=case.name, tap=case.name)
@@ -113,39 +113,34 @@ class ClientsScript(TapFile):
             yield self._item(EndItem, f"{row.name}_runs_to_its_end", row, 1)
 
 
-class GuestScript(TapFile):
-    """A script or a program of the guest: that of a job, or one for a short boot."""
-
-    @property
-    def script(self) -> str:
-        """The name that a job or a short boot calls it by."""
-        return self.path.stem.removeprefix("job_")
+class JobFile(TapFile):
+    """A program of the guest that does a job, or one for a short boot."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """Return what is done with the script in each row."""
+        """Return what is done with the program in each row."""
         for key, row in self.plan.guest.items():
             counted = is_counted(self.plan.settings, key)
-            if key.script == self.script and key == self.plan.first_key(key.label, counted):
+            if key.program == self.path.stem and key == self.plan.first_key(key.label, counted):
                 yield self._item(BuildItem, f"module_builds_without_a_warning[{key}]",
                                  row, -1, modules=self.plan.modules, label=key.label,
                                  counted=counted)
-            if key.script == self.script:
+            if key.program == self.path.stem:
                 yield self._item(EndItem, f"guest_runs_to_its_end[{key}]", row, 1)
             yield from self._short_boots(key, row)
 
     def _short_boots(self, key: GuestKey, row: Row) -> Iterator[pytest.Item]:
         if key.job != "conformance" or self.plan.settings.mode == "debug":
             return
-        if self.script == "realmode_vmalloc":
+        if self.path.stem == "job_realmode_vmalloc":
             yield self._item(
                 ShortBootItem, f"a_vmalloc_access_in_real_mode_is_noticed[{key}]", row, 2,
-                modules=self.plan.modules, key=key, script="realmode_vmalloc", append=[],
+                modules=self.plan.modules, key=key, program="job_realmode_vmalloc", append=[],
                 judge=judge_vmalloc)
         # A hypervisor's guest has no hash MMU that real mode could do much with
-        if self.script == "conformance" and key.machine == "powernv9":
+        if self.path.stem == "job_conformance" and key.machine == "powernv9":
             yield self._item(
                 ShortBootItem, f"real_mode_translates_under_the_hash_mmu[{key}]", row, 3,
-                modules=self.plan.modules, key=key, script="conformance",
+                modules=self.plan.modules, key=key, program="job_conformance",
                 append=["disable_radix", f"tce2.args=--only,{HASH_CASE}"], judge=judge_hash)
 
 
@@ -205,8 +200,7 @@ def tools_for(items: Iterable[pytest.Item]) -> list[str]:
 FILES = (
     ("unit/test_*.c", UnitFile),
     ("guest/conformance_*.c", ConformanceFile),
-    ("guest/*.sh", GuestScript),
-    ("guest/job_*.c", GuestScript),
+    ("guest/job_*.c", JobFile),
     ("clients/scenarios.sh", ClientsScript),
     ("unit/run", HostScript),
 )

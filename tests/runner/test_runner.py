@@ -114,7 +114,7 @@ def test_only_a_hypervisors_guest_of_make_check_has_one_processor() -> None:
     assert processors(settings(processors=4), pseries) == 4
 
 
-def test_the_guests_script_is_told_how_long_and_how_much() -> None:
+def test_the_guests_program_is_told_how_long_and_how_much() -> None:
     debug = GuestKey("6.12-debug", "powernv9", "races")
     assert arguments(settings(), debug, []) == [
         "--stress", "--seconds", "60", "--patience", "4"]

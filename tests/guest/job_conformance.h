@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Clients that surround the conformance tests, each in a process of its own.
+ */
+#ifndef GUEST_JOB_CONFORMANCE_H
+#define GUEST_JOB_CONFORMANCE_H
+
+#include <stdbool.h>
+
+bool hold_group(int group);
+bool use_group_while_plugging(const char *device);
+
+#endif /* GUEST_JOB_CONFORMANCE_H */
