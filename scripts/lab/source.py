@@ -40,7 +40,7 @@ def _fetch(row: Label, final: Path) -> None:
     with step(LOG, f"unpacking the source of {row.series}",
               "the source can't be unpacked") as unpacking:
         unpacking.run("dpkg-deb", "-x", *work.glob("*.deb"), work / "package")
-        unpacking.run("tar", "-xJ", "-C", source, "--strip-components=1",
+        unpacking.run("tar", "-x", "-C", source, "--strip-components=1",
                       "-f", *work.glob("package/usr/src/linux-source-*.tar.xz"))
     shutil.rmtree(final, ignore_errors=True)
     source.rename(final)

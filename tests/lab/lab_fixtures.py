@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import io
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,6 +21,7 @@ echo "$program $*" >>"$here/calls"
 for word; do
     case $word in
     Dir::State::lists=*) lists=${{word#*=}} ;;
+    Dir::Cache::archives=*) archives=${{word#*=}} ;;
     esac
     last=$word
 done
@@ -31,9 +33,18 @@ case "$program $* " in
 *' update '*) [ ! -e "$suites.refused" ] || {{ cat "$suites.refused"; exit 100; }} ;;
 *' pkgnames '*) cat "$suites.names" ;;
 *' show '*) cat "$suites.${{last%%[:=]*}}" 2>/dev/null ;;
-*' download '*) [ ! -e "$suites.broken" ] && echo deb >"${{last%%[:=]*}}.deb" ;;
-*' install '*) [ ! -e "$suites.broken" ] ;;
+*' download '*) [ ! -e "$suites.broken" ] && cp "$here/${{last%%[:=]*}}.deb" . ;;
+*' install '*)
+    [ ! -e "$suites.broken" ] && {{ [ -z "$archives" ] || cp "$here"/*.deb "$archives"; }} ;;
 esac
+"""
+
+
+CONTROL = """Package: {}
+Version: 1
+Architecture: all
+Maintainer: nobody <nobody@example.org>
+Description: made for a test
 """
 
 
@@ -63,6 +74,17 @@ class FakeApt:
         for package, values in (fields or {}).items():
             (self.directory / f"{suites}.{package}").write_text(
                 "".join(f"{field}: {value}\n" for field, value in values.items()))
+
+    def add_deb(self, package: str, files: Mapping[str, str]) -> None:
+        """Make the file of a package; files are texts by their paths, and executable."""
+        root = self.directory / package
+        for name, text in {"DEBIAN/control": CONTROL.format(package), **files}.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text)
+            (root / name).chmod(0o755)
+        subprocess.run(["dpkg-deb", "-b", "-Znone", "--root-owner-group", root,
+                        self.directory / f"{package}.deb"],
+                       stdout=subprocess.DEVNULL, check=True)
 
     def refuses(self, suites: str, said: str = "E: bad\nE: Some index files failed\n") -> None:
         """Let the lists of suites not verify."""

@@ -165,6 +165,7 @@ def test_a_package_that_does_not_exist_has_no_fields(debian: FakeApt) -> None:
 def test_a_package_is_fetched_into_the_directory(debian: FakeApt, tmp_path: Path,
                                                  said: io.StringIO) -> None:
     debian.has("a", fields={"linux": {"Size": "81234567"}})
+    debian.add_deb("linux", {})
     Apt("a").fetch(tmp_path, "linux:ppc64el=6.12-1")
     assert (tmp_path / "linux.deb").exists()
     assert "fetching linux 6.12-1 (82MB)" in said.getvalue()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,61 @@ def test_refresh_keeps_the_newest_kernel(archive_with_kernel: FakeApt, said: io.
     assert f"kernel 6.12-4k: {RELEASE} (6.12.95-1) is still the newest" in said.getvalue()
 
 
+def add_debs(debian: FakeApt, image: dict[str, dict[str, str]]) -> None:
+    """Add the packages of a kernel to the archive: those of the image, and headers."""
+    build = f"usr/src/linux-headers-{RELEASE}"
+    packages = {
+        **image,
+        f"linux-headers-{RELEASE}": {f"{build}/Makefile": "gcc-12 /usr/src/x\n",
+                                     f"{build}/vmlinux": "elf"},
+        "linux-headers-6.12.95+deb12-common": {"usr/src/linux-headers-common/Kbuild": "k"},
+        "linux-kbuild-6.12.95+deb12": {"usr/lib/linux-kbuild-6.12/modpost": "m"},
+    }
+    for package, files in packages.items():
+        debian.add_deb(package, files)
+        debian.has("bookworm-backports", fields={package: {"Size": "1"}})
+    debian.has("bookworm-backports", fields={
+        IMAGE: {"Version": "6.12.95-1", "Size": "1", "Depends": ", ".join(image)},
+        f"linux-headers-{RELEASE}": {"Size": "1", "Depends": "linux-kbuild-6.12.95+deb12"}})
+
+
+OLD_LAYOUT = {IMAGE: {f"boot/vmlinux-{RELEASE}": "elf",
+                      f"lib/modules/{RELEASE}/kernel/vfio.ko": "vfio"}}
+NEW_LAYOUT = {f"linux-binary-{RELEASE}": {f"usr/lib/modules/{RELEASE}/vmlinuz": "elf"},
+              f"linux-modules-{RELEASE}": {f"usr/lib/modules/{RELEASE}/kernel/vfio.ko": "vfio"}}
+
+
+@pytest.mark.parametrize("image", [OLD_LAYOUT, NEW_LAYOUT], ids=["6.12", "7.2"])
+def test_a_kernel_is_unpacked_into_the_cache(
+        image: dict[str, dict[str, str]], archive_with_kernel: FakeApt, tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REFRESH", raising=False)
+    monkeypatch.setattr(kernel, "LOG", tmp_path / "log")
+    add_debs(archive_with_kernel, image)
+    for name in ("depmod", "powerpc64le-linux-gnu-gcc-12"):
+        program = archive_with_kernel.directory / "bin" / name
+        program.write_text('#!/bin/sh\nmkdir -p "$2" && echo "$3" >"$2/depmod"\n')
+        program.chmod(0o755)
+    need_kernel(ROW)
+    cache = ROW.directory
+    texts = {str(file.relative_to(cache)): file.read_text() for file in cache.rglob("*")
+             if file.is_file()}
+    build = f"headers/usr/src/linux-headers-{RELEASE}"
+    assert texts == {
+        "vmlinux": "elf",
+        f"modules/lib/modules/{RELEASE}/kernel/vfio.ko": "vfio",
+        "modules/depmod": f"{RELEASE}\n",
+        f"{build}/Makefile": f"gcc-12 {cache}/headers/usr/src/x\n",
+        "headers/usr/src/linux-headers-common/Kbuild": "k",
+        "headers/usr/lib/linux-kbuild-6.12/modpost": "m",
+        "builddir": f"{cache}/{build}\n",
+        "cc": "powerpc64le-linux-gnu-gcc-12\n",
+        "version": "6.12.95-1\n",
+        "release": f"{RELEASE}\n",
+    }
+    assert sorted(os.listdir(kernels_dir())) == ["6.12-4k", "6.12-4k.lock"]
+
+
 @pytest.mark.parametrize("version", ["", "6.12.90-1"])
 def test_a_kernel_that_is_missing_or_older_is_fetched(
         version: str, archive_with_kernel: FakeApt, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,6 +262,31 @@ def test_a_source_in_the_cache_is_taken_without_asking_the_network(
     (directory / "Makefile").touch()
     source.need_source(ROW)
     assert not debian.calls("update") and not said.getvalue()
+
+
+@pytest.mark.parametrize("refresh", [False, True], ids=["missing", "refresh"])
+def test_a_source_is_unpacked_into_the_cache(
+        refresh: bool, debian: FakeApt, tmp_path: Path, said: io.StringIO,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "LOG", tmp_path / "log")
+    monkeypatch.setenv("REFRESH", "1" if refresh else "")
+    final = source.source_dir(ROW)
+    if refresh:
+        final.mkdir(parents=True)
+        (final / "Makefile").touch()
+        (final / "removed").touch()
+    (tmp_path / "linux").mkdir()
+    (tmp_path / "linux" / "Makefile").write_text("kernelversion:\n\t@echo 6.12.95\n")
+    package = debian.directory / "linux-source-6.12" / "usr" / "src"
+    package.mkdir(parents=True)
+    subprocess.run(["tar", "-c", "-C", tmp_path, "-f", package / "linux-source-6.12.tar.xz",
+                    "linux"], check=True)
+    debian.add_deb("linux-source-6.12", {})
+    debian.has("bookworm-backports", "linux-source-6.12", {"linux-source-6.12": {"Size": "1"}})
+    source.need_source(ROW)
+    assert os.listdir(final) == ["Makefile"]
+    assert "source of 6.12: 6.12.95 is in the cache" in said.getvalue()
+    assert sorted(os.listdir(final.parent)) == ["6.12", "6.12.lock"]
 
 
 @pytest.mark.parametrize("command", [source, debug_kernel])

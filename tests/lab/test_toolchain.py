@@ -12,6 +12,7 @@ import pytest
 from lab import toolchain
 from lab.places import LabError
 from lab.toolchain import arrange_compiler, need_sparse, need_toolchain, start_through_loader
+from lab_fixtures import FakeApt, fake_apt, progress  # noqa: F401, fixtures
 
 ELF = b"\x7fELF and more"
 NAME = "powerpc64le-linux-gnu-gcc-16"
@@ -72,6 +73,59 @@ def test_a_toolchain_without_a_c_library_is_refused(unpacked: Path, tmp_path: Pa
 def test_libraries_for_the_compilers_programs_are_not_unpacked(name: str,
                                                                is_needed: bool) -> None:
     assert toolchain._is_needed(Path(name)) == is_needed
+
+
+@pytest.fixture
+def archive_with_gcc(debian: FakeApt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeApt:
+    """Return an archive whose second suite has gcc-16, with a loader that runs nothing."""
+    monkeypatch.setattr(toolchain, "LOG", tmp_path / "log")
+    monkeypatch.delenv("REFRESH", raising=False)
+    debian.has("trixie", "gcc-15-powerpc64le-linux-gnu")
+    debian.has("forky", "gcc-16-powerpc64le-linux-gnu")
+    debian.add_deb("gcc-16-powerpc64le-linux-gnu", {f"usr/bin/{NAME}": ELF.decode()})
+    debian.add_deb("libc6", {"usr/lib/x86/ld-linux-x86-64.so.2": "#!/bin/sh\n",
+                             "usr/lib/x86/libc.so.6": ELF.decode()})
+    debian.add_deb("libstdc++6-ppc64el-cross", {"usr/lib/gcc-cross/libstdc++.so": ""})
+    return debian
+
+
+def test_a_compiler_is_installed_from_the_first_suite_that_has_it(
+        archive_with_gcc: FakeApt) -> None:
+    for file in archive_with_gcc.directory.glob("libstdc*.deb"):
+        file.rename(file.with_name("libstdc++6-ppc64el-cross_16_all.deb"))
+    need_toolchain("gcc-16")
+    call, = archive_with_gcc.calls("install")
+    assert "--download-only" in call and "apt/amd64+ppc64el" not in call
+    assert call.endswith("gcc-16-powerpc64le-linux-gnu libelf1t64 libssl3t64 zlib1g")
+    root = toolchain.toolchain_dir("gcc-16")
+    assert f"{root}/usr/bin/{NAME}.elf" in (root / "usr/bin" / NAME).read_text()
+    assert (root / "complete").exists() and not (root / "usr/lib/gcc-cross").exists()
+    assert sorted(os.listdir(root.parent)) == ["gcc-16", "gcc-16.lock"]
+
+
+def test_a_compiler_that_does_not_run_is_not_kept_as_complete(archive_with_gcc: FakeApt) -> None:
+    archive_with_gcc.add_deb("libc6", {"usr/lib/x86/ld-linux-x86-64.so.2": "#!/bin/false\n"})
+    with pytest.raises(LabError, match="^gcc-16 does not run on this machine$"):
+        need_toolchain("gcc-16")
+    assert not (toolchain.toolchain_dir("gcc-16") / "complete").exists()
+
+
+def test_a_compiler_that_does_not_arrive_is_named(archive_with_gcc: FakeApt) -> None:
+    archive_with_gcc.breaks("forky")
+    with pytest.raises(LabError, match="^gcc-16-powerpc64le-linux-gnu could not be fetched:"):
+        need_toolchain("gcc-16")
+
+
+def test_sparse_takes_the_c_library_of_the_compiler(archive_with_gcc: FakeApt) -> None:
+    need_toolchain("gcc-16")
+    archive_with_gcc.has("forky", "sparse", {"sparse": {"Size": "1"}})
+    archive_with_gcc.add_deb("sparse", {"usr/bin/sparse": ELF.decode()})
+    need_sparse("gcc-16")
+    root = toolchain.toolchain_dir("gcc-16")
+    script = (root / "usr/bin/sparse").read_text()
+    assert f"--library-path {root}/usr/lib/x86 " in script
+    assert f" {root}/usr/bin/sparse.elf " in script
+    assert (root / "usr/bin/sparse.elf").exists() and not list(root.glob("sparse*"))
 
 
 @pytest.fixture
