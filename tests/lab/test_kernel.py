@@ -198,6 +198,7 @@ def test_a_kernel_is_unpacked_into_the_cache(
         "version": "6.12.95-1\n",
         "release": f"{RELEASE}\n",
     }
+    assert not {"debs", "image"} & set(os.listdir(cache))
     assert sorted(os.listdir(kernels_dir())) == ["6.12-4k", "6.12-4k.lock"]
 
 
