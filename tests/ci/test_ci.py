@@ -180,7 +180,8 @@ def test_the_host_job_runs_all_tests_of_this_machine(forge: str, forges: Forges)
 
 
 @pytest.mark.parametrize(("label", "tested"), [("6.12-4k", {"conformance", "reload", "differ"}),
-                                               ("6.1-64k", {"load"})])
+                                               ("6.1-64k", {"load"})],
+                         ids=["6.12-4k", "6.1-64k"])
 @pytest.mark.parametrize("machine", MACHINES)
 @each_forge
 def test_a_guest_job_runs_its_label_and_machine_only(forge: str, label: str, machine: str,
