@@ -193,7 +193,7 @@ bench:
 	@scripts/bench
 
 lint:
-	@scripts/lint
+	@tests/run lint
 
 # What .gitignore lists is what builds leave.
 ignored := $(shell grep -s '^[/*.[:alpha:]]' .gitignore)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from lab.labels import all_labels, chosen_names
 
 MODES = ("check", "host", "guests", "quick", "unit", "preflight", "install", "debug", "dkms",
-         "clients")
+         "clients", "lint")
 MACHINES = ("powernv9", "pseries")
 JOBS = ("conformance", "races", "reload", "differ", "failnth", "load")
 

@@ -40,6 +40,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("probes"),
     Suite("evidence", ("quick",), is_quick=True, tools=("unit",)),
     Suite("ci"),
+    Suite("lint", ("lint",), is_separate=True, tools=("lint",)),
     Suite("dkms", ("dkms",), is_separate=True, tools=("dkms", "rpm")),
     Suite("release"),
 )}

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""scripts/lint: each static checker is a test, and each kernel where the checker builds."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from lab.command import without_settings
+from lab.labels import chosen_names
+from lab.places import SCRIPTS
+
+from runner.command import run
+
+# Seconds that a checker may take
+PATIENCE = 3600
+
+
+def checkers(variable: str) -> list[str]:
+    """Return the checkers that a variable of scripts/lint lists."""
+    found = re.search(rf"^{variable}='(.*)'$", (SCRIPTS / "lint").read_text(), re.MULTILINE)
+    assert found, f"scripts/lint has no {variable}"
+    return found[1].split()
+
+
+@pytest.mark.parametrize("checker", checkers("ONCE"))
+def test_no_checker_complains(checker: str) -> None:
+    run(SCRIPTS / "lint", checker, patience=PATIENCE).expect(0, "lint: no complaint$")
+
+
+@pytest.mark.parametrize("checker", checkers("EACH"))
+@pytest.mark.parametrize("label", chosen_names())
+def test_no_checker_complains_for(checker: str, label: str) -> None:
+    run(SCRIPTS / "lint", checker, env=without_settings(KERNELS=label),
+        patience=PATIENCE).expect(0, "lint: no complaint$")
