@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +39,11 @@ class Lab:
 
     directory: Path
     said: io.StringIO = field(default_factory=io.StringIO)
+
+    def run(self, main: Callable[[Sequence[str]], None], *arguments: str | Path) -> None:
+        """Run a command. What it prints is in said, and a failure is reported as usual."""
+        with redirect_stdout(self.said), redirect_stderr(self.said):
+            main([str(argument) for argument in arguments])
 
     @property
     def top(self) -> Path:
@@ -84,11 +89,8 @@ class Lab:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    """Return a laboratory with sources of a few files and a kernel without content.
-
-    What the commands print is in said.
-    """
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """Return a laboratory with sources of a few files and a kernel without content."""
     lab = Lab(tmp_path)
     for name in ("Kbuild", "dkms.conf", "src/main.c", "include/tce2.h", "tests/selftest/main.c",
                  "tests/kvmplay/main.c", "tests/guest/init", "tests/guest/functions.sh"):
@@ -113,8 +115,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     monkeypatch.setattr(programs, "SOURCES", lab.top / "tests" / "guest")
     monkeypatch.setattr(programs, "INTERFACES", lab.top / "tests" / "kvmplay")
     monkeypatch.setattr(programs, "GUEST", lab.build / "guest")
-    with redirect_stdout(lab.said), redirect_stderr(lab.said):
-        yield lab
+    return lab
 
 
 def linked(out: Path) -> list[str]:
@@ -166,7 +167,7 @@ def test_kbuild_gets_the_documented_variables_and_no_other(
     for name, value in {"W": "1", "KCFLAGS": "-g0", "COVERAGE": "gcov", "CC": "false",
                         "ARCH": "arm64", "MAKEFLAGS": "-n", "CFLAGS": "-mnone"}.items():
         monkeypatch.setenv(name, value)
-    module.main([LABEL])
+    lab.run(module.main, LABEL)
     assert lab.arguments[2:] == [
         "-C", str(lab.kernel / "tree"), f"M={lab.build / LABEL}", "ARCH=powerpc",
         f"CROSS_COMPILE={CROSS}", f"CC={CROSS}gcc-12", "PAHOLE_VERSION=124", "W=1",
@@ -177,7 +178,7 @@ def test_kbuild_gets_the_documented_variables_and_no_other(
 def test_a_kernel_with_a_compiler_of_its_own_is_built_with_it(lab: Lab) -> None:
     lab.tool("make")
     (lab.kernel / "path").write_text("/toolchain/bin\n")
-    module.main([LABEL])
+    lab.run(module.main, LABEL)
     assert lab.environment["PATH"].startswith(f"/toolchain/bin:{lab.directory}/bin:")
 
 
@@ -186,7 +187,7 @@ def test_a_clang_compiles_the_objects(lab: Lab, monkeypatch: pytest.MonkeyPatch)
     lab.tool("make", '[ "$1" != -dumpversion ] || echo 19.1.7')
     monkeypatch.setenv("CLANG", "clang-99")
     monkeypatch.setenv("C", "2")
-    module.main([LABEL])
+    lab.run(module.main, LABEL)
     out = lab.build / "clang" / LABEL
     assert f"M={out}" in lab.arguments
     for word in ("CC=clang-99", "CONFIG_CLANG_VERSION=190107", "KBUILD_CHECKSRC=2",
@@ -199,16 +200,16 @@ def test_a_clang_compiles_the_objects(lab: Lab, monkeypatch: pytest.MonkeyPatch)
 def test_fresh_starts_from_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     lab.tool("make")
     result = lab.write(f"build/{LABEL}/src/main.o")
-    module.main([LABEL])
+    lab.run(module.main, LABEL)
     assert result.exists()
     monkeypatch.setenv("FRESH", "1")
-    module.main([LABEL])
+    lab.run(module.main, LABEL)
     assert not result.exists()
 
 
 def test_warnings_and_the_time_of_the_probes_are_shown(lab: Lab) -> None:
     lab.tool("make", "echo 'a.c:1: warning: b'; echo '  3 probes in 2 s'; echo c")
-    module.main([LABEL])
+    lab.run(module.main, LABEL)
     said = lab.said.getvalue().splitlines()
     assert said[-2] == "    a.c:1: warning: b"
     assert said[-1].endswith(f"built build/{LABEL}/vfio_spapr_tce2.ko (3 probes in 2 s)")
@@ -217,7 +218,7 @@ def test_warnings_and_the_time_of_the_probes_are_shown(lab: Lab) -> None:
 def test_a_build_that_fails_says_so_with_the_end_of_its_log(lab: Lab) -> None:
     lab.tool("make", "seq 100; exit 2")
     with pytest.raises(LabError, match=r"does not build for 6.12-64k:\n(.*\n)*    100\n"):
-        module.main([LABEL])
+        lab.run(module.main, LABEL)
 
 
 @pytest.mark.parametrize("arguments", [[], [LABEL, LABEL]])
@@ -231,7 +232,7 @@ def test_a_second_build_waits_for_the_first(lab: Lab) -> None:
     lock = lab.write(f"build/logs/module-{LABEL}.log.lock")
     with lock.open() as holder:
         fcntl.flock(holder, fcntl.LOCK_EX)
-        build = threading.Thread(target=module.main, args=([LABEL],))
+        build = threading.Thread(target=lab.run, args=(module.main, LABEL))
         build.start()
         end = time.monotonic() + 20
         while not lab.said.getvalue() and time.monotonic() < end:
@@ -272,7 +273,7 @@ def test_a_program_is_built_from_its_sources_and_the_shared_ones(lab: Lab) -> No
     lab.tool(f"{CROSS}gcc-12", 'while [ "$1" != -o ]; do shift; done; echo >"$2"')
     for name in ("bench.c", "bench_map.c", "lib.c", "demo.c"):
         lab.write(f"tests/guest/{name}")
-    programs.main(["bench"])
+    lab.run(programs.main, "bench")
     assert programs.program("bench").exists()
     assert [Path(word).name for word in lab.arguments[-3:]] == ["bench.c", "bench_map.c", "lib.c"]
     assert not list(programs.GUEST.glob("*.new"))
@@ -283,10 +284,10 @@ def test_a_program_is_built_again_if_a_source_is_newer(lab: Lab, changed: str) -
     lab.tool(f"{CROSS}gcc-12", 'while [ "$1" != -o ]; do shift; done; echo >"$2"')
     lab.write("tests/guest/bench.c")
     header = lab.write(changed)
-    programs.main(["bench"])
+    lab.run(programs.main, "bench")
     file = programs.program("bench")
     first = file.stat().st_ino
-    programs.main(["bench"])
+    lab.run(programs.main, "bench")
     assert file.stat().st_ino == first
     later = file.stat().st_mtime_ns + 10**9
     os.utime(header, ns=(later, later))
@@ -299,7 +300,7 @@ def test_a_program_that_cannot_be_built_is_an_error(lab: Lab, name: str, message
     lab.tool(f"{CROSS}gcc-12", "exit 1")
     lab.write("tests/guest/demo.c")
     with pytest.raises(LabError, match=message):
-        programs.main([name])
+        lab.run(programs.main, name)
     assert not programs.program(name).exists()
 
 
@@ -338,9 +339,8 @@ def test_an_initramfs_has_the_modules_with_their_dependencies(lab: Lab,
                                                               contents: dict[str, str]) -> None:
     lab.write(f"build/{LABEL}/vfio_spapr_tce2_selftest.ko", "selftest")
     lab.write("tests/guest/demo.sh", "demo")
-    initramfs.main([LABEL, str(lab.directory / "out" / "initrd"),
-                    str(lab.top / "tests/guest/demo.sh"),
-                    f"{lab.top}/tests/guest/demo.sh:/lib/other.sh"])
+    lab.run(initramfs.main, LABEL, lab.directory / "out" / "initrd",
+            lab.top / "tests/guest/demo.sh", f"{lab.top}/tests/guest/demo.sh:/lib/other.sh")
     base = f"lib/modules/{RELEASE}"
     assert contents.pop(f"{base}/modules.order").endswith("modules.order")
     assert contents.pop("bin/busybox").endswith(" busybox")
@@ -358,7 +358,7 @@ def test_another_module_file_is_taken_if_backend_names_it(
         lab: Lab, contents: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     lab.write(f"build/{LABEL}/vfio_spapr_tce2.ko", "now")
     monkeypatch.setenv("BACKEND", str(lab.write("before/vfio_spapr_tce2.ko", "before")))
-    initramfs.main([LABEL, str(lab.directory / "out" / "initrd")])
+    lab.run(initramfs.main, LABEL, lab.directory / "out" / "initrd")
     assert contents[f"lib/modules/{RELEASE}/extra/vfio_spapr_tce2.ko"].endswith(" before")
 
 
@@ -367,7 +367,7 @@ def test_a_module_that_the_kernel_lacks_is_an_error(lab: Lab,
                                                     monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MORE_MODULES", "kvm-hv")
     with pytest.raises(LabError, match="kernel 6.12-64k has no module kvm-hv"):
-        initramfs.main([LABEL, str(lab.directory / "out" / "initrd")])
+        lab.run(initramfs.main, LABEL, lab.directory / "out" / "initrd")
 
 
 def test_a_root_is_packed_with_its_directories_and_by_root(tmp_path: Path) -> None:

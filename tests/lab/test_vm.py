@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,8 +61,9 @@ class Lab:
         return ["--kernel", "/vmlinux", "--initrd", "/initrd", "--log", str(self.log), *more]
 
     def boot(self, *more: str) -> int:
-        """Boot the machine; return the status."""
-        return vm.main(self.arguments(*more))
+        """Boot the machine; return the status. What scripts/vm prints is in said."""
+        with redirect_stdout(self.said), redirect_stderr(self.said):
+            return vm.main(self.arguments(*more))
 
     @property
     def log(self) -> Path:
@@ -77,20 +77,15 @@ class Lab:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    """Return a directory with a QEMU that only prints.
-
-    What scripts/vm prints is in said.
-    """
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """Return a directory with a QEMU that only prints."""
     for name, text in {vm.QEMU: QEMU, "fdtget": FDTGET, "fdtput": FDTPUT}.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    lab = Lab(tmp_path)
-    with redirect_stdout(lab.said), redirect_stderr(lab.said):
-        yield lab
+    return Lab(tmp_path)
 
 
 BOOTED = "INIT: Starting kernel\n"
