@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dkms_root import CALL, LOG, TARBALL, Packages, Root, outside, unpack
+from dkms_root import LOG, TARBALL, Packages, Root, outside, unpack
+from lab.chroot import register_interpreter
 from lab.command import without_settings
 from lab.places import LOGS, SCRIPTS, TOP
 from runner.row import build
@@ -37,7 +38,7 @@ def root(packages: Packages) -> Iterator[Root]:
           [str(SCRIPTS / "rootfs"), str(TARBALL)])
     build(LOGS / "dkms-programs.log", "client of the boots",
           [str(SCRIPTS / "programs"), "which-backend"])
-    outside("bash", "-c", CALL, TOP, "register_interpreter")
+    register_interpreter()
     LOG.unlink(missing_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="tce2-dkms.",
                                       dir=without_settings().get("TMPDIR", "/var/tmp")))

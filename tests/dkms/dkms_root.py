@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.chroot import as_root, command_in
 from lab.command import CROSS
 from lab.places import BUILD, LOGS, TOP, cache_dir
 from runner.command import Done, run
@@ -27,15 +28,11 @@ DEBS = BUILD / "deb"
 STAGE = BUILD / "tests" / "dkms"
 LOG = LOGS / "dkms-root.log"
 TARBALL = cache_dir() / "rootfs" / "bookworm.tar"
-AS_ROOT = [] if os.getuid() == 0 else ["sudo"]
 # Seconds that an emulated command may take
 PATIENCE = 3600
 # What tests/dkms itself brings, or no package owns
 PRUNED = ("tests", "packages", "proc")
 BINUTILS = ("as", "ld", "ld.bfd", "ar", "nm", "objcopy", "objdump", "readelf", "strip")
-
-# Calls a function of scripts/chroot.sh
-CALL = '. "$0/scripts/lib.sh"; . "$0/scripts/chroot.sh"; "$@"'
 
 
 def skip_if_kept() -> None:
@@ -46,7 +43,7 @@ def skip_if_kept() -> None:
 
 def outside(*command: str | Path) -> Done:
     """Run a command of this machine as root, and fail unless it succeeds."""
-    return run(*AS_ROOT, *command, patience=PATIENCE).expect(0)
+    return run(*as_root(), *command, patience=PATIENCE).expect(0)
 
 
 @dataclass(frozen=True)
@@ -73,10 +70,8 @@ class Root:
     def run(self, *command: str | Path, stdin: str | None = None, cwd: str = "/") -> Done:
         """Run a command in it. uname in it names the first kernel."""
         words = tuple(str(word) for word in command)
-        done = run(*AS_ROOT, "env", f"QEMU_UNAME={self.kernel}",
-                   "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-                   "bash", "-c", CALL, TOP, "in_chroot", self.directory,
-                   "env", "--chdir", cwd, *words, stdin=stdin, patience=PATIENCE)
+        done = run(*command_in(self.directory, ["env", "--chdir", cwd, *words], self.kernel),
+                   stdin=stdin, patience=PATIENCE)
         with LOG.open("a") as log:
             log.write(f"+ {' '.join(words)}\n{done.output}+ status {done.status}\n")
         return dataclasses.replace(done, command=words)

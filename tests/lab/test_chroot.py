@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tests of what runs programs of a root filesystem."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lab import chroot
+from lab.places import LabError
+
+
+@pytest.fixture
+def binfmt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a directory in the place of binfmt_misc, beside a qemu-user."""
+    (tmp_path / "register").touch()
+    (tmp_path / chroot.EMULATOR).touch(0o755)
+    monkeypatch.setattr(chroot, "BINFMT", tmp_path)
+    monkeypatch.setattr(chroot, "as_root", lambda: [])
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return tmp_path
+
+
+def test_qemu_user_is_registered_once_and_stays_open(binfmt: Path) -> None:
+    chroot.register_interpreter()
+    written = (binfmt / "register").read_text()
+    assert written.startswith(r":qemu-ppc64le:M::\x7f\x45\x4c\x46\x02\x01\x01\x00")
+    assert written.endswith(f":{binfmt}/{chroot.EMULATOR}:F")
+    (binfmt / "register").write_text("")
+    (binfmt / "qemu-ppc64le").touch()
+    chroot.register_interpreter()
+    assert (binfmt / "register").read_text() == ""
+
+
+def test_a_machine_without_qemu_user_is_told_the_package(binfmt: Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    (binfmt / chroot.EMULATOR).unlink()
+    monkeypatch.setenv("PATH", str(binfmt))
+    with pytest.raises(LabError, match="install the package qemu-user-static"):
+        chroot.register_interpreter()
+
+
+def test_a_program_in_a_root_sees_nothing_of_the_callers_environment() -> None:
+    command = chroot.command_in(Path("/root"), ["dpkg", "-l"], uname="6.12")
+    start = command.index("env")
+    assert command[start:start + 2] == ["env", "-i"]
+    assert "QEMU_UNAME=6.12" in command and "DEBIAN_FRONTEND=noninteractive" in command
+    assert command[-3:] == ["/root", "dpkg", "-l"]
+    assert not [word for word in chroot.command_in(Path("/root"), ["true"])
+                if word.startswith("QEMU_UNAME")]
