@@ -157,6 +157,8 @@ MODES: dict[str, tuple[Tool, ...]] = {
     "dkms": (
         *CROSS_TOOLS, *GUESTS,
         program("qemu-ppc64le-static", "qemu-user-static"),
+        program("mmdebstrap"),
+        program("newuidmap", "uidmap"),
         program("mke2fs", "e2fsprogs"),
         *DEB,
     ),

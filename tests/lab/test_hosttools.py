@@ -36,7 +36,7 @@ EXPECTED = {
     "kernel": f"{CROSS} {GUESTS} gcc libc6-dev flex bison libssl-dev libelf-dev",
     "deb": f"{CROSS} {GUESTS} {DEB}",
     "rpm": f"{CROSS} {GUESTS} rpm gcc",
-    "dkms": f"{CROSS} {GUESTS} qemu-user-static e2fsprogs {DEB}",
+    "dkms": f"{CROSS} {GUESTS} qemu-user-static mmdebstrap uidmap e2fsprogs {DEB}",
 }
 
 

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A root filesystem of Debian's ppc64el packages as a tar archive.
+
+mmdebstrap makes it, without root where the user may have a user namespace. All packages
+are configured by their own scripts, which qemu-user runs. Unpacking is the work of this
+machine's dpkg, because emulated it takes ten times as long. Calls chroot, archive,
+command and places.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from .archive import POWER, Apt
+from .chroot import register_interpreter
+from .command import locked, quietly
+from .places import LOGS, TOP, LabError
+
+# The release, and the release whose dkms tests install later
+RELEASE = "bookworm"
+NEXT_RELEASE = "trixie"
+SYSTEM = ("?essential", "apt", "systemd", "systemd-sysv", "udev", "kmod", "initramfs-tools",
+          "linux-base", "dkms", "gcc-12", "make", "libc6-dev", "openssl", "build-essential",
+          "python3-minimal")
+# The series of both kernels. The first flavour is installed, the second one later.
+SERIES = r"6\.12"
+FLAVOURS = ("powerpc64le-64k", "powerpc64le")
+# Packages by when they are installed
+KINDS = ("system", "kernels", "later")
+# mmdebstrap mounts /proc and devices only where there are directories
+DIRECTORIES = 'cd "$1" && mkdir -p dev proc sys'
+# What dpkg and the packages' scripts need before the first of them has run: all files in
+# place, merged directories, the users, and a program that lets no service start. An index
+# of all manuals would take minutes.
+FILL = r"""#!/bin/sh
+set -eu
+root=$1
+packages=$(dirname "$0")
+for directory in bin sbin lib lib64; do
+    mkdir -p "$root/usr/$directory"
+    ln -s "usr/$directory" "$root/$directory"
+done
+for deb in "$packages"/system/*.deb; do
+    dpkg-deb --fsys-tarfile "$deb" >"$root/data.tar"
+    tar -C "$root" --keep-directory-symlink --exclude=./proc --exclude=./sys -xf "$root/data.tar"
+done
+rm "$root/data.tar"
+mkdir -p "$root"/var/lib/dpkg/info "$root"/var/lib/dpkg/updates \
+    "$root"/var/lib/dpkg/parts "$root"/var/lib/dpkg/triggers
+touch "$root"/var/lib/dpkg/status "$root"/var/lib/dpkg/available \
+    "$root"/var/lib/dpkg/diversions "$root"/var/lib/dpkg/statoverride
+cp "$root/usr/share/base-passwd/passwd.master" "$root/etc/passwd"
+cp "$root/usr/share/base-passwd/group.master" "$root/etc/group"
+echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/tce2"
+printf 'MODULES=list\nCOMPRESS=gzip\n' >"$root/etc/initramfs-tools/conf.d/tce2"
+printf 'nvme\next4\n' >>"$root/etc/initramfs-tools/modules"
+printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
+chmod 755 "$root/usr/sbin/policy-rc.d"
+
+inside() {
+    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
+        DEBIAN_FRONTEND=noninteractive TERM=dumb chroot "$root" "$@"
+}
+echo 'man-db man-db/auto-update boolean false' | inside debconf-set-selections
+for kind in system kernels; do
+    dpkg --root="$root" --log=/dev/null --force-architecture --force-depends \
+        --force-unsafe-io --unpack "$packages/$kind"/*.deb
+    inside dpkg --configure -a
+done
+mkdir "$root/packages"
+cp "$packages"/later/*.deb "$root/packages/"
+"""
+
+
+def build_depends() -> list[str]:
+    """Return what debian/control needs for a build.
+
+    Names are without versions: Debian has a package, or one that provides it, for each.
+    """
+    control = (TOP / "debian" / "control").read_text()
+    found = re.search(r"^Build-Depends:\n((?: .*\n)+)", control, re.MULTILINE)
+    return re.findall(r"^ ([^ ,\n]+)", found[1], re.MULTILINE) if found else []
+
+
+def recipe() -> str:
+    """Return what an archive is made of."""
+    return " ".join([RELEASE, NEXT_RELEASE, *SYSTEM, *build_depends(), SERIES, *FLAVOURS]) + "\n"
+
+
+def recipe_file(out: Path) -> Path:
+    """Return the file that says what an archive was made of."""
+    return out.with_name(f"{out.name}.recipe")
+
+
+def is_current(out: Path) -> bool:
+    """Check whether an archive was made of what it would be made of now."""
+    made_of = recipe_file(out)
+    return (out.exists() and not os.environ.get("REFRESH")
+            and made_of.exists() and made_of.read_text() == recipe())
+
+
+def kernel_packages(apt: Apt) -> list[str]:
+    """Return the names of the kernels' image and headers packages."""
+    names = []
+    for flavour in FLAVOURS:
+        image = apt.newest_package(rf"linux-image-{SERIES}([.+~][0-9a-z.+~]+)?-{flavour}")
+        names += [image, image.replace("linux-image-", "linux-headers-")]
+    return names
+
+
+def kind_of(deb: Path) -> str:
+    """Return the directory of a package: system, kernels or later."""
+    if re.match(rf"linux-(image|headers)-.*-{FLAVOURS[1]}_", deb.name):
+        return "later"
+    return "kernels" if re.match("linux-[hik]", deb.name) else "system"
+
+
+def fetch_packages(packages: Path) -> None:
+    """Fetch all packages, and sort them into directories by when they are installed."""
+    for kind in KINDS:
+        (packages / kind).mkdir(parents=True)
+    Apt.first_with("", [NEXT_RELEASE], native=POWER, foreign="").fetch(packages / "later", "dkms")
+    apt = Apt.first_with(
+        f"linux-image-{SERIES}.*-{FLAVOURS[0]}",
+        [f"{RELEASE}+{RELEASE}-updates+{RELEASE}-backports", f"{RELEASE}+{RELEASE}-backports"],
+        native=POWER, foreign="")
+    for deb in apt.fetch_all(packages / "fetched",
+                             [*SYSTEM, *build_depends(), *kernel_packages(apt)],
+                             what="fetching the packages of a root filesystem (300 MB)",
+                             failure="the packages could not be fetched"):
+        deb.rename(packages / kind_of(deb) / deb.name)
+
+
+def command_for(packages: Path, out: Path) -> list[str]:
+    """Return mmdebstrap's command, whose apt has nothing to do: the packages are there."""
+    mode = "root" if os.getuid() == 0 else "unshare"
+    return ["mmdebstrap", f"--mode={mode}", "--variant=extract", "--format=tar",
+            f"--architectures={POWER}", "--skip=update", "--skip=chroot/policy-rc.d",
+            f"--setup-hook={DIRECTORIES}", f"--extract-hook={packages / 'fill'}",
+            "", str(out), "-"]
+
+
+def make_root(packages: Path, out: Path) -> None:
+    """Make the archive of the packages that are in a directory."""
+    (packages / "fill").write_text(FILL)
+    (packages / "fill").chmod(0o755)
+    quietly(LOGS / "rootfs.log", "making a ppc64el root filesystem",
+            command_for(packages, out), failure="no root filesystem could be made")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run scripts/rootfs."""
+    if len(arguments) != 1:
+        raise LabError("usage: scripts/rootfs FILE")
+    register_interpreter()
+    # The root of a user namespace is another user, who has to read the packages
+    os.umask(0o022)
+    out = Path(arguments[0])
+    with locked(out.with_name(f"{out.name}.lock")):
+        if is_current(out):
+            return
+        with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR") or "/var/tmp",
+                                         prefix="tce2-rootfs.") as work:
+            Path(work).chmod(0o755)
+            packages = Path(work) / "packages"
+            fetch_packages(packages)
+            new = out.with_name(f"{out.name}.new")
+            make_root(packages, new)
+        recipe_file(out).unlink(missing_ok=True)
+        new.replace(out)
+        recipe_file(out).write_text(recipe())
