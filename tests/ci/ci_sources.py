@@ -71,7 +71,8 @@ cd "$(dirname "$0")/.."
     printf '%s\\n' '# MMU: Hash' 'with the MMU on: ok 1 ' 'MCE: machine check'
     case $append in
     *tce2.run=tce2-job_conformance*)
-        sed -nE 's/^TEST\\(([a-z0-9_]+).*/ok 1 - \\1/p' tests/guest/conformance_*.c ;;
+        cat tests/guest/conformance_*.c |
+            sed -nE 's/^TEST(_F\\([a-z_]+, |\\()([a-z0-9_]+).*/ok 1 - \\2/p' ;;
     *) echo 'ok 1 - passes' ;;
     esac
 } >"$log"
@@ -80,9 +81,9 @@ echo "1..$(grep -c '^ok ' "$log")" >>"$log"
 UNIT = """
 cd "$(dirname "$0")"
 for size in 4K 64K; do
-    sed -nE "s/^TEST\\(([a-z0-9_]+).*/ok 1 - \\1 ($size pages)/p" test_*.c
+    sed -nE "s/^TEST(_F\\([a-z_]+, |\\()([a-z0-9_]+).*/ok 1 - \\2 ($size pages)/p" test_*.c
 done
-echo "1..$((2 * $(cat test_*.c | grep -c '^TEST(')))"
+echo "1..$((2 * $(cat test_*.c | grep -cE '^TEST(_F)?[(]')))"
 """
 SCRIPT = 'printf "ok 1 - passes\\n1..1\\n"\n'
 SUITE = "def test_passes() -> None:\n    pass\n"

@@ -2,7 +2,8 @@
 /*
  * Interface between the conformance tests, their library and the runner.
  *
- * A test is TEST(name, options) { ... }. Its name is a true sentence about the
+ * A test is TEST(name, options) { ... }, or TEST_F(fixture, name, options) { ... } if
+ * other tests begin and end in the same way. Its name is a true sentence about the
  * interface. A test runs in a process of its own on a fresh container, and ends by
  * returning. The first expectation that isn't met ends the whole process. The
  * runner (conformance.c) then checks that the test has left nothing behind: locked
@@ -81,6 +82,38 @@ void register_test(struct test *test);
 		register_test(&test);					\
 	}								\
 	static void fn(struct vfio *v)
+
+/*
+ * Fixtures, as in the kernel's kselftest_harness.h: what several tests need before their
+ * statements, and what they do after them.
+ *
+ *	FIXTURE(name);			declares a fixture, in a file or in a header
+ *	FIXTURE_SETUP(name) { }		runs before the statements, and finds v
+ *	FIXTURE_TEARDOWN(name) { }	runs after the statements, and finds v
+ *	TEST_F(name, test, .member = value...) { }
+ *
+ * A fixture has its data in variables of the file, because each test is a process of its
+ * own. Setup may skip() the test. A test that fails does not return to the tear-down: its
+ * process ends, and the kernel releases what it had.
+ */
+#define FIXTURE(name)							\
+	void name##_setup(struct vfio *v);				\
+	void name##_teardown(struct vfio *v)
+
+#define FIXTURE_SETUP(name)	void name##_setup(UNUSED struct vfio *v)
+#define FIXTURE_TEARDOWN(name)	void name##_teardown(UNUSED struct vfio *v)
+
+#define TEST_F(fixture, fn, ...)					\
+	static void fn##_body(struct vfio *v);				\
+	TEST(fn, __VA_ARGS__)						\
+	{								\
+		fixture##_setup(v);					\
+		fn##_body(v);						\
+		fixture##_teardown(v);					\
+	}								\
+	static void fn##_body(UNUSED struct vfio *v)
+
+#define UNUSED	__attribute__((unused))
 
 /* The backend under test, or NULL with --backend any */
 extern const char *backend_module;

@@ -32,27 +32,24 @@
  * Unmaps
  */
 
-TEST(kvm_unmaps_what_an_ioctl_mapped)
+TEST_F(guest, kvm_unmaps_what_an_ioctl_mapped)
 {
-	struct guest g = guest_in_window(v, 12, 12);
 	struct sink sink = sink_at(v, SINK_IOBA);
 	uint8_t *ua = mapped(v, GUEST_IOBA, SIZE);
 
-	expect(put_none(&g, GUEST_IOBA), 0);
-	expect(is_mapped(&g, GUEST_IOBA), false);
+	expect(put_none(&guest, GUEST_IOBA), 0);
+	expect(is_mapped(&guest, GUEST_IOBA), false);
 	device_cannot_reach(v, 0, GUEST_IOBA, ua, &sink);
 	device_reaches(v, 0, GUEST_IOBA + TCE_4K, ua + TCE_4K);
 	expect(spapr_unregister(v->fd, ua, SIZE), -EBUSY);
-	expect(stuff(&g, GUEST_IOBA, TCES(SIZE)), 0);
+	expect(stuff(&guest, GUEST_IOBA, TCES(SIZE)), 0);
 	device_cannot_reach(v, 0, GUEST_IOBA + SIZE - TCE_4K,
 			    ua + SIZE - TCE_4K, &sink);
 	unregister_ok(v, ua, SIZE);
-	guest_close(&g);
 }
 
-TEST(stuff_unmaps_every_run_of_its_range)
+TEST_F(guest, stuff_unmaps_every_run_of_its_range)
 {
-	struct guest g = guest_in_window(v, 12, 12);
 	uint64_t leaf = 512 * TCE_4K;
 	uint8_t *ua = registered(v, SIZE);
 
@@ -61,30 +58,25 @@ TEST(stuff_unmaps_every_run_of_its_range)
 		       READ_ONLY), 0);
 	expect(dma_map(v->fd, GUEST_IOBA + 2 * leaf, ua, TCE_4K, WRITE_ONLY),
 	       0);
-	expect(stuff(&g, GUEST_IOBA, 2 * 512 + 1), 0);
-	expect(is_mapped(&g, GUEST_IOBA + leaf), false);
-	expect(is_mapped(&g, GUEST_IOBA + 2 * leaf), false);
+	expect(stuff(&guest, GUEST_IOBA, 2 * 512 + 1), 0);
+	expect(is_mapped(&guest, GUEST_IOBA + leaf), false);
+	expect(is_mapped(&guest, GUEST_IOBA + 2 * leaf), false);
 	unregister_ok(v, ua, SIZE);
-	guest_close(&g);
 }
 
-TEST(an_unmap_of_what_was_never_mapped_succeeds)
+TEST_F(guest, an_unmap_of_what_was_never_mapped_succeeds)
 {
-	struct guest g = guest_in_window(v, 12, 12);
-
-	expect(stuff(&g, WINDOW1_START, TCES(GUEST_SIZE)), 0);
-	expect(put_none(&g, GUEST_IOBA), 0);
-	expect(put_none(&g, WINDOW1_START + GUEST_SIZE - TCE_4K), 0);
-	guest_close(&g);
+	expect(stuff(&guest, WINDOW1_START, TCES(GUEST_SIZE)), 0);
+	expect(put_none(&guest, GUEST_IOBA), 0);
+	expect(put_none(&guest, WINDOW1_START + GUEST_SIZE - TCE_4K), 0);
 }
 
-TEST(an_unmap_of_a_few_pages_leaves_the_others_of_the_run)
+TEST_F(guest, an_unmap_of_a_few_pages_leaves_the_others_of_the_run)
 {
-	struct guest g = guest_in_window(v, 12, 12);
 	struct sink sink = sink_at(v, SINK_IOBA);
 	uint8_t *ua = mapped(v, GUEST_IOBA, SIZE);
 
-	expect(stuff(&g, GUEST_IOBA + SIZE / 2, 2), 0);
+	expect(stuff(&guest, GUEST_IOBA + SIZE / 2, 2), 0);
 	device_cannot_reach(v, 0, GUEST_IOBA + SIZE / 2, ua + SIZE / 2, &sink);
 	device_reaches(v, 0, GUEST_IOBA + SIZE / 2 - TCE_4K,
 		       ua + SIZE / 2 - TCE_4K);
@@ -93,20 +85,17 @@ TEST(an_unmap_of_a_few_pages_leaves_the_others_of_the_run)
 	expect(spapr_unregister(v->fd, ua, SIZE), -EBUSY);
 	expect(dma_unmap(v->fd, GUEST_IOBA, SIZE), 0);
 	unregister_ok(v, ua, SIZE);
-	guest_close(&g);
 }
 
-TEST(an_address_outside_the_guests_table_is_h_parameter)
+TEST_F(guest, an_address_outside_the_guests_table_is_h_parameter)
 {
-	struct guest g = guest_in_window(v, 12, 12);
 	uint8_t *ua = guest_arm(v);
 	uint64_t end = WINDOW1_START + GUEST_SIZE;
 
-	expect(put_none(&g, end), KVMPLAY_PARAMETER);
-	expect(put_none(&g, WINDOW1_START - TCE_4K), KVMPLAY_PARAMETER);
-	expect(put(&g, end, ua, READ_WRITE), KVMPLAY_PARAMETER);
-	expect(put_none(&g, GUEST_IOBA + 1), KVMPLAY_PARAMETER);
-	guest_close(&g);
+	expect(put_none(&guest, end), KVMPLAY_PARAMETER);
+	expect(put_none(&guest, WINDOW1_START - TCE_4K), KVMPLAY_PARAMETER);
+	expect(put(&guest, end, ua, READ_WRITE), KVMPLAY_PARAMETER);
+	expect(put_none(&guest, GUEST_IOBA + 1), KVMPLAY_PARAMETER);
 }
 
 /*
@@ -152,93 +141,81 @@ TEST(a_list_past_the_end_of_the_table_changes_nothing_there,
  * Maps
  */
 
-TEST(a_map_before_any_map_ioctl_is_too_hard, .intree = NO_LIST)
+TEST_F(guest, a_map_before_any_map_ioctl_is_too_hard, .intree = NO_LIST)
 {
-	struct guest g = guest_in_window(v, 12, 12);
 	uint8_t *ua = registered(v, SIZE);
 	struct ledger before = ledger();
 
-	expect(is_shared(&g, ua, SIZE), false);
-	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
-	expect(is_mapped(&g, GUEST_IOBA), false);
+	expect(is_shared(&guest, ua, SIZE), false);
+	expect(put(&guest, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
+	expect(is_mapped(&guest, GUEST_IOBA), false);
 	expect_ledger("nothing mapped", before, 0);
 	unregister_ok(v, ua, SIZE);
-	guest_close(&g);
 }
 
-TEST(the_first_map_ioctl_gives_all_memory_to_kvm, .intree = NO_LIST)
+TEST_F(guest, the_first_map_ioctl_gives_all_memory_to_kvm, .intree = NO_LIST)
 {
-	struct guest g = guest_in_window(v, 12, 12);
 	uint8_t *a = registered(v, SIZE), *b = registered(v, SIZE), *c;
 	int64_t before = vmlck();
 
 	need_kernel_maps();
 	c = guest_arm(v);
-	expect(is_shared(&g, a, SIZE), true);
-	expect(is_shared(&g, b, SIZE), true);
-	expect(is_shared(&g, c, base_page()), true);
+	expect(is_shared(&guest, a, SIZE), true);
+	expect(is_shared(&guest, b, SIZE), true);
+	expect(is_shared(&guest, c, base_page()), true);
 	/* Pinned twice, and charged once */
 	expect(vmlck() - before, base_page());
-	expect(put(&g, GUEST_IOBA, a, READ_WRITE), 0);
-	expect(put(&g, GUEST_IOBA + TCE_4K, b + SIZE - TCE_4K, READ_WRITE), 0);
+	expect(put(&guest, GUEST_IOBA, a, READ_WRITE), 0);
+	expect(put(&guest, GUEST_IOBA + TCE_4K, b + SIZE - TCE_4K, READ_WRITE), 0);
 	device_reaches(v, 0, GUEST_IOBA, a);
 	device_reaches(v, 0, GUEST_IOBA + TCE_4K, b + SIZE - TCE_4K);
-	guest_close(&g);
 }
 
-TEST(memory_registered_later_is_given_to_kvm_at_once)
+TEST_F(kernel_guest, memory_registered_later_is_given_to_kvm_at_once)
 {
-	struct guest g = guest_armed(v);
 	struct before before;
 	uint8_t *ua;
 
-	need_kernel_maps();
 	before = before_all();
 	ua = registered(v, SIZE);
-	expect(is_shared(&g, ua, SIZE), true);
+	expect(is_shared(&guest, ua, SIZE), true);
 	expect(vmlck() - before.ledger.vmlck, SIZE);
-	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), 0);
+	expect(put(&guest, GUEST_IOBA, ua, READ_WRITE), 0);
 	device_reaches(v, 0, GUEST_IOBA, ua);
-	expect(put_none(&g, GUEST_IOBA), 0);
+	expect(put_none(&guest, GUEST_IOBA), 0);
 	unregister_ok(v, ua, SIZE);
-	expect(is_shared(&g, ua, TCE_4K), false);
+	expect(is_shared(&guest, ua, TCE_4K), false);
 	expect(vmlck(), before.ledger.vmlck);
 	expect_soon("pages are unpinned", as_before, &before);
-	guest_close(&g);
 }
 
-TEST(memory_that_kvm_has_mapped_cannot_be_unregistered)
+TEST_F(kernel_guest, memory_that_kvm_has_mapped_cannot_be_unregistered)
 {
-	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, SIZE);
 
-	need_kernel_maps();
-	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), 0);
+	expect(put(&guest, GUEST_IOBA, ua, READ_WRITE), 0);
 	expect(spapr_unregister(v->fd, ua, SIZE), -EBUSY);
-	expect(is_shared(&g, ua, SIZE), true);
-	expect(put(&g, GUEST_IOBA + TCE_4K, ua, READ_WRITE), 0);
-	expect(put_none(&g, GUEST_IOBA), 0);
+	expect(is_shared(&guest, ua, SIZE), true);
+	expect(put(&guest, GUEST_IOBA + TCE_4K, ua, READ_WRITE), 0);
+	expect(put_none(&guest, GUEST_IOBA), 0);
 	expect(spapr_unregister(v->fd, ua, SIZE), -EBUSY);
-	expect(put_none(&g, GUEST_IOBA + TCE_4K), 0);
+	expect(put_none(&guest, GUEST_IOBA + TCE_4K), 0);
 	unregister_ok(v, ua, SIZE);
-	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
-	guest_close(&g);
+	expect(put(&guest, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
 }
 
-TEST(kvm_and_ioctls_change_the_same_entries, .intree = "defect 18")
+TEST_F(kernel_guest, kvm_and_ioctls_change_the_same_entries, .intree = "defect 18")
 {
-	struct guest g = guest_armed(v);
 	uint8_t *a = registered(v, SIZE), *b = registered(v, SIZE);
 
-	need_kernel_maps();
-	expect(put_series(&g, GUEST_IOBA, a, READ_WRITE, TCES(SIZE)), 0);
+	expect(put_series(&guest, GUEST_IOBA, a, READ_WRITE, TCES(SIZE)), 0);
 	expect(dma_unmap(v->fd, GUEST_IOBA, SIZE), 0);
-	expect(is_mapped(&g, GUEST_IOBA), false);
+	expect(is_mapped(&guest, GUEST_IOBA), false);
 	unregister_ok(v, a, SIZE);
 
 	expect(spapr_register(v->fd, a, SIZE), 0);
 	expect(dma_map(v->fd, GUEST_IOBA, a, SIZE, READ_WRITE), 0);
-	expect(put_series(&g, GUEST_IOBA, b, READ_WRITE, TCES(SIZE)), 0);
+	expect(put_series(&guest, GUEST_IOBA, b, READ_WRITE, TCES(SIZE)), 0);
 	unregister_ok(v, a, SIZE);
 	device_reaches(v, 0, GUEST_IOBA, b);
 
@@ -246,25 +223,21 @@ TEST(kvm_and_ioctls_change_the_same_entries, .intree = "defect 18")
 	expect(dma_map(v->fd, GUEST_IOBA, a, SIZE, READ_WRITE), 0);
 	unregister_ok(v, b, SIZE);
 	device_reaches(v, 0, GUEST_IOBA, a);
-	guest_close(&g);
 }
 
-TEST(permissions_of_kvms_tces_are_enforced)
+TEST_F(kernel_guest, permissions_of_kvms_tces_are_enforced)
 {
-	struct guest g = guest_armed(v);
 	struct sink sink = sink_at(v, SINK_IOBA);
 	uint8_t *ua = registered(v, SIZE);
 
-	need_kernel_maps();
-	expect(put(&g, GUEST_IOBA, ua, READ_ONLY), 0);
+	expect(put(&guest, GUEST_IOBA, ua, READ_ONLY), 0);
 	device_reads(v, 0, GUEST_IOBA, ua, &sink);
 	device_cannot_write(v, 0, GUEST_IOBA, ua, &sink);
 	/* IODA2 lets a device read what it may write */
-	expect(put(&g, GUEST_IOBA, ua, WRITE_ONLY), 0);
+	expect(put(&guest, GUEST_IOBA, ua, WRITE_ONLY), 0);
 	device_reaches(v, 0, GUEST_IOBA, ua);
-	expect(put(&g, GUEST_IOBA, ua, READ_ONLY), 0);
+	expect(put(&guest, GUEST_IOBA, ua, READ_ONLY), 0);
 	device_cannot_write(v, 0, GUEST_IOBA, ua, &sink);
-	guest_close(&g);
 }
 
 TEST(what_kvm_mapped_for_writing_is_dirty_after_unregister)
@@ -288,42 +261,38 @@ TEST(what_kvm_mapped_for_writing_is_dirty_after_unregister)
 	guest_close(&g);
 }
 
-TEST(a_hypervisors_windows_are_mapped_by_ioctl_alone)
+TEST_F(armed_guest, a_hypervisors_windows_are_mapped_by_ioctl_alone)
 {
-	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, SIZE);
 	const uint64_t list[] = { (uintptr_t)ua | READ_WRITE };
 
 	if (!under_hypervisor())
 		skip("this machine has tables of its own");
-	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
-	expect(indirect(&g, GUEST_IOBA, list, 1, 0), TOO_HARD);
-	expect(indirect(&g, GUEST_IOBA, list, 1, KVMPLAY_NO_VALIDATE),
+	expect(put(&guest, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
+	expect(indirect(&guest, GUEST_IOBA, list, 1, 0), TOO_HARD);
+	expect(indirect(&guest, GUEST_IOBA, list, 1, KVMPLAY_NO_VALIDATE),
 	       TOO_HARD);
-	expect(is_mapped(&g, GUEST_IOBA), false);
+	expect(is_mapped(&guest, GUEST_IOBA), false);
 	expect(dma_map(v->fd, GUEST_IOBA, ua, SIZE, READ_WRITE), 0);
 	device_reaches(v, 0, GUEST_IOBA, ua);
-	guest_close(&g);
 }
 
 /*
  * Memory that KVM does not get
  */
 
-TEST(read_only_memory_is_never_given_to_kvm, .intree = "read-only memory is refused")
+TEST_F(armed_guest, read_only_memory_is_never_given_to_kvm, .intree = "read-only memory is refused")
 {
-	struct guest g = guest_armed(v);
 	uint8_t *ua = memory(SIZE);
 
 	mprotect(ua + SIZE / 2, SIZE / 2, PROT_READ);
 	expect(spapr_register(v->fd, ua, SIZE), 0);
 	expect(dma_map(v->fd, GUEST_IOBA + MIB(1), ua, SIZE, READ_ONLY), 0);
-	expect(is_shared(&g, ua, TCE_4K), false);
-	expect(put(&g, GUEST_IOBA, ua, READ_ONLY), TOO_HARD);
-	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
-	expect(stuff(&g, GUEST_IOBA + MIB(1), TCES(SIZE)), 0);
+	expect(is_shared(&guest, ua, TCE_4K), false);
+	expect(put(&guest, GUEST_IOBA, ua, READ_ONLY), TOO_HARD);
+	expect(put(&guest, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
+	expect(stuff(&guest, GUEST_IOBA + MIB(1), TCES(SIZE)), 0);
 	unregister_ok(v, ua, SIZE);
-	guest_close(&g);
 }
 
 /* The device must not reach through KVM what an ioctl would not let it reach */
@@ -359,9 +328,8 @@ TEST(one_page_replaced_after_register_keeps_all_from_kvm, .intree = NO_LIST)
 	remapped(v, SIZE / 2, base_page());
 }
 
-TEST(memory_no_longer_accessible_is_never_given_to_kvm, .intree = NO_LIST)
+TEST_F(guest, memory_no_longer_accessible_is_never_given_to_kvm, .intree = NO_LIST)
 {
-	struct guest g = guest_in_window(v, 12, 12);
 	uint8_t *ua = registered(v, SIZE);
 	int64_t before = vmlck();
 
@@ -369,16 +337,14 @@ TEST(memory_no_longer_accessible_is_never_given_to_kvm, .intree = NO_LIST)
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
 		fail("mmap: %s", strerror(errno));
 	guest_arm(v);
-	expect(is_shared(&g, ua, TCE_4K), false);
+	expect(is_shared(&guest, ua, TCE_4K), false);
 	expect(vmlck() - before, base_page());
-	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
+	expect(put(&guest, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
 	unregister_ok(v, ua, SIZE);
-	guest_close(&g);
 }
 
-TEST(giving_memory_to_kvm_needs_no_room_under_the_limit)
+TEST_F(guest, giving_memory_to_kvm_needs_no_room_under_the_limit)
 {
-	struct guest g = guest_in_window(v, 12, 12);
 	uint8_t *ua = registered(v, SIZE);
 	int64_t limit = vmlck() + base_page();
 
@@ -386,13 +352,12 @@ TEST(giving_memory_to_kvm_needs_no_room_under_the_limit)
 	drop_ipc_lock();
 	limit_memlock(limit);
 	guest_arm(v);
-	expect(is_shared(&g, ua, SIZE), true);
+	expect(is_shared(&guest, ua, SIZE), true);
 	expect(vmlck(), limit);
-	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), 0);
-	expect(put_none(&g, GUEST_IOBA), 0);
+	expect(put(&guest, GUEST_IOBA, ua, READ_WRITE), 0);
+	expect(put_none(&guest, GUEST_IOBA), 0);
 	unregister_ok(v, ua, SIZE);
 	expect(vmlck(), limit - (int64_t)SIZE);
-	guest_close(&g);
 }
 
 /*
@@ -476,82 +441,71 @@ static uint64_t *list_of(const uint8_t *ua, unsigned int count)
 	return list;
 }
 
-TEST(a_list_of_512_tces_is_mapped_in_the_kernel)
+TEST_F(kernel_guest, a_list_of_512_tces_is_mapped_in_the_kernel)
 {
-	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, MIB(2));
 	uint64_t *list = list_of(ua, 512);
 	uint64_t last = 511 * TCE_4K;
 
-	need_kernel_maps();
 	/* Not a leaf's boundary */
-	expect(indirect(&g, GUEST_IOBA + MIB(1), list, 512, 0), 0);
-	expect(g.last.done, 512);
+	expect(indirect(&guest, GUEST_IOBA + MIB(1), list, 512, 0), 0);
+	expect(guest.last.done, 512);
 	device_reaches(v, 0, GUEST_IOBA + MIB(1), ua);
 	device_reaches(v, 0, GUEST_IOBA + MIB(1) + last, ua + last);
-	expect(stuff(&g, GUEST_IOBA + MIB(1), 512), 0);
+	expect(stuff(&guest, GUEST_IOBA + MIB(1), 512), 0);
 	unregister_ok(v, ua, MIB(2));
-	guest_close(&g);
 }
 
-TEST(a_list_with_memory_that_is_not_registered_changes_nothing)
+TEST_F(armed_guest, a_list_with_memory_that_is_not_registered_changes_nothing)
 {
-	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, SIZE), *other = memory(SIZE);
 	uint64_t *list = list_of(ua, TCES(SIZE));
 
 	list[TCES(SIZE) - 1] = (uintptr_t)other | READ_WRITE;
-	expect(indirect(&g, GUEST_IOBA, list, TCES(SIZE), 0), TOO_HARD);
-	expect(g.last.steps[KVMPLAY_M1], 0);
-	expect(is_mapped(&g, GUEST_IOBA), false);
+	expect(indirect(&guest, GUEST_IOBA, list, TCES(SIZE), 0), TOO_HARD);
+	expect(guest.last.steps[KVMPLAY_M1], 0);
+	expect(is_mapped(&guest, GUEST_IOBA), false);
 	unregister_ok(v, ua, SIZE);
-	guest_close(&g);
 }
 
 /* What the check has passed may be gone when it is used */
-TEST(a_list_that_fails_in_the_middle_keeps_what_was_mapped)
+TEST_F(kernel_guest, a_list_that_fails_in_the_middle_keeps_what_was_mapped)
 {
-	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, SIZE), *other = memory(SIZE);
 	uint64_t *list = list_of(ua, 8);
 
-	need_kernel_maps();
 	list[5] = (uintptr_t)other | READ_WRITE;
-	expect(indirect(&g, GUEST_IOBA, list, 8, KVMPLAY_NO_VALIDATE),
+	expect(indirect(&guest, GUEST_IOBA, list, 8, KVMPLAY_NO_VALIDATE),
 	       TOO_HARD);
-	expect(g.last.done, 5);
-	expect(is_mapped(&g, GUEST_IOBA + 4 * TCE_4K), true);
-	expect(is_mapped(&g, GUEST_IOBA + 5 * TCE_4K), false);
+	expect(guest.last.done, 5);
+	expect(is_mapped(&guest, GUEST_IOBA + 4 * TCE_4K), true);
+	expect(is_mapped(&guest, GUEST_IOBA + 5 * TCE_4K), false);
 	device_reaches(v, 0, GUEST_IOBA + 4 * TCE_4K, ua + 4 * TCE_4K);
 	expect(spapr_unregister(v->fd, ua, SIZE), -EBUSY);
-	expect(stuff(&g, GUEST_IOBA, 8), 0);
+	expect(stuff(&guest, GUEST_IOBA, 8), 0);
 	unregister_ok(v, ua, SIZE);
-	guest_close(&g);
 }
 
 /* KVM checks nothing of such a TCE, and maps it like any other */
-TEST(a_tce_without_permissions_in_a_list_unmaps, .intree = "KVM leaks a count")
+TEST_F(kernel_guest, a_tce_without_permissions_in_a_list_unmaps, .intree = "KVM leaks a count")
 {
-	struct guest g = guest_armed(v);
 	struct sink sink = sink_at(v, SINK_IOBA);
 	uint8_t *ua = registered(v, SIZE), *other = memory(SIZE);
 	const uint64_t known[] = { (uintptr_t)ua };
 	const uint64_t unknown[] = { (uintptr_t)other }, none[] = { 0 };
 
-	need_kernel_maps();
-	expect(put_series(&g, GUEST_IOBA, ua, READ_WRITE, 3), 0);
-	expect(indirect(&g, GUEST_IOBA, known, 1, 0), 0);
+	expect(put_series(&guest, GUEST_IOBA, ua, READ_WRITE, 3), 0);
+	expect(indirect(&guest, GUEST_IOBA, known, 1, 0), 0);
 	device_cannot_reach(v, 0, GUEST_IOBA, ua, &sink);
 	/* Memory that is not registered: the cleanup unmaps */
-	expect(indirect(&g, GUEST_IOBA + TCE_4K, unknown, 1, 0), TOO_HARD);
-	expect(is_mapped(&g, GUEST_IOBA + TCE_4K), false);
-	expect(indirect(&g, GUEST_IOBA + 2 * TCE_4K, none, 1, 0), TOO_HARD);
-	expect(is_mapped(&g, GUEST_IOBA + 2 * TCE_4K), false);
+	expect(indirect(&guest, GUEST_IOBA + TCE_4K, unknown, 1, 0), TOO_HARD);
+	expect(is_mapped(&guest, GUEST_IOBA + TCE_4K), false);
+	expect(indirect(&guest, GUEST_IOBA + 2 * TCE_4K, none, 1, 0), TOO_HARD);
+	expect(is_mapped(&guest, GUEST_IOBA + 2 * TCE_4K), false);
 	/* An entry that was never mapped, in a leaf that was never touched */
-	expect(indirect(&g, GUEST_IOBA + MIB(64), known, 1, 0), 0);
-	expect(is_mapped(&g, GUEST_IOBA + MIB(64)), false);
+	expect(indirect(&guest, GUEST_IOBA + MIB(64), known, 1, 0), 0);
+	expect(is_mapped(&guest, GUEST_IOBA + MIB(64)), false);
 	unregister_ok(v, ua, SIZE);
-	guest_close(&g);
 }
 
 /*
@@ -867,20 +821,18 @@ TEST(a_detached_group_leaves_kvm_a_dead_table,
 	expect_soon("the table is freed and refunded", as_before, &before);
 }
 
-TEST(a_table_that_kvm_puts_first_stays_with_the_container)
+TEST_F(armed_guest, a_table_that_kvm_puts_first_stays_with_the_container)
 {
-	struct guest g = guest_armed(v);
 	uint8_t *ua = mapped(v, GUEST_IOBA, SIZE);
-	uint32_t refs = table_refs(&g);
+	uint32_t refs = table_refs(&guest);
 
-	put(&g, GUEST_IOBA + SIZE, ua, READ_WRITE);
-	guest_detach(&g, 0);
+	put(&guest, GUEST_IOBA + SIZE, ua, READ_WRITE);
+	guest_detach(&guest, 0);
 	device_reaches(v, 0, GUEST_IOBA, ua);
-	guest_attach(&g, 0, WINDOW1_START, GUEST_SIZE);
-	expect_either(table_refs(&g), refs, refs + 1);
-	expect(stuff(&g, GUEST_IOBA, 2 * TCES(SIZE)), 0);
+	guest_attach(&guest, 0, WINDOW1_START, GUEST_SIZE);
+	expect_either(table_refs(&guest), refs, refs + 1);
+	expect(stuff(&guest, GUEST_IOBA, 2 * TCES(SIZE)), 0);
 	unregister_ok(v, ua, SIZE);
-	guest_close(&g);
 }
 
 #define KEPT	3	/* windows that fit under the limit */
@@ -1059,20 +1011,18 @@ static void call_as_another_process(void *arg)
 }
 
 /* The leaf of the view is one run at first, then an array */
-TEST(another_process_changes_no_entry, .intree = "KVM checks it")
+TEST_F(armed_guest, another_process_changes_no_entry, .intree = "KVM checks it")
 {
-	struct guest g = guest_armed(v);
 	uint8_t *ua = mapped(v, GUEST_IOBA, SIZE);
-	struct inherited inherited = { .g = &g, .ua = ua };
+	struct inherited inherited = { .g = &guest, .ua = ua };
 
 	in_child(call_as_another_process, &inherited);
 	device_reaches(v, 0, GUEST_IOBA, ua);
 	expect(dma_map(v->fd, GUEST_IOBA, ua + TCE_4K, TCE_4K, READ_WRITE), 0);
 	in_child(call_as_another_process, &inherited);
 	device_reaches(v, 0, GUEST_IOBA, ua + TCE_4K);
-	expect(stuff(&g, GUEST_IOBA, TCES(SIZE)), 0);
+	expect(stuff(&guest, GUEST_IOBA, TCES(SIZE)), 0);
 	unregister_ok(v, ua, SIZE);
-	guest_close(&g);
 }
 
 /* The descriptors are closed in their order: KVM's before VFIO's, or after */
@@ -1210,26 +1160,25 @@ TEST(an_in_tree_container_may_register_the_memory_first, .intree = "no such para
 	vfio_close(&b);
 }
 
-TEST(an_in_tree_container_may_register_the_memory_later, .intree = "no such parameter")
+TEST_F(armed_guest, an_in_tree_container_may_register_the_memory_later,
+       .intree = "no such parameter")
 {
-	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, SIZE);
 	struct vfio b;
 
 	open_in_tree(&b);
 	expect(spapr_register(b.fd, ua, SIZE), 0);
-	both_map(v, &b, &g, ua);
+	both_map(v, &b, &guest, ua);
 	expect(dma_map(b.fd, IOVA, ua, SIZE, READ_WRITE), 0);
 	unregister_ok(v, ua, SIZE);
 	device_reaches(&b, 1, IOVA, ua);
 	vfio_close(&b);
-	guest_close(&g);
 }
 
 /* KVM finds it, but a device of the other container must not reach it */
-TEST(memory_of_the_in_tree_driver_alone_keeps_its_counts, .intree = "no such parameter")
+TEST_F(armed_guest, memory_of_the_in_tree_driver_alone_keeps_its_counts,
+       .intree = "no such parameter")
 {
-	struct guest g = guest_armed(v);
 	struct sink sink = sink_at(v, SINK_IOBA);
 	uint8_t *ua = memory(SIZE);
 	struct vfio b;
@@ -1237,20 +1186,18 @@ TEST(memory_of_the_in_tree_driver_alone_keeps_its_counts, .intree = "no such par
 	open_in_tree(&b);
 	for (int i = 0; i < 3; i++) {
 		expect(spapr_register(b.fd, ua, SIZE), 0);
-		put(&g, GUEST_IOBA, ua, READ_WRITE);
+		put(&guest, GUEST_IOBA, ua, READ_WRITE);
 		device_cannot_reach(v, 0, GUEST_IOBA, ua, &sink);
 		expect(spapr_unregister(b.fd, ua, SIZE), 0);
 	}
-	expect(put_none(&g, GUEST_IOBA), 0);
+	expect(put_none(&guest, GUEST_IOBA), 0);
 	vfio_close(&b);
-	guest_close(&g);
 }
 
 /* Other bounds than the in-tree driver's, so that the list can't have both */
-TEST(memory_that_overlaps_in_tree_regions_keeps_its_counts,
-     .intree = "no such parameter")
+TEST_F(guest, memory_that_overlaps_in_tree_regions_keeps_its_counts,
+       .intree = "no such parameter")
 {
-	struct guest g = guest_in_window(v, 12, 12);
 	uint8_t *ua = memory(SIZE);
 	struct vfio b;
 	long ret;
@@ -1259,19 +1206,18 @@ TEST(memory_that_overlaps_in_tree_regions_keeps_its_counts,
 	expect(spapr_register(b.fd, ua, SIZE / 2), 0);
 	expect(spapr_register(v->fd, ua, SIZE), 0);
 	guest_arm(v);
-	expect(put(&g, GUEST_IOBA + TCE_4K, ua + SIZE / 2, READ_WRITE),
+	expect(put(&guest, GUEST_IOBA + TCE_4K, ua + SIZE / 2, READ_WRITE),
 	       TOO_HARD);
-	ret = put(&g, GUEST_IOBA, ua, READ_WRITE);
+	ret = put(&guest, GUEST_IOBA, ua, READ_WRITE);
 	expect_either(ret, 0, TOO_HARD);
 	if (!ret)
 		device_reaches(v, 0, GUEST_IOBA, ua);
 	expect(spapr_unregister(v->fd, ua, SIZE), ret ? 0 : -EBUSY);
 	unregister_ok(&b, ua, SIZE / 2);
-	expect(put_none(&g, GUEST_IOBA), 0);
+	expect(put_none(&guest, GUEST_IOBA), 0);
 	if (!ret)
 		unregister_ok(v, ua, SIZE);
 	vfio_close(&b);
-	guest_close(&g);
 }
 
 /*
@@ -1349,23 +1295,21 @@ TEST(hooks_in_an_unknown_order_end_kvms_maps_in_that_window,
 }
 
 /* A map that ended early, hooks without a map: KVM has such */
-TEST(hooks_that_kvm_may_leave_out_are_no_unknown_order)
+TEST_F(armed_guest, hooks_that_kvm_may_leave_out_are_no_unknown_order)
 {
-	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, SIZE);
 	const struct kvmplay_raw_step early[] = { M1(0), K(0), X0(0), K(0) };
 	const struct kvmplay_raw_step alone[] = { K(0), X0(1), X0(2), K(1) };
 	int log = follow_log();
 
-	expect_no_odds(raw(&g, early, ARRAY_SIZE(early)).odds);
-	expect_no_odds(raw(&g, alone, ARRAY_SIZE(alone)).odds);
+	expect_no_odds(raw(&guest, early, ARRAY_SIZE(early)).odds);
+	expect_no_odds(raw(&guest, alone, ARRAY_SIZE(alone)).odds);
 	expect(tripped(log), 0);
 	if (!under_hypervisor()) {
-		expect(put(&g, GUEST_IOBA, ua, READ_WRITE), 0);
+		expect(put(&guest, GUEST_IOBA, ua, READ_WRITE), 0);
 		device_reaches(v, 0, GUEST_IOBA, ua);
 	}
-	expect(put_none(&g, GUEST_IOBA), 0);
+	expect(put_none(&guest, GUEST_IOBA), 0);
 	unregister_ok(v, ua, SIZE);
 	close(log);
-	guest_close(&g);
 }

@@ -42,6 +42,18 @@ uint8_t *guest_arm(struct vfio *v);
 int64_t windows_made(struct vfio *v);
 void guest_close(struct guest *g);
 
+/*
+ * Fixtures with a table of 4 KiB TCEs, in a window of 4 KiB pages: as guest_in_window()
+ * makes it; as guest_armed() makes it; the latter where KVM maps in the kernel, which a
+ * hypervisor's guest does not, so that the test is skipped there.
+ */
+FIXTURE(guest);
+FIXTURE(armed_guest);
+FIXTURE(kernel_guest);
+
+/* The table of these fixtures */
+extern struct guest guest;
+
 /* H_SUCCESS, H_TOO_HARD or H_PARAMETER; the test fails where KVM would warn */
 struct kvmplay_call put_of(uint64_t ioba, const void *ua, uint32_t perm);
 long hypercall(struct guest *g, struct kvmplay_call call);

@@ -37,112 +37,97 @@ static const uint32_t in_map[] = {
 	KVMPLAY_M1, KVMPLAY_LOOKUP, KVMPLAY_INC, KVMPLAY_X1, KVMPLAY_STORE,
 };
 
-TEST(an_unmap_ioctl_waits_until_kvms_map_is_done, .intree = LEAKS, .crashes = true)
+TEST_F(kernel_guest, an_unmap_ioctl_waits_until_kvms_map_is_done, .intree = LEAKS, .crashes = true)
 {
-	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, SIZE);
 	struct stopped s;
 
-	need_kernel_maps();
 	for (size_t i = 0; i < ARRAY_SIZE(in_map); i++) {
-		stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE),
-					  in_map[i], AFTER, SHORT_STOP));
+		stop_call(&s, &guest, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE),
+					      in_map[i], AFTER, SHORT_STOP));
 		expect(dma_unmap(v->fd, GUEST_IOBA, TCE_4K), 0);
-		expect(is_stopped(&g), false);
+		expect(is_stopped(&guest), false);
 		expect(release_call(&s), 0);
-		expect(is_mapped(&g, GUEST_IOBA), false);
+		expect(is_mapped(&guest, GUEST_IOBA), false);
 		unregister_ok(v, ua, SIZE);
 		expect(spapr_register(v->fd, ua, SIZE), 0);
 	}
-	guest_close(&g);
 }
 
-TEST(a_map_ioctl_waits_until_kvms_map_is_done, .intree = LEAKS, .crashes = true)
+TEST_F(kernel_guest, a_map_ioctl_waits_until_kvms_map_is_done, .intree = LEAKS, .crashes = true)
 {
-	struct guest g = guest_armed(v);
 	uint8_t *a = registered(v, SIZE), *b = registered(v, SIZE);
 	struct stopped s;
 
-	need_kernel_maps();
 	for (size_t i = 0; i < ARRAY_SIZE(in_map); i++) {
-		stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, a, READ_WRITE),
-					  in_map[i], AFTER, SHORT_STOP));
+		stop_call(&s, &guest, stop_at(put_of(GUEST_IOBA, a, READ_WRITE),
+					      in_map[i], AFTER, SHORT_STOP));
 		expect(dma_map(v->fd, GUEST_IOBA, b, SIZE, READ_WRITE), 0);
-		expect(is_stopped(&g), false);
+		expect(is_stopped(&guest), false);
 		expect(release_call(&s), 0);
 		device_reaches(v, 0, GUEST_IOBA, b);
 		unregister_ok(v, a, SIZE);
 		expect(spapr_register(v->fd, a, SIZE), 0);
 		expect(dma_unmap(v->fd, GUEST_IOBA, SIZE), 0);
 	}
-	guest_close(&g);
 }
 
-TEST(requests_for_other_leaves_do_not_wait_for_kvms_map)
+TEST_F(kernel_guest, requests_for_other_leaves_do_not_wait_for_kvms_map)
 {
-	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, SIZE);
 	uint64_t other = GUEST_IOBA + MIB(2);
 	struct stopped s;
 
-	need_kernel_maps();
-	stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE),
-				  KVMPLAY_X1, AFTER, LONG_STOP));
+	stop_call(&s, &guest, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE),
+				      KVMPLAY_X1, AFTER, LONG_STOP));
 	expect(dma_map(v->fd, other, ua, SIZE, READ_WRITE), 0);
-	expect(put(&g, other, ua + TCE_4K, READ_WRITE), 0);
-	expect(stuff(&g, other + TCE_4K, 1), 0);
+	expect(put(&guest, other, ua + TCE_4K, READ_WRITE), 0);
+	expect(stuff(&guest, other + TCE_4K, 1), 0);
 	expect(dma_unmap(v->fd, other, SIZE), 0);
-	expect(is_stopped(&g), true);
+	expect(is_stopped(&guest), true);
 	expect(release_call(&s), 0);
 	device_reaches(v, 0, GUEST_IOBA, ua);
-	guest_close(&g);
 }
 
-TEST(two_maps_of_kvms_of_one_entry_are_one_after_the_other,
-     .intree = LEAKS, .crashes = true)
+TEST_F(kernel_guest, two_maps_of_kvms_of_one_entry_are_one_after_the_other,
+       .intree = LEAKS, .crashes = true)
 {
-	struct guest g = guest_armed(v);
 	uint8_t *a = registered(v, SIZE), *b = registered(v, SIZE);
 	struct stopped s;
 
-	need_kernel_maps();
 	for (size_t i = 0; i < ARRAY_SIZE(in_map); i++) {
-		stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, a, READ_WRITE),
-					  in_map[i], AFTER, LONG_STOP));
-		expect(put(&g, GUEST_IOBA, b, READ_WRITE), TOO_HARD);
-		expect(put(&g, GUEST_IOBA + TCE_4K, b, READ_WRITE), TOO_HARD);
+		stop_call(&s, &guest, stop_at(put_of(GUEST_IOBA, a, READ_WRITE),
+					      in_map[i], AFTER, LONG_STOP));
+		expect(put(&guest, GUEST_IOBA, b, READ_WRITE), TOO_HARD);
+		expect(put(&guest, GUEST_IOBA + TCE_4K, b, READ_WRITE), TOO_HARD);
 		unregister_ok(v, b, SIZE);
 		expect(release_call(&s), 0);
 		device_reaches(v, 0, GUEST_IOBA, a);
-		expect(is_mapped(&g, GUEST_IOBA + TCE_4K), false);
+		expect(is_mapped(&guest, GUEST_IOBA + TCE_4K), false);
 		expect(spapr_register(v->fd, b, SIZE), 0);
-		expect(put_none(&g, GUEST_IOBA), 0);
+		expect(put_none(&guest, GUEST_IOBA), 0);
 	}
 	unregister_ok(v, a, SIZE);
-	guest_close(&g);
 }
 
-TEST(an_unmap_of_kvms_cannot_cut_into_its_map, .intree = LEAKS, .crashes = true)
+TEST_F(kernel_guest, an_unmap_of_kvms_cannot_cut_into_its_map, .intree = LEAKS, .crashes = true)
 {
-	struct guest g = guest_armed(v);
 	uint8_t *old = registered(v, SIZE), *ua = registered(v, SIZE);
 	struct stopped s;
 
-	need_kernel_maps();
 	for (size_t i = 0; i < ARRAY_SIZE(in_map); i++) {
 		expect(dma_map(v->fd, GUEST_IOBA, old, SIZE, READ_WRITE), 0);
-		stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE),
-					  in_map[i], AFTER, LONG_STOP));
-		expect(stuff(&g, GUEST_IOBA, TCES(SIZE)), TOO_HARD);
-		expect(put_none(&g, GUEST_IOBA), TOO_HARD);
+		stop_call(&s, &guest, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE),
+					      in_map[i], AFTER, LONG_STOP));
+		expect(stuff(&guest, GUEST_IOBA, TCES(SIZE)), TOO_HARD);
+		expect(put_none(&guest, GUEST_IOBA), TOO_HARD);
 		expect(release_call(&s), 0);
 		device_reaches(v, 0, GUEST_IOBA, ua);
 		device_reaches(v, 0, GUEST_IOBA + TCE_4K, old + TCE_4K);
-		expect(stuff(&g, GUEST_IOBA, TCES(SIZE)), 0);
+		expect(stuff(&guest, GUEST_IOBA, TCES(SIZE)), 0);
 	}
 	unregister_ok(v, ua, SIZE);
 	unregister_ok(v, old, SIZE);
-	guest_close(&g);
 }
 
 /*
@@ -229,49 +214,43 @@ TEST(unregister_before_k_returns_ebusy, .intree = LEAKS)
 }
 
 /* KASAN would see KVM use a region that was freed */
-TEST(memory_may_be_registered_again_before_kvm_counts_it,
-     .intree = LEAKS, .crashes = true)
+TEST_F(kernel_guest, memory_may_be_registered_again_before_kvm_counts_it,
+       .intree = LEAKS, .crashes = true)
 {
-	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, SIZE);
 	struct stopped s;
 	long ret;
 
-	need_kernel_maps();
-	stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE),
-				  KVMPLAY_LOOKUP, AFTER, LONG_STOP));
+	stop_call(&s, &guest, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE),
+				      KVMPLAY_LOOKUP, AFTER, LONG_STOP));
 	if (spapr_unregister(v->fd, ua, SIZE))
 		fail("inconclusive: the memory could not be unregistered");
 	expect(spapr_register(v->fd, ua, SIZE), 0);
 	ret = release_call(&s);
 	expect_either(ret, 0, TOO_HARD);
-	expect(is_mapped(&g, GUEST_IOBA), !ret);
-	expect(put_none(&g, GUEST_IOBA), 0);
+	expect(is_mapped(&guest, GUEST_IOBA), !ret);
+	expect(put_none(&guest, GUEST_IOBA), 0);
 	unregister_ok(v, ua, SIZE);
-	guest_close(&g);
 }
 
-TEST(memory_that_kvm_replaces_can_be_unregistered_after_k, .intree = LEAKS)
+TEST_F(kernel_guest, memory_that_kvm_replaces_can_be_unregistered_after_k, .intree = LEAKS)
 {
-	struct guest g = guest_armed(v);
 	uint8_t *a = registered(v, SIZE), *b = registered(v, SIZE);
 	struct stopped s;
 
-	need_kernel_maps();
-	expect(put(&g, GUEST_IOBA, a, READ_WRITE), 0);
-	stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, b, READ_WRITE),
-				  KVMPLAY_STORE, AFTER, LONG_STOP));
+	expect(put(&guest, GUEST_IOBA, a, READ_WRITE), 0);
+	stop_call(&s, &guest, stop_at(put_of(GUEST_IOBA, b, READ_WRITE),
+				      KVMPLAY_STORE, AFTER, LONG_STOP));
 	expect(spapr_unregister(v->fd, a, SIZE), -EBUSY);
-	expect(is_stopped(&g), true);
+	expect(is_stopped(&guest), true);
 	expect(release_call(&s), 0);
 
-	stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, a, READ_WRITE),
-				  KVMPLAY_K, AFTER, LONG_STOP));
+	stop_call(&s, &guest, stop_at(put_of(GUEST_IOBA, a, READ_WRITE),
+				      KVMPLAY_K, AFTER, LONG_STOP));
 	unregister_ok(v, b, SIZE);
-	expect(is_stopped(&g), true);
+	expect(is_stopped(&guest), true);
 	expect(release_call(&s), 0);
 	device_reaches(v, 0, GUEST_IOBA, a);
-	guest_close(&g);
 }
 
 /*
@@ -391,47 +370,43 @@ TEST(kvm_may_put_the_last_reference_after_a_call, .intree = LEAKS, .crashes = tr
  */
 
 /* X0 does it all: nothing is taken out and put back later */
-TEST(memory_can_go_once_x0_has_unmapped_it, .intree = LEAKS, .crashes = true)
+TEST_F(guest, memory_can_go_once_x0_has_unmapped_it, .intree = LEAKS, .crashes = true)
 {
-	struct guest g = guest_in_window(v, 12, 12);
 	struct sink sink = sink_at(v, SINK_IOBA);
 	uint8_t *ua = mapped(v, GUEST_IOBA, TCE_4K < base_page() ?
 					    base_page() : TCE_4K);
 	struct stopped s;
 
-	expect(stuff(&g, GUEST_IOBA + TCE_4K, TCES(base_page())), 0);
-	stop_call(&s, &g, stop_at(put_none_of(GUEST_IOBA), KVMPLAY_X0, AFTER,
-				  LONG_STOP));
+	expect(stuff(&guest, GUEST_IOBA + TCE_4K, TCES(base_page())), 0);
+	stop_call(&s, &guest, stop_at(put_none_of(GUEST_IOBA), KVMPLAY_X0, AFTER,
+				      LONG_STOP));
 	device_cannot_reach(v, 0, GUEST_IOBA, ua, &sink);
 	expect(dma_unmap(v->fd, GUEST_IOBA, base_page()), 0);
 	unregister_ok(v, ua, base_page());
-	expect(is_stopped(&g), true);
+	expect(is_stopped(&guest), true);
 	expect(release_call(&s), 0);
 	expect(s.call.steps[KVMPLAY_XR], 0);
-	expect(is_mapped(&g, GUEST_IOBA), false);
-	guest_close(&g);
+	expect(is_mapped(&guest, GUEST_IOBA), false);
 }
 
 /* K comes after the entry has been mapped again, and must not touch it */
-TEST(an_entry_mapped_between_x0_and_k_stays, .intree = LEAKS, .crashes = true)
+TEST_F(guest, an_entry_mapped_between_x0_and_k_stays, .intree = LEAKS, .crashes = true)
 {
-	struct guest g = guest_in_window(v, 12, 12);
 	uint8_t *a = mapped(v, GUEST_IOBA, SIZE), *b = registered(v, SIZE);
 	struct stopped s;
 
-	stop_call(&s, &g, stop_at(put_none_of(GUEST_IOBA), KVMPLAY_X0, AFTER,
-				  LONG_STOP));
+	stop_call(&s, &guest, stop_at(put_none_of(GUEST_IOBA), KVMPLAY_X0, AFTER,
+				      LONG_STOP));
 	expect(dma_map(v->fd, GUEST_IOBA, b, SIZE, READ_WRITE), 0);
 	if (!under_hypervisor())
-		expect(put(&g, GUEST_IOBA, b, READ_WRITE), 0);
-	expect(is_stopped(&g), true);
+		expect(put(&guest, GUEST_IOBA, b, READ_WRITE), 0);
+	expect(is_stopped(&guest), true);
 	expect(release_call(&s), 0);
 	device_reaches(v, 0, GUEST_IOBA, b);
 	unregister_ok(v, a, SIZE);
 	expect(spapr_unregister(v->fd, b, SIZE), -EBUSY);
-	expect(stuff(&g, GUEST_IOBA, TCES(SIZE)), 0);
+	expect(stuff(&guest, GUEST_IOBA, TCES(SIZE)), 0);
 	unregister_ok(v, b, SIZE);
-	guest_close(&g);
 }
 
 struct put_back {
@@ -573,9 +548,8 @@ TEST(a_map_across_leaves_can_be_stopped_in_either, .intree = LEAKS, .crashes = t
 }
 
 /* The list is read twice, and its owner changes it in between */
-TEST(a_list_that_changes_after_the_check_maps_nothing_else, .intree = LEAKS)
+TEST_F(kernel_guest, a_list_that_changes_after_the_check_maps_nothing_else, .intree = LEAKS)
 {
-	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, SIZE), *other = memory(SIZE);
 	uint64_t list[3];
 	struct kvmplay_call call = {
@@ -584,37 +558,32 @@ TEST(a_list_that_changes_after_the_check_maps_nothing_else, .intree = LEAKS)
 	};
 	struct stopped s;
 
-	need_kernel_maps();
 	for (int i = 0; i < 3; i++)
 		list[i] = ((uintptr_t)ua + i * TCE_4K) | READ_WRITE;
 	call = stop_at(call, KVMPLAY_VALIDATE, AFTER, LONG_STOP);
 	call.stop.tce = 2;
-	stop_call(&s, &g, call);
+	stop_call(&s, &guest, call);
 	list[0] = (uintptr_t)ua;
 	list[1] = (uintptr_t)other | READ_WRITE;
 	expect(release_call(&s), TOO_HARD);
 	expect(s.call.done, 1);
 	for (int i = 0; i < 3; i++)
-		expect(is_mapped(&g, GUEST_IOBA + i * TCE_4K), false);
+		expect(is_mapped(&guest, GUEST_IOBA + i * TCE_4K), false);
 	unregister_ok(v, ua, SIZE);
-	guest_close(&g);
 }
 
-TEST(kvm_may_detach_during_a_map, .intree = LEAKS, .crashes = true)
+TEST_F(kernel_guest, kvm_may_detach_during_a_map, .intree = LEAKS, .crashes = true)
 {
-	struct guest g = guest_armed(v);
 	uint8_t *ua = registered(v, SIZE);
 	struct stopped s;
 
-	need_kernel_maps();
-	stop_call(&s, &g, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE),
-				  KVMPLAY_X1, AFTER, LONG_STOP));
-	guest_detach(&g, 0);
+	stop_call(&s, &guest, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE),
+				      KVMPLAY_X1, AFTER, LONG_STOP));
+	guest_detach(&guest, 0);
 	expect(release_call(&s), 0);
 	device_reaches(v, 0, GUEST_IOBA, ua);
 	expect(dma_unmap(v->fd, GUEST_IOBA, TCE_4K), 0);
 	unregister_ok(v, ua, SIZE);
-	guest_close(&g);
 }
 
 /*
@@ -724,13 +693,12 @@ static uint8_t *storm_memory(struct vfio *v)
 	return ua;
 }
 
-TEST(storms_against_requests_keep_every_count,
-     .race = "TCE hypercalls, map, unmap, register and unregister", .intree = LEAKS,
-     .crashes = true)
+TEST_F(armed_guest, storms_against_requests_keep_every_count,
+       .race = "TCE hypercalls, map, unmap, register and unregister", .intree = LEAKS,
+       .crashes = true)
 {
-	struct guest g = guest_armed(v);
 	struct storm_state state = {
-		.log = follow_log(), .g = &g, .ua = storm_memory(v),
+		.log = follow_log(), .g = &guest, .ua = storm_memory(v),
 	};
 	struct workers workers = { .v = v, .arg = &state };
 	unsigned int seed = getpid();
@@ -740,12 +708,11 @@ TEST(storms_against_requests_keep_every_count,
 	while (race_round())
 		disturb(v, state.ua, &seed);
 	workers_stop(&workers);
-	expect(stuff(&g, GUEST_IOBA, STORM_TCES + TCES(REGION)), 0);
+	expect(stuff(&guest, GUEST_IOBA, STORM_TCES + TCES(REGION)), 0);
 	for (int i = 0; i < REGIONS; i++)
 		unregister_ok(v, state.ua + i * REGION, REGION);
 	storm_ends(&state);
 	race_saw("times memory was unregistered", score->served);
-	guest_close(&g);
 }
 
 /* As if lists changed after each check, with large TCEs, and a tree of tables */
@@ -810,13 +777,12 @@ TEST(storms_in_windows_that_come_and_go_are_safe,
 }
 
 /* With the group's table as with the container's other one */
-TEST(storms_while_a_group_comes_and_goes_are_safe,
-     .setup = TWO_GROUPS, .race = "TCE hypercalls, attach and detach of a group",
-     .intree = LEAKS, .crashes = true)
+TEST_F(armed_guest, storms_while_a_group_comes_and_goes_are_safe,
+       .setup = TWO_GROUPS, .race = "TCE hypercalls, attach and detach of a group",
+       .intree = LEAKS, .crashes = true)
 {
-	struct guest g = guest_armed(v);
 	struct storm_state state = {
-		.log = follow_log(), .g = &g, .ua = storm_memory(v),
+		.log = follow_log(), .g = &guest, .ua = storm_memory(v),
 	};
 	struct workers workers = { .v = v, .arg = &state };
 	uint8_t *stays = mapped(v, SINK_IOBA, base_page());
@@ -829,11 +795,10 @@ TEST(storms_while_a_group_comes_and_goes_are_safe,
 			device_reaches(v, 1, SINK_IOBA, stays);
 	}
 	workers_stop(&workers);
-	expect(stuff(&g, GUEST_IOBA, STORM_TCES), 0);
+	expect(stuff(&guest, GUEST_IOBA, STORM_TCES), 0);
 	for (int i = 0; i < REGIONS; i++)
 		unregister_ok(v, state.ua + i * REGION, REGION);
 	storm_ends(&state);
-	guest_close(&g);
 }
 
 struct references {
@@ -849,15 +814,14 @@ static bool has_references(void *arg)
 }
 
 /* Another guest's table, at the same window and at the same entries */
-TEST(storms_while_kvm_attaches_and_detaches_are_safe,
-     .race = "TCE hypercalls, attach and detach of KVM", .intree = LEAKS,
-     .crashes = true)
+TEST_F(armed_guest, storms_while_kvm_attaches_and_detaches_are_safe,
+       .race = "TCE hypercalls, attach and detach of KVM", .intree = LEAKS,
+       .crashes = true)
 {
-	struct guest g = guest_armed(v);
 	struct storm_state state = {
-		.log = follow_log(), .g = &g, .ua = storm_memory(v),
+		.log = follow_log(), .g = &guest, .ua = storm_memory(v),
 	};
-	struct references before = { &g, table_refs(&g) };
+	struct references before = { &guest, table_refs(&guest) };
 	struct workers workers = { .v = v, .arg = &state };
 	unsigned long mapped = 0;
 
@@ -873,7 +837,7 @@ TEST(storms_while_kvm_attaches_and_detaches_are_safe,
 		close(other.fd);
 	}
 	workers_stop(&workers);
-	expect(stuff(&g, GUEST_IOBA, STORM_TCES), 0);
+	expect(stuff(&guest, GUEST_IOBA, STORM_TCES), 0);
 	for (int i = 0; i < REGIONS; i++)
 		unregister_ok(v, state.ua + i * REGION, REGION);
 	storm_ends(&state);
@@ -881,7 +845,6 @@ TEST(storms_while_kvm_attaches_and_detaches_are_safe,
 		race_saw("maps of the other guest", mapped);
 	expect_soon("the other guest's references are put", has_references,
 		    &before);
-	guest_close(&g);
 }
 
 TEST(storms_while_the_container_closes_are_safe,

@@ -91,6 +91,39 @@ struct guest guest_armed(struct vfio *v)
 	return g;
 }
 
+struct guest guest;
+
+FIXTURE_SETUP(guest)
+{
+	guest = guest_in_window(v, 12, 12);
+}
+
+FIXTURE_TEARDOWN(guest)
+{
+	guest_close(&guest);
+}
+
+FIXTURE_SETUP(armed_guest)
+{
+	guest = guest_armed(v);
+}
+
+FIXTURE_TEARDOWN(armed_guest)
+{
+	guest_close(&guest);
+}
+
+FIXTURE_SETUP(kernel_guest)
+{
+	need_kernel_maps();
+	guest = guest_armed(v);
+}
+
+FIXTURE_TEARDOWN(kernel_guest)
+{
+	guest_close(&guest);
+}
+
 /*
  * The default window is made, and charged, with the first other one. Bytes charged
  * when it alone is there.

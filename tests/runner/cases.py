@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The cases that the C sources define.
 
-TEST(name, .member = value...) is both a test and its registration, so the sources say
-which cases there are before anything is built.
+TEST(name, .member = value...) and TEST_F(fixture, name, .member = value...) are both a
+test and its registration, so the sources say which cases there are before anything is
+built.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-TEST = re.compile(r'^TEST\(\s*(\w+)((?:"(?:[^"\\]|\\.)*"|[^()"])*)\)\s*\{', re.MULTILINE)
+TEST = re.compile(
+    r'^TEST(?:_F\(\s*\w+,|\()\s*(\w+)((?:"(?:[^"\\]|\\.)*"|[^()"])*)\)\s*\{', re.MULTILINE)
 INTREE = re.compile(r'\.intree = (?:"((?:[^"\\]|\\.)*)"|(\w+))')
 
 

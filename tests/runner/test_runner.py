@@ -61,7 +61,7 @@ def test_plans_of_several_programs_add_up() -> None:
 
 def test_every_test_of_the_c_sources_is_found() -> None:
     for source in [*TESTS.glob("unit/test_*.c"), *TESTS.glob("guest/conformance_*.c")]:
-        written = re.findall(r"^TEST\(\s*(\w+)", source.read_text(), re.MULTILINE)
+        written = re.findall(r"^TEST(?:_F\(\w+, |\()(\w+)", source.read_text(), re.MULTILINE)
         assert [case.name for case in cases_of(source)] == written, source
 
 
@@ -75,9 +75,10 @@ def test_a_case_tells_why_the_in_tree_driver_fails_it(tmp_path: Path) -> None:
 
 def test_a_case_is_a_race_if_its_options_say_so(tmp_path: Path) -> None:
     source = tmp_path / "test.c"
-    source.write_text('TEST(a)\n{\n}\n\nTEST(b,\n     .intree = "x) (\\"", .race = "c")\n{\n}\n')
+    source.write_text('TEST(a)\n{\n}\n\nTEST(b,\n     .intree = "x) (\\"", .race = "c")\n{\n}\n\n'
+                      'TEST_F(fixture, d)\n{\n}\n\nTEST_F(fixture, e, .race = "f")\n{\n}\n')
     assert [(case.name, case.line, case.is_race) for case in cases_of(source)] == [
-        ("a", 1, False), ("b", 5, True)]
+        ("a", 1, False), ("b", 5, True), ("d", 10, False), ("e", 14, True)]
 
 
 @pytest.mark.parametrize(("name", "value"), [("KERNELS", "6.12-65k"), ("MACHINES", "powernv"),
