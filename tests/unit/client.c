@@ -63,3 +63,13 @@ void be_first_process(void)
 {
 	sim_switch_to(NULL);
 }
+
+FIXTURE_SETUP(client)
+{
+	begin_client(1);
+}
+
+FIXTURE_TEARDOWN(client)
+{
+	end_client();
+}

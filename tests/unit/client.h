@@ -24,6 +24,8 @@ extern struct tce2_container *container;
 #define MEMORY_PAGES 64
 void begin_client(unsigned int groups);
 void end_client(void);
+/* The fixture of tests that need one group */
+FIXTURE(client);
 /* Closes the container before end_client() does */
 void close_container(void);
 

@@ -12,12 +12,11 @@
 
 static struct sim_counts before;
 
-TEST(a_cookie_finds_its_container_until_release)
+TEST_F(client, a_cookie_finds_its_container_until_release)
 {
 	struct tce2_container *again;
 	void *old, *new;
 
-	begin_client(1);
 	old = cookie;
 	/* Neither a process nor the kernel has memory at this address */
 	expect((uintptr_t)old >> 52, 0xfff);
@@ -35,7 +34,6 @@ TEST(a_cookie_finds_its_container_until_release)
 	expect(new == old, false);
 	expect(!tce2_container_get(old), true);
 	tce2_container_release(new);
-	end_client();
 }
 
 TEST(each_cookie_finds_its_own_container)
@@ -142,9 +140,8 @@ static const struct {
 	{ "a page", UA, PAGE_SIZE, 0 },
 };
 
-TEST(register_refuses_misaligned_empty_wrapping_and_kernel_ranges)
+TEST_F(client, register_refuses_misaligned_empty_wrapping_and_kernel_ranges)
 {
-	begin_client(1);
 	/* Bind the container first: this allocates memory that stays */
 	expect(tce2_container_register(container, UA, SIZE), 0);
 	expect(tce2_container_unregister(container, UA, SIZE), 0);
@@ -165,13 +162,11 @@ TEST(register_refuses_misaligned_empty_wrapping_and_kernel_ranges)
 		sim_grace_period();
 		expect_counts(before);
 	}
-	end_client();
 }
 
 /* The range is checked before the container is bound */
-TEST(a_malformed_registration_does_not_bind_the_container)
+TEST_F(client, a_malformed_registration_does_not_bind_the_container)
 {
-	begin_client(1);
 	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
 		if (ranges[i].want != -EINVAL)
 			continue;
@@ -182,10 +177,9 @@ TEST(a_malformed_registration_does_not_bind_the_container)
 	expect(tce2_container_unregister(container, UA, SIZE), -ENOENT);
 	expect(!container->cache, true);
 	expect(container->enabled, false);
-	end_client();
 }
 
-TEST(register_of_a_registered_range_returns_ebusy_or_einval)
+TEST_F(client, register_of_a_registered_range_returns_ebusy_or_einval)
 {
 	static const struct {
 		const char *row;
@@ -203,7 +197,6 @@ TEST(register_of_a_registered_range_returns_ebusy_or_einval)
 		{ "above", 8, 1, 0 },
 	};
 
-	begin_client(1);
 	expect(tce2_container_register(container, UA + PAGES(4), PAGES(4)), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		u64 ua = UA + PAGES(rows[i].first), size = PAGES(rows[i].pages);
@@ -217,10 +210,9 @@ TEST(register_of_a_registered_range_returns_ebusy_or_einval)
 		if (rows[i].want == -EBUSY)
 			expect(tce2_container_register(container, ua, size), 0);
 	}
-	end_client();
 }
 
-TEST(unregister_needs_the_exact_range)
+TEST_F(client, unregister_needs_the_exact_range)
 {
 	static const struct {
 		const char *row;
@@ -241,7 +233,6 @@ TEST(unregister_needs_the_exact_range)
 		{ "the same again", 0, SIZE, -ENOENT },
 	};
 
-	begin_client(1);
 	expect(tce2_container_register(container, UA, SIZE), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		row = rows[i].row;
@@ -249,17 +240,15 @@ TEST(unregister_needs_the_exact_range)
 						 rows[i].size), rows[i].want);
 		expect(sim.now.pinned, i < ARRAY_SIZE(rows) - 2 ? 4 : 0);
 	}
-	end_client();
 }
 
 /* So far that the difference of addresses does not fit into 32 bits */
-TEST(registrations_far_apart_are_told_apart)
+TEST_F(client, registrations_far_apart_are_told_apart)
 {
 	static const u64 starts[] = {
 		UA, UA + GIB(2), UA + GIB(4), UA + GIB(6), UA + TIB(1), GIB(1),
 	};
 
-	begin_client(1);
 	for (size_t i = 1; i < ARRAY_SIZE(starts); i++)
 		map_contiguous(starts[i], 4, 100 + 10 * i, true);
 	for (size_t i = 0; i < ARRAY_SIZE(starts); i++)
@@ -269,12 +258,10 @@ TEST(registrations_far_apart_are_told_apart)
 		expect(tce2_container_unregister(container, starts[i], SIZE), 0);
 		expect(tce2_container_unregister(container, starts[i], SIZE), -ENOENT);
 	}
-	end_client();
 }
 
-TEST(unregister_while_mapped_returns_ebusy)
+TEST_F(client, unregister_while_mapped_returns_ebusy)
 {
-	begin_client(1);
 	expect(tce2_container_register(container, UA, SIZE), 0);
 	expect(tce2_container_map(container, REQUEST(0, UA, PAGES(1), RW)), 0);
 	for (int i = 0; i < 2; i++) {
@@ -286,16 +273,14 @@ TEST(unregister_while_mapped_returns_ebusy)
 	expect(tce2_container_unregister(container, UA, SIZE), 0);
 	expect(sim.now.pinned, 0);
 	expect(tce2_container_register(container, UA, SIZE), 0);
-	end_client();
 }
 
 /* A region is pinned and charged once, until its last container unregisters it */
-TEST(containers_of_a_process_share_regions)
+TEST_F(client, containers_of_a_process_share_regions)
 {
 	struct tce2_container *other;
 	void *other_cookie;
 
-	begin_client(1);
 	other_cookie = tce2_container_open();
 	other = tce2_container_get(other_cookie);
 	for (int closes = 0; closes < 2; closes++) {
@@ -318,10 +303,9 @@ TEST(containers_of_a_process_share_regions)
 		expect(sim.now.pinned, 0);
 	}
 	tce2_container_put(other);
-	end_client();
 }
 
-TEST(register_can_be_repeated_after_any_failure)
+TEST_F(client, register_can_be_repeated_after_any_failure)
 {
 	static const enum sim_fault faults[] = {
 		SIM_ALLOC, SIM_CHARGE, SIM_PIN, SIM_SIGNAL, SIM_KILL,
@@ -330,7 +314,6 @@ TEST(register_can_be_repeated_after_any_failure)
 		-ENOMEM, -ENOMEM, -ENOMEM, -EINTR, -EINTR,
 	};
 
-	begin_client(1);
 	expect(tce2_container_register(container, UA, SIZE), 0);
 	expect(tce2_container_unregister(container, UA, SIZE), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
@@ -352,12 +335,10 @@ TEST(register_can_be_repeated_after_any_failure)
 		sim_fail_nothing();
 		expect(tce2_container_unregister(container, UA, SIZE), 0);
 	}
-	end_client();
 }
 
-TEST(a_killed_unregister_changes_nothing)
+TEST_F(client, a_killed_unregister_changes_nothing)
 {
-	begin_client(1);
 	expect(tce2_container_register(container, UA, SIZE), 0);
 	for (unsigned int nth = 1;; nth++) {
 		int ret;
@@ -373,7 +354,6 @@ TEST(a_killed_unregister_changes_nothing)
 		expect(ret, -EINTR);
 		expect(sim.now.pinned, 4);
 	}
-	end_client();
 }
 
 /* Pinning takes as long as the process delays a page fault */
@@ -390,31 +370,26 @@ static void use_memory_early(void)
 	container->enabled = false;
 }
 
-TEST(requests_during_register_return_ebusy)
+TEST_F(client, requests_during_register_return_ebusy)
 {
-	begin_client(1);
 	sim_when(SIM_AT_PIN, 1, use_memory_early);
 	expect(tce2_container_register(container, UA, SIZE), 0);
 	expect(container->enabled, true);
 	expect(tce2_container_unregister(container, UA, SIZE), 0);
-	end_client();
 }
 
 /* VFIO holds locks that all containers share, so release does not wait */
-TEST(register_during_release_returns_enodev_and_unpins)
+TEST_F(client, register_during_release_returns_enodev_and_unpins)
 {
-	begin_client(1);
 	sim_when(SIM_AT_PIN, 1, close_container);
 	expect(tce2_container_register(container, UA, SIZE), -ENODEV);
 	expect(sim.now.pinned, 0);
 	expect(sim.now.charged, 0);
 	expect(container->enabled, false);
-	end_client();
 }
 
-TEST(a_registration_that_fails_during_release_is_freed_once)
+TEST_F(client, a_registration_that_fails_during_release_is_freed_once)
 {
-	begin_client(1);
 	/* Release frees these, which are on either side in the tree */
 	for (u64 i = 0; i < 5; i++) {
 		if (i != 2)
@@ -426,7 +401,6 @@ TEST(a_registration_that_fails_during_release_is_freed_once)
 	expect(tce2_container_register(container, UA + 2 * SIZE, SIZE), -ENOMEM);
 	expect(sim.fired, true);
 	expect(RB_EMPTY_ROOT(&container->registrations), true);
-	end_client();
 }
 
 /* The mutex of an unregister request that belongs to the region cache */
@@ -480,11 +454,10 @@ TEST(release_during_unregister_leaves_nothing_registered)
 	}
 }
 
-TEST(release_leaves_regions_that_are_still_mapped)
+TEST_F(client, release_leaves_regions_that_are_still_mapped)
 {
 	struct tce2_cache *cache;
 
-	begin_client(1);
 	cache = tce2_cache_get(sim.mm);
 	expect(tce2_container_register(container, UA, SIZE), 0);
 	for (u64 i = 1; i < 9; i++)
@@ -496,16 +469,14 @@ TEST(release_leaves_regions_that_are_still_mapped)
 	drop(cache, UA + SIZE, 1);
 	expect(sim.now.pinned, 0);
 	tce2_cache_put(cache);
-	end_client();
 }
 
-TEST(a_kernel_thread_cannot_bind_a_container)
+TEST_F(client, a_kernel_thread_cannot_bind_a_container)
 {
 	struct task_struct thread;
 	struct tce2_window_spec spec = { MIB(64), 12, 1 };
 	struct tce2_creation creation;
 
-	begin_client(1);
 	sim_task_init(&thread, NULL);
 	sim_switch_to(&thread);
 	expect(tce2_container_register(container, UA, SIZE), -EPERM);
@@ -517,15 +488,13 @@ TEST(a_kernel_thread_cannot_bind_a_container)
 	sim_switch_to(&thread);
 	expect(tce2_container_check_process(container), -EPERM);
 	sim_switch_to(NULL);
-	end_client();
 }
 
-TEST(a_bound_container_returns_eperm_to_other_processes)
+TEST_F(client, a_bound_container_returns_eperm_to_other_processes)
 {
 	struct tce2_window_spec spec = { MIB(64), 12, 1 };
 	struct tce2_creation creation;
 
-	begin_client(1);
 	expect(tce2_container_register(container, UA, SIZE), 0);
 	before = sim.now;
 	be_another_process();
@@ -537,7 +506,6 @@ TEST(a_bound_container_returns_eperm_to_other_processes)
 	be_first_process();
 	expect_counts(before);
 	expect(tce2_container_unregister(container, UA, SIZE), 0);
-	end_client();
 }
 
 /* The process that binds the container while another thread is about to */
@@ -553,11 +521,10 @@ static void bind_meanwhile(void)
 	sim_switch_to(self);
 }
 
-TEST(of_two_processes_that_bind_at_once_the_second_gets_eperm)
+TEST_F(client, of_two_processes_that_bind_at_once_the_second_gets_eperm)
 {
 	struct mm_struct *first;
 
-	begin_client(1);
 	first = sim.mm;
 	binder = sim_process();
 	sim.mm = first;
@@ -566,7 +533,6 @@ TEST(of_two_processes_that_bind_at_once_the_second_gets_eperm)
 	expect(container->cache->mm == binder, true);
 	expect(sim_mm_refs(first), 1);
 	expect(sim_mm_refs(binder), 2);
-	end_client();
 }
 
 /* The second thread comes in before each lock, or before the binding itself */
@@ -585,9 +551,8 @@ TEST(threads_that_bind_at_once_share_one_cache)
 	}
 }
 
-TEST(binding_without_memory_leaves_the_container_unbound)
+TEST_F(client, binding_without_memory_leaves_the_container_unbound)
 {
-	begin_client(1);
 	before = sim.now;
 	for (int what = 0; what < 2; what++) {
 		sim_fail(SIM_ALLOC, 1);
@@ -601,5 +566,4 @@ TEST(binding_without_memory_leaves_the_container_unbound)
 		expect_counts(before);
 		expect(!container->cache, true);
 	}
-	end_client();
 }

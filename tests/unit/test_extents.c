@@ -19,6 +19,18 @@ static void end(void)
 	tce2_cache_put(cache);
 }
 
+FIXTURE(process);
+
+FIXTURE_SETUP(process)
+{
+	begin();
+}
+
+FIXTURE_TEARDOWN(process)
+{
+	end();
+}
+
 /* Base pages of the frames listed, -1 ends the list */
 static void map_list(u64 ua, const s32 *list)
 {
@@ -168,11 +180,10 @@ static void expect_at_most(const char *what, u64 bytes, u64 most)
 		expect(bytes, most);
 }
 
-TEST(a_terabyte_of_gigabyte_pages_takes_8_bytes_a_gigabyte)
+TEST_F(process, a_terabyte_of_gigabyte_pages_takes_8_bytes_a_gigabyte)
 {
 	u64 bytes;
 
-	begin();
 	sim.hugetlb = true;
 	map_large(TIB(1), 1024, 30);
 	bytes = bytes_of_region(TIB(1), TIB(1), true);
@@ -183,7 +194,6 @@ TEST(a_terabyte_of_gigabyte_pages_takes_8_bytes_a_gigabyte)
 	expect_at_most("64 KiB a TiB", bytes, KIB(64));
 	expect_hpa(TIB(1) + GIB(5) + MIB(16), 24,
 		   PAGES(SIM_BIG) + GIB(1018) + MIB(16));
-	end();
 }
 
 TEST(a_gigabyte_page_takes_one_entry)
@@ -202,12 +212,11 @@ TEST(a_gigabyte_page_takes_one_entry)
 }
 
 /* A driver has mapped the pages of a hugetlbfs folio, first and last in their place */
-TEST(hugetlb_pages_mapped_one_by_one_are_each_recorded)
+TEST_F(process, hugetlb_pages_mapped_one_by_one_are_each_recorded)
 {
 	static const u64 place[] = { 0, 2, 1, 3, 4, 6, 5, 7 };
 	u64 *pfn;
 
-	begin();
 	sim.hugetlb = true;
 	sim.large_shift = PAGE_SHIFT + 3;
 	pfn = sim_mmap(sim.mm, GIB(1), PAGES(8), PAGE_SHIFT, true);
@@ -217,7 +226,6 @@ TEST(hugetlb_pages_mapped_one_by_one_are_each_recorded)
 	for (int i = 0; i < 8; i++)
 		expect_hpa(GIB(1) + PAGES(i), PAGE_SHIFT,
 			   PAGES(SIM_BIG + place[i]));
-	end();
 }
 
 /* In-tree: 8 bytes for each base page, of 64 KiB at best */
@@ -317,26 +325,23 @@ TEST(a_store_of_many_nodes_is_freed_whichever_could_not_be_had)
 }
 
 /* Real-mode code could follow no vmalloc()ed array, and a large one may fail */
-TEST(no_allocation_is_larger_than_a_page)
+TEST_F(process, no_allocation_is_larger_than_a_page)
 {
 	const u64 count = 60000;
 
-	begin();
 	map_scattered(UA, count, 1, true);
 	region = registered(cache, UA, PAGES(count));
 	expect_at_most("largest allocation", sim.largest, PAGE_SIZE);
-	end();
 }
 
 /*
  * Translation
  */
 
-TEST(a_held_range_crosses_blocks_and_regions)
+TEST_F(process, a_held_range_crosses_blocks_and_regions)
 {
 	struct tce2_region *second;
 
-	begin();
 	map_list(UA, (const s32[]){ 8, 9, 20, 21, 4, 5, 6, 7, -1 });
 	region = registered(cache, UA, PAGES(4));
 	second = registered(cache, UA + PAGES(4), PAGES(4));
@@ -345,14 +350,12 @@ TEST(a_held_range_crosses_blocks_and_regions)
 	expect(tce2_region_unregister(second), -EBUSY);
 	drop_pages(cache, UA, PAGE_SHIFT + 1, 4);
 	expect(tce2_region_unregister(second), 0);
-	end();
 }
 
-TEST(a_hold_that_fails_anywhere_holds_nothing)
+TEST_F(process, a_hold_that_fails_anywhere_holds_nothing)
 {
 	struct tce2_region *second;
 
-	begin();
 	map_scattered(UA, 4, 0, true);
 	map_scattered(UA + PAGES(4), 4, 100, false);
 	region = registered(cache, UA, PAGES(4));
@@ -363,14 +366,12 @@ TEST(a_hold_that_fails_anywhere_holds_nothing)
 	expect(hold(cache, UA, 7, READ), 0);
 	drop(cache, UA, 7);
 	expect(tce2_region_unregister(second), 0);
-	end();
 }
 
-TEST(an_iommu_page_lies_in_one_region)
+TEST_F(process, an_iommu_page_lies_in_one_region)
 {
 	struct tce2_region *second;
 
-	begin();
 	map_contiguous(UA, 8, 64, true);
 	region = registered(cache, UA, PAGES(2));
 	second = registered(cache, UA + PAGES(2), PAGES(6));
@@ -379,11 +380,10 @@ TEST(an_iommu_page_lies_in_one_region)
 	expect_hpa(UA + PAGES(4), PAGE_SHIFT + 2, PAGES(68));
 	expect_refused(UA + PAGES(8), PAGE_SHIFT);
 	expect(tce2_region_unregister(second), 0);
-	end();
 }
 
 /* As with THP: it does not matter why the memory is contiguous */
-TEST(an_iommu_page_may_be_larger_than_the_blocks_if_contiguous)
+TEST_F(process, an_iommu_page_may_be_larger_than_the_blocks_if_contiguous)
 {
 	s32 frames[34];
 
@@ -392,7 +392,6 @@ TEST(an_iommu_page_may_be_larger_than_the_blocks_if_contiguous)
 	frames[32] = 7; /* makes the blocks single pages */
 	frames[33] = -1;
 	frames[31] = 3;
-	begin();
 	map_list(UA, frames);
 	region = registered(cache, UA, PAGES(33));
 	expect(region->extents.shift, PAGE_SHIFT);
@@ -400,23 +399,19 @@ TEST(an_iommu_page_may_be_larger_than_the_blocks_if_contiguous)
 	expect_hpa(UA + PAGES(16), PAGE_SHIFT + 3, PAGES(80));
 	expect_refused(UA + PAGES(16), PAGE_SHIFT + 4);
 	expect_refused(UA, PAGE_SHIFT + 5);
-	end();
 }
 
-TEST(an_iommu_page_must_be_aligned_in_memory_too)
+TEST_F(process, an_iommu_page_must_be_aligned_in_memory_too)
 {
-	begin();
 	map_contiguous(UA, 8, 66, true);
 	region = registered(cache, UA, PAGES(8));
 	expect_hpa(UA, PAGE_SHIFT + 1, PAGES(66));
 	expect_refused(UA, PAGE_SHIFT + 2);
 	expect_refused(UA, PAGE_SHIFT + 3);
-	end();
 }
 
-TEST(an_iommu_page_may_be_smaller_than_a_page)
+TEST_F(process, an_iommu_page_may_be_smaller_than_a_page)
 {
-	begin();
 	map_list(UA, (const s32[]){ 40, 30, -1 });
 	region = registered(cache, UA, PAGES(2));
 	for (u64 at = 0; at < PAGE_SIZE; at += 4096) {
@@ -428,7 +423,6 @@ TEST(an_iommu_page_may_be_smaller_than_a_page)
 	drop_pages(cache, UA, 12, 2 * PAGE_SIZE / 4096 - 1);
 	expect(tce2_region_unregister(region), -EBUSY);
 	drop_pages(cache, UA + PAGES(2) - 4096, 12, 1);
-	end();
 }
 
 TEST(mixed_page_sizes_translate_as_they_are)

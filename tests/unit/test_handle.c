@@ -27,6 +27,18 @@ static void begin_window(void)
 	memory(UA, 6000);
 }
 
+FIXTURE(window_and_handle);
+
+FIXTURE_SETUP(window_and_handle)
+{
+	begin_window();
+}
+
+FIXTURE_TEARDOWN(window_and_handle)
+{
+	finish();
+}
+
 static int remove_window(void)
 {
 	return tce2_ddw_remove(&ddw, 0);
@@ -94,12 +106,11 @@ static void expect_no_answer(u64 iova, int error)
 	expect(perm, NOTHING);
 }
 
-TEST(a_window_is_found_by_its_table_and_by_no_other)
+TEST_F(window_and_handle, a_window_is_found_by_its_table_and_by_no_other)
 {
 	struct iommu_table other;
 	u64 start;
 
-	begin_window();
 	other = *tbl;
 	expect(!tce2_window_get(&other), true);
 	expect(create(MIB(64), SHIFT, 1, &start), 0);
@@ -116,15 +127,13 @@ TEST(a_window_is_found_by_its_table_and_by_no_other)
 	handle = tce2_window_get(ddw.window[0]->table.tbl);
 	expect(handle == window, true);
 	tce2_window_put(handle);
-	finish();
 }
 
 /* Whichever form the leaf has; the second window does not begin at 0 */
-TEST(real_and_virtual_mode_tell_the_same_of_every_form_of_a_leaf)
+TEST_F(window_and_handle, real_and_virtual_mode_tell_the_same_of_every_form_of_a_leaf)
 {
 	u64 start;
 
-	begin_window();
 	expect(create(MIB(64), SHIFT, 1, &start), 0);
 	expect(start, NOWHERE);
 	for (int slot = 0; slot < 2; slot++) {
@@ -142,14 +151,12 @@ TEST(real_and_virtual_mode_tell_the_same_of_every_form_of_a_leaf)
 		expect_alike((MIB(64) >> SHIFT) - 1);
 		tce2_window_put(handle);
 	}
-	finish();
 }
 
-TEST(an_address_outside_the_window_is_no_tce)
+TEST_F(window_and_handle, an_address_outside_the_window_is_no_tce)
 {
 	u64 start;
 
-	begin_window();
 	expect(create(MIB(64), SHIFT, 1, &start), 0);
 	handle = tce2_window_get(ddw.window[1]->table.tbl);
 	expect(map(ddw.window[1], 0, 0, 1, RW), 0);
@@ -166,14 +173,12 @@ TEST(an_address_outside_the_window_is_no_tce)
 	}
 	expect_no_answer(~0ULL, -ENXIO);
 	tce2_window_put(handle);
-	finish();
 }
 
-TEST(pointers_that_need_a_page_table_are_not_followed)
+TEST_F(window_and_handle, pointers_that_need_a_page_table_are_not_followed)
 {
 	u64 ua = NOTHING, perm = NOTHING;
 
-	begin_window();
 	handle = tce2_window_get(tbl);
 	expect(map(window, 0, 1, 1, RW), 0);
 	for (unsigned int i = 0; i < NOT_LINEAR; i++) {
@@ -191,14 +196,12 @@ TEST(pointers_that_need_a_page_table_are_not_followed)
 	}
 	expect_alike(0);
 	tce2_window_put(handle);
-	finish();
 }
 
-TEST(random_requests_are_told_alike)
+TEST_F(window_and_handle, random_requests_are_told_alike)
 {
 	u64 state = 9;
 
-	begin_window();
 	handle = tce2_window_get(tbl);
 	for (int i = 0; i < 400; i++) {
 		u64 index = rnd(&state, 3 * LEAF);
@@ -216,19 +219,17 @@ TEST(random_requests_are_told_alike)
 	}
 	expect_all_alike(4 * LEAF);
 	tce2_window_put(handle);
-	finish();
 }
 
 /*
  * Removal
  */
 
-TEST(a_window_that_is_removed_maps_nothing_for_who_still_has_it)
+TEST_F(window_and_handle, a_window_that_is_removed_maps_nothing_for_who_still_has_it)
 {
 	struct tce2_window *second;
 	u64 allocs;
 
-	begin_window();
 	handle = tce2_window_get(tbl);
 	second = tce2_window_get(tbl);
 	expect(second == handle, true);
@@ -251,7 +252,6 @@ TEST(a_window_that_is_removed_maps_nothing_for_who_still_has_it)
 	/* The window, and the tree's two levels */
 	tce2_window_put(handle);
 	expect(sim.now.allocs < allocs, true);
-	finish();
 }
 
 TEST(a_window_outlives_its_container_and_the_cache)
@@ -267,9 +267,8 @@ TEST(a_window_outlives_its_container_and_the_cache)
 	tce2_window_put(handle);
 }
 
-TEST(a_handle_that_is_put_changes_nothing_for_the_container)
+TEST_F(window_and_handle, a_handle_that_is_put_changes_nothing_for_the_container)
 {
-	begin_window();
 	for (int i = 0; i < 3; i++) {
 		handle = tce2_window_get(tbl);
 		expect(map(window, 5 * i, 5, 4, RW), 0);
@@ -277,7 +276,6 @@ TEST(a_handle_that_is_put_changes_nothing_for_the_container)
 	}
 	expect(platform.held, 12);
 	expect_in_step(window, 20);
-	finish();
 }
 
 static void remove_it(void)
@@ -286,11 +284,10 @@ static void remove_it(void)
 }
 
 /* It was found, but its leaves not locked yet */
-TEST(a_window_that_is_removed_while_it_is_got_says_so)
+TEST_F(window_and_handle, a_window_that_is_removed_while_it_is_got_says_so)
 {
 	u64 start;
 
-	begin_window();
 	expect(map(window, 5, 5, 9, RW), 0);
 	expect(map(window, 50, 9, 9, RW), 0);
 	sim_when(SIM_AT_UNLOCK, 1, remove_it);
@@ -303,16 +300,14 @@ TEST(a_window_that_is_removed_while_it_is_got_says_so)
 	tbl = ddw.window[0]->table.tbl;
 	sim_when(SIM_AT_LOCK, 1, remove_it);
 	expect(!tce2_window_get(tbl), true);
-	finish();
 }
 
-TEST(waiting_for_the_leaves_may_be_killed)
+TEST_F(window_and_handle, waiting_for_the_leaves_may_be_killed)
 {
 	static const bool killed = true;
 	struct tce2_range range;
 	u64 ua, perm;
 
-	begin_window();
 	handle = tce2_window_get(tbl);
 	expect(tce2_range_lock(&window->ranges, &range, 0, LEAF), 0);
 	wait_killed = &killed;
@@ -326,7 +321,6 @@ TEST(waiting_for_the_leaves_may_be_killed)
 	tce2_range_unlock(&window->ranges, &range);
 	expect_virtual(0, 0, 0);
 	tce2_window_put(handle);
-	finish();
 }
 
 static struct tce2_range reading;
@@ -342,12 +336,11 @@ static void *end_reading(void *arg)
 }
 
 /* Killed or not: there is nobody to tell that it failed */
-TEST(removal_waits_for_a_reader_though_it_is_killed)
+TEST_F(window_and_handle, removal_waits_for_a_reader_though_it_is_killed)
 {
 	static const bool killed = true;
 	pthread_t thread;
 
-	begin_window();
 	expect(map(window, 5, 5, 9, RW), 0);
 	handle = tce2_window_get(tbl);
 	expect(tce2_range_lock(&window->ranges, &reading, 0, LEAF), 0);
@@ -361,16 +354,14 @@ TEST(removal_waits_for_a_reader_though_it_is_killed)
 	expect(platform.held, 0);
 	expect_no_answer(IOVA(5), -ENODEV);
 	tce2_window_put(handle);
-	finish();
 }
 
 /*
  * Arrays
  */
 
-TEST(arrays_are_kept_for_readers_once_there_may_be_any)
+TEST_F(window_and_handle, arrays_are_kept_for_readers_once_there_may_be_any)
 {
-	begin_window();
 	for (int external = 0; external < 2; external++) {
 		u64 allocs;
 
@@ -386,14 +377,12 @@ TEST(arrays_are_kept_for_readers_once_there_may_be_any)
 		expect(sim.now.allocs, allocs);
 	}
 	tce2_window_put(handle);
-	finish();
 }
 
-TEST(an_array_made_before_anybody_watched_is_kept_as_well)
+TEST_F(window_and_handle, an_array_made_before_anybody_watched_is_kept_as_well)
 {
 	u64 allocs;
 
-	begin_window();
 	expect(map(window, 0, 5, 9, RW), 0);
 	allocs = sim.now.allocs;
 	expect(map(window, 50, 9, 9, RW), 0);
@@ -403,7 +392,6 @@ TEST(an_array_made_before_anybody_watched_is_kept_as_well)
 	sim_grace_period();
 	expect(sim.now.allocs, allocs);
 	tce2_window_put(handle);
-	finish();
 }
 
 static void change_it(void)

@@ -762,6 +762,18 @@ static void end_case(void)
 	platform_expect_nothing_left();
 }
 
+FIXTURE(guest_table);
+
+FIXTURE_SETUP(guest_table)
+{
+	begin_case();
+}
+
+FIXTURE_TEARDOWN(guest_table)
+{
+	end_case();
+}
+
 static u64 ua_of(unsigned int memory, u64 page)
 {
 	return memories[memory].ua + (page << SHIFT);
@@ -816,9 +828,8 @@ static int unregister(unsigned int memory)
 	return ret;
 }
 
-TEST(kvm_maps_replaces_and_unmaps_without_a_request)
+TEST_F(guest_table, kvm_maps_replaces_and_unmaps_without_a_request)
 {
-	begin_case();
 	platform_forget_events();
 	expect(put(&vcpus[0], 3, ua_of(A, 7)), true);
 	expect(platform.calls[EVENT_KILL], 1);
@@ -829,19 +840,16 @@ TEST(kvm_maps_replaces_and_unmaps_without_a_request)
 	expect(stuff(&vcpus[0], 3), true);
 	expect(peek(3), 0);
 	expect(kvm_counts.steps[KVM_UNCOUNT], 0);
-	end_case();
 }
 
-TEST(mapping_returns_no_old_page)
+TEST_F(guest_table, mapping_returns_no_old_page)
 {
-	begin_case();
 	for (unsigned int i = 0; i < 3; i++) {
 		put_to(&vcpus[0], 3, ua_of(B, i), KVM_STORE);
 		expect(vcpus[0].direction, DMA_NONE);
 		expect(vcpus[0].hpa, 0);
 		expect(vcpu_finish(&vcpus[0]), true);
 	}
-	end_case();
 }
 
 /* Entries were invalidated in one call, and nothing else was */
@@ -861,9 +869,8 @@ static bool killed(u64 first, u64 count)
 	return kills == 1 && right == 1;
 }
 
-TEST(guests_page_is_invalidated_whole)
+TEST_F(guest_table, guests_page_is_invalidated_whole)
 {
-	begin_case();
 	for (unsigned int i = 1; i < 3; i++) {
 		platform_forget_events();
 		vcpu_call(&vcpus[0], PUT, table, 2, i, 1);
@@ -871,25 +878,21 @@ TEST(guests_page_is_invalidated_whole)
 		expect(vcpu_finish(&vcpus[0]), true);
 		expect(killed(4 * i, 4), true);
 	}
-	end_case();
 }
 
 /* The third mapping makes an array, in another leaf than the ones before */
-TEST(leaf_whose_array_is_made_is_not_taken_for_another)
+TEST_F(guest_table, leaf_whose_array_is_made_is_not_taken_for_another)
 {
-	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
 	expect(put(&vcpus[0], 4, ua_of(B, 8)), true);
 	expect(put(&vcpus[0], LEAF + 3, ua_of(B, 9)), true);
 	expect(put(&vcpus[0], 5, ua_of(A, 7)), true);
 	expect(peek(5), ua_of(A, 7) | RW);
 	expect(peek(LEAF + 5), 0);
-	end_case();
 }
 
-TEST(declined_unmap_restores_nothing_after_unregister)
+TEST_F(guest_table, declined_unmap_restores_nothing_after_unregister)
 {
-	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
 	put_to(&vcpus[0], 5, ua_of(A, 8), KVM_COMMIT);
 	/* The other mapping has locked the leaf */
@@ -903,18 +906,15 @@ TEST(declined_unmap_restores_nothing_after_unregister)
 	expect(vcpu_finish(&vcpus[1]), false);
 	expect(peek(3), 0);
 	expect(sim.log_lines, 0);
-	end_case();
 }
 
-TEST(unregister_after_kvms_unmap_need_not_wait_for_tce_kill)
+TEST_F(guest_table, unregister_after_kvms_unmap_need_not_wait_for_tce_kill)
 {
-	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
 	stuff_to(&vcpus[0], 3, KVM_CLEARED);
 	expect(unregister(B), 0);
 	sim_grace_period();
 	expect(vcpu_finish(&vcpus[0]), true);
-	end_case();
 }
 
 TEST(unmap_waits_for_a_mapping_that_kvm_has_begun)
@@ -939,19 +939,16 @@ TEST(unmap_waits_for_a_mapping_that_kvm_has_begun)
 	}
 }
 
-TEST(unregister_after_begin_makes_kvm_give_up)
+TEST_F(guest_table, unregister_after_begin_makes_kvm_give_up)
 {
-	begin_case();
 	put_to(&vcpus[0], 3, ua_of(B, 7), KVM_LOOKUP);
 	expect(unregister(B), 0);
 	expect(vcpu_finish(&vcpus[0]), false);
 	expect(peek(3), 0);
-	end_case();
 }
 
-TEST(region_that_kvm_has_looked_up_is_not_freed_before_tce_kill)
+TEST_F(guest_table, region_that_kvm_has_looked_up_is_not_freed_before_tce_kill)
 {
-	begin_case();
 	put_to(&vcpus[0], 3, ua_of(B, 7), KVM_TRANSLATE);
 	expect(unregister(B), 0);
 	/* Freed now, KVM would use it in the next step */
@@ -959,7 +956,6 @@ TEST(region_that_kvm_has_looked_up_is_not_freed_before_tce_kill)
 	vcpu_run_to(&vcpus[0], KVM_NOTE);
 	expect(vcpu_finish(&vcpus[0]), false);
 	expect(peek(3), 0);
-	end_case();
 }
 
 TEST(unregister_waits_while_kvm_counts_and_returns_ebusy)
@@ -982,9 +978,8 @@ TEST(unregister_waits_while_kvm_counts_and_returns_ebusy)
 }
 
 /* KVM has counted a page, but clears the entry */
-TEST(unregister_waits_while_kvm_counts_and_succeeds)
+TEST_F(guest_table, unregister_waits_while_kvm_counts_and_succeeds)
 {
-	begin_case();
 	sim_let_others(finish_first);
 	vcpu_call(&vcpus[0], KVM_INDIRECT, table, 0, 3, 1);
 	vcpus[0].tce[0] = (struct kvm_tce){ ua_of(B, 5), DMA_NONE };
@@ -992,12 +987,10 @@ TEST(unregister_waits_while_kvm_counts_and_succeeds)
 	expect(unregister(B), 0);
 	expect(vcpus[0].step, KVM_IDLE);
 	expect(peek(3), 0);
-	end_case();
 }
 
-TEST(mirror_that_kvm_counts_for_a_moment_is_no_orphan)
+TEST_F(guest_table, mirror_that_kvm_counts_for_a_moment_is_no_orphan)
 {
-	begin_case();
 	sim_let_others(finish_first);
 	vcpu_call(&vcpus[0], KVM_INDIRECT, table, 0, 3, 1);
 	vcpus[0].tce[0] = (struct kvm_tce){ ua_of(B, 5), DMA_NONE };
@@ -1005,7 +998,6 @@ TEST(mirror_that_kvm_counts_for_a_moment_is_no_orphan)
 	unregister_memory_nofail(&memories[B]);
 	expect(!kernel_list_at(sim.mm, ua_of(B, 0)), true);
 	expect(put(&vcpus[1], 4, ua_of(A, 7)), true);
-	end_case();
 }
 
 TEST(window_removal_waits_for_a_mapping_that_kvm_has_begun)
@@ -1031,39 +1023,33 @@ TEST(window_removal_waits_for_a_mapping_that_kvm_has_begun)
 	}
 }
 
-TEST(second_mapping_of_an_entry_is_too_hard_while_the_first_goes_on)
+TEST_F(guest_table, second_mapping_of_an_entry_is_too_hard_while_the_first_goes_on)
 {
-	begin_case();
 	put_to(&vcpus[0], 3, ua_of(A, 7), KVM_COMMIT);
 	expect(put(&vcpus[1], 3, ua_of(B, 8)), false);
 	expect(vcpu_finish(&vcpus[0]), true);
 	expect(peek(3), ua_of(A, 7) | RW);
 	expect(counts_of(B), 1);
-	end_case();
 }
 
-TEST(unmap_of_an_entry_that_kvm_is_replacing_is_too_hard)
+TEST_F(guest_table, unmap_of_an_entry_that_kvm_is_replacing_is_too_hard)
 {
-	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 8)), true);
 	put_to(&vcpus[0], 3, ua_of(A, 7), KVM_COMMIT);
 	expect(stuff(&vcpus[1], 3), false);
 	expect(vcpu_finish(&vcpus[0]), true);
 	expect(peek(3), ua_of(A, 7) | RW);
 	expect(stuff(&vcpus[1], 3), true);
-	end_case();
 }
 
-TEST(region_of_a_replaced_entry_can_be_unregistered)
+TEST_F(guest_table, region_of_a_replaced_entry_can_be_unregistered)
 {
-	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
 	put_to(&vcpus[0], 3, ua_of(A, 7), KVM_COMMIT);
 	vcpu_step(&vcpus[0]);
 	expect(unregister(B), 0);
 	sim_grace_period();
 	expect(peek(3), ua_of(A, 7) | RW);
-	end_case();
 }
 
 /* Of a guest's page of four IOMMU pages, @mapped are in the region */
@@ -1098,12 +1084,11 @@ TEST(zap_clears_what_was_mapped_before_the_failure)
 }
 
 /* Of 1024 IOMMU pages, in two leaves */
-TEST(guests_page_in_two_leaves_is_mapped_leaf_by_leaf)
+TEST_F(guest_table, guests_page_in_two_leaves_is_mapped_leaf_by_leaf)
 {
 	const u64 pages = 2 * LEAF;
 	struct tce2_region *large = NULL;
 
-	begin_case();
 	map_scattered(UA + GIB(1), (pages << SHIFT) >> PAGE_SHIFT, 20000, true);
 	expect(tce2_region_register(proc, UA + GIB(1), pages << SHIFT, &large),
 	       0);
@@ -1125,12 +1110,10 @@ TEST(guests_page_in_two_leaves_is_mapped_leaf_by_leaf)
 	expect(peek(pages), 0);
 	expect(unmap(window, 0, entries), 0);
 	expect(tce2_region_unregister(large), 0);
-	end_case();
 }
 
-TEST(indirect_tce_without_permission_clears_the_entry)
+TEST_F(guest_table, indirect_tce_without_permission_clears_the_entry)
 {
-	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
 	vcpu_call(&vcpus[0], KVM_INDIRECT, table, 0, 3, 2);
 	vcpu_step(&vcpus[0]);
@@ -1141,12 +1124,10 @@ TEST(indirect_tce_without_permission_clears_the_entry)
 	expect(peek(4), ua_of(A, 6) | RW);
 	expect_kvms_counts();
 	expect(unregister(B), 0);
-	end_case();
 }
 
-TEST(indirect_tce_that_changes_after_validation_maps_nothing)
+TEST_F(guest_table, indirect_tce_that_changes_after_validation_maps_nothing)
 {
-	begin_case();
 	expect(map(window, 3, 9, 1, RW), 0);
 	vcpu_call(&vcpus[0], KVM_INDIRECT, table, 0, 3, 1);
 	vcpus[0].tce[0] = (struct kvm_tce){ ua_of(B, 5), BIDI };
@@ -1156,7 +1137,6 @@ TEST(indirect_tce_that_changes_after_validation_maps_nothing)
 	expect(peek(3), 0);
 	expect_kvms_counts();
 	expect(sim.log_lines, 0);
-	end_case();
 }
 
 TEST(hypercalls_after_window_removal_and_close_touch_nothing)
@@ -1179,12 +1159,11 @@ TEST(hypercalls_after_window_removal_and_close_touch_nothing)
 }
 
 /* A thread's bracket may have kept a leaf for hooks that have gone since */
-TEST(hooks_at_an_address_that_is_used_again_keep_no_leaf)
+TEST_F(guest_table, hooks_at_an_address_that_is_used_again_keep_no_leaf)
 {
 	struct tce2_kvm *gone;
 	u64 start;
 
-	begin_case();
 	sim.reused = sizeof(struct tce2_kvm);
 	for (u64 n = 3; n < 6; n++)
 		expect(put(&vcpus[0], n, ua_of(B, n)), true);
@@ -1200,7 +1179,6 @@ TEST(hooks_at_an_address_that_is_used_again_keep_no_leaf)
 	expect(put(&vcpus[1], 3, ua_of(B, 7)), true);
 	expect(put(&vcpus[0], 4, ua_of(B, 8)), true);
 	expect(peek(4), ua_of(B, 8) | RW);
-	end_case();
 }
 
 static unsigned int chances;
@@ -1320,12 +1298,11 @@ TEST(removed_window_can_still_be_read)
 	end_removed();
 }
 
-TEST(real_mode_reads_what_kvm_has_mapped)
+TEST_F(guest_table, real_mode_reads_what_kvm_has_mapped)
 {
 	struct tce2_window *got;
 	u64 ua, perm;
 
-	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
 	got = tce2_window_get(table);
 	expect(tce2_rm_read_tce(got, got->start + IOVA(3) + 8, &ua, &perm),
@@ -1333,15 +1310,13 @@ TEST(real_mode_reads_what_kvm_has_mapped)
 	expect(ua, ua_of(B, 7) + 8);
 	expect(perm, RW);
 	tce2_window_put(got);
-	end_case();
 }
 
-TEST(other_process_can_neither_map_nor_unmap)
+TEST_F(guest_table, other_process_can_neither_map_nor_unmap)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 	struct mm_struct *own, *other;
 
-	begin_case();
 	own = sim.mm;
 	other = sim_process();
 	map_contiguous(UA, region_pages(), 30000, true);
@@ -1360,7 +1335,6 @@ TEST(other_process_can_neither_map_nor_unmap)
 	expect(peek(3), ua_of(B, 7) | RW);
 	expect(kernel_list_mapped(mem), 1);
 	expect(mm_iommu_put(other, mem), 0);
-	end_case();
 }
 
 /* Leaf 1 of memory that is contiguous for the client */
@@ -1376,9 +1350,8 @@ static void empty_and_fill_leaf(void)
 	expect(unmap(window, LEAF, 1), 0);
 }
 
-TEST(array_that_kvm_reads_without_a_lock_outlives_a_request)
+TEST_F(guest_table, array_that_kvm_reads_without_a_lock_outlives_a_request)
 {
-	begin_case();
 	map_scattered(UA + GIB(1), (LEAF << SHIFT) >> PAGE_SHIFT, 20000, true);
 	expect(tce2_region_register(proc, UA + GIB(1), LEAF << SHIFT, &large),
 	       0);
@@ -1391,7 +1364,6 @@ TEST(array_that_kvm_reads_without_a_lock_outlives_a_request)
 	expect(counts.requests > 2, true);
 	expect(unmap(window, 0, entries), 0);
 	expect(tce2_region_unregister(large), 0);
-	end_case();
 }
 
 static void map_beside_by_kvm(void)
@@ -1515,12 +1487,11 @@ TEST(memory_that_kvm_maps_writable_is_dirty_when_unregistered)
 }
 
 /* The pages are of two regions, and each is dirty by itself */
-TEST(request_unmaps_a_run_that_kvm_has_mapped)
+TEST_F(guest_table, request_unmaps_a_run_that_kvm_has_mapped)
 {
 	const u64 step = PAGE_SIZE >> SHIFT, ua = UA + GIB(1);
 	struct tce2_region *region[2];
 
-	begin_case();
 	map_scattered(ua, 4, 20000, true);
 	for (u64 i = 0; i < 2; i++)
 		expect(tce2_region_register(proc, ua + 2 * i * PAGE_SIZE,
@@ -1534,7 +1505,6 @@ TEST(request_unmaps_a_run_that_kvm_has_mapped)
 	for (u64 i = 0; i < 4; i++)
 		expect(sim_frame(PHYS_PFN(hpa_at(ua + i * PAGE_SIZE)))->dirtied,
 		       1);
-	end_case();
 }
 
 /* The worker that destroys regions runs while the last unmap drops the page */
@@ -1694,11 +1664,10 @@ TEST(memory_mapped_again_since_it_was_registered_gets_no_mirror)
 	end_case();
 }
 
-TEST(mirror_shared_with_the_in_tree_driver_stays_with_it)
+TEST_F(guest_table, mirror_shared_with_the_in_tree_driver_stays_with_it)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 
-	begin_case();
 	mem = mm_iommu_get(sim.mm, ua_of(B, 0), region_pages());
 	expect(mem == kernel_list_at(sim.mm, ua_of(B, 0)), true);
 	expect(mm_iommu_mapped_inc(mem), 0);
@@ -1710,14 +1679,12 @@ TEST(mirror_shared_with_the_in_tree_driver_stays_with_it)
 	expect(kernel_list_users(mem), 1);
 	mm_iommu_mapped_dec(mem);
 	expect(mm_iommu_put(sim.mm, mem), 0);
-	end_case();
 }
 
-TEST(mirror_that_the_in_tree_driver_counts_goes_after_the_container)
+TEST_F(guest_table, mirror_that_the_in_tree_driver_counts_goes_after_the_container)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 
-	begin_case();
 	mem = kernel_list_at(sim.mm, ua_of(B, 0));
 	expect(mm_iommu_mapped_inc(mem), 0);
 	expect(unregister(B), -EBUSY);
@@ -1731,14 +1698,12 @@ TEST(mirror_that_the_in_tree_driver_counts_goes_after_the_container)
 	sim_run_work();
 	expect(!kernel_list_at(sim.mm, ua_of(B, 0)), true);
 	expect(sim.now.modules, 1);
-	end_case();
 }
 
-TEST(memory_that_only_the_in_tree_driver_has_is_not_mapped)
+TEST_F(guest_table, memory_that_only_the_in_tree_driver_has_is_not_mapped)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 
-	begin_case();
 	expect(unregister(B), 0);
 	expect(mm_iommu_new(sim.mm, ua_of(B, 0), region_pages(), &mem), 0);
 	expect(map(window, 3, 9, 1, RW), 0);
@@ -1751,15 +1716,13 @@ TEST(memory_that_only_the_in_tree_driver_has_is_not_mapped)
 	expect(map(window, 3, 9, 1, RW), 0);
 	expect(stuff(&vcpus[0], 3), true);
 	expect(mm_iommu_put(sim.mm, mem), 0);
-	end_case();
 }
 
 /* The region has no mirror then, and KVM finds the in-tree driver's entry */
-TEST(region_that_overlaps_an_in_tree_entry_is_mapped_uncounted)
+TEST_F(guest_table, region_that_overlaps_an_in_tree_entry_is_mapped_uncounted)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 
-	begin_case();
 	expect(unregister(B), 0);
 	expect(mm_iommu_new(sim.mm, ua_of(B, 0), region_pages() / 2, &mem), 0);
 	register_memory(&memories[B]);
@@ -1773,12 +1736,10 @@ TEST(region_that_overlaps_an_in_tree_entry_is_mapped_uncounted)
 	expect(unregister(B), 0);
 	expect(dirtied(B, 7) > 0, true);
 	expect(sim.log_lines, 0);
-	end_case();
 }
 
-TEST(region_gets_a_mirror_after_the_orphan_in_its_range_is_removed)
+TEST_F(guest_table, region_gets_a_mirror_after_the_orphan_in_its_range_is_removed)
 {
-	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
 	unregister_memory_nofail(&memories[B]);
 	register_memory(&memories[B]);
@@ -1792,7 +1753,6 @@ TEST(region_gets_a_mirror_after_the_orphan_in_its_range_is_removed)
 	tce2_cache_mirror(proc);
 	expect(put(&vcpus[0], 4, ua_of(B, 8)), true);
 	expect(counts_of(B), 2);
-	end_case();
 }
 
 static void register_again(void)
@@ -1800,11 +1760,10 @@ static void register_again(void)
 	register_memory(&memories[B]);
 }
 
-TEST(unregister_succeeds_if_another_container_registers_meanwhile)
+TEST_F(guest_table, unregister_succeeds_if_another_container_registers_meanwhile)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 
-	begin_case();
 	mem = kernel_list_at(sim.mm, ua_of(B, 0));
 	/* This count keeps the mirror in the list */
 	expect(mm_iommu_mapped_inc(mem), 0);
@@ -1812,12 +1771,10 @@ TEST(unregister_succeeds_if_another_container_registers_meanwhile)
 	expect(unregister(B), 0);
 	expect(memories[B].region->used, 1);
 	mm_iommu_mapped_dec(mem);
-	end_case();
 }
 
-TEST(region_whose_mirror_was_removed_in_vain_gets_another)
+TEST_F(guest_table, region_whose_mirror_was_removed_in_vain_gets_another)
 {
-	begin_case();
 	/* About to remove the mirror from the list */
 	sim_when(SIM_AT_LOCK, 2, register_again);
 	expect(unregister(B), 0);
@@ -1827,7 +1784,6 @@ TEST(region_whose_mirror_was_removed_in_vain_gets_another)
 	tce2_cache_mirror(proc);
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
 	expect(counts_of(B), 2);
-	end_case();
 }
 
 static struct mm_iommu_table_group_mem_t *in_trees;
@@ -1839,9 +1795,8 @@ static void map_from_an_entry_of_the_in_tree_driver(void)
 }
 
 /* The mirror has gone from the list, and the region is about to follow */
-TEST(in_tree_entry_in_place_of_the_mirror_keeps_no_count)
+TEST_F(guest_table, in_tree_entry_in_place_of_the_mirror_keeps_no_count)
 {
-	begin_case();
 	sim_when(SIM_AT_LOCK, 3, map_from_an_entry_of_the_in_tree_driver);
 	unregister_memory_nofail(&memories[B]);
 	expect(peek(3), ua_of(B, 7) | RW);
@@ -1850,16 +1805,14 @@ TEST(in_tree_entry_in_place_of_the_mirror_keeps_no_count)
 	expect(stuff(&vcpus[0], 3), true);
 	sim_run_work();
 	expect(sim.log_lines, 0);
-	end_case();
 }
 
 /* The in-tree driver's entry has other pages than the region */
-TEST(uncounted_page_is_mapped_where_the_region_has_it)
+TEST_F(guest_table, uncounted_page_is_mapped_where_the_region_has_it)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 	u64 *pfn;
 
-	begin_case();
 	expect(unregister(B), 0);
 	pfn = &sim_vma(sim.mm, ua_of(B, 0))->pfn[(8 << SHIFT) >> PAGE_SHIFT];
 	*pfn += 500;
@@ -1875,17 +1828,15 @@ TEST(uncounted_page_is_mapped_where_the_region_has_it)
 	expect_in_step(window, 16);
 	expect(kernel_list_mapped(mem), 1);
 	expect(mm_iommu_put(sim.mm, mem), 0);
-	end_case();
 }
 
 /* Of a guest's page of four, only the in-tree driver has the second */
-TEST(pages_behind_one_that_is_not_mapped_are_invalidated)
+TEST_F(guest_table, pages_behind_one_that_is_not_mapped_are_invalidated)
 {
 	const u64 step = PAGE_SIZE >> SHIFT, first = 4 * step, ua = UA + GIB(1);
 	struct mm_iommu_table_group_mem_t *mem;
 	struct tce2_region *before, *after;
 
-	begin_case();
 	map_contiguous(ua, 4, 20000, true);
 	expect(tce2_region_register(proc, ua, PAGE_SIZE, &before), 0);
 	expect(tce2_region_register(proc, ua + 2 * PAGE_SIZE, 2 * PAGE_SIZE,
@@ -1907,16 +1858,14 @@ TEST(pages_behind_one_that_is_not_mapped_are_invalidated)
 	expect(unmap(window, 0, entries), 0);
 	expect(tce2_region_unregister(before), 0);
 	expect(tce2_region_unregister(after), 0);
-	end_case();
 }
 
 /* The process could write there only when the in-tree driver registered it */
-TEST(read_only_region_is_not_written_through_an_in_tree_entry)
+TEST_F(guest_table, read_only_region_is_not_written_through_an_in_tree_entry)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 	struct vm_area_struct *vma;
 
-	begin_case();
 	vma = sim_vma(sim.mm, ua_of(READ_ONLY, 0));
 	vma->vm_flags |= VM_WRITE;
 	expect(mm_iommu_new(sim.mm, ua_of(READ_ONLY, 0), region_pages(), &mem),
@@ -1933,7 +1882,6 @@ TEST(read_only_region_is_not_written_through_an_in_tree_entry)
 	expect(sim.log_lines, 1);
 	expect(kernel_list_mapped(mem), 1);
 	expect(mm_iommu_put(sim.mm, mem), 0);
-	end_case();
 }
 
 /* An orphan keeps the region cache when the container has gone */
@@ -1962,13 +1910,12 @@ TEST(orphan_outlives_the_container)
 }
 
 /* A fatal signal is injected at each point where the request checks for one */
-TEST(failed_request_restores_entries_that_kvm_mapped)
+TEST_F(guest_table, failed_request_restores_entries_that_kvm_mapped)
 {
 	unsigned int nth = 0;
 	u64 first = LEAF - 4;
 	int ret;
 
-	begin_case();
 	expect(put(&vcpus[0], first + 1, ua_of(B, 7)), true);
 	expect(put(&vcpus[0], first + 2, ua_of(B, 9)), true);
 	do {
@@ -1982,25 +1929,21 @@ TEST(failed_request_restores_entries_that_kvm_mapped)
 	expect(nth > 3, true);
 	expect(unmap(window, first, 8), 0);
 	expect(counts_of(B), 1);
-	end_case();
 }
 
-TEST(last_unmap_of_an_unregistered_region_destroys_it_later)
+TEST_F(guest_table, last_unmap_of_an_unregistered_region_destroys_it_later)
 {
-	begin_case();
 	expect(map(window, 3, (ua_of(B, 7) - UA) >> SHIFT, 1, RW), 0);
 	unregister_memory_nofail(&memories[B]);
 	expect(stuff(&vcpus[0], 3), true);
 	expect(sim.now.pinned, charge_of_regions() + region_pages());
 	sim_run_work();
 	expect(sim.now.pinned, charge_of_regions());
-	end_case();
 }
 
 /* KVM may have mapped the memory in another container's window */
-TEST(mirror_of_an_unregistered_region_stays_until_kvms_last_unmap)
+TEST_F(guest_table, mirror_of_an_unregistered_region_stays_until_kvms_last_unmap)
 {
-	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
 	expect(unregister(B), -EBUSY);
 	unregister_memory_nofail(&memories[B]);
@@ -2018,7 +1961,6 @@ TEST(mirror_of_an_unregistered_region_stays_until_kvms_last_unmap)
 	expect(put(&vcpus[0], 4, ua_of(A, 7)), true);
 	expect(!kernel_list_at(sim.mm, ua_of(B, 0)), true);
 	expect(sim.now.charged, charge_of_regions() + window->table.charge.pages);
-	end_case();
 }
 
 /*
@@ -2266,12 +2208,11 @@ TEST(thread_that_changes_the_table_inside_a_mapping_trips)
 }
 
 /* The numbers of its entries do not begin with 0 */
-TEST(second_window_is_mapped_and_invalidated_where_it_is)
+TEST_F(guest_table, second_window_is_mapped_and_invalidated_where_it_is)
 {
 	struct iommu_table *second;
 	u64 start;
 
-	begin_case();
 	expect(create(MIB(8), SHIFT, 1, &start), 0);
 	expect(start > 0, true);
 	window = ddw.window[1];
@@ -2291,7 +2232,6 @@ TEST(second_window_is_mapped_and_invalidated_where_it_is)
 	sim_run_work();
 	window = ddw.window[0];
 	table = window->table.tbl;
-	end_case();
 }
 
 extern const struct kernel_param sim_parameter_kvm, sim_parameter_kvm_windows;
@@ -2374,9 +2314,8 @@ TEST(windows_that_kvm_maps_in_are_counted)
 	expect(mapping_windows(), 0);
 }
 
-TEST(unmap_within_a_run_without_memory_is_too_hard)
+TEST_F(guest_table, unmap_within_a_run_without_memory_is_too_hard)
 {
-	begin_case();
 	expect(unmap(window, LEAF, LEAF / 2), 0);
 	expect(map(window, LEAF + 8, 0, 16, RW), 0);
 	sim_fail(SIM_ALLOC, 1);
@@ -2385,7 +2324,6 @@ TEST(unmap_within_a_run_without_memory_is_too_hard)
 	expect(stuff(&vcpus[0], LEAF + 10), true);
 	expect(peek(LEAF + 9), (UA + IOVA(1)) | RW);
 	expect(peek(LEAF + 10), 0);
-	end_case();
 }
 
 TEST(hooks_that_begin_during_a_request_decline)
@@ -2409,7 +2347,7 @@ TEST(hooks_that_begin_during_a_request_decline)
 }
 
 /* Two threads whose brackets are the same one */
-TEST(virtual_cpus_with_the_same_bracket_exclude_each_other)
+TEST_F(guest_table, virtual_cpus_with_the_same_bracket_exclude_each_other)
 {
 	/* Each in cache lines of its own: every 256th has the same bracket */
 	static struct {
@@ -2417,7 +2355,6 @@ TEST(virtual_cpus_with_the_same_bracket_exclude_each_other)
 	} many[600];
 	unsigned int other = 1, collides = 0;
 
-	begin_case();
 	for (unsigned int i = 0; i < ARRAY_SIZE(many); i++)
 		vcpu_init(&many[i].vcpu, sim.mm);
 	put_to(&many[0].vcpu, 3, ua_of(B, 7), KVM_COMMIT);
@@ -2431,7 +2368,6 @@ TEST(virtual_cpus_with_the_same_bracket_exclude_each_other)
 	expect(!collides, false);
 	expect(vcpu_finish(&many[0].vcpu), true);
 	expect(peek(3), ua_of(B, 7) | RW);
-	end_case();
 }
 
 /*

@@ -185,9 +185,8 @@ TEST(argsz_below_the_structure_size_returns_einval)
 	}
 }
 
-TEST(an_unknown_flag_returns_einval)
+TEST_F(client, an_unknown_flag_returns_einval)
 {
-	begin_client(1);
 	for (size_t i = 0; i < ARRAY_SIZE(ioctls); i++) {
 		const struct ioctl *r = &ioctls[i];
 
@@ -202,12 +201,10 @@ TEST(an_unknown_flag_returns_einval)
 		}
 		send_ok(r);
 	}
-	end_client();
 }
 
-TEST(an_unreadable_request_returns_efault)
+TEST_F(client, an_unreadable_request_returns_efault)
 {
-	begin_client(1);
 	for (size_t i = 0; i < ARRAY_SIZE(ioctls); i++) {
 		const struct ioctl *r = &ioctls[i];
 		union request request = request_of(r);
@@ -219,13 +216,11 @@ TEST(an_unreadable_request_returns_efault)
 		expect(ioctl_at(r->cmd, USER_END), -EFAULT);
 		expect(send(r, &request, r->size), 0);
 	}
-	end_client();
 }
 
 /* copy_from_user() of Linux 7.2 does not fault there on bare metal */
-TEST(a_kernel_address_returns_efault_without_a_copy)
+TEST_F(client, a_kernel_address_returns_efault_without_a_copy)
 {
-	begin_client(1);
 	for (size_t i = 0; i < ARRAY_SIZE(ioctls); i++) {
 		const struct ioctl *r = &ioctls[i];
 
@@ -249,10 +244,9 @@ TEST(a_kernel_address_returns_efault_without_a_copy)
 		expect(ioctl_at(ioctls[i].cmd, 0xc000000000000000ULL), -EFAULT);
 		expect(user.copies, 0);
 	}
-	end_client();
 }
 
-TEST(an_unknown_ioctl_returns_enotty)
+TEST_F(client, an_unknown_ioctl_returns_enotty)
 {
 	const unsigned int cmds[] = {
 		0, ~0U, VFIO_IOMMU_ENABLE, VFIO_IOMMU_DISABLE,
@@ -260,7 +254,6 @@ TEST(an_unknown_ioctl_returns_enotty)
 		VFIO_CHECK_EXTENSION, VFIO_GET_API_VERSION,
 	};
 
-	begin_client(1);
 	memset(&user, 0, sizeof(user));
 	for (int bound = 0; bound < 2; bound++) {
 		for (size_t i = 0; i < ARRAY_SIZE(cmds); i++)
@@ -272,13 +265,11 @@ TEST(an_unknown_ioctl_returns_enotty)
 	for (size_t i = 0; i < ARRAY_SIZE(cmds); i++)
 		expect(ioctl_at(cmds[i], 0), -EPERM);
 	be_first_process();
-	end_client();
 }
 
 /* The process is told before the request is read */
-TEST(map_and_unmap_return_eperm_before_memory_is_registered)
+TEST_F(client, map_and_unmap_return_eperm_before_memory_is_registered)
 {
-	begin_client(1);
 	for (int tries = 0; tries < 3; tries++) {
 		memset(&user, 0, sizeof(user));
 		expect(ioctl_at(VFIO_IOMMU_MAP_DMA, 0), -EPERM);
@@ -299,12 +290,10 @@ TEST(map_and_unmap_return_eperm_before_memory_is_registered)
 	expect(unregister_memory(UA, PAGES(4)), 0);
 	expect(unmap_dma(0, MAPPED), 0);
 	expect(map_dma(0, UA, MAPPED, MAP_RW), -EINVAL);
-	end_client();
 }
 
-TEST(another_process_gets_eperm_before_the_request_is_read)
+TEST_F(client, another_process_gets_eperm_before_the_request_is_read)
 {
-	begin_client(1);
 	expect(register_memory(UA, PAGES(4)), 0);
 	expect(map_dma(0, UA, MAPPED, MAP_RW), 0);
 	be_another_process();
@@ -318,7 +307,6 @@ TEST(another_process_gets_eperm_before_the_request_is_read)
 	expect(unregister_memory(UA, PAGES(4)), -EPERM);
 	be_first_process();
 	expect(unregister_memory(UA, PAGES(4)), -EBUSY);
-	end_client();
 }
 
 /* Other ioctls, and malformed requests, do not bind it */
@@ -354,11 +342,10 @@ TEST(register_create_and_remove_bind_the_container_to_the_process)
 	}
 }
 
-TEST(map_flags_become_device_permissions)
+TEST_F(client, map_flags_become_device_permissions)
 {
 	const u64 perms[] = { 0, TCE2_PERM_READ, TCE2_PERM_WRITE, RW };
 
-	begin_client(1);
 	expect(register_memory(UA, PAGES(4)), 0);
 	for (u32 flags = 0; flags < 4; flags++) {
 		const u64 size = PAGES(1);
@@ -371,7 +358,6 @@ TEST(map_flags_become_device_permissions)
 		if (flags)
 			expect(view_at(window, iova >> SHIFT), UA | perms[flags]);
 	}
-	end_client();
 }
 
 static const struct {
@@ -433,9 +419,8 @@ TEST(map_and_unmap_refuse_misaligned_empty_and_outside_ranges)
 }
 
 /* Window 0 has pages of 4 KiB, window 1 pages of 64 KiB */
-TEST(alignment_depends_on_the_page_size_of_the_window)
+TEST_F(client, alignment_depends_on_the_page_size_of_the_window)
 {
-	begin_client(1);
 	expect(register_memory(UA, PAGES(16)), 0);
 	expect(tce_remove(0), 0);
 	expect(tce_create(12, MIB(64), 1), 0);
@@ -451,7 +436,6 @@ TEST(alignment_depends_on_the_page_size_of_the_window)
 	expect(unmap_dma(NOWHERE - KIB(64), KIB(128)), -ENXIO);
 	expect(unmap_dma(NOWHERE, MIB(64)), 0);
 	expect(unmap_dma(MIB(64), IOVA(1)), -ENXIO);
-	end_client();
 }
 
 static void expect_info(u32 argsz, size_t written)
@@ -478,9 +462,8 @@ static void expect_info(u32 argsz, size_t written)
 	expect(memcmp(&info, &want, sizeof(info)), 0);
 }
 
-TEST(get_info_writes_no_more_than_argsz)
+TEST_F(client, get_info_writes_no_more_than_argsz)
 {
-	begin_client(1);
 	expect_info(16, 16);
 	expect_info(17, 16);
 	expect_info(31, 16);
@@ -495,15 +478,13 @@ TEST(get_info_writes_no_more_than_argsz)
 		(user.bytes + USER_BYTES - 16))->dma32_window_start, 0x1000);
 	expect(((struct vfio_iommu_spapr_tce_info *)
 		(user.bytes + USER_BYTES - 16))->dma32_window_size, MIB(256));
-	end_client();
 }
 
-TEST(get_info_to_unwritable_memory_returns_efault)
+TEST_F(client, get_info_to_unwritable_memory_returns_efault)
 {
 	union request request = { .argsz = 32 };
 	u64 arg;
 
-	begin_client(1);
 	arg = user_place(&request, 16);
 	expect(ioctl_at(VFIO_IOMMU_SPAPR_TCE_GET_INFO, arg), -EFAULT);
 	for (size_t size = 16; size <= 32; size += 16) {
@@ -512,7 +493,6 @@ TEST(get_info_to_unwritable_memory_returns_efault)
 		user.readonly = true;
 		expect(ioctl_at(VFIO_IOMMU_SPAPR_TCE_GET_INFO, arg), -EFAULT);
 	}
-	end_client();
 }
 
 TEST(window_requests_without_a_group_return_enxio)
@@ -647,7 +627,7 @@ static long eeh_op(u32 op)
 	return request(VFIO_EEH_PE_OP, (union request){ .eeh = { .op = op } });
 }
 
-TEST(each_eeh_operation_calls_its_eeh_function)
+TEST_F(client, each_eeh_operation_calls_its_eeh_function)
 {
 	static const struct {
 		const char *row;
@@ -666,7 +646,6 @@ TEST(each_eeh_operation_calls_its_eeh_function)
 		{ "configure", VFIO_EEH_PE_CONFIGURE, { .what = EEH_CONFIGURE } },
 	};
 
-	begin_client(1);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		row = rows[i].row;
 		eeh_reset();
@@ -679,7 +658,6 @@ TEST(each_eeh_operation_calls_its_eeh_function)
 	expect(eeh_op(10), -EINVAL);
 	expect(eeh_op(~0U), -EINVAL);
 	expect(eeh.calls, 0);
-	end_client();
 }
 
 /* The result is an error, or a state other than normal */
@@ -718,9 +696,8 @@ static long inject(u32 argsz, size_t there, u32 type, u32 func)
 	return ioctl_at(VFIO_EEH_PE_OP, user_place(&op, there));
 }
 
-TEST(eeh_injection_needs_the_longer_structure)
+TEST_F(client, eeh_injection_needs_the_longer_structure)
 {
-	begin_client(1);
 	expect(inject(12, 40, 0, 0), -EINVAL);
 	expect(inject(39, 40, 0, 0), -EINVAL);
 	expect(inject(40, 39, 0, 0), -EFAULT);
@@ -738,12 +715,10 @@ TEST(eeh_injection_needs_the_longer_structure)
 	/* Other operations read the short structure only */
 	expect(eeh_op(VFIO_EEH_PE_CONFIGURE), 0);
 	expect(user.copies, 1);
-	end_client();
 }
 
-TEST(eeh_injection_of_an_unknown_error_is_refused)
+TEST_F(client, eeh_injection_of_an_unknown_error_is_refused)
 {
-	begin_client(1);
 	expect(inject(40, 40, 0, 20), -EINVAL);
 	expect(inject(40, 40, 0, ~0U), -EINVAL);
 	expect(inject(40, 40, 2, 0), -ERANGE);
@@ -754,7 +729,6 @@ TEST(eeh_injection_of_an_unknown_error_is_refused)
 	expect(inject(40, 40, 0, 19), 0);
 	expect(inject(40, 40, 1, 0), 0);
 	expect(eeh.calls, 2);
-	end_client();
 }
 
 static void make_it_a_reset(void)
@@ -767,19 +741,17 @@ static void make_it_a_reset(void)
 }
 
 /* Another thread of the client changes the structure between two reads */
-TEST(an_injection_changed_between_two_reads_stays_an_injection)
+TEST_F(client, an_injection_changed_between_two_reads_stays_an_injection)
 {
 	struct vfio_eeh_pe_op op = { .argsz = 40, .op = VFIO_EEH_PE_INJECT_ERR };
 	u64 arg;
 
-	begin_client(1);
 	arg = user_place(&op, sizeof(op));
 	user.other_at = 2;
 	user.other = make_it_a_reset;
 	expect(ioctl_at(VFIO_EEH_PE_OP, arg), 0);
 	expect(eeh.calls, 1);
 	expect(eeh.call[0].what, EEH_INJECT);
-	end_client();
 }
 
 TEST(check_extension_offers_v2_and_eeh_only)

@@ -35,6 +35,18 @@ static void finish(void)
 	tce2_cache_put(cache);
 }
 
+FIXTURE(region);
+
+FIXTURE_SETUP(region)
+{
+	begin();
+}
+
+FIXTURE_TEARDOWN(region)
+{
+	finish();
+}
+
 static void expect_at_its_place(u64 pfn)
 {
 	struct page *page = NULL;
@@ -57,12 +69,11 @@ static void expect_too_hard(u64 pfn)
 	expect(!page, true);
 }
 
-TEST(descriptors_of_all_regions_are_found_once_somebody_asks)
+TEST_F(region, descriptors_of_all_regions_are_found_once_somebody_asks)
 {
 	struct tce2_region *second, *third;
 	u64 allocs;
 
-	begin();
 	second = registered(cache, UA + SIZE, SIZE);
 	expect_too_hard(0);
 	expect(tce2_cache_find_pages(cache), 0);
@@ -80,15 +91,13 @@ TEST(descriptors_of_all_regions_are_found_once_somebody_asks)
 	expect(tce2_region_unregister(second), 0);
 	expect_found(PER_PAGE - 3, COUNT);
 	expect(tce2_region_unregister(third), 0);
-	finish();
 }
 
-TEST(a_frame_nobody_registered_or_that_cannot_be_is_too_hard)
+TEST_F(region, a_frame_nobody_registered_or_that_cannot_be_is_too_hard)
 {
 	const u64 frames = 1ULL << (MAX_PHYSMEM_BITS - PAGE_SHIFT);
 	static const u64 far[] = { 1ULL << 40, 1ULL << 58, ~0ULL };
 
-	begin();
 	expect(tce2_cache_find_pages(cache), 0);
 	expect_too_hard(3 * PER_PAGE);
 	expect_too_hard(600 * PER_PAGE);
@@ -101,14 +110,12 @@ TEST(a_frame_nobody_registered_or_that_cannot_be_is_too_hard)
 	/* Backing pages with the slots of page 0 except in one level of the tree */
 	for (u64 pfn = PER_PAGE; pfn < frames; pfn <<= TCE2_VMEMMAP_SHIFT)
 		expect_too_hard(pfn);
-	finish();
 }
 
-TEST(a_pointer_that_needs_a_page_table_is_not_followed)
+TEST_F(region, a_pointer_that_needs_a_page_table_is_not_followed)
 {
 	struct page *page;
 
-	begin();
 	expect(tce2_cache_find_pages(cache), 0);
 	for (unsigned int i = 0; i < NOT_LINEAR; i++) {
 		page = NULL;
@@ -129,7 +136,6 @@ TEST(a_pointer_that_needs_a_page_table_is_not_followed)
 		       TCE2_RM_TOO_HARD);
 		expect(page->_refcount.counter, 2);
 	}
-	finish();
 }
 
 /* Maps two large pages, of which a test may register only a range */
@@ -169,12 +175,11 @@ TEST(a_large_page_is_found_from_its_first_descriptor_on)
 	}
 }
 
-TEST(a_region_of_several_large_pages_is_found_whole)
+TEST_F(region, a_region_of_several_large_pages_is_found_whole)
 {
 	const u64 pages = 1ULL << (LARGE_SHIFT - PAGE_SHIFT);
 	struct tce2_region *large;
 
-	begin();
 	map_large(TIB(1));
 	expect(tce2_cache_find_pages(cache), 0);
 	large = registered(cache, TIB(1), 2ULL << LARGE_SHIFT);
@@ -184,18 +189,16 @@ TEST(a_region_of_several_large_pages_is_found_whole)
 	}
 	expect_at_its_place(SIM_BIG + 5 * pages - 1);
 	expect(tce2_region_unregister(large), 0);
-	finish();
 }
 
 /* Two pages that don't fit make all blocks of the region one page each */
-TEST(a_large_page_in_small_blocks_is_looked_up_once)
+TEST_F(region, a_large_page_in_small_blocks_is_looked_up_once)
 {
 	const u64 pages = 1ULL << (LARGE_SHIFT - PAGE_SHIFT);
 	const u64 odd = 7 * PER_PAGE;
 	struct tce2_region *mixed;
 	u64 before;
 
-	begin();
 	map_large(TIB(1));
 	map_contiguous(TIB(1) + (2ULL << LARGE_SHIFT), 1, odd, true);
 	map_contiguous(TIB(1) + (2ULL << LARGE_SHIFT) + PAGE_SIZE, 1, odd + 2,
@@ -211,14 +214,12 @@ TEST(a_large_page_in_small_blocks_is_looked_up_once)
 	expect_found(SIM_BIG + 4 * pages, pages);
 	expect_found(odd, 3);
 	expect(tce2_region_unregister(mixed), 0);
-	finish();
 }
 
-TEST(descriptors_that_have_moved_are_found_again)
+TEST_F(region, descriptors_that_have_moved_are_found_again)
 {
 	struct tce2_region *third;
 
-	begin();
 	expect(tce2_cache_find_pages(cache), 0);
 	third = registered(cache, UA + 2 * SIZE, SIZE);
 	expect_found(0, COUNT);
@@ -229,14 +230,12 @@ TEST(descriptors_that_have_moved_are_found_again)
 	expect_found(0, COUNT);
 	expect_found(5 * PER_PAGE, COUNT);
 	expect(tce2_region_unregister(third), 0);
-	finish();
 }
 
-TEST(descriptors_that_cannot_be_found_are_too_hard)
+TEST_F(region, descriptors_that_cannot_be_found_are_too_hard)
 {
 	struct tce2_region *second;
 
-	begin();
 	sim_hide_descriptor(PER_PAGE, true);
 	expect(tce2_cache_find_pages(cache), 0);
 	second = registered(cache, UA + SIZE, SIZE);
@@ -247,15 +246,13 @@ TEST(descriptors_that_cannot_be_found_are_too_hard)
 	second = registered(cache, UA + SIZE, SIZE);
 	expect_found(PER_PAGE - 3, COUNT);
 	expect(tce2_region_unregister(second), 0);
-	finish();
 }
 
-TEST(without_descriptors_in_page_tables_nobody_gets_an_index)
+TEST_F(region, without_descriptors_in_page_tables_nobody_gets_an_index)
 {
 	struct sim_counts before;
 	struct tce2_region *second;
 
-	begin();
 	sim.hash_mmu = true;
 	before = sim.now;
 	expect(tce2_cache_find_pages(cache), -EOPNOTSUPP);
@@ -264,18 +261,15 @@ TEST(without_descriptors_in_page_tables_nobody_gets_an_index)
 	second = registered(cache, UA + SIZE, SIZE);
 	expect_too_hard(0);
 	expect(tce2_region_unregister(second), 0);
-	finish();
 }
 
-TEST(waiting_for_an_index_may_be_killed)
+TEST_F(region, waiting_for_an_index_may_be_killed)
 {
-	begin();
 	sim_fail(SIM_KILL, 1);
 	expect(tce2_cache_find_pages(cache), -EINTR);
 	sim_fail_nothing();
 	expect(!cache->descriptors, true);
 	expect(tce2_cache_find_pages(cache), 0);
-	finish();
 }
 
 /* Maps pages whose backing pages are far apart: each needs nodes of its own */
@@ -412,16 +406,14 @@ static void expect_no_index(void)
 	sim_when(SIM_AT_PUBLISH, 1, expect_no_index);
 }
 
-TEST(an_index_is_published_after_its_nodes)
+TEST_F(region, an_index_is_published_after_its_nodes)
 {
-	begin();
 	published = 0;
 	sim_when(SIM_AT_PUBLISH, 1, expect_no_index);
 	expect(tce2_cache_find_pages(cache), 0);
 	sim_when(SIM_AT_PUBLISH, 0, NULL);
 	/* A node of each level, then the index itself */
 	expect(published, TCE2_VMEMMAP_LEVELS + 1);
-	finish();
 }
 
 /* It is in the tree: then its descriptors are there */
@@ -463,11 +455,10 @@ static struct page *found(u64 pfn)
 	return page;
 }
 
-TEST(a_reference_is_dropped_unless_it_is_the_last)
+TEST_F(region, a_reference_is_dropped_unless_it_is_the_last)
 {
 	struct page *page;
 
-	begin();
 	page = sim_descriptor(2);
 	page->_refcount.counter = 3;
 	expect(tce2_rm_put_page_unless_one(cache, page), TCE2_RM_TOO_HARD);
@@ -482,7 +473,6 @@ TEST(a_reference_is_dropped_unless_it_is_the_last)
 	expect(page->_refcount.counter, 1);
 	expect(sim_descriptor(1)->_refcount.counter, 1);
 	expect(sim_descriptor(3)->_refcount.counter, 1);
-	finish();
 }
 
 static void put_it(void)
@@ -490,24 +480,21 @@ static void put_it(void)
 	expect(tce2_rm_put_page_unless_one(cache, found(2)), TCE2_RM_OK);
 }
 
-TEST(the_last_reference_stays_whoever_comes_first)
+TEST_F(region, the_last_reference_stays_whoever_comes_first)
 {
-	begin();
 	expect(tce2_cache_find_pages(cache), 0);
 	found(2)->_refcount.counter = 2;
 	sim_when(SIM_AT_SWAP, 1, put_it);
 	expect(tce2_rm_put_page_unless_one(cache, found(2)), TCE2_RM_TOO_HARD);
 	expect(found(2)->_refcount.counter, 1);
-	finish();
 }
 
-TEST(a_large_page_s_references_are_those_of_its_first_descriptor)
+TEST_F(region, a_large_page_s_references_are_those_of_its_first_descriptor)
 {
 	const u64 first = SIM_BIG +
 			  (4ULL << (LARGE_SHIFT - PAGE_SHIFT));
 	struct tce2_region *inner;
 
-	begin();
 	map_large(TIB(1));
 	expect(tce2_cache_find_pages(cache), 0);
 	inner = registered(cache, TIB(1) + PAGES(PER_PAGE), SIZE);
@@ -524,17 +511,15 @@ TEST(a_large_page_s_references_are_those_of_its_first_descriptor)
 		expect(tail->_refcount.counter, 1);
 	}
 	expect(tce2_region_unregister(inner), 0);
-	finish();
 }
 
-TEST(a_large_page_whose_first_descriptor_is_not_found_is_too_hard)
+TEST_F(region, a_large_page_whose_first_descriptor_is_not_found_is_too_hard)
 {
 	const u64 first = SIM_BIG +
 			  (4ULL << (LARGE_SHIFT - PAGE_SHIFT));
 	struct tce2_region *inner;
 	struct page *tail;
 
-	begin();
 	map_large(TIB(1));
 	sim_hide_descriptor(first, true);
 	expect(tce2_cache_find_pages(cache), 0);
@@ -546,15 +531,13 @@ TEST(a_large_page_whose_first_descriptor_is_not_found_is_too_hard)
 	expect(tail->_refcount.counter, 2);
 	expect(sim_descriptor(first)->_refcount.counter, 2);
 	expect(tce2_region_unregister(inner), 0);
-	finish();
 }
 
 /* A lookup without a check of the address would find backing page 0 */
-TEST(a_first_descriptor_outside_the_array_is_too_hard)
+TEST_F(region, a_first_descriptor_outside_the_array_is_too_hard)
 {
 	struct page *tail;
 
-	begin();
 	expect(tce2_cache_find_pages(cache), 0);
 	tail = found(1);
 	sim_descriptor(0)->_refcount.counter = 2;
@@ -567,18 +550,16 @@ TEST(a_first_descriptor_outside_the_array_is_too_hard)
 		       TCE2_RM_TOO_HARD);
 	}
 	expect(sim_descriptor(0)->_refcount.counter, 2);
-	finish();
 }
 
 /* As of the flat memory model: an array that is in the linear mapping */
-TEST(descriptors_in_the_linear_mapping_need_no_index)
+TEST_F(region, descriptors_in_the_linear_mapping_need_no_index)
 {
 	static struct page array[4 * COUNT];
 	struct tce2_region *second;
 	struct page *page = NULL;
 	u64 allocs;
 
-	begin();
 	expect(tce2_cache_find_pages(cache), 0);
 	cache->descriptors->linear = true;
 	cache->descriptors->base = (unsigned long)array;
@@ -597,5 +578,4 @@ TEST(descriptors_in_the_linear_mapping_need_no_index)
 	expect(array[2]._refcount.counter, 1);
 	expect(tce2_rm_put_page_unless_one(cache, page), TCE2_RM_TOO_HARD);
 	expect(tce2_region_unregister(second), 0);
-	finish();
 }

@@ -2,7 +2,8 @@
 /*
  * What the host-side tests of the region cache are written in.
  *
- * A test is TEST(name) { ... }; its name is a sentence about src/mm_iommu.c, cache.c,
+ * A test is TEST(name) { ... }, or TEST_F(fixture, name) { ... } if other tests begin and
+ * end in the same way; its name is a sentence about src/mm_iommu.c, cache.c,
  * pin.c, vmemmap.c, extents.c, realmode.c or view.c that is true. It starts on a
  * machine that has just been switched on (sim.h) and ends by returning, with
  * everything given back: pins, charges, allocations; the runner (unit.c) looks.
@@ -48,6 +49,36 @@ void program_reset(void);
 		register_test(&test);					\
 	}								\
 	static void fn(void)
+
+/*
+ * Fixtures, as in the kernel's kselftest_harness.h and in tests/guest/conformance.h: what
+ * several tests need before their statements, and what they do after them.
+ *
+ *	FIXTURE(name);			declares a fixture, in a file or in a header
+ *	FIXTURE_SETUP(name) { }		runs before the statements
+ *	FIXTURE_TEARDOWN(name) { }	runs after the statements
+ *	TEST_F(name, test) { }
+ *
+ * A fixture has its data in variables of the file, which setup initializes. A test that
+ * fails does not return to the tear-down, because the next test begins on a machine that
+ * was reset.
+ */
+#define FIXTURE(name)							\
+	void name##_setup(void);					\
+	void name##_teardown(void)
+
+#define FIXTURE_SETUP(name)	void name##_setup(void)
+#define FIXTURE_TEARDOWN(name)	void name##_teardown(void)
+
+#define TEST_F(fixture, fn)						\
+	static void fn##_body(void);					\
+	TEST(fn)							\
+	{								\
+		fixture##_setup();					\
+		fn##_body();						\
+		fixture##_teardown();					\
+	}								\
+	static void fn##_body(void)
 
 /*
  * Expectations
