@@ -27,7 +27,7 @@ GRACE = 10
 # Signals on which a command ends, and what it has started
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 # What without_settings() keeps
-KEPT = ("PATH", "HOME", "TMPDIR", "TERM", "SOURCE_DATE_EPOCH",
+KEPT = ("PATH", "HOME", "XDG_CACHE_HOME", "TMPDIR", "TERM", "SOURCE_DATE_EPOCH",
         "DEB_BUILD_OPTIONS", "DEB_BUILD_PROFILES")
 
 # Programs that are called count from the same moment
