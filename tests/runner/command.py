@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.command import without_settings
+from lab.command import started, without_settings
 from lab.labels import chosen_names
 from lab.places import BUILD, LOGS, SCRIPTS, TOP
 
@@ -56,21 +56,20 @@ def run(*command: str | Path, cwd: Path = TOP, env: Mapping[str, str] | None = N
         stdin: str | None = None, patience: float = PATIENCE) -> Done:
     """Run a command to its end, without the caller's settings unless env is given.
 
-    One that takes longer than patience is stopped, and the test fails.
+    If it takes longer than patience, it is stopped with all that it has started, and the
+    test fails.
     """
     words = tuple(str(word) for word in command)
-    given: dict[str, object] = {"stdin": subprocess.DEVNULL} if stdin is None else {}
-    try:
-        done = subprocess.run(  # type: ignore[call-overload]
-            words, cwd=cwd, env=without_settings() if env is None else env, input=stdin,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            timeout=patience, check=False, **given)
-    except subprocess.TimeoutExpired as error:
-        said = error.stdout or b""
-        text = said.decode(errors="replace") if isinstance(said, bytes) else said
-        pytest.fail(f"{' '.join(words)} took longer than {patience:.0f} s:\n{text[-2000:]}",
-                    pytrace=False)
-    return Done(words, done.returncode, done.stdout)
+    with started(words, cwd=cwd, env=without_settings() if env is None else env,
+                 stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        try:
+            said, _ = process.communicate(None if stdin is None else stdin.encode(), patience)
+        except subprocess.TimeoutExpired as error:
+            text = (error.stdout or b"").decode(errors="replace")
+            pytest.fail(f"{' '.join(words)} took longer than {patience:.0f} s:\n{text[-2000:]}",
+                        pytrace=False)
+    return Done(words, process.returncode, said.decode(errors="replace"))
 
 
 def work_directory(item: pytest.Item) -> Path:
