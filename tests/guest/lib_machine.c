@@ -68,16 +68,21 @@ bool read_whole(const char *path, char **text)
 {
 	size_t size = 0;
 	FILE *f = fopen(path, "re");
+	ssize_t len;
 	bool ok;
 
 	*text = NULL;
 	if (!f)
 		return false;
-	ok = getdelim(text, &size, 0, f) >= 0 || !ferror(f);
+	len = getdelim(text, &size, 0, f);
+	ok = len >= 0 || !ferror(f);
 	fclose(f);
-	if (ok && !*text)
-		*text = strdup("");
-	return ok && *text;
+	if (len < 0) {
+		/* The buffer has no text if the file is empty */
+		free(*text);
+		*text = ok ? strdup("") : NULL;
+	}
+	return *text;
 }
 
 /*
