@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The guest's programs, linked statically.
 
-This room owns build/guest: tce2-NAME is made of tests/guest/NAME*.c and of the shared
-tests/guest/lib*.c. Calls command and places.
+This room owns build/guest: tce2-NAME is made of tests/guest/NAME*.c, or of
+tests/clients/NAME*.c, and of the shared tests/guest/lib*.c. Calls command and places.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from .command import CROSS, call, locked
 from .places import BUILD, LOGS, TOP, LabError
 
 SOURCES = TOP / "tests" / "guest"
+CLIENTS = TOP / "tests" / "clients"
 # Interfaces of test modules, which the programs include
 INTERFACES = TOP / "tests" / "kvmplay"
 GUEST = BUILD / "guest"
@@ -32,22 +33,23 @@ def is_up_to_date(file: Path) -> bool:
         return False
     built = file.stat().st_mtime_ns
     return all(source.stat().st_mtime_ns <= built
-               for directory in (SOURCES, INTERFACES)
+               for directory in (SOURCES, CLIENTS, INTERFACES)
                for source in directory.rglob("*.[ch]"))
 
 
 def build(name: str) -> None:
     """Build a program unless it is up to date. The compiler prints its complaints itself."""
-    if not (SOURCES / f"{name}.c").exists():
+    directory = CLIENTS if (CLIENTS / f"{name}.c").exists() else SOURCES
+    if not (directory / f"{name}.c").exists():
         raise LabError(f"tests/guest/{name}.c is missing")
     file = program(name)
     if is_up_to_date(file):
         return
     # A file that a killed compiler leaves must not look up to date
     new = file.with_suffix(".new")
-    sources = [*sorted(SOURCES.glob(f"{name}*.c")), *sorted(SOURCES.glob("lib*.c"))]
-    if call(*COMPILER, "-o", new, *sources):
-        raise LabError(f"tests/guest/{name}*.c does not build")
+    sources = [*sorted(directory.glob(f"{name}*.c")), *sorted(SOURCES.glob("lib*.c"))]
+    if call(*COMPILER, "-I", SOURCES, "-o", new, *sources):
+        raise LabError(f"tests/{directory.name}/{name}*.c does not build")
     new.replace(file)
 
 

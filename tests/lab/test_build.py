@@ -113,6 +113,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
         monkeypatch.setattr(each, "LOGS", lab.build / "logs")
     monkeypatch.setattr(initramfs, "GUEST", lab.top / "tests" / "guest")
     monkeypatch.setattr(programs, "SOURCES", lab.top / "tests" / "guest")
+    monkeypatch.setattr(programs, "CLIENTS", lab.top / "tests" / "clients")
     monkeypatch.setattr(programs, "INTERFACES", lab.top / "tests" / "kvmplay")
     monkeypatch.setattr(programs, "GUEST", lab.build / "guest")
     return lab
