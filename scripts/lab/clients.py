@@ -5,7 +5,7 @@ Programs come from Debian's ppc64el packages, as archives that the kernel unpack
 that of scripts/initramfs. One has QEMU with its firmware and DPDK's testpmd with its
 drivers, the other has drmgr, which plugs PCI devices in a KVM guest. Both have the shared
 libraries that the programs need, and nothing else. This room owns CACHE/clients and
-build/clients. Calls initramfs, kernel, archive, labels, command and places.
+build/clients. Calls programs, initramfs, kernel, archive, labels, command and places.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import labels
+from . import labels, programs
 from .archive import POWER, Apt
 from .command import (CROSS, Step, in_si, locked, output_of, quietly, say, step,
                       without_settings)
@@ -237,10 +237,10 @@ def main(arguments: Sequence[str]) -> None:
         need_kernel(row)
     OUT.mkdir(parents=True, exist_ok=True)
     archives = archives_of_clients()
+    programs.main(["scenarios"])
     build_counter()
     build_hostile()
     inner = pack_inner(archives)
-    make_initramfs(OUT / "base.cpio", label.name, "kvm-hv", str(CLIENTS / "scenarios.sh"),
-                   *(f"{CLIENTS}/{name}.sh:lib/{name}.sh" for name in ("clients", "kvm", "dpdk")),
-                   f"{OUT}/ioctls.so:lib/ioctls.so")
+    make_initramfs(OUT / "base.cpio", label.name, "kvm-hv",
+                   str(programs.program("scenarios")), f"{OUT}/ioctls.so:lib/ioctls.so")
     join(OUT / "initrd", OUT / "base.cpio", archives.host, inner)

@@ -175,6 +175,27 @@ bool no_new_taint(void)
 	return taints_now() == taints;
 }
 
+struct words {
+	const char *pattern;
+	size_t lines;
+};
+
+static void count_words(const struct line *line, void *arg)
+{
+	struct words *words = arg;
+
+	words->lines += matches(line->text, words->pattern) &&
+			!matches(line->text, OF_ANY_MODULE);
+}
+
+/* How many lines since the mark have one of these words, which are a regular expression */
+size_t log_count_lines(const char *pattern)
+{
+	struct words words = { .pattern = pattern };
+
+	return each_line(count_words, &words) ? words.lines : SIZE_MAX;
+}
+
 struct count {
 	const char *text;
 	int level;

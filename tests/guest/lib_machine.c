@@ -177,13 +177,18 @@ static bool has_class_wanted(const char *address)
 	return read_number(device_path(address, "class")) == class_wanted;
 }
 
+size_t devices_of_class(unsigned int class, char addresses[][PCI_ADDRESS], size_t most)
+{
+	class_wanted = class;
+	return find_devices(has_class_wanted, addresses, most);
+}
+
 /* Find the first device of a class */
 bool device_of_class(unsigned int class, char address[PCI_ADDRESS])
 {
 	char found[1][PCI_ADDRESS];
 
-	class_wanted = class;
-	if (!find_devices(has_class_wanted, found, 1))
+	if (!devices_of_class(class, found, 1))
 		return false;
 	memcpy(address, found[0], PCI_ADDRESS);
 	return true;

@@ -42,6 +42,7 @@ bool load_backends(void);
 #define DISK		"/dev/nvme0n1"
 #define DISK_CLASS	0x010802
 
+size_t devices_of_class(unsigned int class, char addresses[][PCI_ADDRESS], size_t most);
 bool device_of_class(unsigned int class, char address[PCI_ADDRESS]);
 bool remove_device(const char *address);
 bool give(const char *address, const char *driver);
@@ -66,6 +67,7 @@ void log_mark(void);
 void log_expect(const char *text);
 size_t log_count(const char *text);
 bool log_is_whole(void);
+size_t log_count_lines(const char *pattern);
 size_t log_count_own(const char *text, int level);
 size_t log_print_complaints(const char *prefix, enum complaints which);
 bool no_new_taint(void);

@@ -2,7 +2,7 @@
 """Rows in which unmodified clients run on the emulated POWER9.
 
 QEMU with KVM and a passed-through NVMe disk, and DPDK's testpmd with two network cards,
-with the in-tree driver and with this module. tests/clients/scenarios.sh runs them in the
+with the in-tree driver and with this module. tests/clients/scenarios.c runs them in the
 emulated machine. Figures and ioctls of the clients are kept in build/clients.
 """
 
@@ -30,7 +30,7 @@ DISK = 128 << 20
 FIGURE = re.compile(r"^# figure (.*?)\r?$", re.MULTILINE)
 IOCTLS = re.compile(r"^# ioctls (.*?)\r?$", re.MULTILINE)
 
-# Functions of kvm.sh and dpdk.sh with their arguments, by run. One is that of `make check`.
+# Scenarios of tests/clients/scenarios.c with their options, by run. One is that of `make check`.
 SHORT = "short"
 SCENARIOS: Mapping[str, tuple[str, ...]] = {
     SHORT: ("io:off",),
@@ -124,7 +124,7 @@ def boot_command(key: ClientsKey, settings: ClientsSettings, content: str,
                  console: Path) -> list[str]:
     """Return the command of scripts/vm for a run."""
     arguments = ",".join([key.backend, content, *settings.scenarios_of(key.run)])
-    append = ["tce2.run=scenarios", f"tce2.args={arguments}"]
+    append = ["tce2.run=tce2-scenarios", f"tce2.args={arguments}"]
     if settings.is_slow:
         append += ["tce2.patience=8", "kasan_multi_shot"]
     return [

@@ -104,8 +104,8 @@ class HostScript(TapFile):
             yield self._item(EndItem, f"{row.name}_runs_to_its_end", row, 1)
 
 
-class ClientsScript(TapFile):
-    """The script of the emulated machine that runs clients."""
+class ClientsSource(TapFile):
+    """The program of the emulated machine that runs clients."""
 
     def collect(self) -> Iterator[pytest.Item]:
         """Return the end of each row, which reports the cases."""
@@ -201,7 +201,7 @@ FILES = (
     ("unit/test_*.c", UnitFile),
     ("guest/conformance_*.c", ConformanceFile),
     ("guest/job_*.c", JobFile),
-    ("clients/scenarios.sh", ClientsScript),
+    ("clients/scenarios.c", ClientsSource),
     ("unit/run", HostScript),
 )
 
