@@ -7,9 +7,20 @@
 # shellcheck source=tests/guest/functions.sh
 . /lib/functions.sh
 
+DISK=/dev/nvme0n1
 # In MiB: the size of the known content, and the place for the guest's copy
 CONTENT=32
 COPY_AT=64
+
+# await_disk: its driver finds the disk some time after it was loaded, or given it
+await_disk() {
+	disk_tries=0
+	until [ -b $DISK ]; do
+		disk_tries=$((disk_tries + 1))
+		[ $disk_tries -lt 100 ] || return 1
+		sleep 0.1
+	done
+}
 
 disk_read() {
 	dd if="${3:-$DISK}" bs=1M iflag=direct skip="$1" count="$2" 2>/dev/null
@@ -89,8 +100,9 @@ mkdir -p /var/log /var/lock /run
 modprobe rpadlpar_io
 
 stty -echo -opost
-if ! grep -q tce2.disk=no /proc/cmdline && device_of_class $DISK_CLASS >/dev/null; then
-	load_disk
+if ! grep -q tce2.disk=no /proc/cmdline; then
+	modprobe nvme
+	await_disk
 fi
 echo "READY $(cut -d' ' -f1 /proc/uptime)"
 while read -r number command; do

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 #
-# What the scripts of machines under test share: loading the backends, giving the devices
-# to vfio-pci, huge pages, TAP, and reading the kernel's log. Sourced by busybox sh. The
-# jobs, which are programs, have the same in lib_machine.c, lib_log.c and lib_tap.c.
+# What scripts need of a machine under test: reading the kernel's log, and giving the edu
+# devices to vfio-pci. Sourced by init, by inner.sh of tests/clients and by tests/dkms.
+# Programs have the same in lib_log.c and lib_machine.c.
 
 OURS=vfio_spapr_tce2
 FAULTS='BUG|Oops|UBSAN|memory corruption|INFO: (task|rcu|possible|trying)'
@@ -31,16 +31,13 @@ kernel_taints() {
 # kernel_mark: from here on the kernel's log counts.
 kernel_mark() {
 	echo "<4>tce2: mark" >/dev/kmsg
+	# shellcheck disable=SC2034 # read by tests/dkms
 	TAINTS=$(kernel_taints)
 }
 
 # If so much came that the mark is gone, then what else is gone is not known.
 log_is_whole() {
 	dmesg -r | grep -q 'tce2: mark'
-}
-
-no_new_taint() {
-	[ "$(kernel_taints)" = "$TAINTS" ]
 }
 
 # What comes after the mark
@@ -58,20 +55,11 @@ own_lines() {
 }
 
 # What a test run must not cause, since the mark: a splat, or a line of our own
-# module but for those that a test expects. Other lines are the emulated machine's.
-EXPECTED='no line is expected'
-
+# module. Other lines are the emulated machine's.
 kernel_splats() {
 	kernel_complaints | since_mark | grep -E "$COMPLAINTS" |
 		grep -vE 'loading out-of-tree module taints|module verification failed'
-	own_lines | grep -v "$EXPECTED"
-}
-
-# The in-tree backend first and ours last: VFIO asks the youngest one first.
-load_backends() {
-	modprobe vfio_iommu_spapr_tce &&
-	modprobe vfio-pci &&
-	modprobe $OURS
+	own_lines
 }
 
 # The PCI addresses of the edu devices.
@@ -95,97 +83,4 @@ bind_edu() {
 		[ "$(basename "$(readlink "$device/driver")")" = vfio-pci ] || return 1
 		echo "$address $(basename "$(readlink "$device/iommu_group")")"
 	done
-}
-
-# give ADDRESS DRIVER: has that driver drive a device, none other
-give() {
-	device=/sys/bus/pci/devices/$1
-
-	[ ! -e "$device/driver" ] || echo "$1" >"$device/driver/unbind"
-	echo "$2" >"$device/driver_override"
-	echo "$1" >/sys/bus/pci/drivers_probe
-	[ "$(basename "$(readlink "$device/driver")")" = "$2" ]
-}
-
-# The PCI address of the first device of a class, such as 0x010802
-device_of_class() {
-	for device in /sys/bus/pci/devices/*; do
-		if [ "$(cat "$device/class")" = "$1" ]; then
-			basename "$device"
-			return
-		fi
-	done
-	return 1
-}
-
-# The machine's disk, if it has one
-DISK=/dev/nvme0n1
-DISK_CLASS=0x010802
-
-# await_disk: its driver finds it some time after it was loaded, or given it
-await_disk() {
-	disk_tries=0
-	until [ -b $DISK ]; do
-		disk_tries=$((disk_tries + 1))
-		[ $disk_tries -lt 100 ] || return 1
-		sleep 0.1
-	done
-}
-
-load_disk() {
-	modprobe nvme
-	! device_of_class $DISK_CLASS >/dev/null || await_disk
-}
-
-# reserve_pages KILOBYTES COUNT: huge pages of that size, where they exist
-reserve_pages() {
-	pool=/sys/kernel/mm/hugepages/hugepages-$1kB
-
-	[ -d "$pool" ] || return 0
-	echo "$2" >"$pool/nr_hugepages"
-	[ "$(cat "$pool/nr_hugepages")" = "$2" ]
-}
-
-# TAP: tap NAME STATUS; tap_plan at the end
-TAP_COUNT=0
-TAP_FAILED=0
-
-tap() {
-	TAP_COUNT=$((TAP_COUNT + 1))
-	if [ "$2" = 0 ]; then
-		echo "ok $TAP_COUNT - $1"
-	else
-		TAP_FAILED=$((TAP_FAILED + 1))
-		echo "not ok $TAP_COUNT - $1"
-	fi
-}
-
-# tap_try NAME COMMAND...: the case holds where the command succeeds
-tap_try() {
-	tap_name=$1
-	shift
-	"$@"
-	tap "$tap_name" $?
-}
-
-tap_no_splats() {
-	tap_lockdep
-	splats=$(kernel_splats)
-	[ -z "$splats" ] || echo "$splats" | sed 's/^/# /'
-	[ -z "$splats" ]
-	tap "kernel log is free of warnings, BUGs and Oopses" $?
-	tap_try "and all of it is there" log_is_whole
-	tap_try "and the kernel is not tainted by any" no_new_taint
-}
-
-# Where the kernel has lockdep: it says nothing any more after its first complaint,
-# which may have been before the mark.
-tap_lockdep() {
-	[ -e /proc/lockdep_stats ] || return 0
-	tap_try "lockdep still looks" grep -q 'debug_locks: *1' /proc/lockdep_stats
-}
-
-tap_plan() {
-	echo "1..$TAP_COUNT"
-	[ "$TAP_FAILED" = 0 ]
 }
