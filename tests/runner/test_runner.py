@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from lab.command import without_settings
 from lab.places import TOP, LabError
 
 from . import plugin
@@ -182,7 +183,7 @@ def test_what_is_not_built_fails_each_case_of_its_row(error: type[Exception]) ->
     (["tests/unit/test_map.c::nothing"], 4), (["tests/nothing.c"], 4)])
 def test_a_wrong_name_ends_the_run_before_anything_is_built(arguments_: list[str],
                                                             status: int) -> None:
-    done = subprocess.run([str(TESTS / "run"), *arguments_], check=False,
+    done = subprocess.run([str(TESTS / "run"), *arguments_], check=False, env=without_settings(),
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == status, done.stdout
     assert "building" not in done.stdout
@@ -265,8 +266,9 @@ def test_the_status_tells_whether_the_guests_ran_enough_lines(
 def session_with_tap(tap: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run the cases of tests/unit/test_peek.c with a program that prints TAP for them."""
     return subprocess.run(
-        [sys.executable, "-c", SESSION, tap, "--mode", "unit", *options],
-        cwd=TOP, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        [sys.executable, "-B", "-c", SESSION, tap, "--mode", "unit", *options],
+        cwd=TOP, env=without_settings(), check=False, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True)
 
 
 # pytest in a process of its own: printf replaces the programs of the host-side tests
