@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from dataclasses import dataclass
 
-from lab.command import say
+from lab.command import say, started
 from lab.places import BUILD, LOGS, TOP
 
 from .row import NotBuilt, Row, build
@@ -196,8 +195,9 @@ def boot_shortly(key: GuestKey, program: str, append: list[str],
     console.unlink(missing_ok=True)
     initrd = make_initrd(key, f"{program}-short", program)
     with (LOGS / f"{name}-{key}.vm").open("wb") as messages:
-        done = subprocess.run(
-            boot_command(key, initrd, [f"tce2.run=tce2-{program}", *append], str(console),
-                         ["--smp", "2", "--timeout", "180"]),
-            cwd=TOP, stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, check=False)
-    return done.returncode, (console.read_text(errors="replace") if console.exists() else "")
+        command = boot_command(key, initrd, [f"tce2.run=tce2-{program}", *append],
+                               str(console), ["--smp", "2", "--timeout", "180"])
+        # Killed like a program of subprocess.run(), scripts/vm would leave QEMU behind
+        with started(command, cwd=TOP, stdout=messages, stderr=messages) as process:
+            status = process.wait()
+    return status, (console.read_text(errors="replace") if console.exists() else "")

@@ -20,7 +20,6 @@ from lab.places import TOP, LabError
 
 from . import plugin
 from .cases import cases_of
-from .command import run
 from .guest import GuestKey, arguments, processors, timeout
 from .plugin import judge_hash, judge_vmalloc
 from .row import NotBuilt, Row, read_on, start_ahead
@@ -313,15 +312,3 @@ def test_a_failure_beside_the_cases_selected_is_no_success() -> None:
     done = session_with_tap(tap, "tests/unit/test_peek.c::" + PEEK[0] + "[4K]")
     assert done.returncode == 1, done.stdout
     assert "module unloads failed beside the cases selected" in done.stdout
-
-
-def test_a_command_that_takes_too_long_is_stopped_with_its_children(tmp_path: Path) -> None:
-    with pytest.raises(pytest.fail.Exception, match="took longer than 1 s"):
-        run("sh", "-c", 'sleep 60 & echo $! >"$1"; wait', "sh", tmp_path / "child", patience=1)
-    state = Path(f"/proc/{(tmp_path / 'child').read_text().strip()}/status")
-    # It may be a zombie still
-    assert not state.exists() or "State:\tZ" in state.read_text()
-
-
-def test_a_command_is_given_its_standard_input() -> None:
-    assert run("cat", stdin="a\nb\n").expect(0, "^b$").output == "a\nb\n"
