@@ -2,7 +2,7 @@
 """The cases that the C sources define.
 
 TEST(name, .member = value...) and TEST_F(fixture, name, .member = value...) are both a
-test and its registration, so the sources say which cases there are before anything is
+test and its registration. So the cases can be listed from the sources before anything is
 built.
 """
 
@@ -19,10 +19,10 @@ INTREE = re.compile(r'\.intree = (?:"((?:[^"\\]|\\.)*)"|(\w+))')
 
 @dataclass(frozen=True)
 class Case:
-    """A case: its name, its line in the source, and whether it is a race.
+    """A case: its name, its line in the source, and a flag for races.
 
-    intree says why the in-tree driver is known to fail the case, or is the name of a macro
-    that says so. It is empty if the driver passes.
+    intree is the reason why the in-tree driver fails the case, or the name of a macro that
+    expands to the reason. It is empty if that driver passes.
     """
 
     name: str

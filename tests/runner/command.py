@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What tests in Python share: commands whose output they judge, modules, directories."""
+"""Helpers of the tests in Python: run commands, build modules, make directories."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from lab.places import BUILD, LOGS, SCRIPTS, TOP
 from .row import build
 from .suites import TESTS
 
-# How much of an output a failure shows
+# Number of output lines that a failure message shows
 SHOWN = 20
-# Seconds that a command may take, unless a test says otherwise
+# Default time-out of a command, in seconds
 PATIENCE = 600
 
 
 @dataclass(frozen=True)
 class Done:
-    """A command that has ended: its status, and what it has printed to both streams."""
+    """A finished command: its exit status, and its stdout and stderr combined."""
 
     command: tuple[str, ...]
     status: int
@@ -39,7 +39,7 @@ class Done:
         return "\n".join([f"status {self.status} of: {' '.join(self.command)}", *lines])
 
     def expect(self, status: int, pattern: str = "") -> Done:
-        """Fail unless the status is that and, if given, a line matches the pattern."""
+        """Fail unless the status matches and, if a pattern is given, some line matches it."""
         __tracebackhide__ = True
         if self.status != status:
             pytest.fail(f"expected status {status}, got {self.explain()}", pytrace=False)
@@ -48,16 +48,16 @@ class Done:
         return self
 
     def says(self, sentence: str) -> bool:
-        """Check whether a sentence is part of the output."""
+        """Check that the output contains a sentence."""
         return sentence in self.output
 
 
 def run(*command: str | Path, cwd: Path = TOP, env: Mapping[str, str] | None = None,
         stdin: str | None = None, patience: float = PATIENCE) -> Done:
-    """Run a command to its end, without the caller's settings unless env is given.
+    """Run a command to its end; unless env is given, with a clean environment.
 
-    If it takes longer than patience, it is stopped with all that it has started, and the
-    test fails.
+    After patience seconds the command and all that it has started are killed, and the test
+    fails.
     """
     words = tuple(str(word) for word in command)
     with started(words, cwd=cwd, env=without_settings() if env is None else env,
@@ -73,7 +73,7 @@ def run(*command: str | Path, cwd: Path = TOP, env: Mapping[str, str] | None = N
 
 
 def work_directory(item: pytest.Item) -> Path:
-    """Make an empty directory for a test; it stays until the test runs again."""
+    """Make an empty directory for a test. It is kept until the test runs again."""
     parts = item.path.relative_to(TESTS).parts
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", item.name).strip("_")
     directory = BUILD / "tests" / parts[0] / name
@@ -84,27 +84,27 @@ def work_directory(item: pytest.Item) -> Path:
 
 @pytest.fixture
 def work(request: pytest.FixtureRequest) -> Path:
-    """Return an empty directory for a test; it stays until the test runs again."""
+    """Return an empty directory for a test. It is kept until the test runs again."""
     return work_directory(request.node)
 
 
 @pytest.fixture(scope="session")
 def first_label() -> str:
-    """Return the first kernel that was chosen, which the cache has."""
+    """Return the first chosen kernel, fetched into the cache if needed."""
     label = chosen_names()[0]
     build(LOGS / f"kernel-{label}.log", f"kernel {label}", [str(SCRIPTS / "kernel"), label])
     return label
 
 
 def built_module(label: str) -> Path:
-    """Build the module for a kernel, where something has changed; return its file."""
+    """Build the module for a kernel if a source changed; return the .ko."""
     build(LOGS / f"check-module-{label}.log", f"building the module for {label}",
           [str(SCRIPTS / "module"), label])
     return BUILD / label / "vfio_spapr_tce2.ko"
 
 
 def copy_sources(directory: Path) -> None:
-    """Copy the sources as they are, without what is built and without the repository."""
+    """Copy the working tree, without build results and without .git."""
 
     def ignored(where: str, names: list[str]) -> list[str]:
         return [name for name in names if Path(where) == TOP and name in ("build", ".git")]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Judge which lines and labels of src/ have run in the guests of a kernel.
+"""Check that the guests of a kernel ran enough lines and labels of src/.
 
-Their module, that of build/LABEL, was built with COVERAGE=1, and each guest has written
-its counts on its console. All results are in build/coverage. 95% of the lines must have
-run, and tests/debug/uncovered must have a reason for each line and label that has not.
+Their module, in build/LABEL, was built with COVERAGE=1, and each guest wrote its gcov
+counts to its console. All results are in build/coverage. 95% of the lines must have
+run. tests/debug/uncovered must give a reason for each line and label that did not.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from pathlib import Path
 from lab.command import CROSS, run_main, say
 from lab.places import BUILD, TOP, LabError
 
-# Percent of the lines
+# Minimum line coverage, in percent
 WANTED = 95
 
 LABEL = re.compile(r"([a-z0-9_]+):")
 END_OF_LABEL = re.compile(r"[a-z0-9_]+:|\}")
 BRANCH = re.compile(r"\t+(if|for|while|\} else)")
-# The head of a function, with its type or on a line of its own
+# The first line of a function definition, with or without the return type before it
 FUNCTION = re.compile(r"([a-z][^;]*[ *])?([a-z0-9_]+)\(")
 
 
@@ -74,15 +74,16 @@ class Source:
         return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
 
     def function(self, number: int) -> str:
-        """Return the function whose head is the last before a line."""
+        """Return the function that contains a line: the last one defined above it."""
         return self._functions[number - 1] if 0 < number <= len(self.lines) else ""
 
     def labels(self, counts: dict[int, int]) -> Iterator[tuple[int, str, int]]:
-        """Yield the line of each label, its name, and how often it was reached.
+        """Yield the line, the name and the execution count of each label.
 
-        That is its own count or that of the first line below it that has one. Where there
-        is only inline code, which counts elsewhere, those that go to it count, by what was
-        set before. 0 if nobody knows.
+        The count is that of the label's line, or of the first counted line between it and
+        the next label. Inline code is counted in its own function. If the label has only
+        that, add up the counts of its gotos, each taken from the last counted line before
+        the goto. The count is 0 if there is none.
         """
         for number, line in enumerate(self.lines, 1):
             if found := LABEL.match(line):
@@ -118,7 +119,7 @@ class Source:
 
 
 def show(lines: Iterable[str]) -> bool:
-    """Print lines; return whether there were any."""
+    """Print lines; return True if there were any."""
     there_were = False
     for line in lines:
         print(line, flush=True)
@@ -127,7 +128,7 @@ def show(lines: Iterable[str]) -> bool:
 
 
 def run_tool(tool: str, *words: str | Path, cwd: Path) -> str:
-    """Return what a program of gcov's prints; raise LabError if it fails."""
+    """Run gcov or gcov-tool and return its output; raise LabError if it fails."""
     done = subprocess.run([CROSS + tool, *words], cwd=cwd, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
@@ -136,7 +137,7 @@ def run_tool(tool: str, *words: str | Path, cwd: Path) -> str:
 
 
 def extract_counts(console: Path, directory: Path) -> None:
-    """Write the files that a guest has written on its console to a directory."""
+    """Extract the .gcda files that a guest wrote to its console into a directory."""
     directory.mkdir(parents=True)
     lines = iter(console.read_text(errors="replace").splitlines())
     for line in lines:
@@ -153,7 +154,7 @@ def extract_counts(console: Path, directory: Path) -> None:
 
 
 def lines_of(document: str, label: str) -> Iterator[tuple[Line, int]]:
-    """Yield the lines of this project and their counts, from what gcov prints in JSON."""
+    """Yield this project's lines and their counts from gcov's JSON output."""
     for file in json.loads(document)["files"] if document.strip() else []:
         _, found, path = file["file"].rpartition(f"/{label}/")
         if found and not path.startswith("tests/"):
@@ -162,10 +163,10 @@ def lines_of(document: str, label: str) -> Iterator[tuple[Line, int]]:
 
 
 class Coverage:
-    """What was counted in the guests of a kernel.
+    """The line and label counts of all guests of a kernel.
 
-    top are the sources, build has the results of builds. lines and labels have not run if
-    no guest has counts of them.
+    top is the source directory, build the build directory. lines and labels map to 0 if
+    no guest counted them.
     """
 
     def __init__(self, label: str, top: Path = TOP, build: Path = BUILD) -> None:
@@ -177,11 +178,11 @@ class Coverage:
         self.labels: Counts = {}
         self.reasons = self._read_reasons()
         self._sources: dict[str, Source] = {}
-        # The reasons that were needed
+        # Reasons of lines that did not run
         self._argued: list[Text] = []
 
     def _read_reasons(self) -> list[Text]:
-        """Return the lines that tests/debug/uncovered gives reasons for."""
+        """Return the lines for which tests/debug/uncovered gives a reason."""
         lines = (self.top / "tests" / "debug" / "uncovered").read_text().splitlines()
         fields = [line.split("\t") for line in lines if line and not line.startswith("#")]
         return [Text(file, function, text) for file, function, text, *_ in fields]
@@ -192,7 +193,7 @@ class Coverage:
         return self._sources[file]
 
     def count(self, consoles: Sequence[Path]) -> None:
-        """Add up what the guests have counted."""
+        """Add up the counts of all guests."""
         shutil.rmtree(self.out, ignore_errors=True)
         directories = [self.out / "of" / console.name.removesuffix(".log")
                        for console in consoles]
@@ -211,7 +212,7 @@ class Coverage:
             merged.rename(counts)
 
     def _count_lines(self) -> None:
-        """Count the lines of all sources. Those of an inline function are in several objects."""
+        """Add up the line counts of all objects; inline functions occur in several objects."""
         for notes in sorted(self.objects.glob("*.gcno")):
             shutil.copy(notes, self.out / "counts")
             document = run_tool("gcov-12", "--json-format", "--stdout", notes.name,
@@ -243,9 +244,9 @@ class Coverage:
             yield f"    {name:<30} {covered:5d} of {total:5d} lines  {percent:5.1f}%"
 
     def argue(self, what: str, lines: Iterable[Line]) -> Iterator[str]:
-        """Yield those of lines that have not run and that have no reason.
+        """Yield a complaint for each of these lines that has no reason; they did not run.
 
-        Each reason is for one line, though a function may have several of the same text.
+        A reason covers one line. A function with two lines of that text needs two reasons.
         """
         reasons = Counter(self.reasons)
         for line in lines:
@@ -260,7 +261,7 @@ class Coverage:
                        f"{text.function}(): {text.text}")
 
     def reasons_without_line(self) -> Iterator[str]:
-        """Yield the reasons for lines that are no longer there."""
+        """Yield the reasons whose line no longer exists in the source."""
         for reason in self.reasons:
             source = self._source(reason.file)
             if not any(line.lstrip() == reason.text and source.function(number) == reason.function
@@ -268,7 +269,7 @@ class Coverage:
                 yield f"    no such line any more: {reason}"
 
     def needless_reasons(self) -> Iterator[str]:
-        """Yield the reasons for lines that have run: a race came that way, or they can go."""
+        """Yield the reasons whose line ran: a race reached it, or the reason is obsolete."""
         needed = Counter(self._argued)
         for reason in self.reasons:
             needed[reason] -= 1
@@ -276,7 +277,7 @@ class Coverage:
                 yield f"    has run: {reason}"
 
     def judge(self) -> list[str]:
-        """Print the table and what no guest has reached; return what is wrong."""
+        """Print the table and the lines that did not run; return the failures."""
         show(self.table())
         reached = sum(1 for count in self.labels.values() if count)
         say(f"labels: {reached} of {len(self.labels)} reached")
@@ -297,7 +298,7 @@ class Coverage:
 
 
 def judge(label: str, consoles: Sequence[Path]) -> None:
-    """Judge the guests of a kernel by their consoles; raise LabError if something is wrong."""
+    """Check coverage from the consoles of a kernel's guests; raise LabError on a failure."""
     coverage = Coverage(label)
     coverage.count(consoles)
     say(f"coverage by {len(consoles)} guests:")
@@ -307,7 +308,7 @@ def judge(label: str, consoles: Sequence[Path]) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Judge consoles again, as the end of `make coverage` does."""
+    """Repeat the check at the end of `make coverage` on existing consoles."""
     if len(arguments) < 2:
         raise LabError("usage: python3 -m runner.coverage LABEL CONSOLE...")
     label, *consoles = arguments

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Compare Documentation/evidence.rst with what it is evidence of, and with the tests.
+"""Compare Documentation/evidence.rst with the documented claims and with the tests.
 
 Each row of Documentation/differences.rst and each promise of Documentation/security.rst
-has an id, and each id has an entry, which names tests or the reason why there is none.
+has an id. Each id has an entry in evidence.rst: its tests, or why there is no test.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ INTENDED = "tests/guest/differ_intended.c"
 
 BORDER = re.compile(r"=+ +=")
 HEADING = re.compile(r"=+$")
-# What a program of an emulated machine prints as the name of a case
+# Names of TAP cases: the argument of tap() or judge() in guest programs
 TAP = re.compile(r'\b(?:tap|judge)\("([^"\n]+)"')
-# The name of a program that is a single test
+# The name of the one test of a single-test program
 PROGRAM = re.compile(r'^\t"([a-z0-9]+_[a-z0-9_]+)";$', re.MULTILINE)
 FUNCTION = re.compile(r"^def test_(\w+)\(", re.MULTILINE)
 
@@ -40,7 +40,7 @@ class Place:
 
 @dataclass(frozen=True, order=True)
 class Complaint:
-    """What is wrong, and where. kind is one of those that scripts/check-evidence lists."""
+    """An error and its place. The header of scripts/check-evidence lists the kinds."""
 
     place: Place
     kind: str
@@ -52,7 +52,7 @@ class Complaint:
 
 @dataclass
 class Row:
-    """A row of differences.rst, or a promise. text is the first cell after the id."""
+    """A row of differences.rst or a promise of security.rst. text is the cell after the id."""
 
     place: Place
     id: str
@@ -83,10 +83,10 @@ class Line:
 
 
 def bodies(text: str) -> Iterator[list[Line]]:
-    """Yield the lines between two borders of a table, for each body and heading of each table.
+    """Yield the lines of each heading and of each body of every table.
 
-    A table begins with its border after an empty line; one with three borders has a
-    heading, whose first cell is "id".
+    They lie between two borders. A table begins with a border after an empty line. A
+    table with three borders has a heading, whose first cell is "id".
     """
     body: list[Line] | None = None
     last = ""
@@ -106,7 +106,7 @@ def bodies(text: str) -> Iterator[list[Line]]:
 
 
 def rows_of_body(body: Sequence[Line]) -> Iterator[Row | Complaint]:
-    """Yield the rows of a body. A defect's id is D and its number."""
+    """Yield the rows of a table body. The id of defect N is DN."""
     row: Row | None = None
     for line in body:
         place = Place(DIFFERENCES, line.number)
@@ -127,13 +127,13 @@ def rows_of_body(body: Sequence[Line]) -> Iterator[Row | Complaint]:
 
 
 def rows(text: str) -> Iterator[Row | Complaint]:
-    """Yield the rows of differences.rst, and what is wrong with them."""
+    """Yield the rows of differences.rst, and complaints about them."""
     for body in bodies(text):
         yield from rows_of_body([line for line in body if line.id != "id"])
 
 
 def promises(text: str) -> Iterator[Row | Complaint]:
-    """Yield the promises of security.rst, and what is wrong with them."""
+    """Yield the promises of security.rst, and complaints about them."""
     lines = text.splitlines()
     if "What is promised" not in lines:
         return
@@ -174,7 +174,7 @@ def entries(text: str) -> Iterator[Entry]:
 
 
 def names_of(directory: Path) -> set[str]:
-    """Return the names of all tests in a directory of tests/, in whatever language."""
+    """Return the names of all tests, in any language, in a directory of tests/."""
     names: set[str] = set()
     for source in directory.glob("*.c"):
         names.update(case.name for case in cases_of(source))
@@ -186,7 +186,7 @@ def names_of(directory: Path) -> set[str]:
 
 
 class Evidence:
-    """All that is compared: the documents and the tests of a directory of sources."""
+    """The documents and the tests of one source tree."""
 
     def __init__(self, sources: Path) -> None:
         self.sources = sources
@@ -214,7 +214,7 @@ class Evidence:
             raise LabError(f"cannot read {path}: {error.strerror}") from error
 
     def complain(self, place: Place, kind: str, text: str) -> None:
-        """Note what is wrong."""
+        """Record a complaint."""
         self.complaints.append(Complaint(place, kind, text))
 
     def compare_ids(self) -> None:
@@ -246,7 +246,7 @@ class Evidence:
                 self.complain(place, "test", f'tests/{directory} has no test "{name}"')
 
     def check_failures_of_the_in_tree_driver(self) -> None:
-        """Complain of tests that the in-tree driver fails and that have no entry."""
+        """Complain of tests without entry that the in-tree driver is known to fail."""
         for source in sorted((self.sources / "tests" / "guest").glob("*.c")):
             for case in cases_of(source):
                 if case.intree:
@@ -267,7 +267,7 @@ class Evidence:
             self.complain(place, "intree", f"no entry names {case.name}")
 
     def check_intended(self) -> None:
-        """Complain of rows that tce2-differ names, by the begin of their text, in vain."""
+        """Complain of row prefixes in tce2-differ's table that match no row."""
         for number, line in enumerate(self._text(INTENDED).splitlines(), 1):
             found = re.match(r'\t\t\.row = "([^"]*)', line)
             if found and not any(row.text.startswith(found[1]) for row in self.rows.values()):
@@ -276,7 +276,7 @@ class Evidence:
 
 
 def complaints(sources: Path) -> list[Complaint]:
-    """Return all that is wrong in a directory of sources, by file and line."""
+    """Return all complaints about a source tree, sorted by file and line."""
     evidence = Evidence(sources)
     evidence.compare_ids()
     evidence.check_reasons()

@@ -12,7 +12,7 @@ from lab.places import BUILD, LOGS, TOP
 from .row import NotBuilt, Row, build
 from .settings import Settings
 
-# The program of a job, where its name is not that of the job, and what the program runs
+# Jobs whose program has another name, and the programs that each job program starts
 JOB_PROGRAMS = {"races": "job_conformance"}
 RUNS = {
     "job_conformance": ("conformance",),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The row of this machine: the host-side tests of the module."""
+"""The host-side tests of the module, which run on this machine."""
 
 from __future__ import annotations
 

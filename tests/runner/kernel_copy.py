@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Copies of a kernel's build tree, for tests that change a header or a configuration."""
+"""Private copies of a kernel's build tree, for tests that change headers or options."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .command import Done, run
 
 
 def link_into(source: Path, target: Path) -> None:
-    """Make a directory with a link to each entry of another directory."""
+    """Make a directory of links to all entries of another directory."""
     target.mkdir(parents=True, exist_ok=True)
     for entry in source.iterdir():
         (target / entry.name).symlink_to(entry)
@@ -25,9 +25,9 @@ def link_into(source: Path, target: Path) -> None:
 class KernelCopy:
     """A copy of the build tree of a kernel in the cache.
 
-    It consists of links, except for the files that differ. build is the directory that
-    KDIR names; source has the headers of all flavours of the kernel. The paths that the
-    methods take begin with "build/" or "source/".
+    It consists of symbolic links, except for changed files. build is the directory for
+    KDIR; source has the headers that all flavours of the kernel share. Paths passed to the
+    methods begin with "build/" or "source/".
     """
 
     def __init__(self, label: str, top: Path) -> None:
@@ -51,7 +51,7 @@ class KernelCopy:
                                 .replace(common, str(self.source)))
 
     def own(self, path: str) -> Path:
-        """Make a file of the tree, and the directories above it, copies; return the file."""
+        """Replace the links to a file and its directories with copies; return the file."""
         entry = self.top
         for part in Path(path).parts:
             entry /= part
@@ -66,10 +66,10 @@ class KernelCopy:
         return entry
 
     def change(self, path: str, pattern: str, replacement: str) -> Path:
-        """Replace a pattern, wherever it matches in a file of the tree; return the file.
+        """Replace all matches of a pattern in a file of the tree; return the file.
 
         ^ and $ match in each line, \\A and \\Z match at the ends of the file. The test
-        fails if the file is the same afterwards.
+        fails if this does not change the file.
         """
         __tracebackhide__ = True
         file = self.own(path)
@@ -81,10 +81,10 @@ class KernelCopy:
         return file
 
     def variables(self, cc: str = "") -> list[str]:
-        """Return the variables of make for this kernel, with its own compiler or with cc."""
+        """Return the make variables for this kernel, with its own compiler or with cc."""
         return ["ARCH=powerpc", f"CROSS_COMPILE={CROSS}", f"CC={cc or compiler(self.label)}"]
 
     def kbuild(self, module: Path, *words: str, cc: str = "") -> Done:
-        """Run kbuild on the sources of a module, as DKMS does. words are goals and variables."""
+        """Run kbuild on a module's sources, as DKMS does. words are make goals and variables."""
         return run("make", "-j2", "-C", self.build, f"M={module}", *self.variables(cc), *words,
                    env=without_settings(PATH=compiler_path(self.label)))

@@ -114,10 +114,10 @@ class ClientsSource(TapFile):
 
 
 class JobFile(TapFile):
-    """A program of the guest that does a job, or one for a short boot."""
+    """A guest program that does a job, or that runs in one short boot."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """Return what is done with the program in each row."""
+        """Return the items of the program for each row."""
         for key, row in self.plan.guest.items():
             counted = is_counted(self.plan.settings, key)
             if key.program == self.path.stem and key == self.plan.first_key(key.label, counted):
@@ -180,7 +180,7 @@ def row_name(item: pytest.Item) -> str:
 
 
 def case_name(item: pytest.Item) -> str:
-    """Return the name of a case as its source has it, which ONLY asks for."""
+    """Return the name of a case as the source and the variable ONLY have it."""
     if isinstance(item, CaseItem):
         return item.case
     return item.originalname if isinstance(item, pytest.Function) else ""
@@ -283,11 +283,11 @@ class Hooks:
         self.plan = plan
         self.reporter = Reporter(plan)
         self._began = time.monotonic()
-        # Those that have items, in the order in which they run
+        # Rows that have items, in the order in which they run
         self._rows: list[Row] = []
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
-        """Leave out the suites that the mode has not."""
+        """Skip the suites that are not part of the mode."""
         settings = self.plan.settings
         suite = suite_of(collection_path)
         if not suite:
@@ -320,7 +320,7 @@ class Hooks:
         self._choose(items, bool(only or config.option.keyword or config.option.markexpr))
 
     def _place(self, item: pytest.Item) -> tuple[int, int, int]:
-        """Say when an item runs: quick suites, this machine's rows, suites, guests."""
+        """Return the sort key of an item: quick suites, host rows, other suites, guests."""
         if isinstance(item, RowItem):
             return 1 if item.row in self.plan.host.values() else 3, *item.place
         names = list(SUITES)
@@ -342,7 +342,7 @@ class Hooks:
             self.plan.modules.fresh = True
 
     def pytest_runtestloop(self, session: pytest.Session) -> None:
-        """Look for the tools of this machine before anything runs."""
+        """Install missing host tools before anything runs."""
         if session.config.option.collectonly or not session.items:
             return
         self._rows = list(dict.fromkeys(item.row for item in session.items
@@ -355,8 +355,8 @@ class Hooks:
                 raise pytest.UsageError("tools are missing on this machine")
 
     def _start_ahead(self, item: pytest.Item) -> None:
-        """Start rows whose turn has not come: the host-side tests beside the quick suites,
-        and as many emulated machines as are to run at once.
+        """Start rows early: the host-side tests in parallel with the quick suites,
+        and as many emulated machines as may run at once.
         """
         if not isinstance(item, RowItem):
             start_ahead([row for row in self._rows if row is self.plan.host.get("unit/run")], 1)

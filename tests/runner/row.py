@@ -89,7 +89,7 @@ class Row:
     def _launch(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
         LOGS.mkdir(parents=True, exist_ok=True)
         self.console.write_bytes(b"")
-        # scripts/vm writes the console itself
+        # scripts/vm writes the console log itself
         with (self.messages or self.console).open("wb") as printed:
             return subprocess.Popen(command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=printed,
                                     stderr=printed if self.messages else None,
@@ -102,7 +102,7 @@ class Row:
 
     @property
     def is_running(self) -> bool:
-        """Check whether the command was started and has not ended."""
+        """Check that the command was started and has not ended."""
         return self.is_started and self.status is None
 
     def stop(self) -> None:
@@ -200,9 +200,9 @@ class Row:
 
 
 def start_ahead(rows: Sequence[Row], at_once: int) -> None:
-    """Start rows, in their order, until so many run at once.
+    """Start rows in order until at_once of them are running.
 
-    A row that can't be built says so when its first item runs.
+    A failed build is reported when the row's first item runs.
     """
     for row in rows:
         if sum(other.is_running for other in rows) >= at_once:

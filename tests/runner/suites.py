@@ -15,9 +15,9 @@ TESTS = TOP / "tests"
 class Suite:
     """A directory with test_*.py.
 
-    modes are those that run it beside check and host, or instead of them if it is
-    separate. Quick suites run before all others. tools are the sets of tools that
-    scripts/hosttools has to provide.
+    modes lists the modes that run the suite, in addition to check and host. A separate
+    suite runs only in its modes. Quick suites run first. tools are the sets of tools that
+    scripts/hosttools must provide.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Suite:
     tools: tuple[str, ...] = ("check",)
 
     def is_part_of(self, mode: str) -> bool:
-        """Check whether a mode runs it."""
+        """Check that a mode runs the suite."""
         return mode in self.modes or (not self.is_separate and mode in ("check", "host"))
 
 
@@ -47,7 +47,7 @@ SUITES = {suite.name: suite for suite in (
 
 
 def suite_of(path: Path) -> Suite | None:
-    """Return the suite to which a file or directory belongs."""
+    """Return the suite that contains a file or directory, or None."""
     if not path.is_relative_to(TESTS) or path == TESTS:
         return None
     return SUITES.get(path.relative_to(TESTS).parts[0])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of how coverage is judged, with consoles and an output of gcov that are made up."""
+"""Tests of runner.coverage, with made-up consoles and gcov output."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ second(void)
     return 0;
 }
 """.replace("    ", "\t")
-# How often the lines of it ran, in a guest that has reached all of them
+# Execution counts of SOURCE in a guest that ran all of its lines
 ALL_RAN = {3: 9, 5: 9, 6: 2, 7: 7, 8: 7, 10: 9, 14: 1, 16: 1, 17: 1}
 # The counts of an object are its output of gcov here, and merging takes all objects
 GCOV = 'cat "${3%.gcno}.gcda" 2>/dev/null || true\n'
@@ -50,17 +50,17 @@ GCOV_TOOL = 'mkdir "$3" && cp "$4"/* "$5"/* "$3"\n'
 
 
 def document(file: str, counts: Mapping[int, int]) -> str:
-    """Return what gcov prints of an object."""
+    """Return gcov's JSON output for an object."""
     lines = [{"line_number": number, "count": count} for number, count in counts.items()]
     return json.dumps({"files": [{"file": f"/build/6.12-debug/{file}", "lines": lines}]})
 
 
 class Tree:
-    """Made-up sources with a build, and stubs of gcov's programs on the PATH."""
+    """A made-up source tree with a build, and stubs of gcov and gcov-tool on the PATH."""
 
     def __init__(self, top: Path) -> None:
         self.top = top
-        # What was printed
+        # The captured output
         self.said = ""
         self.consoles: list[Path] = []
         for directory in ("src", "tests/debug", "build/6.12-debug/src", "bin"):
@@ -80,12 +80,12 @@ class Tree:
         self.write(f"bin/{CROSS}{name}", f"#!/bin/sh\n{text}").chmod(0o755)
 
     def argue(self, *reasons: tuple[str, str]) -> None:
-        """Give reasons for lines of src/a.c: their functions and their texts."""
+        """Write reasons for lines of src/a.c; a line is given by its function and its text."""
         lines = [f"src/a.c\t{function}\t{text}\tbecause" for function, text in reasons]
         self.write("tests/debug/uncovered", "\n".join(["# reasons", "", *lines, ""]))
 
     def boot(self, name: str, **documents: str) -> None:
-        """Let a guest write the counts of objects on its console."""
+        """Write the console of a guest, with the counts of objects."""
         lines = ["the guest boots"]
         for number, (each, text) in enumerate(documents.items()):
             counts = base64.encodebytes(gzip.compress(text.encode())).decode()
@@ -94,7 +94,7 @@ class Tree:
         self.consoles.append(self.write(f"{name}.log", "\n".join([*lines, "TCE2-EXIT 0", ""])))
 
     def judge(self) -> list[str]:
-        """Count and judge what the guests have written."""
+        """Read the consoles of all guests and judge the coverage."""
         coverage = Coverage("6.12-debug", self.top, self.top / "build")
         coverage.count(self.consoles)
         with contextlib.redirect_stdout(io.StringIO()) as output:
@@ -103,19 +103,19 @@ class Tree:
         return failed
 
     def judge_lines(self, changes: Mapping[int, int]) -> list[str]:
-        """Judge one guest in which lines of src/a.c ran as often as that."""
+        """Judge one guest; changes maps lines of src/a.c to other counts."""
         self.boot("guest", a=document("src/a.c", {**ALL_RAN, **changes}))
         return self.judge()
 
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
-    """Return the sources and the build."""
+    """Return the made-up tree, with the stubs first on PATH."""
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ.get('PATH', os.defpath)}")
     return Tree(tmp_path)
 
 
-def test_a_line_belongs_to_the_last_function_whose_head_is_before_it(tree: Tree) -> None:
+def test_a_line_belongs_to_the_last_function_defined_above_it(tree: Tree) -> None:
     source = Source(tree.top / "src" / "a.c")
     assert [source.function(number) for number in (1, 3, 10, 13, 14, 17)] == [
         "", "first", "first", "first", "second", "second"]
@@ -126,27 +126,27 @@ def test_a_line_belongs_to_the_last_function_whose_head_is_before_it(tree: Tree)
     ({4: 9}, 0), ({}, 0),
 ], ids=["its_own_count", "the_first_count_below", "a_goto", "the_branch_before_a_goto",
         "nothing_before_that_branch", "nothing"])
-def test_a_label_is_reached_as_often_as(counts: dict[int, int], count: int, tree: Tree) -> None:
+def test_the_count_of_a_label_is(counts: dict[int, int], count: int, tree: Tree) -> None:
     assert list(Source(tree.top / "src" / "a.c").labels(counts)) == [(9, "out", count)]
 
 
-def test_what_was_set_before_a_goto_counts(tree: Tree) -> None:
+def test_a_goto_without_count_uses_the_line_before_it(tree: Tree) -> None:
     file = tree.write("src/a.c", "int f(void)\n{\n\tret = -1;\n\tgoto out;\nout:\n\tg();\n}\n")
     assert list(Source(file).labels({3: 4})) == [(5, "out", 4)]
 
 
-def test_a_goto_of_another_function_is_not_one_to_a_label(tree: Tree) -> None:
+def test_gotos_of_another_function_are_not_counted(tree: Tree) -> None:
     file = tree.write("src/a.c", "int f(void)\n{\n\tgoto out;\nout:\n\tg();\n}\n\n"
                                  "int h(void)\n{\nout:\n\tg();\n}\n")
     assert list(Source(file).labels({3: 4})) == [(4, "out", 4), (10, "out", 0)]
 
 
-def test_a_count_below_the_next_label_is_not_that_of_a_label(tree: Tree) -> None:
+def test_counts_below_the_next_label_are_not_used(tree: Tree) -> None:
     file = tree.write("src/a.c", "int f(void)\n{\none:\n\tg();\ntwo:\n\th();\n}\n")
     assert list(Source(file).labels({6: 4})) == [(3, "one", 0), (5, "two", 4)]
 
 
-def test_only_lines_of_the_module_count() -> None:
+def test_only_lines_of_the_module_are_counted() -> None:
     files = [{"file": f"/{path}", "lines": [{"line_number": 1, "count": 2}]}
              for path in ("x/6.12-debug/src/a.c", "x/6.12-debug/include/a.h",
                           "x/6.12-debug/tests/selftest/main.c", "usr/include/linux/list.h")]
@@ -158,7 +158,7 @@ def test_only_lines_of_the_module_count() -> None:
 COUNTS = base64.b64encode(gzip.compress(b"counts")).decode()
 
 
-def test_a_console_has_the_counts_of_several_objects(tmp_path: Path) -> None:
+def test_counts_of_several_objects_are_read_from_one_console(tmp_path: Path) -> None:
     console = tmp_path / "console"
     half = len(COUNTS) // 8 * 4
     console.write_text(f"TCE2-COUNTS a.gcda\n{COUNTS}\nTCE2-COUNTS-END\nnoise\n"
@@ -175,15 +175,14 @@ def test_a_console_has_the_counts_of_several_objects(tmp_path: Path) -> None:
     (["TCE2-COUNTS a.gcda", COUNTS[:8]], "damaged"),
     (["nothing"], "has no counts: was the module built with COVERAGE=1"),
 ], ids=["too_short", "a_message_between", "no_end", "no_counts"])
-def test_a_damaged_console_is_refused(lines: Sequence[str], complaint: str,
-                                      tmp_path: Path) -> None:
+def test_a_damaged_console_is_refused(lines: Sequence[str], complaint: str, tmp_path: Path) -> None:
     console = tmp_path / "console"
     console.write_text("\n".join([*lines, ""]))
     with pytest.raises(LabError, match=complaint):
         extract_counts(console, tmp_path / "counts")
 
 
-def test_a_module_whose_lines_all_ran_is_good(tree: Tree) -> None:
+def test_a_module_whose_lines_all_ran_passes(tree: Tree) -> None:
     assert tree.judge_lines({}) == []
     assert "    src/a.c                            9 of     9 lines  100.0%\n" in tree.said
     assert "    total                              9 of     9 lines  100.0%\n" in tree.said
@@ -216,7 +215,7 @@ def test_lines_are_in_the_order_of_the_sources(tree: Tree) -> None:
         *(f"src/a.c {number}" for number in ALL_RAN), "src/b.c 2"]
 
 
-def test_an_object_of_which_nothing_ran_does_not_count(tree: Tree) -> None:
+def test_an_object_that_never_ran_is_skipped(tree: Tree) -> None:
     tree.write("build/6.12-debug/src/empty.gcno", "")
     assert tree.judge_lines({}) == []
 
@@ -235,7 +234,7 @@ def test_a_label_without_reason_fails(tree: Tree) -> None:
     ([("first", "a = 2;")] * 2, True), ([("first", "a = 2;")], False),
     ([("first", "a = 2;"), ("second", "a = 2;")], False),
 ], ids=["for_each_line", "for_one_of_two_lines", "for_another_function"])
-def test_a_reason_is_for_one_line_of_a_function(reasons: Sequence[tuple[str, str]],
+def test_a_reason_covers_one_line_of_a_function(reasons: Sequence[tuple[str, str]],
                                                 there_are_enough: bool, tree: Tree) -> None:
     tree.argue(*reasons)
     assert ("lines" in tree.judge_lines({7: 0, 8: 0})) != there_are_enough
@@ -243,7 +242,7 @@ def test_a_reason_is_for_one_line_of_a_function(reasons: Sequence[tuple[str, str
     assert argued.count("src/a.c\tfirst\ta = 2;\n") == (2 if there_are_enough else 1)
 
 
-def test_a_reason_for_a_line_that_is_not_there_fails(tree: Tree) -> None:
+def test_a_reason_for_a_missing_line_fails(tree: Tree) -> None:
     tree.argue(("first", "a = 3;"), ("second", "goto out;"), ("first", "goto out;"))
     assert tree.judge_lines({6: 0}) == ["reasons", "below-95%"]
     assert "    no such line any more: src/a.c: first(): a = 3;\n" in tree.said
@@ -276,7 +275,7 @@ def test_sources_without_labels_or_lines_fail(tree: Tree) -> None:
     assert tree.judge() == ["no-labels", "below-95%"]
 
 
-def test_a_program_of_gcovs_that_fails_is_named(tree: Tree) -> None:
+def test_a_failing_gcov_program_is_named(tree: Tree) -> None:
     tree.stub("gcov-12", "exit 5\n")
     with pytest.raises(LabError, match="gcov-12 ended with status 5"):
         tree.judge_lines({})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of the copies of a kernel's build tree, with a kernel of a few files."""
+"""Tests of runner.kernel_copy, with a kernel of a few files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEADER = "arch/powerpc/include/asm/iommu.h"
 
 @pytest.fixture
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the build tree of the kernel called small, as Debian's packages have it."""
+    """Return the build tree of the kernel "small", in the layout of Debian's packages."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     directory = tmp_path / "vfio-spapr-tce2" / "kernels" / "small"
     build = directory / "headers-64k"
@@ -47,14 +47,15 @@ def test_a_changed_header_leaves_the_kernel_in_the_cache_alone(kernel: Path,
     assert (kernel / "include" / "autoconf.h").read_text() == "#define A 1\n#define B 1\n"
 
 
-def test_a_change_that_changes_nothing_fails(kernel: Path, tmp_path: Path) -> None:
+def test_a_pattern_without_match_fails(kernel: Path, tmp_path: Path) -> None:
     copy = KernelCopy("small", tmp_path / "copy")
     for pattern, replacement in (("char", "long"), ("int", "int")):
         with pytest.raises(pytest.fail.Exception, match="changes nothing"):
             copy.change(f"source/{HEADER}", pattern, replacement)
 
 
-def test_a_kernel_without_common_headers_has_one_tree(kernel: Path, tmp_path: Path) -> None:
+def test_a_kernel_without_common_headers_has_only_a_build_tree(kernel: Path,
+                                                               tmp_path: Path) -> None:
     (kernel / "Makefile").write_text("all:\n")
     copy = KernelCopy("small", tmp_path / "copy")
     assert (copy.source / "include" / "autoconf.h").samefile(kernel / "include" / "autoconf.h")

@@ -66,7 +66,7 @@ def test_every_test_of_the_c_sources_is_found() -> None:
         assert [case.name for case in cases_of(source)] == written, source
 
 
-def test_a_case_tells_why_the_in_tree_driver_fails_it(tmp_path: Path) -> None:
+def test_a_case_has_the_reason_why_the_in_tree_driver_fails(tmp_path: Path) -> None:
     source = tmp_path / "test.c"
     source.write_text('TEST(a,\n     .setup = BARE, .intree = "defects 6, 13")\n{\n}\n'
                       'TEST(b, .intree = LEAKS, .crashes = true)\n{\n}\n'
@@ -116,7 +116,7 @@ def test_only_a_hypervisors_guest_of_make_check_has_one_processor() -> None:
     assert processors(settings(processors=4), pseries) == 4
 
 
-def test_the_guests_program_is_told_how_long_and_how_much() -> None:
+def test_job_arguments_and_timeout_depend_on_job_mode_and_kernel() -> None:
     debug = GuestKey("6.12-debug", "powernv9", "races")
     assert arguments(settings(), debug, []) == [
         "--stress", "--seconds", "60", "--patience", "4"]
@@ -188,7 +188,7 @@ def test_a_wrong_name_ends_the_run_before_anything_is_built(arguments_: list[str
     assert "building" not in done.stdout
 
 
-def test_a_separate_suite_is_run_by_its_own_modes_only() -> None:
+def test_a_separate_suite_runs_only_in_its_own_modes() -> None:
     modes = ("check", "host", "unit", "dkms")
     assert [Suite("a", ("unit",)).is_part_of(mode) for mode in modes] == [
         True, True, True, False]
@@ -238,9 +238,9 @@ def test_a_short_boot_is_judged_by_what_the_console_shows() -> None:
 @pytest.mark.parametrize(("error", "status"), [
     ("", pytest.ExitCode.OK), ("coverage: lines", pytest.ExitCode.TESTS_FAILED),
 ], ids=["enough", "too_little"])
-def test_the_status_tells_whether_the_guests_ran_enough_lines(
-        error: str, status: int, monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_exit_status_reflects_the_coverage_check(error: str, status: int,
+                                                     monkeypatch: pytest.MonkeyPatch,
+                                                     capsys: pytest.CaptureFixture[str]) -> None:
     judged: list[tuple[str, int]] = []
 
     def judge(label: str, consoles: Sequence[Path]) -> None:
