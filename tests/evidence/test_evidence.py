@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of scripts/check-evidence, with copies of the documents and of the tests.
+"""Tests of scripts/check-evidence, run on copies of the documents and of the tests.
 
-It has to accept them as they are, and to refuse each copy with one error.
+The unchanged copy must pass. Each copy with one inserted error must be refused.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COPIED = ("Documentation", "tests/guest", "tests/unit", "tests/clients")
 
 @dataclass(frozen=True)
 class Error:
-    """A change of a file, and the complaint about it: PATH:LINE:kind: text."""
+    """An error inserted into a file, and the complaint it must cause: PATH:LINE:kind: text."""
 
     path: str
     pattern: str
@@ -38,7 +38,7 @@ def check(*arguments: str | Path) -> Done:
 
 
 def change(sources: Path, path: str, pattern: str, replacement: str) -> None:
-    """Replace the first match of a pattern in a file, which must have one."""
+    """Replace the first match of a pattern in a file; fail the test if nothing matches."""
     __tracebackhide__ = True
     file = own(sources, path)
     before = file.read_text()
@@ -49,7 +49,7 @@ def change(sources: Path, path: str, pattern: str, replacement: str) -> None:
 
 
 def own(sources: Path, path: str) -> Path:
-    """Replace the links to a file and to its directory by copies; return the file."""
+    """Replace the links to a file and its directory with copies; return the copied file."""
     file = sources / path
     if file.parent.is_symlink():
         target = file.parent.resolve()
@@ -91,7 +91,7 @@ ERRORS = {
     "a defect without entry": Error(
         DIFFERENCES, r"^24\*", r"25  A new defect\n\g<0>", "entry",
         f"D25 has no entry in {EVIDENCE}"),
-    "a row that only tce2-differ names": Error(
+    "a row that exists only in tce2-differ's list": Error(
         "tests/guest/differ_intended.c", r'(\.row = ")Size 0', r"\1Size 1", "differ",
         'no row begins with "Size 1: returns 0"'),
     # Documentation/security.rst
@@ -122,17 +122,17 @@ ERRORS = {
     "a renamed test of the host": Error(
         "tests/unit/test_window.c", r"^TEST\(refused_map_", r"\g<0>really_", "test",
         'tests/unit has no test "refused_map_makes_no_default_window"'),
-    "a renamed program that is a single test": Error(
+    "a renamed single-test program": Error(
         "tests/unit/test_kvm_threads.c", r'^\t"two_virtual_', r"\g<0>real_", "test",
         'tests/unit has no test "two_virtual_cpus_and_requests_at_once_keep_table_view_'),
-    "a renamed line of a script": Error(
+    "a renamed TAP line of a guest program": Error(
         "tests/guest/job_differ.c", r'"both backends answer', '"all backends answer', "test",
         'tests/guest has no test "both backends answer alike'),
-    "a test that no entry names": Error(
+    "an in-tree failure without entry": Error(
         "tests/guest/conformance_container.c",
         r"^TEST\(two_groups_share_windows_and_mappings, ", r'\g<0>.intree = "fails", ',
         "intree", "no entry names two_groups_share_windows_and_mappings"),
-    "a test whose reason is a macro and that no entry names": Error(
+    "an in-tree failure by macro without entry": Error(
         "tests/guest/conformance_container.c",
         r"^TEST\(two_groups_share_windows_and_mappings, ", r"\g<0>.intree = FAILS, ",
         "intree", "no entry names two_groups_share_windows_and_mappings"),
@@ -140,8 +140,8 @@ ERRORS = {
         "tests/guest/conformance_window.c",
         r"(does_not_remove_it.*(?:\n.*)?defect )10", r"\g<1>9", "intree",
         "the entry of D9 does not name an_address_inside_a_window"),
-    # A list of several goes on in a second line there
-    "a test of two defects that is in one entry only": Error(
+    # This list of tests continues on a second line of the entry
+    "a test of two defects named in only one entry": Error(
         "tests/guest/conformance_ddw.c", r'"defects 6, 13"\)\n\{', r'"defects 6, 14")\n{',
         "intree", "the entry of D14 does not name a_window_is_had_exactly"),
     "a test of a defect that does not exist": Error(
@@ -165,13 +165,13 @@ def test_the_checker_refuses(error: Error, sources: Path) -> None:
     check(sources).expect(1, f"^[^:]+:[0-9]+:{error.kind}: {re.escape(error.text)}")
 
 
-def test_a_complaint_names_the_file_and_the_line(sources: Path) -> None:
+def test_a_complaint_names_file_and_line(sources: Path) -> None:
     change(sources, EVIDENCE, r"^M15$", "M99")
     line = (sources / EVIDENCE).read_text().splitlines().index("M99") + 1
     check(sources).expect(1, f"^{EVIDENCE}:{line}:entry: M99 is no row and no promise$")
 
 
-def test_complaints_are_in_the_order_of_the_files_and_lines(sources: Path) -> None:
+def test_complaints_are_sorted_by_file_and_line(sources: Path) -> None:
     change(sources, DIFFERENCES, r"^M5", "M4")
     change(sources, SECURITY, r"^7\. ", "")
     change(sources, EVIDENCE, r"^M15$", "M99")
