@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the tests of the laboratory share: an apt that has what a test says."""
+"""Fixtures of the tests of scripts/lab: a fake apt and a captured progress log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 
 from lab import archive, command, kernel
 
-# Answers are files: targets, and for suites SUITES.names, SUITES.PACKAGE and SUITES.refused
+# Stub of apt-get, apt-cache... Its answers are files: "targets" for indextargets; per choice
+# of suites SUITES.names, SUITES.PACKAGE (show), SUITES.refused (failed update).
 SCRIPT = r"""#!/bin/sh
 here={here}
 program=${{0##*/}}
@@ -49,7 +50,7 @@ Description: made for a test
 
 
 class FakeApt:
-    """The machine's apt, and an archive."""
+    """A stub of this machine's apt, and of the archive behind it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -62,13 +63,13 @@ class FakeApt:
         self.configure(bare=True)
 
     def configure(self, *targets: str, bare: bool = False) -> None:
-        """Set what the machine has configured: ORIGIN|RELEASE|COMPONENT|KIND|URI."""
+        """Set the configured sources, one a line: ORIGIN|RELEASE|COMPONENT|KIND|URI."""
         file = self.directory / ("bare" if bare else "targets")
         file.write_text("".join(f"{target}\n" for target in targets))
 
     def has(self, suites: str, names: str = "",
             fields: Mapping[str, Mapping[str, str]] | None = None) -> None:
-        """Let suites have packages: names, and the fields of some."""
+        """Put packages into suites: their names, and the control fields of some."""
         if names or not fields:
             (self.directory / f"{suites}.names").write_text(names.replace(" ", "\n") + "\n")
         for package, values in (fields or {}).items():
@@ -76,7 +77,7 @@ class FakeApt:
                 "".join(f"{field}: {value}\n" for field, value in values.items()))
 
     def add_deb(self, package: str, files: Mapping[str, str]) -> None:
-        """Make the file of a package; files are texts by their paths, and executable."""
+        """Make a .deb. files maps paths to contents; all files are executable."""
         root = self.directory / package
         for name, text in {"DEBIAN/control": CONTROL.format(package), **files}.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -87,15 +88,15 @@ class FakeApt:
                        stdout=subprocess.DEVNULL, check=True)
 
     def refuses(self, suites: str, said: str = "E: bad\nE: Some index files failed\n") -> None:
-        """Let the lists of suites not verify."""
+        """Make apt-get update fail for suites, with a message."""
         (self.directory / f"{suites}.refused").write_text(said)
 
     def breaks(self, suites: str) -> None:
-        """Let no package of suites arrive."""
+        """Make every download from suites fail."""
         (self.directory / f"{suites}.broken").touch()
 
     def calls(self, word: str) -> list[str]:
-        """Return the calls so far that have a word."""
+        """Return the recorded calls that contain a word."""
         file = self.directory / "calls"
         lines = file.read_text().splitlines() if file.exists() else []
         return [line for line in lines if word in line.split()]
@@ -103,9 +104,9 @@ class FakeApt:
 
 @pytest.fixture(name="said")
 def progress(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """Return what the laboratory prints, instead of printing it.
+    """Capture the progress messages of scripts/lab and return them.
 
-    sys.stdout stays as it is, because the runner reports to it before a test is torn down.
+    sys.stdout is not replaced, because the runner reports to it before teardown.
     """
     text = io.StringIO()
     for module in (archive, command, kernel):
@@ -115,7 +116,7 @@ def progress(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 
 @pytest.fixture(name="debian")
 def fake_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: io.StringIO) -> FakeApt:
-    """Return an apt that is found first, for a cache and logs of the test's own."""
+    """Return a fake apt, first on PATH, with a cache and logs private to the test."""
     del said
     fake = FakeApt(tmp_path / "apt")
     (tmp_path / "keys").touch()

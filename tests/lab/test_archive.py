@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of lab.archive: suites, their sources, and what apt is asked for."""
+"""Tests of lab.archive: choice of suites, sources.list, and the calls of apt."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def test_the_first_choice_that_verifies_and_has_the_package_is_used(debian: Fake
     assert len(debian.calls("update")) == 1
 
 
-def test_the_next_choice_is_used_if_apt_refuses_the_first(
-        debian: FakeApt, said: io.StringIO) -> None:
+def test_the_next_choice_is_used_if_apt_refuses_the_first(debian: FakeApt,
+                                                          said: io.StringIO) -> None:
     debian.refuses("a+b", "E: stale\nE: Mirror sync\nE: Some index files failed\n")
     debian.has("c")
     assert Apt.first_with("", ["a+b", "c"]).suites == "c"
@@ -36,16 +36,15 @@ def test_the_next_choice_is_used_if_apt_refuses_the_first(
     assert "apt refuses a and b as this mirror has it now" in said.getvalue()
 
 
-def test_the_next_choice_is_used_if_the_first_lacks_the_package(
-        debian: FakeApt, said: io.StringIO) -> None:
+def test_the_next_choice_is_used_if_the_first_lacks_the_package(debian: FakeApt,
+                                                                said: io.StringIO) -> None:
     debian.has("a", "linux-10 my-linux-1")
     debian.has("b", "linux-1")
     assert Apt.first_with("linux-[0-9]", ["a", "b"]).suites == "b"
     assert "a has no linux-[0-9]" in said.getvalue()
 
 
-def test_all_choices_are_tried_three_times(debian: FakeApt,
-                                           said: io.StringIO) -> None:
+def test_all_choices_are_tried_three_times(debian: FakeApt, said: io.StringIO) -> None:
     debian.refuses("a")
     debian.has("b")
     with pytest.raises(LabError, match=r"none of: a b \(for a linux\); see build/logs/apt.log"):
@@ -54,8 +53,7 @@ def test_all_choices_are_tried_three_times(debian: FakeApt,
     assert said.getvalue().count("once more in 0 s") == 2
 
 
-def test_an_error_of_an_earlier_run_is_not_shown_again(
-        debian: FakeApt, said: io.StringIO) -> None:
+def test_an_error_of_an_earlier_run_is_not_shown_again(debian: FakeApt, said: io.StringIO) -> None:
     debian.refuses("a", "E: once\n")
     assert not Apt("a").update()
     debian.refuses("a", "out of memory\n")
@@ -63,8 +61,7 @@ def test_an_error_of_an_earlier_run_is_not_shown_again(
     assert said.getvalue().count("E: once") == 1
 
 
-def test_a_suite_that_is_not_configured_is_beside_the_machines_release(
-        debian: FakeApt) -> None:
+def test_an_unconfigured_suite_uses_the_mirror_of_the_machines_release(debian: FakeApt) -> None:
     assert sources("trixie") == ["deb [KEYS] http://deb/debian trixie main"]
 
 
@@ -88,14 +85,14 @@ def test_expired_lists_of_other_suites_are_refused(suite: str, debian: FakeApt) 
     assert sources(suite) == [f"deb [KEYS] http://deb/debian {suite} main"]
 
 
-def test_another_origin_or_component_is_not_debians_archive(debian: FakeApt) -> None:
+def test_targets_of_another_origin_or_component_are_ignored(debian: FakeApt) -> None:
     debian.configure("Other|bookworm|main|Packages|http://other",
                      "Debian|bookworm|contrib|Packages|http://contrib",
                      "Debian|bookworm|main|Packages|http://main")
     assert sources("bookworm") == ["deb [KEYS] http://main bookworm main"]
 
 
-def test_a_machine_without_lists_needs_no_origin(debian: FakeApt) -> None:
+def test_without_package_lists_the_first_uri_of_the_suite_is_used(debian: FakeApt) -> None:
     debian.configure()
     debian.configure("|bookworm|main|Sources|http://src",
                      "|bookworm|main|Packages|http://first",
@@ -115,7 +112,7 @@ def test_a_machine_without_debians_keys_is_refused(debian: FakeApt) -> None:
         Apt("bookworm")
 
 
-def test_lists_of_other_architectures_are_kept_apart(debian: FakeApt) -> None:
+def test_package_lists_of_each_architecture_have_their_own_directory(debian: FakeApt) -> None:
     worlds = [Apt("a"), Apt("a", foreign=""), Apt("a", native="ppc64el", foreign="")]
     assert len({apt.directory for apt in worlds}) == 3
 
@@ -127,7 +124,7 @@ def test_dependencies_are_resolved_for_the_native_architecture(debian: FakeApt) 
     assert "amd64" not in call
 
 
-def test_nothing_of_the_machines_apt_is_written(debian: FakeApt) -> None:
+def test_apt_writes_only_below_the_cache(debian: FakeApt) -> None:
     apt = Apt("a")
     apt.update()
     words = debian.calls("update")[0].split()
@@ -171,7 +168,7 @@ def test_a_package_is_fetched_into_the_directory(debian: FakeApt, tmp_path: Path
     assert "fetching linux 6.12-1 (82MB)" in said.getvalue()
 
 
-def test_a_package_that_does_not_arrive_is_named(debian: FakeApt, tmp_path: Path) -> None:
+def test_a_failed_download_names_the_package(debian: FakeApt, tmp_path: Path) -> None:
     debian.has("a", fields={"linux": {"Size": "1"}})
     debian.breaks("a")
     with pytest.raises(LabError, match="^linux:ppc64el could not be fetched:"):

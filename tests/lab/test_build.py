@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of scripts/module, programs and initramfs with tools that only note their arguments."""
+"""Tests of scripts/module, programs and initramfs, with stub tools that record arguments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lab import initramfs, labels, module, programs
 from lab.command import CROSS
 from lab.places import SCRIPTS, TOP, LabError
 
-# Notes its arguments and what it sees of the environment, then does what it is told
+# A stub tool: record the arguments and the environment, then run the test's shell code
 TOOL = """#!/bin/sh
 here=$(dirname "$0")
 printf '%s\\n' "$0" "$@" >"$here/arguments"
@@ -35,40 +35,40 @@ RELEASE = "6.12.0-64k"
 
 @dataclass(frozen=True)
 class Lab:
-    """Directories of a user's own: sources, results, cache and programs."""
+    """Private directories for one test: sources, build results, cache and stub programs."""
 
     directory: Path
     said: io.StringIO = field(default_factory=io.StringIO)
 
     def run(self, main: Callable[[Sequence[str]], None], *arguments: str | Path) -> None:
-        """Run a command. What it prints is in said, and a failure is reported as usual."""
+        """Run a command of scripts/lab. Its output goes to said; exceptions propagate."""
         with redirect_stdout(self.said), redirect_stderr(self.said):
             main([str(argument) for argument in arguments])
 
     @property
     def top(self) -> Path:
-        """The sources."""
+        """The source directory."""
         return self.directory / "top"
 
     @property
     def build(self) -> Path:
-        """The results."""
+        """The build directory."""
         return self.top / "build"
 
     @property
     def kernel(self) -> Path:
-        """The kernel in the cache."""
+        """The directory of the cached kernel."""
         return self.directory / "vfio-spapr-tce2" / "kernels" / LABEL
 
     def write(self, name: str, text: str = "") -> Path:
-        """Write a file of the sources."""
+        """Write a file in the source directory."""
         file = self.top / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
         return file
 
     def tool(self, name: str, script: str = "") -> None:
-        """Make a program, which runs a script of the shell."""
+        """Make a stub program that records its call and runs a shell script."""
         file = self.directory / "bin" / name
         file.parent.mkdir(exist_ok=True)
         file.write_text(TOOL)
@@ -78,19 +78,19 @@ class Lab:
 
     @property
     def arguments(self) -> list[str]:
-        """What the program was called with."""
+        """The recorded arguments."""
         return (self.directory / "bin" / "arguments").read_text().splitlines()
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the program saw of the environment."""
+        """The recorded environment."""
         text = (self.directory / "bin" / "environment").read_text()
         return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """Return a laboratory with sources of a few files and a kernel without content."""
+    """Return a Lab with a few source files and an empty kernel."""
     lab = Lab(tmp_path)
     for name in ("Kbuild", "dkms.conf", "src/main.c", "include/tce2.h", "tests/selftest/main.c",
                  "tests/kvmplay/main.c", "tests/guest/init", "tests/guest/functions.sh"):
@@ -120,11 +120,11 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
 
 
 def linked(out: Path) -> list[str]:
-    """Return the links below a directory."""
+    """Return the symbolic links below a directory."""
     return sorted(str(file.relative_to(out)) for file in out.rglob("*") if file.is_symlink())
 
 
-def test_the_sources_are_linked_and_nothing_that_a_build_in_place_left(lab: Lab) -> None:
+def test_sources_are_linked_but_not_results_of_an_in_place_build(lab: Lab) -> None:
     for name in ("src/main.o", "src/.main.o.cmd", "src/probes/found.h.new", "tests/unit/unit.c"):
         lab.write(name)
     lab.write("src/probes/found.c")
@@ -136,7 +136,7 @@ def test_the_sources_are_linked_and_nothing_that_a_build_in_place_left(lab: Lab)
     assert (out / "src/main.c").read_text() == "src/main.c"
 
 
-def test_stale_links_are_dropped_and_results_stay(lab: Lab) -> None:
+def test_stale_links_are_removed_and_build_results_are_kept(lab: Lab) -> None:
     out = lab.build / LABEL
     gone = lab.write("src/gone.c")
     module.link_sources(out)
@@ -151,7 +151,7 @@ def test_stale_links_are_dropped_and_results_stay(lab: Lab) -> None:
     assert (out / "src/main.c").read_text() == "src/main.c"
 
 
-def test_every_pattern_of_gitignore_means_what_a_build_leaves() -> None:
+def test_every_gitignore_pattern_matches_only_build_results() -> None:
     built = module.Built()
     for name in ("build", "src/main.o", "src/.main.o.cmd", "vfio_spapr_tce2.mod.c",
                  "Module.symvers", "src/probes/tce2_probed.h.tmp", "src/probes/kernel.stamp"):
@@ -162,8 +162,8 @@ def test_every_pattern_of_gitignore_means_what_a_build_leaves() -> None:
         assert Path(name) not in built, name
 
 
-def test_kbuild_gets_the_documented_variables_and_no_other(
-        lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kbuild_gets_only_the_documented_variables(lab: Lab,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
     lab.tool("make")
     for name, value in {"W": "1", "KCFLAGS": "-g0", "COVERAGE": "gcov", "CC": "false",
                         "ARCH": "arm64", "MAKEFLAGS": "-n", "CFLAGS": "-mnone"}.items():
@@ -176,14 +176,14 @@ def test_kbuild_gets_the_documented_variables_and_no_other(
     assert not {"CC", "ARCH", "MAKEFLAGS", "CFLAGS", "W"} & set(lab.environment)
 
 
-def test_a_kernel_with_a_compiler_of_its_own_is_built_with_it(lab: Lab) -> None:
+def test_the_module_is_built_with_the_kernels_own_compiler(lab: Lab) -> None:
     lab.tool("make")
     (lab.kernel / "path").write_text("/toolchain/bin\n")
     lab.run(module.main, LABEL)
     assert lab.environment["PATH"].startswith(f"/toolchain/bin:{lab.directory}/bin:")
 
 
-def test_a_clang_compiles_the_objects(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clang_compiles_only_the_objects(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     lab.tool("clang-99")
     lab.tool("make", '[ "$1" != -dumpversion ] || echo 19.1.7')
     monkeypatch.setenv("CLANG", "clang-99")
@@ -198,7 +198,7 @@ def test_a_clang_compiles_the_objects(lab: Lab, monkeypatch: pytest.MonkeyPatch)
     assert "/objects" in lab.said.getvalue()
 
 
-def test_fresh_starts_from_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fresh_discards_earlier_build_results(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     lab.tool("make")
     result = lab.write(f"build/{LABEL}/src/main.o")
     lab.run(module.main, LABEL)
@@ -216,7 +216,7 @@ def test_warnings_and_the_time_of_the_probes_are_shown(lab: Lab) -> None:
     assert said[-1].endswith(f"built build/{LABEL}/vfio_spapr_tce2.ko (3 probes in 2 s)")
 
 
-def test_a_build_that_fails_says_so_with_the_end_of_its_log(lab: Lab) -> None:
+def test_a_failed_build_prints_the_end_of_its_log(lab: Lab) -> None:
     lab.tool("make", "seq 100; exit 2")
     with pytest.raises(LabError, match=r"does not build for 6.12-64k:\n(.*\n)*    100\n"):
         lab.run(module.main, LABEL)
@@ -245,7 +245,7 @@ def test_a_second_build_waits_for_the_first(lab: Lab) -> None:
     assert (lab.build / LABEL / "Kbuild").exists()
 
 
-def test_a_build_that_is_killed_leaves_no_compiler(lab: Lab) -> None:
+def test_a_killed_build_leaves_no_compiler_running(lab: Lab) -> None:
     lab.tool("make", 'sleep 60 & echo $! >"$here/new"; mv "$here/new" "$here/compiler"; wait')
     command = f"""
 import sys
@@ -307,7 +307,7 @@ def test_a_program_that_cannot_be_built_is_an_error(lab: Lab, name: str, message
 
 @pytest.fixture
 def contents(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Make a kernel with modules, and return a dict that main() fills with what it packs."""
+    """Make a kernel with modules; return a dict that main() fills with the packed files."""
     (lab.directory / "vfio-spapr-tce2" / "busybox").mkdir()
     (lab.directory / "vfio-spapr-tce2" / "busybox" / "busybox").write_text("busybox")
     base = lab.kernel / "modules" / "lib" / "modules" / RELEASE
@@ -355,8 +355,8 @@ def test_an_initramfs_has_the_modules_with_their_dependencies(lab: Lab,
     assert not list((lab.directory / "out").iterdir())
 
 
-def test_another_module_file_is_taken_if_backend_names_it(
-        lab: Lab, contents: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backend_selects_another_module_file(lab: Lab, contents: dict[str, str],
+                                             monkeypatch: pytest.MonkeyPatch) -> None:
     lab.write(f"build/{LABEL}/vfio_spapr_tce2.ko", "now")
     monkeypatch.setenv("BACKEND", str(lab.write("before/vfio_spapr_tce2.ko", "before")))
     lab.run(initramfs.main, LABEL, lab.directory / "out" / "initrd")
@@ -371,7 +371,7 @@ def test_a_module_that_the_kernel_lacks_is_an_error(lab: Lab,
         lab.run(initramfs.main, LABEL, lab.directory / "out" / "initrd")
 
 
-def test_a_root_is_packed_with_its_directories_and_by_root(tmp_path: Path) -> None:
+def test_the_archive_contains_directories_and_is_owned_by_root(tmp_path: Path) -> None:
     (tmp_path / "root" / "a").mkdir(parents=True)
     (tmp_path / "root" / "a" / "b").write_text("b")
     initramfs.pack(tmp_path / "root", tmp_path / "out")
@@ -382,7 +382,7 @@ def test_a_root_is_packed_with_its_directories_and_by_root(tmp_path: Path) -> No
     assert not list(tmp_path.glob("*.new"))
 
 
-def test_the_modules_of_the_guest_are_those_that_its_programs_load() -> None:
+def test_the_initramfs_has_the_modules_that_the_guest_loads() -> None:
     assert labels.DEFAULT_LABEL == LABEL
     loaded = "".join((TOP / "tests" / "guest" / name).read_text()
                      for name in ("machine.h", "lib_machine.c"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of what runs programs of a root filesystem."""
+"""Tests of lab.chroot: qemu-user and the environment of programs in a root filesystem."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lab.places import LabError
 
 @pytest.fixture
 def binfmt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a directory in the place of binfmt_misc, beside a qemu-user."""
+    """Return a directory that replaces binfmt_misc, with a stub of qemu-user."""
     (tmp_path / "register").touch()
     (tmp_path / chroot.EMULATOR).touch(0o755)
     monkeypatch.setattr(chroot, "BINFMT", tmp_path)
@@ -23,7 +23,7 @@ def binfmt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_qemu_user_is_registered_once_and_stays_open(binfmt: Path) -> None:
+def test_qemu_user_is_registered_once_with_the_f_flag(binfmt: Path) -> None:
     chroot.register_interpreter()
     written = (binfmt / "register").read_text()
     assert written.startswith(r":qemu-ppc64le:M::\x7f\x45\x4c\x46\x02\x01\x01\x00")
@@ -34,15 +34,15 @@ def test_qemu_user_is_registered_once_and_stays_open(binfmt: Path) -> None:
     assert (binfmt / "register").read_text() == ""
 
 
-def test_a_machine_without_qemu_user_is_told_the_package(binfmt: Path,
-                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_qemu_user_the_error_names_its_package(binfmt: Path,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     (binfmt / chroot.EMULATOR).unlink()
     monkeypatch.setenv("PATH", str(binfmt))
     with pytest.raises(LabError, match="install the package qemu-user-static"):
         chroot.register_interpreter()
 
 
-def test_a_program_in_a_root_sees_nothing_of_the_callers_environment() -> None:
+def test_programs_in_a_root_do_not_inherit_the_callers_environment() -> None:
     command = chroot.command_in(Path("/root"), ["dpkg", "-l"], uname="6.12")
     start = command.index("env")
     assert command[start:start + 2] == ["env", "-i"]

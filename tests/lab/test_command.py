@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of lab.command: what programs may see, their logs, locks, and how a command ends."""
+"""Tests of lab.command: environment, logs and locks of programs; exit of a command."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from lab_fixtures import progress  # noqa: F401, a fixture
 pytestmark = pytest.mark.usefixtures("said")
 
 
-def test_a_sign_of_life_is_given_until_the_work_ends(
-        monkeypatch: pytest.MonkeyPatch, said: io.StringIO) -> None:
+def test_progress_is_reported_until_the_work_ends(monkeypatch: pytest.MonkeyPatch,
+                                                  said: io.StringIO) -> None:
     monkeypatch.setattr(command, "PULSE", 0.01)
     with heartbeat("waiting"):
         time.sleep(0.05)
@@ -35,14 +35,13 @@ def test_a_sign_of_life_is_given_until_the_work_ends(
     assert said.getvalue() == signs
 
 
-def test_nothing_is_said_of_work_that_ends_at_once(said: io.StringIO) -> None:
+def test_short_work_reports_no_progress(said: io.StringIO) -> None:
     with heartbeat("waiting"):
         pass
     assert not said.getvalue()
 
 
-def test_the_output_of_a_command_is_added_to_its_log(
-        tmp_path: Path, said: io.StringIO) -> None:
+def test_the_output_of_a_command_is_added_to_its_log(tmp_path: Path, said: io.StringIO) -> None:
     log = tmp_path / "logs" / "log"
     assert logged(log, "trying", ["sh", "-c", "echo out; echo err >&2; exit 3"]) == 3
     assert logged(log, "trying again", ["cat"]) == 0
@@ -50,7 +49,7 @@ def test_the_output_of_a_command_is_added_to_its_log(
     assert re.search(r"^\[ *\d+s\] trying\n\[ *\d+s\] trying again\n$", said.getvalue())
 
 
-def test_a_command_that_fails_is_explained_by_the_end_of_its_log(tmp_path: Path) -> None:
+def test_a_failed_command_shows_the_end_of_its_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with pytest.raises(Broken) as raised:
         quietly(log, "counting", ["sh", "-c", "seq 100; exit 1"])
@@ -61,7 +60,7 @@ def test_a_command_that_fails_is_explained_by_the_end_of_its_log(tmp_path: Path)
     assert len(lines) == 22
 
 
-def test_a_failure_begins_with_the_callers_sentence(tmp_path: Path) -> None:
+def test_the_error_begins_with_the_callers_message(tmp_path: Path) -> None:
     with pytest.raises(Broken, match="^the kernel does not build:\n"):
         quietly(tmp_path / "log", "building", ["false"], failure="the kernel does not build")
 
@@ -88,7 +87,7 @@ def test_a_step_may_write_to_a_file(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text().endswith("err\n")
 
 
-def test_programs_see_none_of_the_callers_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_do_not_inherit_the_callers_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ARCH", "CC", "KBUILD_OUTPUT", "MAKEFLAGS", "LC_MESSAGES", "LANGUAGE", "O"):
         monkeypatch.setenv(name, "foreign")
     monkeypatch.setenv("HOME", "/home/u")
@@ -106,8 +105,7 @@ def test_sizes_are_rounded_up(size: float, text: str) -> None:
     assert in_si(size) == text
 
 
-def test_of_two_holders_of_a_lock_the_second_waits(
-        tmp_path: Path, said: io.StringIO) -> None:
+def test_a_second_locker_waits_for_the_first(tmp_path: Path, said: io.StringIO) -> None:
     order = []
 
     def second() -> None:
@@ -124,7 +122,7 @@ def test_of_two_holders_of_a_lock_the_second_waits(
     assert order == ["first", "second"]
 
 
-def test_a_lock_is_free_after_a_failure(tmp_path: Path) -> None:
+def test_a_lock_is_released_after_an_exception(tmp_path: Path) -> None:
     with pytest.raises(LabError), locked(tmp_path / "lock"):
         raise LabError
     with locked(tmp_path / "lock", "never"):
@@ -132,7 +130,7 @@ def test_a_lock_is_free_after_a_failure(tmp_path: Path) -> None:
 
 
 def ends(*outcome: object, monkeypatch: pytest.MonkeyPatch) -> object:
-    """Return the status of a command whose main() returns or raises something."""
+    """Return the exit status of a command whose main() returns or raises outcome."""
     def main(arguments: object) -> int | None:
         del arguments
         if outcome and isinstance(outcome[0], BaseException):
@@ -149,8 +147,8 @@ def ends(*outcome: object, monkeypatch: pytest.MonkeyPatch) -> object:
 
 @pytest.mark.parametrize(("outcome", "status"), [
     ((), 0), ((0,), 0), ((3,), 3), ((KeyboardInterrupt(),), 130)])
-def test_a_command_ends_with_the_status_of_its_main(
-        outcome: tuple[object, ...], status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_exits_with_the_status_of_its_main(outcome: tuple[object, ...], status: int,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
     assert ends(*outcome, monkeypatch=monkeypatch) == status
 
 
@@ -158,8 +156,8 @@ def test_a_command_ends_with_the_status_of_its_main(
     LabError("the disk is missing"),
     OSError(28, "the disk is missing", "/cache"),
     subprocess.CalledProcessError(1, "the disk is missing"),
-], ids=["the lab's", "the system's", "a program's"])
-def test_an_error_ends_a_command_with_a_sentence(
+], ids=["lab_error", "os_error", "failed_program"])
+def test_an_error_ends_a_command_with_a_one_line_message(
         error: Exception, monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str]) -> None:
     assert ends(error, monkeypatch=monkeypatch) == 1

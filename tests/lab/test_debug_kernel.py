@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of lab.debug_kernel: options that a configuration lost, and when to build again."""
+"""Tests of lab.debug_kernel: options that kconfig dropped, and when to rebuild."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ KEPT = "CONFIG_KASAN=y\nCONFIG_SIZE=20\nCONFIG_RARE=y\n"
     (KEPT.replace("KASAN=y", "KASAN_INLINE=y"), ["CONFIG_KASAN"]),
     (KEPT.replace("20", "200"), ["CONFIG_SIZE"]),
     ("", ["CONFIG_KASAN", "CONFIG_SIZE"]),
-], ids=["none", "off as wanted", "on though unwanted", "may be lost", "missing", "off",
-        "longer name", "longer value", "all"])
-def test_options_that_the_configuration_has_otherwise_are_lost(config: str,
-                                                               lost: list[str]) -> None:
+], ids=["none", "off_as_requested", "on_but_requested_off", "may_be_lost", "missing", "off",
+        "longer_name", "longer_value", "all"])
+def test_options_with_another_value_in_the_configuration_are_lost(config: str,
+                                                                  lost: list[str]) -> None:
     assert options_lost(FRAGMENT, config) == lost
 
 
 def source_with(tmp_path: Path, text: str) -> Path:
-    """Write the file that is mended; return it."""
+    """Write the source file that the build patches; return it."""
     file = tmp_path / MENDED_FILE
     file.parent.mkdir(parents=True)
     file.write_text(text)
@@ -71,7 +71,7 @@ def test_a_source_with_another_condition_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the list of what is built from now on, beside an empty cache."""
+    """Return a list that records each build, with an empty cache."""
     calls: list[str] = []
 
     def add(name: str, directory: str) -> None:
@@ -108,15 +108,15 @@ def test_a_changed_configuration_builds_the_debug_kernel_again(built: list[str],
     assert built == ["built", "built"]
 
 
-def test_a_changed_condition_builds_the_debug_kernel_again(
-        built: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_condition_builds_the_debug_kernel_again(built: list[str],
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:
     need_debug_kernel(ROW)
     monkeypatch.setattr(debug_kernel, "NEW_CONDITION", "if (0) {")
     need_debug_kernel(ROW)
     assert built == ["built", "built"]
 
 
-def test_a_debug_kernel_that_was_forgotten_is_built_again(built: list[str]) -> None:
+def test_a_removed_debug_kernel_is_built_again(built: list[str]) -> None:
     need_debug_kernel(ROW)
     (cache_dir() / "kernels/6.12-debug/label").unlink()
     need_debug_kernel(ROW)
@@ -133,8 +133,7 @@ def test_refresh_builds_the_debug_kernel_from_nothing(built: list[str],
     assert built == ["built", "built"] and not rest.exists()
 
 
-def test_a_build_that_failed_is_repeated(built: list[str],
-                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_build_is_repeated(built: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: object) -> None:
         raise LabError("it does not build")
 

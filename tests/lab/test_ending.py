@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of how a command ends that is told to: what it has started ends, too."""
+"""Tests of terminated commands: every process that a command started ends with it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ import pytest
 from lab.command import Step, call, output_of
 from lab.places import SCRIPTS
 
-# Seconds until something has to be as expected
+# Seconds until a condition must hold
 PATIENCE = 5
 
-# A program like make: it starts another one, and waits
+# A program like make: start a child, write its pid to $0, wait for it
 STARTS_ANOTHER = 'sleep 60 & echo $! >"$0.new"; mv "$0.new" "$0"; wait'
-# One that takes its time to end, and leaves another one that ignores SIGTERM
+# A program that needs 0.2 s to end after SIGTERM, and has a child that ignores SIGTERM
 STARTS_A_STUBBORN_ONE = ("trap 'sleep 0.2; exit' TERM; (trap '' TERM; exec sleep 60) & "
                          'echo $! >"$0.new"; mv "$0.new" "$0"; while :; do wait; done')
-# A command whose main() starts a program, by a way of lab.command that is named
+# A command whose main() starts a program through the function of lab.command it is given
 COMMAND = f"""
 import sys
 from pathlib import Path
@@ -43,15 +43,15 @@ command.run_main(main)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for something that happens soon."""
+    """Poll a condition; fail after PATIENCE seconds."""
     end = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < end, "nothing happened"
+        assert time.monotonic() < end, "the condition never became true"
         time.sleep(0.01)
 
 
 def is_running(process: int) -> bool:
-    """Check whether there is a process that has not ended."""
+    """Check that a process exists and is no zombie."""
     try:
         return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -60,7 +60,7 @@ def is_running(process: int) -> bool:
 
 def start(way: str, file: Path,
           script: str = STARTS_ANOTHER) -> tuple[subprocess.Popen[bytes], int]:
-    """Start the command; return it, and the process that its program has started."""
+    """Start the command; return it, and the pid of its grandchild."""
     process = subprocess.Popen([sys.executable, "-B", "-c", COMMAND, way, str(file), script],
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_until(file.exists)
@@ -70,8 +70,8 @@ def start(way: str, file: Path,
 @pytest.mark.parametrize(("way", "number"), [
     ("step", signal.SIGTERM), ("step", signal.SIGHUP), ("step", signal.SIGINT),
     ("call", signal.SIGTERM), ("output_of", signal.SIGTERM)])
-def test_a_signal_ends_a_command_and_all_that_it_started(way: str, number: signal.Signals,
-                                                         tmp_path: Path) -> None:
+def test_a_signal_ends_a_command_and_all_its_children(way: str, number: signal.Signals,
+                                                      tmp_path: Path) -> None:
     process, grandchild = start(way, tmp_path / "started")
     process.send_signal(number)
     assert process.wait(PATIENCE) == 128 + number
@@ -87,7 +87,7 @@ def test_a_second_signal_does_not_keep_a_stubborn_program_alive(tmp_path: Path) 
     wait_until(lambda: not is_running(grandchild))
 
 
-def test_programs_that_end_have_their_status_and_output(tmp_path: Path) -> None:
+def test_finished_programs_return_their_status_and_output(tmp_path: Path) -> None:
     assert call("sh", "-c", "exit 3") == 3
     assert output_of("echo", "a") == "a\n"
     with pytest.raises(subprocess.CalledProcessError, match="status 4"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of lab.hosttools and scripts/hosttools: what is missing, and how it is installed."""
+"""Tests of lab.hosttools and scripts/hosttools: missing packages and their installation."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ EXPECTED = {
 
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the only directory of PATH, which is empty, on a machine without files."""
+    """Make a bare machine; return its empty directory, the only one on PATH."""
     directory = tmp_path / "empty"
     directory.mkdir()
     monkeypatch.setenv("PATH", str(directory))
     monkeypatch.setattr(glob, "glob", lambda _: [])
-    # Programs with a path run in spite of PATH
+    # Tools called by absolute path ignore PATH
     starting = subprocess.run
     monkeypatch.setattr(subprocess, "run", lambda command, **options: starting(
         ["no-such-program" if command[0] == hosttools.SYSTEM_PYTHON else command[0],
@@ -65,8 +65,7 @@ def test_a_bare_machine_lacks_each_package_once(mode: str, bare: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", EXPECTED)
-def test_a_machine_with_all_tools_lacks_nothing(mode: str,
-                                                monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_with_all_tools_lacks_nothing(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
     monkeypatch.setattr(glob, "glob", lambda pattern: [pattern])
     monkeypatch.setattr(hosttools, "said_by",
@@ -83,7 +82,7 @@ def test_an_old_qemu_is_missing(version: str, is_missing: bool, bare: Path) -> N
     assert ("qemu-system-ppc" in missing("")) == is_missing
 
 
-def test_all_parts_of_qemu_are_of_one_version() -> None:
+def test_all_qemu_packages_are_requested_together() -> None:
     assert qemu_packages("installed qemu-system-x86\nconfig-files qemu-system-arm\n") == [
         "qemu-system-common", "qemu-system-data", "qemu-system-ppc", "qemu-system-x86"]
 
@@ -92,17 +91,17 @@ def test_all_parts_of_qemu_are_of_one_version() -> None:
     ("bookworm", ["bc", "qemu-system-common/bookworm-backports",
                   "qemu-system-data/bookworm-backports", "qemu-system-ppc/bookworm-backports"]),
     ("trixie", ["bc", "qemu-system-ppc"])])
-def test_only_bookworm_takes_qemu_from_its_backports(codename: str, wanted: list[str],
-                                                     bare: Path) -> None:
+def test_only_bookworm_gets_qemu_from_its_backports(codename: str, wanted: list[str],
+                                                    bare: Path) -> None:
     assert requests(["bc", "qemu-system-ppc"], codename) == wanted
 
 
-def test_the_second_choice_has_no_suite_that_a_mirror_may_lack() -> None:
+def test_the_second_choice_omits_suites_that_a_mirror_may_lack() -> None:
     assert host_suites("bookworm")[1] == "bookworm+bookworm-backports"
     assert host_suites("trixie") == ["trixie+trixie-updates+trixie-security", "trixie"]
 
 
-def test_an_unknown_mode_is_answered_by_the_usage() -> None:
+def test_an_unknown_mode_prints_the_usage() -> None:
     for arguments in (["units"], ["unit", "check"]):
         with pytest.raises(LabError, match=r"^usage: scripts/hosttools \[python\|build\|"):
             hosttools.main(arguments)
@@ -110,7 +109,7 @@ def test_an_unknown_mode_is_answered_by_the_usage() -> None:
 
 @pytest.fixture
 def lacks_bc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, debian: FakeApt) -> FakeApt:
-    """Return the apt of a machine that has all tools but bc, until apt installs it."""
+    """Return the fake apt of a machine that lacks only bc, until apt installs it."""
     monkeypatch.setattr(hosttools, "host_codename", lambda: "bookworm")
     monkeypatch.setattr(hosttools, "LOGS", tmp_path)
     monkeypatch.setattr(hosttools, "missing",
@@ -118,7 +117,7 @@ def lacks_bc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, debian: FakeApt) -
     return debian
 
 
-def test_missing_packages_are_installed_with_package_lists_of_our_own(
+def test_missing_packages_are_installed_with_private_package_lists(
         lacks_bc: FakeApt, said: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 0)
     need_tools()
@@ -138,8 +137,8 @@ def test_a_package_that_is_still_missing_is_named(lacks_bc: FakeApt,
         need_tools()
 
 
-def test_a_user_without_sudo_is_told_what_to_install(lacks_bc: FakeApt,
-                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_sudo_the_error_names_the_packages_to_install(
+        lacks_bc: FakeApt, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 1000)
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(LabError, match="needs root or sudo: apt-get install bc"):
@@ -147,7 +146,7 @@ def test_a_user_without_sudo_is_told_what_to_install(lacks_bc: FakeApt,
     assert not lacks_bc.calls("install")
 
 
-# The launcher, which runs before there is Python
+# The launcher runs on machines without Python
 
 APT_GET = """#!/bin/sh
 echo "$*" >>{here}/calls
@@ -159,7 +158,7 @@ esac
 
 @pytest.fixture
 def launcher(tmp_path: Path) -> Path:
-    """Return a copy of scripts/hosttools whose Python does not exist yet."""
+    """Return a copy of scripts/hosttools whose Python does not exist until apt installs it."""
     scripts = tmp_path / "scripts"
     (scripts / "lab").mkdir(parents=True)
     for name in ("lib.sh", "usable-path", "lab/labels.txt", "hosttools"):
@@ -177,7 +176,7 @@ def launcher(tmp_path: Path) -> Path:
 
 
 def launch(launcher: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the launcher with the apt-get of the test."""
+    """Run the launcher with the stub apt-get."""
     top = launcher.parents[1]
     return subprocess.run(
         [launcher, *arguments], text=True, check=False, stdout=subprocess.PIPE,
@@ -185,8 +184,7 @@ def launch(launcher: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env={"PATH": f"{top}/bin:/usr/bin:/bin", "XDG_CACHE_HOME": f"{top}/cache"})
 
 
-def test_python_is_installed_with_package_lists_of_our_own(launcher: Path,
-                                                           tmp_path: Path) -> None:
+def test_python_is_installed_with_private_package_lists(launcher: Path, tmp_path: Path) -> None:
     done = launch(launcher, "python")
     assert done.returncode == 0 and "host tools missing: python3" in done.stdout
     update, install = (tmp_path / "calls").read_text().splitlines()
@@ -208,7 +206,8 @@ def test_the_modes_run_in_python(launcher: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "calls").exists()
 
 
-def test_a_machine_on_which_python_stays_away_is_told_so(launcher: Path, tmp_path: Path) -> None:
+def test_python_still_missing_after_the_installation_is_an_error(launcher: Path,
+                                                                 tmp_path: Path) -> None:
     (tmp_path / "bin" / "apt-get").write_text("#!/bin/sh\n")
     done = launch(launcher, "unit")
     assert done.returncode == 1 and "error: still missing: python3" in done.stdout

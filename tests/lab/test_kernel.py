@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of lab.kernel and lab.source: which packages, what the cache has, and the table."""
+"""Tests of lab.kernel and lab.source: package choice, cache contents, list of labels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ IMAGE = f"linux-image-{RELEASE}"
     "linux-image-6.12-powerpc64le", "linux-image-6.12.95+deb12-powerpc64le",
     "linux-image-6.12.0-50-powerpc64le", "linux-image-6.12~rc1-powerpc64le",
     "linux-image-6.12.9+bpo-2-powerpc64le"])
-def test_versions_of_the_series_are_its_images(name: str) -> None:
+def test_image_packages_of_the_series_match(name: str) -> None:
     assert re.fullmatch(image_regex("6.12", "powerpc64le"), name)
 
 
@@ -37,13 +37,13 @@ def test_versions_of_the_series_are_its_images(name: str) -> None:
     "linux-image-6.1-powerpc64le", "linux-image-6x12-powerpc64le",
     "linux-image-6.12.95-powerpc64le-dbg", "linux-image-6.12-amd64-powerpc64le",
     "linux-image-powerpc64le", "linux-headers-6.12-powerpc64le"])
-def test_other_series_flavours_and_packages_are_not_its_images(name: str) -> None:
+def test_other_series_flavours_and_packages_do_not_match(name: str) -> None:
     assert not re.fullmatch(image_regex("6.12", "powerpc64le"), name)
 
 
 @pytest.fixture
 def archive_with_kernel(debian: FakeApt) -> FakeApt:
-    """Return an archive that has a kernel of 6.12."""
+    """Return an archive with a 6.12 kernel."""
     debian.has("bookworm-backports", f"{IMAGE} linux-image-6.12.90-powerpc64le", {
         IMAGE: {"Version": "6.12.95-1", "Depends": "kmod, linux-base (>= 4)"},
         f"linux-headers-{RELEASE}": {"Depends": "x, linux-kbuild-6.12.95+deb12 (>= 1), gcc-12"},
@@ -51,7 +51,7 @@ def archive_with_kernel(debian: FakeApt) -> FakeApt:
     return debian
 
 
-def test_the_packages_of_a_kernel_are_of_one_version(archive_with_kernel: FakeApt) -> None:
+def test_all_packages_of_a_kernel_have_one_version(archive_with_kernel: FakeApt) -> None:
     packages = list(packages_of(newest_image(ROW), ROW.flavour))
     assert packages == [
         ("image", f"{IMAGE}:ppc64el=6.12.95-1"),
@@ -60,8 +60,7 @@ def test_the_packages_of_a_kernel_are_of_one_version(archive_with_kernel: FakeAp
         ("headers", f"linux-kbuild-6.12.95+deb12:{host_architecture()}=6.12.95-1")]
 
 
-def test_an_image_that_only_depends_on_others_is_replaced_by_them(
-        archive_with_kernel: FakeApt) -> None:
+def test_an_image_metapackage_is_replaced_by_its_dependencies(archive_with_kernel: FakeApt) -> None:
     archive_with_kernel.has("bookworm-backports", fields={IMAGE: {
         "Depends": "linux-base (>= 4), linux-binary-7.2-x (= 1), linux-modules-7.2-x (= 1)"}})
     image = Image(Apt("bookworm-backports"), IMAGE, "1")
@@ -78,7 +77,7 @@ def test_headers_without_kbuild_are_refused(archive_with_kernel: FakeApt) -> Non
 
 @pytest.fixture
 def headers(tmp_path: Path) -> Path:
-    """Return a directory with the headers of a kernel, as its packages have them."""
+    """Return a directory with kernel headers in the layout of Debian's packages."""
     build = tmp_path / "headers/usr/src" / f"linux-headers-{RELEASE}"
     build.mkdir(parents=True)
     (build / "Makefile").write_text("include /usr/src/linux-headers-common/Makefile\n")
@@ -89,7 +88,7 @@ def headers(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_headers_find_each_other_in_the_cache(headers: Path) -> None:
+def test_paths_in_the_headers_point_into_the_cache(headers: Path) -> None:
     arrange_headers(headers, RELEASE, Path("/cache/6.12"))
     build = headers / "headers/usr/src" / f"linux-headers-{RELEASE}"
     assert (build / "Makefile").read_text() == (
@@ -101,12 +100,12 @@ def test_headers_find_each_other_in_the_cache(headers: Path) -> None:
         f"/cache/6.12/headers/usr/src/linux-headers-{RELEASE}\n")
 
 
-def test_headers_have_no_image_that_kbuild_would_make_btf_of(headers: Path) -> None:
+def test_headers_have_no_vmlinux_so_kbuild_makes_no_btf(headers: Path) -> None:
     arrange_headers(headers, RELEASE, Path("/cache"))
     assert not list(headers.rglob("vmlinux"))
 
 
-def test_the_compiler_is_the_one_that_the_headers_name(headers: Path) -> None:
+def test_the_compiler_is_read_from_the_headers(headers: Path) -> None:
     assert compiler_of(headers, RELEASE) == "gcc-12"
     next(headers.rglob(".kernelvariables")).unlink()
     with pytest.raises(LabError, match="name no compiler"):
@@ -114,7 +113,7 @@ def test_the_compiler_is_the_one_that_the_headers_name(headers: Path) -> None:
 
 
 def cached(name: str, **files: str) -> Path:
-    """Write the files of a kernel in the cache; return its directory."""
+    """Write a kernel's files into the cache; return its directory."""
     directory = kernels_dir() / name
     directory.mkdir(parents=True)
     for file, text in files.items():
@@ -122,16 +121,15 @@ def cached(name: str, **files: str) -> Path:
     return directory
 
 
-def test_a_kernel_in_the_cache_is_taken_without_asking_the_network(
-        debian: FakeApt, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_kernel_needs_no_network(debian: FakeApt, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REFRESH", raising=False)
     cached("6.12-4k", release=RELEASE)
     need_kernel(ROW)
     assert not debian.calls("update")
 
 
-def test_a_kernel_that_was_added_is_never_refreshed(
-        debian: FakeApt, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_added_kernel_is_never_refreshed(debian: FakeApt,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REFRESH", "1")
     cached("mine", release="7.0", label="mine|-|-|-|run|asked")
     need_kernel(label("mine"))
@@ -171,9 +169,9 @@ NEW_LAYOUT = {f"linux-binary-{RELEASE}": {f"usr/lib/modules/{RELEASE}/vmlinuz": 
 
 
 @pytest.mark.parametrize("image", [OLD_LAYOUT, NEW_LAYOUT], ids=["6.12", "7.2"])
-def test_a_kernel_is_unpacked_into_the_cache(
-        image: dict[str, dict[str, str]], archive_with_kernel: FakeApt, tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_is_unpacked_into_the_cache(image: dict[str, dict[str, str]],
+                                             archive_with_kernel: FakeApt, tmp_path: Path,
+                                             monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REFRESH", raising=False)
     monkeypatch.setattr(kernel, "LOG", tmp_path / "log")
     add_debs(archive_with_kernel, image)
@@ -203,8 +201,8 @@ def test_a_kernel_is_unpacked_into_the_cache(
 
 
 @pytest.mark.parametrize("version", ["", "6.12.90-1"])
-def test_a_kernel_that_is_missing_or_older_is_fetched(
-        version: str, archive_with_kernel: FakeApt, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_or_outdated_kernel_is_fetched(version: str, archive_with_kernel: FakeApt,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
     def fill(work: Path, image: Image, row: Label) -> None:
         work.mkdir()
         (work / "release").write_text(f"{image.release} of {row.name}")
@@ -218,7 +216,7 @@ def test_a_kernel_that_is_missing_or_older_is_fetched(
     assert [file.name for file in kernels_dir().iterdir() if file.is_dir()] == ["6.12-4k"]
 
 
-def test_the_list_has_what_the_cache_has(debian: FakeApt, said: io.StringIO) -> None:
+def test_the_list_shows_the_cached_kernels(debian: FakeApt, said: io.StringIO) -> None:
     cached("6.12-64k", release="6.12.95-powerpc64le-64k")
     cached("mine", release="7.0", label="mine|-|-|-|load|asked")
     kernel.main(["--list"])
@@ -233,7 +231,7 @@ def test_the_list_has_what_the_cache_has(debian: FakeApt, said: io.StringIO) -> 
                for line in lines)
 
 
-def test_the_newest_versions_of_the_kernels_chosen_are_written(
+def test_the_newest_versions_of_the_chosen_kernels_are_written(
         archive_with_kernel: FakeApt, tmp_path: Path, said: io.StringIO,
         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel, "BUILD", tmp_path)
@@ -249,14 +247,14 @@ def test_the_newest_versions_of_the_kernels_chosen_are_written(
     (kernel, []), (kernel, ["--list", "x"]), (source, ["a", "b"]), (debug_kernel, ["a", "b"]),
     (kernel_add, []), (kernel_add, ["mine"]), (kernel_add, ["mine", "/", "run"]),
     (kernel_add, ["--remove"]), (kernel_add, ["-x", "/"])])
-def test_a_wrong_number_of_arguments_is_answered_by_the_usage(command: object,
-                                                              arguments: list[str]) -> None:
+def test_a_wrong_number_of_arguments_prints_the_usage(command: object,
+                                                      arguments: list[str]) -> None:
     with pytest.raises(LabError, match="^usage: scripts/"):
         getattr(command, "main")(arguments)
 
 
-def test_a_source_in_the_cache_is_taken_without_asking_the_network(
-        debian: FakeApt, said: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_source_needs_no_network(debian: FakeApt, said: io.StringIO,
+                                          monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REFRESH", raising=False)
     directory = source.source_dir(ROW)
     directory.mkdir(parents=True)
@@ -266,9 +264,9 @@ def test_a_source_in_the_cache_is_taken_without_asking_the_network(
 
 
 @pytest.mark.parametrize("refresh", [False, True], ids=["missing", "refresh"])
-def test_a_source_is_unpacked_into_the_cache(
-        refresh: bool, debian: FakeApt, tmp_path: Path, said: io.StringIO,
-        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_is_unpacked_into_the_cache(refresh: bool, debian: FakeApt, tmp_path: Path,
+                                             said: io.StringIO,
+                                             monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "LOG", tmp_path / "log")
     monkeypatch.setenv("REFRESH", "1" if refresh else "")
     final = source.source_dir(ROW)
@@ -291,7 +289,7 @@ def test_a_source_is_unpacked_into_the_cache(
 
 
 @pytest.mark.parametrize("command", [source, debug_kernel])
-def test_a_kernel_that_was_added_has_no_source(command: object, debian: FakeApt) -> None:
+def test_an_added_kernel_has_no_source(command: object, debian: FakeApt) -> None:
     cached("mine", label="mine|-|-|-|run|asked")
     with pytest.raises(LabError, match="^mine is no kernel that Debian has a source for$"):
         getattr(command, "main")(["mine"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of lab.kernel_add: which trees become labels, and which are refused."""
+"""Tests of lab.kernel_add: accepted and refused kernel trees."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from lab.places import LabError
 from lab_fixtures import progress  # noqa: F401, a fixture
 
 CONFIG = "CONFIG_PPC64=y\nCONFIG_CPU_LITTLE_ENDIAN=y\nCONFIG_GCC_VERSION=120200\n"
-# The header of an ELF file for 64-bit POWER, little-endian
+# ELF header of a little-endian 64-bit POWER file
 POWER_ELF = b"\x7fELF\x02\x01" + bytes(12) + b"\x15\x00" + bytes(44)
 GCC = "powerpc64le-linux-gnu-gcc-12"
 
 
 def write(file: Path, content: bytes | str) -> None:
-    """Write a file and its directories."""
+    """Write a file and make its directories."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def program(file: Path, script: str) -> None:
-    """Write a program in shell."""
+    """Write a shell script."""
     write(file, f"#!/bin/sh\n{script}\n")
     file.chmod(0o755)
 
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: io.StringIO) -> Path:
-    """Return a kernel of the user's own, beside an empty cache."""
+    """Return a tree with the user's kernel, and an empty cache."""
     del said
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setattr(kernel_add, "LOG", tmp_path / "log")
-    # No network
+    # No test here may reach the network
     monkeypatch.delattr(toolchain, "need_toolchain")
     program(tmp_path / "bin/depmod", f'echo "$@" >{tmp_path}/depmod')
     program(tmp_path / "bin" / GCC, "echo powerpc64le-linux-gnu")
@@ -56,8 +56,8 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: io.StringIO) -> 
     return directory
 
 
-def test_a_kernel_of_ones_own_is_a_label_like_the_others(tree: Path, said: io.StringIO,
-                                                         tmp_path: Path) -> None:
+def test_an_added_kernel_is_a_label_like_the_others(tree: Path, said: io.StringIO,
+                                                    tmp_path: Path) -> None:
     kernel_add.main(["mine", str(tree)])
     assert (label("mine").is_added, label("mine").use) == (True, "run")
     assert (release("mine"), builddir("mine"), compiler("mine")) == ("7.0", tree / "build", GCC)
@@ -68,7 +68,7 @@ def test_a_kernel_of_ones_own_is_a_label_like_the_others(tree: Path, said: io.St
     assert f"kernel mine is 7.0 in {tree}: make check KERNELS=mine" in said.getvalue()
 
 
-def test_a_kernel_that_serves_nobody_is_only_loaded(tree: Path) -> None:
+def test_a_kernel_added_for_load_tests_has_use_load(tree: Path) -> None:
     kernel_add.main(["mine", str(tree), "load"])
     assert label("mine").use == "load"
 
@@ -81,7 +81,7 @@ def test_a_compressed_module_is_copied_uncompressed(tree: Path) -> None:
     assert (tree / "lib/modules/7.0/nvme.ko.gz").exists()
 
 
-def test_the_build_tree_may_be_beside_the_modules(tree: Path, tmp_path: Path) -> None:
+def test_the_build_link_beside_the_modules_is_followed(tree: Path, tmp_path: Path) -> None:
     (tree / "build").rename(tmp_path / "linux")
     (tree / "lib/modules/7.0/build").symlink_to(tmp_path / "linux")
     kernel_add.main(["mine", str(tree)])
@@ -95,7 +95,7 @@ def test_the_image_may_have_another_name(name: str, tree: Path) -> None:
     assert os.readlink(vmlinux("mine")) == str(tree / name)
 
 
-def test_an_added_kernel_is_replaced_by_another_of_its_name(tree: Path) -> None:
+def test_adding_a_name_again_replaces_the_kernel(tree: Path) -> None:
     kernel_add.main(["mine", str(tree)])
     write(kernels_dir() / "mine/rest", "")
     kernel_add.main(["mine", str(tree), "load"])
@@ -112,12 +112,12 @@ def test_the_user_may_name_the_compiler(tree: Path, tmp_path: Path,
 
 
 def removed(name: str) -> Callable[[Path], None]:
-    """Return a change that removes a file."""
+    """Return a function that removes a file from the tree."""
     return lambda tree: (tree / name).unlink()
 
 
 def replaced(name: str, old: str, new: str) -> Callable[[Path], None]:
-    """Return a change of a text in a file."""
+    """Return a function that replaces a text in a file of the tree."""
     return lambda tree: write(tree / name, (tree / name).read_text().replace(old, new))
 
 
@@ -146,7 +146,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("what", REFUSALS)
-def test_a_tree_that_is_no_kernel_is_refused(what: str, tree: Path) -> None:
+def test_an_unusable_kernel_tree_is_refused(what: str, tree: Path) -> None:
     change, sentence = REFUSALS[what]
     change(tree)
     with pytest.raises(LabError) as raised:
@@ -160,14 +160,14 @@ def test_a_tree_that_is_no_kernel_is_refused(what: str, tree: Path) -> None:
     ("", "'' can't be a kernel's name"), (".a", "'.a' can't be a kernel's name"),
     ("a b", "'a b' can't be a kernel's name"),
     ("6.12-64k", "6.12-64k is one of this project's kernels, take another name")])
-def test_a_name_that_is_none_or_taken_is_refused(name: str, sentence: str, tree: Path) -> None:
+def test_an_invalid_or_used_name_is_refused(name: str, sentence: str, tree: Path) -> None:
     with pytest.raises(LabError, match=f"^{sentence}$"):
         kernel_add.main([name, str(tree)])
     assert not kernels_dir().exists()
 
 
 @pytest.mark.parametrize("name", ["nowhere", ""])
-def test_a_directory_that_does_not_exist_is_refused(name: str, tree: Path) -> None:
+def test_a_missing_directory_is_refused(name: str, tree: Path) -> None:
     with pytest.raises(LabError, match=f"^there is no directory {name}$"):
         kernel_add.main(["mine", name])
 
@@ -180,7 +180,7 @@ def test_a_compiler_for_another_machine_is_refused(cc: str, tree: Path,
         kernel_add.main(["mine", str(tree)])
 
 
-def test_an_added_kernel_can_be_forgotten(tree: Path) -> None:
+def test_an_added_kernel_can_be_removed(tree: Path) -> None:
     kernel_add.main(["mine", str(tree)])
     kernel_add.main(["--remove", "mine"])
     assert not list(kernels_dir().iterdir())
@@ -188,7 +188,7 @@ def test_an_added_kernel_can_be_forgotten(tree: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["mine", "6.12-64k"])
-def test_only_an_added_kernel_can_be_forgotten(name: str, tree: Path) -> None:
+def test_only_an_added_kernel_can_be_removed(name: str, tree: Path) -> None:
     write(kernels_dir() / "6.12-64k/release", "6.12")
     with pytest.raises(LabError, match=f"^no kernel {name} was added$"):
         kernel_add.main(["--remove", name])

@@ -13,12 +13,12 @@ from lab.places import LabError, cache_dir, check_paths, home_dir
 
 
 def forget_the_user(number: int) -> pwd.struct_passwd:
-    """Act as the password database does for a user whom it does not know."""
+    """Fail like pwd.getpwuid() for an unknown user."""
     raise KeyError(number)
 
 
 def user_lives_in(home: str) -> pwd.struct_passwd:
-    """Return the entry of a user with a home directory."""
+    """Return the passwd entry of a user with a home directory."""
     return pwd.struct_passwd(("u", "x", 1000, 1000, "", home, "/bin/sh"))
 
 
@@ -31,7 +31,7 @@ def test_without_home_the_cache_is_where_the_user_lives(monkeypatch: pytest.Monk
     assert cache_dir() == Path("/elsewhere/.cache/vfio-spapr-tce2")
 
 
-def test_a_user_without_home_and_entry_is_told_what_to_set(
+def test_without_home_or_passwd_entry_the_error_says_what_to_set(
         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pwd, "getpwuid", forget_the_user)
     for home in ("", "relative"):
@@ -48,7 +48,7 @@ def test_a_relative_xdg_cache_home_is_ignored(monkeypatch: pytest.MonkeyPatch) -
     assert cache_dir() == Path("/var/cache/vfio-spapr-tce2")
 
 
-def test_a_cache_whose_path_make_takes_apart_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_path_with_a_blank_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/a b")
     with pytest.raises(LabError, match="a blank in the path of the cache"):
         check_paths()
@@ -56,7 +56,7 @@ def test_a_cache_whose_path_make_takes_apart_is_refused(monkeypatch: pytest.Monk
 
 @pytest.fixture
 def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return a label that was added to an empty cache."""
+    """Add a label to an empty cache; return its name."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     file = tmp_path / "vfio-spapr-tce2" / "kernels" / "mine-debug" / "label"
     file.parent.mkdir(parents=True)
@@ -64,7 +64,7 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "mine-debug"
 
 
-def test_the_table_has_series_flavour_and_choices_of_suites() -> None:
+def test_labels_have_series_flavour_and_suites() -> None:
     row = label(DEFAULT_LABEL)
     assert (row.series, row.flavour) == ("6.12", "powerpc64le-64k")
     assert label("6.1-64k").suites == ("bookworm+bookworm-security", "bookworm")
@@ -73,12 +73,12 @@ def test_the_table_has_series_flavour_and_choices_of_suites() -> None:
             assert row.name.startswith(f"{row.series}-") and row.use in ("run", "load")
 
 
-def test_a_label_that_was_added_is_in_the_table(added: str) -> None:
+def test_an_added_label_is_in_the_table(added: str) -> None:
     assert label(added).is_added and label(added).use == "load"
     assert not label(DEFAULT_LABEL).is_added
 
 
-def test_a_label_that_does_not_exist_is_refused() -> None:
+def test_an_unknown_label_is_refused() -> None:
     with pytest.raises(LabError, match="no kernel is called '6.12-65k'; 'make kernels' lists"):
         label("6.12-65k")
 
@@ -92,7 +92,6 @@ def test_kernels_are_chosen_by_name(kernels: str, kernel: str, chosen: list[str]
     assert chosen_names() == chosen
 
 
-def test_all_kernels_are_all_but_the_debug_kernels(added: str,
-                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_excludes_the_debug_kernels(added: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERNELS", "all")
     assert chosen_names() == [name for name in all_labels() if name != added]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of scripts/rootfs with a mmdebstrap that only notes its arguments."""
+"""Tests of scripts/rootfs, with a stub mmdebstrap that records its arguments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from lab import rootfs
 from lab.places import TOP, LabError
 
-# Notes its arguments and the mode of its work directory, and writes the archive
+# The stub: record the arguments and the mode of the work directory, write the archive
 MMDEBSTRAP = """#!/bin/sh
 here=$(dirname "$0")
 printf '%s\\n' "$@" >"$here/arguments"
@@ -35,7 +35,7 @@ done
 
 @pytest.fixture
 def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the archive's file, beside a tool that does nothing, without a network."""
+    """Return the path of the archive, with the stub mmdebstrap and without a network."""
     (tmp_path / "mmdebstrap").write_text(MMDEBSTRAP)
     (tmp_path / "mmdebstrap").chmod(0o755)
     (tmp_path / "work").mkdir()
@@ -54,12 +54,12 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def make(out: Path) -> None:
-    """Run the command without its lines of progress."""
+    """Run scripts/rootfs without its progress messages."""
     with redirect_stdout(io.StringIO()):
         rootfs.main([str(out)])
 
 
-def test_a_root_has_all_that_a_package_build_needs() -> None:
+def test_the_root_filesystem_has_all_build_dependencies() -> None:
     control = (TOP / "debian" / "control").read_text()
     needed = rootfs.build_depends()
     assert len(needed) >= 6
@@ -78,7 +78,7 @@ def test_a_root_has_all_that_a_package_build_needs() -> None:
     ("linux-image-6.12.9+deb12-powerpc64le_6.12.9-1_ppc64el.deb", "later"),
     ("linux-headers-6.12.9+deb12-powerpc64le_6.12.9-1_ppc64el.deb", "later"),
 ])
-def test_packages_are_sorted_by_when_they_are_installed(deb: str, kind: str) -> None:
+def test_packages_are_sorted_by_the_stage_that_installs_them(deb: str, kind: str) -> None:
     assert rootfs.kind_of(Path(deb)) == kind
 
 
@@ -100,8 +100,8 @@ def test_only_root_needs_no_user_namespace(user: int, mode: str,
     assert "--extract-hook=/packages/fill" in command
 
 
-def test_an_archive_of_the_same_packages_is_left_alone(
-        out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_of_the_same_packages_is_not_rebuilt(out: Path,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
     make(out)
     out.write_text("old")
     make(out)
@@ -112,8 +112,8 @@ def test_an_archive_of_the_same_packages_is_left_alone(
 
 
 @pytest.mark.parametrize("reason", ["refresh", "no recipe", "no archive"])
-def test_an_archive_is_made_again_where_that_is_needed(
-        out: Path, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_is_rebuilt_on_refresh_or_if_incomplete(out: Path, reason: str,
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:
     make(out)
     out.write_text("old")
     if reason == "refresh":
@@ -124,7 +124,7 @@ def test_an_archive_is_made_again_where_that_is_needed(
     assert out.read_text() == "new\n"
 
 
-def test_an_archive_that_cannot_be_made_leaves_the_old_one(out: Path, tmp_path: Path) -> None:
+def test_a_failed_build_keeps_the_old_archive(out: Path, tmp_path: Path) -> None:
     out.write_text("old")
     (tmp_path / "fails").touch()
     with pytest.raises(LabError, match="no root filesystem could be made"):
@@ -133,12 +133,12 @@ def test_an_archive_that_cannot_be_made_leaves_the_old_one(out: Path, tmp_path: 
     assert not rootfs.recipe_file(out).exists()
 
 
-def test_rootfs_needs_one_file() -> None:
+def test_rootfs_takes_exactly_one_file() -> None:
     with pytest.raises(LabError, match="usage: scripts/rootfs FILE"):
         rootfs.main([])
 
 
-def test_the_mount_points_may_be_there_already(tmp_path: Path) -> None:
+def test_existing_mount_points_are_accepted(tmp_path: Path) -> None:
     for _ in range(2):
         subprocess.run(["sh", "-ec", rootfs.DIRECTORIES, "sh", tmp_path], check=True)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["dev", "proc", "sys"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of lab.toolchain: programs that run through another loader, and when to fetch."""
+"""Tests of lab.toolchain: programs started through another loader, and when to fetch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = "powerpc64le-linux-gnu-gcc-16"
 
 
 def write(file: Path, content: bytes, mode: int = 0o755) -> Path:
-    """Write a file and its directories."""
+    """Write a file and make its directories."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
     file.chmod(mode)
@@ -28,15 +28,15 @@ def write(file: Path, content: bytes, mode: int = 0o755) -> Path:
 
 @pytest.fixture
 def unpacked(tmp_path: Path) -> Path:
-    """Return a toolchain whose loader prints its arguments."""
+    """Return a toolchain whose dynamic loader is a stub that prints its arguments."""
     root = tmp_path / "gcc-16"
     write(root / "usr/lib/x86/ld-linux-x86-64.so.2", b'#!/bin/sh\nprintf "%s\\n" "$@"\n')
     write(root / "usr/lib/x86/libc.so.6", ELF, 0o644)
     return root
 
 
-def test_a_program_is_started_through_the_loader_by_the_name_it_was_called_with(
-        unpacked: Path, tmp_path: Path) -> None:
+def test_the_loader_starts_a_program_with_its_original_argv0(unpacked: Path,
+                                                             tmp_path: Path) -> None:
     program = write(tmp_path / "bin/sub/as", ELF)
     start_through_loader(tmp_path / "bin", unpacked, Path("/final"))
     (tmp_path / "link").symlink_to(program)
@@ -51,8 +51,8 @@ def test_a_program_is_started_through_the_loader_by_the_name_it_was_called_with(
 @pytest.mark.parametrize(("name", "content", "mode"), [
     ("libcc1.so.0", ELF, 0o755), ("script", b"#!/bin/sh\n", 0o755), ("crt1.o", ELF, 0o644)],
     ids=["library", "script", "object"])
-def test_what_is_no_program_stays_as_it_is(name: str, content: bytes, mode: int,
-                                           unpacked: Path, tmp_path: Path) -> None:
+def test_files_that_are_no_programs_are_not_changed(name: str, content: bytes, mode: int,
+                                                    unpacked: Path, tmp_path: Path) -> None:
     file = write(tmp_path / "bin" / name, content, mode)
     start_through_loader(tmp_path / "bin", unpacked, tmp_path / "bin")
     assert file.read_bytes() == content
@@ -70,14 +70,13 @@ def test_a_toolchain_without_a_c_library_is_refused(unpacked: Path, tmp_path: Pa
     ("libgcc-16-dev-ppc64el-cross_16_all.deb", True),
     ("libstdc++6-ppc64el-cross_16_all.deb", False),
     ("libc6_2.41_amd64.deb", True)])
-def test_libraries_for_the_compilers_programs_are_not_unpacked(name: str,
-                                                               is_needed: bool) -> None:
+def test_target_libraries_are_not_unpacked(name: str, is_needed: bool) -> None:
     assert toolchain._is_needed(Path(name)) == is_needed
 
 
 @pytest.fixture
 def archive_with_gcc(debian: FakeApt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeApt:
-    """Return an archive whose second suite has gcc-16, with a loader that runs nothing."""
+    """Return an archive whose second suite has gcc-16, with a stub loader."""
     monkeypatch.setattr(toolchain, "LOG", tmp_path / "log")
     monkeypatch.delenv("REFRESH", raising=False)
     debian.has("trixie", "gcc-15-powerpc64le-linux-gnu")
@@ -103,20 +102,20 @@ def test_a_compiler_is_installed_from_the_first_suite_that_has_it(
     assert sorted(os.listdir(root.parent)) == ["gcc-16", "gcc-16.lock"]
 
 
-def test_a_compiler_that_does_not_run_is_not_kept_as_complete(archive_with_gcc: FakeApt) -> None:
+def test_a_compiler_that_does_not_run_is_not_marked_complete(archive_with_gcc: FakeApt) -> None:
     archive_with_gcc.add_deb("libc6", {"usr/lib/x86/ld-linux-x86-64.so.2": "#!/bin/false\n"})
     with pytest.raises(LabError, match="^gcc-16 does not run on this machine$"):
         need_toolchain("gcc-16")
     assert not (toolchain.toolchain_dir("gcc-16") / "complete").exists()
 
 
-def test_a_compiler_that_does_not_arrive_is_named(archive_with_gcc: FakeApt) -> None:
+def test_a_failed_download_names_the_compiler(archive_with_gcc: FakeApt) -> None:
     archive_with_gcc.breaks("forky")
     with pytest.raises(LabError, match="^gcc-16-powerpc64le-linux-gnu could not be fetched:"):
         need_toolchain("gcc-16")
 
 
-def test_sparse_takes_the_c_library_of_the_compiler(archive_with_gcc: FakeApt) -> None:
+def test_sparse_uses_the_c_library_of_the_compiler(archive_with_gcc: FakeApt) -> None:
     need_toolchain("gcc-16")
     archive_with_gcc.has("forky", "sparse", {"sparse": {"Size": "1"}})
     archive_with_gcc.add_deb("sparse", {"usr/bin/sparse": ELF.decode()})
@@ -130,7 +129,7 @@ def test_sparse_takes_the_c_library_of_the_compiler(archive_with_gcc: FakeApt) -
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the list of what is installed from now on."""
+    """Return a list that records each installation."""
     calls: list[str] = []
 
     def install(name: str) -> None:
@@ -158,7 +157,7 @@ def test_a_compiler_in_the_cache_is_installed_again_only_for_refresh(
     assert installed == ["gcc-16", "gcc-16"]
 
 
-def test_an_installation_that_was_interrupted_is_repeated(installed: list[str]) -> None:
+def test_an_interrupted_installation_is_repeated(installed: list[str]) -> None:
     write(toolchain.toolchain_dir("gcc-16") / "usr/bin" / NAME, ELF)
     need_toolchain("gcc-16")
     assert installed == ["gcc-16"]
@@ -170,8 +169,8 @@ def test_sparse_is_installed_once(installed: list[str]) -> None:
     assert installed == ["sparse"]
 
 
-def test_a_compiler_of_this_machine_is_found_on_its_path(
-        installed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compiler_on_path_is_used(installed: list[str], tmp_path: Path,
+                                    monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "bin" / NAME, ELF)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     arrange_compiler(tmp_path, "gcc-16")
@@ -179,8 +178,8 @@ def test_a_compiler_of_this_machine_is_found_on_its_path(
     assert not (tmp_path / "path").exists() and not installed
 
 
-def test_a_compiler_that_this_machine_lacks_is_installed(
-        installed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compiler_that_this_machine_lacks_is_installed(installed: list[str], tmp_path: Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     arrange_compiler(tmp_path, "gcc-16")
     assert (tmp_path / "cc").read_text() == f"{NAME}\n"

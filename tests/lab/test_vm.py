@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of scripts/vm with a QEMU that only prints consoles."""
+"""Tests of scripts/vm, with a stub QEMU that prints prepared consoles."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ import pytest
 from lab import vm
 from lab.places import SCRIPTS, LabError
 
-# In QEMU's place: writes a device tree, or the console of this start. It ends with the
-# status that is given for the start, or not at all.
+# The stub of QEMU: write a device tree (-S), or print the console file of this start. It
+# exits with the status file of this start, or runs on if that says "forever".
 QEMU = """#!/bin/sh
 cd "$(dirname "$0")"
 case " $* " in
@@ -45,29 +45,29 @@ FDTPUT = '#!/bin/sh\necho "$*" >>"$(dirname "$0")/put"\n'
 
 @dataclass(frozen=True)
 class Lab:
-    """A directory with the programs, and what they have written."""
+    """A directory with the stub programs and their output."""
 
     directory: Path
     said: io.StringIO = field(default_factory=io.StringIO)
 
     def will_print(self, *consoles: str, status: str = "0") -> None:
-        """Set what QEMU prints at its first start, its second start..."""
+        """Set the console of QEMU's first start, of its second start..."""
         for index, console in enumerate(consoles, 1):
             (self.directory / f"console.{index}").write_text(console)
             (self.directory / f"status.{index}").write_text(status)
 
     def arguments(self, *more: str) -> list[str]:
-        """Return arguments for scripts/vm."""
+        """Return the arguments of scripts/vm."""
         return ["--kernel", "/vmlinux", "--initrd", "/initrd", "--log", str(self.log), *more]
 
     def boot(self, *more: str) -> int:
-        """Boot the machine; return the status. What scripts/vm prints is in said."""
+        """Boot the machine; return the status. Messages of scripts/vm go to said."""
         with redirect_stdout(self.said), redirect_stderr(self.said):
             return vm.main(self.arguments(*more))
 
     @property
     def log(self) -> Path:
-        """The console's log."""
+        """The console log."""
         return self.directory / "log"
 
     @property
@@ -78,7 +78,7 @@ class Lab:
 
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """Return a directory with a QEMU that only prints."""
+    """Return a Lab with the stub QEMU."""
     for name, text in {vm.QEMU: QEMU, "fdtget": FDTGET, "fdtput": FDTPUT}.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
@@ -93,13 +93,13 @@ BOOTED = "INIT: Starting kernel\n"
 
 @pytest.mark.parametrize(("line", "status"), [("TCE2-EXIT 0", 0), ("TCE2-EXIT 7\r", 7),
                                               ("TCE2-EXIT 1\nTCE2-EXIT 2", 2)])
-def test_the_last_verdict_of_the_guest_is_the_status(lab: Lab, line: str, status: int) -> None:
+def test_the_guests_last_verdict_becomes_the_status(lab: Lab, line: str, status: int) -> None:
     lab.will_print(f"{BOOTED}{line}\n", status="3")
     assert lab.boot("--machine", "pseries") == status
 
 
 @pytest.mark.parametrize("last", ["", "TCE2-EXIT \n", "TCE2-EXIT x\n", " TCE2-EXIT 0\n"])
-def test_a_guest_without_a_verdict_is_125(lab: Lab, last: str) -> None:
+def test_a_guest_without_a_verdict_returns_125(lab: Lab, last: str) -> None:
     lab.will_print(f"{BOOTED}last words\n{last}", status="3")
     assert lab.boot("--machine", "pseries") == vm.NO_VERDICT == 125
     said = lab.said.getvalue()
@@ -109,7 +109,7 @@ def test_a_guest_without_a_verdict_is_125(lab: Lab, last: str) -> None:
     assert said.endswith(f"    (all of it: {lab.log})\n")
 
 
-def test_a_guest_that_does_not_end_is_124_whatever_it_said(lab: Lab) -> None:
+def test_a_guest_that_times_out_returns_124_despite_a_verdict(lab: Lab) -> None:
     lab.will_print(f"{BOOTED}TCE2-EXIT 0\n", status="forever")
     assert lab.boot("--machine", "pseries", "--timeout", "0.3") == vm.TIMED_OUT == 124
     assert "the guest did not end within 0.3 s\n" in lab.said.getvalue()
@@ -117,7 +117,7 @@ def test_a_guest_that_does_not_end_is_124_whatever_it_said(lab: Lab) -> None:
     assert not Path(f"/proc/{(lab.directory / 'qemu').read_text().strip()}").exists()
 
 
-def test_a_death_is_explained_by_the_first_complaint_of_the_kernel() -> None:
+def test_a_crash_report_begins_at_the_first_kernel_splat() -> None:
     lines = [f"line {number}" for number in range(100)]
     assert vm.first_complaint("\n".join(lines)) == lines[80:]
     lines[40] = "[   1.0] WARNING: CPU: 0"
@@ -125,7 +125,7 @@ def test_a_death_is_explained_by_the_first_complaint_of_the_kernel() -> None:
     assert vm.first_complaint("\n".join(lines)) == lines[40:71]
 
 
-def test_halves_of_a_line_that_the_firmware_breaks_are_joined(lab: Lab) -> None:
+def test_a_line_split_by_firmware_output_is_joined(lab: Lab) -> None:
     lab.will_print("ok 1 - a_c[   12.345678901,5] PHB: reset\r\nase\r\nTCE2-E"
                    "[    1.000000000,7] x\nXIT 5\n[    2.000000000,3] alone\n")
     assert lab.boot("--machine", "pseries") == 5
@@ -134,13 +134,13 @@ def test_halves_of_a_line_that_the_firmware_breaks_are_joined(lab: Lab) -> None:
         "TCE2-EXIT 5\n[    2.000000000,3] alone\n")
 
 
-def test_the_last_line_of_a_console_is_kept_without_its_end(lab: Lab) -> None:
+def test_an_unterminated_last_line_is_kept(lab: Lab) -> None:
     lab.will_print("TCE2-EXIT 4\nhalf[   12.345678901,5] firmware")
     assert lab.boot("--machine", "pseries") == 4
     assert lab.log.read_text().endswith("\n[   12.345678901,5] firmware\nhalf\n")
 
 
-def test_qemu_that_dies_in_the_firmware_is_started_once_more(lab: Lab) -> None:
+def test_qemu_that_dies_in_the_firmware_is_restarted_once(lab: Lab) -> None:
     lab.will_print("[    0.012345678,5] OPAL\n", "Linux ppc64le\nTCE2-EXIT 0\n", status="1")
     assert lab.boot() == 0
     assert len(lab.starts) == 2
@@ -156,13 +156,13 @@ def test_qemu_is_not_started_a_third_time(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("begun", ["[    0.0] Linux ppc64le #1 SMP\n", BOOTED])
-def test_a_guest_whose_kernel_began_is_not_started_again(lab: Lab, begun: str) -> None:
+def test_a_guest_whose_kernel_started_is_not_restarted(lab: Lab, begun: str) -> None:
     lab.will_print(begun, status="1")
     assert lab.boot() == vm.NO_VERDICT
     assert len(lab.starts) == 1
 
 
-def test_lines_with_the_prefix_are_shown_without_it(lab: Lab) -> None:
+def test_echoed_lines_are_printed_without_the_prefix(lab: Lab) -> None:
     lab.will_print("DEMO: one\nother\nDEMO: two\n DEMO: three\nTCE2-EXIT 0\n")
     assert lab.boot("--machine", "pseries", "--echo", "DEMO: ") == 0
     assert [line.split("] ", 1)[1] for line in lab.said.getvalue().splitlines()] == [
@@ -188,7 +188,7 @@ def test_a_qemu_without_a_device_tree_is_an_error(lab: Lab) -> None:
 
 
 def options(*arguments: str) -> str:
-    """Return QEMU's command and the kernel's arguments for arguments of scripts/vm."""
+    """Return the QEMU command line and the kernel command line for arguments of scripts/vm."""
     asked = vm.parse(["--initrd", "I", *arguments])
     return " ".join(vm.qemu_command(asked)) + " // " + vm.kernel_arguments(asked)
 
@@ -222,7 +222,7 @@ def test_an_option_reaches_qemu_or_the_kernel(arguments: list[str], expected: st
     assert expected in options(*arguments)
 
 
-def test_only_a_hypervisors_guest_with_several_processors_never_idles() -> None:
+def test_only_a_pseries_guest_with_several_cpus_never_idles() -> None:
     assert "powersave" not in options("--machine", "pseries", "--smp", "1")
     assert "powersave" not in options("--smp", "2")
 
@@ -243,7 +243,7 @@ def test_wrong_arguments_are_an_error(arguments: list[str], message: str) -> Non
         vm.main(arguments)
 
 
-def test_nothing_is_left_of_a_boot_that_is_killed(lab: Lab) -> None:
+def test_a_killed_boot_leaves_no_qemu_and_no_files(lab: Lab) -> None:
     lab.will_print("OPAL\n", status="forever")
     command = (f"import sys; sys.path.insert(0, {str(SCRIPTS)!r})\n"
                "from lab import command, vm\ncommand.run_main(vm.main)\n")
