@@ -137,7 +137,7 @@ built_files() {
 	done <"$TOP/.gitignore"
 }
 
-# The kernels: label | series | flavour | suites | use | when; the file says more.
+# The kernels: label | series | flavour | suites | use | when (explained in the file)
 LABELS=$(grep -v '^#' "$TOP/scripts/lab/labels.txt")
 
 # A kernel that scripts/kernel-add brought has a line of its own.

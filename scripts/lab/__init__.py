@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The emulated laboratory: kernels, compilers, root filesystems, and machines that boot them.
 
-Each command of scripts/ that belongs to it imports main() from the module of its name.
-Calls go down only:
+The commands of scripts/ import main() from the module of the same name.
+A module calls only modules further down:
 
 vm            boots a kernel in an emulated POWER machine
 clients       programs of Debian's packages for a machine that runs clients
@@ -10,14 +10,14 @@ rootfs        a root filesystem of Debian's packages; chroot runs programs in on
 initramfs     a root filesystem in memory, for the tests
 programs      the guest's programs
 module        builds vfio_spapr_tce2.ko for a kernel
-debug_kernel  builds a kernel that checks itself
-kernel_add    makes a kernel of the user's own a label
+debug_kernel  builds a kernel with KASAN, lockdep and the other run-time checks
+kernel_add    adds the user's own kernel as a label
 kernel        fetches Debian's kernels
 source        fetches the source of a kernel
-hosttools     installs what this machine lacks
-toolchain     compilers that this machine's release doesn't have
-archive       Debian's archive, through an apt of our own
+hosttools     installs missing packages on this machine
+toolchain     compilers that this machine's Debian release lacks
+archive       Debian's archive, through a private apt
 labels        the table of kernels
-command       runs programs, and says what is being done
+command       runs programs, keeps their logs, reports progress
 places        the directories
 """

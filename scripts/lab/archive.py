@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Debian's archive, through an apt of our own.
+"""Debian's archive, through a private apt.
 
-This room owns CACHE/apt: package lists and an empty package status for each choice of
-suites, so that nothing of the machine changes and no root is needed. The machine's own
-apt configuration says where the archive is. apt verifies every signature. Calls command
+Owns CACHE/apt: package lists and an empty package status for each choice of suites. So
+it does not change this machine and does not need root. The machine's own apt
+configuration supplies the URIs of the archive. apt verifies every signature. Calls command
 and places.
 """
 
@@ -24,10 +24,10 @@ from .places import LOGS, LabError, cache_dir
 # Debian's name for ppc64le
 POWER = "ppc64el"
 KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-# Suites whose lists expire within a week. A mirror that lags is no reason to refuse them.
+# Suites whose lists expire within a week: accept expired lists, because mirrors lag.
 EXPIRING = ("forky", "sid", "experimental")
 LOG = LOGS / "apt.log"
-# How often all choices of suites are tried, and the seconds in between
+# Number of attempts on all choices of suites, and seconds between attempts
 ATTEMPTS = 3
 PAUSE = 10
 
@@ -44,17 +44,17 @@ def host_codename() -> str:
 
 
 def _configured_targets(*options: str) -> list[list[str]]:
-    """Return origin, release, component, kind and URI of what the machine has configured."""
+    """Return origin, release, component, kind and URI of each configured apt source."""
     form = "$(ORIGIN)|$(RELEASE)|$(COMPONENT)|$(CREATED_BY)|$(REPO_URI)"
     listed = output_of("apt-get", "indextargets", *options, "--format", form)
     return [line.split("|") for line in listed.splitlines()]
 
 
 def _configured_uri(suite: str) -> str:
-    """Return the machine's URI for a suite, or nothing.
+    """Return the URI that this machine has configured for a suite, or "".
 
-    A machine that has never fetched its lists cannot tell the origin. There the first
-    URI for the suite has to do.
+    Before the first apt-get update the origin of a source is unknown. Then the first URI
+    of the suite is used.
     """
     for origin, release, component, _, uri in _configured_targets():
         if (origin, release, component) == ("Debian", suite, "main"):
@@ -66,10 +66,10 @@ def _configured_uri(suite: str) -> str:
 
 
 def _source_line(suite: str) -> str:
-    """Return a suite's line for sources.list.
+    """Return a suite's line for sources.list, or "".
 
-    A suite that the machine does not use is expected beside the machine's own release.
-    The security archive has an address of its own, so its suites may have no line.
+    An unconfigured suite is expected on the mirror of this machine's own release.
+    The security archive has a separate URI, so an unconfigured security suite is left out.
     """
     uri = _configured_uri(suite)
     if not uri and not suite.endswith("-security"):
@@ -81,10 +81,10 @@ def _source_line(suite: str) -> str:
 
 
 def _version_key(name: str) -> list[tuple[list[int], int]]:
-    """Return what sorts names by the versions in them, as dpkg compares versions.
+    """Return a sort key that orders names by the versions in them, as dpkg does.
 
-    Texts and numbers alternate. "~" sorts before the end of a text, the end before
-    letters, letters before all else.
+    In the key, texts and numbers alternate. In a text, "~" sorts before the end, the end
+    before letters, and letters before all other characters.
     """
     def weight(character: str) -> int:
         if character == "~":
@@ -96,10 +96,10 @@ def _version_key(name: str) -> list[tuple[list[int], int]]:
 
 
 class Apt:
-    """A private apt that knows some suites of Debian, for one or two architectures.
+    """A private apt for some of Debian's suites and one or two architectures.
 
-    suites are joined by "+". native is the architecture that counts as the machine's
-    own: packages of it need no suffix, and dependencies are resolved for it. foreign is
+    suites are joined by "+". native is the architecture that apt treats as this machine's:
+    its packages need no suffix, and dependencies are resolved for it. foreign is
     the second architecture, or empty.
     """
 
@@ -107,7 +107,7 @@ class Apt:
         self.suites = suites
         self._native = native or host_architecture()
         self._architectures = [self._native, *([foreign] if foreign else [])]
-        # apt-get update removes the lists of other architectures
+        # One directory per architecture list: apt-get update removes other architectures' lists
         self.directory = cache_dir() / "apt" / "+".join(self._architectures) / suites
         for name in ("lists/partial", "cache/archives/partial", "parts"):
             (self.directory / name).mkdir(parents=True, exist_ok=True)
@@ -117,18 +117,18 @@ class Apt:
     @classmethod
     def first_with(cls, regex: str, choices: Sequence[str], *,
                    native: str = "", foreign: str = POWER) -> Apt:
-        """Return the first choice of suites whose lists verify, and name such a package.
+        """Return the first choice of suites whose lists verify and name a matching package.
 
-        regex has to match the whole name. If it is empty, no package is looked for.
+        regex must match the whole name. If it is empty, only the lists are verified.
         """
         for attempt in range(ATTEMPTS):
             if attempt:
-                say(f"once more in {PAUSE} s")
+                say(f"trying again in {PAUSE} s")
                 time.sleep(PAUSE)
             for choice in choices:
                 apt = cls(choice, native=native, foreign=foreign)
                 if not apt.update():
-                    say(f"apt refuses {apt} as this mirror has it now")
+                    say(f"apt cannot verify {apt} on this mirror now")
                 elif regex and not apt.newest_package(regex):
                     say(f"{apt} has no {regex}")
                 else:
@@ -147,14 +147,14 @@ class Apt:
         if not lines:
             raise LabError("this machine's apt knows no Debian archive (apt-get indextargets "
                            f"shows none for {host_codename()}/main)")
-        # Another process may be reading the list
+        # Rename, because another process may be reading the list
         new = self.directory / f"sources.list.{os.getpid()}"
         new.write_text(lines)
         new.replace(self.directory / "sources.list")
 
     @property
     def source_options(self) -> list[str]:
-        """apt's options that say where packages come from, with any package status."""
+        """The apt options that select the package sources; the package status is not set."""
         return [
             "-o", f"Dir::Etc::sourcelist={self.directory}/sources.list",
             "-o", f"Dir::Etc::sourceparts={self.directory}/parts",
@@ -164,9 +164,9 @@ class Apt:
         ]
 
     def _command(self, program: str, *arguments: str) -> list[str]:
-        """Return the command for a program of apt.
+        """Return the command line for apt-get or apt-cache.
 
-        It takes the lock, because one of two concurrent runs of apt fails.
+        It runs under a lock, because one of two concurrent runs of apt fails.
         """
         options = [
             *self.source_options,
@@ -175,11 +175,11 @@ class Apt:
             "-o", f"Dir::State={self.directory}",
             "-o", f"Dir::State::status={self.directory}/status",
             "-o", f"Dir::Cache={self.directory}/cache",
-            # Container images switch these off, and then each question takes seconds
+            # Container images disable these caches; without them each query takes seconds
             "-o", "Dir::Cache::pkgcache=pkgcache.bin",
             "-o", "Dir::Cache::srcpkgcache=srcpkgcache.bin",
             "-o", f"APT::Architecture={self._native}",
-            # The cache is in a home directory that apt's own user cannot enter
+            # Run as the caller: apt's sandbox user cannot enter the home directory with the cache
             "-o", "APT::Sandbox::User=",
         ]
         for architecture in self._architectures:
@@ -187,9 +187,9 @@ class Apt:
         return ["flock", str(self.directory / "lock"), program, *options, *arguments]
 
     def update(self) -> bool:
-        """Fetch the lists; return whether all of them arrived and verified.
+        """Fetch the lists; return True if all of them arrived and verified.
 
-        They do not where the mirror is out of reach, or in mid-update: then its lists do
+        Return False if the mirror is unreachable, or is being updated: then its lists do
         not match the signed Release.
         """
         before = LOG.stat().st_size if LOG.exists() else 0
@@ -199,19 +199,19 @@ class Apt:
         with LOG.open(errors="replace") as log:
             log.seek(before)
             errors = [line.rstrip("\n") for line in log if line.startswith("E:")]
-        # The last one sums up
+        # The last error only summarizes the others
         for error in errors[-2:][:1]:
             print(f"    {error[:160]}", flush=True)
         return False
 
     def newest_package(self, regex: str) -> str:
-        """Return the highest version among the names that match, or nothing."""
+        """Return the matching package name with the highest version in it, or ""."""
         names = output_of(*self._command("apt-cache", "pkgnames")).split()
         return max((name for name in names if re.fullmatch(regex, name)),
                    key=_version_key, default="")
 
     def package_field(self, package: str, field: str) -> str:
-        """Return a field of PACKAGE[:ARCH][=VERSION]; nothing if the package lacks it."""
+        """Return a field of PACKAGE[:ARCH][=VERSION], or "" if the package lacks the field."""
         try:
             shown = output_of(*self._command("apt-cache", "show", "--no-all-versions", package))
         except subprocess.CalledProcessError:
@@ -220,7 +220,7 @@ class Apt:
         return found[1] if found else ""
 
     def fetch(self, directory: Path, package: str) -> None:
-        """Put the file of PACKAGE[:ARCH][=VERSION] into a directory."""
+        """Download the .deb of PACKAGE[:ARCH][=VERSION] into a directory."""
         size = in_si(int(self.package_field(package, "Size") or 0))
         title = re.sub(":.*=", " ", package)
         quietly(LOG, f"fetching {title} ({size})",
@@ -229,9 +229,9 @@ class Apt:
 
     def fetch_all(self, directory: Path, packages: Sequence[str], *,
                   what: str, failure: str) -> list[Path]:
-        """Put packages and what they depend on into a directory; return the files.
+        """Download packages and their dependencies into a directory; return the files.
 
-        what is the line of progress, failure the sentence if a package is missing.
+        what is the progress message, failure the error message.
         """
         (directory / "partial").mkdir(parents=True, exist_ok=True)
         quietly(LOG, what, self._command(

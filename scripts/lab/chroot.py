@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Programs of a ppc64el root filesystem, run on this machine by qemu-user.
+"""Run programs of a ppc64el root filesystem on this machine with qemu-user.
 
-The kernel's binfmt_misc starts qemu-user for them. Calls command and places.
+The kernel starts qemu-user through binfmt_misc. Calls command and places.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ EMULATOR = "qemu-ppc64le-static"
 # The first bytes of a little-endian 64-bit POWER program
 MAGIC = r"\x7f\x45\x4c\x46\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x15\x00"
 MASK = r"\xff\xff\xff\xff\xff\xff\xff\xfc\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\x00"
-# F: the interpreter is opened now, so that no root filesystem needs a copy
+# $1 has the flag F: the kernel opens the interpreter now, so no root filesystem needs a copy
 REGISTER = """
 [ -e "$0/register" ] || mount -t binfmt_misc binfmt_misc "$0"
 printf '%s' "$1" >"$0/register"
 """
-# Mounted in a memory of their own, so that nothing in a root reaches this machine's devices
+# /dev is a private tmpfs, so that programs in a root cannot reach this machine's devices
 ENTER = """
 mount -t proc proc "$0/proc" && mount -t tmpfs -o mode=755 tmpfs "$0/dev" &&
 while read -r name major minor; do
@@ -45,7 +45,7 @@ ENVIRONMENT = {
 
 
 def as_root() -> list[str]:
-    """Return what makes a command run as root."""
+    """Return the command prefix that runs a command as root."""
     if os.getuid() == 0:
         return []
     if not shutil.which("sudo"):
@@ -54,7 +54,7 @@ def as_root() -> list[str]:
 
 
 def register_interpreter() -> None:
-    """Have the kernel start qemu-user for programs of POWER. Needs root the first time."""
+    """Register qemu-user with binfmt_misc. Needs root unless it is already registered."""
     if (BINFMT / "qemu-ppc64le").exists():
         return
     emulator = shutil.which(EMULATOR)
@@ -68,8 +68,8 @@ def register_interpreter() -> None:
 def command_in(root: Path, words: Sequence[str | Path], uname: str = "") -> list[str]:
     """Return the command that runs words in a root filesystem, as root.
 
-    It runs in namespaces of its own, so that nothing stays mounted however it ends. With
-    uname, its programs see a kernel of that release. register_interpreter() comes first.
+    It runs in new namespaces, so that no mount outlives it. With uname, programs see a
+    kernel of that release. Call register_interpreter() first.
     """
     variables = {**ENVIRONMENT, **({"QEMU_UNAME": uname} if uname else {})}
     return [*as_root(), "env", "-i", *(f"{name}={value}" for name, value in variables.items()),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Programs: what they may see of the environment, their logs, and signs of life."""
+"""Run programs: their environment, logs, progress messages, locks and termination."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from typing import IO, Any
 
 from .places import LOGS, TOP, LabError, check_paths
 
-# The prefix of the programs that compile for POWER
+# The prefix of the cross toolchain
 CROSS = "powerpc64le-linux-gnu-"
-# Seconds between signs of life
+# Seconds between progress messages
 PULSE = 15
-# Seconds that a program has to end after SIGTERM
+# Seconds between SIGTERM and SIGKILL
 GRACE = 10
-# Signals on which a command ends, and what it has started
+# Signals that terminate a command and its children
 ENDING = (signal.SIGTERM, signal.SIGHUP)
-# What without_settings() keeps
+# Variables that without_settings() keeps
 KEPT = ("PATH", "HOME", "XDG_CACHE_HOME", "TMPDIR", "TERM", "SOURCE_DATE_EPOCH",
         "DEB_BUILD_OPTIONS", "DEB_BUILD_PROFILES")
 
-# Programs that are called count from the same moment
+# Exported, so that child commands print times relative to the same start
 START = int(os.environ.setdefault("TCE2_START", str(int(time.time()))))
 
 
 def in_si(size: float) -> str:
-    """Return a number of bytes as a person reads it, rounded up: 8.4KB, 153MB."""
+    """Return a size with an SI unit, rounded up: 8.4KB, 153MB."""
     units = ["", "K", "M", "G", "T"]
     while math.ceil(size) >= 1000:
         size /= 1000
@@ -46,13 +46,13 @@ def in_si(size: float) -> str:
 
 
 def say(text: str) -> None:
-    """Print a line of progress."""
+    """Print a progress message."""
     print(f"[{int(time.time()) - START:3d}s] {text}", flush=True)
 
 
 @contextlib.contextmanager
 def heartbeat(what: str) -> Iterator[None]:
-    """Give a sign of life every 15 s as long as something takes."""
+    """Print a progress message every PULSE seconds until the work ends."""
     began = time.monotonic()
     ended = threading.Event()
 
@@ -70,27 +70,26 @@ def heartbeat(what: str) -> Iterator[None]:
 
 
 def without_settings(**variables: str) -> dict[str, str]:
-    """Return an environment with none of the caller's settings, and with variables.
+    """Return a clean environment, plus variables.
 
     kbuild, dpkg-buildpackage and the Makefiles of the tests read a hundred variables
-    (ARCH, CC, CFLAGS, KBUILD_OUTPUT, LLVM, O...), which a kernel developer may have
-    exported for another tree, and the flags of a make above. All are dropped, except
-    those that say where things are. Messages are English, because scripts look for words
-    in them.
+    (ARCH, CC, CFLAGS, KBUILD_OUTPUT, LLVM, O...). A kernel developer may have exported
+    them for another tree, or a parent make may have set MAKEFLAGS. All are dropped, except
+    KEPT. The locale is set to English, because scripts match words in messages.
     """
     kept = {name: os.environ[name] for name in KEPT if os.environ.get(name)}
     return {**kept, "LC_ALL": "C.UTF-8", **variables}
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a program of started() that still runs, and all that it has started."""
+    """Terminate the process group of a program that started() has started."""
     if process.poll() is not None:
         return
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE)
-        # The number of a group stays its own as long as one process is left in it
+        # The pgid cannot be reused while a process of the group exists
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
@@ -100,11 +99,11 @@ def started(command: Sequence[str | Path], *, cwd: Path | None = None,
             env: Mapping[str, str] | None = None, stdin: int | IO[Any] = subprocess.DEVNULL,
             stdout: int | IO[Any] | None = None, stderr: int | IO[Any] | None = None,
             ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a program, which does not outlive the context, nor do its children.
+    """Start a program; terminate it and its children when the context is left.
 
-    make leaves compilers behind if only make is killed. So each program has a process
-    group of its own, and the whole group is ended. It stays in the session, because
-    sudo remembers a password for the terminal of the session.
+    Killing only make leaves its compilers running. So each program gets its own process
+    group, and the whole group is killed. The group stays in the caller's session, because
+    sudo caches the password for the terminal of the session.
     """
     process = subprocess.Popen(command, cwd=cwd, env=env, stdin=stdin, stdout=stdout,
                                stderr=stderr, process_group=0)
@@ -117,31 +116,31 @@ def started(command: Sequence[str | Path], *, cwd: Path | None = None,
 
 
 def call(*command: str | Path, env: Mapping[str, str] | None = None) -> int:
-    """Run a program that prints to where this command prints; return its status."""
+    """Run a program with this command's stdout and stderr; return its status."""
     with started(command, env=env) as process:
         return process.wait()
 
 
 class Broken(LabError):
-    """A program has failed; the text says what was being done, and the end of its log."""
+    """A program failed. The text has the failed step and the end of the log."""
 
 
 def shown(log: Path) -> str:
-    """Return how a log is called in messages."""
+    """Return the name of a log for messages: relative to TOP if it is below TOP."""
     return str(log.relative_to(TOP)) if log.is_relative_to(TOP) else str(log)
 
 
 class Step:
-    """Work whose programs write to a log."""
+    """A step of work, whose programs write to one log."""
 
     def __init__(self, log: IO[str]) -> None:
         self._log = log
 
     def status_of(self, *command: str | Path, cwd: Path | None = None,
                   env: Mapping[str, str] | None = None, stdout: IO[bytes] | None = None) -> int:
-        """Run a command whose output is added to the log; return its status.
+        """Run a command and append its output to the log; return its status.
 
-        With stdout only its messages are.
+        If stdout is given, only stderr goes to the log.
         """
         self.note(f"+ {' '.join(map(str, command))}")
         with started(command, cwd=cwd, env=env, stdout=stdout or self._log,
@@ -150,7 +149,7 @@ class Step:
 
     def run(self, *command: str | Path, cwd: Path | None = None,
             env: Mapping[str, str] | None = None, stdout: IO[bytes] | None = None) -> None:
-        """Do the same; raise CalledProcessError if the command fails."""
+        """Run a command like status_of(); raise CalledProcessError if it fails."""
         if status := self.status_of(*command, cwd=cwd, env=env, stdout=stdout):
             raise subprocess.CalledProcessError(status, str(command[0]))
 
@@ -162,9 +161,9 @@ class Step:
 
 @contextlib.contextmanager
 def step(log: Path, what: str, failure: str = "") -> Iterator[Step]:
-    """Say what is being done, and have its programs write to the log.
+    """Print the progress message what; yield a Step that writes to the log.
 
-    If one fails, raise Broken with the sentence failure and the end of the log.
+    If a program fails, raise Broken with the message failure and the end of the log.
     """
     say(what)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -182,21 +181,21 @@ def step(log: Path, what: str, failure: str = "") -> Iterator[Step]:
 
 def logged(log: Path, what: str, command: Sequence[str | Path], *,
            cwd: Path | None = None, env: Mapping[str, str] | None = None) -> int:
-    """Do one command as a step, and return its status."""
+    """Run one command as a step; return its status."""
     with step(log, what) as done:
         return done.status_of(*command, cwd=cwd, env=env)
 
 
 def quietly(log: Path, what: str, command: Sequence[str | Path], *, failure: str = "",
             cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
-    """Do one command as a step, and raise Broken if it fails."""
+    """Run one command as a step; raise Broken if it fails."""
     with step(log, what, failure) as done:
         done.run(*command, cwd=cwd, env=env)
 
 
 def output_of(*command: str, cwd: Path | None = None,
               env: Mapping[str, str] | None = None) -> str:
-    """Return what a command prints; raise CalledProcessError if it fails."""
+    """Return the stdout of a command; raise CalledProcessError if it fails."""
     with started(command, cwd=cwd, env=env, stdout=subprocess.PIPE) as process:
         output, _ = process.communicate()
     if process.returncode:
@@ -206,7 +205,7 @@ def output_of(*command: str, cwd: Path | None = None,
 
 @contextlib.contextmanager
 def locked(file: Path, what: str = "") -> Iterator[IO[str]]:
-    """Hold the lock of a file. what says what another holder may be doing."""
+    """Hold an exclusive flock() on a file. what describes the work of another holder."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w") as lock:
         try:
@@ -219,8 +218,8 @@ def locked(file: Path, what: str = "") -> Iterator[IO[str]]:
 
 
 def _end_by_signal(number: int, _: object) -> None:
-    """Leave all contexts: locks, temporary directories, programs."""
-    # timeout(1) sends its signal twice; the second one must not break off the first
+    """Exit through all contexts: release locks, remove directories, kill programs."""
+    # timeout(1) sends its signal twice; the second one must not interrupt the cleanup
     for each in ENDING:
         signal.signal(each, lambda *_: None)
     sys.exit(128 + number)
@@ -229,13 +228,13 @@ def _end_by_signal(number: int, _: object) -> None:
 def run_main(main: Callable[[Sequence[str]], int | None]) -> None:
     """Run a command's main() with its arguments, and exit with its status.
 
-    An error of the lab, of the system or of a program ends it with status 1 and a
-    sentence, a signal as if it had no handler.
+    After a LabError, an OSError or a failed program, print one message and exit with
+    status 1. After a signal, clean up and exit with 128 plus the signal number.
     """
-    # depmod and friends are no user's commands in Debian, but run for any user
+    # Debian has depmod in /sbin, which is not on a user's PATH; it needs no root
     os.environ["PATH"] = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
     for number in ENDING:
-        # nohup(1) has SIGHUP ignored
+        # Under nohup(1) SIGHUP stays ignored
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end_by_signal)
     try:
@@ -245,7 +244,7 @@ def run_main(main: Callable[[Sequence[str]], int | None]) -> None:
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:
-        # Whoever read the output has gone; nothing more can be printed
+        # The reader of stdout is gone; the final flush must not fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (LabError, OSError, subprocess.CalledProcessError) as error:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A kernel that checks itself, from Debian's source.
+"""Build a kernel with run-time checks (KASAN, lockdep...) from Debian's source.
 
-This room owns CACHE/debug-kernels/SERIES: the build, what is installed of it, and the
-file recipe, which says what it was made of. tests/debug/kernel.config says how it is
-configured. Calls kernel_add, kernel, source, hosttools, labels, command and places.
+Owns CACHE/debug-kernels/SERIES: the build, the installed files, and the file recipe, which
+identifies the inputs of the build. tests/debug/kernel.config is the configuration
+fragment. Calls kernel_add, kernel, source, hosttools, labels, command and places.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ NEW_CONDITION = "if (!regs_irqs_disabled(regs) && !in_hardirq()) {"
 
 
 def options_lost(fragment: str, config: str) -> list[str]:
-    """Return the options of a fragment that a configuration has otherwise.
+    """Return the options of a fragment that have another value in a configuration.
 
-    The series lacks such an option, or its dependencies are missing. Lines "# May be
-    lost: NAME..." of the fragment name those that do not count.
+    kconfig drops an option that the series lacks or whose dependencies are not met. Lines
+    "# May be lost: NAME..." of the fragment exempt options.
     """
     lines = set(config.splitlines())
     may_be_lost = set(re.findall(r"\w+", " ".join(
@@ -57,7 +57,7 @@ def options_lost(fragment: str, config: str) -> list[str]:
 
 
 def mend_source(source: Path) -> None:
-    """Change the condition in a kernel's source, if it has that file."""
+    """Replace OLD_CONDITION with NEW_CONDITION in a kernel's source, if the file exists."""
     file = source / MENDED_FILE
     if not file.exists():
         return
@@ -65,24 +65,24 @@ def mend_source(source: Path) -> None:
     if NEW_CONDITION in text:
         return
     if OLD_CONDITION not in text:
-        raise LabError(f"{file} has no such condition; see whether lockdep still warns at boot")
+        raise LabError(f"{file} lacks the condition to patch; check if lockdep still warns at boot")
     file.write_text(text.replace(OLD_CONDITION, NEW_CONDITION))
 
 
 def recipe() -> str:
-    """Return what a debug kernel is made of, besides Debian's source."""
+    """Return the inputs of a debug kernel, except Debian's source."""
     return f"{CONFIG.read_text()}# {MENDED_FILE}: {OLD_CONDITION} -> {NEW_CONDITION}\n"
 
 
 class Build:
-    """The build of a debug kernel, in a directory, from the source of a label."""
+    """Build a debug kernel in a directory, from the source of a label's series."""
 
     def __init__(self, row: Label, directory: Path) -> None:
         self._source = source_dir(row)
         self._directory = directory
 
     def _make(self, what: str, failure: str, *targets: str) -> None:
-        """Have kbuild make targets, with the compiler of the label."""
+        """Make kbuild targets with the label's compiler."""
         path = self._directory / "path"
         before = f"{path.read_text().strip()}:" if path.exists() else ""
         quietly(LOG, what, [
@@ -94,7 +94,7 @@ class Build:
         ], failure=failure, env=without_settings(PATH=before + os.environ["PATH"]))
 
     def _configure(self) -> None:
-        """Configure the kernel; refuse to go on without one of the checks."""
+        """Configure the kernel; raise LabError if kconfig dropped a required option."""
         self._make("configuring the debug kernel", "the debug kernel can't be configured",
                    "allnoconfig")
         config = (self._directory / "build" / ".config").read_text()
@@ -102,7 +102,7 @@ class Build:
             raise LabError(f"the debug kernel would be without: {' '.join(lost)}")
 
     def build(self) -> None:
-        """Build the kernel, and install it into the directory."""
+        """Build the kernel and install it into the directory."""
         mend_source(self._source)
         self._configure()
         self._make("building the debug kernel", "the debug kernel does not build",
@@ -124,12 +124,12 @@ def _make_label(name: str, row: Label, directory: Path) -> None:
     need_source(row)
     Build(row, directory).build()
     add_kernel(name, str(directory))
-    # Last: from now on the label counts as made of this recipe
+    # Write this last: it marks the label as complete for this recipe
     (directory / "recipe").write_text(recipe())
 
 
 def need_debug_kernel(row: Label) -> None:
-    """Make the debug kernel of a label's series unless it was made of the same recipe."""
+    """Build the debug kernel of a label's series unless its recipe is unchanged."""
     source_dir(row)
     name = f"{row.series}-debug"
     directory = cache_dir() / "debug-kernels" / row.series

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The packages that this machine has to have.
+"""Find and install the packages that this machine needs.
 
-This room knows which package has a tool, and installs packages with the machine's own
-package status, but with package lists of our own, so that nothing else stays. Python
-itself is the business of scripts/hosttools, which is a shell script. Calls archive,
+It maps tools to packages. It installs with the machine's own package status, but with
+private package lists, so that nothing else of the machine changes. Python itself is
+installed by scripts/hosttools, a shell script. Calls archive,
 command and places.
 """
 
@@ -22,21 +22,21 @@ from .archive import Apt, host_codename
 from .command import quietly, say
 from .places import LOGS, LabError
 
-# powernv with the devices and the clock that the tests need
+# The oldest QEMU whose powernv has the devices and the clock that the tests need
 QEMU_MINIMUM = 10
 SYSTEM_PYTHON = "/usr/bin/python3"
 
 
 @dataclass(frozen=True)
 class Tool:
-    """What something needs, and the package that has it."""
+    """A required tool, file or module: the test for its presence, and its package."""
 
     package: str
     is_there: Callable[[], bool]
 
 
 def said_by(*command: str) -> str:
-    """Return what a command prints; nothing if there is no such command or it fails."""
+    """Return the output of a command, or "" if it is missing or fails."""
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, check=False)
@@ -46,28 +46,28 @@ def said_by(*command: str) -> str:
 
 
 def program(name: str, package: str = "") -> Tool:
-    """Return a program that has to be on the PATH."""
+    """Return a Tool that requires a program on the PATH."""
     return Tool(package or name, lambda: shutil.which(name) is not None)
 
 
 def file(pattern: str, package: str) -> Tool:
-    """Return a file that has to be there."""
+    """Return a Tool that requires a file matching a pattern."""
     return Tool(package, lambda: bool(glob.glob(pattern)))
 
 
 def library(name: str, package: str) -> Tool:
-    """Return a library that programs which come as binaries need."""
+    """Return a Tool that requires a shared library for prebuilt programs."""
     return Tool(package, lambda: name in said_by("ldconfig", "-p"))
 
 
 def module(name: str, package: str, *pythons: str) -> Tool:
-    """Return a module that one of several Pythons has to have."""
+    """Return a Tool that requires a Python module in one of several interpreters."""
     check = f"import {name}; print('there')"
     return Tool(package, lambda: any(said_by(python, "-c", check) for python in pythons))
 
 
 def has_qemu() -> bool:
-    """Check whether there is a QEMU, and it is new enough."""
+    """Check that QEMU is installed and is QEMU_MINIMUM or later."""
     found = re.search(r" version ([0-9]+)", said_by("qemu-system-ppc64", "--version"))
     return found is not None and int(found[1]) >= QEMU_MINIMUM
 
@@ -78,7 +78,7 @@ CROSS_TOOLS = (
     program("depmod", "kmod"),
     program("xz", "xz-utils"),
     program("bc"),
-    # kbuild's own tools, which come as binaries, need them
+    # Libraries of kbuild's prebuilt tools in the headers packages
     library("libelf.so.1", "libelf1"),
     library("libssl.so.3", "libssl3"),
 )
@@ -114,7 +114,7 @@ DEB = (
     program("lintian"),
     *PREFLIGHT,
 )
-# What each mode needs; the header of scripts/hosttools explains the modes
+# The tools of each mode; the header of scripts/hosttools explains the modes
 MODES: dict[str, tuple[Tool, ...]] = {
     "": (*CROSS_TOOLS, *GUESTS),
     "build": CROSS_TOOLS,
@@ -142,7 +142,7 @@ MODES: dict[str, tuple[Tool, ...]] = {
         program("perl"),
         program("spatch", "coccinelle"),
         program("clang-19"),
-        # For the programs, which are made for this machine
+        # The checkers also compile the programs that run on this machine
         *NATIVE_COMPILER, *CMOCKA, *PREFLIGHT,
     ),
     "kernel": (
@@ -172,9 +172,10 @@ def missing(mode: str) -> list[str]:
 
 
 def qemu_packages(statuses: str) -> list[str]:
-    """Return the parts of QEMU that have to be of one version.
+    """Return the QEMU packages, which must all have one version.
 
-    They are ours and those that the machine has: lines "STATUS PACKAGE" of dpkg-query.
+    They are the required and the installed ones. statuses has lines "STATUS PACKAGE" as
+    printed by dpkg-query.
     """
     words = [line.split() for line in statuses.splitlines()]
     has = {word[1] for word in words if word[0] == "installed"}
@@ -182,10 +183,10 @@ def qemu_packages(statuses: str) -> list[str]:
 
 
 def requests(packages: Sequence[str], codename: str) -> list[str]:
-    """Return what to ask apt for.
+    """Return the packages with suites as arguments of apt-get install.
 
-    Bookworm's own QEMU is too old. That of its backports is new enough; the suite is used
-    for these packages alone.
+    Bookworm's own QEMU is too old. QEMU comes from its backports, and no other package
+    does.
     """
     wanted = []
     for package in packages:
@@ -199,9 +200,9 @@ def requests(packages: Sequence[str], codename: str) -> list[str]:
 
 
 def host_suites(codename: str) -> list[str]:
-    """Return the choices of suites of this machine's release.
+    """Return the choices of suites for this machine's release.
 
-    The second choice is without the suites that a mirror in mid-update may lack.
+    The second choice omits the suites that a mirror may lack during its update.
     """
     if codename == "bookworm":
         return ["bookworm+bookworm-updates+bookworm-security+bookworm-backports",
@@ -216,7 +217,7 @@ def _install(packages: Sequence[str], wanted: Sequence[str]) -> None:
                        f"{' '.join(packages)} (QEMU {QEMU_MINIMUM} or later, "
                        "from bookworm-backports)")
     if sudo and sys.stdin.isatty():
-        # Asks for a password now, where nothing else is being printed
+        # Ask for the password now, before progress messages are printed
         subprocess.run(["sudo", "-v"], check=True)
     apt = Apt.first_with("", host_suites(host_codename()), foreign="")
     quietly(LOGS / "hosttools.log", "installing the host tools", [
@@ -240,7 +241,7 @@ def need_tools(mode: str = "") -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run scripts/hosttools, which has already made sure of Python."""
+    """Run scripts/hosttools, which has already installed Python."""
     mode = arguments[0] if arguments else ""
     if len(arguments) > 1 or mode not in MODES:
         raise LabError(USAGE)

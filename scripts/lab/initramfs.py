@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A root filesystem in memory for a kernel of the cache.
+"""Build an initramfs for a cached kernel.
 
-It has busybox, the VFIO modules, nvme, this module where it has been built,
-tests/guest/init as /init and tests/guest/functions.sh in /lib. This room owns
+It has busybox, the VFIO modules, nvme, this module if it has been built,
+tests/guest/init as /init and tests/guest/functions.sh in /lib. Owns
 CACHE/busybox. Calls kernel, archive, labels, command and places.
 """
 
@@ -22,7 +22,7 @@ from .kernel import need_kernel
 from .places import BUILD, TOP, LabError, cache_dir
 
 GUEST = TOP / "tests" / "guest"
-# Loaded by name in the guest, with what they depend on
+# Kernel modules that the guest loads by name; their dependencies are added
 MODULES = ("vfio", "vfio_iommu_spapr_tce", "vfio-pci", "nvme")
 # Built by scripts/module
 OURS = ("vfio_spapr_tce2", "vfio_spapr_tce2_selftest", "vfio_spapr_tce2_kvmplay")
@@ -30,7 +30,7 @@ DIRECTORIES = ("bin", "sbin", "lib", "dev", "proc", "sys", "tmp", "etc")
 
 
 def busybox() -> Path:
-    """Return the file of a static busybox for POWER; fetch it if it is not in the cache."""
+    """Return the path of a static ppc64el busybox; fetch it unless it is cached."""
     file = cache_dir() / "busybox" / "busybox"
     if not file.exists():
         with locked(file.with_name("lock")):
@@ -40,7 +40,7 @@ def busybox() -> Path:
 
 
 def fetch_busybox(file: Path) -> None:
-    """Take busybox from its package."""
+    """Extract busybox from its package."""
     apt = Apt.first_with("", [host_codename()])
     with tempfile.TemporaryDirectory(dir=file.parent, prefix="unpacked.") as name:
         unpacked = Path(name)
@@ -50,16 +50,16 @@ def fetch_busybox(file: Path) -> None:
 
 
 def install(file: Path, target: Path, mode: int) -> None:
-    """Copy a file, with its directories."""
+    """Copy a file; make the target's directories."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(file, target)
     target.chmod(mode)
 
 
 def module_files(row: labels.Label) -> list[Path]:
-    """Return the files of the kernel's modules that the guest loads, with dependencies.
+    """Return the .ko files of the kernel modules that the guest loads, and dependencies.
 
-    MORE_MODULES of the environment adds modules.
+    The environment variable MORE_MODULES adds modules.
     """
     release = labels.release(row.name)
     files: set[Path] = set()
@@ -75,7 +75,7 @@ def module_files(row: labels.Label) -> list[Path]:
 
 
 def copy_modules(root: Path, row: labels.Label) -> None:
-    """Copy the modules into a root. BACKEND of the environment is another module file."""
+    """Copy the modules into a root. The variable BACKEND replaces this module's .ko."""
     release = labels.release(row.name)
     modules = row.directory / "modules"
     base = Path("lib") / "modules" / release
@@ -100,7 +100,7 @@ def copy_file(root: Path, file: str) -> None:
 
 
 def fill(root: Path, row: labels.Label, files: Sequence[str]) -> None:
-    """Put all that the guest needs into an empty root."""
+    """Fill an empty root with everything the guest needs."""
     for name in DIRECTORIES:
         (root / name).mkdir()
     shutil.copy(busybox(), root / "bin")
@@ -111,7 +111,7 @@ def fill(root: Path, row: labels.Label, files: Sequence[str]) -> None:
 
 
 def pack(root: Path, out: Path) -> None:
-    """Pack a root. Compressed, the emulated machine would take longer to unpack it."""
+    """Pack a root, uncompressed: decompression is slow on the emulated machine."""
     names = [".", *(f"./{file.relative_to(root)}" for file in sorted(root.rglob("*")))]
     new = out.with_name(f"{root.name}.new")
     try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Debian's kernels, unpacked.
+"""Fetch and unpack Debian's kernels.
 
-This room owns CACHE/kernels/LABEL, except for labels that kernel_add has made; the
-header of scripts/kernel says what is in it. Calls toolchain, archive, labels, command and
+Owns CACHE/kernels/LABEL, except for labels made by kernel_add. The header of
+scripts/kernel lists its files. Calls toolchain, archive, labels, command and
 places.
 """
 
@@ -28,7 +28,7 @@ USES = {
     "run": "builds for it; demo and all tests",
     "load": "builds for it; loads and unloads (its VFIO refuses every device on POWER)",
 }
-# How many modules a process uncompresses
+# Number of modules that one process decompresses
 MODULES_AT_ONCE = 50
 
 
@@ -42,18 +42,18 @@ class Image:
 
     @property
     def release(self) -> str:
-        """What `uname -r` says on the kernel."""
+        """The output of `uname -r` on the kernel."""
         return self.name.removeprefix("linux-image-")
 
     def depends(self, package: str, pattern: str) -> list[str]:
-        """Return the packages like a pattern that a ppc64el package depends on."""
+        """Return the dependencies of a ppc64el package that match a pattern."""
         return re.findall(pattern, self.apt.package_field(f"{package}:{POWER}", "Depends"))
 
 
 def image_regex(series: str, flavour: str) -> str:
-    """Return what the names of image packages look like.
+    """Return the regular expression for the names of image packages.
 
-    After the series there is 6.1.0-50, 6.12.95+deb12 or 7.3, then the flavour.
+    The version is like 6.1.0-50, 6.12.95+deb12 or 7.3. The flavour follows.
     """
     return rf"linux-image-{re.escape(series)}([.+~][0-9a-z.+~]+)?(-[0-9]+)?-{flavour}"
 
@@ -67,10 +67,10 @@ def newest_image(row: Label) -> Image:
 
 
 def packages_of(image: Image, flavour: str) -> Iterator[tuple[str, str]]:
-    """Return what belongs to an image package: "image" or "headers", and the package.
+    """Yield a kind, "image" or "headers", and a package for all packages of a kernel.
 
-    All are of one version. Since 7.2 the image package only depends on the packages that
-    have the files.
+    All have one version. Since 7.2 the image package is a metapackage: it depends on the
+    packages that have the files.
     """
     binaries = image.depends(image.name, r"linux-(?:base|binary|modules)-[0-9][^ ,]+")
     for name in binaries or [image.name]:
@@ -103,7 +103,7 @@ def _uncompress(uncompressing: Step, modules: Path) -> None:
 def _arrange_image(arranging: Step, work: Path, release_name: str) -> None:
     """Keep only the boot image and the modules of the image packages.
 
-    Since 7.2 both are in one directory, which is below /usr.
+    Since 7.2 both are in one directory below /usr.
     """
     image = work / "image"
     modules = image / "lib" / "modules" / release_name
@@ -126,16 +126,16 @@ def _links_below(directory: Path) -> Iterator[Path]:
 
 
 def _build_files(headers: Path, release_name: str) -> list[Path]:
-    """Return the files of the headers that name the compiler and other directories."""
+    """Return the headers' build files that contain the compiler's name or absolute paths."""
     directory = headers / "usr" / "src" / f"linux-headers-{release_name}"
     return [file for name in ("Makefile", ".kernelvariables")
             if (file := directory / name).is_file() and not file.is_symlink()]
 
 
 def arrange_headers(work: Path, release_name: str, final: Path) -> None:
-    """Make the headers find each other below final, where work is going to be.
+    """Rewrite paths in the headers for final, to which work will be renamed.
 
-    The packages point at each other by absolute paths below /usr.
+    The packages refer to each other by absolute paths below /usr.
     """
     headers = work / "headers"
     for file in _build_files(headers, release_name):
@@ -146,13 +146,13 @@ def arrange_headers(work: Path, release_name: str, final: Path) -> None:
             link.unlink()
             link.symlink_to(f"{final}/headers{target}")
     build = Path("headers", "usr", "src", f"linux-headers-{release_name}")
-    # With a vmlinux kbuild makes BTF for every module, and wants pahole for it
+    # Given a vmlinux, kbuild would generate BTF for every module, which needs pahole
     (work / build / "vmlinux").unlink(missing_ok=True)
     (work / "builddir").write_text(f"{final / build}\n")
 
 
 def compiler_of(work: Path, release_name: str) -> str:
-    """Return the compiler that built a kernel, such as gcc-12; its build files name it."""
+    """Return the compiler that built a kernel, such as gcc-12, from its build files."""
     text = "".join(file.read_text() for file in _build_files(work / "headers", release_name))
     versions = re.findall(r"gcc-([0-9]+)", text)
     if not versions:
@@ -161,7 +161,7 @@ def compiler_of(work: Path, release_name: str) -> str:
 
 
 def _fill(work: Path, image: Image, row: Label) -> None:
-    """Make all files of a label in work, which is going to be its directory."""
+    """Make all files of a label in work, which will be renamed to its directory."""
     debs = work / "debs"
     for kind, package in list(packages_of(image, row.flavour)):
         (debs / kind).mkdir(parents=True, exist_ok=True)
@@ -177,7 +177,7 @@ def _fill(work: Path, image: Image, row: Label) -> None:
     cc = compiler_of(work, image.release)
     arrange_compiler(work, cc)
     if (work / "path").exists():
-        # The build programs of Debian's kernels are as new as their compiler
+        # kbuild's prebuilt programs need a C library as new as the compiler's
         start_through_loader(work / "headers" / "usr" / "lib", toolchain_dir(cc),
                              row.directory / "headers" / "usr" / "lib")
     (work / "version").write_text(f"{image.version}\n")
@@ -202,8 +202,8 @@ def _install(row: Label) -> None:
 def need_kernel(row: Label) -> None:
     """Fetch the kernel of a label unless it is in the cache.
 
-    If REFRESH is set, fetch it if the archive has a newer one. A kernel that was added is
-    as its owner has left it.
+    If REFRESH is set, also fetch it if the archive has a newer version. An added kernel is
+    never fetched.
     """
     def is_done() -> bool:
         return (row.directory / "release").exists() and not os.environ.get("REFRESH")
@@ -211,13 +211,13 @@ def need_kernel(row: Label) -> None:
     if row.is_added or is_done():
         return
     with locked(row.directory.with_name(f"{row.name}.lock")):
-        # Another process may have fetched it while this one waited
+        # Check again: another process may have fetched it while this one waited for the lock
         if not is_done():
             _install(row)
 
 
 def list_labels() -> None:
-    """Print the labels, and what the cache has of them."""
+    """Print the labels and the cached release of each."""
     print(f"{'KERNEL':<10} {'IN THE CACHE':<31} THIS RELEASE")
     for row in all_labels().values():
         cached = release(row.name) if (row.directory / "release").exists() else "-"
@@ -230,9 +230,9 @@ def list_labels() -> None:
 
 
 def list_newest() -> None:
-    """Write the versions in the archive to build/kernel-versions, and print them.
+    """Write the newest versions in the archive to build/kernel-versions; print them.
 
-    A kernel that was added is in no archive.
+    Added kernels are left out: they are in no archive.
     """
     rows = [row for name in chosen_names() if not (row := label(name)).is_added]
     lines = []

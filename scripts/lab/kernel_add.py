@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kernels of the user's own, which become labels.
+"""Add the user's own kernels as labels.
 
-This room owns CACHE/kernels/LABEL of a label that was added: the directory has what
-scripts/kernel has of a label, as links, and the file label, a row of the table. Calls
+Owns CACHE/kernels/LABEL of added labels. The directory has the files that scripts/kernel
+makes for a label, as links, and the file "label" with its row of the table. Calls
 toolchain, labels, command and places.
 """
 
@@ -23,22 +23,22 @@ from .toolchain import arrange_compiler
 USAGE = "usage: scripts/kernel-add NAME DIR [load] | --remove NAME"
 LOG = LOGS / "kernel.log"
 IMAGES = ("vmlinux", "vmlinuz", "zImage")
-# The programs that uncompress modules
+# Decompressors for modules, by file suffix
 UNCOMPRESS = {".xz": "xz", ".gz": "gzip", ".zst": "zstd"}
-# What the header of an ELF file says of a program for 64-bit POWER
+# Magic and e_machine in the ELF header of a 64-bit POWER file
 ELF_MAGIC = b"\x7fELF"
 EM_PPC64 = 21
 
 
 def _option(build: Path, name: str) -> str:
-    """Return an option of the configuration that a build tree was made with."""
+    """Return the value of an option in a build tree's configuration."""
     text = (build / "include" / "config" / "auto.conf").read_text()
     found = re.search(rf"^CONFIG_{name}=(.*)$", text, re.MULTILINE)
     return found[1] if found else ""
 
 
 def _check_tree(directory: Path, build: Path) -> None:
-    """Refuse a build tree that modules for ppc64le cannot be built in."""
+    """Raise LabError unless modules for ppc64le can be built in a build tree."""
     needed = ("include/config/auto.conf", "include/generated/utsrelease.h")
     if not all((build / name).exists() for name in needed):
         raise LabError(f"{directory} has no build tree: {directory}/build has to be one, "
@@ -68,7 +68,7 @@ def _image_in(directory: Path) -> Path:
 
 
 def _uncompress(linking: Step, module: Path) -> None:
-    """Replace the link to a compressed module with an uncompressed copy."""
+    """Replace the link to a compressed module with a decompressed copy."""
     with module.with_suffix("").open("wb") as plain:
         linking.run(UNCOMPRESS[module.suffix], "-dc", module, stdout=plain)
     module.unlink()
@@ -85,7 +85,7 @@ def _link_modules(linking: Step, modules: Path, to: Path) -> None:
 
 
 def _target_of(compiler: str) -> str:
-    """Return what a compiler compiles for, or nothing if it is no compiler."""
+    """Return the target of a compiler, or "" if the program is no compiler."""
     try:
         return subprocess.run([*compiler.split(), "-dumpmachine"], stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, check=False).stdout
@@ -94,7 +94,7 @@ def _target_of(compiler: str) -> str:
 
 
 def _choose_compiler(work: Path, build: Path, compiler: str) -> None:
-    """Write the compiler that the user names, or of the version that built the kernel."""
+    """Write the file cc: CC of the user, or gcc of the version that built the kernel."""
     if compiler:
         if not _target_of(compiler).startswith("powerpc64le-"):
             raise LabError(f"CC={compiler} is no compiler for ppc64le")
@@ -102,7 +102,7 @@ def _choose_compiler(work: Path, build: Path, compiler: str) -> None:
         return
     version = int(_option(build, "GCC_VERSION") or 0)
     if version < 10000:
-        raise LabError("the kernel was not built by gcc: say by which compiler with CC=")
+        raise LabError("the kernel was not built by gcc: name its compiler with CC=")
     arrange_compiler(work, f"gcc-{version // 10000}")
 
 
@@ -110,18 +110,18 @@ def _check_name(name: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name == "all":
         raise LabError(f"'{name}' can't be a kernel's name")
     if name in all_labels() and not all_labels()[name].is_added:
-        raise LabError(f"{name} is one of this project's kernels, take another name")
+        raise LabError(f"{name} is one of this project's labels, choose another name")
 
 
 def _fill(work: Path, directory: Path, build: Path, compiler: str) -> None:
-    """Write what scripts/kernel has of a label."""
+    """Write the files that scripts/kernel makes for a label."""
     header = (build / "include" / "generated" / "utsrelease.h").read_text()
     found = re.search(r'^#define UTS_RELEASE "(.*)"', header, re.MULTILINE)
     name = found[1] if found else ""
     modules = directory / "lib" / "modules" / name
     if not name or not modules.is_dir():
         raise LabError(f"{directory}/lib/modules has no {name}, "
-                       "which is what the build tree is of")
+                       "the release of the build tree")
     image = _image_in(directory)
     _choose_compiler(work, build, compiler)
     with step(LOG, f"linking the modules of {name}",
@@ -133,7 +133,7 @@ def _fill(work: Path, directory: Path, build: Path, compiler: str) -> None:
 
 
 def _build_tree(directory: Path) -> Path:
-    """Return DIR/build, or else what `build` beside the modules points to."""
+    """Return DIR/build, or else the target of the link lib/modules/*/build."""
     build = directory / "build"
     if build.exists():
         return build
@@ -142,7 +142,7 @@ def _build_tree(directory: Path) -> Path:
 
 
 def add_kernel(name: str, asked: str, *, use: str = "run", compiler: str = "") -> None:
-    """Make name the label of the kernel in a directory; replace an earlier one."""
+    """Add the kernel in a directory as the label name; replace an earlier one."""
     _check_name(name)
     if not os.path.isdir(asked):
         raise LabError(f"there is no directory {asked}")
@@ -164,7 +164,7 @@ def add_kernel(name: str, asked: str, *, use: str = "run", compiler: str = "") -
 
 
 def remove_kernel(name: str) -> None:
-    """Forget a label that was added."""
+    """Remove an added label."""
     row = all_labels().get(name)
     if not row or not row.is_added:
         raise LabError(f"no kernel {name} was added")

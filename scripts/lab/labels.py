@@ -17,8 +17,8 @@ DEFAULT_LABEL = "6.12-64k"
 class Label:
     """A row of the table.
 
-    suites are the choices of suites, those of one choice joined by "+". use is "run" or
-    "load", when is "always" or "asked". is_added tells a kernel of the user's own, which
+    suites lists the choices; suites of one choice are joined by "+". use is "run" or
+    "load", when is "always" or "asked". is_added is True for the user's own kernel, which
     has neither series nor flavour nor suites.
     """
 
@@ -61,7 +61,7 @@ def all_labels() -> dict[str, Label]:
 
 
 def label(name: str) -> Label:
-    """Return the label of a name; raise LabError if there is none."""
+    """Return the label with a name; raise LabError if there is none."""
     try:
         return all_labels()[name]
     except KeyError:
@@ -69,9 +69,9 @@ def label(name: str) -> Label:
 
 
 def chosen_names() -> list[str]:
-    """Return the names in KERNELS or KERNEL, or those of `always` if nobody named any.
+    """Return the labels in KERNELS or KERNEL; if both are unset, those of `always`.
 
-    "all" stands for each but the debug kernels. The names are not checked.
+    "all" means every label except the debug kernels. The names are not checked.
     """
     asked = os.environ.get("KERNELS") or os.environ.get("KERNEL") or ""
     if asked == "all":
@@ -92,7 +92,7 @@ def builddir(name: str) -> Path:
 
 
 def release(name: str) -> str:
-    """Return what `uname -r` says on a kernel of the cache."""
+    """Return the output of `uname -r` on a cached kernel."""
     return (kernels_dir() / name / "release").read_text().strip()
 
 
@@ -102,7 +102,7 @@ def compiler(name: str) -> str:
 
 
 def compiler_path(name: str) -> str:
-    """Return a PATH on which the compiler of a kernel in the cache is found."""
+    """Return a PATH that contains the compiler of a cached kernel."""
     path = os.environ.get("PATH", os.defpath)
     file = kernels_dir() / name / "path"
     return f"{file.read_text().strip()}:{path}" if file.exists() else path

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""vfio_spapr_tce2.ko and the test modules, built for a kernel of the cache.
+"""Build vfio_spapr_tce2.ko and the test modules for a cached kernel.
 
-This room owns build/LABEL and, for a clang, build/clang/LABEL. The sources are linked
-there, so that several kernels can be built from one tree, and the tree stays as it is.
+Owns build/LABEL and, with CLANG set, build/clang/LABEL. The sources are symbolic links
+there, so that one tree can be built for several kernels and is not modified.
 Calls kernel, toolchain, labels, command and places.
 """
 
@@ -22,20 +22,20 @@ from .places import BUILD, LOGS, TOP, LabError
 from .toolchain import need_sparse
 
 PRODUCT = "vfio_spapr_tce2.ko"
-# What is linked, and where the objects of a clang are
+# Sources to link, and the directories whose objects clang compiles
 LINKED = ("Kbuild", "dkms.conf", "src", "include", "tests/selftest", "tests/kvmplay")
 COMPILED = ("src", "tests/selftest", "tests/kvmplay")
-# The variables of the environment that reach kbuild
+# Environment variables that are passed to kbuild
 PASSED = ("W", "C", "V", "KCFLAGS")
 
 
 def setting(name: str) -> str:
-    """Return a variable of the environment, or nothing."""
+    """Return an environment variable, or ""."""
     return os.environ.get(name, "")
 
 
 class Built:
-    """Tells by .gitignore what a build in place leaves in the sources."""
+    """The results of an in-place build: paths that match .gitignore."""
 
     def __init__(self) -> None:
         patterns = [line for line in (TOP / ".gitignore").read_text().splitlines()
@@ -44,7 +44,7 @@ class Built:
         self._names = [pattern for pattern in patterns if not pattern.startswith("/")]
 
     def __contains__(self, path: Path) -> bool:
-        """Check a path, relative to the top directory or to a copy of it."""
+        """Match a path, relative to the top directory or to a copy of it."""
         return (any(fnmatch.fnmatchcase(path.name, name) for name in self._names)
                 or any(fnmatch.fnmatchcase(str(path), each) for each in self._paths))
 
@@ -63,8 +63,8 @@ def source_files() -> Iterator[Path]:
 def link_sources(out: Path) -> None:
     """Link every source file into a directory, and drop links to anything else.
 
-    Files that a build in place has left are not linked: the compiler would write through
-    the links.
+    Results of an in-place build are not linked: the compiler would write through the
+    links.
     """
     wanted = {out / path: TOP / path for path in source_files()}
     for link, file in wanted.items():
@@ -78,11 +78,11 @@ def link_sources(out: Path) -> None:
 
 
 def clang_options(clang: str) -> list[str]:
-    """Return what kbuild has to be told of a clang where the kernel was configured for gcc.
+    """Return kbuild variables for clang with a kernel that was configured for gcc.
 
-    That is which clang it is, and that it knows neither the tracing nor the stack
-    protector that gcc has for POWER, nor how gcc has its assembler write debugging
-    information.
+    They name the clang version. They disable the tracing and the stack protector, which
+    only gcc has for POWER, and debugging information, for which gcc's assembler options
+    are configured.
     """
     major, minor, patch = (int(part) for part in output_of(clang, "-dumpversion").split("."))
     return ["CONFIG_CC_IS_GCC=", "CONFIG_GCC_VERSION=0", "CONFIG_CC_IS_CLANG=y",
@@ -98,31 +98,31 @@ def clang_options(clang: str) -> list[str]:
 def objects(out: Path) -> list[str]:
     """Return the objects of the module and of the test modules.
 
-    With the module the real mode check is left out: clang does not inline a kernel's
-    atomics into noinstr code, and rightly fails the check.
+    The module is not linked, so the real-mode check does not run. clang does not inline
+    the kernel's atomics into noinstr code, so its code would fail the check.
     """
     return [str(source.relative_to(out).with_suffix(".o"))
             for name in COMPILED for source in sorted((out / name).glob("*.c"))]
 
 
 def pahole_version(config: Path) -> str:
-    """Return the pahole that a kernel was configured with.
+    """Return the version of pahole in a kernel's configuration.
 
-    Without the kernel's vmlinux no BTF is made, so the pahole that kbuild looks for is not
-    run. Its absence is not worth a warning.
+    kbuild warns if pahole has another version. But without the kernel's vmlinux no BTF is
+    made and pahole is not run, so tell kbuild the configured version.
     """
     found = re.search(r"^CONFIG_PAHOLE_VERSION=(.*)$", config.read_text(), re.MULTILINE)
     return found[1] if found else ""
 
 
 def kbuild_command(name: str, out: Path) -> list[str]:
-    """Return the command that builds the modules, or a clang's objects, in a directory."""
+    """Return the make command for the modules, or for clang's objects, in a directory."""
     tree = labels.builddir(name)
     clang = setting("CLANG")
     options = [f"PAHOLE_VERSION={pahole_version(tree / '.config')}"]
     options += [f"{variable}={value}" for variable in PASSED if (value := setting(variable))]
     if setting("C"):
-        # kbuild looks for sparse with a script that the headers packages lack
+        # kbuild's script that looks for sparse is missing in the headers packages
         options.append(f"KBUILD_CHECKSRC={setting('C')}")
     if clang:
         options += clang_options(clang)
@@ -144,7 +144,7 @@ def complaints(log: str) -> list[str]:
 
 
 def probe_time(log: str) -> str:
-    """Return what the probes took; nothing if the answers of an earlier build were good."""
+    """Return number and time of the probes, or "" if earlier answers were reused."""
     found = re.search(r"^ *([0-9]* probes in .*)$", log, re.MULTILINE)
     return f" ({found[1]})" if found else ""
 

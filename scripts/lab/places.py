@@ -15,13 +15,13 @@ LOGS = BUILD / "logs"
 
 
 class LabError(Exception):
-    """What a user can do something about; the text is a sentence."""
+    """An error that the user can act on. The text is a complete message."""
 
 
 def home_dir() -> Path:
     """Return the user's home directory.
 
-    Cron and some CI runners set no HOME; then the user's entry has it.
+    Cron and some CI runners do not set HOME. Then use the passwd entry.
     """
     home = os.environ.get("HOME", "")
     if not home:
@@ -36,14 +36,14 @@ def home_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """Return the directory of downloads. (XDG wants relative paths ignored.)"""
+    """Return the cache directory. XDG requires that a relative path is ignored."""
     cache = os.environ.get("XDG_CACHE_HOME", "")
     base = Path(cache) if cache.startswith("/") else home_dir() / ".cache"
     return base / "vfio-spapr-tce2"
 
 
 def check_paths() -> None:
-    """Refuse directories whose paths make or kbuild would take apart."""
+    """Refuse paths with characters that make or kbuild would split or expand."""
     asked = ["sh", str(SCRIPTS / "usable-path"), "the sources", str(TOP),
              "the cache", str(cache_dir())]
     answer = subprocess.run(asked, capture_output=True, text=True, check=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The guest's programs, linked statically.
+"""Build the guest's programs, statically linked.
 
 This room owns build/guest: tce2-NAME is made of tests/guest/NAME*.c, or of
 tests/clients/NAME*.c, and of the shared tests/guest/lib*.c. Calls command and places.
@@ -45,7 +45,7 @@ def build(name: str) -> None:
     file = program(name)
     if is_up_to_date(file):
         return
-    # A file that a killed compiler leaves must not look up to date
+    # Rename at the end: the output of a killed compiler must not look up to date
     new = file.with_suffix(".new")
     sources = [*sorted(directory.glob(f"{name}*.c")), *sorted(SOURCES.glob("lib*.c"))]
     if call(*COMPILER, "-I", SOURCES, "-o", new, *sources):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A root filesystem of Debian's ppc64el packages as a tar archive.
+"""Build a tar archive of a root filesystem from Debian's ppc64el packages.
 
-mmdebstrap makes it, without root where the user may have a user namespace. All packages
-are configured by their own scripts, which qemu-user runs. Unpacking is the work of this
-machine's dpkg, because emulated it takes ten times as long. Calls chroot, archive,
+mmdebstrap builds it, without root if the user may create user namespaces. The maintainer
+scripts of all packages run under qemu-user. This machine's dpkg unpacks the packages,
+because an emulated dpkg takes ten times as long. Calls chroot, archive,
 command and places.
 """
 
@@ -20,22 +20,22 @@ from .chroot import register_interpreter
 from .command import locked, quietly
 from .places import LOGS, TOP, LabError
 
-# The release, and the release whose dkms tests install later
+# The release, and the next release, whose dkms the tests install later
 RELEASE = "bookworm"
 NEXT_RELEASE = "trixie"
 SYSTEM = ("?essential", "apt", "systemd", "systemd-sysv", "udev", "kmod", "initramfs-tools",
           "linux-base", "dkms", "gcc-12", "make", "libc6-dev", "openssl", "build-essential",
           "python3-minimal")
-# The series of both kernels. The first flavour is installed, the second one later.
+# The series of both kernels. The first flavour is installed here, the second by tests.
 SERIES = r"6\.12"
 FLAVOURS = ("powerpc64le-64k", "powerpc64le")
-# Packages by when they are installed
+# Directories of packages, by the stage that installs them
 KINDS = ("system", "kernels", "later")
-# mmdebstrap mounts /proc and devices only where there are directories
+# mmdebstrap mounts /proc and devices only if their directories exist
 DIRECTORIES = 'cd "$1" && mkdir -p dev proc sys'
-# What dpkg and the packages' scripts need before the first of them has run: all files in
-# place, merged directories, the users, and a program that lets no service start. An index
-# of all manuals would take minutes.
+# Prepare the root before the first maintainer script runs: unpack all files, merge /usr,
+# add the users, and install a policy-rc.d that starts no service. The index of manual
+# pages is disabled, because it would take minutes.
 FILL = r"""#!/bin/sh
 set -eu
 root=$1
@@ -77,9 +77,9 @@ cp "$packages"/later/*.deb "$root/packages/"
 
 
 def build_depends() -> list[str]:
-    """Return what debian/control needs for a build.
+    """Return the build dependencies in debian/control.
 
-    Names are without versions: Debian has a package, or one that provides it, for each.
+    Versions are dropped. Debian has a package of each name, or one that provides it.
     """
     control = (TOP / "debian" / "control").read_text()
     found = re.search(r"^Build-Depends:\n((?: .*\n)+)", control, re.MULTILINE)
@@ -87,17 +87,17 @@ def build_depends() -> list[str]:
 
 
 def recipe() -> str:
-    """Return what an archive is made of."""
+    """Return a text that identifies the inputs of an archive."""
     return " ".join([RELEASE, NEXT_RELEASE, *SYSTEM, *build_depends(), SERIES, *FLAVOURS]) + "\n"
 
 
 def recipe_file(out: Path) -> Path:
-    """Return the file that says what an archive was made of."""
+    """Return the file that records the recipe of an archive."""
     return out.with_name(f"{out.name}.recipe")
 
 
 def is_current(out: Path) -> bool:
-    """Check whether an archive was made of what it would be made of now."""
+    """Check that an archive exists and its recipe is unchanged."""
     made_of = recipe_file(out)
     return (out.exists() and not os.environ.get("REFRESH")
             and made_of.exists() and made_of.read_text() == recipe())
@@ -120,7 +120,7 @@ def kind_of(deb: Path) -> str:
 
 
 def fetch_packages(packages: Path) -> None:
-    """Fetch all packages, and sort them into directories by when they are installed."""
+    """Fetch all packages; sort them into directories by the stage that installs them."""
     for kind in KINDS:
         (packages / kind).mkdir(parents=True)
     Apt.first_with("", [NEXT_RELEASE], native=POWER, foreign="").fetch(packages / "later", "dkms")
@@ -136,7 +136,7 @@ def fetch_packages(packages: Path) -> None:
 
 
 def command_for(packages: Path, out: Path) -> list[str]:
-    """Return mmdebstrap's command, whose apt has nothing to do: the packages are there."""
+    """Return the mmdebstrap command. It fetches nothing: all packages are unpacked by FILL."""
     mode = "root" if os.getuid() == 0 else "unshare"
     return ["mmdebstrap", f"--mode={mode}", "--variant=extract", "--format=tar",
             f"--architectures={POWER}", "--skip=update", "--skip=chroot/policy-rc.d",
@@ -145,7 +145,7 @@ def command_for(packages: Path, out: Path) -> list[str]:
 
 
 def make_root(packages: Path, out: Path) -> None:
-    """Make the archive of the packages that are in a directory."""
+    """Build the archive from the packages in a directory."""
     (packages / "fill").write_text(FILL)
     (packages / "fill").chmod(0o755)
     quietly(LOGS / "rootfs.log", "making a ppc64el root filesystem",
@@ -157,7 +157,7 @@ def main(arguments: Sequence[str]) -> None:
     if len(arguments) != 1:
         raise LabError("usage: scripts/rootfs FILE")
     register_interpreter()
-    # The root of a user namespace is another user, who has to read the packages
+    # Root in the user namespace is another user, who must be able to read the packages
     os.umask(0o022)
     out = Path(arguments[0])
     with locked(out.with_name(f"{out.name}.lock")):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The source of a kernel, as Debian packages it.
+"""Fetch the source of a kernel, as Debian packages it.
 
-This room owns CACHE/sources/SERIES: a source without changes, except those that
-debug_kernel makes. Calls archive, labels, command and places.
+Owns CACHE/sources/SERIES: the unmodified source, except for the patch that
+debug_kernel applies. Calls archive, labels, command and places.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOG = LOGS / "kernel-source.log"
 def source_dir(row: Label) -> Path:
     """Return the directory of the source of a label's series."""
     if row.is_added:
-        raise LabError(f"{row.name} is no kernel that Debian has a source for")
+        raise LabError(f"Debian has no source for the kernel {row.name}")
     return sources_dir() / row.series
 
 

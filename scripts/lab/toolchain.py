@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Compilers that this machine's release does not have, from a later release.
+"""Install compilers of a later Debian release that this machine's release lacks.
 
-This room owns CACHE/toolchains/NAME: packages unpacked, nothing installed, no root and
-no chroot. A compiler needs a later C library, too, and so do the programs of kbuild that
-belong to the same kernels. Each program is replaced by a script of one line, which
-starts the program through the loader of that library. Calls archive, command and places.
+Owns CACHE/toolchains/NAME: unpacked packages, so that neither root nor a chroot is
+needed. Such a compiler needs a later C library, and so do kbuild's prebuilt programs of
+the same kernels. Each program is replaced with a one-line script that starts the
+program through that library's dynamic loader. Calls archive, command and places.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .archive import Apt, host_architecture
 from .command import CROSS, locked, step
 from .places import LOGS, LabError, cache_dir
 
-# What kbuild's programs need beyond what the compiler needs
+# Libraries of kbuild's prebuilt programs that the compiler does not need
 LIBRARIES = ("libelf1t64", "libssl3t64", "zlib1g")
 # The suites that may have a compiler, and the first ones whose sparse reads the headers of 7.x
 COMPILER_SUITES = ("trixie", "forky", "sid")
@@ -39,7 +39,7 @@ def _lock_of(name: str) -> Path:
 
 
 def _programs_in(directory: Path) -> Iterator[Path]:
-    """Return the ELF programs below a directory; libraries are none."""
+    """Yield the ELF programs below a directory, but no shared libraries."""
     for parent, _, names in os.walk(directory):
         for file in (Path(parent) / name for name in names if ".so" not in name):
             if file.is_symlink() or not file.is_file() or not file.stat().st_mode & 0o100:
@@ -50,7 +50,7 @@ def _programs_in(directory: Path) -> Iterator[Path]:
 
 
 def _only(toolchain: Path, pattern: str) -> Path:
-    """Return the file of a toolchain that a pattern matches."""
+    """Return the file of a toolchain that matches a pattern; raise LabError if none does."""
     for file in (toolchain / "usr" / "lib").rglob(pattern):
         return file
     raise LabError(f"{toolchain} has no {pattern}")
@@ -59,8 +59,8 @@ def _only(toolchain: Path, pattern: str) -> Path:
 def start_through_loader(directory: Path, toolchain: Path, final: Path) -> None:
     """Make the programs in a directory run with the C library of a toolchain.
 
-    The directory is going to be renamed to final. A program finds its siblings by the
-    name it was called with, hence --argv0.
+    The directory will be renamed to final. A program finds its siblings through argv[0],
+    hence --argv0.
     """
     loader = _only(toolchain, "ld-linux-*.so.*")
     libraries = _only(toolchain, "libc.so.6").parent
@@ -73,9 +73,9 @@ def start_through_loader(directory: Path, toolchain: Path, final: Path) -> None:
 
 
 def _is_needed(deb: Path) -> bool:
-    """Check whether a package is to be unpacked.
+    """Check that a package must be unpacked.
 
-    Libraries for the programs that the compiler makes are of no use here.
+    Target libraries are not needed to compile kernel modules.
     """
     return not fnmatch.fnmatch(deb.name, "lib*-ppc64el-cross_*") or "-dev-" in deb.name
 
@@ -108,7 +108,10 @@ def _install(name: str) -> None:
 
 
 def need_toolchain(name: str) -> None:
-    """Install a compiler unless it is there. A refreshed kernel may want a later C library."""
+    """Install a compiler unless it is cached.
+
+    With REFRESH set, install it again: a refreshed kernel may need a later C library.
+    """
     with locked(_lock_of(name)):
         if not (toolchain_dir(name) / "complete").exists() or os.environ.get("REFRESH"):
             _install(name)
@@ -129,7 +132,7 @@ def _install_sparse(toolchain: Path) -> None:
 
 
 def need_sparse(name: str) -> None:
-    """Install sparse beside a compiler, whose C library it takes, unless it is there."""
+    """Install sparse into a compiler's toolchain, to use its C library, unless it is there."""
     with locked(_lock_of(name)):
         if not (toolchain_dir(name) / "usr" / "bin" / "sparse").exists():
             _install_sparse(toolchain_dir(name))

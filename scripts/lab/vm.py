@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""An emulated POWER machine that boots a kernel of the cache.
+"""Boot a cached kernel in an emulated POWER machine.
 
-It has two `edu` devices, each in an IOMMU group of its own. The guest's console goes to
-a log, and the guest's line "TCE2-EXIT N" becomes the status. Calls labels, command and
-places.
+It has two `edu` devices, each in its own IOMMU group. The guest's console goes to
+a log. The guest prints its verdict "TCE2-EXIT N"; N becomes the status. Calls labels,
+command and places.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from .command import call, end, output_of, say, shown, started
 from .places import LOGS, LabError
 
 QEMU = "qemu-system-ppc64"
-# The status of a guest that did not end in time, and of one that ended without a verdict
+# Exit status of a guest that timed out, and of a guest that ended without a verdict
 TIMED_OUT = 124
 NO_VERDICT = 125
 SPLAT = re.compile(r"WARNING:|BUG:|Oops:|Kernel panic")
-# What the console shows once the firmware has started the kernel
+# Console output that shows that the firmware has started the kernel
 BEGUN = re.compile(r"Linux ppc64le|INIT: Starting kernel")
-# A line of the firmware that begins in the middle of a line of the guest's
+# Firmware output that begins in the middle of a guest's line
 FIRMWARE = re.compile(rb"(.+)(\[ *[0-9]+\.[0-9]{9},[0-7]\] .*)")
-# Shift << 29 | actual page size code, for 4K, 64K, 2M and 1G: what a POWER9 supports and
-# QEMU's powernv machines leave out of the device tree. Without it the kernel has no huge
+# AP encoding << 29 | page shift, for 4K, 64K, 2M and 1G pages. A POWER9 supports them, but
+# QEMU's powernv omits the property from the device tree, and then the kernel has no huge
 # pages.
 RADIX_ENCODINGS = ("0000000c", "a0000010", "20000015", "4000001e")
 
 
 @dataclass
 class Machine:
-    """What is asked for; scripts/vm says what each option means."""
+    """The requested machine. The header of scripts/vm explains the options."""
 
     label: str = labels.DEFAULT_LABEL
     kernel: str = ""
@@ -58,7 +58,7 @@ class Machine:
 
 
 def number(text: str, what: str) -> float:
-    """Return a number that an option has; raise LabError if it is none."""
+    """Return the number given to an option; raise LabError if it is no number."""
     try:
         return float(text)
     except ValueError:
@@ -66,7 +66,7 @@ def number(text: str, what: str) -> float:
 
 
 def parse(arguments: Sequence[str]) -> Machine:
-    """Return the machine that the arguments of scripts/vm ask for."""
+    """Parse the arguments of scripts/vm."""
     asked = Machine()
     words = iter(arguments)
     for option in words:
@@ -95,9 +95,9 @@ def parse(arguments: Sequence[str]) -> Machine:
 def edu_on(bus: str, slot: int) -> list[str]:
     """Return the options for an edu device.
 
-    Beside it lies a function that no driver takes. As long as VFIO does not have all of
-    a bus, it cannot reset the bus, which it would do for more than a second at every
-    close.
+    Function 1 is a pci-testdev, which has no driver. VFIO can reset a bus only if it owns
+    all of its devices. So function 1 prevents a bus reset, which would take more than a
+    second at every close.
     """
     return ["-device", "edu,dma_mask=0xffffffffffffffff,multifunction=on,"
                        f"bus={bus},addr={slot}.0",
@@ -121,9 +121,9 @@ def powernv_options(asked: Machine) -> list[str]:
 def pseries_options(asked: Machine) -> list[str]:
     """Return the options for a guest of a hypervisor.
 
-    An IOMMU group is all that is behind a host bridge here. The capabilities are those
-    that TCG cannot offer, and would complain about. Without maxmem a driver's request
-    for a window is one of no size, after which the device gets no window at all.
+    Here an IOMMU group is everything below one host bridge. The disabled capabilities are
+    those that TCG does not support and would warn about. Without maxmem, a driver requests
+    a window of size 0, and after that failure the device gets no window at all.
     """
     return ["-machine", f"{asked.machine},cap-cfpc=broken,cap-sbbc=broken,"
                         "cap-ibs=broken,cap-ccf-assist=off",
@@ -141,7 +141,7 @@ MACHINES: dict[str, Callable[[Machine], list[str]]] = {
 
 
 def qemu_command(asked: Machine) -> list[str]:
-    """Return QEMU's command without the kernel's arguments and the console's place."""
+    """Return the QEMU command line, without kernel command line and console."""
     if asked.machine not in MACHINES:
         raise LabError(f"scripts/vm knows no machine {asked.machine}")
     return [QEMU, "-accel", "tcg", "-smp", str(asked.smp), "-display", "none", "-no-reboot",
@@ -152,16 +152,15 @@ def qemu_command(asked: Machine) -> list[str]:
 
 
 def kernel_arguments(asked: Machine) -> str:
-    """Return the kernel's arguments.
+    """Return the kernel command line.
 
-    An Oops ends the guest at once, because what it leaves proves nothing. Warnings stay
-    off the console, where they could break a line of the test's; so do errors, because
-    pseries reports each window as one. /init shows them in the end. Watchdogs are off,
-    because a starved host is no fault of the guest.
+    An Oops ends the guest at once, because later results would be meaningless. Warnings
+    are kept off the console, where they could split a line of a test. So are errors,
+    because pseries logs each window as an error. /init prints both at the end. Watchdogs
+    are off, because an overloaded host must not fail the guest.
 
-    A processor of a hypervisor's guest that has nothing to do cedes itself, and at times
-    QEMU does not wake it when another processor sends it an interrupt. So it spins,
-    unless it is the only one.
+    An idle CPU of a pseries guest cedes (H_CEDE), and sometimes QEMU does not wake it on an
+    interrupt from another CPU. So idle CPUs spin, unless the guest has only one CPU.
     """
     spins = asked.machine == "pseries" and asked.smp > 1
     return " ".join([
@@ -170,9 +169,9 @@ def kernel_arguments(asked: Machine) -> str:
 
 
 def dump_device_tree(asked: Machine, dtb: Path) -> None:
-    """Have QEMU write the device tree of this very machine.
+    """Have QEMU write the device tree of this machine.
 
-    The tree holds the kernel's arguments and the initrd's place, too.
+    It includes the kernel command line and the address of the initrd.
     """
     command = [*qemu_command(asked), "-append", kernel_arguments(asked),
                "-S", "-serial", "none", "-monitor", "stdio"]
@@ -180,7 +179,7 @@ def dump_device_tree(asked: Machine, dtb: Path) -> None:
                                               stderr=subprocess.STDOUT) as qemu:
         qemu.communicate(f"dumpdtb {dtb}\nquit\n".encode())
     if not dtb.stat().st_size:
-        raise LabError(f"QEMU gave no device tree, see {asked.log}")
+        raise LabError(f"QEMU wrote no device tree, see {asked.log}")
 
 
 def add_radix_encodings(dtb: Path) -> None:
@@ -193,9 +192,9 @@ def add_radix_encodings(dtb: Path) -> None:
 
 @contextmanager
 def boot_options(asked: Machine) -> Iterator[list[str]]:
-    """Return the options that carry the kernel's arguments.
+    """Yield the QEMU options that pass the kernel command line.
 
-    QEMU takes the arguments only once, and a device tree of ours has them already.
+    A modified device tree already contains the command line, so -append is left out then.
     """
     if asked.machine == "pseries":
         yield ["-append", kernel_arguments(asked)]
@@ -210,8 +209,8 @@ def boot_options(asked: Machine) -> Iterator[list[str]]:
 def whole_lines(console: Iterable[bytes]) -> Iterator[bytes]:
     """Return the lines of a console.
 
-    The firmware writes to the same UART as the guest, at times into the middle of a line
-    of the guest's. The halves of such a line are joined.
+    The firmware writes to the same UART as the guest, sometimes in the middle of a guest's
+    line. The halves of such a line are joined.
     """
     half = b""
     for text in console:
@@ -225,7 +224,7 @@ def whole_lines(console: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def follow(asked: Machine, console: Iterable[bytes]) -> str:
-    """Copy the console to the log, and show the lines wanted; return the guest's verdict."""
+    """Copy the console to the log; print the lines of --echo; return the guest's verdict."""
     verdict = ""
     with asked.log.open("wb", buffering=0) as log:
         for line in whole_lines(console):
@@ -240,7 +239,7 @@ def follow(asked: Machine, console: Iterable[bytes]) -> str:
 
 @dataclass(frozen=True)
 class Ended:
-    """How QEMU ended: its status as a shell has it, the verdict, and whether it took too long."""
+    """How QEMU ended: its status (as in a shell), the guest's verdict, and a time-out flag."""
 
     status: int
     verdict: str
@@ -248,12 +247,12 @@ class Ended:
 
     @property
     def has_verdict(self) -> bool:
-        """Check whether the guest has told a status."""
+        """Check that the guest has printed a verdict."""
         return bool(re.fullmatch(r"[0-9]+", self.verdict))
 
 
 def boot_once(asked: Machine) -> Ended:
-    """Boot the machine, and wait for its end."""
+    """Boot the machine and wait until QEMU exits."""
     late = threading.Event()
     with boot_options(asked) as options:
         command = [*qemu_command(asked), *options, "-serial", "stdio", "-monitor", "none"]
@@ -275,9 +274,9 @@ def boot_once(asked: Machine) -> Ended:
 
 
 def first_complaint(console: str) -> list[str]:
-    """Return what a console says about a guest's death.
+    """Return the part of the console that explains why a guest died.
 
-    The first complaint of a kernel says more than its last words.
+    The first splat of a kernel says more than the last lines of its console.
     """
     lines = console.splitlines()
     for index, line in enumerate(lines):
@@ -287,7 +286,7 @@ def first_complaint(console: str) -> list[str]:
 
 
 def explain_death(asked: Machine, what: str) -> None:
-    """Print what happened, and the part of the console that tells why."""
+    """Print what happened, and the part of the console that explains it."""
     console = asked.log.read_text(errors="replace")
     print("\n".join([what, "    the guest console:",
                      *(f"    {line}" for line in first_complaint(console)),
@@ -295,21 +294,21 @@ def explain_death(asked: Machine, what: str) -> None:
 
 
 def died_in_firmware(asked: Machine, ended: Ended) -> bool:
-    """Check whether QEMU ended before the kernel began.
+    """Check that QEMU ended before the kernel started.
 
-    QEMU 10.0 at times dies while the firmware of a powernv machine starts, which says
-    nothing about the guest.
+    QEMU 10.0 sometimes dies in the firmware of a powernv machine. This is no failure
+    of the guest.
     """
     return (not ended.is_late and not ended.has_verdict
             and not BEGUN.search(asked.log.read_text(errors="replace")))
 
 
 def boot(asked: Machine) -> int:
-    """Boot the machine, a second time if QEMU dies in the firmware; return the status."""
+    """Boot the machine; retry once if QEMU dies in the firmware; return the status."""
     ended = boot_once(asked)
     if died_in_firmware(asked, ended):
-        say(f"QEMU ended with status {ended.status} before the kernel began: "
-            "starting it once more")
+        say(f"QEMU ended with status {ended.status} before the kernel started: "
+            "starting it again")
         ended = boot_once(asked)
     if ended.is_late:
         explain_death(asked, f"the guest did not end within {asked.timeout:g} s")
@@ -322,7 +321,7 @@ def boot(asked: Machine) -> int:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Boot the machine that scripts/vm is asked for."""
+    """Run scripts/vm."""
     asked = parse(arguments)
     labels.label(asked.label)
     asked.log.parent.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ def test_the_next_choice_is_used_if_apt_refuses_the_first(debian: FakeApt,
     debian.has("c")
     assert Apt.first_with("", ["a+b", "c"]).suites == "c"
     assert "    E: Mirror sync\n" in said.getvalue()
-    assert "apt refuses a and b as this mirror has it now" in said.getvalue()
+    assert "apt cannot verify a and b on this mirror now" in said.getvalue()
 
 
 def test_the_next_choice_is_used_if_the_first_lacks_the_package(debian: FakeApt,
@@ -50,7 +50,7 @@ def test_all_choices_are_tried_three_times(debian: FakeApt, said: io.StringIO) -
     with pytest.raises(LabError, match=r"none of: a b \(for a linux\); see build/logs/apt.log"):
         Apt.first_with("linux", ["a", "b"])
     assert len(debian.calls("update")) == 6
-    assert said.getvalue().count("once more in 0 s") == 2
+    assert said.getvalue().count("trying again in 0 s") == 2
 
 
 def test_an_error_of_an_earlier_run_is_not_shown_again(debian: FakeApt, said: io.StringIO) -> None:

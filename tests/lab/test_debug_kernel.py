@@ -65,7 +65,7 @@ def test_a_source_without_the_file_needs_no_change(tmp_path: Path) -> None:
 
 def test_a_source_with_another_condition_is_refused(tmp_path: Path) -> None:
     source_with(tmp_path, "if (!regs_irqs_disabled(regs) && !paused) {\n")
-    with pytest.raises(LabError, match="has no such condition"):
+    with pytest.raises(LabError, match="lacks the condition to patch"):
         mend_source(tmp_path)
 
 

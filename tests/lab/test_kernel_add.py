@@ -128,9 +128,9 @@ REFUSALS = {
     "big-endian": (replaced(CONF, "CONFIG_CPU_LITTLE_ENDIAN=y\n", ""), "is not for ppc64le"),
     "another architecture": (replaced(CONF, "CONFIG_PPC64=y\n", ""), "is not for ppc64le"),
     "not built": (removed("build/Module.symvers"), "@/build has no Module.symvers"),
-    "by clang": (replaced(CONF, "120200", "0"), "was not built by gcc: say by which"),
+    "by clang": (replaced(CONF, "120200", "0"), "was not built by gcc: name its compiler"),
     "other modules": (replaced("build/include/generated/utsrelease.h", "7.0", "7.1"),
-                      "@/lib/modules has no 7.1, which is what the build tree is of"),
+                      "@/lib/modules has no 7.1, the release of the build tree"),
     "no release": (replaced("build/include/generated/utsrelease.h", "UTS", "X"),
                    "@/lib/modules has no"),
     "no image": (removed("vmlinux"), "@ has no vmlinux, vmlinuz or zImage"),
@@ -159,7 +159,7 @@ def test_an_unusable_kernel_tree_is_refused(what: str, tree: Path) -> None:
     ("a/b", "'a/b' can't be a kernel's name"), ("all", "'all' can't be a kernel's name"),
     ("", "'' can't be a kernel's name"), (".a", "'.a' can't be a kernel's name"),
     ("a b", "'a b' can't be a kernel's name"),
-    ("6.12-64k", "6.12-64k is one of this project's kernels, take another name")])
+    ("6.12-64k", "6.12-64k is one of this project's labels, choose another name")])
 def test_an_invalid_or_used_name_is_refused(name: str, sentence: str, tree: Path) -> None:
     with pytest.raises(LabError, match=f"^{sentence}$"):
         kernel_add.main([name, str(tree)])

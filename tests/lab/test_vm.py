@@ -144,7 +144,7 @@ def test_qemu_that_dies_in_the_firmware_is_restarted_once(lab: Lab) -> None:
     lab.will_print("[    0.012345678,5] OPAL\n", "Linux ppc64le\nTCE2-EXIT 0\n", status="1")
     assert lab.boot() == 0
     assert len(lab.starts) == 2
-    assert ("QEMU ended with status 1 before the kernel began: starting it once more"
+    assert ("QEMU ended with status 1 before the kernel started: starting it again"
             in lab.said.getvalue())
     assert lab.log.read_text() == "Linux ppc64le\nTCE2-EXIT 0\n"
 
@@ -183,7 +183,7 @@ def test_bare_metal_boots_with_a_device_tree_that_has_huge_pages(lab: Lab) -> No
 
 def test_a_qemu_without_a_device_tree_is_an_error(lab: Lab) -> None:
     (lab.directory / vm.QEMU).write_text("#!/bin/sh\nexit 1\n")
-    with pytest.raises(LabError, match="QEMU gave no device tree, see "):
+    with pytest.raises(LabError, match="QEMU wrote no device tree, see "):
         lab.boot()
 
 

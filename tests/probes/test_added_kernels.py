@@ -111,7 +111,7 @@ def replace_image(kernel: OwnKernel) -> None:
 @pytest.mark.parametrize("row", [
     refused("without_its_directory", "there is no directory {top}/nowhere",
             "mine", "{top}/nowhere"),
-    refused("with_the_name_of_a_label", f"{DEFAULT_LABEL} is one of this project's kernels",
+    refused("with_the_name_of_a_label", f"{DEFAULT_LABEL} is one of this project's labels",
             DEFAULT_LABEL, "{top}"),
     refused("with_a_slash_in_its_name", "'a/b' can't be a kernel's name", "a/b", "{top}"),
     refused("with_an_unknown_argument", "usage: ", "mine", "{top}", "anything"),
