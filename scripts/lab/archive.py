@@ -125,14 +125,18 @@ class Apt:
             if attempt:
                 say(f"trying again in {PAUSE} s")
                 time.sleep(PAUSE)
+            are_verified = True
             for choice in choices:
                 apt = cls(choice, native=native, foreign=foreign)
                 if not apt.update():
                     say(f"apt cannot verify {apt} on this mirror now")
+                    are_verified = False
                 elif regex and not apt.newest_package(regex):
                     say(f"{apt} has no {regex}")
                 else:
                     return apt
+            if are_verified:
+                raise LabError(f"there is no {regex} in any of: {' '.join(choices)}")
         sought = f" (for a {regex})" if regex else ""
         raise LabError(f"apt can read and verify none of: {' '.join(choices)}{sought}; "
                        "see build/logs/apt.log, try again later or from another mirror")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,10 @@ def label(name: str) -> Label:
     try:
         return all_labels()[name]
     except KeyError:
-        raise LabError(f"no kernel is called '{name}'; 'make kernels' lists the labels") from None
+        near = difflib.get_close_matches(name, all_labels(), n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise LabError(f"no kernel is called '{name}'; {hint}"
+                       "'make kernels' lists the labels") from None
 
 
 def chosen_names() -> list[str]:

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from lab.labels import all_labels
 from lab.command import without_settings
 from runner.command import Done, copy_sources, run
 from runner.suites import SUITES
@@ -26,7 +27,7 @@ esac
 APT_CACHE = """
 case " $* " in
 *" pkgnames "*)
-    for series in 6.1 6.12 7.2 7.3; do
+    for series in $SERIES; do
         printf "linux-image-$series.${NEWER:-5}-powerpc64le%s\\n" '' -64k
     done ;;
 *" show "*)
@@ -117,7 +118,8 @@ class Sources:
         copy_sources(self.top)
         program(work / "first" / "make", MAKE)
         program(work / "bin" / "apt-get", APT_GET)
-        program(work / "bin" / "apt-cache", APT_CACHE)
+        series = {row.series for row in all_labels().values() if not row.is_added}
+        program(work / "bin" / "apt-cache", f"SERIES='{' '.join(sorted(series))}'\n{APT_CACHE}")
         self._stub_scripts()
         self._stub_tests()
 

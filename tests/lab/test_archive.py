@@ -53,6 +53,14 @@ def test_all_choices_are_tried_three_times(debian: FakeApt, said: io.StringIO) -
     assert said.getvalue().count("trying again in 0 s") == 2
 
 
+def test_a_package_that_no_suite_has_is_looked_for_once(debian: FakeApt) -> None:
+    debian.has("a")
+    debian.has("b")
+    with pytest.raises(LabError, match="there is no linux in any of: a b$"):
+        Apt.first_with("linux", ["a", "b"])
+    assert len(debian.calls("update")) == 2
+
+
 def test_an_error_of_an_earlier_run_is_not_shown_again(debian: FakeApt, said: io.StringIO) -> None:
     debian.refuses("a", "E: once\n")
     assert not Apt("a").update()

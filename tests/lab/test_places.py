@@ -79,7 +79,8 @@ def test_an_added_label_is_in_the_table(added: str) -> None:
 
 
 def test_an_unknown_label_is_refused() -> None:
-    with pytest.raises(LabError, match="no kernel is called '6.12-65k'; 'make kernels' lists"):
+    with pytest.raises(LabError, match=r"no kernel is called '6.12-65k'; "
+                       r"did you mean 6.12-64k\? 'make kernels' lists"):
         label("6.12-65k")
 
 

@@ -76,6 +76,14 @@ class ClientsSettings:
     hostile_seed: int
     timeout: int
 
+    def __post_init__(self) -> None:
+        """Refuse scenarios that no run has, but for the hostile guest's numbers."""
+        there_are = [text.format(seconds=self.hostile_seconds, seed=self.hostile_seed)
+                     for scenarios in SCENARIOS.values() for text in scenarios]
+        for name in self.scenarios:
+            if name not in there_are and not name.startswith("hostile:"):
+                raise unknown("scenario", name, there_are)
+
     @classmethod
     def from_environment(cls) -> ClientsSettings:
         """Read the variables."""

@@ -46,6 +46,10 @@ class Plan:
             keys = [GuestKey(label, machine, job) for label in settings.labels
                     for job in settings.jobs_for(label) for machine in settings.machines]
             self.guest = {key: guest_row(settings, key, self.modules) for key in keys}
+        for job in settings.jobs:
+            if job not in (key.job for key in self.guest):
+                raise SettingError(f"no row does the job {job} in the mode {settings.mode} "
+                                   f"on {' '.join(settings.labels)}")
         self.clients = clients_rows(settings)
         self.order = [*self.host.values(), *self.clients.values(), *self.guest.values()]
 
@@ -186,6 +190,15 @@ def case_name(item: pytest.Item) -> str:
     return item.originalname if isinstance(item, pytest.Function) else ""
 
 
+def hint_for(name: str, names: set[str]) -> str:
+    """Return where there is a case of that name, or the name that is most like it."""
+    for source in [*TESTS.glob("unit/test_*.c"), *TESTS.glob("guest/conformance_*.c")]:
+        if name in (case.name for case in cases_of(source)):
+            return f" in this mode; it is in {source.relative_to(TOP)}"
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
 def tools_for(items: Iterable[pytest.Item]) -> list[str]:
     """Return the sets of tools that items need; "check" includes "unit"."""
     wanted: set[str] = set()
@@ -311,11 +324,11 @@ class Hooks:
             named = [item for item in items if case_name(item) == only]
             if not named:
                 names = {case_name(item) for item in items}
-                near = difflib.get_close_matches(only, names, n=1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                raise pytest.UsageError(f"no case is called {only}{hint}")
+                raise pytest.UsageError(f"no case is called {only}{hint_for(only, names)}")
             config.hook.pytest_deselected(items=[item for item in items if item not in named])
             items[:] = named
+        if config.option.keyword and not items:
+            print(f"ERROR: no case matches -k {config.option.keyword}", flush=True)
         items.sort(key=self._place)
         self._choose(items, bool(only or config.option.keyword or config.option.markexpr))
 

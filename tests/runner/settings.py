@@ -100,7 +100,7 @@ class Settings:
     def jobs_for(self, label: str) -> list[str]:
         """Return what is done on a kernel."""
         if self.uses[label] == "load":
-            return [] if self.only else ["load"]
+            return ["load"] if not self.only and (not self.jobs or "load" in self.jobs) else []
         if self.mode != "debug":
             possible = ["conformance", "reload", "differ", "races"]
         elif label.endswith("-debug"):

@@ -21,7 +21,7 @@ from lab.places import TOP, LabError
 from . import plugin
 from .cases import cases_of
 from .guest import GuestKey, arguments, processors, timeout
-from .plugin import judge_hash, judge_vmalloc
+from .plugin import Plan, hint_for, judge_hash, judge_vmalloc
 from .row import NotBuilt, Row, read_on, start_ahead
 from .settings import SettingError, Settings
 from .suites import TESTS, Suite
@@ -106,6 +106,16 @@ def test_jobs_depend_on_the_mode_the_kernel_and_what_is_asked_for() -> None:
     assert settings(jobs=("races",)).jobs_for("6.12-64k") == ["races"]
     assert settings(mode="debug").jobs_for("6.12-64k") == ["differ"]
     assert settings(only="a").jobs_for("6.12-64k") == ["conformance"]
+
+
+def test_a_job_that_no_kernel_does_in_the_mode_is_refused() -> None:
+    with pytest.raises(SettingError, match="no row does the job failnth in the mode check"):
+        Plan(settings(jobs=("failnth",)), is_selection=False)
+
+
+def test_a_case_of_another_mode_is_found_for_the_message() -> None:
+    assert hint_for("a_third_window_is_no_space", set()).endswith("guest/conformance_window.c")
+    assert hint_for("a_thrid", {"a_third"}) == "; did you mean a_third?"
 
 
 def test_only_a_hypervisors_guest_of_make_check_has_one_processor() -> None:

@@ -68,8 +68,17 @@ void __attribute__((weak)) program_reset(void)
 unsigned long by_effort(unsigned long episodes)
 {
 	const char *text = getenv("TCE2_EFFORT");
+	unsigned long percent;
+	char *end;
 
-	return text ? (episodes * strtoul(text, NULL, 10) + 99) / 100 : episodes;
+	if (!text)
+		return episodes;
+	percent = strtoul(text, &end, 10);
+	if (!percent || *end) {
+		fprintf(stderr, "TCE2_EFFORT must be a percentage, not %s\n", text);
+		exit(2);
+	}
+	return (episodes * percent + 99) / 100;
 }
 
 static void run_case(void **state)

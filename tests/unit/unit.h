@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the host-side tests of the region cache are written in.
+ * What the host-side tests are written in.
  *
  * A test is TEST(name) { ... }, or TEST_F(fixture, name) { ... } if other tests begin and
- * end in the same way; its name is a sentence about src/mm_iommu.c, cache.c,
- * pin.c, vmemmap.c, extents.c, realmode.c or view.c that is true. It starts on a
+ * end in the same way; its name is a true sentence about a file of src/. It starts on a
  * machine that has just been switched on (sim.h) and ends by returning, with
  * everything given back: pins, charges, allocations; the runner (unit.c) looks.
  * The first expectation that isn't met ends it.
