@@ -272,22 +272,31 @@ def test_the_exit_status_reflects_the_coverage_check(error: str, status: int,
     assert f"error: {error}" in capsys.readouterr().out or not error
 
 
+def session(command: Sequence[str | Path], *options: str) -> list[str | Path]:
+    """Return the command for pytest in which a command replaces the host-side tests."""
+    return [sys.executable, "-B", "-c", SESSION, str(len(command)), *command, *options]
+
+
 def session_with_tap(tap: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run the cases of tests/unit/test_peek.c with a program that prints TAP for them."""
     return subprocess.run(
-        [sys.executable, "-B", "-c", SESSION, tap, "--mode", "unit", *options],
+        session(["printf", "%b", tap], *options),
         cwd=TOP, env=without_settings(), check=False, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True)
 
 
-# pytest in a process of its own: printf replaces the programs of the host-side tests
+# pytest in a process of its own: a command with arguments replaces the programs of the
+# host-side tests, and this machine needs no tools for it
 SESSION = f"""
 import sys, pytest
 sys.path[:0] = [{str(TESTS)!r}, {str(TOP / "scripts")!r}]
-from runner import host
-host.prepare_unit = lambda row, mode: ["printf", "%b", sys.argv[1]]
+from runner import host, plugin
+number = int(sys.argv[1])
+host.prepare_unit = lambda row, mode: sys.argv[2:2 + number]
 host.Row = lambda name, prepare, Row=host.Row: Row("test-of-" + name, prepare)
-sys.exit(pytest.main(["-c", "tests/pytest.ini", "--rootdir", ".", *sys.argv[2:]]))
+plugin.tools_for = lambda items: []
+sys.exit(pytest.main(["-c", "tests/pytest.ini", "--rootdir", ".", "--mode", "unit",
+                      *sys.argv[2 + number:]]))
 """
 PEEK = [case.name for case in cases_of(TESTS / "unit" / "test_peek.c")]
 
