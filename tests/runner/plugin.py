@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from lab.command import heartbeat, say
+from lab.command import ENDING, heartbeat, say
 from lab.places import BUILD, TOP, LabError
 
 from .cases import cases_of
@@ -458,6 +458,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                      help="which rows there are: " + ", ".join(MODES))
 
 
+def end_by_signal(number: int, _: object) -> None:
+    """Leave the session, which stops what runs."""
+    # timeout(1) sends its signal twice; the second one must not break off the first
+    for each in ENDING:
+        signal.signal(each, lambda *_: None)
+    pytest.exit("terminated", 128 + number)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Read what was asked for, and refuse names that do not exist."""
     try:
@@ -468,6 +476,8 @@ def pytest_configure(config: pytest.Config) -> None:
     except SettingError as error:
         raise pytest.UsageError(str(error)) from None
     BUILD.mkdir(exist_ok=True)
-    # So that what runs is stopped
-    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", 143))
+    for number in ENDING:
+        # nohup(1) has SIGHUP ignored
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, end_by_signal)
     config.pluginmanager.register(Hooks(plan), "tce2-rows")

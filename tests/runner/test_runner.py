@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -331,3 +333,23 @@ def test_a_failure_beside_the_cases_selected_is_no_success() -> None:
     done = session_with_tap(tap, "tests/unit/test_peek.c::" + PEEK[0] + "[4K]")
     assert done.returncode == 1, done.stdout
     assert "module unloads failed beside the cases selected" in done.stdout
+
+
+# A row that says that it runs, and that it was told to end
+ROW = ("cd $0; trap 'sleep 0.2; touch ended; exit' TERM; touch begun; "
+       "for i in $(seq 300); do sleep 0.1; done")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_rows_that_run(number: signal.Signals, tmp_path: Path) -> None:
+    with subprocess.Popen(session(["sh", "-c", ROW, tmp_path]), cwd=TOP,
+                          env=without_settings(), stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as process:
+        while not (tmp_path / "begun").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        for _ in range(2):
+            process.send_signal(number)
+            time.sleep(0.1)
+        assert process.wait() == 128 + number
+    assert (tmp_path / "ended").exists()
