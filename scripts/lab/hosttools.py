@@ -120,6 +120,7 @@ MODES: dict[str, tuple[Tool, ...]] = {
     "build": CROSS_TOOLS,
     "pytest": PYTEST,
     "unit": UNIT,
+    "quick": (*UNIT, program("cpio")),
     "check": (
         *CROSS_TOOLS, *GUESTS, *UNIT,
         program("busybox"),

@@ -28,6 +28,7 @@ EXPECTED = {
     "build": CROSS,
     "pytest": "python3-pytest",
     "unit": "make gcc libc6-dev libcmocka-dev python3-pytest",
+    "quick": "make gcc libc6-dev libcmocka-dev python3-pytest cpio",
     "check": f"{CROSS} {GUESTS} gcc libc6-dev libcmocka-dev python3-pytest busybox git "
              f"python3-yaml {PREFLIGHT}",
     "fuzz": f"{CROSS} {GUESTS} clang-14 libclang-rt-14-dev",

@@ -200,14 +200,17 @@ def hint_for(name: str, names: set[str]) -> str:
 
 
 def tools_for(items: Iterable[pytest.Item]) -> list[str]:
-    """Return the sets of tools that items need; "check" includes "unit"."""
+    """Return the sets of tools that items need: "check" includes "quick", and that "unit"."""
     wanted: set[str] = set()
     for item in items:
         if not isinstance(item, RowItem) and (suite := suite_of(item.path)):
             wanted.update(suite.tools)
         else:
             wanted.add("unit" if row_name(item) == "host" else "check")
-    return sorted(wanted - {"unit"} if "check" in wanted else wanted)
+    for larger, included in (("check", {"quick", "unit"}), ("quick", {"unit"})):
+        if larger in wanted:
+            wanted -= included
+    return sorted(wanted)
 
 
 FILES = (

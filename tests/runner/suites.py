@@ -33,7 +33,7 @@ class Suite:
 
 SUITES = {suite.name: suite for suite in (
     Suite("runner", ("quick",), is_quick=True, tools=("unit",)),
-    Suite("lab", ("quick",), is_quick=True, tools=("unit",)),
+    Suite("lab", ("quick",), is_quick=True, tools=("quick",)),
     Suite("preflight", ("preflight",)),
     Suite("install", ("install",)),
     Suite("realmode"),
