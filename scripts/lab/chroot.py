@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,6 +62,9 @@ def register_interpreter() -> None:
     emulator = shutil.which(EMULATOR)
     if not emulator:
         raise LabError(f"{EMULATOR} is missing: install the package qemu-user-static")
+    if as_root() and sys.stdin.isatty():
+        # Asks for a password now: what call() starts cannot read from the terminal
+        subprocess.run([*as_root(), "-v"], check=True)
     format_ = f":qemu-ppc64le:M::{MAGIC}:{MASK}:{emulator}:F"
     if call(*as_root(), "sh", "-euc", REGISTER, BINFMT, format_):
         raise LabError(f"the kernel does not take {emulator} for programs of ppc64el")

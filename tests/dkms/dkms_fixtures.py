@@ -34,11 +34,12 @@ def packages() -> Packages:
 @pytest.fixture(scope="session")
 def root(packages: Packages) -> Iterator[Root]:
     """Return the root filesystem, which all tests of a session change."""
+    # Before a build, whose programs cannot ask for a password
+    register_interpreter()
     build(LOGS / "dkms-rootfs.log", "root filesystem of packages",
           [str(SCRIPTS / "rootfs"), str(TARBALL)])
     build(LOGS / "dkms-programs.log", "client of the boots",
           [str(SCRIPTS / "programs"), "which-backend"])
-    register_interpreter()
     LOG.unlink(missing_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="tce2-dkms.",
                                       dir=without_settings().get("TMPDIR", "/var/tmp")))

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -32,6 +34,20 @@ def test_qemu_user_is_registered_once_with_the_f_flag(binfmt: Path) -> None:
     (binfmt / "qemu-ppc64le").touch()
     chroot.register_interpreter()
     assert (binfmt / "register").read_text() == ""
+
+
+def test_sudo_asks_for_its_password_where_it_can_read_one(
+        binfmt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only programs of the terminal's process group can."""
+    sudo = binfmt / "sudo"
+    sudo.write_text('#!/bin/sh\necho "$1 $(cut -d " " -f 5 /proc/$$/stat)" >>"${0%/*}/asked"\n')
+    sudo.chmod(0o755)
+    monkeypatch.setattr(chroot, "as_root", lambda: ["sudo"])
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    chroot.register_interpreter()
+    first, second = (line.split() for line in (binfmt / "asked").read_text().splitlines())
+    assert first == ["-v", str(os.getpgrp())]
+    assert second[0] == "sh" and second[1] != first[1]
 
 
 def test_without_qemu_user_the_error_names_its_package(binfmt: Path,
