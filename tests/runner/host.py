@@ -19,9 +19,13 @@ QUICK_EFFORT = 25
 
 
 def make(directory: Path, *targets: str) -> list[str]:
-    """Return the command for make in a directory, without the caller's settings."""
+    """Return the command for make in a directory, without the caller's settings.
+
+    Of two builds at once one waits.
+    """
     kept = [f"{name}={value}" for name, value in without_settings().items()]
-    return ["env", "-i", *kept, "make", "-C", str(directory), "-j2", *targets]
+    return ["flock", str(directory), "env", "-i", *kept,
+            "make", "-C", str(directory), "-j2", *targets]
 
 
 def prepare_unit(row: Row, mode: str) -> list[str]:
