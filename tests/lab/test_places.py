@@ -24,7 +24,7 @@ def user_lives_in(home: str) -> pwd.struct_passwd:
 
 def test_without_home_the_cache_is_where_the_user_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr(pwd, "getpwuid", lambda _: user_lives_in("/home/u"))
     assert cache_dir() == Path("/home/u/.cache/vfio-spapr-tce2")
     monkeypatch.setenv("HOME", "/elsewhere")
