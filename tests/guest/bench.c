@@ -396,7 +396,7 @@ static bool wanted(int argc, char **argv, const struct part *part)
 	return argc == 1 && !part->on_demand;
 }
 
-/* Huge pages come first, before memory is fragmented */
+/* Allocate huge pages first, before memory is fragmented */
 static void prepare(void)
 {
 	if (!reserve_hugepages(512, 1))

@@ -84,17 +84,17 @@ void register_test(struct test *test);
 	static void fn(struct vfio *v)
 
 /*
- * Fixtures, as in the kernel's kselftest_harness.h: what several tests need before their
- * statements, and what they do after them.
+ * Fixtures, as in the kernel's kselftest_harness.h: set-up before and clean-up after the
+ * statements of several tests.
  *
  *	FIXTURE(name);			declares a fixture, in a file or in a header
  *	FIXTURE_SETUP(name) { }		runs before the statements, and finds v
  *	FIXTURE_TEARDOWN(name) { }	runs after the statements, and finds v
  *	TEST_F(name, test, .member = value...) { }
  *
- * A fixture has its data in variables of the file, because each test is a process of its
- * own. Setup may skip() the test. A test that fails does not return to the tear-down: its
- * process ends, and the kernel releases what it had.
+ * A fixture keeps its data in file-scope variables, because each test is a separate
+ * process. Setup may skip() the test. A failing test does not reach the tear-down: its
+ * process ends, and the kernel releases its resources.
  */
 #define FIXTURE(name)							\
 	void name##_setup(struct vfio *v);				\

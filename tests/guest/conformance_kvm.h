@@ -43,9 +43,9 @@ int64_t windows_made(struct vfio *v);
 void guest_close(struct guest *g);
 
 /*
- * Fixtures with a table of 4 KiB TCEs, in a window of 4 KiB pages: as guest_in_window()
- * makes it; as guest_armed() makes it; the latter where KVM maps in the kernel, which a
- * hypervisor's guest does not, so that the test is skipped there.
+ * Fixtures with a table of 4 KiB TCEs, in a window of 4 KiB pages. "guest" calls
+ * guest_in_window(), "armed_guest" calls guest_armed(). "kernel_guest" is an armed guest
+ * whose TCEs KVM maps in the kernel. Under a hypervisor it does not, and the test is skipped.
  */
 FIXTURE(guest);
 FIXTURE(armed_guest);

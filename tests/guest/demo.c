@@ -112,7 +112,7 @@ static void open_container(void)
 	if (after != before + 1)
 		failed("container is served by another backend");
 	need(vfio_open_device(&vfio, 0), "open the device");
-	say("device %s (IOMMU group %d): container served by " OUR_MODULE
+	say("device %s (IOMMU group %d): container handled by " OUR_MODULE
 	    " (its use count went %d -> %d)", vfio_device_name(0),
 	    vfio_device_group(0), before, after);
 }
@@ -313,17 +313,17 @@ static void bind_devices(void)
 	size_t found = find_edus(edu, SLOTS);
 
 	if (!bind_edus("# edu "))
-		failed("vfio-pci does not take the device");
+		failed("vfio-pci cannot be bound to the device");
 	for (size_t i = 0; i < found; i++)
-		say("edu device %s (IOMMU group %d) is vfio-pci's now", edu[i],
+		say("edu device %s (IOMMU group %d) is bound to vfio-pci", edu[i],
 		    group_of(edu[i]));
 }
 
 static void unload_and_check(void)
 {
 	if (!unload_module(OUR_MODULE))
-		failed(OUR_MODULE " can't be unloaded");
-	say(OUR_MODULE " is unloaded again");
+		failed(OUR_MODULE " cannot be unloaded");
+	say(OUR_MODULE " is unloaded");
 	if (log_print_complaints("DEMO: the kernel complained: ", ANY_COMPLAINT))
 		failed("the kernel's log has warnings");
 	say("the kernel's log is free of warnings");

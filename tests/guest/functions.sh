@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 #
-# What scripts need of a machine under test: reading the kernel's log, and giving the edu
-# devices to vfio-pci. Sourced by init, by inner.sh of tests/clients and by tests/dkms.
-# Programs have the same in lib_log.c and lib_machine.c.
+# Functions for scripts on emulated machines: check the kernel log, and bind the edu devices
+# to vfio-pci. Sourced by init, by inner.sh of tests/clients and by tests/dkms. The C
+# counterparts for programs are lib_log.c and lib_machine.c.
 
 OURS=vfio_spapr_tce2
 FAULTS='BUG|Oops|UBSAN|memory corruption|INFO: (task|rcu|possible|trying)'

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tce2-job_conformance [OPTION...]: what surrounds tce2-conformance, as TAP. Loads and
- * unloads the module, has a disk go from its driver to a client and back, runs
- * tce2-conformance, whose options OPTIONs are, and looks at the kernel's log.
+ * tce2-job_conformance [OPTION...]: run tce2-conformance with checks around it, as TAP.
+ * Loads and unloads the module, rebinds a disk from nvme to vfio-pci and back, runs
+ * tce2-conformance with the OPTIONs, and checks the kernel log.
  */
 #include "job_conformance.h"
 #include "lib.h"
@@ -16,7 +16,7 @@
 
 #define SELFTEST	OUR_MODULE "_selftest"
 #define KVMPLAY		OUR_MODULE "_kvmplay"
-/* Cases about KVM whose hooks come in an unknown order cause this line */
+/* Logged because some cases call the KVM hooks in an unknown order */
 #define EXPECTED	"KVM uses the TCE table"
 
 #define DISK_BYTES	MIB(16)
@@ -51,7 +51,7 @@ static ssize_t move_in(int fd, uint8_t *data, size_t len)
 	return read(fd, data, len);
 }
 
-/* Write other data than before, and drop the kernel's copy of it */
+/* Write new data to the disk and drop the page cache */
 static bool disk_writes(void)
 {
 	uint8_t *data = malloc(DISK_BYTES);
@@ -65,7 +65,7 @@ static bool disk_writes(void)
 	return ok;
 }
 
-/* Read what disk_writes() has written */
+/* Read back and compare the data of the last disk_writes() */
 static bool disk_reads(void)
 {
 	uint8_t *data = calloc(1, DISK_BYTES);
@@ -76,7 +76,7 @@ static bool disk_reads(void)
 	return ok;
 }
 
-/* A result whose name has the turn in the place of %s */
+/* Print a result; %s in its name is replaced with the turn */
 static void tap_of_turn(const char *name, const char *turn, bool ok)
 {
 	char text[128];
@@ -85,17 +85,17 @@ static void tap_of_turn(const char *name, const char *turn, bool ok)
 	tap(text, ok);
 }
 
-/* The kernel must find its own DMA windows as they were before the client */
+/* nvme must find the kernel's DMA windows restored after the client */
 static void tap_turn(const char *turn, const char *disk)
 {
-	tap_of_turn("a disk works with the kernel's driver before its %s client", turn,
+	tap_of_turn("the disk works with nvme before its %s client", turn,
 		    disk_writes());
-	tap_of_turn("the disk can be given to its %s client", turn, give(disk, "vfio-pci"));
-	tap_of_turn("the %s client has the disk in two windows", turn,
+	tap_of_turn("the disk can be bound to vfio-pci for its %s client", turn, give(disk, "vfio-pci"));
+	tap_of_turn("the %s client maps the disk's group in two windows", turn,
 		    hold_group(group_of(disk)));
-	tap_of_turn("the kernel's driver takes the disk back from its %s client", turn,
+	tap_of_turn("nvme can be bound to the disk after its %s client", turn,
 		    give(disk, "nvme"));
-	tap_of_turn("the disk has kept what was written before its %s client", turn,
+	tap_of_turn("the disk still has the data written before its %s client", turn,
 		    disk_reads());
 }
 
@@ -106,11 +106,11 @@ static void tap_device_comes_back(void)
 	device_of_class(DISK_CLASS, disk);
 	tap_turn("first", disk);
 	tap_turn("second", disk);
-	tap("the disk can be written after all that", disk_writes());
-	tap("and read", disk_reads());
+	tap("the disk can be written after both clients", disk_writes());
+	tap("the disk can be read after both clients", disk_reads());
 }
 
-/* powernv takes the windows from a group in use to which a device is added */
+/* powernv removes the windows of a group in use when a device is added to it */
 static void tap_device_joins_group_in_use(void)
 {
 	char edu[1][PCI_ADDRESS], *function;
@@ -126,7 +126,7 @@ static void tap_device_joins_group_in_use(void)
 	    use_group_while_plugging(edu[0]));
 }
 
-/* And yet this module handles the next container */
+/* Reload the in-tree backend; this module must still handle the next container */
 static bool in_tree_comes_again(void)
 {
 	char edu[1][PCI_ADDRESS];
@@ -135,7 +135,7 @@ static bool in_tree_comes_again(void)
 	       find_edus(edu, 1) && hold_group(group_of(edu[0]));
 }
 
-/* Neither one case nor the races alone */
+/* False if the options select one case or only the races */
 static bool runs_all_cases(int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++)
@@ -144,7 +144,7 @@ static bool runs_all_cases(int argc, char **argv)
 	return true;
 }
 
-/* The line of /proc/cpuinfo that says which MMU there is */
+/* Print the MMU type from /proc/cpuinfo */
 static void print_mmu(void)
 {
 	FILE *f = fopen("/proc/cpuinfo", "re");
@@ -167,7 +167,7 @@ static void tap_before(bool all)
 	if (all)
 		tap_device_comes_back();
 	tap_bind_edus();
-	tap("this module serves although the in-tree backend was loaded again",
+	tap("this module handles a container after the in-tree backend is reloaded",
 	    in_tree_comes_again());
 }
 

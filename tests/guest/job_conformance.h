@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Clients that surround the conformance tests, each in a process of its own.
+ * Clients that run before and after the conformance tests, each in its own process.
  */
 #ifndef GUEST_JOB_CONFORMANCE_H
 #define GUEST_JOB_CONFORMANCE_H

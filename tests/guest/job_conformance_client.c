@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Clients that surround the conformance tests. Each runs in a process of its own, and
- * ends at the first answer that is wrong.
+ * Clients that run before and after the conformance tests. Each runs in its own process,
+ * which exits at the first wrong result.
  */
 #include "job_conformance.h"
 #include "lib.h"
@@ -29,7 +29,7 @@ static void need(bool good, const char *what)
 	_exit(1);
 }
 
-/* Have a group with mappings in two windows, and leave it to the kernel to clean up */
+/* Map in two windows of a group and exit, so that the kernel must clean up */
 static bool hold_in_child(void *arg)
 {
 	int refs = module_refs(OUR_MODULE), *group = arg, fd;
@@ -59,7 +59,7 @@ bool hold_group(int group)
 	return succeeds_in_child(hold_in_child, &group);
 }
 
-/* Check whether a device is in the group of the first slot's device */
+/* True if a device is in the same group as the device of the first slot */
 static bool is_in_group(const char *device)
 {
 	char path[128];
@@ -82,7 +82,7 @@ static void own_and_write(struct vfio *v, uint8_t *page)
 	need(vfio_device_writes(v, IOVA, page) == 1, "the device does not write");
 }
 
-/* The owner has mappings in a window that no device has any more */
+/* The owner has mappings in a window that is no longer set on the group */
 static void use_and_close(struct vfio *v, uint8_t *page)
 {
 	need(!vfio_device_writes(v, IOVA, page), "the group has its window");
@@ -110,8 +110,8 @@ static bool use_in_child(void *arg)
 }
 
 /*
- * Use a group while a device of it, which was removed before, is found again. powernv
- * takes the windows from the group then. The owner must lose neither them nor the group.
+ * Use a group while the rescan finds a removed device of the group again. powernv then
+ * removes the windows from the group. The owner must lose neither the windows nor the group.
  */
 bool use_group_while_plugging(const char *device)
 {

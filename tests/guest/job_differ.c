@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tce2-job_differ [OPTION...]: what surrounds tce2-differ, as TAP. Loads both backends,
- * has tce2-differ compare them call by call, and looks at the kernel's log. OPTIONs are
+ * tce2-job_differ [OPTION...]: run tce2-differ, as TAP. Loads both backends,
+ * runs tce2-differ, which compares them call by call, and checks the kernel log. OPTIONs are
  * those of tce2-differ.
  */
 #include "machine.h"

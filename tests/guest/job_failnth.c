@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tce2-job_failnth [OPTION...]: injected failures, as TAP, on a kernel that can inject
- * them. Loads the module with each allocation failing in turn, says which allocations
- * and user copies may fail then, has tce2-conformance go through all of them, and looks
- * at the kernel's log and for leaked memory. OPTIONs are those of tce2-conformance.
+ * tce2-job_failnth [OPTION...]: inject failures, as TAP, on a kernel with fault
+ * injection. Loads the module with each allocation failing in turn, selects the allocations
+ * and user copies that may fail, runs tce2-conformance with each of them failing, and checks
+ * the kernel log and kmemleak. OPTIONs are passed to tce2-conformance.
  *
- * What may fail is what the module under test has called (job_failnth_inject.c). What
- * VFIO does with failures of its own calls is not tested.
+ * Only calls made by the module under test may fail (job_failnth_inject.c). How VFIO
+ * handles failures of its own calls is not tested.
  */
 #include "job_failnth.h"
 #include "lib.h"
@@ -21,8 +21,8 @@
 #define FUNCTIONS	8	/* of a PCI device */
 
 /*
- * VFIO would have the in-tree backend handle a container that this module failed to open.
- * (It is loaded once more before it is unloaded, which this module has to notice.)
+ * If this module fails to open a container, VFIO falls through to the in-tree backend, so
+ * unload that. Reload it once before: this module must notice that the backend is loaded.
  */
 static bool unload_in_tree(void)
 {
@@ -46,7 +46,7 @@ static int run_conformance(int argc, char **argv)
 	return status;
 }
 
-/* The platform would set up the group again because of a second device */
+/* Adding a second device would make the platform set up the group again */
 static bool remove_neighbours(void)
 {
 	char edu[SLOTS][PCI_ADDRESS], path[64];
@@ -66,27 +66,27 @@ static bool remove_neighbours(void)
 	return found;
 }
 
-/* The platform reports with a call trace what it could not do, so this comes last */
+/* Run this last: the platform logs failed operations with a call trace */
 static void tap_bypass(void)
 {
 	if (under_hypervisor())
 		return;
-	tap("the module loads once more", load_ours());
+	tap("the module loads after the conformance tests", load_ours());
 	tap("each device is alone in its group", remove_neighbours());
-	tap("what a group's return calls can be made to fail", inject_into_return());
-	tap("a group that the platform could not set up reaches nothing",
+	tap("failures can be injected into the return of a group", inject_into_return());
+	tap("a device of a group whose setup failed reaches no memory",
 	    succeeds_in_child(bypass_reaches_nothing, NULL));
 	tap_unload_without_leaks();
-	tap("and the kernel complains of nothing but memory",
+	tap("the kernel log has no faults after failed group returns",
 	    !log_print_complaints("# ", FAULTS_ONLY));
 }
 
 static void tap_loading(void)
 {
-	tap("this kernel injects failures", !access("/proc/self/fail-nth", W_OK));
-	tap("and finds leaks", !access(KMEMLEAK, F_OK));
+	tap("this kernel has fault injection", !access("/proc/self/fail-nth", W_OK));
+	tap("this kernel has kmemleak", !access(KMEMLEAK, F_OK));
 	tap("in-tree backend, vfio-pci and then the module load", load_backends());
-	tap("what loading calls can be made to fail", inject_into_beginnings());
+	tap("failures can be injected into module loading", inject_into_beginnings());
 	tap("this module is loaded whole or not at all", sweep_loading_ours());
 	tap("and is told of the in-tree backend whole, or says so", sweep_loading_in_tree());
 	log_expect(ASKED_FIRST);
@@ -103,11 +103,11 @@ int main(int argc, char **argv)
 	tap_loading();
 	tap("the self-test loads", load_module(SELFTEST));
 	tap_bind_edus();
-	tap("what the module calls can be made to fail", inject_into_module());
+	tap("failures can be injected into calls by the module", inject_into_module());
 	print_injection();
 
 	status = run_conformance(argc, argv);
-	/* Status 1: a case has failed */
+	/* Status 1: a case failed, but all cases ran */
 	tap("tce2-conformance runs to its end", status == 0 || status == 1);
 
 	tap("the self-test unloads", unload_module(SELFTEST));

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What of the kernel may fail, and the parts of the job that let it fail.
+ * Interfaces between the parts of tce2-job_failnth.
  */
 #ifndef GUEST_JOB_FAILNTH_H
 #define GUEST_JOB_FAILNTH_H
 
 #include <stdbool.h>
 
-/* When the in-tree backend was loaded, and this module could not get ahead of it again */
+/* Logged if this module fails to register again after the in-tree backend was loaded */
 #define ASKED_FIRST	OUR_MODULE ": " IN_TREE_MODULE " is asked first now, error -12"
 
 /* job_failnth_inject.c */

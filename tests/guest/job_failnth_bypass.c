@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a device reaches of a group that the platform could not set up when its last
- * owner gave it back. Each call that inject_into_return() lets fail fails once. The next
- * owner of the group maps nothing, and has the device write to the owner's memory
+ * DMA by a device whose group the platform failed to set up when the last owner
+ * returned it. Each call selected by inject_into_return() fails once. The next
+ * owner of the group maps nothing, and lets the device write to the owner's memory
  * through powernv's bypass.
  */
 #include "job_failnth.h"
@@ -77,7 +77,7 @@ static bool bypass_is_open(uint8_t *page)
 	return wrote;
 }
 
-/* In a process of its own: there were such groups, and no device has reached anything */
+/* Run in a child process. True if such groups existed and no device reached memory. */
 bool bypass_reaches_nothing(void *unused)
 {
 	uint8_t *page = mem_base(base_page());

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Which allocations and user copies may fail: those that a range of code has called, at
- * whatever depth. Other work that the kernel does for the same system call never fails.
- * None fails by itself; /proc/thread-self/fail-nth says which one does.
+ * Select the allocations and user copies that may fail: those with a given range of code
+ * in their call trace. Other allocations of the same system call never fail. The selection
+ * alone makes none fail; /proc/thread-self/fail-nth then chooses the one that fails.
  */
 #include "job_failnth.h"
 #include "lib.h"
@@ -39,7 +39,7 @@ static bool write_range(const char *attribute, const char *which, const struct t
 	return write_setting(attribute, setting, value);
 }
 
-/* Let calls from the first range fail, unless they came through the second one */
+/* Select calls with @require in their call trace, unless @reject is in it, too */
 static bool inject(const char *attribute, const struct text *require,
 		   const struct text *reject)
 {
@@ -51,9 +51,9 @@ static bool inject(const char *attribute, const struct text *require,
 }
 
 /*
- * Debugging allocates memory of its own beside each allocation, and can do without. An
- * xarray that gets no node asks for it a second time. One such failure is harmless, and
- * would end the sweep of a call too early.
+ * kmemleak and debugobjects allocate a record for each allocation, but work without it. An
+ * xarray repeats a failed node allocation. One failure of these caches has no effect, and
+ * would end the sweep over a call too early.
  */
 static bool is_harmless(const char *cache)
 {
@@ -79,7 +79,7 @@ static bool exclude_harmless(void)
 	return ok && write_setting("failslab", "cache-filter", "Y");
 }
 
-/* Include allocations that can wait, and pages of order 0 */
+/* Include allocations that may sleep or use highmem, and pages of order 0 */
 static bool inject_into_all(void)
 {
 	return exclude_harmless() &&
@@ -99,19 +99,19 @@ static bool inject_into_function(const char *name)
 	       inject("fail_usercopy", &text, &nowhere) && inject_into_all();
 }
 
-/* The function that calls a module's init function and the notifiers of other modules */
+/* do_init_module() calls a module's init function and the module notifiers */
 bool inject_into_beginnings(void)
 {
 	return inject_into_function("do_init_module");
 }
 
-/* The function that powernv calls when a group's owner gives it back */
+/* powernv calls this function when an owner returns a group */
 bool inject_into_return(void)
 {
 	return inject_into_function("pnv_pci_ioda2_setup_default_config");
 }
 
-/* A function may be missing, such as that of another platform; then it is nowhere */
+/* Return an empty range for a missing function, such as one of another platform */
 static struct text function_or_nowhere(const char *name)
 {
 	struct text text;
@@ -120,8 +120,9 @@ static struct text function_or_nowhere(const char *name)
 }
 
 /*
- * After pseries has failed to make a window, it never makes one again for that device.
- * And a slab asks twice for a page, so that one failure is harmless.
+ * Callers whose page allocations never fail. After pseries failed to create a window, it
+ * never creates one for that device again. SLUB repeats a failed page allocation, so one
+ * failure has no effect.
  */
 static struct text no_pages_for(void)
 {
@@ -144,7 +145,7 @@ void print_injection(void)
 	struct text no_pages = no_pages_for(), ours;
 
 	if (text_of_ours(&ours))
-		printf("# what may fail is called from %#llx %#llx, not by %#llx %#llx\n",
+		printf("# failures are injected into calls from %#llx %#llx, not by %#llx %#llx\n",
 		       (unsigned long long)ours.first, (unsigned long long)ours.end,
 		       (unsigned long long)no_pages.first,
 		       (unsigned long long)no_pages.end);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Loads modules with each allocation failing in turn. A module is loaded afterwards if,
+ * Load modules with each allocation failing in turn. A module must be loaded afterwards if,
  * and only if, loading it succeeds.
  */
 #define _GNU_SOURCE
@@ -23,15 +23,15 @@
 #define MOST_FAILURES	100
 #define MOST_SWEEPS	3
 
-/* What came of loading a module once */
+/* The outcome of loading a module once */
 enum outcome {
-	UNTOUCHED,	/* loaded; there are fewer calls than that */
-	REFUSED,	/* for lack of memory */
-	SURVIVED,	/* loaded although a call failed */
-	WRONG,		/* anything else; the process has printed it */
+	UNTOUCHED,	/* loaded; fewer than n calls were made, so none failed */
+	REFUSED,	/* not loaded, -ENOMEM */
+	SURVIVED,	/* loaded, although a call failed */
+	WRONG,		/* anything else; details were printed */
 };
 
-/* Failures of the last sweep after which the module was refused */
+/* Number of REFUSED outcomes in the last sweep */
 static unsigned int refused;
 
 static enum outcome wrong(const char *what)
@@ -40,7 +40,7 @@ static enum outcome wrong(const char *what)
 	return WRONG;
 }
 
-/* How many calls are still to be passed before one fails; 0 if one has failed */
+/* Return the number of calls left before the failing one; 0 if it has failed */
 static long still_to_pass(int fd)
 {
 	char text[16] = "";
@@ -74,7 +74,7 @@ static enum outcome load_failing(const char *file, unsigned int n)
 	return ret ? REFUSED : SURVIVED;
 }
 
-/* In a process whose name tells that the place of the module may be unknown */
+/* Load in a child named LOADER: its leak records may have unknown addresses */
 static enum outcome load_once(const char *file, unsigned int n)
 {
 	int status;
@@ -118,8 +118,8 @@ static const char *file_of_module(const char *name)
 }
 
 /*
- * Load a module with the first call failing, then with the second one, and so on until
- * it is loaded untouched.
+ * Load a module with the first call failing, then with the second call failing, and so on,
+ * until no call fails.
  */
 static bool sweep_loading(const char *module)
 {
@@ -145,8 +145,8 @@ static bool sweep_loading(const char *module)
 }
 
 /*
- * What debugging allocates is not the same each time, so that a sweep may miss a call.
- * Sweep again until enough calls have failed.
+ * The allocations of the debug code vary from load to load, so a sweep may miss a call.
+ * Repeat the sweep until enough calls have failed, at most MOST_SWEEPS times.
  */
 static bool sweep_until(bool (*enough)(void), const char *module)
 {
@@ -159,7 +159,7 @@ static bool sweep_until(bool (*enough)(void), const char *module)
 	return false;
 }
 
-/* The kernel allocates once for a module, and this module twice to register itself */
+/* At least 3 failures refuse a load: 1 allocation by the kernel, 2 by registration */
 static bool all_were_refused(void)
 {
 	return refused >= 3;
@@ -177,8 +177,8 @@ static bool was_asked_first(void)
 }
 
 /*
- * When the in-tree backend is loaded again, this module registers before it again. If
- * that fails, this module says so, and VFIO asks the in-tree backend first from then on.
+ * When the in-tree backend is loaded, this module registers again to stay first in VFIO's
+ * list. If that fails, it logs ASKED_FIRST, and VFIO then asks the in-tree backend first.
  */
 bool sweep_loading_in_tree(void)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tce2-job_load: for kernels whose VFIO refuses every device on POWER, as TAP. There the
- * module loads, says so, unloads and loads again, and can do nothing else.
+ * tce2-job_load: test loading, as TAP, on kernels whose VFIO refuses every device on POWER.
+ * There the module only loads, logs that it is of no use, unloads and loads again.
  */
 #include "machine.h"
 
@@ -17,10 +17,10 @@ int main(void)
 {
 	tap_begin();
 	log_expect(EXPECTED);
-	tap("nothing is said while the module is not loaded", was_said(0));
+	tap("the message is not logged before the module is loaded", was_said(0));
 	tap_load_cycle();
-	tap("each of the two loads has said once why there is nothing to serve", was_said(2));
-	tap("module unloads in the end", unload_module(OUR_MODULE));
+	tap("each of the two loads logged once that VFIO refuses every device", was_said(2));
+	tap("module unloads at the end", unload_module(OUR_MODULE));
 	tap_no_complaints();
 	return tap_end();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tce2-job_realmode_vmalloc: reads vmalloc() memory with the MMU on, for comparison, and
+ * tce2-job_realmode_vmalloc: read vmalloc() memory with the MMU on, for comparison, and
  * then with the data MMU off, which no kernel code may do. On bare metal the second read
  * causes a machine check, which stops the kernel. In a hypervisor's guest on QEMU the
  * kernel repeats the load until its watchdog stops it.
@@ -25,7 +25,7 @@ static void start_watchdog(void)
 	write_number("/proc/sys/kernel/watchdog", 1);
 }
 
-/* Read a vmalloc() address, and print the answer of the self-test after a text */
+/* Read a vmalloc() address through the self-test; print a text and the result */
 static bool read_wildly(const char *what, int flags)
 {
 	int fd = open(COMMAND, O_RDWR | O_CLOEXEC);

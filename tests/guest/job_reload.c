@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tce2-job_reload [SECONDS]: loads and unloads backends while containers are opened, as
+ * tce2-job_reload [SECONDS]: load and unload backends while containers are opened, as
  * TAP. Runs one race after the other, each for SECONDS (default: 5) and until every
- * expected backend has handled a container. The races load and unload this module, load
- * and unload the in-tree backend, and switch this module off and on. Meanwhile clients
+ * expected backend has handled a container. The races reload this module, reload
+ * the in-tree backend, and toggle this module's parameter "enabled". Meanwhile clients
  * open containers (job_reload_client.c).
  */
 #include "job_reload.h"
@@ -17,7 +17,7 @@
 #define SWITCH		"/sys/module/" OUR_MODULE "/parameters/enabled"
 #define LEAST_ROUNDS	5
 #define MOST_SECONDS	86400
-#define SETTLE_MS	20000	/* the in-tree backend unpins in its own time */
+#define SETTLE_MS	20000	/* the in-tree backend unpins asynchronously */
 
 static unsigned int seconds = 5;
 static int64_t pins_before;
@@ -28,10 +28,10 @@ static struct {
 } total;
 
 /**
- * struct race - what is done while containers are opened
- * @name: as the report has it
- * @round: does it once
- * @wanted: the backends that have to handle a container, one bit for each server
+ * struct race - an operation that is repeated while containers are opened
+ * @name: name in the report
+ * @round: run the operation once
+ * @wanted: bit mask of the servers that must each handle a container
  */
 struct race {
 	const char *name;
@@ -50,7 +50,7 @@ static bool unload_soon(const char *module)
 	return true;
 }
 
-/* Give the clients time to open containers with the backend that was loaded */
+/* Give the clients time to open containers with the loaded backend */
 static bool leave_it_loaded(void)
 {
 	usleep(100000 + rand() % 300000);
@@ -62,7 +62,7 @@ static bool round_of_this_module(void)
 	return unload_soon(OUR_MODULE) && load_ours() && leave_it_loaded();
 }
 
-/* This module handles all containers meanwhile */
+/* This module must handle all containers during these rounds */
 static bool round_of_the_in_tree_backend(void)
 {
 	return unload_soon(IN_TREE_MODULE) && load_module(IN_TREE_MODULE) &&
@@ -85,7 +85,7 @@ static bool round_of_the_switch(void)
 	return true;
 }
 
-/* Run rounds until time is over and each backend wanted has handled a container */
+/* Run rounds until the time is over and each wanted server has handled a container */
 static bool run_race(const struct race *race)
 {
 	uint64_t begin = now_ms(), ms;
@@ -107,7 +107,7 @@ static bool run_race(const struct race *race)
 	return ok;
 }
 
-/* Closed containers have put their references to both modules */
+/* True if no closed container kept a reference to a backend */
 static bool are_unused(void)
 {
 	return !module_refs(OUR_MODULE) && !module_refs(IN_TREE_MODULE);
@@ -141,11 +141,11 @@ static void tap_race_of_this_module(void)
 		"rmmod_and_open", round_of_this_module, 1 << OURS | 1 << IN_TREE,
 	};
 
-	tap("this module comes and goes while containers are opened", run_race(&race));
-	tap("both backends have served then", both_served());
-	tap("after that neither backend is in use", are_unused());
-	tap("after that every page is unpinned", are_all_unpinned());
-	tap("after that this module serves", server_of_next() == OURS);
+	tap("this module can be reloaded while containers are opened", run_race(&race));
+	tap("both backends handled containers while this module was reloaded", both_served());
+	tap("neither backend is in use after this module was reloaded", are_unused());
+	tap("every page is unpinned after this module was reloaded", are_all_unpinned());
+	tap("this module handles a container after it was reloaded", server_of_next() == OURS);
 }
 
 static void tap_race_of_the_in_tree_backend(void)
@@ -154,11 +154,12 @@ static void tap_race_of_the_in_tree_backend(void)
 		"rmmod_in_tree_and_open", round_of_the_in_tree_backend, 1 << OURS,
 	};
 
-	tap("the in-tree backend comes and goes while containers are opened", run_race(&race));
-	tap("this one has served then, and always somebody", only_ours_served());
-	tap("after that, too, neither backend is in use", are_unused());
-	tap("after that, too, every page is unpinned", are_all_unpinned());
-	tap("after that, too, this module serves", server_of_next() == OURS);
+	tap("the in-tree backend can be reloaded while containers are opened", run_race(&race));
+	tap("this module handled every container during these reloads", only_ours_served());
+	tap("neither backend is in use after the in-tree backend was reloaded", are_unused());
+	tap("every page is unpinned after the in-tree backend was reloaded", are_all_unpinned());
+	tap("this module handles a container after the in-tree backend was reloaded",
+	    server_of_next() == OURS);
 }
 
 static void tap_race_of_the_switch(void)
@@ -167,14 +168,14 @@ static void tap_race_of_the_switch(void)
 		"enabled_and_open", round_of_the_switch, 1 << OURS | 1 << IN_TREE,
 	};
 
-	tap("this module is switched off and on while containers are opened", run_race(&race));
-	tap("both backends have served meanwhile", both_served());
-	tap("after the switching neither backend is in use", are_unused());
-	tap("after the switching every page is unpinned", are_all_unpinned());
-	tap("after the switching this module serves", server_of_next() == OURS);
-	tap("switched off it leaves the next container to the in-tree backend",
+	tap("this module can be disabled and enabled while containers are opened", run_race(&race));
+	tap("both backends handled containers while enabled was toggled", both_served());
+	tap("neither backend is in use after enabled was toggled", are_unused());
+	tap("every page is unpinned after enabled was toggled", are_all_unpinned());
+	tap("this module handles a container after enabled was toggled", server_of_next() == OURS);
+	tap("with enabled=0 the next container falls through to the in-tree backend",
 	    switch_to(false) && server_of_next() == IN_TREE);
-	tap("switched on it has the next one again",
+	tap("with enabled=1 this module handles the next container",
 	    switch_to(true) && server_of_next() == OURS);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The clients that open containers while backends are loaded and unloaded.
+ * Clients that open containers while backends are loaded and unloaded.
  */
 #ifndef GUEST_JOB_RELOAD_H
 #define GUEST_JOB_RELOAD_H

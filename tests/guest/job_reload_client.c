@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One client for each device opens a container, maps memory and closes the container in
- * the middle of a call, again and again. A container must work with either backend. Only
- * SET_IOMMU may fail, if no backend is loaded. Other clients call CHECK_EXTENSION on
+ * One client for each device repeatedly opens a container, maps memory and closes the
+ * container during another call. A container must work with either backend. Only
+ * SET_IOMMU may fail: if no backend is loaded. Other clients call CHECK_EXTENSION on
  * containers without a group, for which VFIO asks all backends.
  *
- * Each client is a process, which ends at the first answer that is wrong.
+ * Each client is a process, which exits at the first wrong result.
  */
 #include "job_reload.h"
 
@@ -20,15 +20,15 @@
 
 #define SIZE		KIB(512)
 #define IOVA		MIB(16)
-/* Takes a while to register */
+/* Large enough that registration takes a while */
 #define IN_FLIGHT_SIZE	MIB(32)
 
 /**
- * struct shared - what the clients tell the process that has started them
- * @over: the clients end
- * @failed: a client has failed, and has printed the reason
- * @served: containers that each backend has handled, by slot
- * @asked: calls of CHECK_EXTENSION, of all clients that only ask
+ * struct shared - memory shared by the clients and their parent
+ * @over: the clients must end
+ * @failed: a client failed and printed the reason
+ * @served: containers handled by each backend, by slot
+ * @asked: CHECK_EXTENSION calls of all clients without a group
  */
 struct shared {
 	volatile bool over;
@@ -48,7 +48,7 @@ static void need(int ret, int want, const char *what)
 	       ret < 0 ? strerror(-ret) : "no error");
 	fflush(stdout);
 	shared->failed = true;
-	/* No server, for server_of_next() */
+	/* Exit with no valid server: server_of_next() reads the status */
 	_exit(SERVERS);
 }
 
@@ -60,14 +60,14 @@ static uint8_t *memory(void)
 	return ua;
 }
 
-/* Only the container's own backend is asked now, and only the in-tree one has v1 */
+/* VFIO now asks only the container's backend; only the in-tree backend offers v1 */
 static enum server server_of(struct vfio *v)
 {
 	return check_extension(v->fd, VFIO_SPAPR_TCE_IOMMU) > 0 ? IN_TREE :
 								  OURS;
 }
 
-/* Calls that both backends answer alike; the backend cleans up the last two */
+/* Calls with equal results in both backends; the backend undoes the last two on close */
 static void work(struct vfio *v, uint8_t *ua)
 {
 	struct vfio_iommu_spapr_tce_info info;
@@ -82,7 +82,7 @@ static void work(struct vfio *v, uint8_t *ua)
 	need(dma_map(v->fd, IOVA, ua, SIZE, READ_WRITE), 0, "MAP again");
 }
 
-/* Calls that are under way when the container loses its backend */
+/* Calls that run while the container loses its backend */
 struct in_flight {
 	struct vfio *v;
 	uint8_t *ua;
@@ -101,8 +101,8 @@ static void *register_until_over(void *arg)
 }
 
 /*
- * Close the last group in the middle of a call, which may then be the only one that
- * still needs the backend. (The in-tree backend would not survive that.)
+ * Close the last group during a call. That call may then hold the only reference to the
+ * backend. The in-tree backend would crash here.
  */
 static void lose_backend(struct vfio *v, int slot, uint8_t *ua)
 {
@@ -143,13 +143,13 @@ static void open_until_over(int slot)
 
 	while (!shared->over) {
 		shared->served[slot][one_container(slot, ua)]++;
-		/* A backend in use can't be unloaded */
+		/* A backend in use cannot be unloaded */
 		usleep(rand() % 5000);
 	}
 	need(vmlck() - locked, 0, "locked memory left");
 }
 
-/* Without a group no backend may be set, whatever CHECK_EXTENSION returns */
+/* SET_IOMMU must fail without a group, whatever CHECK_EXTENSION returned */
 static void ask_until_over(int number)
 {
 	(void)number;
@@ -181,7 +181,7 @@ static pid_t start_client(void (*run)(int), int number)
 	return pid;
 }
 
-/* Start one client for each device, and clients that only ask */
+/* Start one client for each device, and the clients without a group */
 bool clients_start(void)
 {
 	bool ok = true;
@@ -206,7 +206,7 @@ bool clients_failed(void)
 	return shared->failed;
 }
 
-/* The servers that have handled a container of this race, one bit for each */
+/* Return the bit mask of servers that have handled a container in this race */
 unsigned int clients_seen(void)
 {
 	unsigned int seen = 0;
@@ -218,7 +218,7 @@ unsigned int clients_seen(void)
 	return seen;
 }
 
-/* Stop the clients, and print what they have done; false if one has failed */
+/* Stop the clients and print their counts; return false if a client failed */
 bool clients_stop(void)
 {
 	bool ok = true;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory that the module has leaked, by kmemleak. While the module is loaded, kmemleak
- * names the module's functions. Afterwards only their addresses tell who allocated an
- * object, so each place is noted at which the module was loaded.
+ * Find memory leaked by the module with kmemleak. While the module is loaded, kmemleak
+ * prints the names of its functions. After the unload it prints only addresses, so each
+ * address range at which the module was loaded is recorded.
  */
 #define _GNU_SOURCE
 #include "lib.h"
@@ -16,13 +16,13 @@
 
 /* kmemleak reports no object that is younger than five seconds */
 #define OLD_ENOUGH	6
-#define PAGE_BITS	16	/* of the largest pages, which separate modules */
+#define PAGE_BITS	16	/* of the largest page size; modules start on page boundaries */
 #define MOST_PLACES	4096
-/* What all addresses of vmalloc() and of modules begin with */
+/* The common prefix of all vmalloc() and module addresses */
 #define VMALLOC_BITS	48
 #define VMALLOC_START	0xc008
 
-/* Each place of the module's .text section; the last one is where it is now */
+/* Each address range the module's .text has had; the last range is the current one */
 static uint64_t places[MOST_PLACES];
 static size_t place_count;
 static uint64_t last_place;
@@ -72,7 +72,7 @@ static bool next_symbol(FILE *symbols, struct symbol *symbol)
 		      &symbol->kind, symbol->name, symbol->module) >= 3;
 }
 
-/* A function of the kernel, which ends where the next one begins */
+/* Find a kernel function's range: it ends at the next symbol */
 bool text_of_function(const char *name, struct text *text)
 {
 	FILE *symbols = fopen("/proc/kallsyms", "re");
@@ -91,7 +91,7 @@ bool text_of_function(const char *name, struct text *text)
 	return found;
 }
 
-/* The module's functions, up to the next page, where another module may begin */
+/* Find the module's text, rounded up to a page: another module may begin there */
 bool text_of_ours(struct text *text)
 {
 	FILE *symbols = fopen("/proc/kallsyms", "re");
@@ -114,7 +114,7 @@ bool text_of_ours(struct text *text)
 	return last;
 }
 
-/* Scan twice: an object found only once may be in use by a function */
+/* Scan twice: an object found only once may still be in use by a running function */
 bool find_leaks(void)
 {
 	sleep(OLD_ENOUGH);
@@ -158,9 +158,9 @@ static bool is_address_in(const char *word, const struct text *text)
 }
 
 /*
- * Check a record of kmemleak, whose words are cut apart. The place of a module that
- * refused to be loaded is unknown. So any function without a name counts in the records
- * of a process that loads such modules.
+ * Check one kmemleak record, split into words. The address of a module whose load failed
+ * is unknown. So any function without a name counts as the module's in records of the
+ * LOADER process, which loads such modules.
  */
 static bool is_left_by(char *record, const struct text *text)
 {
@@ -182,7 +182,7 @@ static bool is_left_by(char *record, const struct text *text)
 	return false;
 }
 
-/* Print the objects that code at that place has left; true if there are any */
+/* Print the objects leaked by code in a range; return true if there are any */
 static bool left_behind(const struct text *text)
 {
 	static const char begin[] = "unreferenced";
@@ -209,12 +209,12 @@ static bool left_behind(const struct text *text)
 }
 
 /*
- * Check that nothing is left that the module allocated at any of its places. It had
- * this text at the last of them. Fail as well if that place is unknown.
+ * Check that no allocation made in any recorded range is leaked. The module had
+ * this text in its last range. Fail also if that range is unknown.
  */
 bool ours_left_nothing(const struct text *text)
 {
-	/* The first function is in the first page of its section */
+	/* The module's first function is in the first page of .text */
 	if (!last_place || text->first >> PAGE_BITS != last_place >> PAGE_BITS ||
 	    place_count == MOST_PLACES || !find_leaks())
 		return false;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the kernel has said since log_mark(): complaints, and lines of this module.
+ * Read the kernel log since log_mark(): complaints, and lines of this module.
  */
 #define _GNU_SOURCE
 #include "lib.h"
@@ -21,7 +21,7 @@
 	"INFO: (task|rcu|possible|trying)|MCE: |LOCKUP|"	\
 	"DMA-API: |list_(add|del) corruption|refcount_t: "
 #define COMPLAINT_WORDS	"WARNING|Call Trace|leak|" FAULT_WORDS
-/* What the kernel says of each module that is neither its own nor signed */
+/* Logged for every out-of-tree or unsigned module */
 #define OF_ANY_MODULE						\
 	"loading out-of-tree module taints|module verification failed"
 
@@ -29,14 +29,14 @@
 #define LEVEL_DEBUG	7
 #define LEVELS		8
 
-/* Bits that stay after a bad page, an oops, a warning or a soft lockup */
+/* Taint bits of a bad page, an oops, a warning and a soft lockup */
 #define TAINTS		0x42a0
 
 static const char *expected;
 static uint64_t taints;
 
 /**
- * struct line - a line of the kernel's log
+ * struct line - a line of the kernel log
  * @text: the line, without its level
  * @level: its level, such as LEVEL_WARNING
  */
@@ -139,20 +139,20 @@ static uint64_t taints_now(void)
 	return read_number("/proc/sys/kernel/tainted") & TAINTS;
 }
 
-/* From now on the kernel's log counts */
+/* Check the kernel log from this point on */
 void log_mark(void)
 {
 	write_text("/dev/kmsg", "<4>" MARK);
 	taints = taints_now();
 }
 
-/* Lines of this module with such a text are no complaints */
+/* Lines of this module that contain the text are not complaints */
 void log_expect(const char *text)
 {
 	expected = text;
 }
 
-/* How often the whole log has a text, also before the mark */
+/* Count the occurrences of a text in the whole log, including those before the mark */
 size_t log_count(const char *text)
 {
 	char *log = read_log();
@@ -212,7 +212,7 @@ static void count_own(const struct line *line, void *arg)
 	count->lines += line->level == count->level && strstr(line->text, count->text);
 }
 
-/* Print this module's lines; return how many have that text and that level */
+/* Print this module's lines; return the number with the given text and level */
 size_t log_count_own(const char *text, int level)
 {
 	struct count count = { .text = text, .level = level };
@@ -240,7 +240,7 @@ static void print_complaint(const struct line *line, void *arg)
 	complaint->lines++;
 }
 
-/* Print what a test must not cause, as lines with a prefix; return how many */
+/* Print each complaint with a prefix; return their number */
 size_t log_print_complaints(const char *prefix, enum complaints which)
 {
 	struct complaint complaint = {

@@ -47,7 +47,7 @@ int run_command(const char *path, char *const argv[])
 	return wait_for(pid);
 }
 
-/* Call a function in a process of its own, which ends without cleaning up */
+/* Call a function in a child process, which exits without cleaning up */
 bool succeeds_in_child(bool (*run)(void *arg), void *arg)
 {
 	pid_t pid;
@@ -135,7 +135,7 @@ static const char *device_path(const char *address, const char *file)
 	return path;
 }
 
-/* The last part of the path to which a link of a device leads, or "" */
+/* Return the last path component of a device's symbolic link, or "" */
 static const char *link_of(const char *address, const char *file)
 {
 	static char target[PATH_SIZE];
@@ -211,7 +211,7 @@ static bool probe_with(const char *address, const char *driver)
 	       !strcmp(link_of(address, "driver"), driver);
 }
 
-/* Take a device from its driver, and give it to another one */
+/* Unbind a device from its driver and bind it to another driver */
 bool give(const char *address, const char *driver)
 {
 	if (!access(device_path(address, "driver"), F_OK) &&
@@ -220,7 +220,7 @@ bool give(const char *address, const char *driver)
 	return probe_with(address, driver);
 }
 
-/* Give all edu devices to vfio-pci; print the address and the group of each */
+/* Bind all edu devices to vfio-pci; print the address and the group of each */
 bool bind_edus(const char *prefix)
 {
 	char edu[SLOTS][PCI_ADDRESS];
@@ -228,8 +228,8 @@ bool bind_edus(const char *prefix)
 
 	for (size_t i = 0; i < found; i++) {
 		/*
-		 * Without this, each open resets the bus behind the bridge, which takes
-		 * a second. A kernel that has no such file never does.
+		 * Otherwise each open resets the bus below the bridge, which takes
+		 * a second. Kernels without this file do not reset.
 		 */
 		write_text(device_path(edu[i], "reset_method"), "\n");
 		if (!probe_with(edu[i], "vfio-pci"))
@@ -249,7 +249,7 @@ bool edus_are_bound(size_t count)
 	return bound == count;
 }
 
-/* The driver finds the disk some time after it was given the controller */
+/* Wait: the driver finds the disk some time after it was bound to the controller */
 bool await_disk(void)
 {
 	struct stat disk;
@@ -283,7 +283,7 @@ static bool reserve_pages(unsigned int kilobytes, unsigned int count)
 	return write_number(path, count) && read_number(path) == count;
 }
 
-/* Fill the pools of huge pages, of those sizes that the kernel has */
+/* Reserve huge pages of each size that the kernel supports */
 bool reserve_hugepages(unsigned int of_2m, unsigned int of_1g)
 {
 	bool ok = reserve_pages(2048, of_2m);

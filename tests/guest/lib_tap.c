@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Results as TAP, and the results that several programs have in common.
+ * Print results as TAP; results that several programs share.
  */
 #include "lib.h"
 #include "machine.h"
@@ -12,14 +12,14 @@
 
 static unsigned int count, failures;
 
-/* Nothing is printed late, and the kernel's log counts from now on */
+/* Line-buffer stdout, and check the kernel log from this point on */
 void tap_begin(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	log_mark();
 }
 
-/* Print a result; return whether it is good */
+/* Print a result; return @ok */
 bool tap(const char *name, bool ok)
 {
 	printf("%sok %u - %s\n", ok ? "" : "not ", ++count, name);
@@ -27,7 +27,7 @@ bool tap(const char *name, bool ok)
 	return ok;
 }
 
-/* Print the plan; return the status of the program */
+/* Print the plan; return the exit status of the program */
 int tap_end(void)
 {
 	printf("1..%u\n", count);
@@ -35,14 +35,14 @@ int tap_end(void)
 	return failures || !count;
 }
 
-/* The module is loaded afterwards */
+/* Load and unload the module; it is loaded afterwards */
 void tap_load_cycle(void)
 {
 	tap("in-tree backend, vfio-pci and then the module load", load_backends());
 	tap("module unloads while unused", unload_module(OUR_MODULE));
-	tap("module is gone once unloaded", !module_is_loaded(OUR_MODULE));
+	tap("module is not in /proc/modules after it is unloaded", !module_is_loaded(OUR_MODULE));
 	tap("module loads again", load_ours());
-	tap("module is there once loaded", module_is_loaded(OUR_MODULE));
+	tap("module is in /proc/modules after it is loaded again", module_is_loaded(OUR_MODULE));
 }
 
 void tap_bind_edus(void)
@@ -51,7 +51,7 @@ void tap_bind_edus(void)
 	tap("both edu devices are bound to vfio-pci", edus_are_bound(2));
 }
 
-/* lockdep stops after its first complaint, which may have been before the mark */
+/* lockdep disables itself at its first complaint, which may be older than the mark */
 static void tap_lockdep(void)
 {
 	char *stats, *at;
@@ -60,7 +60,7 @@ static void tap_lockdep(void)
 		return;
 	at = read_whole("/proc/lockdep_stats", &stats) ?
 	     strstr(stats, "debug_locks:") : NULL;
-	tap("lockdep still looks", at && atoi(at + strlen("debug_locks:")) == 1);
+	tap("lockdep is still enabled", at && atoi(at + strlen("debug_locks:")) == 1);
 	free(stats);
 }
 
@@ -69,18 +69,18 @@ void tap_no_complaints(void)
 	tap_lockdep();
 	tap("kernel log is free of warnings, BUGs and Oopses",
 	    !log_print_complaints("# ", ANY_COMPLAINT));
-	tap("and all of it is there", log_is_whole());
-	tap("and the kernel is not tainted by any", no_new_taint());
+	tap("no line of the kernel log is lost", log_is_whole());
+	tap("the kernel is not tainted by a warning, BUG or Oops", no_new_taint());
 }
 
 /*
- * Unload the module for the last time. A kernel with kmemleak finds no leaks of the
- * module, neither while it is loaded nor afterwards. Memory to which only the module's
- * data led is found afterwards.
+ * Unload the module for the last time. On a kernel with kmemleak, look for leaks before and
+ * after the unload. Memory that only the module's data points to is found after the
+ * unload.
  */
 void tap_unload_without_leaks(void)
 {
-	static const char *const name = "module unloads after everything it has served";
+	static const char *const name = "module unloads after all tests";
 	struct text text;
 	bool known;
 
@@ -88,9 +88,9 @@ void tap_unload_without_leaks(void)
 		tap(name, unload_module(OUR_MODULE));
 		return;
 	}
-	tap("leaked memory is looked for", find_leaks());
-	tap("the module has leaked none", ours_has_no_leaks());
+	tap("kmemleak can scan for leaks", find_leaks());
+	tap("the loaded module has leaked no memory", ours_has_no_leaks());
 	known = text_of_ours(&text);
 	tap(name, unload_module(OUR_MODULE));
-	tap("and leaves none behind", known && ours_left_nothing(&text));
+	tap("the unloaded module has leaked no memory", known && ours_left_nothing(&text));
 }

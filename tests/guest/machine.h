@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * For the programs that have the emulated machine for themselves: its modules, its PCI
- * devices, the kernel's log, memory leaks, and results as TAP.
+ * Helpers for programs that control the emulated machine: modules, PCI
+ * devices, the kernel log, memory leaks, and results as TAP.
  *
- * Functions of type bool return whether they succeeded.
+ * Functions of type bool return true on success.
  */
 #ifndef GUEST_MACHINE_H
 #define GUEST_MACHINE_H
@@ -25,7 +25,7 @@ bool read_whole(const char *path, char **text);
 
 /*
  * Modules (lib_machine.c). The in-tree backend is loaded first and this module last,
- * because VFIO asks the backend first that was loaded last.
+ * because VFIO first asks the backend that was loaded last.
  */
 
 bool load_module(const char *name);
@@ -60,7 +60,7 @@ bool reserve_hugepages(unsigned int of_2m, unsigned int of_1g);
 
 enum complaints {
 	ANY_COMPLAINT,
-	FAULTS_ONLY,	/* no warnings or call traces, which failed allocations cause */
+	FAULTS_ONLY,	/* ignore warnings and call traces, which failed allocations cause */
 };
 
 void log_mark(void);
@@ -73,15 +73,15 @@ size_t log_print_complaints(const char *prefix, enum complaints which);
 bool no_new_taint(void);
 
 /*
- * Leaked memory (lib_leak.c), which a kernel with kmemleak finds
+ * Memory leaks (lib_leak.c), on a kernel with kmemleak
  */
 
 #define KMEMLEAK	"/sys/kernel/debug/kmemleak"
-/* The name of processes that load a module which may refuse to be loaded */
+/* The name of processes that load a module whose load may fail */
 #define LOADER		"tce2-loader"
 
 /**
- * struct text - where code is
+ * struct text - an address range of code
  * @first: address of the first function
  * @end: address after the last function
  */
