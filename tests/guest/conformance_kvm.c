@@ -1176,7 +1176,7 @@ TEST_F(armed_guest, an_in_tree_container_may_register_the_memory_later,
 }
 
 /* KVM finds it, but a device of the other container must not reach it */
-TEST_F(armed_guest, memory_of_the_in_tree_driver_alone_keeps_its_counts,
+TEST_F(armed_guest, memory_of_only_the_in_tree_driver_keeps_its_counts,
        .intree = "no such parameter")
 {
 	struct sink sink = sink_at(v, SINK_IOBA);

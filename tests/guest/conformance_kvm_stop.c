@@ -37,7 +37,7 @@ static const uint32_t in_map[] = {
 	KVMPLAY_M1, KVMPLAY_LOOKUP, KVMPLAY_INC, KVMPLAY_X1, KVMPLAY_STORE,
 };
 
-TEST_F(kernel_guest, an_unmap_ioctl_waits_until_kvms_map_is_done, .intree = LEAKS, .crashes = true)
+TEST_F(kernel_guest, an_unmap_ioctl_waits_for_a_map_by_kvm, .intree = LEAKS, .crashes = true)
 {
 	uint8_t *ua = registered(v, SIZE);
 	struct stopped s;
@@ -54,7 +54,7 @@ TEST_F(kernel_guest, an_unmap_ioctl_waits_until_kvms_map_is_done, .intree = LEAK
 	}
 }
 
-TEST_F(kernel_guest, a_map_ioctl_waits_until_kvms_map_is_done, .intree = LEAKS, .crashes = true)
+TEST_F(kernel_guest, a_map_ioctl_waits_for_a_map_by_kvm, .intree = LEAKS, .crashes = true)
 {
 	uint8_t *a = registered(v, SIZE), *b = registered(v, SIZE);
 	struct stopped s;
@@ -72,7 +72,7 @@ TEST_F(kernel_guest, a_map_ioctl_waits_until_kvms_map_is_done, .intree = LEAKS, 
 	}
 }
 
-TEST_F(kernel_guest, requests_for_other_leaves_do_not_wait_for_kvms_map)
+TEST_F(kernel_guest, requests_for_other_leaves_do_not_wait_for_a_map_by_kvm)
 {
 	uint8_t *ua = registered(v, SIZE);
 	uint64_t other = GUEST_IOBA + MIB(2);
@@ -89,7 +89,7 @@ TEST_F(kernel_guest, requests_for_other_leaves_do_not_wait_for_kvms_map)
 	device_reaches(v, 0, GUEST_IOBA, ua);
 }
 
-TEST_F(kernel_guest, two_maps_of_kvms_of_one_entry_are_one_after_the_other,
+TEST_F(kernel_guest, two_maps_of_one_entry_by_kvm_are_serialized,
        .intree = LEAKS, .crashes = true)
 {
 	uint8_t *a = registered(v, SIZE), *b = registered(v, SIZE);
@@ -110,7 +110,7 @@ TEST_F(kernel_guest, two_maps_of_kvms_of_one_entry_are_one_after_the_other,
 	unregister_ok(v, a, SIZE);
 }
 
-TEST_F(kernel_guest, an_unmap_of_kvms_cannot_cut_into_its_map, .intree = LEAKS, .crashes = true)
+TEST_F(kernel_guest, an_unmap_by_kvm_cannot_interrupt_its_map, .intree = LEAKS, .crashes = true)
 {
 	uint8_t *old = registered(v, SIZE), *ua = registered(v, SIZE);
 	struct stopped s;
@@ -370,7 +370,7 @@ TEST(kvm_may_put_the_last_reference_after_a_call, .intree = LEAKS, .crashes = tr
  */
 
 /* X0 does it all: nothing is taken out and put back later */
-TEST_F(guest, memory_can_go_once_x0_has_unmapped_it, .intree = LEAKS, .crashes = true)
+TEST_F(guest, memory_can_be_unregistered_after_x0_unmapped_it, .intree = LEAKS, .crashes = true)
 {
 	struct sink sink = sink_at(v, SINK_IOBA);
 	uint8_t *ua = mapped(v, GUEST_IOBA, TCE_4K < base_page() ?
@@ -777,7 +777,7 @@ TEST(storms_in_windows_that_come_and_go_are_safe,
 }
 
 /* With the group's table as with the container's other one */
-TEST_F(armed_guest, storms_while_a_group_comes_and_goes_are_safe,
+TEST_F(armed_guest, storms_while_a_group_attaches_and_detaches_are_safe,
        .setup = TWO_GROUPS, .race = "TCE hypercalls, attach and detach of a group",
        .intree = LEAKS, .crashes = true)
 {

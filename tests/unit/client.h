@@ -24,7 +24,7 @@ extern struct tce2_container *container;
 #define MEMORY_PAGES 64
 void begin_client(unsigned int groups);
 void end_client(void);
-/* The fixture of tests that need one group */
+/* Fixture: a client with one attached group */
 FIXTURE(client);
 /* Closes the container before end_client() does */
 void close_container(void);

@@ -51,8 +51,8 @@ struct entry {
  * @level: 0 is the lowest
  * @number: which of its level
  * @bytes: of memory
- * @watched: the memory; NULL in a hypervisor
- * @mem: the same, as src/ finds it
+ * @watched: the node's memory; NULL under a hypervisor
+ * @mem: the address of this memory as used by src/
  * @seen: what was there when it was last looked at
  * @entries: what devices make of it, for level 0
  */
@@ -122,7 +122,7 @@ struct failure {
 struct platform platform;
 enum platform_kind platform_kind;
 
-/* Entries of a table in memory that are compared at once */
+/* Number of table entries that one memcmp() compares */
 #define COMPARED 64
 
 static struct fake_table *tables[MAX_TABLES];
@@ -537,7 +537,7 @@ static void check_tce(const struct fake_table *t, u64 tce)
 		sim_bug("%llx is no TCE of this hardware", tce);
 }
 
-/* The first entry from @at on that is not what it was, or the number of entries */
+/* Return the first changed entry at or after @at, or the number of entries */
 static u64 differs_at(const struct node *node, u64 at)
 {
 	u64 n = node->bytes / 8;

@@ -130,7 +130,7 @@ TEST_F(window_and_handle, a_window_is_found_by_its_table_and_by_no_other)
 }
 
 /* Whichever form the leaf has; the second window does not begin at 0 */
-TEST_F(window_and_handle, real_and_virtual_mode_tell_the_same_of_every_form_of_a_leaf)
+TEST_F(window_and_handle, real_and_virtual_mode_agree_on_every_form_of_leaf)
 {
 	u64 start;
 
@@ -198,7 +198,7 @@ TEST_F(window_and_handle, pointers_that_need_a_page_table_are_not_followed)
 	tce2_window_put(handle);
 }
 
-TEST_F(window_and_handle, random_requests_are_told_alike)
+TEST_F(window_and_handle, real_and_virtual_mode_agree_on_random_requests)
 {
 	u64 state = 9;
 
@@ -225,7 +225,7 @@ TEST_F(window_and_handle, random_requests_are_told_alike)
  * Removal
  */
 
-TEST_F(window_and_handle, a_window_that_is_removed_maps_nothing_for_who_still_has_it)
+TEST_F(window_and_handle, a_removed_window_maps_nothing_for_holders_of_a_handle)
 {
 	struct tce2_window *second;
 	u64 allocs;
@@ -267,7 +267,7 @@ TEST(a_window_outlives_its_container_and_the_cache)
 	tce2_window_put(handle);
 }
 
-TEST_F(window_and_handle, a_handle_that_is_put_changes_nothing_for_the_container)
+TEST_F(window_and_handle, putting_a_handle_does_not_affect_the_container)
 {
 	for (int i = 0; i < 3; i++) {
 		handle = tce2_window_get(tbl);
@@ -284,7 +284,7 @@ static void remove_it(void)
 }
 
 /* It was found, but its leaves not locked yet */
-TEST_F(window_and_handle, a_window_that_is_removed_while_it_is_got_says_so)
+TEST_F(window_and_handle, a_window_removed_during_get_returns_enodev_or_null)
 {
 	u64 start;
 
@@ -360,7 +360,7 @@ TEST_F(window_and_handle, removal_waits_for_a_reader_though_it_is_killed)
  * Arrays
  */
 
-TEST_F(window_and_handle, arrays_are_kept_for_readers_once_there_may_be_any)
+TEST_F(window_and_handle, arrays_are_kept_once_there_may_be_readers)
 {
 	for (int external = 0; external < 2; external++) {
 		u64 allocs;
@@ -379,7 +379,7 @@ TEST_F(window_and_handle, arrays_are_kept_for_readers_once_there_may_be_any)
 	tce2_window_put(handle);
 }
 
-TEST_F(window_and_handle, an_array_made_before_anybody_watched_is_kept_as_well)
+TEST_F(window_and_handle, an_array_made_before_the_first_reader_is_kept_too)
 {
 	u64 allocs;
 

@@ -3,7 +3,7 @@
  * src/kvm.c against KVM's hypercalls (kvm_calls.c): at random, between all of a
  * client's requests and inside them, and in the orders that go wrong most easily.
  *
- * TCE2_SEED chooses other random numbers, TCE2_EFFORT how many episodes.
+ * TCE2_SEED sets the random seed, TCE2_EFFORT the percentage of episodes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -1773,7 +1773,7 @@ TEST_F(guest_table, unregister_succeeds_if_another_container_registers_meanwhile
 	mm_iommu_mapped_dec(mem);
 }
 
-TEST_F(guest_table, region_whose_mirror_was_removed_in_vain_gets_another)
+TEST_F(guest_table, region_registered_during_mirror_removal_gets_another_mirror)
 {
 	/* About to remove the mirror from the list */
 	sim_when(SIM_AT_LOCK, 2, register_again);
@@ -1831,7 +1831,7 @@ TEST_F(guest_table, uncounted_page_is_mapped_where_the_region_has_it)
 }
 
 /* Of a guest's page of four, only the in-tree driver has the second */
-TEST_F(guest_table, pages_behind_one_that_is_not_mapped_are_invalidated)
+TEST_F(guest_table, pages_after_an_unmapped_page_are_invalidated)
 {
 	const u64 step = PAGE_SIZE >> SHIFT, first = 4 * step, ua = UA + GIB(1);
 	struct mm_iommu_table_group_mem_t *mem;

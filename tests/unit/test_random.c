@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Random operations against the naive model (model.c). The seed is printed;
- * with TCE2_SEED set to it the same operations are done again. TCE2_EFFORT says how
- * many.
+ * TCE2_SEED set to it repeats the same operations. TCE2_EFFORT is the percentage of
+ * episodes to run.
  */
 #include <stdlib.h>
 #include <time.h>

@@ -69,7 +69,7 @@ static void expect_too_hard(u64 pfn)
 	expect(!page, true);
 }
 
-TEST_F(region, descriptors_of_all_regions_are_found_once_somebody_asks)
+TEST_F(region, the_first_lookup_finds_descriptors_of_all_regions)
 {
 	struct tce2_region *second, *third;
 	u64 allocs;
@@ -93,7 +93,7 @@ TEST_F(region, descriptors_of_all_regions_are_found_once_somebody_asks)
 	expect(tce2_region_unregister(third), 0);
 }
 
-TEST_F(region, a_frame_nobody_registered_or_that_cannot_be_is_too_hard)
+TEST_F(region, an_unregistered_or_impossible_frame_is_too_hard)
 {
 	const u64 frames = 1ULL << (MAX_PHYSMEM_BITS - PAGE_SHIFT);
 	static const u64 far[] = { 1ULL << 40, 1ULL << 58, ~0ULL };
@@ -248,7 +248,7 @@ TEST_F(region, descriptors_that_cannot_be_found_are_too_hard)
 	expect(tce2_region_unregister(second), 0);
 }
 
-TEST_F(region, without_descriptors_in_page_tables_nobody_gets_an_index)
+TEST_F(region, no_index_is_made_if_page_tables_hold_no_descriptors)
 {
 	struct sim_counts before;
 	struct tce2_region *second;
@@ -480,7 +480,7 @@ static void put_it(void)
 	expect(tce2_rm_put_page_unless_one(cache, found(2)), TCE2_RM_OK);
 }
 
-TEST_F(region, the_last_reference_stays_whoever_comes_first)
+TEST_F(region, concurrent_puts_never_drop_the_last_reference)
 {
 	expect(tce2_cache_find_pages(cache), 0);
 	found(2)->_refcount.counter = 2;

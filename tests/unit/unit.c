@@ -154,7 +154,7 @@ static bool is_named(const struct test *test, char **names)
 	return *names;
 }
 
-/* Fills the list with all tests, or with those in @names; returns their number */
+/* Fill the list with all tests, or with those in @names; return their number */
 static size_t choose_tests(struct CMUnitTest *list, char **names)
 {
 	size_t n = 0;
@@ -180,7 +180,7 @@ int main(int argc, char **argv)
 	list = calloc(nr_tests, sizeof(*list));
 	n = list ? choose_tests(list, argv + 1) : 0;
 	if (!n) {
-		fprintf(stderr, "there is no test of such a name\n");
+		fprintf(stderr, "no test has one of these names\n");
 		free(list);
 		return 2;
 	}

@@ -50,17 +50,17 @@ void program_reset(void);
 	static void fn(void)
 
 /*
- * Fixtures, as in the kernel's kselftest_harness.h and in tests/guest/conformance.h: what
- * several tests need before their statements, and what they do after them.
+ * Fixtures, as in the kernel's kselftest_harness.h and in tests/guest/conformance.h: set-up
+ * before and clean-up after the statements of several tests.
  *
  *	FIXTURE(name);			declares a fixture, in a file or in a header
  *	FIXTURE_SETUP(name) { }		runs before the statements
  *	FIXTURE_TEARDOWN(name) { }	runs after the statements
  *	TEST_F(name, test) { }
  *
- * A fixture has its data in variables of the file, which setup initializes. A test that
- * fails does not return to the tear-down, because the next test begins on a machine that
- * was reset.
+ * A fixture keeps its data in file-scope variables, which setup initializes. A failing
+ * test does not reach the tear-down, and need not: the simulated machine is reset before
+ * the next test.
  */
 #define FIXTURE(name)							\
 	void name##_setup(void);					\
@@ -95,7 +95,7 @@ void expect_counts_at(const char *file, int line, struct sim_counts want);
 /* A row of a table is named in what is printed when an expectation fails */
 extern const char *row;
 
-/* TCE2_EFFORT percent of a number of random episodes, which is all if it isn't set */
+/* Return TCE2_EFFORT percent (default: 100) of a number of random episodes */
 unsigned long by_effort(unsigned long episodes);
 
 /* The next number below @limit of a sequence that begins with any @state */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Arrays that are write-protected until something is stored in them; see watch.h.
+ * Arrays that are write-protected until the first store to them; see watch.h.
  */
 #include <signal.h>
 #include <stdint.h>
@@ -16,17 +16,17 @@
 
 /* The page size of this machine, not that of the simulated one */
 #define HOST_PAGE 4096
-/* A smaller array is compared in less time than a fault takes */
+/* Comparing a smaller array is faster than a page fault */
 #define WATCH_MINIMUM (4 * HOST_PAGE)
 
 /**
- * struct watched - an array
- * @array: where it is
+ * struct watched - an array that is watched for stores
+ * @array: its address
  * @bytes: its size
  * @owner: for watch_for_each()
- * @next: another array
- * @stored: something may have been stored in it, so it is on the list of these
- * @entry: on that list
+ * @next: the next array on the list of all arrays
+ * @stored: there may have been a store to it; it is on the list of such arrays
+ * @entry: its link on that list
  */
 struct watched {
 	char *array;
@@ -67,7 +67,7 @@ static struct watched *find(const char *at)
 	return NULL;
 }
 
-/* The store is done again when the handler returns; anything else is a defect */
+/* The faulting store is repeated when the handler returns. Other faults are defects. */
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
 	struct watched *w = find(info->si_addr);
@@ -80,7 +80,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	protect(w, PROT_READ | PROT_WRITE);
 }
 
-/* cmocka installs a handler for each test, which is called for all other faults */
+/* cmocka installs a handler for each test; pass all other faults to it */
 static void catch_faults(void)
 {
 	struct sigaction action = {
@@ -95,7 +95,7 @@ static void catch_faults(void)
 	sigaction(SIGSEGV, &action, NULL);
 }
 
-/* An inaccessible page follows, so that a store behind the array is noticed */
+/* Map an array with a guard page after it, to detect stores beyond the end */
 static char *map_aligned(size_t bytes)
 {
 	size_t all_bytes = 2 * bytes + HOST_PAGE;
