@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The jobs of a workflow of GitHub's or a pipeline of GitLab's, as scripts.
+"""Convert the jobs of a GitHub workflow or a GitLab pipeline into shell scripts.
 
-Keys that this project does not use, names that are not defined, a key that is given
-twice, and a job without a time-out (GitHub) or artefacts are mistakes.
+Errors are: keys that this project does not use, undefined names, duplicate keys, a GitHub
+job without time-out, and a job without artefacts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# The key "on" is true in YAML
+# YAML parses the key "on" as True
 GITHUB_TOP = {"name", True, "permissions", "defaults", "env", "jobs"}
 GITHUB_JOB = {"needs", "runs-on", "container", "timeout-minutes", "continue-on-error",
               "strategy", "steps"}
@@ -24,12 +24,12 @@ GITLAB_JOB = {"extends", "stage", "needs", "script", "cache", "artifacts", "vari
               "allow_failure", "parallel"}
 MAY_FAIL = "${{ startsWith(matrix.kernel, '7.') }}"
 
-# A mapping, as it is in the file
+# A mapping as parsed from the file
 Mapped = Mapping[Any, Any]
 
 
 class Mistake(Exception):
-    """What is wrong with a file."""
+    """An error in a workflow or pipeline file."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,13 @@ def expect_known(keys: Iterable[object], known: set[Any], where: str) -> None:
 
 
 def as_list(value: Any) -> list[Any]:
-    """Return the list that a value is or stands for."""
+    """Return a list as it is, any other value as a list of one."""
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def read(text: str) -> dict[Any, Any]:
     """Parse a file."""
-    # Not at the top: scripts/hosttools installs it after the tests were collected
+    # Imported here, because scripts/hosttools installs it after the tests are collected
     import yaml  # type: ignore[import]
 
     def expect_unique(node: Any) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A copy of the sources in which stubs replace what takes long or needs a network.
+"""A copy of the sources, with stubs for slow programs and those that need a network.
 
-These are apt, git's configuration, QEMU, the builds, and the tests that tests/run starts.
+The stubs replace apt, git's configuration, QEMU, the builds, and the tests of tests/run.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ case " $* " in
     printf 'Version: %s\\n' "$series.${NEWER:-5}-1" ;;
 esac
 """
-# Notes the target, the label and the machine. What was done before is not done again,
-# and of guests those are run whose labels differ in what is done; of the rest make says
-# that there is such a target.
+# The stub of make records target, label and machine. Repeated calls do nothing. Of guests,
+# only two labels with different use run; for other labels make -n checks that the
+# target exists.
 MAKE = """
 for word; do
     case $word in *=*) export "$word" ;; esac
@@ -58,7 +58,7 @@ MODULE = """
 cd "$(dirname "$0")/.." && mkdir -p "build/$1" build/logs &&
 touch "build/$1/vfio_spapr_tce2.ko" "build/logs/module-$1.log"
 """
-# Each test of the C sources passes. A script prints one result, which is not listed.
+# Every test of the C sources passes. Other jobs print one result that is not listed.
 VM = """
 while [ $# -gt 0 ]; do
     case $1 in
@@ -90,12 +90,12 @@ SCRIPT = 'printf "ok 1 - passes\\n1..1\\n"\n'
 SUITE = "def test_passes() -> None:\n    pass\n"
 MAKEFILE = ".PHONY: all unit\nall unit:\n"
 
-# Lines of what tests/run prints: ids, and the table
+# Lines in the output of tests/run: test ids, and the table of rows
 LISTED = re.compile(r"^(tests/[^:]+)::(.+)$", re.MULTILINE)
 OF_THIS_MACHINE = re.compile(r"^(\S+) +(\d+) passed$", re.MULTILINE)
 GUESTS = re.compile(r"^KERNEL +JOB +(\S+)$", re.MULTILINE)
 OF_A_GUEST = re.compile(r"^(\S+) +(\S+) +(\d+) passed$", re.MULTILINE)
-# Each result of their rows is listed. The other scripts print one that is not.
+# Rows whose results are all listed. The other programs print one unlisted result.
 LISTED_ROWS = ("tests/unit/run", "tests/guest/job_conformance.c")
 
 
@@ -108,7 +108,7 @@ def program(file: Path, text: str) -> None:
 
 
 class Sources:
-    """The copy. Each job is run in it as a forge would run it."""
+    """The copied sources, in which jobs run as on the forge."""
 
     def __init__(self, work: Path) -> None:
         self.work = work
@@ -159,14 +159,14 @@ class Sources:
         return run("bash", "-eo", "pipefail", "-c", script, cwd=self.top, env=environment)
 
     def newest(self, version: str) -> str:
-        """Return build/kernel-versions for an archive with a version, as the key of a cache."""
+        """Return build/kernel-versions for an archive with this version; it is a cache key."""
         run(self.top / "scripts" / "kernel.real", "--newest", env=self.environment(
             NEWER=version, KERNELS="6.12-64k", XDG_CACHE_HOME=str(self.work / "cache"))).expect(0)
         return (self.top / "build" / "kernel-versions").read_text()
 
 
 def listed(output: str) -> Counter[str]:
-    """Return how many cases tests/run lists for each row, and with them what scripts print."""
+    """Return the number of results of each row: listed cases plus unlisted results."""
     counts: Counter[str] = Counter()
     for path, name in LISTED.findall(output):
         directory = path.split("/")[1]
@@ -177,7 +177,7 @@ def listed(output: str) -> Counter[str]:
 
 
 def passed(output: str) -> dict[str, int]:
-    """Return how many cases have passed in each row of the table that tests/run prints."""
+    """Return the number of passed cases of each row in the table of tests/run."""
     here, *guests = GUESTS.split(output)
     counts = {row: int(number) for row, number in OF_THIS_MACHINE.findall(here)}
     for machine, table in zip(guests[::2], guests[1::2]):

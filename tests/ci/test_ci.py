@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Tests of the files for continuous integration.
 
-The jobs of both files are run, in a copy of the sources with stubs. So what is shown is
-that the commands exist, are quoted well, and choose the rows that they should.
+The jobs of both files run in a copy of the sources with stubs. So the tests show
+that the commands exist, are quoted correctly, and select the intended rows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ JOBS = {
     "gitlab": ("versions", "versions-newer", "unit", "lint", "host", "build", "build-newer",
                "guest", "guest-newer"),
 }
-# The jobs that really start tests/run
+# The jobs that start the real tests/run
 TESTED = ("unit", "host", *(f"guest.{label}.{machine}" for label in ("6.12-4k", "6.1-64k")
                             for machine in MACHINES))
 
@@ -34,7 +34,7 @@ each_forge = pytest.mark.parametrize("forge", FILES)
 
 
 class Forge:
-    """A forge that has run the jobs of its file. made are the targets of make, by job."""
+    """A forge that has run the jobs of its file. made maps each job to its make targets."""
 
     def __init__(self, name: str, sources: Sources) -> None:
         self.jobs = jobs_of(FILES[name].read_text())
@@ -48,12 +48,12 @@ class Forge:
             self.made[job.id] = record[len(before):]
 
     def all_made(self) -> list[str]:
-        """Return the targets that make was asked for, with label and machine."""
+        """Return all recorded make targets, with label and machine."""
         return [target for made in self.made.values() for target in made]
 
 
 class Forges:
-    """Both forges, each of which runs its jobs when a test asks for it first."""
+    """Both forges; each runs its jobs at its first use."""
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
@@ -84,7 +84,7 @@ def choices(found: Iterable[Job], name: str) -> list[tuple[str, ...]]:
 
 
 def labels(*when: str) -> list[tuple[str, ...]]:
-    """Return the labels of the table whose time is one of these, or all."""
+    """Return the labels with one of these values of "when", or all labels."""
     return sorted((label.name,) for label in all_labels().values()
                   if not label.is_added and (not when or label.when in when))
 
@@ -146,7 +146,7 @@ def test_each_command_of_a_job_runs(forge: str, name: str, forges: Forges) -> No
     done = [forges[forge].done[job.id] for job in forges[forge].jobs if job.name == name]
     assert done
     for each in done:
-        # make says so of a target that is declared and has no rule
+        # make prints this for a declared target without a rule
         assert not each.expect(0).says("Nothing to be done"), each.explain()
 
 
