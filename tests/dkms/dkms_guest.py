@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The cases of a booted root filesystem in which the module is installed, as TAP.
+"""Test a booted root filesystem in which the module is installed; print TAP.
 
-systemd runs this program in the emulated machine; the kernel's argument tce2.run names
-the boot. The cases of a boot are one story: each begins in the state that the case
-before it has left. On the host, test_system_boots.py imports CASES to list them.
+systemd runs this program in the emulated machine. The kernel argument tce2.run names
+the boot. The cases of a boot depend on each other: each begins in the state left by the
+previous case. On the host, test_system_boots.py imports CASES to list them.
 
 Only the modules of Debian's python3-minimal may be imported.
 """
@@ -42,7 +42,7 @@ class Failed(Exception):
 
 
 def case(*boots: str) -> Callable[[Check], Check]:
-    """Make a function a case of boots."""
+    """Register a function as a case of these boots."""
 
     def register(check: Check) -> Check:
         for boot in boots:
@@ -59,7 +59,7 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 def must(*command: str) -> str:
-    """Run a command, and fail unless it succeeds; return what it prints."""
+    """Run a command and return its output; fail unless it succeeds."""
     done = run(*command)
     if done.returncode:
         raise Failed(f"status {done.returncode} of: {' '.join(command)}\n{done.stdout}")
@@ -72,7 +72,7 @@ def shell(script: str) -> subprocess.CompletedProcess[str]:
 
 
 def is_loaded(module: str) -> bool:
-    """Check whether a module is loaded."""
+    """Check that a module is loaded."""
     return Path("/sys/module", module).is_dir()
 
 
@@ -90,7 +90,7 @@ def expect_absent(module: str) -> None:
 
 
 def expect_handled_by(module: str) -> None:
-    """Open a container, and fail unless it is handled by a module."""
+    """Open a container; fail unless this backend handles it."""
     shell("bind_edu")
     backend = run(CLIENT).stdout.strip()
     if backend != module:
@@ -104,7 +104,7 @@ def file_of(module: str) -> str:
 
 
 def unload_all() -> None:
-    """Unload all modules of VFIO, whatever was loaded in whatever order."""
+    """Unload all VFIO modules, for any set of loaded modules and any load order."""
     must("udevadm", "settle")
     run("modprobe", "-r", "vfio-pci")
     for module in (OURS, INTREE, "vfio_pci", "vfio_pci_core", "vfio"):
@@ -113,7 +113,7 @@ def unload_all() -> None:
 
 
 def insmod(*modules: str) -> None:
-    """Load modules in this order, without modprobe's configuration and dependencies."""
+    """Load modules in this order with insmod, which ignores modprobe.d and dependencies."""
     for module in modules:
         must("insmod", file_of(module))
 
@@ -125,7 +125,7 @@ class Client:
         self._process: subprocess.Popen[str] | None = None
 
     def open(self, module: str) -> None:
-        """Open a container, and fail unless it is handled by a module."""
+        """Open a container; fail unless this backend handles it."""
         self._process = subprocess.Popen([CLIENT, "wait"], stdin=subprocess.PIPE,
                                          stdout=subprocess.PIPE, text=True)
         assert self._process.stdout
@@ -160,7 +160,7 @@ def say(text: str) -> None:
         print(f"# {line}", flush=True)
 
 
-# How the modules are there after boot
+# Loaded modules after boot
 
 @case("orders")
 def modules_load_d_loads_vfio_pci_at_boot() -> None:
@@ -188,7 +188,7 @@ def this_module_handles_a_container_after_boot() -> None:
     expect_handled_by(OURS)
 
 
-# The modules in each order in which modprobe may be called; -b as udev calls it
+# modprobe of the modules in every order; -b is the option that udev uses
 
 def modprobe_each(modules: tuple[str, ...]) -> None:
     """Load modules one after the other; "-b" is an option for the next one."""
@@ -203,19 +203,19 @@ def modprobe_each(modules: tuple[str, ...]) -> None:
 
 
 def both_are_loaded_by(modules: tuple[str, ...]) -> None:
-    """Load modules, and fail unless both backends are loaded then."""
+    """Load modules; fail unless both backends are loaded afterwards."""
     modprobe_each(modules)
     expect_loaded(OURS, INTREE)
 
 
 def handled_with_vfio_pci() -> None:
-    """Load vfio-pci, and fail unless this module handles a container then."""
+    """Load vfio-pci; fail unless this module handles a container afterwards."""
     run("modprobe", "vfio-pci")
     expect_handled_by(OURS)
 
 
 def register_order(*modules: str) -> None:
-    """Make the cases of one order of loading."""
+    """Register the cases of one load order."""
     name = "_then_".join(modules).replace("-b_then_", "b_").replace("-", "_")
     CASES["orders"] |= {
         f"all_can_be_unloaded_before_modprobe_{name}": unload_all,
@@ -236,7 +236,7 @@ register_order("vfio")
 register_order("vfio", "vfio-pci")
 
 
-# insmod knows no configuration
+# insmod ignores the configuration of modprobe
 
 @case("orders")
 def insmod_loads_the_in_tree_driver_after_this_module() -> None:
@@ -256,7 +256,7 @@ def vfio_pci_loads_this_module_though_the_in_tree_driver_was_loaded_before() -> 
     handled_with_vfio_pci()
 
 
-# The rule of udev alone
+# Only the udev rule, without modprobe.d
 
 @case("orders")
 def udev_loads_this_module_without_the_configuration_of_modprobe() -> None:
@@ -280,7 +280,7 @@ def udev_loads_this_module_when_only_the_in_tree_driver_is_loaded() -> None:
     expect_loaded(OURS)
 
 
-# The in-tree driver is unloaded and loaded again
+# The in-tree driver is reloaded
 
 @case("orders")
 def the_in_tree_driver_can_be_unloaded() -> None:
@@ -313,7 +313,7 @@ def this_module_handles_a_container_after_five_more_reloads_of_the_in_tree_drive
     expect_handled_by(OURS)
 
 
-# A container is open
+# While a container is open
 
 @case("orders")
 def a_client_can_keep_a_container_open() -> None:
@@ -458,7 +458,7 @@ def all_can_be_unloaded_at_the_end() -> None:
     unload_all()
 
 
-# The machine trusts no key of dkms
+# The machine does not trust the dkms key
 
 REJECTED = "Key was rejected by service"
 
@@ -471,13 +471,13 @@ def expect_message(pattern: str, text: str) -> None:
 
 @functools.cache
 def message_of_modprobe() -> str:
-    """Return what modprobe says of the module's key."""
+    """Return the message of modprobe about the untrusted key."""
     return run("modprobe", OURS).stdout
 
 
 @functools.cache
 def message_of_insmod() -> str:
-    """Return what insmod says of the module without its signature."""
+    """Return the message of insmod for the module without signature."""
     file = file_of(OURS)
     unsigned = Path("/tests/unsigned.ko")
     with unsigned.open("wb") as output:
@@ -525,11 +525,11 @@ def the_kernel_log_tells_of_a_missing_signature() -> None:
     expect_message("loading of unsigned module is rejected", must("dmesg"))
 
 
-# The kernel's log since the program began
+# The kernel log since the start of this program
 
 @functools.cache
 def taints_at_start() -> str:
-    """Mark the place in the kernel's log; return what the kernel says of itself."""
+    """Mark the position in the kernel log; return the taint mask."""
     return shell('kernel_mark; echo "$TAINTS"').stdout
 
 
@@ -542,7 +542,7 @@ def the_kernel_log_has_no_warning_bug_or_oops() -> None:
 @case(*BOOTS)
 def the_kernel_log_is_complete() -> None:
     if shell("log_is_whole").returncode:
-        raise Failed("the beginning of the kernel's log is lost")
+        raise Failed("the beginning of the kernel log is lost")
 
 
 @case(*BOOTS)
@@ -553,21 +553,21 @@ def the_kernel_is_not_tainted_by_a_warning_or_an_oops() -> None:
 
 
 def holds(check: Check) -> bool:
-    """Run a case; print why it failed."""
+    """Run a case; print the reason if it fails; return True if it passes."""
     try:
         check()
     except Failed as error:
         say(str(error))
         return False
     except Exception:
-        # What the check did not expect has failed, too
+        # An unexpected exception is also a failure
         say(traceback.format_exc())
         return False
     return True
 
 
 def run_cases(cases: dict[str, Check]) -> int:
-    """Run cases, and print TAP; return the status that the machine ends with."""
+    """Run cases and print TAP; return the exit status of the machine."""
     taints_at_start()
     failed = 0
     for number, (name, check) in enumerate(cases.items(), start=1):
@@ -579,7 +579,7 @@ def run_cases(cases: dict[str, Check]) -> int:
 
 
 def main() -> None:
-    """Run the cases of the boot that the kernel's arguments name."""
+    """Run the cases of the boot named on the kernel command line."""
     boot = re.findall(r"(?:^|\s)tce2\.run=(\S+)", Path("/proc/cmdline").read_text())[-1]
     print(f"TCE2-BEGIN {boot} on {os.uname().release}", flush=True)
     status = 1

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The root filesystem of ppc64el packages that the tests of packages change.
+"""The ppc64el root filesystem that the package tests modify.
 
-Its programs run for real: qemu-user runs them in a chroot. What is installed in it is
+qemu-user runs its real programs in a chroot. The installed packages are
 read from dpkg's status, so every test can ask for the state that it needs.
 """
 
@@ -30,25 +30,25 @@ LOG = LOGS / "dkms-root.log"
 TARBALL = cache_dir() / "rootfs" / "bookworm.tar"
 # Seconds that an emulated command may take
 PATIENCE = 3600
-# What tests/dkms itself brings, or no package owns
+# Paths that belong to tests/dkms or to no package
 PRUNED = ("tests", "packages", "proc")
 BINUTILS = ("as", "ld", "ld.bfd", "ar", "nm", "objcopy", "objdump", "readelf", "strip")
 
 
 def skip_if_kept() -> None:
-    """Skip a whole file if KEEP is set, which stands for the boots only."""
+    """Skip a whole test file if KEEP is set: KEEP runs only the boots."""
     if os.environ.get("KEEP"):
         pytest.skip("KEEP is set: only the boots run", allow_module_level=True)
 
 
 def outside(*command: str | Path) -> Done:
-    """Run a command of this machine as root, and fail unless it succeeds."""
+    """Run a command of this machine as root; fail unless it succeeds."""
     return run(*as_root(), *command, patience=PATIENCE).expect(0)
 
 
 @dataclass(frozen=True)
 class Packages:
-    """The versions of which there are packages: that of dkms.conf and the next one."""
+    """The two versions with packages: the version in dkms.conf and the next version."""
 
     old: str
     new: str
@@ -59,7 +59,7 @@ class Packages:
 
 
 class Root:
-    """A root filesystem. Its first kernel is installed; the later one is a package."""
+    """A root filesystem. The first kernel is installed; the later kernel only as packages."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -77,7 +77,7 @@ class Root:
         return dataclasses.replace(done, command=words)
 
     def output_of(self, *command: str | Path) -> str:
-        """Run a command in it, and fail unless it succeeds; return what it prints."""
+        """Run a command in it and return its output; fail unless it succeeds."""
         return self.run(*command).expect(0).output.strip()
 
     def write(self, path: str, text: str) -> None:
@@ -85,7 +85,7 @@ class Root:
         self.run("sh", "-c", 'mkdir -p "${0%/*}" && cat >"$0"', path, stdin=text).expect(0)
 
     def paths(self, *pruned: str) -> list[str]:
-        """Return every path in it, except what is below those pruned."""
+        """Return every path in it, except those below the pruned directories."""
         unwanted = [word for path in pruned
                     for word in ("-o", "-path", str(self.directory / path))]
         return sorted(outside("find", self.directory, "-xdev", "(", *unwanted[1:], ")", "-prune",
@@ -97,7 +97,7 @@ class Root:
         return f"/packages/{deb.name}"
 
     def version_of(self, package: str) -> str:
-        """Return the version of a package that is installed, or nothing."""
+        """Return the installed version of a package, or ""."""
         status = (self.directory / "var/lib/dpkg/status").read_text()
         for paragraph in status.split("\n\n"):
             if re.search(rf"^Package: {re.escape(package)}\n(.*\n)*?Status: install ok installed$",
@@ -115,7 +115,7 @@ class Root:
         return self.run("dpkg", "-P", *packages)
 
     def have(self, *debs: str) -> None:
-        """Install those packages that are not there, or are of another version."""
+        """Install the packages that are missing or have another version."""
         missing = []
         for deb in debs:
             name, version, _ = Path(deb).name.split("_")
@@ -125,7 +125,7 @@ class Root:
             self.install(*missing).expect(0)
 
     def have_not(self, *packages: str) -> None:
-        """Purge those packages that are there."""
+        """Purge the packages that are installed."""
         if present := [package for package in packages if self.version_of(package)]:
             self.purge(*present).expect(0)
 
@@ -174,7 +174,7 @@ class Root:
 
 
 def libraries_of(programs: list[Path]) -> list[Path]:
-    """Return the libraries that programs of this machine need, and their loader."""
+    """Return the shared libraries of this machine's programs, and the dynamic loader."""
     output = run("ldd", *programs).output
     return [Path(path) for path in
             sorted(set(re.findall(r"(?:=> |\t)(/\S+) \(0x", output, re.MULTILINE)))]
@@ -190,8 +190,8 @@ def program(name: str) -> Path:
 def stage_compiler() -> Path:
     """Return a directory with this machine's gcc-12, to be copied into a root filesystem.
 
-    It is the same compiler as the root filesystem's own, which would take ten times as
-    long, because it would be emulated. All else of a build is the root filesystem's:
+    It is the same version as the root filesystem's own compiler, which takes ten times as
+    long under emulation. The rest of a build runs in the root filesystem:
     make, kbuild, modpost.
     """
     stage = STAGE / "compiler"
@@ -227,14 +227,14 @@ def unpack(directory: Path, packages: Packages) -> Root:
     outside("cp", *debs, directory / "packages")
     outside("cp", "-r", "--no-preserve=ownership", f"{stage_compiler()}/.", directory)
     root = Root(directory)
-    # Emulated, an initramfs takes a minute; those of the boots are made at the end
+    # Building an initramfs takes a minute under emulation. Do it once at the end, for the boots
     root.write("/etc/initramfs-tools/update-initramfs.conf", "update_initramfs=no\n")
     return root
 
 
 @dataclass(frozen=True)
 class Disk:
-    """What the emulated machine boots: a disk, a kernel and three initramfs."""
+    """The boot files of the emulated machine: a disk, a kernel and three initramfs."""
 
     directory: Path
 
@@ -252,7 +252,7 @@ class Disk:
 UNIT = """[Service]
 Type=oneshot
 ExecStart=/usr/bin/python3 /tests/dkms_guest.py
-# What is still in the buffer of the console would be lost
+# Wait until the console buffer is written; power-off would discard it
 ExecStopPost=/bin/sleep 0.5
 ExecStopPost=/bin/systemctl poweroff --force --force
 StandardOutput=tty
@@ -262,7 +262,7 @@ TTYPath=/dev/hvc0
 
 
 def furnish(root: Root) -> None:
-    """Add the service that runs the cases of a boot, and what loads VFIO before it."""
+    """Add the service that runs the cases of a boot, and the files that load VFIO before."""
     units = "/etc/systemd/system"
     root.write(f"{units}/tce2.service", UNIT)
     root.run("mkdir", "-p", f"{units}/multi-user.target.wants").expect(0)
@@ -291,7 +291,7 @@ def make_initramfs_without_module(root: Root, file: Path) -> None:
 
 
 def make_disk(root: Root, disk: Disk) -> None:
-    """Make what the emulated machine boots. Two initramfs load vfio-pci."""
+    """Make the boot files. Two of the initramfs load vfio-pci."""
     outside("rm", "-rf", disk.directory)
     disk.directory.mkdir(parents=True)
     furnish(root)

@@ -26,7 +26,7 @@ TOPDIR = RPMS / "kmod"
 
 
 def kbuild_options() -> list[str]:
-    """Return what tells kbuild to cross-build."""
+    """Return the kbuild variables for a cross-build."""
     return ["ARCH=powerpc", f"CROSS_COMPILE={CROSS}", f"CC={labels.compiler(LABEL)}"]
 
 
@@ -71,7 +71,7 @@ def built(tree: Tree) -> Done:
 
 @pytest.fixture(scope="module")
 def installed(tree: Tree, built: Done) -> tuple[Done, list[str]]:
-    """Run make install; return its result and the files that are there then."""
+    """Run make install; return its result and the files in DESTDIR."""
     del built
     done = tree.make("install", "prefix=/opt")
     return done, files_in(DEST)
@@ -79,7 +79,7 @@ def installed(tree: Tree, built: Done) -> tuple[Done, list[str]]:
 
 @pytest.fixture(scope="module")
 def uninstalled(tree: Tree, installed: tuple[Done, list[str]]) -> tuple[Done, list[str]]:
-    """Run make uninstall; return its result and the files that are there then."""
+    """Run make uninstall; return its result and the files left in DESTDIR."""
     del installed
     done = tree.make("uninstall", "prefix=/opt")
     left = files_in(DEST)

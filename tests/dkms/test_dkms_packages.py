@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The package for dkms and kernel packages come and go, with the real dpkg, dkms and kmod.
+"""Install, upgrade and purge the dkms package and kernels with real dpkg, dkms and kmod.
 
 First with the dkms of the root filesystem's release, then with that of the next release.
-The order of the file is a story, so a run of the whole file installs nothing twice. A case
-that is chosen alone brings the state that it needs: its fixtures look at dpkg's status, and
+The cases build on each other, so a run of the whole file installs nothing twice. A case
+that is run alone sets up its own state: its fixtures check dpkg's status, and
 install or purge what differs.
 """
 
@@ -20,7 +20,7 @@ from runner.command import Done
 pytest_plugins = ["dkms_fixtures"]
 skip_if_kept()
 
-# What dkms 3.0 makes readelf say of Debian's headers packages; goes with the workaround
+# Warning of readelf on Debian's headers packages under dkms 3.0. Remove with the workaround
 # for dkms 3.0 in dkms.conf
 KNOWN = "readelf: Warning: Section '.comment' was not dumped"
 WARNING = re.compile("warn|deprecat|error|bad ", re.IGNORECASE)
@@ -31,7 +31,7 @@ FOREIGN = ("5.10.0-99-powerpc64le", "8.0.0-1-powerpc64le")
 
 
 def expect_no_warnings(done: Done) -> None:
-    """Fail if a line of an output looks like a warning that is not known."""
+    """Fail if the output contains an unknown warning."""
     found = [line for line in done.output.splitlines()
              if WARNING.search(line) and KNOWN not in line]
     assert not found
@@ -39,7 +39,7 @@ def expect_no_warnings(done: Done) -> None:
 
 @pytest.fixture(scope="class")
 def dkms(root: Root) -> None:
-    """Leave the dkms of the release; classes for another dkms replace this fixture."""
+    """Use the dkms of the release. Classes for another dkms override this fixture."""
     assert root.version_of("dkms").startswith("3.0"), "the next release's dkms is installed"
 
 
@@ -65,7 +65,7 @@ def upgraded(installed: Done, root: Root, packages: Packages) -> Done:
 
 
 class PackageCases:
-    """What holds for the package with each dkms."""
+    """Cases of the package that must pass with each dkms."""
 
     def test_the_package_installs(self, installed: Done) -> None:
         installed.expect(0)
@@ -133,7 +133,7 @@ def make_headers(root: Root, release: str) -> str:
 @pytest.fixture(scope="class", params=FOREIGN)
 def foreign(request: pytest.FixtureRequest, dkms: None, root: Root,
             packages: Packages) -> Iterator[tuple[str, Done]]:
-    """Install headers of a kernel that the module is not for, while the package is there."""
+    """Install headers of an unsupported kernel while the package is installed."""
     del dkms
     release: str = request.param
     root.have(packages.deb(packages.new))
@@ -143,7 +143,7 @@ def foreign(request: pytest.FixtureRequest, dkms: None, root: Root,
 
 
 class ForeignKernelCases:
-    """What holds for kernels outside the range of dkms.conf with each dkms."""
+    """Cases of kernels outside the range in dkms.conf that must pass with each dkms."""
 
     def test_headers_outside_the_range_install(self, foreign: tuple[str, Done]) -> None:
         foreign[1].expect(0)
@@ -166,7 +166,7 @@ class TestPackage(PackageCases):
 
 
 class TestKernelComes:
-    """A kernel is installed while the package is there."""
+    """Install a kernel while the package is installed."""
 
     @pytest.fixture(scope="class")
     def kernel_came(self, dkms: None, root: Root, packages: Packages) -> Done:

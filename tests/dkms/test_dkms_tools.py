@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The package with tce2-preflight, and how a kernel goes.
+"""Test the package with tce2-preflight, and the removal of a kernel.
 
 The package is built in the root filesystem from the source packages, installed, upgraded
-and purged. In between the program judges the kernels that are installed there, with the
-modules that dkms has built. The order of the file is a story. A case that is chosen alone
-brings the state that it needs, as in test_dkms_packages.py.
+and purged. In between the program checks the kernels installed there, with the
+modules that dkms has built. The cases build on each other. A case that is run alone
+sets up its own state, as in test_dkms_packages.py.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def new_built(tools: Tools, packages: Packages) -> Done:
 
 @pytest.fixture(scope="module")
 def before(tools: Tools, old_built: Done, new_built: Done) -> list[str]:
-    """Return the paths that there are before a tools package is installed."""
+    """Return the paths that exist before a tools package is installed."""
     del old_built, new_built
     return tools.paths()
 
@@ -254,7 +254,7 @@ def test_a_purge_of_the_tools_package_leaves_what_there_was_before(
     assert sorted({*before} ^ {*tools.paths()}) == []
 
 
-# A kernel goes
+# Removal of a kernel
 
 @pytest.fixture(scope="module")
 def kernel_gone(tools: Tools) -> Done:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The root filesystem with the module, booted in the emulated machine.
+"""Boot the root filesystem with the module in the emulated machine.
 
-dkms_guest.py runs in it and prints a result for each case. The cases of a boot are a
-story, so a boot runs all of its cases, and those that were chosen are judged. With KEEP
+dkms_guest.py runs in it and prints a result for each case. The cases of a boot depend on
+each other, so a boot runs all of its cases, and only the chosen ones are reported. With KEEP
 set the disk is that of the last run. No boot changes the disk.
 """
 
@@ -21,7 +21,7 @@ from runner.row import NotBuilt, Row
 
 pytest_plugins = ["dkms_fixtures"]
 
-# The initramfs of a boot, and what the kernel is told beside the root
+# The initramfs of each boot, and its kernel arguments besides ROOT
 INITRAMFS = {"initramfs": "initrd-vfio", "bare": "initrd-bare"}
 NO_MODULES_LOAD = "systemd.mask=systemd-modules-load.service"
 ARGUMENTS = {"initramfs": NO_MODULES_LOAD, "bare": NO_MODULES_LOAD,
@@ -31,7 +31,7 @@ ROOT = "root=/dev/nvme0n1 rw quiet systemd.show_status=false"
 
 @pytest.fixture(scope="session")
 def disk(request: pytest.FixtureRequest) -> Disk:
-    """Return the disk: of the root filesystem as the other tests leave it, or the last one."""
+    """Return the disk, made of the root filesystem after the other tests; with KEEP the last."""
     disk = Disk(BUILD / "dkms")
     if os.environ.get("KEEP"):
         if not disk.image.exists():
@@ -75,7 +75,7 @@ class Boots:
         self._rows: dict[str, Row] = {}
 
     def row(self, boot: str) -> Row:
-        """Return the row of a boot, which is started once; stop the one before it."""
+        """Return the row of a boot; start it once, after stopping the previous boot."""
         if boot not in self._rows:
             self.stop()
             self._rows[boot] = boot_row(boot, self.disk)
@@ -86,7 +86,7 @@ class Boots:
         return self._rows[boot]
 
     def stop(self) -> None:
-        """Stop the machine that runs, whose remaining cases nobody has chosen."""
+        """Stop the running machine: no chosen case is left in it."""
         for row in self._rows.values():
             row.stop()
 
@@ -100,7 +100,7 @@ def boots(disk: Disk) -> Iterator[Boots]:
 
 
 def expect_good_end(row: Row, boot: str) -> None:
-    """Wait for the end of a boot; fail if it ended badly, or with results of no case."""
+    """Wait for the end of a boot; fail on a bad status or results that are no case."""
     unknown = [result.name for result in row.others() if result.name not in CASES[boot]]
     if unknown:
         pytest.fail(f"these results are of no case: {unknown}", pytrace=False)
