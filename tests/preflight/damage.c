@@ -6,9 +6,9 @@
  * usage: damage KIND MODULE MODULES-DIR BUILD-DIR BTF VFIO SEED COUNT
  *
  * KIND is cut, module, layout, symvers, config, btf or vfio. "cut" opens the module
- * without its end, which should fail with a reason, and counts the lengths that
+ * truncated at every length, which must fail with a reason, and counts the lengths that
  * were accepted, and those that were refused without a reason. The other kinds
- * turn bits in copies of a file, run every check with each copy, print both
+ * flip bits in copies of a file, run every check on each copy, print both
  * reports to /dev/null, and count the copies. "layout" damages the module as
  * "module" does, but the types of the kernel are read as well.
  */
@@ -193,7 +193,7 @@ static void damage_vfio(const struct request *request, const char *path,
 	file_free(&file);
 }
 
-/* The files that the requests name, from the command line */
+/* Input files, from the command line */
 struct files {
 	const char *module, *btf, *vfio;
 	char symvers[4096], config[4096];

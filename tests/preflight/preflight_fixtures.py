@@ -55,7 +55,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def module(kernel_64k: Kernel, shared: Path) -> Path:
-    """Return the module for 6.12-64k as packages have it, without debug information."""
+    """Return the module for 6.12-64k as packaged, without debug information."""
     file = shared / "vfio_spapr_tce2.ko"
     run(f"{CROSS}strip", "-g", "-o", file, kernel_64k.module).expect(0)
     return file
@@ -63,7 +63,7 @@ def module(kernel_64k: Kernel, shared: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def btf(kernel_64k: Kernel, shared: Path) -> Path:
-    """Return a file with the BTF of 6.12-64k alone."""
+    """Return a file that contains only the BTF of 6.12-64k."""
     file = shared / "btf"
     file.write_bytes(contents(kernel_64k.vmlinux, ".BTF"))
     return file
@@ -99,14 +99,14 @@ def root(programs: None, kernel_64k: Kernel, stock_root: Root, work: Path) -> Ro
 
 @pytest.fixture
 def preflight(programs: None, kernel_64k: Kernel, module: Path, work: Path) -> Preflight:
-    """Return the tool with the files of 6.12-64k; its copies go to the test's directory."""
+    """Return the tool with the files of 6.12-64k; changed copies go to the test's directory."""
     del programs
     return Preflight(kernel_64k, module, work)
 
 
 @pytest.fixture(scope="session")
 def damage_count() -> int:
-    """Return how often a file is damaged at random, from PREFLIGHT_DAMAGE."""
+    """Return the number of random damages of a file, from PREFLIGHT_DAMAGE."""
     return number(os.environ, "PREFLIGHT_DAMAGE", 100)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""tce2-preflight, stock kernels, and copies of their files with one thing changed."""
+"""Run tce2-preflight on stock kernels, and on copies of their files with one change."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from lab.labels import builddir, kernels_dir, release, vmlinux
 from lab.places import BUILD, TOP
 from runner.command import Done, run
 
-# The tool as it is installed, and the programs under ASan and UBSan
+# The tool as installed, and the programs built with ASan and UBSan
 PLAIN = BUILD / "preflight"
 SANITIZED = BUILD / "preflight-asan"
 TOOL = SANITIZED / "tce2-preflight"
-# The statuses of the tool, and the one with which a sanitizer ends a program
+# Exit statuses of the tool, and the status of a program that a sanitizer stopped
 OK, FAIL, UNKNOWN, USAGE = range(4)
 CRASHED = 99
 ENVIRONMENT = {f"{name}_OPTIONS": f"exitcode={CRASHED}" for name in ("ASAN", "UBSAN")}
-# How many lines of a sanitizer's report a failure shows
+# Number of lines of a sanitizer's report that a failure message shows
 REPORTED = 30
-# Seconds after which a program is stopped, with status 124
+# Time-out of a program in seconds; timeout(1) then returns 124
 PATIENCE = 60
 # A file that is neither an ELF file nor a configuration
 SCRIPT = TOP / "tests" / "run"
@@ -78,7 +78,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Section:
-    """Where the header and the contents of an ELF file's section are."""
+    """The offsets of the header and the contents of a section in an ELF file."""
 
     header: int
     offset: int
@@ -116,7 +116,7 @@ def changed_copy(file: Path, copy: Path, offset: int, new: bytes) -> Path:
 
 
 def edited_copy(file: Path, copy: Path, pattern: str, replacement: str) -> Path:
-    """Copy a text, with a pattern replaced wherever it matches; return the copy.
+    """Copy a text file with all matches of a pattern replaced; return the copy.
 
     ^ and $ match in each line.
     """
@@ -129,7 +129,7 @@ def edited_copy(file: Path, copy: Path, pattern: str, replacement: str) -> Path:
 def sanitized(*command: str | Path, patience: int = PATIENCE) -> Done:
     """Run a program that was built with ASan and UBSan; fail if one of them complains."""
     __tracebackhide__ = True
-    # timeout stops the children of the program, too
+    # timeout(1) also stops the children of the program
     done = run("timeout", str(patience), *command, env=without_settings(**ENVIRONMENT),
                patience=2 * patience)
     if done.status == CRASHED:
@@ -150,7 +150,7 @@ class Preflight:
 
     def command(self, *options: str | Path, module: Path | None = None,
                 kernel: Kernel | None = None) -> list[str]:
-        """Return the command that checks the module for the kernel, or others."""
+        """Return the command that checks the module, or another module, for the kernel."""
         kernel = kernel or self.kernel
         return [str(word) for word in (
             TOOL, "--module", module or self.module, "--build", kernel.build,
@@ -158,7 +158,7 @@ class Preflight:
 
     def check(self, *options: str | Path, module: Path | None = None,
               kernel: Kernel | None = None) -> Done:
-        """Check the module for the kernel, or others."""
+        """Check the module, or another module, for the kernel."""
         return sanitized(*self.command(*options, module=module, kernel=kernel))
 
     def json(self, *options: str | Path, module: Path | None = None) -> tuple[int, bytes]:
@@ -171,14 +171,14 @@ class Preflight:
 
     def report(self, *options: str | Path,
                module: Path | None = None) -> tuple[int, dict[str, Any]]:
-        """Return the status of the tool, and what its JSON says."""
+        """Return the status of the tool, and its parsed JSON."""
         status, text = self.json(*options, module=module)
         return status, json.loads(text)
 
     def changed_module(self, section: str, name: str, offset: int, new: bytes) -> Path:
-        """Return a copy of the module with other bytes at an offset from a name.
+        """Return a copy of the module with new bytes at an offset from a name in a section.
 
-        If a section has the name more than once, the first one counts.
+        The first occurrence of the name is used.
         """
         elf = self.module.read_bytes()
         place = sections(elf)[section]
@@ -214,7 +214,7 @@ class Root:
         self.vfio_dir = self.modules / "kernel" / "drivers" / "vfio"
 
     def fill(self, kernel: Kernel) -> None:
-        """Make the files, once for all tests."""
+        """Make the files of the root."""
         for directory in ("boot", "etc/modprobe.d", "usr/src"):
             (self.path / directory).mkdir(parents=True)
         shutil.copytree(kernel.vfio_dir, self.vfio_dir)
@@ -234,7 +234,7 @@ class Root:
         run("depmod", "-b", self.path, self.release).expect(0)
 
     def uninstall(self) -> None:
-        """Remove the module, and what modprobe.d says."""
+        """Remove the module and its files in modprobe.d."""
         (self.path / "etc" / "modprobe.d" / "test.conf").unlink()
         (self.modules / "updates" / "vfio_spapr_tce2.ko").unlink()
         self.depmod()
@@ -254,7 +254,7 @@ class Root:
         return sanitized(TOOL, "--module", self.module, *options, self.path)
 
     def check_order(self, modprobe: str, module: Path | None = None) -> Done:
-        """Check the module, or another, with lines of modprobe.d."""
+        """Check the module, or another module, with these lines in modprobe.d."""
         self.put("etc/modprobe.d/test.conf", f"{modprobe}\n")
         return sanitized(TOOL, "--root", self.path, "--module", module or self.module, "-v",
                          self.release)

@@ -58,7 +58,7 @@ def test_an_unsigned_module_is_refused_where_signatures_are_enforced(
 
 def test_a_signed_module_is_unknown_where_signatures_are_enforced(
         preflight: Preflight, enforcing: Path, signed_module: Path) -> None:
-    """The tool cannot know which keys the kernel trusts."""
+    """The tool cannot find out which keys the kernel trusts."""
     preflight.check("--config", enforcing, module=signed_module).expect(
         UNKNOWN, r"unknown +signature .*signed by test key")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The code of tce2-preflight over damaged files, in one process under ASan and UBSan."""
+"""Run the code of tce2-preflight on damaged files, in one process with ASan and UBSan."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runner.command import Done
 pytest_plugins = ["preflight_fixtures"]
 
 Damage = Callable[[str, Path], Done]
-# How many copies of a kind of file are damaged, in parts of PREFLIGHT_DAMAGE
+# Number of damaged copies of each kind of file, as a fraction of PREFLIGHT_DAMAGE
 SHARES = {"module": 20, "layout": 0.25, "symvers": 1, "config": 1, "btf": 0.5, "vfio": 0.5}
 
 
@@ -23,7 +23,7 @@ def damage(programs: None, kernel_64k: Kernel, module: Path, btf: Path, damage_s
            damage_count: int) -> Damage:
     """Return a function that damages a kind of file; its copies go to a directory."""
     del programs
-    # Seconds; a hundred times take some
+    # Time-out in seconds
     patience = 300 + 6 * damage_count
 
     def run_damage(kind: str, directory: Path) -> Done:
@@ -39,7 +39,7 @@ def damage(programs: None, kernel_64k: Kernel, module: Path, btf: Path, damage_s
 
 @pytest.fixture(scope="session")
 def cuts(damage: Damage, module: Path, shared: Path) -> Done:
-    """Return what was said of the module cut at every byte."""
+    """Return the output for the module truncated at every byte."""
     return damage("cut", shared).expect(0, rf"^{module.stat().st_size} lengths$")
 
 

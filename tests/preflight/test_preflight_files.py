@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""tce2-preflight: packed modules, and files that are missing or FIFOs."""
+"""tce2-preflight: compressed modules, missing files and FIFOs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from preflight_tool import OK, TOOL, UNKNOWN, Kernel, Preflight, Root, put_fifo,
 pytest_plugins = ["preflight_fixtures"]
 
 SUFFIXES = {"xz": "xz", "gzip": "gz", "zstd": "zst"}
-# Bytes of a packed file that is cut
+# Size in bytes of a truncated compressed file
 CUT = 5000
 
 
 def pack(packer: str, file: Path, packed: Path, size: int | None = None) -> Path:
-    """Pack a file with a program, and cut it to a size; return the packed file."""
+    """Compress a file with a program, truncate the result to a size, and return it."""
     done = subprocess.run([packer, "-qc", str(file)], stdout=subprocess.PIPE, check=True)
     packed.write_bytes(done.stdout[:size])
     return packed
@@ -36,13 +36,13 @@ def unordered(root: Root) -> Root:
 
 @pytest.fixture(params=SUFFIXES)
 def packer(request: pytest.FixtureRequest) -> str:
-    """Return a program that packs modules."""
+    """Return a compressor for modules."""
     return str(request.param)
 
 
 @pytest.fixture
 def packed_vfio(packer: str, unordered: Root) -> Path:
-    """Return the packed file that replaces vfio.ko in the root."""
+    """Replace vfio.ko in the root with a compressed file; return that file."""
     file = unordered.vfio_dir / "vfio.ko"
     packed = pack(packer, file, file.with_name(f"vfio.ko.{SUFFIXES[packer]}"))
     file.unlink()
@@ -73,7 +73,7 @@ def test_layout_is_unknown_if_a_packed_vfio_is_cut(packer: str, unordered: Root,
 
 @pytest.fixture
 def without_vfio(kernel_64k: Kernel, unordered: Root) -> Root:
-    """Return a root whose kernel has one module, which is not of VFIO."""
+    """Return a root whose kernel has one module, and no VFIO module."""
     shutil.rmtree(unordered.vfio_dir)
     other = unordered.modules / "kernel" / "lib" / "crc7.ko"
     other.parent.mkdir()
@@ -98,7 +98,7 @@ def test_a_fifo_as_kernel_release_is_ignored(preflight: Preflight, work: Path) -
 
 
 def test_vermagic_is_unknown_if_modules_dep_is_a_fifo(root: Root) -> None:
-    """Without the FIFO modules.dep would name a module that has the vermagic."""
+    """A regular modules.dep would name a module that has the vermagic."""
     (root.vfio_dir / "vfio.ko").unlink()
     root.depmod()
     put_fifo(root.modules / "modules.dep")

@@ -45,7 +45,7 @@ def test_json_has_the_reason_if_there_is_no_result(preflight: Preflight, work: P
 
 @pytest.fixture
 def odd_version(preflight: Preflight) -> Path:
-    """Return a module whose version has a quote, a backslash, and what is no UTF-8."""
+    """Return a module whose version has a quote, a backslash and invalid UTF-8."""
     return preflight.changed_module(".modinfo", "version=", 8, b'"\\\xff\x01\xc3')
 
 

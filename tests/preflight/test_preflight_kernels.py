@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""tce2-preflight with stock kernels, and with files that are no kernel or no module."""
+"""tce2-preflight: stock kernels, and files that are not a kernel or not a module."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from lab.places import BUILD, TOP
 
 pytest_plugins = ["preflight_fixtures"]
 
-# Milliseconds that the installed tool may take
+# Maximum run time of the installed tool in milliseconds
 QUICK = 100
 
 
@@ -71,7 +71,7 @@ def test_7_2_has_no_crcs_and_is_unknown(preflight: Preflight) -> None:
 
 
 def test_the_installed_tool_takes_less_than_100_ms(preflight: Preflight) -> None:
-    """Other work on this machine makes it slower; then the best of many runs counts."""
+    """Use the fastest of many runs, because other work on this machine slows the tool down."""
     command = [str(PLAIN / "tce2-preflight"), *preflight.command("-v")[1:]]
     best = float("inf")
     for _ in range(50):
@@ -84,7 +84,7 @@ def test_the_installed_tool_takes_less_than_100_ms(preflight: Preflight) -> None
 
 
 def refuse(preflight: Preflight, module: Path, reason: str) -> None:
-    """Fail unless a file is refused as a module, for a reason."""
+    """Fail unless a file is refused as a module with this reason."""
     __tracebackhide__ = True
     preflight.check(module=module).expect(
         UNKNOWN, f"^tce2-preflight: {re.escape(str(module))}: {reason}")
@@ -122,7 +122,7 @@ def test_a_kernel_is_refused_as_a_module(preflight: Preflight) -> None:
 
 
 def test_a_module_for_big_endian_ppc64_is_refused(preflight: Preflight, work: Path) -> None:
-    """The header says which byte order the file has, and its machine in this order."""
+    """Change EI_DATA, and e_machine to big-endian byte order."""
     big = changed_copy(preflight.module, work / "order.ko", 5, b"\2")
     refuse(preflight, changed_copy(big, work / "big.ko", 18, b"\0\x15"),
            "it is for big-endian ppc64")
@@ -130,7 +130,7 @@ def test_a_module_for_big_endian_ppc64_is_refused(preflight: Preflight, work: Pa
 
 def test_a_module_with_a_section_outside_of_it_is_refused(preflight: Preflight,
                                                           work: Path) -> None:
-    """The size of section 1 becomes larger than the file, through its fifth byte."""
+    """Set the fifth byte of section 1's size, so that it exceeds the size of the file."""
     first = list(sections(preflight.module.read_bytes()).values())[1]
     wide = changed_copy(preflight.module, work / "wide.ko", first.header + 36, b"\1")
     refuse(preflight, wide, "it is truncated or damaged: section 1 lies outside")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""tce2-preflight: the layout record of the module against the types of the kernel."""
+"""tce2-preflight: compare the module's layout record with the kernel's types."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from runner.command import run
 
 pytest_plugins = ["preflight_fixtures"]
 
-# Where a row of the record has the offset and the size of a member, from the member's name
+# Offsets of the fields "offset" and "size" in a row of the record, from the member's name
 MEMBER_OFFSET = 164
 MEMBER_SIZE = 168
 
@@ -109,7 +109,7 @@ def test_layout_is_unknown_if_the_btf_is_cut(preflight: Preflight, btf: Path,
 ])
 def test_in_the_types_of_vfio(change: list[str], line: str, preflight: Preflight, btf: Path,
                               work: Path) -> None:
-    """vfio.ko has one type changed."""
+    """Change one type in the BTF of vfio.ko."""
     kernel = preflight.kernel
     vfio = work / "root" / "kernel" / "drivers" / "vfio" / "vfio.ko"
     vfio.parent.mkdir(parents=True)

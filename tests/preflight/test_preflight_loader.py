@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""tce2-preflight --root: whether anything loads the module."""
+"""tce2-preflight --root: find what loads the module."""
 
 from __future__ import annotations
 

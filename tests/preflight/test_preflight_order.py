@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""tce2-preflight --root: what loads the module, in which order, and depmod's indexes."""
+"""tce2-preflight --root: load order of the modules, and depmod's indexes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from preflight_tool import FAIL, OK, TOOL, UNKNOWN, Root, changed_copy, put_fifo
 
 pytest_plugins = ["preflight_fixtures"]
 
-# Lines of modprobe.d: this module after the in-tree backend, and before
+# Lines of modprobe.d: load this module after, or before, the in-tree backend
 AFTER = "softdep vfio_iommu_spapr_tce post: vfio_spapr_tce2"
 BEFORE = "softdep vfio_iommu_spapr_tce pre: vfio_spapr_tce2"
 INSTALL = "install vfio_iommu_spapr_tce /bin/true"
@@ -46,13 +46,13 @@ def test_the_in_tree_backend_may_be_loaded_first(root: Root) -> None:
 
 
 def test_the_in_tree_backend_loaded_last_is_noted(root: Root) -> None:
-    """The module registers again when it sees that the in-tree backend is loaded."""
+    """The module registers again when the in-tree backend is loaded."""
     root.check_order(BEFORE).expect(OK, f"note +{TOO_LATE}")
 
 
 def test_the_in_tree_backend_loaded_last_fails_a_module_that_registers_once(
         root: Root, work: Path) -> None:
-    """The module imports another symbol in the place of register_module_notifier()."""
+    """Replace the module's import of register_module_notifier() with another symbol."""
     at = root.module.read_bytes().rindex(b"register_module_notifier\0")
     module = changed_copy(root.module, work / "once.ko", at, b"R")
     root.check_order(BEFORE, module).expect(FAIL, f"fail +{TOO_LATE}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""tce2-preflight: symbols and their CRCs, with Module.symvers or the module changed."""
+"""tce2-preflight: symbols and CRCs, with a changed Module.symvers or module."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from preflight_tool import FAIL, OK, SYMBOL, UNKNOWN, Preflight
 
 pytest_plugins = ["preflight_fixtures"]
 
-# What is replaced in Module.symvers: the CRC of SYMBOL, each CRC, the namespace of SYMBOL
+# Patterns in Module.symvers: the CRC of SYMBOL, every CRC, the namespace of SYMBOL
 CRC = rf"^0x[0-9a-f]+(\t{SYMBOL}\t)"
 EACH_CRC = r"^0x[0-9a-f]+"
 NAMESPACE = rf"(\t{SYMBOL}\t.*)$"
-# What is replaced in the configuration
+# Pattern in the kernel configuration
 FORCE_LOAD = r"^(# )?CONFIG_MODULE_FORCE_LOAD[= ].*"
-# In __versions each name is preceded by its CRC
+# In __versions the CRC precedes the name
 BEFORE_NAME = -8
 BAD_CRC = b"\xad\x0b\0\0"
 
@@ -64,7 +64,7 @@ def test_in_the_module(section: str, name: str, offset: int, new: bytes, line: s
 
 @pytest.fixture
 def without_one_crc(preflight: Preflight) -> Path:
-    """Return a module whose list of CRCs has another name in the place of SYMBOL."""
+    """Return a module whose CRC list has another name in place of SYMBOL."""
     return preflight.changed_module("__versions", SYMBOL, 0, b"W")
 
 
@@ -116,7 +116,7 @@ def test_a_module_symvers_that_does_not_exist_is_named(preflight: Preflight,
 
 
 def test_symbols_are_unknown_if_module_symvers_is_cut(preflight: Preflight, work: Path) -> None:
-    """What is left of the last line looks like a line."""
+    """The truncated last line still looks like a valid line."""
     lines = (preflight.kernel.build / "Module.symvers").read_text().splitlines(keepends=True)
     (work / "cut").write_text("".join(lines[:100])[:-2])
     preflight.check("--symvers", work / "cut").expect(
