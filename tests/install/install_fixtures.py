@@ -12,12 +12,12 @@ from install_host import Host
 from lab.places import BUILD, TOP
 from runner.command import run
 
-# What the tests share; no test changes it
+# Directory of the sources that the tests share; no test changes it
 SHARED = BUILD / "tests" / "install"
 
 
 def skipped_by_copies(directory: str, names: list[str]) -> list[str]:
-    """Return what is no source, for shutil.copytree()."""
+    """Return the names to skip, which are no sources, for shutil.copytree()."""
     return [name for name in names if Path(directory) == TOP and name in ("build", ".git")]
 
 

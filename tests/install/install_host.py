@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the tests of building and installing share: a POWER host for each test.
+"""Helpers of the tests of building and installing: a POWER host for each test.
 
 A host has the sources, in which the module is built in place or can be, and a copy of the
 kernel's build tree. Both belong to one test, which may change them.
@@ -21,15 +21,15 @@ from runner.kernel_copy import KernelCopy
 MODULE = "vfio_spapr_tce2.ko"
 # Debugging information takes a third of a build's time.
 NO_DEBUG = {"KCFLAGS": "-g0"}
-# Tools take as long as the rest of an installation, and are not the point of each test.
+# Skip the tools, which take as long as the rest of an installation, where not under test.
 NO_TOOLS = "PKG_CONFIG=false"
-# A module of two objects, for builds that do not depend on what is in it: an ordinary
+# A module of two objects, for builds whose content does not matter: an ordinary
 # object and one for real mode. Its missing symbols are forgiven.
 SMALL = ("vfio_spapr_tce2-y=src/main.o src/realmode.o", "KBUILD_MODPOST_WARN=1")
-# The status of a make that has failed
+# Exit status of a failed make
 FAILED = 2
 
-# What a kernel developer may have exported for another tree
+# Variables that a kernel developer may have exported for another tree
 FOREIGN = {name: "/nowhere" for name in (
     "KBUILD_OUTPUT", "KBUILD_EXTMOD", "KBUILD_EXTMOD_OUTPUT", "O", "M", "MO", "srctree")
 } | {"sub_make_done": "1"}
@@ -42,19 +42,19 @@ def files_below(directory: Path) -> list[str]:
 
 
 def is_installed(root: Path) -> bool:
-    """Check whether the module is among the modules below a root directory."""
+    """Check that the module is installed below a root directory."""
     return any(root.glob(f"lib/modules/*/updates/{MODULE}*"))
 
 
 def write_program(file: Path, script: str = "") -> None:
-    """Make a program of a script for the shell; an empty one succeeds."""
+    """Write a shell script as a program; an empty script succeeds."""
     file.parent.mkdir(exist_ok=True)
     file.write_text(f"#!/bin/sh\n{script}\n")
     file.chmod(0o755)
 
 
 def script_settings(**variables: str) -> dict[str, str]:
-    """Return an environment for the programs of scripts/: they look for the cache."""
+    """Return an environment for scripts/, which includes the variables that locate the cache."""
     kept = {"XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", "")}
     return without_settings(**NO_DEBUG, **kept, **variables)
 
@@ -75,7 +75,7 @@ class Host:
                                     order.read_text(), flags=re.MULTILINE))
 
     def command(self, *words: str) -> list[str | Path]:
-        """Return the command for make in the sources, as on a POWER host."""
+        """Return the make command for the sources, as on a POWER host."""
         return ["make", "-j2", "-C", self.sources, f"KDIR={self.kernel.build}",
                 *self.kernel.variables(), f"KCFLAGS={NO_DEBUG['KCFLAGS']}", *words]
 
@@ -93,7 +93,7 @@ class Host:
         return self.make(f"DESTDIR={self.root}", *words, target, env=env)
 
     def refuses_to_install(self, sentence: str) -> None:
-        """Fail unless `make install` says a sentence, and installs nothing."""
+        """Fail unless `make install` prints a message and installs nothing."""
         __tracebackhide__ = True
         self.install().expect(FAILED, re.escape(sentence))
         installed = files_below(self.root)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Builds where the userland, the environment, a second build or the headers are unusual."""
+"""Builds with an unusual userland, environment, concurrent build or headers."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from runner.command import Done, run
 
 pytest_plugins = ["install_fixtures"]
 
-# What a kernel build may expect of a userland: POSIX, and the few of its own
+# Programs that a kernel build may expect: those of POSIX and a few others
 USERLAND = """awk basename cat chmod cksum cmp comm cp cut date dirname echo env expr
     false find grep head install ln ls mkdir mktemp mv od printf pwd readlink
     realpath rm rmdir sed seq sort stat tail tee test touch tr true uname uniq wc xargs
     """.split()
 
-# What a kernel developer may have exported for a build of another architecture
+# Variables that a kernel developer may have exported for another architecture
 FOREIGN_CROSS = {
     **FOREIGN, "ARCH": "arm64", "CROSS_COMPILE": "aarch64-none-", "CC": "false",
     "LD": "false", "LLVM": "1", "CFLAGS_MODULE": "-mnone", "CFLAGS": "-mnone",
@@ -34,7 +34,7 @@ FOREIGN_CROSS = {
 
 IOMMU = "source/arch/powerpc/include/asm/iommu.h"
 CONFIG = "build/include/generated/autoconf.h"
-# In 2001, before anything was built
+# A time in 2001, older than all build results
 LONG_AGO = 978307200
 
 
@@ -73,7 +73,7 @@ def test_a_cross_build_takes_nothing_of_the_environment(host: Host) -> None:
 
 
 def at_the_same_time(build: Callable[[], Done]) -> str:
-    """Run a build twice at the same time, and return what both print; both must succeed."""
+    """Run a build twice in parallel and return both outputs; both must succeed."""
     __tracebackhide__ = True
     with ThreadPoolExecutor(2) as pool:
         both = [pool.submit(build), pool.submit(build)]
@@ -86,14 +86,14 @@ def test_of_two_builds_in_place_one_waits(host: Host) -> None:
 
 
 def checksums(sources: Path) -> dict[Path, str]:
-    """Return the checksums of the sources, and of what a build in place has left there."""
+    """Return the checksums of the sources and of the results of an in-place build."""
     return {path: hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sources.rglob("*")
             if path.is_file() and not path.is_relative_to(sources / "build")}
 
 
 def make_small(sources: Path) -> None:
-    """Make the module one of two objects, like SMALL: scripts/module takes no variables."""
+    """Reduce the module to two objects, like SMALL; scripts/module takes no variables."""
     kbuild = sources / "Kbuild"
     text, number = re.subn(r"^(vfio_spapr_tce2-y) :=(.*\\\n)+.*",
                            r"KBUILD_MODPOST_WARN := 1\n\1 := src/main.o src/realmode.o",
@@ -103,7 +103,7 @@ def make_small(sources: Path) -> None:
 
 
 def test_of_two_builds_of_a_label_one_waits(built_host: Host) -> None:
-    """Neither build writes through a link to what a build in place has left."""
+    """Neither build may write through a link to the results of an in-place build."""
     make_small(built_host.sources)
     before = checksums(built_host.sources)
     assert built_host.sources / "src" / "main.o" in before
@@ -122,7 +122,7 @@ def compile_one_object(host: Host) -> Done:
 
 
 def change_long_ago(host: Host, path: str, pattern: str, replacement: str) -> None:
-    """Change a file of the kernel, which is older afterwards than all that was built."""
+    """Change a file of the kernel, and make its time stamp older than all build results."""
     os.utime(host.kernel.change(path, pattern, replacement), (LONG_AGO, LONG_AGO))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`make install`: where the files go, what it refuses, and what a failure leaves."""
+"""`make install`: paths of the files, refusals, and clean-up after a failure."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_module_of_another_release_is_not_installed(built_host: Host) -> None:
 
 
 def test_a_module_of_another_page_size_is_not_installed(built_host: Host) -> None:
-    """The name of the release is the same, as with a kernel of the user's own."""
+    """The release has the same name, as may happen with the user's own kernel."""
     built_host.kernel.change("build/include/generated/autoconf.h", r"(PAGE_SHIFT) [0-9]+",
                              r"\1 9")
     built_host.refuses_to_install("was built for another kernel")
@@ -62,11 +62,11 @@ def test_without_headers_make_says_so(target: str, host: Host) -> None:
     host.make(target).expect(FAILED, f"{host.kernel.build} is no build tree of a kernel")
 
 
-# The module and the rule of udev are installed in any order, so that one of these files is
-# found after other files and directories were made.
+# The module and the udev rule are installed in any order. So for one of these files the
+# failure comes after other files and directories were made.
 @pytest.mark.parametrize("name", ["usr/local/lib/udev", "lib/modules"])
 def test_an_installation_that_fails_leaves_nothing(name: str, built_host: Host) -> None:
-    """A file is where a directory should be made."""
+    """A regular file blocks a directory that must be made."""
     in_the_way = built_host.root / name
     in_the_way.parent.mkdir(parents=True)
     in_the_way.touch()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Source packages that are made of a tree in which the module has been built."""
+"""Source packages made from a tree with an in-place build."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytest_plugins = ["install_fixtures"]
 def packed(host: Host, kind: str, programs: Path) -> list[str]:
     """Return the files of the source package that scripts/package makes.
 
-    What makes packages of it is replaced by programs that do nothing.
+    Stubs that do nothing replace the programs that would build binary packages from it.
     """
     for name in ("dpkg-buildpackage", "lintian", "rpmbuild"):
         write_program(programs / name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Paths that make takes apart, a user without HOME, and commands without arguments."""
+"""Paths that make cannot handle, a user without HOME, and commands without arguments."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def all_targets() -> list[str]:
 
 
 def odd_sources(work: Path, clean_sources: Path, character: str) -> Path:
-    """Return a copy of what begins a build, with a character in its path."""
+    """Return a copy of the files that start a build, with a character in its path."""
     directory = work / f"a{character}b"
     shutil.copytree(clean_sources / "scripts", directory / "scripts", symlinks=True)
     for name in ("Makefile", ".gitignore"):
@@ -48,7 +48,7 @@ def odd_sources(work: Path, clean_sources: Path, character: str) -> Path:
 
 
 def refuses_in_one_line(sources: Path, word: str) -> None:
-    """Fail unless make refuses a target or variable with a sentence and nothing else."""
+    """Fail unless make refuses a target or variable with one message and no other output."""
     __tracebackhide__ = True
     done = run("make", "-n", "-C", sources, word, "--no-print-directory")
     done.expect(FAILED, "cannot work with")
@@ -94,7 +94,7 @@ def without_home(**variables: str) -> dict[str, str]:
 def user_database(directory: Path, home: Path | None) -> dict[str, str]:
     """Return an environment without HOME, whose user lives in home, or has no entry.
 
-    Scripts of the shell ask getent for the entry, scripts in Python the module pwd.
+    Shell scripts read the entry with getent, Python scripts with the module pwd.
     """
     answer = f"echo u:x:0:0::{home}:/bin/sh" if home else "exit 2"
     write_program(directory / "getent", answer)
@@ -108,7 +108,7 @@ def user_database(directory: Path, home: Path | None) -> dict[str, str]:
     return without_home(PATH=f"{directory}:{os.environ['PATH']}", PYTHONPATH=str(directory))
 
 
-# How scripts of each language find the cache; $1 is the directory of the scripts
+# Commands that print the cache directory, by language; $1 is the directory of the scripts
 CACHE = {
     "bash": ["bash", "-c", '. "$1/lib.sh"; echo "$CACHE"', "-"],
     "python": [sys.executable, "-c", "import sys; sys.path.append(sys.argv[1]); "
