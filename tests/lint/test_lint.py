@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""scripts/lint: each static checker is a test, and each kernel where the checker builds."""
+"""Run each checker of scripts/lint as a test, once for each kernel if it builds the module."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lab.places import SCRIPTS
 
 from runner.command import run
 
-# Seconds that a checker may take
+# Time-out of a checker in seconds
 PATIENCE = 3600
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""scripts/kernel-add makes a kernel of the user's own a label, and refuses anything else."""
+"""scripts/kernel-add adds the user's own kernel as a label, and refuses unusable trees."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AUTO_CONF = "build/include/config/auto.conf"
 
 
 class OwnKernel:
-    """A kernel as `make modules_install` leaves it, and a cache without kernels."""
+    """A kernel as installed by `make modules_install`, and a cache without kernels."""
 
     def __init__(self, label: str, work: Path) -> None:
         self.copy = KernelCopy(label, work / "kernel")
@@ -39,12 +39,12 @@ class OwnKernel:
         cache.mkdir(parents=True)
         (cache / "toolchains").symlink_to(cache_dir() / "toolchains")
         self.added = cache / "kernels"
-        # modprobe and modinfo are no user's commands in Debian
+        # Debian has modprobe and modinfo in /sbin, which is not on a user's PATH
         path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
         self.environment = without_settings(XDG_CACHE_HOME=str(cache.parent), PATH=path)
 
     def own_modules(self) -> None:
-        """Make a directory of each directory of modules, instead of a link."""
+        """Replace the links to module directories with real directories."""
         shutil.rmtree(self.modules)
         shutil.copytree(self.genuine, self.modules, copy_function=os.symlink)
 
@@ -75,7 +75,7 @@ def test_a_kernel_of_the_users_own_is_a_label_like_the_others(own_kernel: OwnKer
     own_kernel.run(SCRIPTS / "module", name, FRESH="1").expect(0)
     own_kernel.run("modinfo", "-F", "vermagic", BUILD / name / "vfio_spapr_tce2.ko").expect(
         0, rf"\A{re.escape(own_kernel.release)} ")
-    # The compressed module is unpacked, and depmod has listed it
+    # The compressed module is decompressed and listed in modules.dep
     done = own_kernel.run("modprobe", "-S", own_kernel.release, "-d",
                           own_kernel.added / name / "modules", "--show-depends", "vfio")
     loaded = set(re.findall(r"^insmod (.*/vfio\.ko) *$", done.expect(0).output, re.MULTILINE))
@@ -85,7 +85,7 @@ def test_a_kernel_of_the_users_own_is_a_label_like_the_others(own_kernel: OwnKer
 
 @dataclass(frozen=True)
 class Refusal:
-    """What is done with a kernel before it is added, and the message.
+    """A change that makes a kernel unusable, and the expected message.
 
     {top} stands for the directory of the kernel, {release} for what `uname -r` says.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The list of the kernel's API, the probes and the range of kernels agree with the sources."""
+"""Check that API list, probes and supported range of kernels agree with the sources."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runner.command import run
 
 # Files that state the range in full
 STATING = ("README", "Documentation/testing.rst", "include/tce2_vfio.h", "debian/control")
-# Where a range may be stated
+# Files that may state a range
 PLACES = ("README", "Makefile", "Kbuild", "dkms.conf", "Documentation/*.rst", "debian/**/*",
           "include/**/*", "packaging/**/*", "scripts/**/*", "src/**/*", "tools/**/*")
 SERIES = r"[0-9]+\.[0-9]+"
@@ -76,7 +76,7 @@ def test_no_file_states_the_supported_range_with_another_bound() -> None:
         pytest.fail("\n".join(wrong), pytrace=False)
 
 
-# These go with the workaround in dkms.conf
+# Remove the following cases with the dkms 3.0 workaround in dkms.conf
 
 def dkms_3_0(release: str, status: int) -> None:
     """Fail unless dkms 3.0 builds for a release (status 0), or does not (status 1)."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""src/probes accepts the kernel as it is, and refuses copies of it with one change each.
+"""src/probes accepts the unmodified kernel, and refuses copies with one change each.
 
 The module is built as DKMS builds it, with make -C and M=, but no further than a test
 needs.
@@ -23,7 +23,7 @@ from probed import (IOMMU, LIST, MM, MODULE, PRIVATE, SYMVERS, Ahead, Trial, exp
                     expect_refusal, parameter)
 from runner.command import Done, run, work_directory
 
-# Imports of these subsystems must be in the list
+# Symbols imported from these subsystems must be in the API list
 SUBSYSTEMS = re.compile(r"(vfio|iommu|mm_iommu|eeh_pe|eeh_iommu|(__)?account|fault|find|(un)?pin"
                         r"|rb|vmalloc_to|xa)_")
 Preparation = Callable[[Trial], None]
@@ -31,10 +31,10 @@ Preparation = Callable[[Trial], None]
 
 @dataclass(frozen=True)
 class Change:
-    """What is changed in a copy of the kernel, and the answer of the probes, an expression.
+    """A change in a copy of the kernel, and a regular expression for the probes' message.
 
-    probe is its name in the message. asked is the only need that is asked for; without
-    it the whole module is built.
+    probe is the name of the failing probe in the message. asked is the only need that is
+    probed; without it the whole module is built.
     """
 
     prepare: Preparation
@@ -72,7 +72,7 @@ def private(pattern: str, replacement: str) -> Preparation:
 
 
 def broken_compiler(source: str, action: str) -> Preparation:
-    """Return the preparation that has the compiler do something else with a source."""
+    """Return the preparation that replaces the compiler's action for one source."""
     return lambda trial: trial.use_compiler(f"*{source}", action)
 
 
@@ -80,7 +80,7 @@ def enable_preempt_rt(trial: Trial) -> None:
     """Configure PREEMPT_RT."""
     trial.kernel.change("build/include/generated/autoconf.h", r"\A",
                         "#define CONFIG_PREEMPT_RT 1\n")
-    # A spinlock is larger with PREEMPT_RT, which another header has recorded
+    # With PREEMPT_RT a spinlock is larger; another header records the size
     trial.kernel.change("build/include/generated/bounds.h", r"(SPINLOCK_SIZE) .*", r"\1 64")
 
 
@@ -183,7 +183,7 @@ def build_changed(label: str, item: pytest.Item, row: Change) -> Done:
 
 @pytest.fixture(scope="module", autouse=True)
 def ahead(request: pytest.FixtureRequest, first_label: str) -> Iterator[Ahead]:
-    """Begin with the builds of the tables."""
+    """Start the builds of all table rows in advance."""
     builds = Ahead()
     builds.start([(item, partial(build_changed, first_label, item, row))
                   for item in request.session.items
@@ -194,12 +194,12 @@ def ahead(request: pytest.FixtureRequest, first_label: str) -> Iterator[Ahead]:
 
 @pytest.fixture
 def built(request: pytest.FixtureRequest, ahead: Ahead) -> Done:
-    """Return what the build of a test's row has said."""
+    """Return the finished build of a test's row."""
     return ahead.result(request.node)
 
 
 def asked(done: Done) -> int:
-    """Return how many probes a build has put to the compiler."""
+    """Return the number of probes that a build compiled."""
     return len(re.findall(r"^ *PROBE ", done.output, re.MULTILINE))
 
 
@@ -209,7 +209,7 @@ def test_the_module_builds_for_the_kernel_as_it_is(trial: Trial) -> None:
     assert module.exists()
     header = (trial.sources / "src" / "probes" / "tce2_probed.h").read_text()
     assert len(re.findall(r"^#define TCE2_HAVE_", header, re.MULTILINE)) == 2, header
-    # A symbol that a new source file takes from these subsystems must be listed
+    # A symbol that a new source file imports from these subsystems must be listed
     imports = run(f"{CROSS}nm", "-u", module).expect(0).output.split()
     exports = (trial.sources / "src" / "probes" / "exports.lst").read_text().split()
     assert exports, "no export is asked for"
@@ -218,7 +218,7 @@ def test_the_module_builds_for_the_kernel_as_it_is(trial: Trial) -> None:
 
 
 def test_a_line_added_to_the_list_is_asked_for(trial: Trial) -> None:
-    """One line in the list feeds the probes and the exports, also of a build with answers."""
+    """One line in the list feeds probes and exports, even if a build has cached answers."""
     file = trial.sources / LIST
     genuine = file.read_text()
     for line, probe, answer in (
@@ -240,14 +240,14 @@ def test_answers_are_kept_until_something_changes(trial: Trial) -> None:
     assert asked(trial.ask("iommu_table").expect(0)) == 0
     trial.kernel.change(IOMMU, r"^struct iommu_table \{", r"\g<0>\n\tint added;")
     assert asked(trial.ask("iommu_table").expect(0)) == 3
-    # The same compiler in the same place; only what it says of itself differs
+    # The same compiler at the same path; only its --version output differs
     trial.use_compiler("--version*", "echo gcc 99")
     assert asked(trial.ask("iommu_table").expect(0)) == 3
 
 
 def test_the_private_header_is_compared_where_it_exists(trial: Trial) -> None:
     trial.add_private_header()
-    # Kbuild needs the probe only where the header exists
+    # Kbuild needs the probe only if the header exists
     need = run("make", "-s", "-f", "-", "probe", stdin=(
         f"srctree := {trial.kernel.source}\ninclude {TOP}/src/probes/Makefile.probes\n"
         "probe:; @echo $(filter vfio_ops,$(tce2-needs))\nFORCE:\n"))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""src/realmode-check refuses what must not run with the data MMU off.
+"""src/realmode-check refuses code that must not run with the data MMU off.
 
-Objects that do one forbidden thing each are compiled and shown to it. A module with such
-an object is built, which must fail.
+Each test compiles an object with one forbidden construct and checks it. A module with such
+an object must not build.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lab.places import BUILD, TOP, cache_dir
 from runner.command import Done, run
 
 CHECK = TOP / "src" / "realmode-check"
-# What the kernel's build gives the compiler, as far as it matters here
+# The relevant compiler flags of the kernel's build
 FLAGS = ("-O2", "-std=gnu11", "-ffreestanding", "-fno-common",
          "-fno-asynchronous-unwind-tables", "-msoft-float", "-fno-stack-protector",
          "-mcmodel=medium")
@@ -43,7 +43,7 @@ def good_with(line: str) -> str:
 
 
 def section(name: str, content: str, flags: str = "a") -> str:
-    """Return a line of C that puts something into a section of its own."""
+    """Return a line of C that emits content into a separate section."""
     return f'__asm__(".section {name}, \\"{flags}\\"; {content}; .previous");'
 
 
@@ -53,7 +53,7 @@ def accepted(name: str, code: str, *flags: str) -> Any:
 
 
 def refused(name: str, why: str, code: str, *flags: str) -> Any:
-    """Return a row of the table of objects that are refused; why is an expression."""
+    """Return a row of the table of refused objects; why is a regular expression."""
     return pytest.param(why, code, flags, id=name)
 
 
@@ -131,7 +131,7 @@ INSTRUMENTATION = (
 
 
 def compiled(work: Path, code: str, *flags: str) -> Path:
-    """Compile C as the kernel does; return the object, whose code no kprobe may be put in."""
+    """Compile C as the kernel does; return the object, whose code is closed to kprobes."""
     made = work / "object.o"
     run(f"{CROSS}gcc-12", "-x", "c", *FLAGS, *flags, "-c", "-o", made, "-",
         cwd=work, stdin=code).expect(0)
@@ -140,7 +140,7 @@ def compiled(work: Path, code: str, *flags: str) -> Path:
 
 
 def check(made: Path) -> Done:
-    """Show an object to src/realmode-check."""
+    """Run src/realmode-check on an object."""
     return run(CHECK, made, env=without_settings(READELF=f"{CROSS}readelf"))
 
 
@@ -171,7 +171,7 @@ def test_an_object_cut_short_is_refused(work: Path) -> None:
 
 @dataclass(frozen=True)
 class Build:
-    """A copy of the sources, and what their build has said."""
+    """A copy of the sources, and the finished build in it."""
 
     tree: Path
     done: Done
@@ -192,7 +192,7 @@ def build_with_warn(first_label: str) -> Build:
                           source.read_text(), flags=re.MULTILINE)
     assert count, "src/realmode.c has no line before which a WARN_ON_ONCE() could stand"
     source.write_text(text)
-    # The kernel is in the cache, wherever that is
+    # Pass the variables that locate the cache, which has the kernel
     env = without_settings(XDG_CACHE_HOME=str(cache_dir().parent))
     return Build(tree, run(tree / "scripts" / "module", first_label, env=env))
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of what scripts/release refuses and what it makes.
+"""Tests of scripts/release: refusals and results.
 
-Each test has a repository of its own with the sources as they are here. Stubs replace
+Each test has its own repository with a copy of these sources. Stubs replace
 dpkg-buildpackage, lintian, rpmbuild and the build of the module; `make release` itself
 takes minutes.
 """
@@ -26,7 +26,7 @@ NAME = "vfio-spapr-tce2"
 SPEC = f"packaging/{NAME}-kmod.spec"
 OTHER = "9.9.9"
 
-# The module is an object that has a version and nothing else; MODULE_SAYS is another one.
+# The stub module is an object that has only a version; MODULE_SAYS replaces that version.
 MODULE = r"""
 cd "$(dirname "$0")/.." && mkdir -p "build/$1" || exit
 version=${MODULE_SAYS:-$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)}
@@ -34,7 +34,7 @@ printf 'version=%s\0' "$version" >"build/$1/version"
 echo "asm(\".section .modinfo, \\\"a\\\"; .incbin \\\"build/$1/version\\\"\");" |
 powerpc64le-linux-gnu-gcc-12 -x c -c -o "build/$1/vfio_spapr_tce2.ko" -
 """
-# What makes packages makes empty files with their names.
+# The stubs of the packaging programs make empty files with the packages' names.
 DPKG_BUILDPACKAGE = r"""
 version=$(sed -nE '1s/.*\((.*)\).*/\1/p' debian/changelog)
 touch "../vfio-spapr-tce2-dkms_${version}_all.deb" "../vfio-spapr-tce2_$version.dsc"
@@ -90,7 +90,7 @@ class Repository:
         self.git("commit", "-q", "--date=@1700000000", "-m", "test")
 
     def change(self, path: str, pattern: str, replacement: str) -> None:
-        """Replace a pattern wherever a line of a file matches, and commit the change."""
+        """Replace all matches of a pattern in a file, and commit the change."""
         file = self.sources / path
         before = file.read_text()
         after = re.sub(pattern, replacement, before, flags=re.MULTILINE)
@@ -110,7 +110,7 @@ class Repository:
                    env=without_settings(PATH=path, **variables))
 
     def is_refused(self, sentence: str, **variables: str) -> Done:
-        """Fail unless a release is refused with that sentence, and nothing is made."""
+        """Fail unless a release is refused with this message and makes nothing."""
         __tracebackhide__ = True
         done = self.release(**variables).expect(1, re.escape(sentence))
         assert not self.made.exists()
