@@ -136,7 +136,7 @@ def test_only_jobs_of_labels_that_are_asked_for_may_fail(forge: str) -> None:
 
 
 @each_forge
-def test_each_name_of_a_job_has_a_test(forge: str) -> None:
+def test_every_job_is_covered_by_these_tests(forge: str) -> None:
     assert {job.name for job in jobs(forge)} == set(JOBS[forge])
 
 
@@ -160,8 +160,7 @@ def test_a_job_counts_each_case_that_its_command_lists(forge: str, job: str,
 
 
 @each_forge
-def test_the_unit_job_runs_the_quick_suites_and_the_unit_tests(forge: str,
-                                                               forges: Forges) -> None:
+def test_the_unit_job_runs_the_quick_suites_and_the_unit_tests(forge: str, forges: Forges) -> None:
     rows = passed(forges[forge].done["unit"].output)
     assert {"host", "evidence", "runner"} <= set(rows)
     assert not {"ci", "clients"} & set(rows)
@@ -194,7 +193,7 @@ def test_a_build_job_shows_which_kernel_the_archive_has(forges: Forges) -> None:
     forges["github"].done["build.7.2-4k"].expect(0, r"^7\.2-4k 7\.2\.5-powerpc64le ")
 
 
-def test_a_pipeline_passes_the_versions_on(forges: Forges) -> None:
+def test_a_pipeline_passes_kernel_versions_to_later_jobs(forges: Forges) -> None:
     forges["gitlab"].done["versions"].expect(0)
     file = forges.sources.top / "build" / "versions.env"
     assert re.fullmatch(r"KERNEL_VERSIONS=[0-9]+\n", file.read_text())
@@ -206,7 +205,7 @@ def test_both_forges_run_the_same_commands(forges: Forges) -> None:
     assert commands["github"] == commands["gitlab"] != set()
 
 
-def test_a_new_kernel_in_the_archive_is_another_key(forges: Forges) -> None:
+def test_a_new_kernel_in_the_archive_changes_the_cache_key(forges: Forges) -> None:
     before = forges.sources.newest("5")
     assert before == forges.sources.newest("5") != ""
     assert before != forges.sources.newest("6") != ""

@@ -74,13 +74,11 @@ class PackageCases:
         installed.expect(0)
         expect_no_warnings(installed)
 
-    def test_the_module_is_installed(self, installed: Done, root: Root,
-                                     packages: Packages) -> None:
+    def test_the_module_is_installed(self, installed: Done, root: Root, packages: Packages) -> None:
         del installed
         root.expect_module(root.kernel, packages.old)
 
-    def test_the_module_is_signed_with_the_key_of_dkms(self, installed: Done,
-                                                       root: Root) -> None:
+    def test_the_module_is_signed_with_the_key_of_dkms(self, installed: Done, root: Root) -> None:
         del installed
         root.expect_signed(root.kernel)
 
@@ -96,8 +94,8 @@ class PackageCases:
         del upgraded
         root.expect_module(root.kernel, packages.new)
 
-    def test_dkms_has_forgotten_the_old_version(self, upgraded: Done, root: Root,
-                                                packages: Packages) -> None:
+    def test_dkms_has_no_entry_of_the_old_version(self, upgraded: Done, root: Root,
+                                                  packages: Packages) -> None:
         del upgraded
         assert f"{NAME}/{packages.old}," not in root.output_of("dkms", "status")
 
@@ -156,8 +154,8 @@ class ForeignKernelCases:
     def test_nothing_is_built_for_them(self, foreign: tuple[str, Done], root: Root) -> None:
         root.expect_no_module(foreign[0])
 
-    def test_dkms_calls_them_excluded_and_not_failed(
-            self, foreign: tuple[str, Done], root: Root, packages: Packages) -> None:
+    def test_dkms_calls_them_excluded_and_not_failed(self, foreign: tuple[str, Done], root: Root,
+                                                     packages: Packages) -> None:
         root.run("dkms", "build", f"{NAME}/{packages.new}", "-k", foreign[0]).expect(EXCLUDED)
 
 
@@ -189,8 +187,8 @@ class TestKernelComes:
         del kernel_came
         root.expect_signed(root.later)
 
-    def test_the_module_for_the_first_kernel_is_still_there(
-            self, kernel_came: Done, root: Root, packages: Packages) -> None:
+    def test_the_module_for_the_first_kernel_is_still_there(self, kernel_came: Done, root: Root,
+                                                            packages: Packages) -> None:
         del kernel_came
         root.expect_module(root.kernel, packages.new)
 
@@ -216,7 +214,7 @@ class TestPurge:
         purged.expect(0)
         root.expect_nothing_left()
 
-    def test_dkms_has_forgotten_a_purged_package(self, purged: Done, root: Root) -> None:
+    def test_dkms_has_no_entry_of_a_purged_package(self, purged: Done, root: Root) -> None:
         del purged
         assert not root.output_of("dkms", "status")
 

@@ -119,8 +119,8 @@ def test_the_new_tools_package_builds_for_ppc64el(new_built: Done) -> None:
     new_built.expect(0)
 
 
-def test_the_tools_package_depends_on_the_libraries_of_the_program(
-        tools: Tools, old_built: Done, packages: Packages) -> None:
+def test_the_tools_package_depends_on_the_libraries_of_the_program(tools: Tools, old_built: Done,
+                                                                   packages: Packages) -> None:
     old_built.expect(0)
     depends = tools.root.output_of("dpkg-deb", "-f", tools.deb(packages.old), "Depends")
     assert not [library for library in LIBRARIES if library not in depends], depends
@@ -130,8 +130,8 @@ def test_the_tools_package_installs(installed: Done) -> None:
     installed.expect(0)
 
 
-def test_program_and_tools_package_are_of_the_old_version(
-        installed: Done, root: Root, packages: Packages) -> None:
+def test_program_and_tools_package_are_of_the_old_version(installed: Done, root: Root,
+                                                          packages: Packages) -> None:
     del installed
     expect_version(root, packages.old)
 
@@ -146,14 +146,13 @@ def test_the_tools_package_is_upgraded(upgraded: Done) -> None:
     upgraded.expect(0)
 
 
-def test_program_and_tools_package_are_of_the_new_version(
-        upgraded: Done, root: Root, packages: Packages) -> None:
+def test_program_and_tools_package_are_of_the_new_version(upgraded: Done, root: Root,
+                                                          packages: Packages) -> None:
     del upgraded
     expect_version(root, packages.new)
 
 
-def test_the_packages_own_tests_pass(upgraded: Done, tools: Tools,
-                                     packages: Packages) -> None:
+def test_the_packages_own_tests_pass(upgraded: Done, tools: Tools, packages: Packages) -> None:
     del upgraded
     file = f"{tools.source(packages.new)}/debian/tests/control"
     paragraphs = tools.root.output_of("cat", file).split("\n\n")
@@ -184,8 +183,8 @@ def test_preflight_finds_the_module_that_dkms_built_and_says_that_it_will_work(
     root.run("tce2-preflight", root.kernel).expect(0, will_work(root.kernel, packages.new))
 
 
-def test_preflight_json_says_ok_of_every_symbol_and_member(
-        upgraded: Done, root: Root, packages: Packages) -> None:
+def test_preflight_json_says_ok_of_every_symbol_and_member(upgraded: Done, root: Root,
+                                                           packages: Packages) -> None:
     del upgraded
     said: dict[str, Any] = json.loads(root.run("tce2-preflight", "--json", root.kernel)
                                       .expect(0, '^{"format":1,').output)
@@ -207,15 +206,15 @@ def test_preflight_fails_for_a_kernel_that_lacks_a_symbol_and_names_it(symvers: 
         1, f"fail +symbols .*does not export {SYMBOL}")
 
 
-def test_preflight_cannot_tell_for_a_kernel_without_crcs(symvers: str, root: Root) -> None:
+def test_preflight_result_is_unknown_for_a_kernel_without_crcs(symvers: str, root: Root) -> None:
     root.write(f"{WORK}/unversioned",
                re.sub("^0x[0-9a-f]*", "0x00000000", symvers, flags=re.MULTILINE))
     root.run("tce2-preflight", f"--symvers={WORK}/unversioned", root.kernel).expect(
         2, "unknown +symbols .*no CRC")
 
 
-def test_preflight_says_that_the_module_for_the_later_kernel_will_work(
-        upgraded: Done, root: Root, packages: Packages) -> None:
+def test_preflight_says_that_the_module_for_the_later_kernel_will_work(upgraded: Done, root: Root,
+                                                                       packages: Packages) -> None:
     del upgraded
     root.run("tce2-preflight", root.later).expect(0, will_work(root.later, packages.new))
 
@@ -228,15 +227,14 @@ def test_preflight_fails_for_a_module_whose_kernel_has_larger_pages(upgraded: Do
         1, "fail +page-size +built for pages of 64K, the kernel has pages of 4K")
 
 
-def test_preflight_cannot_tell_for_a_kernel_that_is_not_there_and_says_why(
-        upgraded: Done, root: Root) -> None:
+def test_preflight_result_is_unknown_with_a_reason_for_a_missing_kernel(upgraded: Done,
+                                                                        root: Root) -> None:
     del upgraded
     root.run("tce2-preflight", MISSING).expect(
         2, f"^tce2-preflight: .*{re.escape(MISSING)}")
 
 
-def test_preflight_json_says_why_for_a_kernel_that_is_not_there(upgraded: Done,
-                                                                root: Root) -> None:
+def test_preflight_json_has_the_reason_for_a_missing_kernel(upgraded: Done, root: Root) -> None:
     del upgraded
     done = root.run("sh", "-c", f"exec tce2-preflight --json {MISSING} 2>/dev/null").expect(2)
     said = json.loads(done.output)
@@ -248,8 +246,8 @@ def test_the_tools_package_is_purged(purged: Done) -> None:
     purged.expect(0)
 
 
-def test_a_purge_of_the_tools_package_leaves_what_there_was_before(
-        purged: Done, before: list[str], tools: Tools) -> None:
+def test_a_purge_of_the_tools_package_restores_the_earlier_paths(purged: Done, before: list[str],
+                                                                 tools: Tools) -> None:
     purged.expect(0)
     assert sorted({*before} ^ {*tools.paths()}) == []
 

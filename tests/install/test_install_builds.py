@@ -38,7 +38,7 @@ CONFIG = "build/include/generated/autoconf.h"
 LONG_AGO = 978307200
 
 
-def test_the_module_builds_with_the_userland_of_busybox(work: Path, host: Host) -> None:
+def test_the_module_builds_with_busybox_as_userland(work: Path, host: Host) -> None:
     if not (busybox := shutil.which("busybox")):
         pytest.skip("there is no busybox")
     programs = work / "bin"
@@ -56,17 +56,17 @@ def test_o_on_the_command_line_is_refused(host: Host) -> None:
     host.make("O=/nowhere", "modules").expect(FAILED, "O= has no meaning here")
 
 
-def test_a_build_in_place_takes_no_other_tree_of_the_environment(host: Host) -> None:
+def test_an_in_place_build_ignores_other_trees_in_the_environment(host: Host) -> None:
     host.make(*SMALL, "modules", env=host.settings(**FOREIGN)).expect(0)
     assert host.module().exists()
 
 
-def test_an_installation_takes_no_other_tree_of_the_environment(built_host: Host) -> None:
+def test_an_installation_ignores_other_trees_in_the_environment(built_host: Host) -> None:
     built_host.install(NO_TOOLS, env=built_host.settings(**FOREIGN)).expect(0)
     assert is_installed(built_host.root)
 
 
-def test_a_cross_build_takes_nothing_of_the_environment(host: Host) -> None:
+def test_a_cross_build_ignores_the_environment(host: Host) -> None:
     run(host.sources / "scripts" / "module", host.label,
         env=script_settings(**FOREIGN_CROSS)).expect(0)
     assert host.module(host.label).exists()
@@ -80,7 +80,7 @@ def at_the_same_time(build: Callable[[], Done]) -> str:
     return "".join(future.result().expect(0).output for future in both)
 
 
-def test_of_two_builds_in_place_one_waits(host: Host) -> None:
+def test_a_second_in_place_build_waits_for_the_first(host: Host) -> None:
     printed = at_the_same_time(lambda: host.make(*SMALL, "modules"))
     assert len(re.findall(r"CC .*[ /]src/main\.o", printed)) == 1, printed
 
@@ -102,7 +102,7 @@ def make_small(sources: Path) -> None:
     kbuild.write_text(text)
 
 
-def test_of_two_builds_of_a_label_one_waits(built_host: Host) -> None:
+def test_a_second_build_of_a_label_waits_for_the_first(built_host: Host) -> None:
     """Neither build may write through a link to the results of an in-place build."""
     make_small(built_host.sources)
     before = checksums(built_host.sources)
@@ -126,7 +126,7 @@ def change_long_ago(host: Host, path: str, pattern: str, replacement: str) -> No
     os.utime(host.kernel.change(path, pattern, replacement), (LONG_AGO, LONG_AGO))
 
 
-def test_headers_with_old_time_stamps_are_noticed(host: Host) -> None:
+def test_changed_headers_with_old_time_stamps_cause_a_rebuild(host: Host) -> None:
     host.kernel.own(IOMMU)
     host.kernel.own(CONFIG)
     compile_one_object(host).expect(0)

@@ -15,7 +15,7 @@ from runner.command import run
 pytest_plugins = ["install_fixtures"]
 
 
-def test_a_relative_destdir_is_one_place(built_host: Host) -> None:
+def test_a_relative_destdir_is_relative_to_the_sources(built_host: Host) -> None:
     stage = built_host.sources / "stage"
     built_host.make("DESTDIR=stage", "install").expect(0)
     assert is_installed(stage)
@@ -27,7 +27,7 @@ def test_a_relative_destdir_is_one_place(built_host: Host) -> None:
     assert not files_below(stage)
 
 
-def test_install_mod_path_is_taken_for_destdir(built_host: Host) -> None:
+def test_install_mod_path_is_an_alias_of_destdir(built_host: Host) -> None:
     stage = built_host.sources / "stage"
     built_host.make("INSTALL_MOD_PATH=stage", "modules_install").expect(0)
     assert is_installed(stage)
@@ -57,7 +57,7 @@ def test_a_module_of_another_page_size_is_not_installed(built_host: Host) -> Non
 
 
 @pytest.mark.parametrize("target", ["all", "modules", "install", "modules_install"])
-def test_without_headers_make_says_so(target: str, host: Host) -> None:
+def test_make_reports_missing_headers(target: str, host: Host) -> None:
     shutil.rmtree(host.kernel.top)
     host.make(target).expect(FAILED, f"{host.kernel.build} is no build tree of a kernel")
 
@@ -65,7 +65,7 @@ def test_without_headers_make_says_so(target: str, host: Host) -> None:
 # The module and the udev rule are installed in any order. So for one of these files the
 # failure comes after other files and directories were made.
 @pytest.mark.parametrize("name", ["usr/local/lib/udev", "lib/modules"])
-def test_an_installation_that_fails_leaves_nothing(name: str, built_host: Host) -> None:
+def test_a_failed_installation_leaves_no_file(name: str, built_host: Host) -> None:
     """A regular file blocks a directory that must be made."""
     in_the_way = built_host.root / name
     in_the_way.parent.mkdir(parents=True)
@@ -75,7 +75,7 @@ def test_an_installation_that_fails_leaves_nothing(name: str, built_host: Host) 
     assert sorted(built_host.root.rglob("*")) == before
 
 
-def test_without_libkmod_all_but_the_tools_is_installed(built_host: Host) -> None:
+def test_without_libkmod_everything_except_the_tools_is_installed(built_host: Host) -> None:
     built_host.install(NO_TOOLS).expect(0, "preflight is left out: libkmod")
     assert is_installed(built_host.root)
     assert len(files_below(built_host.root)) == 3

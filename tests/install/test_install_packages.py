@@ -29,8 +29,8 @@ def packed(host: Host, kind: str, programs: Path) -> list[str]:
 
 @pytest.mark.parametrize("is_git", [False, True], ids=["from_a_tarball", "from_git"])
 @pytest.mark.parametrize("kind", ["deb", "rpm"])
-def test_source_packages_have_nothing_that_was_built(
-        kind: str, is_git: bool, work: Path, built_host: Host, clean_sources: Path) -> None:
+def test_source_packages_contain_no_build_results(kind: str, is_git: bool, work: Path,
+                                                  built_host: Host, clean_sources: Path) -> None:
     for name in ("file.o", "tce2-preflight"):
         (built_host.sources / "tools" / "preflight" / name).touch()
     if is_git:

@@ -16,7 +16,7 @@ LENGTH_FROM_END = 32
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_without_this_option_the_kernel_is_refused(option: str, preflight: Preflight) -> None:
+def test_a_kernel_without_this_option_is_refused(option: str, preflight: Preflight) -> None:
     config = preflight.config(rf"^CONFIG_{option}=.*", f"# CONFIG_{option} is not set")
     preflight.check("--config", config).expect(
         FAIL, rf"fail +config +CONFIG_{option} is not set")
@@ -50,14 +50,15 @@ def enforcing(preflight: Preflight) -> Path:
                             "CONFIG_MODULE_SIG_FORCE=y")
 
 
-def test_an_unsigned_module_is_refused_where_signatures_are_enforced(
-        preflight: Preflight, enforcing: Path) -> None:
+def test_an_unsigned_module_is_refused_where_signatures_are_enforced(preflight: Preflight,
+                                                                     enforcing: Path) -> None:
     preflight.check("--config", enforcing).expect(
         FAIL, r"fail +signature .*CONFIG_MODULE_SIG_FORCE")
 
 
-def test_a_signed_module_is_unknown_where_signatures_are_enforced(
-        preflight: Preflight, enforcing: Path, signed_module: Path) -> None:
+def test_a_signed_module_is_unknown_where_signatures_are_enforced(preflight: Preflight,
+                                                                  enforcing: Path,
+                                                                  signed_module: Path) -> None:
     """The tool cannot find out which keys the kernel trusts."""
     preflight.check("--config", enforcing, module=signed_module).expect(
         UNKNOWN, r"unknown +signature .*signed by test key")
@@ -69,15 +70,15 @@ def test_a_signed_module_is_good_where_nothing_is_enforced(preflight: Preflight,
         OK, r"ok +signature +the module is signed by test key")
 
 
-def test_a_damaged_signature_is_refused_where_nothing_is_enforced(
-        preflight: Preflight, signed_module: Path, work: Path) -> None:
+def test_a_damaged_signature_is_refused_where_nothing_is_enforced(preflight: Preflight,
+                                                                  signed_module: Path,
+                                                                  work: Path) -> None:
     length = signed_module.stat().st_size - LENGTH_FROM_END
     damaged = changed_copy(signed_module, work / "damaged.ko", length, b"\xff")
     preflight.check(module=damaged).expect(FAIL, r"fail +signature .*damaged")
 
 
-def test_an_unsigned_module_is_refused_by_a_kernel_that_locks_itself_down(
-        preflight: Preflight) -> None:
+def test_an_unsigned_module_is_refused_by_a_locked_down_kernel(preflight: Preflight) -> None:
     config = preflight.config(r"^# CONFIG_LOCK_DOWN_KERNEL_FORCE_INTEGRITY is not set",
                               "CONFIG_LOCK_DOWN_KERNEL_FORCE_INTEGRITY=y")
     preflight.check("--config", config).expect(FAIL, r"fail +signature .*FORCE_INTEGRITY")

@@ -43,16 +43,16 @@ def cuts(damage: Damage, module: Path, shared: Path) -> Done:
     return damage("cut", shared).expect(0, rf"^{module.stat().st_size} lengths$")
 
 
-def test_a_module_cut_at_any_byte_is_refused(cuts: Done) -> None:
+def test_a_module_truncated_at_any_byte_is_refused(cuts: Done) -> None:
     cuts.expect(0, r"^0 accepted$")
 
 
-def test_a_module_cut_at_any_byte_is_refused_with_a_reason(cuts: Done) -> None:
+def test_a_module_truncated_at_any_byte_is_refused_with_a_reason(cuts: Done) -> None:
     cuts.expect(0, r"^0 without a reason$")
 
 
 @pytest.mark.parametrize("kind", SHARES)
-def test_turned_bits_crash_nothing(kind: str, damage: Damage, damage_count: int,
-                                   work: Path) -> None:
+def test_flipped_bits_cause_no_crash(kind: str, damage: Damage, damage_count: int,
+                                     work: Path) -> None:
     copies = int(SHARES[kind] * damage_count)
     damage(kind, work).expect(0, rf"^{copies} copies$")

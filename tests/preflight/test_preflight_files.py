@@ -49,23 +49,23 @@ def packed_vfio(packer: str, unordered: Root) -> Path:
     return packed
 
 
-def test_a_packed_module_and_a_packed_vfio_are_read(packer: str, unordered: Root,
-                                                    packed_vfio: Path, work: Path) -> None:
+def test_a_compressed_module_and_a_compressed_vfio_are_read(packer: str, unordered: Root,
+                                                            packed_vfio: Path, work: Path) -> None:
     del packed_vfio
     module = pack(packer, unordered.module, work / f"packed.ko.{SUFFIXES[packer]}")
     sanitized(TOOL, "-m", module, unordered.path).expect(OK, r"ok .*layout")
 
 
-def test_a_packed_module_that_is_cut_is_refused(packer: str, unordered: Root,
-                                                packed_vfio: Path, work: Path) -> None:
+def test_a_truncated_compressed_module_is_refused(packer: str, unordered: Root, packed_vfio: Path,
+                                                  work: Path) -> None:
     del packed_vfio
     module = pack(packer, unordered.module, work / f"cut.ko.{SUFFIXES[packer]}", CUT)
     sanitized(TOOL, "-m", module, unordered.path).expect(
         UNKNOWN, rf"{module.name}: its {packer} data is truncated")
 
 
-def test_layout_is_unknown_if_a_packed_vfio_is_cut(packer: str, unordered: Root,
-                                                   packed_vfio: Path) -> None:
+def test_layout_is_unknown_if_a_compressed_vfio_is_truncated(packer: str, unordered: Root,
+                                                             packed_vfio: Path) -> None:
     packed_vfio.write_bytes(packed_vfio.read_bytes()[:CUT])
     unordered.check().expect(
         UNKNOWN, rf"unknown +layout .*{packed_vfio.name}: its {packer} data is truncated")
@@ -82,7 +82,7 @@ def without_vfio(kernel_64k: Kernel, unordered: Root) -> Root:
     return unordered
 
 
-def test_any_module_of_the_kernel_has_the_vermagic_of_the_kernel(without_vfio: Root) -> None:
+def test_the_kernels_vermagic_is_read_from_any_of_its_modules(without_vfio: Root) -> None:
     without_vfio.check().expect(UNKNOWN, r"ok +symbols, vermagic")
 
 

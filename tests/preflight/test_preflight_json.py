@@ -54,6 +54,5 @@ def test_json_escapes_what_a_name_contains(preflight: Preflight, odd_version: Pa
     assert all(character in version for character in '"\\\ufffd')
 
 
-def test_json_is_utf_8_whatever_a_name_contains(preflight: Preflight,
-                                                odd_version: Path) -> None:
+def test_json_is_valid_utf_8_for_any_name(preflight: Preflight, odd_version: Path) -> None:
     assert '"format":1' in preflight.json(module=odd_version)[1].decode("utf-8", "strict")

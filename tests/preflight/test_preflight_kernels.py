@@ -34,8 +34,9 @@ QUICK = 100
 
 
 @pytest.mark.parametrize("kernel", ["kernel_64k", "kernel_4k"], ids=["6.12-64k", "6.12-4k"])
-def test_a_module_works_on_the_kernel_that_it_was_built_for(
-        kernel: str, request: pytest.FixtureRequest, preflight: Preflight) -> None:
+def test_a_module_works_on_the_kernel_that_it_was_built_for(kernel: str,
+                                                            request: pytest.FixtureRequest,
+                                                            preflight: Preflight) -> None:
     stock: Kernel = request.getfixturevalue(kernel)
     preflight.check(module=stock.module, kernel=stock).expect(
         OK, r"^vfio_spapr_tce2 .*: will work$")
@@ -45,8 +46,7 @@ def test_load_order_is_not_judged_without_the_root_of_a_machine(preflight: Prefl
     preflight.check().expect(OK, r"note +load-order")
 
 
-def test_a_kernel_of_another_page_size_is_refused(preflight: Preflight,
-                                                  kernel_4k: Kernel) -> None:
+def test_a_kernel_of_another_page_size_is_refused(preflight: Preflight, kernel_4k: Kernel) -> None:
     preflight.check(kernel=kernel_4k).expect(
         FAIL, r"fail +page-size +built for pages of 64K, the kernel has pages of 4K")
 
@@ -56,8 +56,8 @@ def test_6_1_is_refused_because_of_its_vfio(preflight: Preflight, kernel_6_1: Ke
         FAIL, r"fail +vfio .*no device at all on POWER")
 
 
-def test_6_1_without_its_symbols_is_refused_by_its_version(
-        preflight: Preflight, kernel_6_1: Kernel, work: Path) -> None:
+def test_6_1_without_its_symbols_is_refused_by_its_version(preflight: Preflight, kernel_6_1: Kernel,
+                                                           work: Path) -> None:
     preflight.check("--build", work, module=kernel_6_1.module, kernel=kernel_6_1).expect(
         FAIL, r"fail +vfio .*told from its version")
 
@@ -95,8 +95,8 @@ def refuse(preflight: Preflight, module: Path, reason: str) -> None:
     (40, "it is truncated within the ELF header"),
     (0, "it is empty"),
 ], ids=["3000", "40", "0"])
-def test_a_module_cut_to_so_many_bytes_is_refused(size: int, reason: str, preflight: Preflight,
-                                                  work: Path) -> None:
+def test_a_module_truncated_to_this_size_is_refused(size: int, reason: str, preflight: Preflight,
+                                                    work: Path) -> None:
     (work / "cut.ko").write_bytes(preflight.module.read_bytes()[:size])
     refuse(preflight, work / "cut.ko", reason)
 
@@ -128,8 +128,7 @@ def test_a_module_for_big_endian_ppc64_is_refused(preflight: Preflight, work: Pa
            "it is for big-endian ppc64")
 
 
-def test_a_module_with_a_section_outside_of_it_is_refused(preflight: Preflight,
-                                                          work: Path) -> None:
+def test_a_module_with_a_section_outside_of_it_is_refused(preflight: Preflight, work: Path) -> None:
     """Set the fifth byte of section 1's size, so that it exceeds the size of the file."""
     first = list(sections(preflight.module.read_bytes()).values())[1]
     wide = changed_copy(preflight.module, work / "wide.ko", first.header + 36, b"\1")
@@ -153,7 +152,7 @@ def test_a_build_tree_that_does_not_exist_is_named(preflight: Preflight, work: P
 @pytest.mark.usefixtures("programs")
 @pytest.mark.parametrize("options", [[], ["--frobnicate", "x"]],
                          ids=["without_a_kernel", "an_unknown_option"])
-def test_wrong_usage_is_answered_with_the_usage(options: list[str]) -> None:
+def test_wrong_usage_prints_the_usage(options: list[str]) -> None:
     sanitized(TOOL, *options).expect(USAGE, r"^usage: ")
 
 

@@ -56,8 +56,7 @@ MEMBER_SIZE = 168
     pytest.param("char []", 0, b"C", r'fail +layout .*module.name differs: built with "Char',
                  id="another_type_in_struct_module_is_named"),
 ])
-def test_in_the_record(name: str, offset: int, new: bytes, line: str,
-                       preflight: Preflight) -> None:
+def test_in_the_record(name: str, offset: int, new: bytes, line: str, preflight: Preflight) -> None:
     module = preflight.changed_module(LAYOUT, name, offset, new)
     preflight.check(module=module).expect(FAIL, line)
 
@@ -84,12 +83,12 @@ def test_layout_is_unknown_with_the_btf_of_another_kernel(preflight: Preflight,
         UNKNOWN, r"unknown +layout .*it is of kernel 6.12")
 
 
-def test_btf_without_the_rest_of_its_kernel_is_enough(preflight: Preflight, btf: Path) -> None:
+def test_a_file_with_only_btf_is_enough(preflight: Preflight, btf: Path) -> None:
     preflight.check("--vmlinux", btf).expect(OK, r"ok .*layout")
 
 
-def test_layout_is_unknown_if_the_btf_is_cut(preflight: Preflight, btf: Path,
-                                             work: Path) -> None:
+def test_layout_is_unknown_if_the_btf_is_truncated(preflight: Preflight, btf: Path,
+                                                   work: Path) -> None:
     (work / "cut").write_bytes(btf.read_bytes()[:1000000])
     preflight.check("--vmlinux", work / "cut").expect(UNKNOWN, r"unknown +layout .*damaged")
 
@@ -121,8 +120,8 @@ def test_in_the_types_of_vfio(change: list[str], line: str, preflight: Preflight
               work / "root").expect(FAIL, line)
 
 
-def test_an_enumerator_of_the_kernel_with_another_value_is_named(
-        preflight: Preflight, btf: Path, work: Path) -> None:
+def test_an_enumerator_of_the_kernel_with_another_value_is_named(preflight: Preflight, btf: Path,
+                                                                 work: Path) -> None:
     types = retyped(btf, "-", work / "retyped.btf", "value", "dma_data_direction", "DMA_NONE")
     preflight.check("--vmlinux", types).expect(
         FAIL, r"fail +layout +DMA_NONE of enum dma_data_direction differs: "

@@ -52,7 +52,7 @@ def test_a_blacklist_applies_to_a_udev_rule(root: Root) -> None:
     root.check_order(BLACKLIST).expect(FAIL, NOTHING)
 
 
-def test_a_module_that_is_switched_off_is_noted(root: Root) -> None:
+def test_a_module_with_enabled_0_is_noted(root: Root) -> None:
     root.check_order(f"{SOFTDEP}\noptions vfio_spapr_tce2 enabled=0").expect(
         OK, r"note +load-order .*switched off \(enabled=0")
 

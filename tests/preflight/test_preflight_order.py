@@ -50,8 +50,8 @@ def test_the_in_tree_backend_loaded_last_is_noted(root: Root) -> None:
     root.check_order(BEFORE).expect(OK, f"note +{TOO_LATE}")
 
 
-def test_the_in_tree_backend_loaded_last_fails_a_module_that_registers_once(
-        root: Root, work: Path) -> None:
+def test_the_in_tree_backend_loaded_last_fails_a_module_that_registers_once(root: Root,
+                                                                            work: Path) -> None:
     """Replace the module's import of register_module_notifier() with another symbol."""
     at = root.module.read_bytes().rindex(b"register_module_notifier\0")
     module = changed_copy(root.module, work / "once.ko", at, b"R")
@@ -67,19 +67,18 @@ def test_an_install_command_that_a_soft_dependency_overrides_is_noted(root: Root
         OK, rf'note +load-order .*ignores "{INSTALL}')
 
 
-def test_load_order_of_a_module_that_is_not_installed_has_a_reservation(root: Root) -> None:
+def test_load_order_of_an_uninstalled_module_is_ok_once_installed(root: Root) -> None:
     root.uninstall()
     root.check_order(AFTER).expect(OK, r"ok +load-order .*once it is installed")
 
 
-def test_a_module_that_is_not_installed_and_that_nothing_would_load_is_noted(
-        root: Root) -> None:
+def test_an_uninstalled_module_that_nothing_would_load_is_noted(root: Root) -> None:
     root.uninstall()
     root.check_order("").expect(
         OK, r"note +load-order +nothing loads the module, which is not installed")
 
 
-def test_a_module_that_is_neither_named_nor_installed_is_asked_for(root: Root) -> None:
+def test_without_an_installed_or_named_module_the_result_is_unknown(root: Root) -> None:
     root.uninstall()
     sanitized(TOOL, root.path).expect(UNKNOWN, r"vfio_spapr_tce2 is not installed for")
 
@@ -92,7 +91,7 @@ def test_load_order_is_unknown_without_the_indexes(root: Root) -> None:
         UNKNOWN, r"unknown +load-order .*run depmod")
 
 
-def test_load_order_is_unknown_if_an_index_names_a_module_that_is_gone(root: Root) -> None:
+def test_load_order_is_unknown_if_an_index_names_a_missing_module(root: Root) -> None:
     (root.vfio_dir / "vfio.ko").unlink()
     root.check().expect(
         UNKNOWN, r"unknown +load-order .*vfio.ko, which is not there: run depmod")

@@ -74,31 +74,28 @@ def test_a_crc_that_only_the_module_lacks_is_named(preflight: Preflight,
         FAIL, rf"fail +symbols .*module has no CRC of {SYMBOL} .*insists on one")
 
 
-def test_json_has_the_status_of_a_crc_that_only_the_module_lacks(
-        preflight: Preflight, without_one_crc: Path) -> None:
+def test_json_has_the_status_of_a_crc_that_only_the_module_lacks(preflight: Preflight,
+                                                                 without_one_crc: Path) -> None:
     status, report = preflight.report(module=without_one_crc)
     absent, = (row for row in report["symbols"] if row["status"] == "crc-absent")
     assert absent["built"] is None and absent["kernel"] is not None
     assert status == FAIL
 
 
-def test_a_module_without_crcs_is_refused_by_a_kernel_that_has_crcs(
-        preflight: Preflight) -> None:
+def test_a_module_without_crcs_is_refused_by_a_kernel_that_has_crcs(preflight: Preflight) -> None:
     config = preflight.config(FORCE_LOAD, "# CONFIG_MODULE_FORCE_LOAD is not set")
     preflight.check("--accept-unknown-crcs", "--config", config,
                     module=preflight.module_without("__versions")).expect(
         FAIL, r"fail +symbols .*no CRCs at all, .*insists on them")
 
 
-def test_a_module_without_crcs_is_unknown_if_its_load_may_be_forced(
-        preflight: Preflight) -> None:
+def test_a_module_without_crcs_is_unknown_if_its_load_may_be_forced(preflight: Preflight) -> None:
     config = preflight.config(FORCE_LOAD, "CONFIG_MODULE_FORCE_LOAD=y")
     preflight.check("--config", config, module=preflight.module_without("__versions")).expect(
         UNKNOWN, r"unknown +symbols .*no CRCs at all, .*without comparing")
 
 
-def test_symbols_are_unknown_if_neither_module_nor_kernel_has_crcs(
-        preflight: Preflight) -> None:
+def test_symbols_are_unknown_if_neither_module_nor_kernel_has_crcs(preflight: Preflight) -> None:
     preflight.check("--symvers", preflight.symvers(EACH_CRC, "0x00000000"),
                     module=preflight.module_without("__versions")).expect(
         UNKNOWN, r"unknown +symbols .*the kernel has no CRC")
@@ -110,12 +107,12 @@ def test_a_kernel_without_crcs_is_accepted_if_the_option_says_so(preflight: Pref
         OK, r"note +symbols .*no CRC")
 
 
-def test_a_module_symvers_that_does_not_exist_is_named(preflight: Preflight,
-                                                       work: Path) -> None:
+def test_a_module_symvers_that_does_not_exist_is_named(preflight: Preflight, work: Path) -> None:
     preflight.check("--symvers", work / "absent").expect(UNKNOWN, r"absent: No such file")
 
 
-def test_symbols_are_unknown_if_module_symvers_is_cut(preflight: Preflight, work: Path) -> None:
+def test_symbols_are_unknown_if_module_symvers_is_truncated(preflight: Preflight,
+                                                            work: Path) -> None:
     """The truncated last line still looks like a valid line."""
     lines = (preflight.kernel.build / "Module.symvers").read_text().splitlines(keepends=True)
     (work / "cut").write_text("".join(lines[:100])[:-2])

@@ -29,7 +29,7 @@ def found(pattern: str, *files: Path) -> set[str]:
             for name in re.findall(pattern, file.read_text(), re.MULTILINE)}
 
 
-def test_every_header_of_the_sources_is_asked_for() -> None:
+def test_every_header_included_by_the_sources_is_probed() -> None:
     include = r"^#include <(.*)>$"
     sources = [*TOP.glob("src/*.c"), *TOP.glob("include/*.h")]
     difference = found(include, *sources) ^ found(include, TOP / "src" / "probes" / "headers.c")

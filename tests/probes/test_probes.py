@@ -217,7 +217,7 @@ def test_the_module_builds_for_the_kernel_as_it_is(trial: Trial) -> None:
     assert not difference
 
 
-def test_a_line_added_to_the_list_is_asked_for(trial: Trial) -> None:
+def test_a_line_added_to_the_list_is_probed(trial: Trial) -> None:
     """One line in the list feeds probes and exports, even if a build has cached answers."""
     file = trial.sources / LIST
     genuine = file.read_text()
@@ -234,7 +234,7 @@ def test_a_line_added_to_the_list_is_asked_for(trial: Trial) -> None:
         expect_refusal(trial.ask("iommu_table"), trial.release, probe, answer)
 
 
-def test_answers_are_kept_until_something_changes(trial: Trial) -> None:
+def test_answers_are_cached_until_something_changes(trial: Trial) -> None:
     trial.use_compiler("--version*", "echo gcc 98")
     assert asked(trial.ask("iommu_table").expect(0)) == 3
     assert asked(trial.ask("iommu_table").expect(0)) == 0
@@ -261,5 +261,5 @@ def test_a_changed_kernel_stops_the_build(row: Change, built: Done, first_label:
 
 
 @pytest.mark.parametrize("row", NO_KERNELS_FAULT)
-def test_the_kernel_is_not_to_blame_for(row: Change, built: Done) -> None:
+def test_the_probes_do_not_blame_the_kernel_for(row: Change, built: Done) -> None:
     expect_blame(built, row.answer)

@@ -205,6 +205,6 @@ def test_the_build_says_what_real_mode_code_must_not_have(build_with_warn: Build
     build_with_warn.done.expect(1, r"realmode\.o: .*(bug_table|WARN)")
 
 
-def test_no_module_is_left_by_a_build_that_was_refused(build_with_warn: Build) -> None:
+def test_a_refused_build_leaves_no_module(build_with_warn: Build) -> None:
     build_with_warn.done.expect(1)
     assert not list(build_with_warn.tree.glob("build/**/vfio_spapr_tce2.ko"))

@@ -209,8 +209,7 @@ def test_news_without_a_section_is_refused(repository: Repository) -> None:
         f"the newest section of NEWS has version (none), dkms.conf has {VERSION}")
 
 
-def test_a_new_version_in_dkms_conf_alone_is_refused_by_each_place(
-        repository: Repository) -> None:
+def test_a_new_version_in_dkms_conf_alone_is_refused_by_each_place(repository: Repository) -> None:
     repository.change("dkms.conf", r"^PACKAGE_VERSION=.*", f'PACKAGE_VERSION="{OTHER}"')
     done = repository.is_refused(
         f"debian/changelog has version {VERSION}, dkms.conf has {OTHER}")
@@ -223,22 +222,22 @@ def test_a_module_of_another_version_is_refused(repository: Repository) -> None:
                           MODULE_SAYS=OTHER)
 
 
-def test_a_changelog_that_is_unreleased_is_refused(repository: Repository) -> None:
+def test_an_unreleased_changelog_is_refused(repository: Repository) -> None:
     repository.change("debian/changelog", r"\A(.*)\) [a-z]*;", r"\1) UNRELEASED;")
     repository.is_refused("debian/changelog says UNRELEASED")
 
 
-def test_a_file_that_was_changed_is_refused(repository: Repository) -> None:
+def test_a_modified_file_is_refused(repository: Repository) -> None:
     repository.append_line("README")
     repository.is_refused(" M README")
 
 
-def test_a_file_that_is_not_committed_is_refused(repository: Repository) -> None:
+def test_an_uncommitted_file_is_refused(repository: Repository) -> None:
     (repository.sources / "src" / "new.c").touch()
     repository.is_refused("?? src/new.c")
 
 
-def test_a_tree_that_is_no_repository_is_refused(repository: Repository) -> None:
+def test_a_tree_without_git_is_refused(repository: Repository) -> None:
     shutil.rmtree(repository.sources / ".git")
     repository.is_refused("a release is made of a git repository")
 
