@@ -116,7 +116,7 @@ release:
 	@scripts/hosttools deb
 	@scripts/release
 
-# The language of these commands, which a bare Debian 12 lacks; tests/run sees to it, too
+# Install Python for these commands: a bare Debian 12 lacks it. tests/run does this, too.
 module kernels kernel-versions demo check-clients check-dkms debug-kernel fuzz bench lint: python
 python:
 	@scripts/hosttools python
@@ -139,7 +139,7 @@ demo:
 check:
 	@tests/run
 
-# Its tests that need neither a kernel nor a cross compiler
+# The tests of `make check` that need neither a kernel nor a cross compiler
 check-quick:
 	@tests/run quick
 
@@ -217,7 +217,7 @@ help:
 	@echo "make bench                   compare with the in-tree driver (KERNELS='<label>...', MACHINE=pseries, THREADS=1), build/bench/"
 	@echo "make unit                    run only the tests of the sources on the host (ONLY=<case>, TCE2_SEED=<seed>)"
 	@echo "make preflight               build tce2-preflight, which says whether the module will work on a kernel (build/preflight)"
-	@echo "make check-preflight         run only its tests (PREFLIGHT_DAMAGE=<how often files are damaged>, PREFLIGHT_SEED=<seed>)"
+	@echo "make check-preflight         run only its tests (PREFLIGHT_DAMAGE=<number of damages of a file>, PREFLIGHT_SEED=<seed>)"
 	@echo "make check-install           run only the tests of building and installing"
 	@echo "make fuzz                    let libFuzzer look for what the tests miss (FUZZ_SECONDS=60)"
 	@echo "make kernels                 list the labels of the kernels"
