@@ -95,7 +95,7 @@ static enum outcome load_once(const char *file, unsigned int n)
 	return WEXITSTATUS(status);
 }
 
-static const char *wanted_file;
+static char wanted_file[128];
 static char found_file[512];
 
 static int is_wanted_file(const char *path, const struct stat *stat, int type,
@@ -110,10 +110,7 @@ static int is_wanted_file(const char *path, const struct stat *stat, int type,
 
 static const char *file_of_module(const char *name)
 {
-	char file[128];
-
-	snprintf(file, sizeof(file), "%s.ko", name);
-	wanted_file = file;
+	snprintf(wanted_file, sizeof(wanted_file), "%s.ko", name);
 	return nftw("/lib/modules", is_wanted_file, 16, FTW_PHYS) == 1 ? found_file : NULL;
 }
 
