@@ -15,7 +15,7 @@ UNIT = TOP / "tests" / "unit"
 PAGE_SIZES = ("4K", "64K")
 # The percentage of the random episodes of `make check` that `make unit` and
 # `make check-quick` run, so that they take seconds
-QUICK_EFFORT = 25
+QUICK_EFFORT = 10
 
 
 def make(directory: Path, *targets: str) -> list[str]:

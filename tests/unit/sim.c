@@ -903,6 +903,14 @@ struct sim_frame *sim_frame(u64 pfn)
 	return &folios[folio];
 }
 
+/* How many frames from this one on have one struct sim_frame */
+static u64 frames_together(u64 pfn)
+{
+	u64 all = 1ULL << (SIM_BIG_SHIFT - PAGE_SHIFT);
+
+	return pfn < SIM_FRAMES ? 1 : all - ((pfn - SIM_BIG) & (all - 1));
+}
+
 struct folio *page_folio(struct page *page)
 {
 	u64 pfn = page_to_pfn(page);
@@ -941,18 +949,25 @@ static void pin_frame(u64 pfn, bool write)
 		sim_bug("pinned without being charged");
 }
 
-static void unpin_frame(u64 pfn, bool dirty)
+/* Frames of a large page are counted together: @count of them from @pfn on */
+static void unpin_frames(u64 pfn, u64 count, bool dirty)
 {
 	struct sim_frame *frame = sim_frame(pfn);
 
-	if (!frame->pins)
+	if (frame->pins < count)
 		sim_bug("page frame %llx is unpinned but was not pinned", pfn);
 	if (dirty && !frame->writers)
 		sim_bug("page frame %llx is dirtied, pinned for reading", pfn);
-	frame->dirtied += dirty;
-	if (!--frame->pins)
+	frame->dirtied += dirty ? count : 0;
+	frame->pins -= count;
+	if (!frame->pins)
 		frame->writers = 0;
-	sim.now.pinned--;
+	sim.now.pinned -= count;
+}
+
+static void unpin_frame(u64 pfn, bool dirty)
+{
+	unpin_frames(pfn, 1, dirty);
 }
 
 /* The mapping of a user address of the current process, if it may be pinned so */
@@ -1067,8 +1082,13 @@ void unpin_user_page_range_dirty_lock(struct page *page, unsigned long count,
 	u64 pfn = page_to_pfn(page);
 
 	sim_may_sleep("unpin_user_page_range_dirty_lock");
-	while (count--)
-		unpin_frame(pfn++, dirty);
+	while (count) {
+		u64 n = min_t(u64, count, frames_together(pfn));
+
+		unpin_frames(pfn, n, dirty);
+		pfn += n;
+		count -= n;
+	}
 }
 
 /*

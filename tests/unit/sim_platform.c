@@ -537,13 +537,11 @@ static void check_tce(const struct fake_table *t, u64 tce)
 		sim_bug("%llx is no TCE of this hardware", tce);
 }
 
-/* Return the first changed entry at or after @at, or the number of entries */
-static u64 differs_at(const struct node *node, u64 at)
+/* Return the first changed entry at or after @at and before @end, or @end */
+static u64 differs_at(const struct node *node, u64 at, u64 end)
 {
-	u64 n = node->bytes / 8;
-
-	while (at < n) {
-		u64 count = min_t(u64, COMPARED - at % COMPARED, n - at);
+	while (at < end) {
+		u64 count = min_t(u64, COMPARED - at % COMPARED, end - at);
 
 		if (memcmp(node->mem + at, node->seen + at, 8 * count)) {
 			while (node->mem[at] == node->seen[at])
@@ -552,22 +550,22 @@ static u64 differs_at(const struct node *node, u64 at)
 		}
 		at += count;
 	}
-	return n;
+	return end;
 }
 
-/* Notes what src/ has stored into a table */
-static void sync_node(void *owner)
+/* Notes what src/ has stored into a table, in bytes @from to @to */
+static void sync_node(void *owner, size_t from, size_t to)
 {
 	struct node *node = owner;
 	struct fake_table *t = node->table;
-	u64 written = 0, erased = 0, first, at;
+	u64 written = 0, erased = 0, first, at, end = to / 8;
 
-	at = differs_at(node, 0);
-	if (at == node->bytes / 8)
+	at = differs_at(node, from / 8, end);
+	if (at == end)
 		return;
 	if (node->level || t->kind != PLATFORM_MEMORY)
 		sim_bug("a table was written to that is not to be written to");
-	for (first = at; at < node->bytes / 8; at = differs_at(node, at)) {
+	for (first = at; at < end; at = differs_at(node, at, end)) {
 		u64 tce = be64_to_cpu(node->mem[at]);
 
 		check_tce(t, tce);

@@ -25,7 +25,9 @@
  * @bytes: its size
  * @owner: for watch_for_each()
  * @next: the next array on the list of all arrays
- * @stored: there may have been a store to it; it is on the list of such arrays
+ * @from: the first byte to which there may have been a store, in bytes of the array
+ * @to: the end of these bytes; 0 if there was no store. Otherwise the array is on the
+ *	list of such arrays.
  * @entry: its link on that list
  */
 struct watched {
@@ -33,7 +35,7 @@ struct watched {
 	size_t bytes;
 	void *owner;
 	struct watched *next;
-	bool stored;
+	size_t from, to;
 	struct list_head entry;
 };
 
@@ -46,16 +48,20 @@ static bool is_protected(const struct watched *w)
 	return w->bytes >= WATCH_MINIMUM;
 }
 
-static void note_store(struct watched *w)
+static void note_store(struct watched *w, size_t from, size_t to)
 {
-	w->stored = true;
-	list_add_tail(&w->entry, &all_stored);
+	if (!w->to) {
+		w->from = from;
+		list_add_tail(&w->entry, &all_stored);
+	}
+	w->from = min(w->from, from);
+	w->to = max(w->to, to);
 }
 
-static void protect(struct watched *w, int how)
+static void protect(const struct watched *w, size_t from, size_t to, int how)
 {
-	if (mprotect(w->array, w->bytes, how))
-		sim_bug("mprotect() of %zu bytes failed", w->bytes);
+	if (mprotect(w->array + from, to - from, how))
+		sim_bug("mprotect() of %zu bytes failed", to - from);
 }
 
 static struct watched *find(const char *at)
@@ -70,14 +76,17 @@ static struct watched *find(const char *at)
 /* The faulting store is repeated when the handler returns. Other faults are defects. */
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
-	struct watched *w = find(info->si_addr);
+	const char *at = info->si_addr;
+	struct watched *w = find(at);
+	size_t page;
 
-	if (!w || w->stored) {
+	if (!w || !is_protected(w)) {
 		before.sa_sigaction(sig, info, context);
 		return;
 	}
-	note_store(w);
-	protect(w, PROT_READ | PROT_WRITE);
+	page = (at - w->array) & -HOST_PAGE;
+	note_store(w, page, page + HOST_PAGE);
+	protect(w, page, page + HOST_PAGE, PROT_READ | PROT_WRITE);
 }
 
 /* cmocka installs a handler for each test; pass all other faults to it */
@@ -122,11 +131,11 @@ struct watched *watch_new(size_t bytes, void *owner)
 	if (is_protected(w)) {
 		catch_faults();
 		w->array = map_aligned(bytes);
-		protect(w, PROT_READ);
+		protect(w, 0, bytes, PROT_READ);
 	} else {
 		w->array = aligned_alloc(bytes, bytes);
 		memset(w->array, 0, bytes);
-		note_store(w);
+		note_store(w, 0, bytes);
 	}
 	w->next = all;
 	all = w;
@@ -140,7 +149,7 @@ void watch_free(struct watched *watched)
 	while (*at != watched)
 		at = &(*at)->next;
 	*at = watched->next;
-	if (watched->stored)
+	if (watched->to)
 		list_del(&watched->entry);
 	if (is_protected(watched))
 		munmap(watched->array, watched->bytes + HOST_PAGE);
@@ -154,16 +163,18 @@ void *watch_array(const struct watched *watched)
 	return watched->array;
 }
 
-void watch_for_each(void (*look)(void *owner))
+void watch_for_each(void (*look)(void *owner, size_t from, size_t to))
 {
 	struct watched *w, *next;
 
 	list_for_each_entry_safe(w, next, &all_stored, entry) {
+		size_t from = w->from, to = w->to;
+
 		if (is_protected(w)) {
 			list_del(&w->entry);
-			w->stored = false;
-			protect(w, PROT_READ);
+			w->to = 0;
+			protect(w, from, to, PROT_READ);
 		}
-		look(w->owner);
+		look(w->owner, from, to);
 	}
 }

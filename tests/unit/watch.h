@@ -22,8 +22,9 @@ void *watch_array(const struct watched *watched);
 
 /*
  * Call @look for the owner of each array that may have been stored to since the last
- * call, in the order of the first store in each.
+ * call, in the order of the first store in each. All stores were to bytes from @from to
+ * before @to.
  */
-void watch_for_each(void (*look)(void *owner));
+void watch_for_each(void (*look)(void *owner, size_t from, size_t to));
 
 #endif
