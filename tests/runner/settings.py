@@ -84,7 +84,8 @@ class Settings:
             guest_timeout=number(environment, "GUEST_TIMEOUT", 0),
             race_seconds=number(environment, "RACE_SECONDS", 60),
             differ_calls=number(environment, "DIFFER_CALLS", 100000),
-            differ_seed=environment.get("DIFFER_SEED", ""),
+            differ_seed=(str(number(environment, "DIFFER_SEED", 0))
+                         if environment.get("DIFFER_SEED") else ""),
             failures=number(environment, "FAILURES", 300))
 
     @property

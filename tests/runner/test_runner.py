@@ -85,7 +85,8 @@ def test_a_case_is_a_race_if_its_options_say_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("KERNELS", "6.12-65k"), ("MACHINES", "powernv"),
-                                             ("JOBS", "race"), ("RACE_SECONDS", "1m")])
+                                             ("JOBS", "race"), ("RACE_SECONDS", "1m"),
+                                             ("DIFFER_SEED", "abc")])
 def test_a_name_that_does_not_exist_is_refused(name: str, value: str,
                                                monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
