@@ -28,7 +28,7 @@ USES = {
     "run": "builds for it; demo and all tests",
     "load": "builds for it; loads and unloads (its VFIO refuses every device on POWER)",
 }
-# Number of modules that one process decompresses
+# Modules per decompressing process
 MODULES_AT_ONCE = 50
 
 

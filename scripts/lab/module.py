@@ -2,7 +2,7 @@
 """Build vfio_spapr_tce2.ko and the test modules for a cached kernel.
 
 Owns build/LABEL and, with CLANG set, build/clang/LABEL. The sources are symbolic links
-there, so that one tree can be built for several kernels and is not modified.
+there, so that one tree is built for several kernels without a change to it.
 Calls kernel, toolchain, labels, command and places.
 """
 

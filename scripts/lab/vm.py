@@ -122,7 +122,7 @@ def pseries_options(asked: Machine) -> list[str]:
     """Return the options for a guest of a hypervisor.
 
     Here an IOMMU group is everything below one host bridge. The disabled capabilities are
-    those that TCG does not support and would warn about. Without maxmem, a driver requests
+    the ones that TCG lacks and would warn about. Without maxmem, a driver requests
     a window of size 0, and after that failure the device gets no window at all.
     """
     return ["-machine", f"{asked.machine},cap-cfpc=broken,cap-sbbc=broken,"

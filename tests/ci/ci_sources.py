@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A copy of the sources, with stubs for slow programs and those that need a network.
+"""A copy of the sources, with fakes for programs that are slow or need a network.
 
-The stubs replace apt, git's configuration, QEMU, the builds, and the tests of tests/run.
+The fakes replace apt, git's configuration, QEMU, the builds, and the tests of tests/run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ case " $* " in
     printf 'Version: %s\\n' "$series.${NEWER:-5}-1" ;;
 esac
 """
-# The stub of make records target, label and machine. Repeated calls do nothing. Of guests,
+# The fake of make records target, label and machine. Repeated calls do nothing. Of guests,
 # only two labels with different use run; for other labels make -n checks that the
 # target exists.
 MAKE = """
@@ -120,17 +120,17 @@ class Sources:
         program(work / "bin" / "apt-get", APT_GET)
         series = {row.series for row in all_labels().values() if not row.is_added}
         program(work / "bin" / "apt-cache", f"SERIES='{' '.join(sorted(series))}'\n{APT_CACHE}")
-        self._stub_scripts()
-        self._stub_tests()
+        self._fake_scripts()
+        self._fake_tests()
 
-    def _stub_scripts(self) -> None:
+    def _fake_scripts(self) -> None:
         scripts = self.top / "scripts"
         (scripts / "kernel").rename(scripts / "kernel.real")
         for name, text in {"hosttools": "", "initramfs": "", "clients": "", "programs": "",
                            "lint": "", "kernel": KERNEL, "module": MODULE, "vm": VM}.items():
             program(scripts / name, text)
 
-    def _stub_tests(self) -> None:
+    def _fake_tests(self) -> None:
         tests = self.top / "tests"
         for script in tests.glob("*/run"):
             program(script, SCRIPT)
@@ -146,7 +146,7 @@ class Sources:
         program(tests / "run", TESTS_RUN)
 
     def environment(self, **variables: str) -> dict[str, str]:
-        """Return the environment with the stubs on the PATH."""
+        """Return the environment with the fakes on the PATH."""
         path = f"{self.work / 'bin'}:{os.environ.get('PATH', os.defpath)}"
         return without_settings(PATH=path, **variables)
 

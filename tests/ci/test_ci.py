@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Tests of the files for continuous integration.
 
-The jobs of both files run in a copy of the sources with stubs. So the tests show
+The jobs of both files run in a copy of the sources with fakes. So the tests show
 that the commands exist, are quoted correctly, and select the intended rows.
 """
 

@@ -52,7 +52,7 @@ class Tools:
                              "-B", "-us", "-uc", cwd=source)
 
     def paths(self) -> list[str]:
-        """Return all paths, except those that tests and dpkg write."""
+        """Return all paths, except paths that tests and dpkg write."""
         return self.root.paths(*PRUNED, "dev", "tmp", "var/log", "var/lib/dpkg/status-old")
 
 

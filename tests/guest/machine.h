@@ -55,7 +55,7 @@ bool reserve_hugepages(unsigned int of_2m, unsigned int of_1g);
 
 /*
  * The kernel's log (lib_log.c). Lines of this module below the level of debug messages
- * count as complaints, except those that the program expects.
+ * count as complaints, except the lines that the program expects.
  */
 
 enum complaints {

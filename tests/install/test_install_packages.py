@@ -17,7 +17,7 @@ pytest_plugins = ["install_fixtures"]
 def packed(host: Host, kind: str, programs: Path) -> list[str]:
     """Return the files of the source package that scripts/package makes.
 
-    Stubs that do nothing replace the programs that would build binary packages from it.
+    Fakes that do nothing replace the programs that would build binary packages from it.
     """
     for name in ("dpkg-buildpackage", "lintian", "rpmbuild"):
         write_program(programs / name)

@@ -13,7 +13,7 @@ import pytest
 
 from lab import archive, command, kernel
 
-# Stub of apt-get, apt-cache... Its answers are files: "targets" for indextargets; per choice
+# Fake of apt-get, apt-cache... Its answers are files: "targets" for indextargets; per choice
 # of suites SUITES.names, SUITES.PACKAGE (show), SUITES.refused (failed update).
 SCRIPT = r"""#!/bin/sh
 here={here}
@@ -50,7 +50,7 @@ Description: made for a test
 
 
 class FakeApt:
-    """A stub of this machine's apt, and of the archive behind it."""
+    """A fake of this machine's apt and of Debian's archive."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory

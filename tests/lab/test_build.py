@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of scripts/module, programs and initramfs, with stub tools that record arguments."""
+"""Tests of scripts/module, programs and initramfs, with fake tools that record arguments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lab import initramfs, labels, module, programs
 from lab.command import CROSS
 from lab.places import SCRIPTS, TOP, LabError
 
-# A stub tool: record the arguments and the environment, then run the test's shell code
+# A fake tool: record the arguments and the environment, then run the test's shell code
 TOOL = """#!/bin/sh
 here=$(dirname "$0")
 printf '%s\\n' "$0" "$@" >"$here/arguments"
@@ -35,7 +35,7 @@ RELEASE = "6.12.0-64k"
 
 @dataclass(frozen=True)
 class Lab:
-    """Private directories for one test: sources, build results, cache and stub programs."""
+    """Private directories for one test: sources, build results, cache and fake programs."""
 
     directory: Path
     said: io.StringIO = field(default_factory=io.StringIO)
@@ -68,7 +68,7 @@ class Lab:
         return file
 
     def tool(self, name: str, script: str = "") -> None:
-        """Make a stub program that records its call and runs a shell script."""
+        """Make a fake program that records its call and runs a shell script."""
         file = self.directory / "bin" / name
         file.parent.mkdir(exist_ok=True)
         file.write_text(TOOL)

@@ -16,7 +16,7 @@ from lab.places import LabError
 
 @pytest.fixture
 def binfmt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a directory that replaces binfmt_misc, with a stub of qemu-user."""
+    """Return a directory that replaces binfmt_misc, with a fake of qemu-user."""
     (tmp_path / "register").touch()
     (tmp_path / chroot.EMULATOR).touch(0o755)
     monkeypatch.setattr(chroot, "BINFMT", tmp_path)

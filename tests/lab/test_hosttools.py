@@ -177,7 +177,7 @@ def launcher(tmp_path: Path) -> Path:
 
 
 def launch(launcher: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the launcher with the stub apt-get."""
+    """Run the launcher with the fake apt-get."""
     top = launcher.parents[1]
     return subprocess.run(
         [launcher, *arguments], text=True, check=False, stdout=subprocess.PIPE,

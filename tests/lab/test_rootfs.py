@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of scripts/rootfs, with a stub mmdebstrap that records its arguments."""
+"""Tests of scripts/rootfs, with a fake mmdebstrap that records its arguments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from lab import rootfs
 from lab.places import TOP, LabError
 
-# The stub: record the arguments and the mode of the work directory, write the archive
+# The fake: record the arguments and the mode of the work directory, write the archive
 MMDEBSTRAP = """#!/bin/sh
 here=$(dirname "$0")
 printf '%s\\n' "$@" >"$here/arguments"
@@ -35,7 +35,7 @@ done
 
 @pytest.fixture
 def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the path of the archive, with the stub mmdebstrap and without a network."""
+    """Return the path of the archive, with the fake mmdebstrap and without a network."""
     (tmp_path / "mmdebstrap").write_text(MMDEBSTRAP)
     (tmp_path / "mmdebstrap").chmod(0o755)
     (tmp_path / "work").mkdir()

@@ -28,7 +28,7 @@ def write(file: Path, content: bytes, mode: int = 0o755) -> Path:
 
 @pytest.fixture
 def unpacked(tmp_path: Path) -> Path:
-    """Return a toolchain whose dynamic loader is a stub that prints its arguments."""
+    """Return a toolchain whose dynamic loader is a fake that prints its arguments."""
     root = tmp_path / "gcc-16"
     write(root / "usr/lib/x86/ld-linux-x86-64.so.2", b'#!/bin/sh\nprintf "%s\\n" "$@"\n')
     write(root / "usr/lib/x86/libc.so.6", ELF, 0o644)
@@ -76,7 +76,7 @@ def test_target_libraries_are_not_unpacked(name: str, is_needed: bool) -> None:
 
 @pytest.fixture
 def archive_with_gcc(debian: FakeApt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeApt:
-    """Return an archive whose second suite has gcc-16, with a stub loader."""
+    """Return an archive whose second suite has gcc-16, with a fake loader."""
     monkeypatch.setattr(toolchain, "LOG", tmp_path / "log")
     monkeypatch.delenv("REFRESH", raising=False)
     debian.has("trixie", "gcc-15-powerpc64le-linux-gnu")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of scripts/vm, with a stub QEMU that prints prepared consoles."""
+"""Tests of scripts/vm, with a fake QEMU that prints prepared consoles."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 from lab import vm
 from lab.places import SCRIPTS, LabError
 
-# The stub of QEMU: write a device tree (-S), or print the console file of this start. It
+# The fake of QEMU: write a device tree (-S), or print the console file of this start. It
 # exits with the status file of this start, or runs on if that says "forever".
 QEMU = """#!/bin/sh
 cd "$(dirname "$0")"
@@ -45,7 +45,7 @@ FDTPUT = '#!/bin/sh\necho "$*" >>"$(dirname "$0")/put"\n'
 
 @dataclass(frozen=True)
 class Lab:
-    """A directory with the stub programs and their output."""
+    """A directory with the fake programs and their output."""
 
     directory: Path
     said: io.StringIO = field(default_factory=io.StringIO)
@@ -78,7 +78,7 @@ class Lab:
 
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """Return a Lab with the stub QEMU."""
+    """Return a Lab with the fake QEMU."""
     for name, text in {vm.QEMU: QEMU, "fdtget": FDTGET, "fdtput": FDTPUT}.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)

@@ -7,7 +7,7 @@
  *
  * KIND is cut, module, layout, symvers, config, btf or vfio. "cut" opens the module
  * truncated at every length, which must fail with a reason, and counts the lengths that
- * were accepted, and those that were refused without a reason. The other kinds
+ * were accepted, and the ones refused without a reason. The other kinds
  * flip bits in copies of a file, run every check on each copy, print both
  * reports to /dev/null, and count the copies. "layout" damages the module as
  * "module" does, but the types of the kernel are read as well.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Tests of scripts/release: refusals and results.
 
-Each test has its own repository with a copy of these sources. Stubs replace
+Each test has its own repository with a copy of these sources. Fakes replace
 dpkg-buildpackage, lintian, rpmbuild and the build of the module; `make release` itself
 takes minutes.
 """
@@ -26,7 +26,7 @@ NAME = "vfio-spapr-tce2"
 SPEC = f"packaging/{NAME}-kmod.spec"
 OTHER = "9.9.9"
 
-# The stub module is an object that has only a version; MODULE_SAYS replaces that version.
+# The fake module is an object that has only a version; MODULE_SAYS replaces that version.
 MODULE = r"""
 cd "$(dirname "$0")/.." && mkdir -p "build/$1" || exit
 version=${MODULE_SAYS:-$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)}
@@ -34,7 +34,7 @@ printf 'version=%s\0' "$version" >"build/$1/version"
 echo "asm(\".section .modinfo, \\\"a\\\"; .incbin \\\"build/$1/version\\\"\");" |
 powerpc64le-linux-gnu-gcc-12 -x c -c -o "build/$1/vfio_spapr_tce2.ko" -
 """
-# The stubs of the packaging programs make empty files with the packages' names.
+# The fakes of the packaging programs make empty files with the packages' names.
 DPKG_BUILDPACKAGE = r"""
 version=$(sed -nE '1s/.*\((.*)\).*/\1/p' debian/changelog)
 touch "../vfio-spapr-tce2-dkms_${version}_all.deb" "../vfio-spapr-tce2_$version.dsc"
@@ -72,7 +72,7 @@ def program(file: Path, text: str) -> None:
 
 
 class Repository:
-    """A repository of the sources, on whose PATH are stubs."""
+    """A repository of the sources, on whose PATH are fakes."""
 
     def __init__(self, sources: Path, programs: Path) -> None:
         self.sources = sources
@@ -125,7 +125,7 @@ class Repository:
 
 @pytest.fixture(scope="module")
 def clean() -> Repository:
-    """Return a repository of the sources, with stubs. No test changes it."""
+    """Return a repository of the sources, with fakes. No test changes it."""
     work = BUILD / "tests" / "release"
     shutil.rmtree(work, ignore_errors=True)
     sources = work / "clean"

@@ -77,7 +77,7 @@ class ClientsSettings:
     timeout: int
 
     def __post_init__(self) -> None:
-        """Refuse scenarios that no run has, but for the hostile guest's numbers."""
+        """Refuse scenarios that no run has. The hostile guest's may have any numbers."""
         there_are = [text.format(seconds=self.hostile_seconds, seed=self.hostile_seed)
                      for scenarios in SCENARIOS.values() for text in scenarios]
         for name in self.scenarios:

@@ -56,7 +56,7 @@ def document(file: str, counts: Mapping[int, int]) -> str:
 
 
 class Tree:
-    """A made-up source tree with a build, and stubs of gcov and gcov-tool on the PATH."""
+    """A made-up source tree with a build, and fakes of gcov and gcov-tool on the PATH."""
 
     def __init__(self, top: Path) -> None:
         self.top = top
@@ -68,14 +68,14 @@ class Tree:
         self.write("src/a.c", SOURCE)
         self.argue()
         for name, text in (("gcov-12", GCOV), ("gcov-tool-12", GCOV_TOOL)):
-            self.stub(name, text)
+            self.fake(name, text)
 
     def write(self, path: str, text: str) -> Path:
         """Write a file."""
         (self.top / path).write_text(text)
         return self.top / path
 
-    def stub(self, name: str, text: str) -> None:
+    def fake(self, name: str, text: str) -> None:
         """Make a program."""
         self.write(f"bin/{CROSS}{name}", f"#!/bin/sh\n{text}").chmod(0o755)
 
@@ -110,7 +110,7 @@ class Tree:
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
-    """Return the made-up tree, with the stubs first on PATH."""
+    """Return the made-up tree, with the fakes first on PATH."""
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ.get('PATH', os.defpath)}")
     return Tree(tmp_path)
 
@@ -276,7 +276,7 @@ def test_sources_without_labels_or_lines_fail(tree: Tree) -> None:
 
 
 def test_a_failing_gcov_program_is_named(tree: Tree) -> None:
-    tree.stub("gcov-12", "exit 5\n")
+    tree.fake("gcov-12", "exit 5\n")
     with pytest.raises(LabError, match="gcov-12 ended with status 5"):
         tree.judge_lines({})
 

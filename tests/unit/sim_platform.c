@@ -122,7 +122,7 @@ struct failure {
 struct platform platform;
 enum platform_kind platform_kind;
 
-/* Number of table entries that one memcmp() compares */
+/* Table entries per memcmp() */
 #define COMPARED 64
 
 static struct fake_table *tables[MAX_TABLES];
