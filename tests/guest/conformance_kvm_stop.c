@@ -11,6 +11,7 @@
 #define TEST_ORDER AFTER_OTHERS
 #include "conformance_kvm.h"
 
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,53 @@ TEST_F(kernel_guest, a_map_ioctl_waits_for_a_map_by_kvm, .intree = LEAKS, .crash
 	}
 }
 
+/*
+ * A hook uses one of 256 brackets, by the address of the thread, and declines
+ * if another thread has it. Threads that exist at the same time have different
+ * addresses, so one of several finds a free bracket.
+ */
+#define PUTTERS	8
+
+struct putters {
+	struct guest *g;
+	uint64_t ioba;
+	const uint8_t *ua;
+	long ret;
+	sem_t done, end;
+};
+
+static void *put_main(void *arg)
+{
+	struct putters *p = arg;
+
+	p->ret = put(p->g, p->ioba, p->ua, READ_WRITE);
+	sem_post(&p->done);
+	sem_wait(&p->end);
+	return NULL;
+}
+
+/* H_PUT_TCE by a new thread, and by further ones while the result is H_TOO_HARD */
+static long put_by_threads(struct guest *g, uint64_t ioba, const uint8_t *ua)
+{
+	struct putters p = { .g = g, .ioba = ioba, .ua = ua, .ret = TOO_HARD };
+	pthread_t threads[PUTTERS];
+	int n = 0;
+
+	sem_init(&p.done, 0, 0);
+	sem_init(&p.end, 0, 0);
+	while (p.ret == TOO_HARD && n < PUTTERS) {
+		if (pthread_create(&threads[n++], NULL, put_main, &p))
+			fail("pthread_create");
+		sem_wait(&p.done);
+	}
+	for (int i = 0; i < n; i++)
+		sem_post(&p.end);
+	for (int i = 0; i < n; i++)
+		if (pthread_join(threads[i], NULL))
+			fail("pthread_join");
+	return p.ret;
+}
+
 TEST_F(kernel_guest, requests_for_other_leaves_do_not_wait_for_a_map_by_kvm)
 {
 	uint8_t *ua = registered(v, SIZE);
@@ -81,7 +129,7 @@ TEST_F(kernel_guest, requests_for_other_leaves_do_not_wait_for_a_map_by_kvm)
 	stop_call(&s, &guest, stop_at(put_of(GUEST_IOBA, ua, READ_WRITE),
 				      KVMPLAY_X1, AFTER, LONG_STOP));
 	expect(dma_map(v->fd, other, ua, SIZE, READ_WRITE), 0);
-	expect(put(&guest, other, ua + TCE_4K, READ_WRITE), 0);
+	expect(put_by_threads(&guest, other, ua + TCE_4K), 0);
 	expect(stuff(&guest, other + TCE_4K, 1), 0);
 	expect(dma_unmap(v->fd, other, SIZE), 0);
 	expect(is_stopped(&guest), true);
