@@ -2,8 +2,8 @@
 /*
  * EEH operations on a group
  *
- * Follows: the argument that eeh_pe_reset() got in Linux 4.20, for devices
- * passed to a guest.
+ * The API has this form since Linux 4.20, which added the argument include_passed to
+ * eeh_pe_reset(), for devices that are passed to a guest.
  */
 #include <linux/iommu.h>
 

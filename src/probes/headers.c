@@ -2,8 +2,8 @@
 /*
  * the headers that the sources include
  *
- * The other probes depend on this one, and kbuild makes it again when any of
- * these headers has changed.
+ * The other probes depend on this probe. kbuild repeats this probe when any of these
+ * headers has changed.
  */
 #include <linux/atomic.h>
 #include <linux/bitops.h>

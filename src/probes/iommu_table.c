@@ -2,7 +2,8 @@
 /*
  * struct iommu_table
  *
- * Follows: "powerpc/powernv: Add indirect levels to it_userspace" (Linux 4.19).
+ * The API has this form since "powerpc/powernv: Add indirect levels to it_userspace"
+ * (Linux 4.19).
  */
 #include <asm/iommu.h>
 

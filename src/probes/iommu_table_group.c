@@ -2,7 +2,7 @@
 /*
  * struct iommu_table_group
  *
- * Follows: "powerpc/spapr: vfio: Switch from iommu_table to new
+ * The API has this form since "powerpc/spapr: vfio: Switch from iommu_table to new
  * iommu_table_group" (Linux 4.2).
  */
 #include <asm/iommu.h>

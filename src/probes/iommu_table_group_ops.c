@@ -2,9 +2,9 @@
 /*
  * struct iommu_table_group_ops: windows
  *
- * Follows: "powerpc/iommu: Reimplement the iommu_table_group_ops for pSeries"
- * (Linux 6.11), which left these alone. The hooks for ownership have probes of
- * their own.
+ * All supported kernels have the same operations for windows: "powerpc/iommu: Reimplement
+ * the iommu_table_group_ops for pSeries" (Linux 6.11) did not change them. The probes
+ * ownership_*.c check the operations for ownership.
  */
 #include <asm/iommu.h>
 

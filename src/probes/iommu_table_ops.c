@@ -2,10 +2,10 @@
 /*
  * struct iommu_table_ops
  *
- * Follows: "powerpc/powernv/ioda: Split out TCE invalidation from TCE updates"
- * (Linux 5.4), which brought xchg_no_kill and tce_kill, and "KVM: PPC: Book3s:
- * Retire H_PUT_TCE/etc real mode handlers" (Linux 5.19), which took an argument
- * from the former.
+ * The API has this form since two commits: "powerpc/powernv/ioda: Split out TCE
+ * invalidation from TCE updates" (Linux 5.4) added xchg_no_kill and tce_kill. "KVM: PPC:
+ * Book3s: Retire H_PUT_TCE/etc real mode handlers" (Linux 5.19) removed an argument of
+ * xchg_no_kill.
  */
 #include <asm/iommu.h>
 

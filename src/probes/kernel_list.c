@@ -2,10 +2,10 @@
 /*
  * the kernel's list of registered memory
  *
- * Follows: "KVM: PPC: Check if IOMMU page is contained in the pinned physical page"
- * (Linux 4.19), which gave mm_iommu_ua_to_hpa() a page size, and
+ * The API has this form since two commits: "KVM: PPC: Check if IOMMU page is contained in
+ * the pinned physical page" (Linux 4.19) added a page size to mm_iommu_ua_to_hpa().
  * "powerpc/mm/iommu/vfio_spapr_tce: Change mm_iommu_get to reference a region"
- * (Linux 5.0), which brought mm_iommu_new().
+ * (Linux 5.0) added mm_iommu_new().
  */
 #include <linux/mm_types.h>
 

@@ -2,8 +2,8 @@
 /*
  * a process's mappings
  *
- * Follows: "mm: introduce vma->vm_flags wrapper functions" (Linux 6.3): since then
- * vm_flags may be read, and the sources only read vm_flags.
+ * Since "mm: introduce vma->vm_flags wrapper functions" (Linux 6.3), vm_flags may be
+ * written only by wrapper functions. The sources only read vm_flags.
  */
 #include <linux/mm.h>
 #include <linux/sched/mm.h>

@@ -2,8 +2,8 @@
 /*
  * MAX_ORDER
  *
- * Follows: "mm, treewide: redefine MAX_ORDER sanely" (Linux 6.4), which made it
- * inclusive and can't be told from the headers.
+ * Since "mm, treewide: redefine MAX_ORDER sanely" (Linux 6.4), MAX_ORDER is inclusive.
+ * A probe can't detect this change in the headers.
  */
 #include <linux/mmzone.h>
 

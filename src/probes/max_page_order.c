@@ -2,7 +2,7 @@
 /*
  * MAX_PAGE_ORDER
  *
- * Follows: "mm, treewide: rename MAX_ORDER to MAX_PAGE_ORDER" (Linux 6.8).
+ * The macro exists since "mm, treewide: rename MAX_ORDER to MAX_PAGE_ORDER" (Linux 6.8).
  */
 #include <linux/mmzone.h>
 

@@ -2,8 +2,8 @@
 /*
  * take_ownership() called by the VFIO backend
  *
- * Follows: nothing; it is how it was until "powerpc/iommu: Add "borrowing"
- * iommu_table_group_ops" (Linux 6.4).
+ * The API had this form until "powerpc/iommu: Add "borrowing" iommu_table_group_ops"
+ * (Linux 6.4).
  */
 #include <asm/iommu.h>
 

@@ -2,10 +2,10 @@
 /*
  * take_ownership() called by the IOMMU core
  *
- * Follows: "powerpc/iommu: Add "borrowing" iommu_table_group_ops" (Linux 6.4),
- * which lets it fail, and came with "powerpc/iommu: Add iommu_ops to report
- * capabilities and allow blocking domains": from there on it is the core that
- * calls it, before a VFIO backend sees the group.
+ * The API has this form since "powerpc/iommu: Add "borrowing" iommu_table_group_ops"
+ * (Linux 6.4), which lets take_ownership() fail. Linux 6.4 also has "powerpc/iommu: Add
+ * iommu_ops to report capabilities and allow blocking domains". Since this commit the
+ * IOMMU core calls take_ownership(), before a VFIO backend gets the group.
  */
 #include <asm/iommu.h>
 

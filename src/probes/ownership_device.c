@@ -2,8 +2,8 @@
 /*
  * take_ownership() called by the IOMMU core, for a device
  *
- * Follows: "powerpc/iommu: Reimplement the iommu_table_group_ops for pSeries"
- * (Linux 6.11), which added the device.
+ * The API has this form since "powerpc/iommu: Reimplement the iommu_table_group_ops for
+ * pSeries" (Linux 6.11), which added the device argument.
  */
 #include <asm/iommu.h>
 

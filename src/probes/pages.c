@@ -2,8 +2,9 @@
 /*
  * pinning and accounting memory
  *
- * Follows: "mm/gup: add a range variant of unpin_user_pages_dirty_lock()"
- * (Linux 5.14), and "mm: add account_locked_vm utility function" (Linux 5.3).
+ * The API has this form since "mm/gup: add a range variant of
+ * unpin_user_pages_dirty_lock()" (Linux 5.14) and "mm: add account_locked_vm utility
+ * function" (Linux 5.3).
  */
 #include <linux/mm.h>
 

@@ -2,13 +2,13 @@
 /*
  * spinlocks that do not sleep
  *
- * On a kernel with PREEMPT_RT they do. KVM walks a list of tables that is safe
- * only as long as none of this module's hooks sleeps (src/kvm.c), and hooks take
- * spinlocks.
+ * With PREEMPT_RT, spinlocks sleep. KVM calls the hooks of this module while it walks a
+ * list of tables. The walk is safe only if no hook sleeps (src/kvm.c), and the hooks
+ * take spinlocks.
  */
 #include <linux/kconfig.h>
 
 #include "probe.h"
 
 static_assert(!IS_ENABLED(CONFIG_PREEMPT_RT),
-	      "the kernel is one with PREEMPT_RT, where spinlocks sleep");
+	      "the kernel has PREEMPT_RT, where spinlocks sleep");

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What probes are written in.
+ * Assertions for probes.
  *
- * A probe is a source file about one API that compiles where the kernel has it
- * as this module uses it: same type of every member, same prototype of every
- * function. C by itself would only warn of a pointer to something else, and
- * convert an integer of another size without a word.
+ * A probe is a source file for one API. It compiles only if the kernel has the API as
+ * this module uses it: same type of every member, same prototype of every function.
+ * Without assertions, C only warns about a pointer of another type, and silently
+ * converts an integer of another size.
  */
 #ifndef TCE2_PROBE_H
 #define TCE2_PROBE_H
@@ -14,7 +14,7 @@
 #include <linux/compiler.h>
 #include <linux/types.h>
 
-/* The words are those that the compiler prints where the answer is no */
+/* The compiler prints these texts if an assertion fails */
 #define PROBE_MEMBER(structure, member, type...)			\
 	static_assert(__same_type(((structure *)0)->member, type),	\
 		      #structure " has another type of " #member)

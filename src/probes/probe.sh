@@ -1,54 +1,56 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# probe.sh: what Makefile.probes runs.
+# probe.sh: commands for Makefile.probes.
 #
-#	ask ANSWER SOURCE COMPILER...		does the kernel have what SOURCE
-#						uses? ANSWER gets "yes" or "no", the
-#						seconds, and what the compiler says
-#	require ANSWER SOURCE COMPILER...	the same, and "no" stops the build
+#	ask ANSWER SOURCE COMPILER...		compiles the probe SOURCE. Writes "yes"
+#						or "no", the compiler's seconds and its
+#						output to the file ANSWER
+#	require ANSWER SOURCE COMPILER...	like ask, but "no" stops the build
 #	verdict HEADER SOURCES SYMVERS MODVERSIONS NEEDS CHOICES RECORD
-#						from all answers beside HEADER to
-#						TCE2_HAVE_*; or stops the build. RECORD
-#						gets the checksums of what was asked
+#						writes TCE2_HAVE_* to HEADER, from all
+#						answers in its directory; or stops the
+#						build. Writes the checksums of the
+#						probed files to RECORD
 #	recheck STAMP RECORD OBJECTS		if a file that RECORD lists has changed,
 #						touches STAMP and removes the modules in
 #						the directory OBJECTS
 #
-# TCE2_KERNELS has the oldest and the newest kernel that the module is made for.
-# POSIX sh and POSIX tools only: it also runs where DKMS builds, and a kernel build
-# needs neither GNU date nor GNU sed.
+# TCE2_KERNELS contains the oldest and the newest supported kernel.
+# POSIX sh and POSIX tools only: the script also runs where DKMS builds, and a kernel
+# build needs neither GNU date nor GNU sed.
 
 set -eu
 
-# "1 error: text" of the first error in an answer, its directories left out
+# first_error ANSWER: prints the first error of the compiler, without directories
 first_error() {
 	sed -n '2,$ s#^\([^ ]*/\)*\([^ ]* .*error: .*\)#\2#p' "$1" | head -n 1
 }
 
-# The first line of a probe's comment names the API.
+# api_of SOURCE: prints the API's name, the first line of a probe's comment
 api_of() {
 	sed -n '3s/^ \* //p' "$1"
 }
 
-# refuse "what was asked" "what the answer is"
+# refuse PROBE ANSWER: stops the build with an error about the kernel
 refuse() {
 	{
 		echo "vfio-spapr-tce2 can't be built for the kernel ${KERNELRELEASE:-(of unknown release)}."
-		echo "  supported: Linux ${TCE2_KERNELS% *} to ${TCE2_KERNELS#* }, and others that have what it needs"
+		echo "  supported: Linux ${TCE2_KERNELS% *} to ${TCE2_KERNELS#* }, and other kernels with the same API"
 		echo "  probe:     $1"
 		echo "  answer:    $2"
 	} >&2
 	exit 1
 }
 
-# refuse_source SOURCE ANSWER
+# refuse_source SOURCE ANSWER: stops the build with the error of the probe SOURCE, from
+# the file ANSWER
 refuse_source() {
 	refuse "$(api_of "$1") (src/probes/${1##*/})" \
 		"$(first_error "$2" | grep . || sed -n 2p "$2")"
 }
 
-# The build tree and the compiler are to blame, not the kernel.
+# broken COMPILER ANSWER: stops the build with an error about the build tree or compiler
 broken() {
 	{
 		echo "vfio-spapr-tce2: the kernel's build tree or the compiler is broken: not even an empty module compiles."
@@ -59,8 +61,8 @@ broken() {
 	exit 1
 }
 
-# seconds FILE: the processor time of this shell's children, from what its command
-# `times` wrote to FILE. POSIX date has no fractions of a second.
+# seconds FILE: prints the processor time of the shell's children, in seconds. FILE has
+# the output of `times`: POSIX date has no fractions of a second.
 seconds() {
 	awk 'NR == 2 {
 		split($1 "m" $2, part, "m")
@@ -68,13 +70,13 @@ seconds() {
 	}' "$1"
 }
 
-# ask ANSWER SOURCE COMPILER...; an answer is there only when it is complete.
+# ask ANSWER SOURCE COMPILER...: see above. ANSWER exists only when it is complete.
 ask() {
 	answer=$1
 	shift 2
 	status=0
 	LC_ALL=C "$@" >"$answer.tmp" 2>&1 </dev/null || status=$?
-	# The compiler is the only child so far.
+	# The compiler is the only child so far, so this is its time.
 	times >"$answer.times"
 	case $status in
 	0)	word=yes ;;
@@ -90,12 +92,13 @@ ask() {
 	mv "$answer.new" "$answer"
 }
 
+# fits FILE: succeeds if the answer in FILE is "yes"
 fits() {
 	read -r word _ <"$1"
 	[ "$word" = yes ]
 }
 
-# require ANSWER SOURCE COMPILER...; a "no" isn't kept.
+# require ANSWER SOURCE COMPILER...: see above. A "no" is not kept in ANSWER.
 require() {
 	ask "$@"
 	! fits "$1" || return 0
@@ -106,8 +109,9 @@ require() {
 	esac
 }
 
-# unexported LIST SYMVERS MODVERSIONS: what of the list the files don't satisfy.
-# Their columns are CRC, symbol, module, kind of export and namespace.
+# unexported LIST SYMVERS MODVERSIONS: prints an error for each function of LIST that
+# the files SYMVERS do not export to this module. The columns of SYMVERS are CRC,
+# symbol, module, kind of export and namespace.
 unexported() {
 	# shellcheck disable=SC2086 # one word a file
 	awk -F'\t' -v modversions="$3" '
@@ -127,7 +131,7 @@ unexported() {
 		}' "$1" $2
 }
 
-# check_exports SYMVERS MODVERSIONS
+# check_exports SYMVERS MODVERSIONS: stops the build if a function is not exported
 check_exports() {
 	[ "${KBUILD_MODPOST_WARN:-}" != 1 ] || return 0
 	[ -n "$1" ] ||
@@ -136,7 +140,8 @@ check_exports() {
 	[ -z "$missing" ] || refuse "exported symbols (src/probes/exports)" "$missing"
 }
 
-# choose CHOICE: the first of a list a,b,c that fits
+# choose CHOICE: prints the first probe with the answer "yes" in a list a,b,c, or stops
+# the build
 choose() {
 	for variant in $(echo "$1" | tr ',' ' '); do
 		if fits "$out/$variant.probe"; then
@@ -148,12 +153,13 @@ choose() {
 	refuse_source "$sources/$newest.c" "$out/$newest.probe"
 }
 
+# macro PROBE: prints the name of the macro for a probe with the answer "yes"
 macro() {
 	echo "TCE2_HAVE_$(echo "$1" | tr '[:lower:]' '[:upper:]')"
 }
 
-# kernel_files SYMVERS: the headers that fixdep found in headers.probe, and those files
-# that fixdep leaves out
+# kernel_files SYMVERS: prints the headers that fixdep found in headers.probe, and the
+# files that fixdep omits
 kernel_files() {
 	sed -n '/^deps_/,/^$/ s/^  \([^ $]*\) \\$/\1/p' "$out/.headers.probe.cmd"
 	# Kbuild exports objtree, the top of the kernel's build tree.
@@ -163,15 +169,15 @@ kernel_files() {
 	done
 }
 
-# unchanged RECORD
+# unchanged RECORD: succeeds if all files still have their checksums in RECORD
 unchanged() {
 	cut -d' ' -f3- "$1" | xargs cksum 2>/dev/null | cmp -s - "$1"
 }
 
-# recheck STAMP RECORD OBJECTS. A package of kernel headers unpacks files with the time
-# stamps of the day when it was made. These may be older than an object here, which make
-# would then keep. All objects depend on STAMP through the probes. Kbuild's own parts of
-# a module do not, so they are removed.
+# recheck STAMP RECORD OBJECTS: see above. A new package of kernel headers may install
+# files with time stamps older than the objects here, and make would keep the objects.
+# All objects depend on STAMP through the probes. Kbuild's own parts of a module do not
+# depend on STAMP, so they are removed.
 recheck() {
 	if [ -e "$2" ] && unchanged "$2"; then
 		return
@@ -180,12 +186,14 @@ recheck() {
 	: >"$1"
 }
 
+# compiler_time: prints the number of probes and their time
 compiler_time() {
 	awk 'FNR == 1 { probes++; seconds += $2 }
 		END { printf "%d probes in %.1f s of compiler time", probes, seconds }' \
 		"$out"/*.probe
 }
 
+# verdict HEADER SOURCES SYMVERS MODVERSIONS NEEDS CHOICES RECORD: see above
 verdict() {
 	header=$1 sources=$2 out=${1%/*}
 

@@ -2,7 +2,6 @@
 /*
  * the kernel's build tree and the compiler
  *
- * Nothing but a module. Where this does not compile, no answer of any other
- * probe means anything.
+ * An empty module. If it does not compile, the other probes can't give valid answers.
  */
 #include <linux/module.h>

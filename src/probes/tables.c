@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * functions on tables and groups
+ * functions for TCE tables and groups
  *
- * Follows: "powerpc/vfio_spapr_tce: Add reference counting to iommu_table"
- * (Linux 4.12) and "powerpc/powernv/ioda: Split out TCE invalidation from TCE
- * updates" (Linux 5.4).
+ * The API has this form since "powerpc/vfio_spapr_tce: Add reference counting to
+ * iommu_table" (Linux 4.12) and "powerpc/powernv/ioda: Split out TCE invalidation from
+ * TCE updates" (Linux 5.4).
  */
 #include <linux/iommu.h>
 

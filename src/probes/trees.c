@@ -2,7 +2,7 @@
 /*
  * XArray and red-black trees
  *
- * Follows: "xarray: Add XArray load operation" (Linux 4.20).
+ * The API has this form since "xarray: Add XArray load operation" (Linux 4.20).
  */
 #include <linux/rbtree.h>
 #include <linux/xarray.h>

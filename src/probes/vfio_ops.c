@@ -2,11 +2,12 @@
 /*
  * struct vfio_iommu_driver_ops
  *
- * Asked where the build tree has the header, which is private to VFIO: then
- * what include/tce2_vfio.h declares gets other names here and is compared.
+ * Compiled only if the build tree has VFIO's private header, drivers/vfio/vfio.h. The
+ * probe gives the declarations of include/tce2_vfio.h other names, and compares them
+ * with the private header.
  *
- * Follows: "vfio: revert "iommu driver notify callback"" (Linux 6.3), which
- * removed the last member.
+ * The API has this form since "vfio: revert "iommu driver notify callback""
+ * (Linux 6.3), which removed the last member.
  */
 #include <linux/vfio.h>
 
@@ -26,7 +27,7 @@
 #undef vfio_register_iommu_driver
 #undef vfio_unregister_iommu_driver
 
-/* Beside the directory of the kernel's headers */
+/* The path is relative to the kernel's include directory, whose parent has drivers/ */
 #include <../drivers/vfio/vfio.h>
 
 #include "probe.h"
@@ -35,7 +36,7 @@
 	(offsetof(struct structure, member) ==				\
 	 offsetof(struct tce2_##structure, member))
 
-/* src/layout.c asserts that the list has the type of tce2_vfio.h. */
+/* src/layout.c asserts that the types in the list are the types of tce2_vfio.h */
 #undef KERNEL_MEMBER
 #define KERNEL_MEMBER(structure, member, type...)			\
 	static_assert(SAME_PLACE(structure, member) &&			\
