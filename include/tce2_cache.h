@@ -21,72 +21,77 @@ struct mm_struct;
 struct tce2_vmemmap;
 
 /*
- * The region cache: which memory of a process devices may reach.
+ * The region cache records which memory of a process devices may reach.
  *
- * There is one cache for a process's mm, shared by all its containers. A region
- * is a page-aligned range of user addresses, pinned once and charged to
- * locked_vm once, however many containers register it. Regions of a cache
+ * Each process's mm has one cache, shared by all containers of the process. A region
+ * is a page-aligned range of user addresses. It is pinned once and charged to
+ * locked_vm once, even if several containers register it. Regions of a cache
  * never overlap.
  *
- * Life of a region, told by its two counters:
- *	used	containers that have it registered
- *	mapped	IOMMU pages that point into it, plus 1 as long as used > 0
- * The thread that takes mapped to 0 destroys the region. No thread increments mapped
- * from 0, so no mapping can begin on memory that is about to be unpinned. The last
- * container to unregister may do so only if mapped is 1. If the last container is
- * closed instead, it only drops its 1. Then the final unmap in the containers that
- * still map the region destroys it.
+ * Two counts determine the life of a region:
+ *	used	containers that have the region registered
+ *	mapped	IOMMU pages of the region that windows map or other modules hold, plus 1
+ *		while used > 0
+ * The thread that decrements mapped to 0 destroys the region. No thread increments
+ * mapped from 0, so no mapping can begin on memory that is about to be unpinned. The
+ * last container that has the region registered can unregister it only if mapped is 1.
+ * If this container is closed instead, the close subtracts the 1 whatever the value of
+ * mapped. Other containers may still map the region; their last unmap then destroys it.
  *
- * A mirror is a region's entry in the kernel's own list (src/mirrors.c). If KVM maps
- * for the process, each region that can have a mirror has one while used > 0. KVM looks
- * up the mirror and counts the page there before a hook of src/kvm.c maps the
- * page. The hook counts the page in mapped, too, and both counts are dropped
- * together. The mirror is removed from the list before used can become 0. So as
- * long as KVM can count a page, the hook can hold the page's region. KVM may
- * have the region mapped in another container when the last container that
- * registered it is closed. Then tce2_mirror_orphan() removes the mirror later,
- * and until then KVM maps nothing for the process.
+ * A mirror is a region's entry in the kernel's own list of registered memory, in which
+ * KVM looks up user addresses (src/mirror.c). If KVM maps memory of the process, each
+ * region that can have a mirror has a mirror while used > 0. KVM looks up the mirror and
+ * counts the page there before a hook of src/kvm.c maps the page. The hook also counts
+ * the page in mapped, and both counts are decremented together. The mirror is removed from
+ * the list before used can become 0. So as long as KVM can count a page, the hook can
+ * count it in mapped. When the last container that registered a region is closed, KVM may
+ * still map the region in another container. The mirror is then an orphan:
+ * tce2_mirror_orphan() removes it later, and until then KVM begins no mapping for the
+ * process.
  *
  * Lock order: container registration lock -> cache lock; window range -> cache
- * lock; range being registered -> cache lock. A thread that pins memory holds no lock
- * except a range being registered. The cache lock is never held when mmap_lock is
- * taken.
+ * lock; range being registered -> cache lock. A thread that pins memory holds no
+ * lock except the range that it registers. No thread takes mmap_lock while it holds
+ * the cache lock.
  */
 
 /**
  * struct tce2_cache - the regions of one process
- * @link: in the global index of caches; index lock
- * @users: containers bound to the process, orphans, and other users; index lock
- * @mm: the process's address space, immutable, kept from being freed (mmgrab),
- *	not from being torn down
- * @registering: ranges of pages that are being registered: only the thread that holds a
- *	range adds a region there
- * @lock: held to add or remove a region or to change its used counter; never held while
- *	user memory is accessed, because the process can delay a page fault as long as
- *	it likes (userfaultfd, FUSE)
- * @seq: write side under @lock; lets a lockless lookup tell "absent" from
- *	"being moved"
+ * @link: link in the global index of caches; protected by the index lock, index_lock of
+ *	src/cache.c
+ * @users: number of references. Each container bound to the process, each orphan
+ *	and each tce2_cache_get() of another module has one; protected by the index
+ *	lock
+ * @mm: the process's address space, immutable. mmgrab() keeps the struct, but not its
+ *	mappings
+ * @registering: lock for ranges of pages that are being registered. Only the thread
+ *	that holds a range may add a region there
+ * @lock: held to add or remove a region or to change its used count; never held while
+ *	user memory is accessed, because the process can delay a page fault for any
+ *	time (userfaultfd, FUSE)
+ * @seq: write side under @lock; lets a lockless lookup tell an absent region from a
+ *	region that is being moved in the tree
  * @regions: tree of regions by user address; written under @lock and @seq,
  *	read under RCU
- * @descriptors: index of the regions' page descriptors; set once, under @lock, when
- *	another module asks for it; NULL until then
- * @mirrored: each region gets a mirror when it is registered; set once
- * @mirrors_due: a region may lack the mirror that tce2_cache_mirror() would make
- * @mirrors: number of regions that have a mirror; @lock
+ * @descriptors: index of the regions' page descriptors; NULL until another module
+ *	calls tce2_cache_find_pages(), then set once, under @lock
+ * @mirrored: true if each new region gets a mirror when it is registered; set once
+ * @mirrors_due: tce2_cache_mirror() may find a region that needs a mirror
+ * @mirrors: number of regions that have a mirror; written under @lock
  * @mirror_shift: log2 of an IOMMU page size that all mirrors translate; written
  *	under @lock
  * @closing: number of threads that add or remove mirrors, plus number of
- *	orphans; while it is not 0, KVM's hooks begin no mapping
- * @orphans: mirrors that are removed later, by a worker; index lock
- * @dying: regions to be destroyed, whose mapped counter KVM's hooks took to 0
- * @reap: destroys the regions in @dying, because hooks can't sleep
+ *	orphans. While the sum is not 0, KVM's hooks begin no mapping
+ * @orphans: number of mirrors that a worker will remove; protected by the index lock
+ * @dying: regions to destroy, after KVM's hooks decremented their mapped counts to 0
+ * @reap: work that destroys the regions in @dying, because hooks can't sleep
  */
 struct tce2_cache {
 	struct hlist_node link;
 	unsigned long users;
 	struct mm_struct *mm;
 	struct tce2_range_lock registering;
-	struct mutex lock;	/* guards regions, used */
+	struct mutex lock;	/* protects regions, used */
 	seqcount_mutex_t seq;
 	struct rb_root regions;
 	struct tce2_vmemmap *descriptors;
@@ -102,23 +107,27 @@ struct tce2_cache {
 
 /**
  * struct tce2_region - a pinned range of a process's memory
- * @node: in the cache's tree, or empty when unlinked; cache lock
+ * @node: node in the cache's tree; empty while the region is not in the tree;
+ *	protected by the cache lock
  * @cache: the region's cache, immutable
  * @ua: first user address, page-aligned, immutable
  * @size: bytes, page-aligned, immutable
- * @mapped: see the life of a region above; atomic
- * @used: see the life of a region above; written under the cache lock
+ * @mapped: number of mapped and held IOMMU pages, plus 1 while @used is not 0; atomic
+ * @used: number of containers that have the region registered; written under the
+ *	cache lock
  * @extents: physical addresses of the memory; immutable except for the dirty flags
  * @mirror: the region's entry in the kernel's list, or NULL; written under the
  *	cache lock
- * @mirror_tried: the region got a mirror, or can't have one; cache lock
+ * @mirror_tried: the region needs no further attempt to make its mirror; protected by
+ *	the cache lock
  * @mirror_busy: a thread is making the mirror, or removing it from the list;
- *	cache lock
- * @charged: locked_vm is charged for the region itself; else the mirror has the
- *	charge, or the thread that makes or removes the mirror; cache lock
- * @dying: link in the cache's list of regions to destroy, then in the list of
+ *	protected by the cache lock
+ * @charged: true if the region owns its locked_vm charge. Otherwise the mirror owns the
+ *	charge, or the thread that makes or removes the mirror; protected by the cache
+ *	lock
+ * @dying: link in the cache's list of regions to destroy, later in the list of
  *	regions to free
- * @rcu: readers may still be walking through the region when it is destroyed
+ * @rcu: defers freeing, because readers may still walk through a destroyed region
  */
 struct tce2_region {
 	struct rb_node node;
@@ -154,8 +163,8 @@ void tce2_region_reap(struct tce2_region *region);
 void tce2_region_free(struct tce2_region *region);
 
 /*
- * A red-black tree of 2^64 nodes is no higher than this. A walk that races
- * with rebalancing may miss its node, but never loops (lib/rbtree.c, "Notes on lockless
+ * Height limit of a red-black tree with 2^64 nodes. A walk that races with
+ * rebalancing may miss its node, but never loops (lib/rbtree.c, "Notes on lockless
  * lookups").
  */
 #define TCE2_MAX_DEPTH	128
@@ -166,10 +175,10 @@ void tce2_region_free(struct tce2_region *region);
  * @ua: first user address
  * @bytes: length of the range; 0 to find the region that contains @ua
  *
- * A region that is returned contained the range when it was read. NULL is not
- * authoritative: the region may exist if the tree was being changed.
+ * A returned region contained the range at the time of the lookup. NULL is not
+ * authoritative: a lookup that races with a change of the tree may miss the region.
  *
- * Context: RCU read-side, any interrupt state, data MMU on or off.
+ * Context: RCU read-side section, any interrupt state, data MMU on or off.
  * Return: the region, or NULL.
  */
 static __always_inline struct tce2_region *
@@ -199,7 +208,7 @@ tce2_region_find(const struct tce2_cache *cache, u64 ua, u64 bytes)
  * @region: the region
  * @ua: the user address
  *
- * Return: true if it does.
+ * Return: true if the region contains @ua.
  */
 static __always_inline bool
 tce2_region_contains(const struct tce2_region *region, u64 ua)

@@ -12,29 +12,29 @@
 struct page;
 
 /*
- * How the physical addresses of a pinned range of user memory are stored.
+ * Extents store the physical addresses of a pinned range of user memory.
  *
- * The range is cut at multiples of 1 << shift of its user addresses, where
- * shift is the largest for which every block is physically contiguous (and
- * of one protection). One 64-bit entry a block holds the physical address that
- * belongs to the block's first byte, with flags in the bits below the page
- * size. So a range over 1 GiB hugepages costs 8 bytes a GiB, a scattered one
- * 8 bytes a page, and translation is one index computation for either.
+ * The range is divided into blocks at user addresses that are multiples of
+ * 1 << shift. shift is the largest value for which every block is physically
+ * contiguous and of one protection. Each block has one 64-bit entry: the physical
+ * address of the block's first byte, with flags in the low bits. So a range of 1 GiB
+ * hugepages costs 8 bytes per GiB, and a scattered range 8 bytes per page. In both
+ * cases, one index computation translates an address.
  *
- * A range may begin inside a block. The entry then names the address where
- * the block would begin; being an offset it may wrap below zero, and adding
- * the user address's low bits wraps it back.
+ * A range may begin inside a block. The entry then holds the address at which the
+ * whole block would begin. This address may wrap below zero; adding the low bits of
+ * the user address wraps it back.
  *
- * Entries live in nodes of a page's size, under as many levels of nodes with
- * pointers as it takes; the last node of a level is only as long as it must be.
- * All come from the slab allocator, hence from the linear mapping: code that
- * runs with the data MMU off can follow them, and no allocation is larger than
- * a page, however large the range.
+ * Entries are stored in nodes of one page, below as many levels of pointer nodes as
+ * needed. So no allocation is larger than a page, even for a large range. The last
+ * node of each level has only the length that it needs. All nodes come from the slab
+ * allocator, hence from the linear mapping: code that runs with the data MMU off can
+ * follow the pointers.
  */
 #define TCE2_EXTENT_NODE_SHIFT	(PAGE_SHIFT - 3)
 #define TCE2_EXTENT_NODE	BIT(TCE2_EXTENT_NODE_SHIFT)
 
-/* The device may have written to the block; see tce2_extents_mark_dirty() */
+/* A device may have written to the block; see tce2_extents_mark_dirty() */
 #define TCE2_EXTENT_DIRTY	BIT_ULL(0)
 /* The block was pinned for reading only */
 #define TCE2_EXTENT_READONLY	BIT_ULL(1)
@@ -44,16 +44,16 @@ struct page;
  * struct tce2_extents - physical addresses of a range of user memory
  * @ua: first user address, a multiple of the page size
  * @size: bytes of the range
- * @filled: bytes appended so far, @size once it is built
+ * @filled: bytes appended so far, @size once the store is built
  * @shift: log2 of the block size in bytes, at least PAGE_SHIFT
  * @depth: levels of pointers above the entries
- * @blocks: entries made so far, those of the bytes filled at least
- * @flags: TCE2_EXTENT_READONLY if any block is
+ * @blocks: entries made so far, at least one for each block with filled bytes
+ * @flags: TCE2_EXTENT_READONLY if any block is read-only
  * @root: node of the highest level, NULL while there is no entry
- * @tail: node of the last entry made; of no meaning once it is built
+ * @tail: node of the last entry made; unused once the store is built
  *
- * Built by one thread, then immutable except TCE2_EXTENT_DIRTY, which any
- * thread may set and no thread clears. No lock.
+ * One thread builds the store, without a lock. Afterwards only TCE2_EXTENT_DIRTY
+ * changes: any thread may set this flag, and no thread clears it.
  */
 struct tce2_extents {
 	u64 ua;
@@ -72,7 +72,8 @@ struct tce2_extents {
  * @ext: the extents
  * @ua: a user address inside the range
  *
- * Return: the entry's address. Safe with the data MMU off.
+ * Context: any, also with the data MMU off.
+ * Return: the entry's address.
  */
 static __always_inline u64 *tce2_extents_entry(const struct tce2_extents *ext,
 					       u64 ua)
@@ -90,13 +91,14 @@ static __always_inline u64 *tce2_extents_entry(const struct tce2_extents *ext,
 }
 
 /**
- * tce2_extents_run() - find the contiguous run that begins at a user address
+ * tce2_extents_run() - find the contiguous memory that begins at a user address
  * @ext: the extents
- * @ua: a user address among the bytes filled
+ * @ua: a user address in the filled part of the range
  * @hpa: set to the host physical address of @ua
- * @flags: set to the run's TCE2_EXTENT_* flags
+ * @flags: set to the block's TCE2_EXTENT_* flags
  *
- * Return: bytes from @ua to the end of its block.
+ * Return: bytes from @ua to the end of its block, or to the end of the filled part if
+ * that is lower.
  */
 static __always_inline u64
 tce2_extents_run(const struct tce2_extents *ext, u64 ua, u64 *hpa, u64 *flags)
@@ -118,8 +120,8 @@ tce2_extents_run(const struct tce2_extents *ext, u64 ua, u64 *hpa, u64 *flags)
  * @hpa: set to the host physical address of @ua
  * @flags: set to the union of the TCE2_EXTENT_* flags of all blocks of the page
  *
- * Context: any, also with the data MMU off. Takes one step for each block of the page.
- * Return: true; false if the page is scattered or misaligned in memory.
+ * Context: any, also with the data MMU off. The time grows with the number of blocks.
+ * Return: true; false if the page is scattered or misaligned in physical memory.
  */
 static __always_inline bool tce2_extents_page(const struct tce2_extents *ext,
 					      u64 ua, unsigned int shift,
@@ -143,11 +145,11 @@ static __always_inline bool tce2_extents_page(const struct tce2_extents *ext,
 }
 
 /**
- * tce2_extents_mark_block() - remember that the device may write to a block
+ * tce2_extents_mark_block() - record that devices may write to a block
  * @ext: the extents
  * @ua: a user address in the block
  *
- * Concurrent callers can only set the same bit, so a plain store will do.
+ * Concurrent callers can only set the same bit, so a plain store suffices.
  */
 static __always_inline void tce2_extents_mark_block(struct tce2_extents *ext,
 						    u64 ua)
@@ -167,10 +169,10 @@ void tce2_extents_mark_blocks(struct tce2_extents *ext, u64 ua, u64 bytes);
 void tce2_extents_free(struct tce2_extents *ext);
 
 /**
- * tce2_extents_mark_dirty() - remember that the device may write to a range
+ * tce2_extents_mark_dirty() - record that devices may write to a range
  * @ext: the extents
  * @ua: first user address, inside the range
- * @bytes: how many, all inside the range, more than 0
+ * @bytes: bytes, more than 0, all inside the range
  *
  * Context: may sleep.
  */

@@ -10,12 +10,12 @@
 #include "tce2_exported.h"
 
 /**
- * struct tce2_drop_batch - mapped counts to be dropped, gathered by region
- * @cache: the cache of the regions
- * @region: the region of the counts gathered so far, or NULL
- * @count: counts gathered so far, in IOMMU pages
+ * struct tce2_drop_batch - IOMMU pages of one region that are dropped together
+ * @cache: the region cache
+ * @region: the region of all pages gathered so far, or NULL
+ * @count: number of pages gathered so far
  *
- * On the stack of one thread; see tce2_drop_batch_add().
+ * Lives on the stack of one thread; see tce2_drop_batch_add().
  */
 struct tce2_drop_batch {
 	struct tce2_cache *cache;
@@ -44,9 +44,9 @@ void tce2_drop_batch_flush(struct tce2_drop_batch *batch);
 
 /**
  * tce2_memory_skip() - remove the first pages from a range of user memory
- * @memory: the range; its region member is not updated, so the new first page may lie
+ * @memory: the range. Its region member is not updated, so the new first page may be
  *	in another region
- * @pages: number of pages
+ * @pages: number of pages to remove
  */
 static __always_inline void tce2_memory_skip(struct tce2_memory *memory, u64 pages)
 {
@@ -55,13 +55,13 @@ static __always_inline void tce2_memory_skip(struct tce2_memory *memory, u64 pag
 }
 
 /**
- * tce2_region_hold() - add to a region's mapped counter
- * @region: the region, which an RCU read-side section keeps from being freed
- * @pages: IOMMU pages, more than 0
+ * tce2_region_hold() - add IOMMU pages to a region's mapped count
+ * @region: the region; the caller's RCU read-side section keeps it from being freed
+ * @pages: number of IOMMU pages, more than 0
  *
- * Context: any interrupt state, data MMU on or off.
- * Return: true; false if no container has the region registered any more, or if it is
- * being destroyed: nothing may be mapped there.
+ * Context: RCU read-side section, any interrupt state, data MMU on or off.
+ * Return: true; false if no container has the region registered any more, or if the
+ * region is being destroyed. After false, the caller must not map the memory.
  */
 static __always_inline bool tce2_region_hold(struct tce2_region *region,
 					     u64 pages)
@@ -75,14 +75,15 @@ static __always_inline bool tce2_region_hold(struct tce2_region *region,
  * @cache: the region cache
  * @ua: user address of an IOMMU page no larger than the kernel's pages
  *
- * KVM has counted the page in the kernel's list and found its physical address
- * there. Both counts are dropped by tce2_page_drop_counted(). A region ends at a
- * kernel page, so no such IOMMU page crosses its end.
+ * KVM has found the page's physical address in the kernel's list of registered memory,
+ * and has counted the page there. tce2_page_drop_counted() decrements both counts. A region
+ * ends at the boundary of a kernel page, so no IOMMU page of this size crosses the
+ * region's end.
  *
- * Context: RCU read-side.
- * Return: true; false if KVM's count has to be undone, because the region has
- * no mirror or the mirror is being removed, or because the lookup missed the
- * region while the tree was being changed.
+ * Context: RCU read-side section.
+ * Return: true; false if the caller has to undo KVM's count: the region has no
+ * mirror, the mirror is being removed, or the lookup raced with a change of the
+ * tree and missed the region.
  */
 static __always_inline bool
 tce2_page_hold_counted(const struct tce2_cache *cache, u64 ua)

@@ -8,11 +8,11 @@ struct mm_struct;
 struct tce2_extents;
 
 /**
- * struct tce2_pin_mapping - a mapping of a process, as far as pinning needs it
+ * struct tce2_pin_mapping - attributes of a process's mapping (VMA)
  * @end: first user address after the mapping, or after the range to be pinned if
- *	that is nearer
+ *	that is lower
  * @writable: the process may write to the mapping
- * @hugetlbfs: the mapping is of hugetlbfs
+ * @hugetlbfs: the mapping belongs to hugetlbfs
  */
 struct tce2_pin_mapping {
 	u64 end;

@@ -9,12 +9,12 @@
 #include <linux/types.h>
 
 /**
- * struct tce2_hurry - counts the writers of a lock that requests hold for reading
- * @turning_away: threads that hold the lock for writing or wait to. While it is not 0,
- *	requests return -EAGAIN instead of waiting for a range of entries, except
- *	requests that have been turned away before
- * @stopping: those of these writers that hold locks of VFIO's core, for which other
- *	containers wait. While it is not 0, no request waits for a range, and requests
+ * struct tce2_hurry - counts of the writers of a lock that requests hold for reading
+ * @turning_away: threads that hold the lock for writing or wait for it. While this
+ *	count is not 0, requests return -EAGAIN instead of waiting for a range of
+ *	entries, except requests that have been turned away before
+ * @stopping: writers that also hold locks of VFIO's core, for which other containers
+ *	wait. While this count is not 0, no request waits for a range, and requests
  *	that map or unmap many entries stop
  */
 struct tce2_hurry {
@@ -23,10 +23,11 @@ struct tce2_hurry {
 };
 
 /**
- * enum tce2_patience - when a thread stops waiting for a range
- * @TCE2_STAYS: never, except after a fatal signal if the function is killable
- * @TCE2_YIELDS_TO_VFIO: when @stopping of struct tce2_hurry is not 0
- * @TCE2_YIELDS: when @turning_away is not 0
+ * enum tce2_patience - conditions for a thread to stop waiting for a range
+ * @TCE2_STAYS: the thread stops only after a fatal signal, and only in a killable
+ *	function
+ * @TCE2_YIELDS_TO_VFIO: the thread stops when @stopping of struct tce2_hurry is not 0
+ * @TCE2_YIELDS: the thread stops when @turning_away of struct tce2_hurry is not 0
  */
 enum tce2_patience {
 	TCE2_STAYS,
@@ -38,18 +39,19 @@ enum tce2_patience {
  * struct tce2_range - a range that a thread has locked or waits for
  * @prev: next older range of the lock
  * @next: next newer range of the lock
- * @blocker: newest older range that overlaps this one; NULL if this range is held
- * @waiters: first of the ranges whose blocker is this range
+ * @blocker: newest of the older ranges that overlap this range; NULL if this range is
+ *	held
+ * @waiters: first range that has this range as its blocker
  * @next_waiter: next range with the same blocker
- * @first: first TCE, or page of user memory
- * @last: last one, included
- * @patience: when the thread stops waiting
+ * @first: number of the first TCE, or of the first page of user memory
+ * @last: number of the last TCE or page, inclusive
+ * @patience: condition for the thread to stop waiting
  * @turned_away: the thread has been woken to stop waiting
  * @woken: completed when the range becomes held or its thread is turned away;
  *	initialized only if the range has to wait
  *
- * On the stack of its thread. All links and flags are guarded by the lock's
- * spinlock.
+ * Lives on the stack of its thread. The lock's spinlock protects all links and
+ * flags.
  */
 struct tce2_range {
 	struct tce2_range *prev;
@@ -65,25 +67,27 @@ struct tce2_range {
 };
 
 /**
- * struct tce2_range_lock - lets threads work on separate ranges
- * @lock: guards @last, the ranges' links, and @hurry
- * @last: the range that came last, held or waiting. A range is held when none
- *	before it overlaps. (A bare list: checked list functions would cost as
- *	much as the rest.)
- * @hurry: writers for which waiting threads back off; NULL if no thread backs off
- * @dep_map: for lockdep, which sees any range of a use as the same lock:
- *	a thread holds one at a time
+ * struct tce2_range_lock - lock for ranges; threads hold separate ranges in parallel
+ * @lock: protects @last, the ranges' links, and @hurry
+ * @last: newest range, held or waiting. A range is held when no older range
+ *	overlaps it. The ranges are not in a struct list_head, because the checks of
+ *	list functions would double the cost of locking a range
+ * @hurry: counts of the writers for which waiting threads back off; NULL if no
+ *	thread backs off
+ * @dep_map: for lockdep. All ranges of a lock class are the same lock to lockdep, so a
+ *	thread holds only one range at a time
  *
  * First come, first served: a range also waits for an older overlapping range that
  * is itself still waiting, so no thread starves. A waiting range is linked to a single
- * older range, its blocker: the newest older range that overlaps it. The thread that
+ * older range, its blocker: the newest of the older ranges that overlap it. The thread that
  * unlocks the blocker searches for the next blocker, and wakes the waiting thread only
- * if there is none. Ranges with the same blocker do not overlap one another: if two
- * did, the older would be the blocker of the newer. So their order does not matter. If
- * all threads want the same range, each unlock touches one range and wakes one thread.
+ * if no other range blocks it. Ranges with the same blocker do not overlap one another:
+ * if they did, the older range would block the newer range. So the order in which their
+ * threads are woken does not matter. If all threads lock the same range, each unlock
+ * accesses one range and wakes one thread.
  */
 struct tce2_range_lock {
-	spinlock_t lock;	/* guards last, hurry and the links */
+	spinlock_t lock;	/* protects last, hurry and the links */
 	struct tce2_range *last;
 	const struct tce2_hurry *hurry;
 #ifdef CONFIG_DEBUG_LOCK_ALLOC

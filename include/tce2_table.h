@@ -20,12 +20,12 @@ struct tce2_hurry;
 struct tce2_window_spec;
 
 /**
- * enum tce2_table_layout - how TCEs may be written
- * @TCE2_TABLE_UNSEEN: not known yet
- * @TCE2_TABLE_MEMORY: straight into memory; the platform was seen to write an
- *	entry just as and just where the hardware's format says
- * @TCE2_TABLE_PLATFORM: by the platform's functions only: the table is not in
- *	our memory (a hypervisor's), or not as expected
+ * enum tce2_table_layout - ways to write TCEs
+ * @TCE2_TABLE_UNSEEN: the way to write TCEs of this table is not known yet
+ * @TCE2_TABLE_MEMORY: by stores to memory. The platform has written an entry with
+ *	the value and at the address that the hardware's format requires
+ * @TCE2_TABLE_PLATFORM: only by the platform's functions, because the table is a
+ *	hypervisor's or does not have the expected format
  */
 enum tce2_table_layout {
 	TCE2_TABLE_UNSEEN,
@@ -35,8 +35,8 @@ enum tce2_table_layout {
 
 /**
  * struct tce2_charge - the locked_vm charge for a TCE table
- * @mm: the mm whose locked_vm is charged; the owner of the charge keeps @mm
- * @pages: pages charged
+ * @mm: the charged mm; the owner of the charge keeps @mm allocated
+ * @pages: pages charged to locked_vm
  */
 struct tce2_charge {
 	struct mm_struct *mm;
@@ -46,26 +46,28 @@ struct tce2_charge {
 /**
  * struct tce2_table - the TCE table that hardware walks for a window
  * @tbl: the kernel's table, immutable
- * @ops: the platform's operations for @tbl, immutable; @tbl->it_ops are those for
- *	KVM (src/kvm.c)
- * @hurry: writers of the owner's lock; valid while the caller holds that lock; immutable
- * @level_bits: log2 of the entries in each table of a tree of them, immutable
- * @layout: see there; goes from unseen to one of the others once, without a
- *	lock
- * @lock: guards @leaves and @charge; also held while this module has the platform make
- *	a level of the table
- * @leaves: which lowest-level tables of the hardware are accounted for, by
- *	entry number / entries a table; unused with a single level
- * @charge: the charge for @tbl. tce2_table_release() gives it to the caller, who
- *	refunds it with the last reference. If @tbl is leaked, tce2_table_release()
- *	refunds it
+ * @ops: the platform's operations for @tbl, immutable; @tbl->it_ops are KVM's hooks
+ *	(src/kvm.c)
+ * @hurry: counts of the writers of the lock of the window's owner (struct tce2_ddw);
+ *	valid while the caller holds that lock; immutable
+ * @level_bits: log2 of the number of entries in each table of a multi-level table,
+ *	immutable
+ * @layout: way to write TCEs; changes from TCE2_TABLE_UNSEEN to another value at most
+ *	once, without a lock
+ * @lock: protects @leaves and @charge; also held while the platform makes a level of
+ *	the table for this module
+ * @leaves: the charged lowest-level tables, indexed by the entry number divided by the
+ *	entries per table; unused with a single level
+ * @charge: the charge for @tbl. tce2_table_release() passes the charge to the caller,
+ *	which refunds it with the last reference to @tbl. If @tbl is leaked,
+ *	tce2_table_release() refunds the charge
  *
- * A window too big for one table has a tree of them in hardware, and the
- * kernel makes the lower ones when an entry below is first written. Each such
- * table is charged to locked_vm at that moment, and refunded with the whole
- * tree.
+ * In hardware, a window with several levels has a tree of tables. The platform makes a
+ * lower table when an entry in it is first written. This module charges the lower table
+ * to locked_vm before this write, and refunds the charge with the whole tree.
  *
- * An entry belongs to the thread that holds it in the window's range lock.
+ * Only the thread that holds an entry may use the entry: a request holds its range in
+ * the window's range lock, and a KVM hook holds the lock bit of the entry's leaf.
  */
 struct tce2_table {
 	struct iommu_table *tbl;
@@ -73,7 +75,7 @@ struct tce2_table {
 	const struct tce2_hurry *hurry;
 	unsigned int level_bits;
 	enum tce2_table_layout layout;
-	struct mutex lock;	/* guards leaves, charge */
+	struct mutex lock;	/* protects leaves, charge */
 	struct xarray leaves;
 	struct tce2_charge charge;
 };
@@ -81,9 +83,9 @@ struct tce2_table {
 /**
  * struct tce2_stale - entries that were cleared but not yet invalidated
  * @index: first entry
- * @count: entries; 0 if there are none
+ * @count: number of entries, may be 0
  *
- * On the stack of one thread, begun empty; see tce2_table_clear().
+ * Lives on the stack of one thread, initially empty; see tce2_table_clear().
  */
 struct tce2_stale {
 	u64 index;
@@ -91,11 +93,11 @@ struct tce2_stale {
 };
 
 /**
- * enum tce2_write - what is known of entries that are to be written
- * @TCE2_WRITE_FRESH: nothing is mapped in any of them
- * @TCE2_WRITE_OVER: some may be mapped
- * @TCE2_WRITE_RESTORE: as TCE2_WRITE_OVER, and all have been mapped before: their
- *	levels exist, so that writing them must neither wait for memory nor stop
+ * enum tce2_write - state of entries before they are written
+ * @TCE2_WRITE_FRESH: no entry is mapped
+ * @TCE2_WRITE_OVER: some entries may be mapped
+ * @TCE2_WRITE_RESTORE: some entries may be mapped, and all entries have been mapped
+ *	before, so all levels exist. The write must neither stop nor wait for memory
  */
 enum tce2_write {
 	TCE2_WRITE_FRESH,
@@ -122,10 +124,10 @@ int tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
 void tce2_table_invalidate(struct tce2_table *table, u64 index, u64 count);
 
 /**
- * tce2_table_in_memory() - check that this module stores TCEs without the platform
+ * tce2_table_in_memory() - check whether this module may store TCEs directly
  * @table: the table
  *
- * Return: true if it does.
+ * Return: true for direct stores; false if the platform has to write TCEs.
  */
 static inline bool tce2_table_in_memory(const struct tce2_table *table)
 {
@@ -138,8 +140,8 @@ static inline bool tce2_table_in_memory(const struct tce2_table *table)
  * @index: the entry
  *
  * Context: any.
- * Return: where the hardware finds the TCEs from @index on, up to the end of the
- * table of the lowest level; NULL if the platform has to write them.
+ * Return: address of the TCE; the following TCEs of the same lowest-level table are
+ * adjacent. NULL if the platform has to write the TCE.
  */
 static __always_inline __be64 *tce2_table_find(const struct tce2_table *table,
 					       u64 index)
@@ -152,12 +154,12 @@ static __always_inline __be64 *tce2_table_find(const struct tce2_table *table,
 }
 
 /**
- * tce2_table_kill() - invalidate the translations that devices have cached
+ * tce2_table_kill() - invalidate the cached translations of entries
  * @table: the table
  * @index: first entry
- * @count: entries, more than 0; the more entries, the longer it may take
+ * @count: number of entries, more than 0; the time may grow with @count
  *
- * A TCE that may be cached has to be invalidated after a change (LoPAR 3.2.2.2,
+ * After a change of a TCE, its cached translation must be invalidated (LoPAR 3.2.2.2,
  * R2-3.2.2.2-7; OPAL_PCI_TCE_KILL).
  *
  * Context: any.
@@ -167,16 +169,16 @@ static __always_inline void tce2_table_kill(const struct tce2_table *table,
 {
 	struct iommu_table *tbl = table->tbl;
 
-	/* Write entries before firmware makes devices look them up again */
+	/* Complete the stores before firmware makes devices read the entries again */
 	mb();
 	if (!table->ops->tce_kill)
 		return;
 	/*
-	 * The platform walks the table's list of groups. Hot-unplug removes a group
-	 * from that list and frees it after a grace period, whatever references there
-	 * are to the group. On a preemptible kernel only an RCU read-side section keeps
-	 * it from being freed during the walk (pnv_pci_ioda2_tce_invalidate(),
-	 * pnv_pci_unlink_table_and_group()).
+	 * The platform walks the table's list of groups. Hot-unplug removes a group's
+	 * link from that list and frees the link after a grace period, even if
+	 * references to the group exist. On a preemptible kernel, only an RCU
+	 * read-side section keeps the link from being freed during the walk
+	 * (pnv_pci_ioda2_tce_invalidate(), pnv_pci_unlink_table_and_group()).
 	 */
 	rcu_read_lock();
 	table->ops->tce_kill(tbl, tbl->it_offset + index, count);
@@ -184,10 +186,10 @@ static __always_inline void tce2_table_kill(const struct tce2_table *table,
 }
 
 /**
- * tce2_table_invalidate_few() - make devices see entries, without sleeping
+ * tce2_table_invalidate_few() - make devices see changed entries, without sleeping
  * @table: the table
  * @index: first entry
- * @count: entries, more than 0, at most those of a leaf of the view
+ * @count: number of entries, more than 0, at most TCE2_VIEW_LEAF
  *
  * Context: any.
  */
@@ -204,8 +206,8 @@ tce2_table_invalidate_few(const struct tce2_table *table, u64 index, u64 count)
  * @hpa: host physical address of the page
  * @perm: TCE2_PERM_READ, TCE2_PERM_WRITE or both
  *
- * A TCE may be write-only (LoPAR 3.2.2.2). But on powernv Linux lets a device read what
- * it may write (pnv_tce_xchg()), and so does this function.
+ * A TCE may be write-only (LoPAR 3.2.2.2). But Linux on powernv also makes each writable
+ * page readable for the device (pnv_tce_xchg()), and so does this function.
  *
  * Return: the TCE, in the processor's byte order.
  */
@@ -216,14 +218,14 @@ static __always_inline u64 tce2_make_tce(u64 hpa, u64 perm)
 }
 
 /**
- * tce2_table_take_out() - clear one TCE and make devices see it, without sleeping
+ * tce2_table_take_out() - clear and invalidate one TCE, without sleeping
  * @table: the table
- * @index: the entry, held
+ * @index: the entry, which the caller holds
  *
- * When this returns 0, no device uses the entry's old translation any more.
+ * After a return of 0, no device uses the entry's old translation any more.
  *
- * Context: any that may take a spinlock.
- * Return: 0; -EIO if the platform refuses.
+ * Context: any context that may take a spinlock.
+ * Return: 0; -EIO if the platform refuses to clear the TCE.
  */
 static __always_inline int tce2_table_take_out(struct tce2_table *table,
 					       u64 index)

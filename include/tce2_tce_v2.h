@@ -17,36 +17,39 @@ struct tce2_kvm;
 struct tce2_window_spec;
 
 /**
- * struct tce2_window - a DMA window and its table
- * @link: in the list of published windows (src/kapi.c); protected by the list's lock
- * @refs: one for the owner, until it removes the window, one for each
- *	tce2_window_get(), and one for KVM's hooks, until the hooks are freed
- * @live: the owner has not removed the window; cleared with all of @ranges held
- * @published: requests may use the window; set with the owner's lock held for
- *	reading or writing, read with it held
- * @cache: region cache of the process that mappings belong to, immutable
+ * struct tce2_window - a DMA window and its table; owned by a struct tce2_ddw
+ * @link: link in the list of published windows (src/kapi.c); protected by the list's
+ *	lock
+ * @refs: number of references. The owner has one until it removes the window, each
+ *	tce2_window_get() adds one, and KVM's hooks have one until they are freed
+ * @live: the owner has not removed the window; cleared by a thread that holds all entries
+ *	in @ranges
+ * @published: requests may use the window; set and read with the owner's lock
+ *	held for reading or writing
+ * @cache: region cache of the process that owns the mappings, immutable
  * @start: first bus address, immutable
- * @size: bytes of bus address, immutable
+ * @size: size in bytes, immutable
  * @page_shift: log2 of the IOMMU page size in bytes, immutable
- * @hurry: writers of the owner's lock; valid while the caller holds that lock; immutable
- * @ranges: lock for entries, of the hardware's table and of the view alike,
- *	taken for whole leaves of the view
- * @table: the hardware's table
+ * @hurry: counts of the writers of the owner's lock; valid while the caller holds
+ *	that lock; immutable
+ * @ranges: lock for ranges of entries, in both @table and @view; each locked
+ *	range consists of whole leaves of @view
+ * @table: the TCE table
  * @view: the userspace view
- * @kvm: KVM's hooks at the table; set before the window has its slot
- * @kept_by_group: the platform failed to take the window from a group that was
- *	detached. The group's hardware may walk the table until reboot, and may have
- *	cached TCEs that are cleared. So unmapped pages stay pinned; set under the
- *	owner's lock for writing
+ * @kvm: KVM's hooks for the table; set before the window gets its slot
+ * @kept_by_group: the platform failed to remove the window from a detached group.
+ *	The group's hardware may walk the table until reboot, and may still cache
+ *	TCEs that have been cleared. So unmapped pages stay pinned. Set with the
+ *	owner's lock held for writing
  *
- * The window is kept by its references. A thread that maps or unmaps holds the owner's
- * lock (struct tce2_ddw) at least for reading, so that the window also stays @live. A
- * window that is not @live has lost @cache and @table, and its view says that nothing
- * is mapped.
+ * References keep the window allocated. A thread that maps or unmaps holds the
+ * owner's lock (struct tce2_ddw) at least for reading, which also keeps the window
+ * @live. When a window is no longer @live, @cache and @table are invalid, and @view
+ * is empty.
  *
- * KVM's hooks do not hold the owner's lock. They use @cache and change entries
- * only with a leaf of @view locked (struct tce2_view). The leaves of a window that
- * is not @live stay locked.
+ * KVM's hooks do not hold the owner's lock. They use @cache, and change entries, only
+ * while they hold the lock bit of a leaf of @view (struct tce2_view). The leaves of a
+ * window that is not @live stay locked.
  *
  * Lock order: owner's lock -> ranges -> leaves of @view, table.lock -> mmap_lock,
  * and ranges -> cache lock.
@@ -73,7 +76,7 @@ struct tce2_window {
  * @iova: first bus address
  * @ua: first user address
  * @size: bytes
- * @perm: permissions of devices: TCE2_PERM_READ, TCE2_PERM_WRITE or both
+ * @perm: permissions for devices: TCE2_PERM_READ, TCE2_PERM_WRITE or both
  */
 struct tce2_map_request {
 	u64 iova;

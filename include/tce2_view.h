@@ -9,34 +9,35 @@
 #include "tce2_perm.h"
 
 /*
- * The userspace view: which user address each TCE of a window maps, and what
- * devices may do there. It alone decides what an unmap has to undo.
+ * The userspace view records the user address and the permissions of each TCE of a
+ * window. An unmap relies on the view alone to find the pages to drop.
  *
- * Entries are looked after in leaves of TCE2_VIEW_LEAF. What a leaf maps is
- * told by one 64-bit word:
+ * The view is divided into leaves of TCE2_VIEW_LEAF entries. One 64-bit word
+ * describes the mappings of a leaf:
  *
- *	0		nothing, and nothing ever was: the hardware's entries
- *			need not be looked at
- *	a run		one run of entries, mapping user addresses that follow
- *			one another: first and last entry, user address of the
- *			first, permissions. Without permission: nothing, now
- *	an array	of a 64-bit entry a TCE, where there are more runs: the
- *			user address with TCE2_VIEW_FLAGS in its low bits, or 0
+ *	0		No entry was ever mapped. The hardware's entries need not be
+ *			accessed.
+ *	a run		One adjacent run: entries that map consecutive user
+ *			addresses. The word holds the first and last entry, the
+ *			user address of the first entry, and the permissions. If
+ *			the permissions are 0, no entry is mapped now.
+ *	an array	A pointer to an array, for several runs. The array has a
+ *			64-bit entry for each TCE: the user address with
+ *			TCE2_VIEW_FLAGS in its low bits, or 0 if the TCE maps nothing.
  *
- * So a mapping that is contiguous for the client costs 8 bytes for every
- * TCE2_VIEW_LEAF entries, whatever the memory behind it is like, and entries
- * mapped each on its own cost 8 bytes each. The words are kept in a tree of
- * small nodes, made when something below is first mapped; a part of the window
- * that was never mapped costs neither memory nor time.
+ * So consecutive user addresses cost 8 bytes per leaf, however scattered the physical
+ * memory is. Other mappings cost 8 bytes per entry of the leaf. The words are stored
+ * in a tree of small nodes. A node is made when an entry below it is first mapped. So
+ * an unused part of the window costs neither memory nor time.
  */
 
-/* An unmap must also drop KVM's count of the page in the kernel's list */
+/* KVM has counted the page in the kernel's own list: an unmap must also undo this count */
 #define TCE2_VIEW_COUNTED	BIT_ULL(2)
 
 /* The flags in the low bits of an array's entry */
 #define TCE2_VIEW_FLAGS	(TCE2_PERM_RW | TCE2_VIEW_COUNTED)
 
-/* User addresses have no more bits than this (TASK_SIZE_4PB) */
+/* Largest size of a user address, in bits (TASK_SIZE_4PB) */
 #define TCE2_VIEW_UA_BITS	52
 
 #define TCE2_VIEW_LEAF_SHIFT	9
@@ -44,24 +45,23 @@
 
 /**
  * struct tce2_view - the userspace view of a window
- * @root: the tree's highest node, as a word of the tree; 0 while there is none
+ * @root: the tree's highest node, as a word of the tree; 0 while the tree is empty
  * @depth: levels of nodes
  * @page_shift: log2 of the IOMMU page size in bytes
- * @has_external_readers: other modules may read with tce2_view_peek(): arrays are
- *	freed by RCU. Set once, with every leaf held
- * @hooked: KVM's hooks (src/kvm.c) may change leaves, too. Set once, with every
+ * @has_external_readers: other modules may read with tce2_view_peek(), so arrays are
+ *	freed after an RCU grace period. Set once, with every leaf held
+ * @hooked: KVM's hooks (src/kvm.c) may also change leaves. Set once, with every
  *	leaf held
  *
- * Nodes are added by any thread and stay until the view goes. The word of a
- * leaf, and its array, belong to the thread that holds the leaf's entries in the
- * window's range lock.
+ * Any thread may add nodes, and nodes stay until the view is freed. Except for hooks,
+ * only the thread that holds a leaf's entries in the window's range lock may change
+ * the leaf's word and array.
  *
- * In a hooked view an array stays until the view goes, its word holds no valid
- * count of mapped entries, and the word of a leaf with an array has a lock bit.
- * A hook changes a leaf under this bit alone, since hooks may not sleep. A
- * request locks the range first, then the bits of its leaves
- * (tce2_view_lock()). A leaf without an array is changed under the range lock
- * only. A new array begins locked.
+ * In a hooked view, an array stays until the view is freed. The word of a leaf with an
+ * array holds no valid count of mapped entries, but has a lock bit. A hook changes
+ * such a leaf under this bit alone, since hooks may not sleep. A request locks the
+ * range first, then the bits of its leaves (tce2_view_lock()). A leaf without an array
+ * is changed only under the range lock. A new array is initially locked.
  *
  * Only hooks set TCE2_VIEW_COUNTED, and only in entries of an array.
  */
@@ -74,12 +74,12 @@ struct tce2_view {
 };
 
 /**
- * struct tce2_view_run - entries that map user addresses following one another
+ * struct tce2_view_run - adjacent run: entries that map consecutive user addresses
  * @index: first entry, counted from the window's start
- * @count: entries
- * @ua: user address that the first one maps
- * @perm: TCE2_PERM_READ, TCE2_PERM_WRITE or both, the same for all
- * @counted: all have TCE2_VIEW_COUNTED; false in a run for tce2_view_set()
+ * @count: number of entries
+ * @ua: user address of the first entry
+ * @perm: TCE2_PERM_READ, TCE2_PERM_WRITE or both, the same for all entries
+ * @counted: all entries have TCE2_VIEW_COUNTED; false if passed to tce2_view_set()
  */
 struct tce2_view_run {
 	u64 index;
@@ -106,13 +106,13 @@ bool tce2_view_next(const struct tce2_view *view, u64 index, u64 end,
 u64 tce2_view_find_touched(const struct tce2_view *view, u64 index, u64 end);
 
 /**
- * tce2_view_next_touched() - next entry that may be mapped in hardware
+ * tce2_view_next_touched() - find the next entry that may be mapped in hardware
  * @view: the view
- * @index: an entry
- * @end: an entry behind it, or @index
+ * @index: first entry of the search
+ * @end: end of the search, exclusive; may be equal to @index
  *
- * Return: the first entry from @index on in whose leaf something is mapped or
- * was; @end if there is none before that.
+ * Return: the first entry at or after @index in a leaf with entries that are mapped or
+ * may have been mapped before; @end if the search finds no such leaf.
  */
 static inline u64 tce2_view_next_touched(const struct tce2_view *view,
 					 u64 index, u64 end)
@@ -123,9 +123,9 @@ static inline u64 tce2_view_next_touched(const struct tce2_view *view,
 /**
  * tce2_view_leaf_end() - find the end of the leaf of an entry
  * @index: the entry
- * @end: a later entry
+ * @end: limit, greater than @index
  *
- * Return: the first entry of the next leaf, or @end if that comes first.
+ * Return: the first entry of the next leaf, or @end if @end is lower.
  */
 static inline u64 tce2_view_leaf_end(u64 index, u64 end)
 {

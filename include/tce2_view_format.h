@@ -12,9 +12,8 @@
 #include "tce2_view.h"
 
 /*
- * How the userspace view is stored, for src/view.c, which keeps it, and for
- * src/realmode.c, which reads it without a lock. include/tce2_view.h says what
- * is stored.
+ * Storage format of the userspace view. src/view.c maintains the view, and
+ * src/realmode.c reads it without a lock. include/tce2_view.h describes the contents.
  */
 #define TCE2_NODE_SHIFT	6
 #define TCE2_NODE_SLOTS	BIT(TCE2_NODE_SHIFT)
@@ -24,10 +23,10 @@
 /*
  * The word of a leaf that maps one run:
  *
- *	bit 0		1, which tells it from a pointer
+ *	bit 0		1, to distinguish the word from a pointer
  *	bits 1-2	permissions
  *	bits 3-11	first entry of the run
- *	bits 12-51	the user address of the first entry, as it is
+ *	bits 12-51	bits 12-51 of the first entry's user address
  *	bits 52-60	last entry of the run
  */
 #define TCE2_WORD_RUN		BIT_ULL(0)
@@ -36,15 +35,15 @@
 #define TCE2_WORD_LAST_SHIFT	TCE2_VIEW_UA_BITS
 #define TCE2_WORD_UA		GENMASK_ULL(TCE2_WORD_LAST_SHIFT - 1, 12)
 
-/* Nothing is mapped, but something was */
+/* No entry of the leaf is mapped, but entries may have been mapped before */
 #define TCE2_WORD_EMPTY		TCE2_WORD_RUN
 
 /*
- * The word of a leaf with an array: the array's address, which is a multiple
- * of the array's size, and in the low bits how many of its entries are mapped.
+ * The word of a leaf with an array holds the array's address, which is a multiple of
+ * the array's size. The low bits hold the number of mapped entries.
  *
- * In a view that KVM's hooks use (struct tce2_view), the low bits hold no valid
- * count. There the word is also the lock of its leaf: the thread that set
+ * In a view that KVM's hooks use (@hooked of struct tce2_view), the low bits hold no
+ * valid count. The word is then also the lock of its leaf: only the thread that has set
  * TCE2_WORD_LOCKED may change the array.
  */
 #define TCE2_WORD_COUNT_SHIFT	1
@@ -54,11 +53,11 @@
 #define TCE2_WORD_ARRAY		(~(TCE2_ARRAY_BYTES - 1))
 
 /**
- * struct tce2_leaf_run - a run of entries within one leaf
+ * struct tce2_leaf_run - an adjacent run within one leaf
  * @first: first entry, counted from the leaf's start
  * @last: last entry
- * @ua: user address that the first one maps
- * @perm: permissions, 0 if there is no run
+ * @ua: user address of the first entry
+ * @perm: permissions; 0 if no entry is mapped
  * @counted: the entries have TCE2_VIEW_COUNTED
  */
 struct tce2_leaf_run {
@@ -70,10 +69,10 @@ struct tce2_leaf_run {
 };
 
 /**
- * tce2_word_is_array() - check that a leaf's word points to an array
+ * tce2_word_is_array() - check whether a leaf's word points to an array
  * @word: the word
  *
- * Return: true if it does.
+ * Return: true if the word points to an array.
  */
 static __always_inline bool tce2_word_is_array(u64 word)
 {
@@ -93,9 +92,9 @@ static __always_inline u64 *tce2_word_array(u64 word)
 
 /**
  * tce2_word_run() - decode the run in a leaf's word
- * @word: the word, which points to no array
+ * @word: the word, which does not point to an array
  *
- * Return: the run; without permission if nothing is mapped.
+ * Return: the run; its permissions are 0 if no entry is mapped.
  */
 static __always_inline struct tce2_leaf_run tce2_word_run(u64 word)
 {
@@ -108,9 +107,9 @@ static __always_inline struct tce2_leaf_run tce2_word_run(u64 word)
 }
 
 /**
- * tce2_view_slot_below() - find the word of a node that leads to a leaf
+ * tce2_view_slot_below() - find a node's word on the path to a leaf
  * @node: the node, as a word of the tree
- * @level: the level of that word, 0 for the leaf's own
+ * @level: the node's level; 0 if it contains the leaf's word
  * @leaf: number of the leaf
  *
  * Return: the word's address.
@@ -127,7 +126,7 @@ static __always_inline u64 *tce2_view_slot_below(u64 node, unsigned int level,
  * @view: the view
  * @leaf: number of the leaf
  *
- * Return: the word's address, or NULL if it has none yet.
+ * Return: the word's address, or NULL if the leaf has no word yet.
  */
 static __always_inline u64 *tce2_view_slot(const struct tce2_view *view,
 					   u64 leaf)
@@ -142,7 +141,7 @@ static __always_inline u64 *tce2_view_slot(const struct tce2_view *view,
 
 /**
  * tce2_word_trylock() - lock a leaf that has an array
- * @slot: where the leaf's word is, in a view that KVM's hooks use
+ * @slot: address of the leaf's word, in a view that KVM's hooks use
  * @word: set to the word, without the lock bit
  *
  * tce2_word_unlock() unlocks the leaf.
@@ -159,7 +158,7 @@ static __always_inline bool tce2_word_trylock(u64 *slot, u64 *word)
 
 /**
  * tce2_word_trylock_array() - lock a leaf that is known to have an array
- * @slot: where the word of a leaf that has an array is
+ * @slot: address of the leaf's word
  * @word: set to the word, without the lock bit
  *
  * Context: any.
@@ -173,26 +172,26 @@ static __always_inline bool tce2_word_trylock_array(u64 *slot, u64 *word)
 
 /**
  * tce2_word_unlock() - unlock a leaf
- * @slot: where the leaf's word is
- * @word: the word, without the lock bit
+ * @slot: address of the leaf's word
+ * @word: the word to store, without the lock bit
  */
 static __always_inline void tce2_word_unlock(u64 *slot, u64 word)
 {
-	/* After all changes to the leaf */
+	/* Complete all changes to the leaf before the unlock */
 	smp_store_release(slot, word);
 }
 
 /**
  * tce2_view_peek() - read one entry without holding its leaf
- * @view: the view, whose @has_external_readers is set
+ * @view: the view, with @has_external_readers set
  * @index: the entry, inside the window
  * @entry: set to the user address with TCE2_VIEW_FLAGS in its low bits, or to 0
  *	if nothing is mapped
  *
- * Context: RCU read-side (interrupts off counts as one), data MMU on or off.
- * As many steps as the tree has levels.
- * Return: true; false if nothing was ever mapped in the leaf, or if the leaf
- * changed its form during the call.
+ * Context: RCU read-side section or disabled interrupts, data MMU on or off. Takes one
+ * step for each level of the tree.
+ * Return: true; false if no entry of the leaf was ever mapped, or if the leaf's word
+ * stopped pointing to the same array during the call.
  */
 static __always_inline bool tce2_view_peek(const struct tce2_view *view,
 					   u64 index, u64 *entry)
@@ -208,7 +207,7 @@ static __always_inline bool tce2_view_peek(const struct tce2_view *view,
 	if (tce2_word_is_array(word)) {
 		array = tce2_word_array(word);
 		*entry = READ_ONCE(array[at]);
-		/* Pairs with view_retire_array(): was *slot still this array? */
+		/* Pairs with view_retire_array(): read the entry, then check *slot */
 		smp_rmb();
 		word = READ_ONCE(*slot);
 		return tce2_word_is_array(word) &&

@@ -11,20 +11,20 @@
 struct tce2_extents;
 
 /*
- * Index of the page descriptors (struct page) in the linear mapping.
+ * Index of the page descriptors (struct page), by addresses in the linear mapping.
  *
  * The kernel keeps its page descriptors in an array in virtual memory (vmemmap).
  * Each page of the array is backed by a page of memory, its backing page. The
- * index is a tree of the backing pages, by their position in the array. A node
- * is TCE2_VMEMMAP_SLOTS pointers. The lowest nodes lead to the backing pages,
- * through the linear mapping. Nodes come from the slab allocator, hence from the
- * linear mapping, too: code that runs with the data MMU off can follow all of
+ * index is a tree of the backing pages, sorted by position in the array. A node
+ * consists of TCE2_VMEMMAP_SLOTS pointers. The lowest nodes point to the backing
+ * pages in the linear mapping. Nodes come from the slab allocator, hence from the
+ * linear mapping, too. So code that runs with the data MMU off can follow all of
  * these pointers.
  */
 #define TCE2_VMEMMAP_SHIFT	7
 #define TCE2_VMEMMAP_SLOTS	BIT(TCE2_VMEMMAP_SHIFT)
 
-/* The array of page descriptors has at most this many bytes */
+/* Size limit of the array of page descriptors, in bytes */
 #define TCE2_VMEMMAP_BYTES \
 	((u64)sizeof(struct page) << (MAX_PHYSMEM_BITS - PAGE_SHIFT))
 
@@ -34,15 +34,15 @@ struct tce2_extents;
 
 /**
  * struct tce2_vmemmap - index of the page descriptors of registered memory
- * @base: virtual address that the descriptor of page frame 0 has or would have
+ * @base: virtual address of page frame 0's descriptor, even if that frame is missing
  * @linear: all descriptors are in the linear mapping, and the tree is not used
- * @root: highest node, NULL while there is none
+ * @root: highest node, NULL while the tree is empty
  *
- * The cache lock is held to add entries. Readers take no lock. Nodes and entries
- * stay until the index is destroyed. An entry is valid as long as one of the pages
- * described there is pinned. It is written again each time such a page is
- * registered: memory without pinned pages can be removed from the machine. When the
- * memory is added again, another backing page may be used.
+ * Entries are added under the cache lock. Readers take no lock. Nodes and entries
+ * stay until the index is destroyed. An entry is valid as long as a page with a
+ * descriptor in the backing page is pinned. Each registration of such a page writes the
+ * entry again: memory without pinned pages can be removed from the machine and added
+ * again, with another backing page.
  */
 struct tce2_vmemmap {
 	unsigned long base;
@@ -56,7 +56,7 @@ int tce2_vmemmap_add(struct tce2_vmemmap *index,
 		     const struct tce2_extents *ext);
 
 /**
- * tce2_vmemmap_slot() - find the pointer in a node that leads to a backing page
+ * tce2_vmemmap_slot() - find a node's pointer on the path to a backing page
  * @node: the node
  * @level: the node's level, 0 for the lowest
  * @nr: number of the backing page in the array
@@ -76,7 +76,7 @@ static __always_inline void **tce2_vmemmap_slot(void *node, unsigned int level,
  * @nr: number of the backing page in the array
  *
  * Context: any, also with the data MMU off.
- * Return: the page's address in the linear mapping, or NULL if it is unknown.
+ * Return: the page's address in the linear mapping, or NULL if the index lacks it.
  */
 static __always_inline void *
 tce2_vmemmap_backing(const struct tce2_vmemmap *index, u64 nr)
@@ -95,8 +95,8 @@ tce2_vmemmap_backing(const struct tce2_vmemmap *index, u64 nr)
  * @address: virtual address of the descriptor, as pfn_to_page() computes it
  *
  * Context: any, also with the data MMU off.
- * Return: the descriptor's address in the linear mapping; NULL if it is unknown,
- * or outside the array.
+ * Return: the descriptor's address in the linear mapping; NULL if the index lacks
+ * the address, or if @address is outside the array.
  */
 static __always_inline struct page *
 tce2_vmemmap_find(const struct tce2_vmemmap *index, unsigned long address)
@@ -113,7 +113,7 @@ tce2_vmemmap_find(const struct tce2_vmemmap *index, unsigned long address)
 	backing = tce2_vmemmap_backing(index, nr);
 	if (!backing)
 		return NULL;
-	/* A descriptor whose size is no power of two may extend into the next page */
+	/* A descriptor may extend into the next page if its size is no power of two */
 	if (rest + sizeof(struct page) > PAGE_SIZE &&
 	    tce2_vmemmap_backing(index, nr + 1) != backing + PAGE_SIZE)
 		return NULL;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Caches: the regions of each process, and the destruction of regions.
+ * Region caches: the regions of each process, and the destruction of regions.
  *
  * Owns the caches, their index by mm, the tree of a cache's regions, and the
- * workers that destroy and free regions. Destroying a region never fails.
+ * work items that destroy and free regions. Destroying a region never fails.
  *
  * Locks: the index lock, and each cache's lock, for its tree.
  * Calls: pin, range, vmemmap, extents, the kernel's mm.
@@ -73,8 +73,8 @@ static void cache_free(struct tce2_cache *cache)
 }
 
 /*
- * Returns the process's cache with a reference: the cache in the index, else @new,
- * which is added to the index. Returns NULL if there is neither.
+ * Gets a reference to the process's cache. If the index lacks a cache for @mm, adds
+ * @new to the index, or returns NULL if @new is NULL.
  */
 static struct tce2_cache *cache_take(struct mm_struct *mm,
 				     struct tce2_cache *new)
@@ -94,11 +94,11 @@ static struct tce2_cache *cache_take(struct mm_struct *mm,
 }
 
 /**
- * tce2_cache_get() - get a process's region cache, or make it
- * @mm: the process's mm; the caller has it from a live task
+ * tce2_cache_get() - get or make a process's region cache
+ * @mm: the process's mm; the caller got @mm from a live task
  *
  * Context: may sleep.
- * Return: the cache with a reference for the caller, or NULL if there is no memory.
+ * Return: the cache, with a reference for the caller; NULL if an allocation fails.
  */
 struct tce2_cache *tce2_cache_get(struct mm_struct *mm)
 {
@@ -107,7 +107,7 @@ struct tce2_cache *tce2_cache_get(struct mm_struct *mm)
 	if (cache)
 		return cache;
 	/*
-	 * All processes share the index lock, so it is not held here: the allocation
+	 * Allocate without the index lock, which all processes share: the allocation
 	 * may take seconds for a process at the limit of its memory cgroup.
 	 */
 	new = cache_create(mm);
@@ -121,9 +121,9 @@ struct tce2_cache *tce2_cache_get(struct mm_struct *mm)
 EXPORT_SYMBOL_GPL(tce2_cache_get);
 
 /**
- * tce2_cache_put() - drop a reference of tce2_cache_get()
- * @cache: the cache; at the last reference it must have no region left, so the caller
- *	first drops the pages that it holds
+ * tce2_cache_put() - put a reference of tce2_cache_get()
+ * @cache: the cache; has no region at the last put, because each user first drops all
+ *	pages that it holds
  *
  * Context: may sleep.
  */
@@ -137,7 +137,7 @@ void tce2_cache_put(struct tce2_cache *cache)
 	hash_del(&cache->link);
 	mutex_unlock(&index_lock);
 
-	/* No hook of KVM's is left that could add a dying region */
+	/* No KVM hook can add a dying region any more */
 	flush_work(&cache->reap);
 	WARN_ON_ONCE(!RB_EMPTY_ROOT(&cache->regions));
 	cache_free(cache);
@@ -145,7 +145,7 @@ void tce2_cache_put(struct tce2_cache *cache)
 EXPORT_SYMBOL_GPL(tce2_cache_put);
 
 /**
- * tce2_cache_has_orphans() - check for mirrors that could not be removed yet
+ * tce2_cache_has_orphans() - check for mirrors that a worker will remove
  * @cache: the cache
  *
  * Context: may sleep.
@@ -177,7 +177,7 @@ void tce2_cache_add_orphan(struct tce2_cache *cache)
 
 /**
  * tce2_cache_remove_orphan() - stop counting an orphan
- * @cache: the cache, to which the caller still has the orphan's reference
+ * @cache: the cache; the caller puts the orphan's reference afterwards
  *
  * Context: may sleep.
  */
@@ -209,7 +209,7 @@ static int cache_index_descriptors(struct tce2_cache *cache)
 		tce2_vmemmap_destroy(index);
 		return ret;
 	}
-	/* Complete before tce2_rm_pfn_to_page() can see it */
+	/* Complete the index before tce2_rm_pfn_to_page() can find it */
 	smp_store_release(&cache->descriptors, index);
 	return 0;
 }
@@ -218,12 +218,13 @@ static int cache_index_descriptors(struct tce2_cache *cache)
  * tce2_cache_find_pages() - let real mode find page descriptors
  * @cache: the cache
  *
- * From now on tce2_rm_pfn_to_page() answers for memory that is registered, and
- * each registration looks up its page descriptors.
+ * After success, tce2_rm_pfn_to_page() finds the page descriptors of registered memory,
+ * and each registration adds its page descriptors to the index.
  *
  * Context: may sleep.
- * Return: 0, also if called before; -EOPNOTSUPP where page descriptors can't be found
- * in real mode (vmemmap under the hash MMU); -ENOMEM, -EINTR.
+ * Return: 0, also for a repeated call; -EOPNOTSUPP if page descriptors can't be found
+ * in real mode on this kernel (vmemmap with the hash MMU, for example); -ENOMEM;
+ * -EINTR after a fatal signal.
  */
 int tce2_cache_find_pages(struct tce2_cache *cache)
 {
@@ -251,7 +252,7 @@ static void region_link(struct tce2_region *region)
 					     node)->ua ?
 			&parent->rb_left : &parent->rb_right;
 	}
-	/* The barrier of this call makes the region complete before lookups can see it */
+	/* This is also a write barrier: lookups can find only a complete region */
 	write_seqcount_begin(&cache->seq);
 	rb_link_node(&region->node, parent, link);
 	rb_insert_color(&region->node, &cache->regions);
@@ -259,11 +260,12 @@ static void region_link(struct tce2_region *region)
 }
 
 /**
- * tce2_region_enter() - let other threads find a region
+ * tce2_region_enter() - add a region to its cache
  * @region: the region, complete and pinned
  *
  * Context: may sleep.
- * Return: 0, -ENOMEM if there is no memory for the index of page descriptors, -EINTR.
+ * Return: 0; -ENOMEM if the index of page descriptors can't grow; -EINTR after a fatal
+ * signal.
  */
 int tce2_region_enter(struct tce2_region *region)
 {
@@ -282,7 +284,7 @@ int tce2_region_enter(struct tce2_region *region)
 
 /**
  * tce2_region_unlink() - remove a region from the cache's tree
- * @region: the region; nothing is done if it was removed before
+ * @region: the region; no effect if it was removed before
  */
 void tce2_region_unlink(struct tce2_region *region)
 	__must_hold(&region->cache->lock)
@@ -304,7 +306,7 @@ void tce2_region_unlink(struct tce2_region *region)
  * @ua: first user address
  * @size: bytes, more than 0
  *
- * Return: one of the regions that overlap the range, or NULL.
+ * Return: any region that overlaps the range, or NULL.
  */
 struct tce2_region *tce2_cache_find_overlap(struct tce2_cache *cache, u64 ua,
 					    u64 size)
@@ -329,7 +331,7 @@ struct tce2_region *tce2_cache_find_overlap(struct tce2_cache *cache, u64 ua,
 
 /**
  * tce2_region_free() - free the memory of a region
- * @region: the region, in no tree and with nothing pinned
+ * @region: the region, not in a tree, and with no pages pinned
  *
  * Context: may sleep.
  */
@@ -339,14 +341,15 @@ void tce2_region_free(struct tce2_region *region)
 	kfree(region);
 }
 
-/* Regions that no lookup can find any more, and the work that frees them */
+/* Destroyed regions that no reader uses any more, and the work that frees them */
 static void region_free_unused(struct work_struct *work);
 static LLIST_HEAD(unused);
 static DECLARE_WORK(free_work, region_free_unused);
 
 /*
- * Runs work that may take long, because there may be many regions, or large ones.
- * Unbound, because the kernel warns about bound workers that hog their CPU.
+ * Workqueue that destroys and frees regions, which takes long for many or large
+ * regions. Unbound, because the kernel warns about work that hogs the CPU of a bound
+ * workqueue.
  */
 static struct workqueue_struct *workers;
 
@@ -361,7 +364,7 @@ static void region_free_unused(struct work_struct *work)
 	}
 }
 
-/* The store of a large region has too many nodes to be freed in an RCU callback */
+/* A large region has too many nodes to be freed in an RCU callback */
 static void region_free_rcu(struct rcu_head *rcu)
 {
 	struct tce2_region *region = container_of(rcu, struct tce2_region, rcu);
@@ -372,11 +375,10 @@ static void region_free_rcu(struct rcu_head *rcu)
 
 /**
  * tce2_region_destroy() - destroy a region
- * @region: the region, whose mapped counter this thread took to 0
+ * @region: the region; this thread decremented its mapped count to 0
  *
- * The pages are unpinned before the charge is refunded, so that a process never
- * has more pinned than it is charged for. The memory of the region itself is
- * freed after a grace period.
+ * The pages are unpinned before the charge is refunded, so that the charge always
+ * covers all pinned pages. The region itself is freed after a grace period.
  *
  * Context: may sleep.
  */
@@ -397,7 +399,7 @@ void tce2_region_destroy(struct tce2_region *region)
 	call_rcu(&region->rcu, region_free_rcu);
 }
 
-/* Destroys regions whose mapped counter KVM's hooks took to 0 */
+/* Destroys regions after KVM's hooks decremented their mapped counts to 0 */
 static void cache_reap_regions(struct work_struct *work)
 {
 	struct tce2_cache *cache = container_of(work, struct tce2_cache, reap);
@@ -411,10 +413,10 @@ static void cache_reap_regions(struct work_struct *work)
 }
 
 /**
- * tce2_region_reap() - have a worker destroy a region
- * @region: the region, whose mapped counter this thread took to 0
+ * tce2_region_reap() - queue a region for destruction by a worker
+ * @region: the region; this thread decremented its mapped count to 0
  *
- * Context: any that may take a spinlock; does not sleep.
+ * Context: any context that may take a spinlock; does not sleep.
  */
 void tce2_region_reap(struct tce2_region *region)
 {
@@ -437,7 +439,7 @@ int tce2_cache_init(void)
 }
 
 /**
- * tce2_cache_exit() - undo tce2_cache_init()
+ * tce2_cache_exit() - destroy the workqueue of all caches
  *
  * The caller ensures that no cache and no RCU callback of this module is left.
  *

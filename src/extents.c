@@ -2,11 +2,11 @@
 /*
  * Extents: the compact store of a pinned range's physical addresses.
  *
- * Owns the format that include/tce2_extents.h describes: building it run by
- * run, finding the largest block size as it goes, reading it back as runs.
- * It knows nothing of pins, processes or TCEs.
+ * Owns the format that include/tce2_extents.h describes. The store is built from
+ * contiguous ranges of pages, with the largest block size that fits all of them. It is
+ * independent of pins, processes and TCEs.
  *
- * Locks: none. One thread builds; afterwards only the dirty flag changes.
+ * Locks: none. One thread builds the store; afterwards only the dirty flags change.
  * Calls: the kernel's allocator.
  */
 #include <linux/bitops.h>
@@ -17,7 +17,7 @@
 
 #include "tce2_extents.h"
 
-/* Blocks that the first @bytes of the range take at a given block size */
+/* Returns the number of blocks in the first @bytes of the range */
 static u64 extents_nr_blocks(const struct tce2_extents *ext, unsigned int shift,
 			     u64 bytes)
 {
@@ -26,7 +26,7 @@ static u64 extents_nr_blocks(const struct tce2_extents *ext, unsigned int shift,
 	return ((ext->ua + bytes - 1) >> shift) - (ext->ua >> shift) + 1;
 }
 
-/* Levels of pointers that a number of entries needs */
+/* Returns the number of levels of pointers for a number of entries */
 static unsigned int extents_depth(u64 blocks)
 {
 	unsigned int depth = 0;
@@ -44,13 +44,13 @@ static void extents_init_shift(struct tce2_extents *ext, u64 ua, u64 size,
 }
 
 /**
- * tce2_extents_init() - begin an empty store
+ * tce2_extents_init() - initialize an empty store
  * @ext: the extents
  * @ua: first user address, a multiple of the page size
  * @size: bytes that will be appended, more than 0
  *
- * The block size begins as one that holds the whole range and shrinks as
- * appended runs turn out not to be contiguous.
+ * The initial block size covers the whole range. It shrinks when an appended range does
+ * not physically continue the last block.
  */
 void tce2_extents_init(struct tce2_extents *ext, u64 ua, u64 size)
 {
@@ -59,9 +59,9 @@ void tce2_extents_init(struct tce2_extents *ext, u64 ua, u64 size)
 }
 
 /*
- * Makes the nodes that block number @block lacks, of the @blocks that there
- * will be below *@node, and finds the one of its entry. Nothing is made if one
- * can't be.
+ * Makes the missing nodes for block number @block, and sets *@tail to the node of the
+ * block's entry. @blocks is the final number of blocks below *@node. After an error,
+ * no new node is left.
  */
 static int extents_add_nodes(u64 **node, unsigned int level, u64 block, u64 blocks,
 			     u64 **tail)
@@ -91,7 +91,7 @@ static int extents_add_nodes(u64 **node, unsigned int level, u64 block, u64 bloc
 	return ret;
 }
 
-/* Makes the node that the next entry begins */
+/* Makes the node that starts with the next entry */
 static noinline int extents_begin_node(struct tce2_extents *ext)
 {
 	cond_resched();
@@ -118,8 +118,8 @@ static inline int extents_add_block(struct tce2_extents *ext, u64 entry)
 
 /*
  * Rewrites the store with smaller blocks. Each old block is contiguous, so the new
- * blocks are contiguous, too. noinline, as it is rare: inlined, it would make the
- * caller save more registers for every run.
+ * blocks are contiguous, too. Calls are rare. noinline, because inlined code would make
+ * the caller save more registers at each call.
  */
 static noinline int extents_shrink_blocks(struct tce2_extents *ext, unsigned int shift)
 {
@@ -147,8 +147,8 @@ static noinline int extents_shrink_blocks(struct tce2_extents *ext, unsigned int
 }
 
 /*
- * Whether memory at @hpa goes on where the last block left off, so that the
- * block is contiguous; or begins a new block, which then need not be.
+ * Returns true if memory at @hpa can be appended without shrinking the blocks: the
+ * memory either continues the last block contiguously, or starts a new block.
  */
 static bool extents_fits_block(const struct tce2_extents *ext, u64 hpa, u64 flags)
 {
@@ -161,9 +161,9 @@ static bool extents_fits_block(const struct tce2_extents *ext, u64 hpa, u64 flag
 }
 
 /*
- * Adds the next physically contiguous run. Returns 0, or -ENOMEM with nothing of
- * it added; then the store can be read and freed, but no longer be appended to.
- * (Inline, because it runs for each huge page.)
+ * Appends the next physically contiguous range. Returns 0 or -ENOMEM. After an error, no
+ * part of the range is counted in @filled, and the store can be read and freed, but not
+ * appended to. Inline, because each hugepage needs a call.
  */
 static inline int extents_append_run(struct tce2_extents *ext, u64 hpa, u64 bytes,
 				     u64 flags)
@@ -195,14 +195,15 @@ static inline int extents_append_run(struct tce2_extents *ext, u64 hpa, u64 byte
 }
 
 /*
- * Counts the pages, from the first one on, that are contiguous in memory.
+ * Returns the length, in pages, of the contiguous range at the start of @pages.
  *
- * A huge page of hugetlbfs is mapped by a single page table entry, from which
- * pin_user_pages_fast() takes all pages at once. So the pages that follow one of its
- * pages are the rest of the huge page. That holds only where hugetlbfs itself has
- * mapped the folio. A driver may map single pages of a hugetlb folio, in any order. A
- * transparent huge page may be mapped page by page, too. In both cases every page has
- * to be compared.
+ * hugetlbfs maps a hugepage by a single page table entry, and pin_user_pages_fast()
+ * pins all base pages of this entry at once. So in @pages, a base page of a hugepage is
+ * followed by the rest of that hugepage, and the function need not compare every page.
+ * This is true only if hugetlbfs itself has mapped the folio. A driver may map single
+ * base pages of a hugepage, in any order. A transparent hugepage may also be mapped by
+ * base pages.
+ * In both cases, the function compares every page.
  */
 static unsigned long extents_run_length(struct page **pages, unsigned long count,
 					bool hugetlbfs)
@@ -219,10 +220,10 @@ static unsigned long extents_run_length(struct page **pages, unsigned long count
 			return run;
 	}
 
-	/* Page descriptors are as contiguous as what they describe */
+	/* Adjacent page descriptors describe adjacent pages */
 	BUILD_BUG_ON(!IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP) &&
 		     !IS_ENABLED(CONFIG_FLATMEM));
-	/* Unrolled: over huge pages much of a registration is spent here */
+	/* Unrolled: a registration of hugepages spends much of its time here */
 	while (end - page >= 4 && page[0] == next && page[1] == next + 1 &&
 	       page[2] == next + 2 && page[3] == next + 3) {
 		page += 4;
@@ -235,7 +236,7 @@ static unsigned long extents_run_length(struct page **pages, unsigned long count
 	return page - pages;
 }
 
-/* Adds pages each as a block of its own, once that is the size of blocks */
+/* Appends pages to a store with blocks of one page */
 static int extents_append_scattered(struct tce2_extents *ext, struct page **pages,
 				    unsigned long count, u64 flags,
 				    unsigned long *done)
@@ -254,16 +255,16 @@ static int extents_append_scattered(struct tce2_extents *ext, struct page **page
 }
 
 /**
- * tce2_extents_append_pages() - add the next pages
- * @ext: the extents, being built
+ * tce2_extents_append_pages() - append the next pages of the range
+ * @ext: the extents, not yet complete
  * @pages: the pages, in the order of their user addresses
- * @count: how many
+ * @count: number of pages
  * @flags: TCE2_EXTENT_READONLY or 0
- * @hugetlbfs: whether the pages are from a mapping of hugetlbfs
- * @done: set to the number of pages that were added, @count unless an error is returned
+ * @hugetlbfs: the pages belong to a mapping of hugetlbfs
+ * @done: set to the number of appended pages, which is @count on success
  *
  * Context: may sleep.
- * Return: 0, or -ENOMEM; then the store can be read and freed, but no longer be
+ * Return: 0 or -ENOMEM. After an error, the store can be read and freed, but not
  * appended to.
  */
 int tce2_extents_append_pages(struct tce2_extents *ext, struct page **pages,
@@ -291,10 +292,12 @@ int tce2_extents_append_pages(struct tce2_extents *ext, struct page **pages,
 }
 
 /**
- * tce2_extents_mark_blocks() - tce2_extents_mark_dirty() for any range
+ * tce2_extents_mark_blocks() - record that devices may write to several blocks
  * @ext: the extents
  * @ua: first user address, inside the range
- * @bytes: how many, all inside the range, more than 0
+ * @bytes: bytes, more than 0, all inside the range
+ *
+ * Implements tce2_extents_mark_dirty() for a range that crosses a block boundary.
  *
  * Context: may sleep.
  */
@@ -328,7 +331,7 @@ static void extents_free_nodes(u64 *node, unsigned int level, u64 blocks)
 
 /**
  * tce2_extents_free() - free the store
- * @ext: the extents, built or half-built
+ * @ext: the extents; the store may be incomplete
  *
  * Context: may sleep.
  */

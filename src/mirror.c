@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Mirrors: regions of this module entered in the kernel's own list.
+ * Mirrors: entries for this module's regions in the kernel's list of registered memory.
  *
  * KVM's H_PUT_TCE looks up a user address in the list of
- * arch/powerpc/mm/book3s64/iommu_api.c, and exits to userspace if it is not
+ * arch/powerpc/mm/book3s64/iommu_api.c, and exits to userspace if the address is not
  * registered there. A mirror is the list's entry for a region, with the same
- * physical pages. KVM counts each page that it maps in the list's entry. The
- * count is dropped when the page is unmapped, and keeps the entry in the list.
+ * physical pages. KVM increments a count in the list's entry for each page that it
+ * maps. The count keeps the entry in the list until the page is unmapped.
  *
- * Owns the entries that this module makes in the list. The list itself charges
- * and pins each of its entries. As long as a region has a mirror, only the
+ * Owns the entries that this module makes in the list. The functions of the list
+ * charge and pin each entry. As long as a region has a mirror, only the
  * mirror is charged, but the pages are pinned twice.
  *
- * Locks: none; mmap_lock is taken inside.
+ * Locks: only mmap_lock, which is taken inside.
  * Calls: the kernel's mm_iommu_*(); inlines of extents.
  */
 #include <linux/compiler.h>
@@ -30,10 +30,10 @@
 #include "tce2_mirror.h"
 
 /**
- * struct orphan - an entry of the list that could not be removed yet
+ * struct orphan - a mirror that a worker will remove from the list
  * @work: tries again to remove the entry
- * @mm: the mm of the list, kept from being freed (mmgrab())
- * @mem: the list's entry, of which this module has a reference
+ * @mm: the mm of the list; mmgrab() keeps the struct allocated
+ * @mem: the list's entry, to which this module has a reference
  * @gone: called after the entry is removed, may sleep
  * @arg: argument of @gone
  */
@@ -50,10 +50,8 @@ struct orphan {
  * @mm: the process's mm
  * @pages: number of pages of the kernel's page size
  *
- * Can't fail, even if another thread has used up RLIMIT_MEMLOCK since the
- * refund.
- *
- * Context: may sleep.
+ * Context: may sleep; can't fail, even if another thread has used up RLIMIT_MEMLOCK
+ * since the refund.
  */
 void tce2_mirror_recharge(struct mm_struct *mm, u64 pages)
 {
@@ -66,17 +64,17 @@ void tce2_mirror_recharge(struct mm_struct *mm, u64 pages)
  * tce2_mirror_create() - enter a range of user memory in the kernel's list
  * @mm: the current process's mm
  * @ua: first user address, a multiple of the page size
- * @pages: number of pages of the kernel's page size, charged to the caller
+ * @pages: number of pages of the kernel's page size, already charged to @mm
  * @mem: set to the list's entry
  *
- * The caller's charge is refunded, since the list charges the entry itself. An
- * entry of the in-tree driver for the same range is not shared: that driver
+ * The function refunds the caller's charge first, because mm_iommu_new() charges the
+ * entry. An entry of the in-tree driver for the same range is not shared: that driver
  * leaks an entry in which KVM has counted pages.
  *
- * Context: may sleep, for as long as the process delays a page fault; the
- * kernel holds mmap_lock for reading meanwhile.
- * Return: 0; else the error of mm_iommu_new(), with the caller's charge
- * restored: -ENOMEM, -EINVAL if part of the range is in the list, -EFAULT.
+ * Context: may sleep, for as long as the process delays a page fault. Meanwhile the
+ * kernel holds mmap_lock for reading.
+ * Return: 0; otherwise an error of mm_iommu_new(), with the caller's charge restored:
+ * -ENOMEM, -EINVAL if part of the range is in the list, or -EFAULT.
  */
 int tce2_mirror_create(struct mm_struct *mm, u64 ua, u64 pages,
 		       struct mm_iommu_table_group_mem_t **mem)
@@ -102,18 +100,18 @@ static void mirror_retry_destroy(struct work_struct *work)
 	orphan->gone(orphan->arg);
 	mmdrop(orphan->mm);
 	kfree(orphan);
-	/* tce2_exit() waits for the rest of this function to run */
+	/* tce2_exit() waits until this function has returned */
 	module_put(THIS_MODULE);
 }
 
 /**
- * tce2_mirror_orphan() - remove a mirror from the list as soon as possible
+ * tce2_mirror_orphan() - have a worker remove a mirror when KVM counts no page in it
  * @mm: the mm of the list
  * @mem: the list's entry, in which pages are counted as mapped
  * @gone: called after the entry is removed, may sleep
  * @arg: argument of @gone
  *
- * Until then the mirror keeps its charge, and the module stays loaded.
+ * Until the removal, the mirror keeps its charge, and the module stays loaded.
  *
  * Context: may sleep; can't fail.
  */
@@ -138,14 +136,14 @@ void tce2_mirror_orphan(struct mm_struct *mm,
  * tce2_mirror_matches() - compare a mirror with the region's physical addresses
  * @mem: the list's entry
  * @ext: the region's extents
- * @ua: first user address to compare
- * @end: the address after the last one to compare, inside the region
+ * @ua: first user address to compare, inside the region
+ * @end: user address after the compared range, at most the end of the region
  *
- * They differ where the process has mapped other memory to a user address since
- * the region was registered.
+ * The physical addresses differ if the process has mapped other memory at a user
+ * address since the region was registered.
  *
  * Context: any.
- * Return: true if all physical addresses are the same.
+ * Return: true if all physical addresses are equal.
  */
 bool tce2_mirror_matches(struct mm_iommu_table_group_mem_t *mem,
 			 const struct tce2_extents *ext, u64 ua, u64 end)
@@ -170,7 +168,7 @@ bool tce2_mirror_matches(struct mm_iommu_table_group_mem_t *mem,
  * @mem: the list's entry
  * @ua: first user address of the entry
  *
- * KVM warns if a guest maps a larger IOMMU page there
+ * KVM warns if a guest maps memory of the mirror by a larger IOMMU page
  * (kvmppc_tce_iommu_do_map()).
  *
  * Context: any.
@@ -191,7 +189,7 @@ unsigned int tce2_mirror_shift(struct mm_iommu_table_group_mem_t *mem, u64 ua)
  * tce2_mirror_count() - count a process's entries in the kernel's list
  * @mm: the process's mm
  *
- * Context: RCU read-side.
+ * Context: RCU read-side section.
  * Return: the number of entries, including the in-tree driver's.
  */
 unsigned long tce2_mirror_count(struct mm_struct *mm)
@@ -200,9 +198,7 @@ unsigned long tce2_mirror_count(struct mm_struct *mm)
 	const struct list_head *entry;
 	unsigned long count = 0;
 
-	/*
-	 * The type of the entries is private to iommu_api.c, so only walk links
-	 */
+	/* The type of the entries is private to iommu_api.c: walk only the links */
 	for (entry = READ_ONCE(list->next); entry != list;
 	     entry = READ_ONCE(entry->next))
 		count++;
@@ -210,12 +206,14 @@ unsigned long tce2_mirror_count(struct mm_struct *mm)
 }
 
 /**
- * tce2_mirror_drop() - drop KVM's count of a page in the kernel's list
+ * tce2_mirror_drop() - decrement KVM's count of a page in the kernel's list
  * @mm: the mm of the list
  * @ua: user address of the IOMMU page
  * @shift: log2 of the IOMMU page size in bytes
  *
- * Context: any. KVM's count keeps the entry in the list.
+ * KVM's count keeps the entry in the list until this call.
+ *
+ * Context: any.
  */
 void tce2_mirror_drop(struct mm_struct *mm, u64 ua, unsigned int shift)
 {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Life of mirrors: which regions of a cache have an entry in the kernel's list.
+ * Life of mirrors: making and removing the mirrors of a cache's regions.
  *
- * Owns the members about mirrors in struct tce2_cache (except @orphans) and struct
- * tce2_region, and the locked_vm charge of a region while its mirror is made or removed.
- * Keeps KVM's hooks closed while the list changes. src/mirror.c handles a single entry.
+ * Owns the members for mirrors in struct tce2_region, and in struct tce2_cache except
+ * @orphans. Also owns a region's locked_vm charge while its mirror is made or removed.
+ * Closes KVM's hooks while the kernel's list of registered memory changes: closed hooks
+ * begin no mapping. src/mirror.c handles a single entry of the list.
  *
  * Locks: each cache's lock, and its lock for ranges that are being registered.
  * An RCU grace period waits for KVM's hooks.
@@ -25,10 +26,10 @@
 #include "tce2_mirror.h"
 #include "tce2_mirrors.h"
 
-/* Bytes of a mirror compared with its region each time the cache is locked */
+/* Bytes of a mirror to compare with its region before the cache lock is released */
 #define COMPARE_BATCH	(4096ULL << PAGE_SHIFT)
 
-/* Finds the registered region that has exactly this range, or NULL */
+/* Finds the registered region with exactly this range, or NULL */
 static struct tce2_region *mirrors_find_registered(struct tce2_cache *cache, u64 ua,
 						   u64 size)
 	__must_hold(&cache->lock)
@@ -42,7 +43,7 @@ static struct tce2_region *mirrors_find_registered(struct tce2_cache *cache, u64
 	return region;
 }
 
-/* Finds the first region at or after @ua that is to get a mirror, or NULL */
+/* Finds the first registered region at or after @ua that needs a mirror, or NULL */
 static struct tce2_region *mirrors_next_missing(struct tce2_cache *cache, u64 ua)
 	__must_hold(&cache->lock)
 {
@@ -70,9 +71,9 @@ static struct tce2_region *mirrors_next_missing(struct tce2_cache *cache, u64 ua
 }
 
 /*
- * Keeps KVM's hooks from mapping memory of the process while the kernel's list
- * changes. When this returns, no thread that maps for the process is between
- * begin and commit (src/kvm.c).
+ * Closes KVM's hooks for the process, so that they begin no mapping while the kernel's
+ * list changes. After the return, no thread that maps for the process is between begin
+ * and commit (src/kvm.c).
  */
 static void mirrors_close_hooks(struct tce2_cache *cache)
 {
@@ -82,12 +83,12 @@ static void mirrors_close_hooks(struct tce2_cache *cache)
 
 static void mirrors_open_hooks(struct tce2_cache *cache)
 {
-	/* Pairs with tce2_cache_mirrors_serve(): the cache changes before @closing */
+	/* Pairs with tce2_cache_mirrors_serve(): change the cache before @closing */
 	smp_wmb();
 	atomic_dec(&cache->closing);
 }
 
-/* Counts a new mirror, and notes the largest page that all mirrors translate */
+/* Counts a new mirror, and lowers mirror_shift to a size that the mirror translates */
 static void mirrors_count_new(struct tce2_cache *cache,
 			      struct mm_iommu_table_group_mem_t *mem, u64 ua)
 	__must_hold(&cache->lock)
@@ -100,7 +101,7 @@ static void mirrors_count_new(struct tce2_cache *cache,
 	WRITE_ONCE(cache->mirrors, cache->mirrors + 1);
 }
 
-/* Lets the next map request try again to make the mirrors that are missing */
+/* Lets the next map request try again to make missing mirrors */
 static void mirrors_forget_attempts(struct tce2_cache *cache)
 	__must_hold(&cache->lock)
 {
@@ -129,18 +130,17 @@ static void mirrors_orphan_gone(void *arg)
 }
 
 /*
- * Closes the hooks and removes a mirror. If the mirror is still counted, a
- * worker removes it later. The hooks stay closed until the mirror is removed,
- * because KVM would find memory that is not registered. While there is an
- * orphan, the hooks are closed already. So only the first of many regions waits
- * for a grace period.
+ * Closes the hooks and removes a mirror. If pages are still counted in the mirror, a
+ * worker removes it later. The hooks stay closed until then, because KVM would find
+ * memory that is not registered. While the cache has an orphan, the hooks are already
+ * closed. So only the first of many regions waits for a grace period.
  */
 static void mirrors_orphan(struct tce2_cache *cache,
 			   struct mm_iommu_table_group_mem_t *mem)
 {
 	/*
-	 * Before the check: otherwise the last orphan could open the hooks after the
-	 * check
+	 * Increment before the check: otherwise the removal of the last orphan could
+	 * open the hooks after the check
 	 */
 	atomic_inc(&cache->closing);
 	if (!tce2_cache_has_orphans(cache))
@@ -154,9 +154,9 @@ static void mirrors_orphan(struct tce2_cache *cache,
 }
 
 /*
- * Closes the hooks and tries again to remove a mirror. The first attempt fails
- * while KVM has a count between lookup and commit. If the region is mapped
- * after the grace period, the mirror stays, and -EBUSY is returned.
+ * Closes the hooks and tries again to remove a mirror. The first attempt may have
+ * failed because KVM had counted a page but not committed its mapping yet. Returns
+ * -EBUSY, and keeps the mirror, if the region is mapped after the grace period.
  */
 static int mirrors_put_again(struct tce2_region *region,
 			     struct mm_iommu_table_group_mem_t *mem)
@@ -173,16 +173,17 @@ static int mirrors_put_again(struct tce2_region *region,
 
 /**
  * tce2_region_unmirror() - remove a region's mirror, and charge the region again
- * @region: the region; the caller's registration keeps it
- * @may_be_mapped: the mirror is removed even if it is counted as mapped
+ * @region: the region; the caller's registration keeps it from being destroyed
+ * @may_be_mapped: remove the mirror even if pages are counted in it
  *
- * Drops the cache lock meanwhile. Charging comes first: no other thread can use
- * up the limit while the memory is pinned. A mirror that is counted is left to
- * mirrors_orphan() if @may_be_mapped is true.
+ * Releases the cache lock, and takes it again. The region is charged before the mirror's
+ * charge is refunded, so that no other thread can use up RLIMIT_MEMLOCK while the memory
+ * is pinned. If @may_be_mapped is true and pages are counted, mirrors_orphan() removes the
+ * mirror.
  *
  * Context: may sleep.
- * Return: 0; -EBUSY, with the mirror kept, if @may_be_mapped is false and KVM has
- * mapped the region meanwhile or the in-tree driver counts the mirror as mapped.
+ * Return: 0; -EBUSY, with the mirror kept, if @may_be_mapped is false and pages are
+ * counted: KVM has mapped the region meanwhile, or the in-tree driver counts them.
  */
 int tce2_region_unmirror(struct tce2_region *region, bool may_be_mapped)
 	__must_hold(&region->cache->lock)
@@ -194,8 +195,8 @@ int tce2_region_unmirror(struct tce2_region *region, bool may_be_mapped)
 
 	lockdep_assert_held(&cache->lock);
 	/*
-	 * From now on commit undoes KVM's counts, and a hook that drops a count
-	 * looks up the mirror in the list
+	 * After this store the commit hook undoes KVM's counts, and a hook that
+	 * decrements a count searches the list for the mirror
 	 */
 	WRITE_ONCE(region->mirror, NULL);
 	region->mirror_busy = true;
@@ -219,7 +220,7 @@ int tce2_region_unmirror(struct tce2_region *region, bool may_be_mapped)
 		return ret;
 	}
 	region->charged = true;
-	/* If the region stays after all, the next map request makes a mirror */
+	/* If the region stays registered, the next map request makes a mirror */
 	region->mirror_tried = false;
 	WRITE_ONCE(cache->mirrors_due, true);
 	WRITE_ONCE(cache->mirrors, cache->mirrors - 1);
@@ -227,9 +228,9 @@ int tce2_region_unmirror(struct tce2_region *region, bool may_be_mapped)
 }
 
 /*
- * Gives the region of a range its mirror, if the region is still registered and
- * the mirror has the same pages. Drops the lock after each batch of pages, so
- * that other threads can take it.
+ * Attaches a mirror to the region of a range. Returns false if the region is no longer
+ * registered or the mirror has other pages. Releases the cache lock after each batch of
+ * pages, so that other threads can take the lock.
  */
 static bool mirrors_attach(struct tce2_cache *cache, u64 ua, u64 size,
 			   struct mm_iommu_table_group_mem_t *mem)
@@ -259,8 +260,8 @@ static bool mirrors_attach(struct tce2_cache *cache, u64 ua, u64 size,
 }
 
 /*
- * Takes over the charge of a region that is to have a mirror. Returns false if
- * the region can't have one, or a mirror was tried before.
+ * Takes over the charge of a region before its mirror is made. Returns false if the
+ * region can't have a mirror, or if no further attempt is needed (mirror_tried).
  */
 static bool mirrors_begin(struct tce2_cache *cache, u64 ua, u64 size)
 {
@@ -284,9 +285,9 @@ static bool mirrors_begin(struct tce2_cache *cache, u64 ua, u64 size)
 }
 
 /*
- * Gives the charge back to the region, or refunds it if the region is gone. The region
- * may have been unregistered meanwhile, and may still be mapped or be about to be
- * destroyed.
+ * Returns the charge to the region, or refunds the charge if the region no longer
+ * exists. A region in the tree may have been unregistered meanwhile: then it is still
+ * mapped, or is about to be destroyed.
  */
 static void mirrors_cancel(struct tce2_cache *cache, u64 ua, u64 size)
 {
@@ -299,10 +300,7 @@ static void mirrors_cancel(struct tce2_cache *cache, u64 ua, u64 size)
 		region->charged = true;
 	}
 	if (region && !region->used) {
-		/*
-		 * If a container registers the region again, its mirror may be tried
-		 * again
-		 */
+		/* A new registration of the region may attempt its mirror again */
 		region->mirror_tried = false;
 		WRITE_ONCE(cache->mirrors_due, true);
 	}
@@ -313,9 +311,9 @@ static void mirrors_cancel(struct tce2_cache *cache, u64 ua, u64 size)
 
 /*
  * Makes the mirror of a region. The caller has closed the hooks, because KVM
- * must not find the mirror before the region has it. The caller also holds the
- * region's range in @registering: the region can go meanwhile, but no other
- * region can take its place.
+ * must not find the mirror before it is attached to the region. The caller also holds
+ * the region's range in the range lock cache->registering: the region may be destroyed
+ * meanwhile, but no other region can be registered in the range.
  */
 static void mirrors_create(struct tce2_cache *cache, u64 ua, u64 size)
 {
@@ -335,8 +333,9 @@ static void mirrors_create(struct tce2_cache *cache, u64 ua, u64 size)
 }
 
 /*
- * Makes the mirror of the first region at or after @ua that is to get one.
- * Returns the address after the region, or 0 at the end.
+ * Makes the mirror of the first region at or after @ua that needs a mirror. Returns the
+ * address after the region. Returns 0 if no such region is left, or after a fatal
+ * signal.
  */
 static u64 mirrors_create_next(struct tce2_cache *cache, u64 ua)
 {
@@ -365,8 +364,8 @@ static u64 mirrors_create_next(struct tce2_cache *cache, u64 ua)
  * @ua: first user address of the region
  * @size: bytes of the region
  *
- * The caller holds the region's range in @registering. A region that can't have a
- * mirror is skipped.
+ * The caller holds the region's range in the range lock cache->registering. If the
+ * region can't have a mirror, the function has no effect.
  *
  * Context: may sleep, for as long as the process delays a page fault.
  */
@@ -381,14 +380,14 @@ void tce2_cache_mirror_range(struct tce2_cache *cache, u64 ua, u64 size)
  * tce2_cache_mirror() - let KVM map the memory that a process has registered
  * @cache: the current process's region cache
  *
- * Each region gets a mirror in the kernel's own list. So does each region that
- * is registered from now on. A region that can't have a mirror is skipped: KVM
- * then leaves mapping its memory to userspace. Memory that the process may not
+ * Each region gets a mirror in the kernel's own list, and so does each region that
+ * is registered later. A region that can't have a mirror is skipped, and KVM
+ * exits to userspace for mappings of its memory. Memory that the process may not
  * write never has a mirror.
  *
- * Context: may sleep, for as long as the process delays a page fault. Of this
- * module's requests, only overlapping registrations wait meanwhile. The kernel
- * holds mmap_lock for reading while it pins. A fatal signal ends the work.
+ * Context: may sleep, for as long as the process delays a page fault. Meanwhile only
+ * overlapping registrations of this module wait. The kernel holds mmap_lock for reading
+ * while it pins. After a fatal signal, the function stops.
  */
 void tce2_cache_mirror(struct tce2_cache *cache)
 {
@@ -401,24 +400,24 @@ void tce2_cache_mirror(struct tce2_cache *cache)
 		ua = mirrors_create_next(cache, ua);
 	} while (ua && !fatal_signal_pending(current));
 	mirrors_open_hooks(cache);
-	/* Processes that share the memory may live on */
+	/* Other processes may share the mm, and outlive this process */
 	if (fatal_signal_pending(current))
 		WRITE_ONCE(cache->mirrors_due, true);
 }
 
 /**
- * tce2_cache_mirrors_serve() - check that KVM can translate IOMMU pages of a size
- * @cache: the process's region cache, whose @closing was 0 in this RCU read-side
- *	section
+ * tce2_cache_mirrors_serve() - check whether KVM can translate IOMMU pages of a size
+ * @cache: the process's region cache; the caller has read @closing as 0 in this RCU
+ *	read-side section
  * @shift: log2 of the IOMMU page size in bytes
  *
  * KVM warns (WARN_ON_ONCE() in kvmppc_tce_iommu_do_map()) if memory in the
- * kernel's list is made of pages smaller than the IOMMU page. So every entry of
- * the list has to be a mirror of known page size. This module adds no entry
+ * kernel's list consists of pages smaller than the IOMMU page. So every entry of
+ * the list has to be a mirror with a known page size. This module adds no entry
  * meanwhile, see mirrors_close_hooks().
  *
- * Context: RCU read-side.
- * Return: true if KVM can, for all memory of the process that is in the list.
+ * Context: RCU read-side section.
+ * Return: true if KVM can translate such IOMMU pages in all entries of the list.
  */
 bool tce2_cache_mirrors_serve(const struct tce2_cache *cache,
 			      unsigned int shift)
@@ -426,8 +425,8 @@ bool tce2_cache_mirrors_serve(const struct tce2_cache *cache,
 	if (shift <= PAGE_SHIFT)
 		return true;
 	/*
-	 * Pairs with mirrors_open_hooks(): the caller has read @closing, and the cache
-	 * must be read after it
+	 * Pairs with mirrors_open_hooks(): the caller has read @closing, and this
+	 * function reads the cache afterwards
 	 */
 	smp_rmb();
 	return shift <= READ_ONCE(cache->mirror_shift) &&

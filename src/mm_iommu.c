@@ -2,12 +2,15 @@
 /*
  * Region cache: user memory pinned once and shared by a process's containers.
  *
- * Owns the regions' two counters, and their locked_vm charge until a region is destroyed
- * (src/cache.c) or has a mirror (src/mirrors.c). include/tce2_cache.h tells the life of a
- * region.
+ * Owns the two counts of each region. Also owns a region's locked_vm charge, until the
+ * region is destroyed (src/cache.c) or gets a mirror (src/mirrors.c).
+ * include/tce2_cache.h describes the life of a region.
+ *
+ * To hold a page means to count it in the region's mapped count, so that the region
+ * stays pinned. To drop a page means to undo this.
  *
  * Locks: each cache's lock, and its lock for ranges that are being registered.
- * Lookups for mapping take none.
+ * Lookups for map requests take no lock.
  * Calls: mirrors, mirror, cache, pin, range, extents, the kernel's mm.
  */
 #include <linux/export.h>
@@ -25,8 +28,8 @@
 #include "tce2_pin.h"
 
 /*
- * Makes and links the region, in a range that the caller holds; whatever fails
- * leaves nothing behind
+ * Makes a region and links it into the cache. The caller holds the range in the range
+ * lock cache->registering. After an error, nothing is pinned or charged.
  */
 static int region_create(struct tce2_cache *cache, u64 ua, u64 size,
 			 struct tce2_region **regionp)
@@ -35,7 +38,7 @@ static int region_create(struct tce2_cache *cache, u64 ua, u64 size,
 	struct tce2_pin_mapping first;
 	int ret;
 
-	/* Before anything is charged or pinned */
+	/* Check all mappings before charging and pinning */
 	ret = tce2_pin_check(cache->mm, ua, ua + size, &first);
 	if (ret)
 		return ret;
@@ -74,7 +77,7 @@ uncharge:
 
 /*
  * Adds a registration to an existing region. Returns false if the region is being
- * destroyed: no container has it registered, and none maps it.
+ * destroyed: no container has the region registered, and no page of it is held.
  */
 static bool region_register(struct tce2_region *region)
 	__must_hold(&region->cache->lock)
@@ -87,8 +90,10 @@ static bool region_register(struct tce2_region *region)
 }
 
 /*
- * Shares the region that is there already. Returns 1 if there is none, after
- * what is dying there has been got out of the way; -EINVAL if another overlaps.
+ * Registers an existing region of exactly this range. Unlinks overlapping regions that
+ * are being destroyed. Returns 0; 1 if no region overlaps the range, and the caller has
+ * to make the region; -EINVAL if a region overlaps the range but is not equal to it;
+ * or -EINTR after a fatal signal.
  */
 static int region_register_existing(struct tce2_cache *cache, u64 ua, u64 size,
 				    struct tce2_region **regionp)
@@ -110,7 +115,7 @@ static int region_register_existing(struct tce2_cache *cache, u64 ua, u64 size,
 			ret = 0;
 			break;
 		}
-		/* Its destroyer waits for this lock */
+		/* Unlink here: the thread that destroys the region waits for this lock */
 		tce2_region_unlink(region);
 	}
 	mutex_unlock(&cache->lock);
@@ -124,16 +129,17 @@ static int region_register_existing(struct tce2_cache *cache, u64 ua, u64 size,
  * @size: bytes, a multiple of the page size, more than 0, not wrapping
  * @regionp: set to the region
  *
- * A range that another container registered is shared, not pinned again.
- * Everything is checked before anything is charged, and charged before
- * anything is pinned. VFIO_IOMMU_SPAPR_REGISTER_MEMORY of uapi/linux/vfio.h.
+ * If another container has registered the same range, both share the region, and
+ * nothing is pinned again. Otherwise the function first checks the whole range, then
+ * charges the memory, then pins it.
+ * See VFIO_IOMMU_SPAPR_REGISTER_MEMORY in uapi/linux/vfio.h.
  *
- * Context: may sleep, for as long as the process likes, with no lock held for
- * which any but overlapping registrations, and those that overlap one that
- * waits, have to wait; a fatal signal interrupts it.
- * Return: 0; -EINVAL if it overlaps a region without being the same; -EFAULT
- * if not all of it is mapped memory that can be pinned; -ENOMEM over
- * RLIMIT_MEMLOCK or without memory; -EINTR.
+ * Context: may sleep, for as long as the process delays a page fault. Meanwhile only
+ * overlapping registrations wait, and registrations that overlap a waiting
+ * registration.
+ * Return: 0; -EINVAL if the range overlaps a region but is not equal to it; -EFAULT
+ * if part of the range is not mapped or can't be pinned; -ENOMEM if an allocation fails
+ * or the charge exceeds RLIMIT_MEMLOCK; -EINTR after a fatal signal.
  */
 int tce2_region_register(struct tce2_cache *cache, u64 ua, u64 size,
 			 struct tce2_region **regionp)
@@ -155,10 +161,10 @@ int tce2_region_register(struct tce2_cache *cache, u64 ua, u64 size,
 }
 
 /*
- * Drops one registration of a region. Returns 1 if the caller has to destroy
- * the region, 0 if other containers have it registered, or -EBUSY. Removing the
- * mirror drops the lock, and another container may register the region
- * meanwhile: so the loop checks again.
+ * Undoes one registration of a region. Returns 1 if the caller has to destroy
+ * the region, 0 if other containers have the region registered, or -EBUSY.
+ * tce2_region_unmirror() releases the lock, and another container may register the
+ * region meanwhile. So the loop checks again.
  */
 static int region_unregister(struct tce2_region *region)
 	__must_hold(&region->cache->lock)
@@ -184,16 +190,17 @@ static int region_unregister(struct tce2_region *region)
 
 /**
  * tce2_region_unregister() - undo one container's registration of a region
- * @region: the region; gone on return if this was its last user
+ * @region: the region; after the last unregistration, the pointer is invalid
  *
- * The pages are unpinned and the charge is refunded when this returns. The
- * kernel's list drops the pins of a mirror a grace period later.
+ * The last unregistration unpins the pages and refunds the charge before the return.
+ * The kernel's list releases the pins of a mirror a grace period later.
  *
  * Context: may sleep.
- * Return: 0; -EINTR; or -EBUSY if this is the last registration and pages of the region
- * are still counted: by a window that maps them, by another module that holds them, or
- * in the region's mirror by KVM or the in-tree driver. After -EBUSY the region stays
- * registered, possibly without its mirror.
+ * Return: 0; -EINTR after a fatal signal; or -EBUSY if this is the last registration and
+ * pages of the region are still counted: by a window that maps the pages, by another
+ * module that holds the pages, or in the region's mirror by KVM or the in-tree driver.
+ * After -EBUSY the region stays registered, possibly without its mirror. After -EINTR
+ * nothing has changed.
  */
 int tce2_region_unregister(struct tce2_region *region)
 {
@@ -216,11 +223,13 @@ static void region_drop(struct tce2_region *region, u64 count)
 }
 
 /**
- * tce2_region_unregister_nofail() - unregister a region of a container that is closed
+ * tce2_region_unregister_nofail() - unregister a region of a closed container
  * @region: the region
  *
- * Can't fail: if other containers of the process still map the region, the region stays
- * pinned and charged until they unmap it. Context: may sleep.
+ * If other containers of the process still map the region, the region stays pinned and
+ * charged until they unmap it.
+ *
+ * Context: may sleep; can't fail.
  */
 void tce2_region_unregister_nofail(struct tce2_region *region)
 {
@@ -228,13 +237,18 @@ void tce2_region_unregister_nofail(struct tce2_region *region)
 	bool gone;
 
 	mutex_lock(&cache->lock);
-	/* The call drops the lock: other threads may register or map the region */
+	/*
+	 * tce2_region_unmirror() releases the lock. Meanwhile other threads may register or
+	 * map the region.
+	 */
 	while (region->used == 1 && region->mirror)
 		tce2_region_unmirror(region, true);
 	WRITE_ONCE(region->used, region->used - 1);
 	/*
-	 * Under the same lock: otherwise a concurrent region_register() would
-	 * leave one count too many in mapped, and never unregister the region
+	 * Decrement both counts under the same lock. Otherwise region_register()
+	 * could run between the two decrements and increment both counts. Then used
+	 * would not be 0 here, mapped would not be decremented, and the region would
+	 * stay pinned.
 	 */
 	gone = !region->used && atomic64_sub_and_test(1, &region->mapped);
 	mutex_unlock(&cache->lock);
@@ -244,9 +258,9 @@ void tce2_region_unregister_nofail(struct tce2_region *region)
 }
 
 /*
- * Finds the region of the first page and adds the pages to its mapped counter. If the
- * region ends before the memory does, shortens *@memory to the end of the region. NULL
- * is authoritative, not a lookup race.
+ * Finds the region of the first page and adds the pages to its mapped count. Shortens
+ * *@memory to the end of the region. A return of NULL is authoritative, not a lookup
+ * race.
  */
 static __always_inline struct tce2_region *
 memory_hold_region(struct tce2_cache *cache, struct tce2_memory *memory)
@@ -277,14 +291,14 @@ memory_hold_region(struct tce2_cache *cache, struct tce2_memory *memory)
 }
 
 /*
- * tce2_memory_run() for an IOMMU page that takes several blocks. Not inline, so that
+ * Implements tce2_memory_run() for an IOMMU page of several blocks. noinline, so that
  * tce2_memory_run() needs fewer registers.
  */
 static noinline s64 memory_run_of_blocks(const struct tce2_memory *memory, u64 *hpa)
 {
 	u64 flags;
 
-	/* There may be very many blocks in each of many such pages */
+	/* A page may have very many blocks, and the caller may have very many pages */
 	cond_resched();
 	if (!tce2_extents_page(&memory->region->extents, memory->ua, memory->shift,
 			       hpa, &flags))
@@ -295,14 +309,14 @@ static noinline s64 memory_run_of_blocks(const struct tce2_memory *memory, u64 *
 }
 
 /**
- * tce2_memory_run() - find the contiguous run at the start of a range of user memory
+ * tce2_memory_run() - find the contiguous pages at the start of a range of user memory
  * @memory: the range, at least one page; its region member contains the first page
  * @hpa: set to the host physical address of the first page
  *
  * Context: may sleep.
- * Return: number of pages in the run, at least 1; -EINVAL if the first page is
- * scattered or misaligned in memory; -EPERM if @memory is for writing and the page is
- * read-only.
+ * Return: number of contiguous pages, at least 1; -EINVAL if the first page is
+ * scattered or misaligned in physical memory; -EPERM if @memory is for writing and the
+ * page is read-only.
  */
 s64 tce2_memory_run(const struct tce2_memory *memory, u64 *hpa)
 {
@@ -311,7 +325,7 @@ s64 tce2_memory_run(const struct tce2_memory *memory, u64 *hpa)
 
 	if (memory->shift > ext->shift)
 		return memory_run_of_blocks(memory, hpa);
-	/* A block is of one protection, and its pages as aligned as the first */
+	/* All IOMMU pages of a block have the same protection and alignment */
 	bytes = tce2_extents_run(ext, memory->ua, hpa, &flags);
 	if (*hpa & ((1ULL << memory->shift) - 1))
 		return -EINVAL;
@@ -321,8 +335,8 @@ s64 tce2_memory_run(const struct tce2_memory *memory, u64 *hpa)
 }
 
 /*
- * Checks run by run for memory_check(), and advances *@memory to the end. noinline, as
- * it is rare.
+ * Checks all pages for memory_check(), and advances *@memory to the end. noinline,
+ * because calls are rare.
  */
 static noinline int memory_check_runs(struct tce2_memory *memory)
 {
@@ -342,14 +356,14 @@ static noinline int memory_check_runs(struct tce2_memory *memory)
 }
 
 /*
- * Checks that each IOMMU page is contiguous in memory, and is writable if @memory is
+ * Checks that each IOMMU page is physically contiguous, and is writable if @memory is
  * for writing. The region contains all pages.
  */
 static __always_inline int memory_check(const struct tce2_memory *memory)
 {
 	struct tce2_memory rest;
 
-	/* A block is a page or more, so a smaller IOMMU page is always contiguous */
+	/* A block has at least a kernel page, so a smaller IOMMU page is contiguous */
 	if (memory->shift <= PAGE_SHIFT &&
 	    !(memory->write && (memory->region->extents.flags & TCE2_EXTENT_READONLY)))
 		return 0;
@@ -366,7 +380,7 @@ static __always_inline int memory_check(const struct tce2_memory *memory)
 
 /*
  * Holds the pages up to the end of the first page's region, and shortens *@memory to
- * these pages. Returns what tce2_memory_hold() returns.
+ * these pages. Returns 0 or an error of tce2_memory_hold().
  */
 static __always_inline int memory_hold_in_region(struct tce2_cache *cache,
 						 struct tce2_memory *memory)
@@ -388,14 +402,16 @@ static __always_inline int memory_hold_in_region(struct tce2_cache *cache,
 }
 
 /**
- * tce2_region_find_held() - find the region of an IOMMU page that is held
+ * tce2_region_find_held() - find the region of a held IOMMU page
  * @cache: the region cache
  * @ua: user address of the page
  * @shift: log2 of the IOMMU page size in bytes
  *
- * Context: may spin for a moment; the caller knows that the page is held.
- * Return: the region, which stays as long as the page is held; NULL can only
- * come from a bug in this module.
+ * The caller ensures that the page is held.
+ *
+ * Context: may spin briefly.
+ * Return: the region, valid while the page is held; NULL only because of a bug in this
+ * module.
  */
 struct tce2_region *tce2_region_find_held(struct tce2_cache *cache, u64 ua,
 					  unsigned int shift)
@@ -415,14 +431,16 @@ struct tce2_region *tce2_region_find_held(struct tce2_cache *cache, u64 ua,
 }
 
 /**
- * tce2_drop_batch_add() - drop the counts of a range of user memory
- * @batch: the batch; its first use needs .cache set and the other members 0
- * @memory: the range; every page of it is held
+ * tce2_drop_batch_add() - drop the pages of a range of user memory
+ * @batch: the batch; before its first use, .cache is set and the other members are 0
+ * @memory: the range; all of its pages are held
  *
- * Counts of pages in one region are gathered. They are dropped together, before the
- * first page of another region or by tce2_drop_batch_flush(). The caller has made
- * sure that no device can reach the memory through this mapping any more: the
- * region may be unpinned here. Context: may sleep.
+ * The batch gathers pages of one region, and drops them together: before a page of
+ * another region is added, or in tce2_drop_batch_flush(). A drop may unpin the region.
+ * So the caller ensures that no device can reach the memory through this mapping any
+ * more.
+ *
+ * Context: may sleep.
  */
 void tce2_drop_batch_add(struct tce2_drop_batch *batch,
 			 const struct tce2_memory *memory)
@@ -452,8 +470,8 @@ void tce2_drop_batch_add(struct tce2_drop_batch *batch,
 }
 
 /**
- * tce2_drop_batch_flush() - drop the gathered counts
- * @batch: empty afterwards
+ * tce2_drop_batch_flush() - drop the pages that a batch has gathered
+ * @batch: the batch, empty afterwards
  *
  * Context: may sleep.
  */
@@ -468,16 +486,16 @@ void tce2_drop_batch_flush(struct tce2_drop_batch *batch)
 /**
  * tce2_memory_hold() - count a range of user memory as mapped
  * @cache: the region cache
- * @memory: the range; if it is for writing, it is treated as dirty from now on
+ * @memory: the range; if the range is for writing, its blocks are marked dirty
  *
- * Either every page is held or none. A held page keeps its region pinned until it is
- * dropped with tce2_drop_batch_add() or tce2_memory_drop(). On success the region
- * member of *@memory is the region of the first page.
+ * After an error, no page is held. A held page keeps its region pinned until
+ * tce2_drop_batch_add() or tce2_memory_drop() drops the page. On success the region
+ * member of @memory is set to the region of the first page.
  *
  * Context: may sleep.
  * Return: 0; -EINVAL if the range is empty, if part of it is not registered, or if an
- * IOMMU page is larger than the contiguous memory that it would map; -EPERM if the
- * range is for writing and a page is read-only.
+ * IOMMU page is scattered or misaligned in physical memory; -EPERM if the range is for
+ * writing and a page is read-only.
  */
 int tce2_memory_hold(struct tce2_cache *cache, struct tce2_memory *memory)
 {
@@ -519,7 +537,7 @@ EXPORT_SYMBOL_GPL(tce2_memory_hold);
 /**
  * tce2_memory_drop() - undo tce2_memory_hold()
  * @cache: the region cache
- * @memory: the range; every page of it is held
+ * @memory: the range; all of its pages are held
  *
  * Context: may sleep.
  */
@@ -532,7 +550,7 @@ void tce2_memory_drop(struct tce2_cache *cache, const struct tce2_memory *memory
 }
 EXPORT_SYMBOL_GPL(tce2_memory_drop);
 
-/* Drops one page; if this ends the region, the worker destroys the region */
+/* Drops one page; if the mapped count becomes 0, a worker destroys the region */
 static __always_inline void region_drop_page(struct tce2_region *region)
 {
 	if (unlikely(atomic64_dec_and_test(&region->mapped)))
@@ -578,11 +596,12 @@ static bool region_translate_page(struct tce2_region *region, u64 ua,
  * @cache: the region cache
  * @ua: user address of the page, a multiple of 1 << @shift
  * @shift: log2 of the IOMMU page size in bytes
- * @write: whether the device shall be able to write
+ * @write: the mapping lets devices write to the page
  * @hpa: set to the host physical address of the page
  *
- * Context: any that may take a spinlock.
- * Return: true; false where tce2_memory_hold() returns -EINVAL or -EPERM.
+ * Context: any context that may take a spinlock.
+ * Return: true; false if the page is not registered, scattered or misaligned in
+ * physical memory, or read-only although @write is set.
  */
 bool tce2_page_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 		    bool write, u64 *hpa)
@@ -598,7 +617,7 @@ bool tce2_page_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 	return false;
 }
 
-/* Finds the region of a page that is held, without sleeping */
+/* Finds the region of a held page, without sleeping */
 static __always_inline struct tce2_region *
 region_find_held_fast(struct tce2_cache *cache, u64 ua, unsigned int shift)
 {
@@ -614,12 +633,12 @@ region_find_held_fast(struct tce2_cache *cache, u64 ua, unsigned int shift)
 }
 
 /**
- * tce2_page_drop() - drop the count of one IOMMU page, without sleeping
+ * tce2_page_drop() - drop one IOMMU page, without sleeping
  * @cache: the region cache
  * @ua: user address of the page
  * @shift: log2 of the IOMMU page size in bytes
  *
- * Context: any that may take a spinlock.
+ * Context: any context that may take a spinlock.
  */
 void tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift)
 {
@@ -630,9 +649,8 @@ void tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift)
 }
 
 /*
- * Drops KVM's count of a page that is held, and marks the page dirty if @write
- * is set. KVM's count keeps the mirror in the list even while the region's
- * mirror pointer is NULL.
+ * Decrements KVM's count of a held page, and marks the page dirty if @write is set. KVM's
+ * count keeps the mirror in the list, even while region->mirror is NULL.
  */
 static __always_inline void region_uncount_page(struct tce2_region *region, u64 ua,
 						unsigned int shift, bool write)
@@ -642,8 +660,8 @@ static __always_inline void region_uncount_page(struct tce2_region *region, u64 
 	if (write)
 		region_mark_page(region, ua, shift);
 	/*
-	 * RCU keeps the mirror from being freed: the in-tree driver may have
-	 * dropped KVM's count by mistake
+	 * The in-tree driver may have decremented KVM's count by mistake. Then only
+	 * the RCU read-side section keeps the mirror from being freed.
 	 */
 	rcu_read_lock();
 	mem = READ_ONCE(region->mirror);
@@ -655,13 +673,13 @@ static __always_inline void region_uncount_page(struct tce2_region *region, u64 
 }
 
 /**
- * tce2_page_drop_counted() - undo tce2_page_hold_counted(), and KVM's count
+ * tce2_page_drop_counted() - undo tce2_page_hold_counted(), and decrement KVM's count
  * @cache: the region cache
  * @ua: user address of the page
  * @shift: log2 of the IOMMU page size in bytes
  * @write: a device may have written to the page
  *
- * Context: any that may take a spinlock; does not sleep.
+ * Context: any context that may take a spinlock; does not sleep.
  */
 void tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
 			    unsigned int shift, bool write)
@@ -675,12 +693,12 @@ void tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
 }
 
 /**
- * tce2_pages_uncount() - drop KVM's counts of pages, but keep the region's counts
+ * tce2_pages_uncount() - decrement KVM's counts of pages, but keep the pages held
  * @cache: the region cache
- * @memory: the range; every page of it is held by tce2_page_hold_counted()
+ * @memory: the range; all of its pages are held by tce2_page_hold_counted()
  *
- * If the range is for writing, marks each page dirty. The caller drops the region's
- * counts with tce2_drop_batch_add() afterwards.
+ * Marks each page dirty if the range is for writing. The caller then drops the
+ * pages with tce2_drop_batch_add().
  *
  * Context: may sleep.
  */
@@ -693,7 +711,7 @@ void tce2_pages_uncount(struct tce2_cache *cache, const struct tce2_memory *memo
 
 		if (region)
 			region_uncount_page(region, rest.ua, rest.shift, rest.write);
-		/* Without a mirror, the list is searched for each page */
+		/* If region->mirror is NULL, each page needs a search of the list */
 		if (!(rest.pages % 64))
 			cond_resched();
 	}

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Pinning: keeping user memory in place while devices may reach it.
+ * Pinning: keeps user memory in place while devices may reach it.
  *
  * Owns the pins of the memory that a struct tce2_extents describes, from
  * tce2_pin_range() to tce2_pin_release(). This file finds the process's mappings, pins
- * them in batches and stores the physical addresses. It does not use regions, counters
- * or charges.
+ * their pages in batches and stores the physical addresses. It does not use regions,
+ * counts or charges.
  *
- * Locks: none of its own; mmap_lock is taken inside, for reading.
+ * Locks: only mmap_lock, taken inside, for reading.
  * Calls: extents, the kernel's mm.
  */
 #include <linux/hugetlb_inline.h>
@@ -20,10 +20,10 @@
 #include "tce2_extents.h"
 #include "tce2_pin.h"
 
-/* Pages pinned by one call: the pointers to them fill one page */
+/* Number of pages to pin in one call: the pointers to them fill one page */
 #define PIN_BATCH	(PAGE_SIZE / sizeof(struct page *))
 
-/* Finds the mapping that contains @ua, up to @end */
+/* Finds the mapping that contains @ua, and limits mapping->end to @end */
 static int pin_find_mapping(struct mm_struct *mm, u64 ua, u64 end,
 			    struct tce2_pin_mapping *mapping)
 {
@@ -44,14 +44,13 @@ static int pin_find_mapping(struct mm_struct *mm, u64 ua, u64 end,
 }
 
 /**
- * tce2_pin_check() - refuse a range of user memory that has holes
+ * tce2_pin_check() - check that a range of user memory has no holes
  * @mm: the process's mm
  * @ua: first user address
  * @end: first user address after the range
  * @first: set to the first mapping of the range
  *
- * Most ranges are in one mapping, which tce2_pin_range() then need not look up
- * again.
+ * Most ranges have only one mapping, which tce2_pin_range() then need not look up.
  *
  * Context: may sleep.
  * Return: 0, or -EFAULT if part of the range is not mapped.
@@ -88,9 +87,9 @@ static int pin_append_batch(struct tce2_extents *ext, struct page **pages,
 }
 
 /*
- * Returns true if a mapping of hugetlbfs still covers the pages after they have been
- * pinned. Another mapping may have replaced it between its lookup and the pinning. The
- * function does not notice if hugetlbfs has replaced that mapping in turn.
+ * Returns true if a mapping of hugetlbfs still covers the pages after they were pinned.
+ * Otherwise the process may have replaced this mapping before the pages were pinned. The
+ * function does not notice this if there is a new hugetlbfs mapping at these addresses.
  */
 static bool pin_is_hugetlbfs(struct mm_struct *mm, u64 ua, u64 size)
 {
@@ -120,7 +119,7 @@ static int pin_mapping(struct mm_struct *mm, struct tce2_extents *ext,
 		got = pin_user_pages_fast(ua, want, gup_flags, pages);
 		if (got == -ENOMEM || got == -EINTR)
 			return got;
-		/* Holes, files and devices, for example, can't be pinned for long */
+		/* For example, FOLL_LONGTERM fails for holes, devices and some files */
 		if (got <= 0)
 			return -EFAULT;
 		hugetlbfs = mapping->hugetlbfs &&
@@ -140,14 +139,14 @@ static int pin_mapping(struct mm_struct *mm, struct tce2_extents *ext,
  * @ua: first user address, a multiple of the page size
  * @size: bytes, a multiple of the page size, more than 0, not wrapping
  * @first: the first mapping of the range, from tce2_pin_check()
- * @ext: set to the physical addresses; zeroed before
+ * @ext: zeroed memory, set to the physical addresses
  *
  * Mappings without write permission are pinned for reading, and stored with
  * TCE2_EXTENT_READONLY.
  *
  * Context: may sleep, for as long as the process delays a page fault.
- * Return: 0; -EFAULT if part of the range can't be pinned, -ENOMEM, -EINTR on a
- * fatal signal. After an error nothing is pinned, and @ext is to be freed.
+ * Return: 0; -EFAULT if part of the range can't be pinned; -ENOMEM; -EINTR after a
+ * fatal signal. After an error nothing is pinned, and the caller must free @ext.
  */
 int tce2_pin_range(struct mm_struct *mm, u64 ua, u64 size,
 		   const struct tce2_pin_mapping *first,
@@ -176,9 +175,8 @@ int tce2_pin_range(struct mm_struct *mm, u64 ua, u64 size,
 }
 
 /*
- * Unpins a run of pages. The kernel's function for a run is the fastest for many pages
- * of one folio. For a single page it is several times slower than the function for one
- * page.
+ * Unpins contiguous pages. unpin_user_page_range_dirty_lock() is the fastest function for
+ * many pages of one folio. For a single page, unpin_user_page() is several times faster.
  */
 static void pin_release_run(struct page *page, unsigned long pages, bool dirty)
 {
@@ -190,9 +188,10 @@ static void pin_release_run(struct page *page, unsigned long pages, bool dirty)
 
 /**
  * tce2_pin_release() - unpin all memory that extents describe
- * @ext: the extents, which stay as they are
+ * @ext: the extents, which do not change
  *
- * Blocks with TCE2_EXTENT_DIRTY are marked dirty: a device could write there.
+ * Pages of blocks with TCE2_EXTENT_DIRTY are marked dirty, because a device could
+ * write to them.
  *
  * Context: may sleep.
  */

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Range lock: requests for separate TCEs of a window, or for separate memory to
- * be registered, run in parallel, those for overlapping ones one after the other.
+ * Range lock: serializes requests for overlapping ranges. The ranges are TCEs of a
+ * window, or pages of user memory to be registered. Requests for separate ranges run in
+ * parallel.
  *
  * Owns the lock that include/tce2_range.h describes.
  *
- * Locks: the spinlock inside, held for one walk along the ranges.
+ * Locks: the spinlock of a range lock, held for one walk along the list of ranges.
  * Calls: nothing of this project.
  */
 #include <linux/compiler.h>
@@ -15,10 +16,10 @@
 #include "tce2_range.h"
 
 /**
- * tce2_range_lock_init() - make a lock with nothing held
+ * tce2_range_lock_init() - initialize a lock without ranges
  * @rl: the lock
- * @hurry: the owner's, or NULL
- * @key: static, one for each use that the lock is put to
+ * @hurry: counts of the owner's writers, or NULL
+ * @key: static lock class key, one for each kind of owner
  */
 void tce2_range_lock_init(struct tce2_range_lock *rl,
 			  const struct tce2_hurry *hurry,
@@ -37,7 +38,7 @@ static bool range_intersects(const struct tce2_range *a, const struct tce2_range
 	return a->first <= b->last && b->first <= a->last;
 }
 
-/* Finds the newest range that overlaps @range, from @other on towards older ones */
+/* Finds the newest range that overlaps @range among @other and older ranges */
 static __always_inline struct tce2_range *
 range_last_overlap(struct tce2_range *other, const struct tce2_range *range)
 {
@@ -95,8 +96,8 @@ static __always_inline void range_append(struct tce2_range_lock *rl,
 }
 
 /*
- * Appends a range to the queue. Returns 0 if the range is held and 1 if it has to wait.
- * Returns -EAGAIN without appending it if it would have to wait but must back off.
+ * Appends a range to the queue. Returns 0 if the range is held, and 1 if the range has
+ * to wait. Returns -EAGAIN, without appending the range, if the thread must not wait.
  */
 static __always_inline int range_join(struct tce2_range_lock *rl,
 				      struct tce2_range *range,
@@ -124,9 +125,9 @@ static __always_inline int range_join(struct tce2_range_lock *rl,
 }
 
 /*
- * Finds the next blocker of the first waiter of @range, or wakes that waiter if there
- * is none. No range newer than @range blocks the waiter, so the search starts with the
- * next older one.
+ * Finds the next blocker of the first waiter of @range, or wakes this waiter if no other
+ * range blocks it. No range newer than @range blocks the waiter, so the search starts
+ * with the range before @range.
  */
 static void range_pass_on(struct tce2_range *range)
 {
@@ -147,12 +148,12 @@ static void range_leave(struct tce2_range_lock *rl, struct tce2_range *range)
 	spin_lock(&rl->lock);
 	if (unlikely(range->blocker))
 		range_stop_waiting(range);
-	/* Make the range empty: ranges that join from now on do not wait for it */
+	/* Make the range empty, so that ranges that join later do not wait for it */
 	range->first = U64_MAX;
 	range->last = 0;
 	while (unlikely(range->waiters)) {
 		range_pass_on(range);
-		/* A search may walk the whole queue: drop the lock after each one */
+		/* A search may walk the whole queue: release the lock between searches */
 		spin_unlock(&rl->lock);
 		spin_lock(&rl->lock);
 	}
@@ -165,7 +166,7 @@ static void range_leave(struct tce2_range_lock *rl, struct tce2_range *range)
 	spin_unlock(&rl->lock);
 }
 
-/* Waits until a range is held. After an error it has left the queue. */
+/* Waits until a range is held. After an error the range is not in the queue. */
 static int range_wait_until_held(struct tce2_range_lock *rl, struct tce2_range *range)
 {
 	int ret = wait_for_completion_killable(&range->woken);
@@ -174,7 +175,7 @@ static int range_wait_until_held(struct tce2_range_lock *rl, struct tce2_range *
 	spin_lock(&rl->lock);
 	held = !range->blocker && !range_must_back_off(rl, range->patience);
 	spin_unlock(&rl->lock);
-	/* Held even if a signal came at the same time: the caller checks for it */
+	/* Return 0 even after a fatal signal: the caller checks for signals later */
 	if (held)
 		return 0;
 	range_leave(rl, range);
@@ -200,11 +201,11 @@ static __always_inline int range_lock(struct tce2_range_lock *rl,
 /**
  * tce2_range_lock() - lock a range of entries
  * @rl: the lock
- * @range: the caller's, to be kept until tce2_range_unlock()
+ * @range: memory of the caller, in use until tce2_range_unlock()
  * @first: first entry
- * @count: entries, more than 0
+ * @count: number of entries, more than 0
  *
- * Context: may sleep. A thread may hold one range of a table at a time.
+ * Context: may sleep. A thread may hold only one range of a lock class at a time.
  * Return: 0, or -EINTR after a fatal signal.
  */
 int tce2_range_lock(struct tce2_range_lock *rl, struct tce2_range *range,
@@ -214,19 +215,19 @@ int tce2_range_lock(struct tce2_range_lock *rl, struct tce2_range *range,
 }
 
 /**
- * tce2_range_queue() - lock a range of entries, or back off for a writer
+ * tce2_range_queue() - lock a range of entries unless the thread has to back off
  * @rl: the lock
- * @range: the caller's, to be kept until tce2_range_unlock()
+ * @range: memory of the caller, in use until tce2_range_unlock()
  * @first: first entry
- * @count: entries, more than 0
- * @patience: when the thread leaves the queue
+ * @count: number of entries, more than 0
+ * @patience: condition for the thread to back off
  *
- * For threads that hold the lock of struct tce2_hurry for reading: while they wait
- * here, they would delay the writers that it counts.
+ * For threads that hold the owner's lock (struct tce2_hurry) for reading: while such a
+ * thread waits for a range, the writers of the owner's lock wait, too.
  *
- * Context: may sleep. A thread may hold one range of a table at a time.
- * Return: 0; -EAGAIN if the thread would have to wait but @patience makes it back off;
- * -EINTR after a fatal signal.
+ * Context: may sleep. A thread may hold only one range of a lock class at a time.
+ * Return: 0; -EAGAIN if the thread has to back off instead of waiting; -EINTR after a
+ * fatal signal.
  */
 int tce2_range_queue(struct tce2_range_lock *rl, struct tce2_range *range,
 		     u64 first, u64 count, enum tce2_patience patience)
@@ -237,11 +238,11 @@ int tce2_range_queue(struct tce2_range_lock *rl, struct tce2_range *range,
 /**
  * tce2_range_lock_uninterruptible() - lock a range of entries, ignoring signals
  * @rl: the lock
- * @range: the caller's, to be kept until tce2_range_unlock()
+ * @range: memory of the caller, in use until tce2_range_unlock()
  * @first: first entry
- * @count: entries, more than 0
+ * @count: number of entries, more than 0
  *
- * Context: may sleep. A thread may hold one range of a table at a time.
+ * Context: may sleep. A thread may hold only one range of a lock class at a time.
  */
 void tce2_range_lock_uninterruptible(struct tce2_range_lock *rl,
 				     struct tce2_range *range, u64 first, u64 count)
@@ -253,17 +254,17 @@ void tce2_range_lock_uninterruptible(struct tce2_range_lock *rl,
 }
 
 /**
- * tce2_range_trylock() - lock a range of entries if no part of it is locked
+ * tce2_range_trylock() - lock a range of entries if no other range overlaps it
  * @rl: the lock
- * @range: the caller's, to be kept until tce2_range_unlock()
+ * @range: memory of the caller, in use until tce2_range_unlock()
  * @first: first entry
- * @count: entries, more than 0
+ * @count: number of entries, more than 0
  *
- * Does not wait for ranges that another thread holds or waits for.
+ * Fails if another thread holds an overlapping range or waits for such a range.
  *
- * Context: any that may take a spinlock; does not sleep. The caller may hold no
- * other range of the lock.
- * Return: true if the range is locked.
+ * Context: any context that may take a spinlock; does not sleep. The caller must not hold
+ * another range of the lock.
+ * Return: true if the range is held.
  */
 bool tce2_range_trylock(struct tce2_range_lock *rl, struct tce2_range *range,
 			u64 first, u64 count)
@@ -284,9 +285,9 @@ bool tce2_range_trylock(struct tce2_range_lock *rl, struct tce2_range *range,
 /**
  * tce2_range_unlock() - unlock a range of entries
  * @rl: the lock
- * @range: what tce2_range_lock() got
+ * @range: the range, which the caller holds
  *
- * Context: any that may take a spinlock.
+ * Context: any context that may take a spinlock.
  */
 void tce2_range_unlock(struct tce2_range_lock *rl, struct tce2_range *range)
 {
@@ -296,11 +297,11 @@ void tce2_range_unlock(struct tce2_range_lock *rl, struct tce2_range *range)
 
 /**
  * tce2_range_turn_away() - wake the waiting threads that have to back off
- * @rl: the lock, after a counter of its @hurry was raised
+ * @rl: the lock, after the caller has incremented a count of its @hurry
  *
- * Does not wait until they have left.
+ * Does not wait until the threads have left the queue.
  *
- * Context: any that may take a spinlock.
+ * Context: any context that may take a spinlock.
  */
 void tce2_range_turn_away(struct tce2_range_lock *rl)
 {
@@ -318,10 +319,10 @@ void tce2_range_turn_away(struct tce2_range_lock *rl)
 }
 
 /**
- * tce2_range_forget_hurry() - let all threads stay from now on
+ * tce2_range_forget_hurry() - make threads ignore the counts of the writers
  * @rl: the lock, in which no thread waits with tce2_range_queue()
  *
- * Context: any that may take a spinlock.
+ * Context: any context that may take a spinlock.
  */
 void tce2_range_forget_hurry(struct tce2_range_lock *rl)
 {
@@ -331,8 +332,8 @@ void tce2_range_forget_hurry(struct tce2_range_lock *rl)
 }
 
 /**
- * tce2_must_stop() - look whether a long request has to stop
- * @hurry: that of the owner, which the caller has locked for reading
+ * tce2_must_stop() - check whether a long request has to stop
+ * @hurry: counts of the owner's writers; the caller holds the owner's lock for reading
  *
  * Context: any.
  * Return: 0; -EINTR after a fatal signal; -EAGAIN if VFIO waits for requests to end.

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * TCE table: what the hardware walks, and what it may have cached of it.
+ * TCE table: writes the table that the hardware walks, and invalidates translations.
  *
- * Owns every write to a table, the invalidation that makes devices see it, and
- * the charge for a table: for all of it, or for the root and each lower table of a
- * tree. Entries are counted from the window's start. This file does not know the
- * meaning of an entry.
+ * Owns every write to a table and the invalidation that makes devices see the write.
+ * Also owns the charge for a table. With a single level, the charge is for the whole
+ * table, otherwise for the root and each lower table that exists. Entries are counted
+ * from the window's start. This file does not look up user addresses or regions.
  *
- * Where the table lies in memory (IODA2, on powernv), its format is that of the
- * hardware, which no kernel can change: big-endian doublewords, address and
- * two permission bits (LoPAR 3.2.2.2, TCE Definition), in a tree of such tables
- * (pnv_tce(), powernv/pci-ioda-tce.c). So entries are stored there
- * directly, a few instructions each, where the kernel's own function walks the
- * tree for every entry. This is done only after the platform was seen to write an entry
- * of the same table in this way. Otherwise, and for a hypervisor, the platform's
- * functions are used.
+ * On powernv the table is in memory. The hardware (IODA2) defines the format, so no
+ * kernel can change it. An entry is a big-endian doubleword with an address and two
+ * permission bits (LoPAR 3.2.2.2, TCE Definition). The tables form a tree (pnv_tce(),
+ * powernv/pci-ioda-tce.c). This file stores entries directly, with a few instructions
+ * each. The platform's function would walk the tree for every entry.
+ * Direct stores begin only after the platform has written an entry of the same table
+ * in this format. Before that, and in a hypervisor's table, the platform's functions
+ * write the entries.
  *
  * KVM writes to the same tables through their it_ops, which src/kvm.c has
  * replaced. This file calls only the platform's ops.
  *
- * Locks: struct tce2_table.lock. Entries are the caller's.
- * Calls: platform (to make tables), range (whether to stop); the platform's ops for
+ * Locks: struct tce2_table.lock. The caller holds the entries.
+ * Calls: platform (to make tables), range (tce2_must_stop()); the platform's ops for
  * the table.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -47,15 +47,15 @@
 #define TCE_PERM	(TCE_PCI_READ | TCE_PCI_WRITE)
 
 /*
- * Entries whose cached translations are invalidated at a time. Firmware before
- * skiboot v7.0 invalidates page by page, with interrupts off (opal_call()). Later
- * firmware invalidates all of the PE's translations instead, on PHB4 and PHB5
- * (HW560152; phb4_tce_kill(), skiboot hw/phb4.c). On PHB3 the kernel writes a register
- * for each page (pnv_pci_phb3_tce_invalidate()).
+ * Number of entries to invalidate in one call, limited because the call can take long.
+ * Firmware before skiboot v7.0 invalidates page by page, with interrupts off
+ * (opal_call()). On PHB4 and PHB5, later firmware invalidates all of the PE's
+ * translations at once (HW560152; phb4_tce_kill(), skiboot hw/phb4.c). On PHB3 the
+ * kernel writes a register for each page (pnv_pci_phb3_tce_invalidate()).
  */
 #define INVALIDATE_BATCH	8192
 
-/* The table's number of an entry, which counts from bus address 0 */
+/* Returns the platform's number of an entry, counted from bus address 0 */
 static unsigned long table_it_index(const struct tce2_table *table, u64 index)
 {
 	return table->tbl->it_offset + index;
@@ -75,7 +75,7 @@ static enum dma_data_direction table_direction(u64 perm)
 	}
 }
 
-/* Charges pages to the process that owns the table; after an error nothing is charged */
+/* Charges pages to the process that owns the table; on error, charges nothing */
 static int charge_add(struct tce2_charge *charge, unsigned long pages)
 {
 	int ret = account_locked_vm(charge->mm, pages, true);
@@ -93,7 +93,7 @@ static void charge_remove(struct tce2_charge *charge, unsigned long pages)
 
 /**
  * tce2_charge_refund() - refund the charge for a table
- * @charge: the charge, empty afterwards
+ * @charge: the charge; 0 pages afterwards
  *
  * Context: may sleep.
  */
@@ -104,17 +104,17 @@ void tce2_charge_refund(struct tce2_charge *charge)
 }
 
 /**
- * tce2_table_create() - make a table in which nothing is mapped, and charge it
- * @table: zeroed memory for it
- * @tg: the table group that makes it
- * @slot: slot of the window that it is for
- * @spec: the window, which has been checked
- * @mm: whose locked_vm is charged
- * @hurry: that of the window's owner
+ * tce2_table_create() - make and charge an empty table
+ * @table: zeroed memory for the table
+ * @tg: the table group that makes the table
+ * @slot: the window's slot
+ * @spec: the window's size, page size and levels, checked by the caller
+ * @mm: the mm to charge
+ * @hurry: counts of the writers of the owner's lock
  *
  * Context: may sleep.
- * Return: 0; -ENOMEM without memory or over RLIMIT_MEMLOCK; or as
- * tce2_platform_create_table(), with nothing charged.
+ * Return: 0; -ENOMEM if an allocation fails or the charge exceeds RLIMIT_MEMLOCK; or
+ * another error of tce2_platform_create_table(). After an error, nothing is charged.
  */
 int tce2_table_create(struct tce2_table *table, struct iommu_table_group *tg,
 		      int slot, const struct tce2_window_spec *spec,
@@ -135,7 +135,7 @@ int tce2_table_create(struct tce2_table *table, struct iommu_table_group *tg,
 	table->tbl = tbl;
 	table->ops = tbl->it_ops;
 	table->hurry = hurry;
-	/* Not set by platforms that have no trees */
+	/* Platforms without multi-level tables do not set it_level_size */
 	table->level_bits = tbl->it_indirect_levels ?
 			    ilog2(tbl->it_level_size) : 0;
 	/* A hypervisor's table has no address */
@@ -146,17 +146,17 @@ int tce2_table_create(struct tce2_table *table, struct iommu_table_group *tg,
 }
 
 /**
- * tce2_table_release() - drop the window's reference to its table
- * @table: the table, in which nothing is mapped and nobody maps any more
- * @unset: no group has the table in a slot any more
+ * tce2_table_release() - put the window's reference to its table
+ * @table: the table; it is empty, and no thread maps in it any more
+ * @unset: the table is not in a slot of any group any more
  *
- * If a group may still have the table, hardware may walk the table, so it is never
- * freed. Nothing is mapped in it, so the leak costs only memory.
+ * If @unset is false, hardware may still walk the table, so the table is never freed.
+ * The table is empty, so the leak costs only memory.
  *
  * Context: may sleep.
- * Return: the charge to refund when the table is freed, which KVM's references may
- * delay; an empty charge if the table is never freed, because then the charge is
- * refunded here.
+ * Return: the charge, which the caller refunds when the table is freed. KVM's
+ * references may delay this. If the table is leaked, the function itself refunds the
+ * charge, and returns an empty charge.
  */
 struct tce2_charge tce2_table_release(struct tce2_table *table, bool unset)
 {
@@ -168,7 +168,7 @@ struct tce2_charge tce2_table_release(struct tce2_table *table, bool unset)
 		iommu_tce_table_put(table->tbl);
 		return charge;
 	}
-	pr_err_ratelimited("platform keeps the window at %#lx, leaking its table\n",
+	pr_err_ratelimited("platform did not remove the window at %#lx: leaking its TCE table\n",
 			   table->tbl->it_offset << table->tbl->it_page_shift);
 	tce2_charge_refund(&charge);
 	return charge;
@@ -179,11 +179,12 @@ struct tce2_charge tce2_table_release(struct tce2_table *table, bool unset)
  * @table: the table
  * @index: the entry
  *
- * The tree of tables is that of IODA2 (pnv_tce()); PAPR has none (LoPAR 7.3.27.2).
+ * The tree of tables has IODA2's format (pnv_tce()). PAPR's tables have one level
+ * (LoPAR 7.3.27.2).
  *
  * Context: any.
- * Return: where the hardware finds the TCEs from @index on, up to the end of the
- * table of the lowest level; NULL if there is no such table yet.
+ * Return: address of the TCE; the following TCEs of the same lowest-level table are
+ * adjacent. NULL if the lowest-level table does not exist yet.
  */
 __be64 *tce2_table_walk(const struct tce2_table *table, u64 index)
 {
@@ -205,9 +206,8 @@ __be64 *tce2_table_walk(const struct tce2_table *table, u64 index)
 }
 
 /*
- * Stores TCEs that follow one another. An aligned doubleword is written at once.
- * (WRITE_ONCE() would keep the compiler from storing it byte-reversed with one
- * instruction.)
+ * Stores adjacent TCEs. The store of an aligned doubleword is atomic. A plain store and
+ * barrier() let the compiler use a byte-reversed store (stdbrx); WRITE_ONCE() does not.
  */
 static inline void table_store_tces(const struct tce2_table *table, __be64 *tces,
 				    u64 count, u64 tce)
@@ -223,7 +223,8 @@ static inline void table_store_tces(const struct tce2_table *table, __be64 *tces
 }
 
 /*
- * Finds an entry that the platform has just written; NULL as tce2_table_find()
+ * Finds an entry that the platform has just written, and sets the table's layout if it
+ * is not known yet. Returns NULL if the platform has to write TCEs.
  */
 static __be64 *table_learn_layout(struct tce2_table *table, u64 index, u64 tce)
 {
@@ -247,9 +248,9 @@ static __be64 *table_learn_layout(struct tce2_table *table, u64 index, u64 tce)
 }
 
 /*
- * Tables that the hardware's tree lacks on the way to lowest-level table
- * number @leaf: that table itself, and each one above it that has no other
- * table below. The root was made with the window.
+ * Returns the number of tables that are missing in the hardware's tree for lowest-level
+ * table number @leaf: this table, and each table above it that has no charged table
+ * below. The root was made with the window.
  */
 static unsigned int table_count_missing(struct tce2_table *table, u64 leaf)
 	__must_hold(&table->lock)
@@ -270,9 +271,9 @@ static unsigned int table_count_missing(struct tce2_table *table, u64 leaf)
 }
 
 /*
- * Charges the hardware tables about to be made for an entry. The platform does
- * not make its userspace copy of them (it_userspace): only KVM would ask for
- * the copy, and KVM calls the ops of src/kvm.c instead.
+ * Charges the missing hardware tables for an entry. The platform makes no copies of these
+ * tables for user addresses (it_userspace): only KVM requests such copies, and KVM calls
+ * the ops of src/kvm.c instead.
  */
 static int table_charge_missing(struct tce2_table *table, u64 leaf)
 	__must_hold(&table->lock)
@@ -295,9 +296,10 @@ static int table_charge_missing(struct tce2_table *table, u64 leaf)
 }
 
 /*
- * Locks the levels. Many requests may queue for this mutex while its owner waits for
- * mmap_lock. So each request checks whether it has to stop once it owns the mutex.
- * Returns 0 unless @stoppable is set, else 0 or as tce2_must_stop().
+ * Locks the mutex that protects the levels of the table. Many requests may queue for the
+ * mutex while its owner waits for mmap_lock. So after a stoppable request has got the
+ * mutex, it checks whether it has to stop. Returns 0, or an error of tce2_must_stop() if
+ * @stoppable is true.
  */
 static int table_lock_levels(struct tce2_table *table, bool stoppable)
 {
@@ -316,13 +318,15 @@ static int table_lock_levels(struct tce2_table *table, bool stoppable)
 }
 
 /**
- * tce2_table_prepare() - charge what writing an entry will make
+ * tce2_table_prepare() - charge the tables that a write to an entry will make
  * @table: the table
- * @index: the entry, held; it stands for all in its lowest-level table
+ * @index: the entry, which the caller holds
  *
- * Context: may sleep; the window's owner is locked for reading.
- * Return: 0; -ENOMEM without memory or over RLIMIT_MEMLOCK; -EINTR, -EAGAIN as
- * tce2_must_stop().
+ * One call covers all entries of the same lowest-level table.
+ *
+ * Context: may sleep; the caller holds the owner's lock for reading.
+ * Return: 0; -ENOMEM if an allocation fails or the charge exceeds RLIMIT_MEMLOCK; -EINTR
+ * or -EAGAIN from tce2_must_stop().
  */
 int tce2_table_prepare(struct tce2_table *table, u64 index)
 {
@@ -332,7 +336,7 @@ int tce2_table_prepare(struct tce2_table *table, u64 index)
 	if (!table->tbl->it_indirect_levels)
 		return 0;
 	leaf = index >> table->level_bits;
-	/* A table that is there was accounted for before it was made */
+	/* An existing table was charged before it was made */
 	if (tce2_table_find(table, index) || xa_load(&table->leaves, leaf))
 		return 0;
 
@@ -345,7 +349,7 @@ int tce2_table_prepare(struct tce2_table *table, u64 index)
 	return ret;
 }
 
-/* Has the platform exchange an entry; nothing is invalidated */
+/* Exchanges an entry through the platform, without invalidation */
 static int table_exchange(struct tce2_table *table, u64 index, u64 hpa, u64 perm)
 {
 	enum dma_data_direction direction = table_direction(perm);
@@ -354,27 +358,31 @@ static int table_exchange(struct tce2_table *table, u64 index, u64 hpa, u64 perm
 	long ret = table->ops->xchg_no_kill(tbl, table_it_index(table, index),
 					    &addr, &direction);
 
-	/* -ENOMEM for a table level, else a firmware or hypervisor code */
+	/* -ENOMEM if a level can't be allocated, else a firmware or hypervisor code */
 	if (ret)
 		return ret == -ENOMEM ? -ENOMEM : -EIO;
 	return 0;
 }
 
 /*
- * Returns the first entry to read back of a run of @count that the hypervisor wrote or
- * cleared. In a call for many entries the hypervisor stops at an entry that it refuses,
- * which Linux doesn't report. So the last entry tells, provided that it had to change.
- * Without such calls Linux goes on after a refused entry, so any entry may tell
- * (tce_buildmulti_pSeriesLP(), tce_freemulti_pSeriesLP()). By LoPAR a call for many
- * stores all of its entries or none (14.5.4.2.3, H_STUFF_TCE; 14.5.4.2.4,
- * H_PUT_TCE_INDIRECT): the last entry tells this, too.
+ * The hypervisor has written or cleared a range of @count entries. Returns the number of
+ * the first entry in the range to read back. If the hypervisor has hypercalls for many
+ * entries, such a call stops at the first refused entry, and Linux does not report the
+ * error. Then the last entry shows the result, if the value of this entry had to change.
+ * Without such hypercalls, Linux continues after a refused entry, so all entries must be
+ * read (tce_buildmulti_pSeriesLP(), tce_freemulti_pSeriesLP()). By LoPAR, a call for
+ * many entries stores either all entries or no entry (14.5.4.2.3, H_STUFF_TCE;
+ * 14.5.4.2.4, H_PUT_TCE_INDIRECT). The last entry also shows this result.
  */
 static u64 table_first_to_verify(u64 count, unsigned long call_for_many)
 {
 	return firmware_has_feature(call_for_many) ? count - 1 : 0;
 }
 
-/* Has the platform write a run; it invalidates, too: see tce2_table_kill() */
+/*
+ * Writes a range through the platform, which also invalidates the entries. The RCU
+ * read-side section is for the platform's walk of groups, see tce2_table_kill().
+ */
 static int table_set_run(struct tce2_table *table, u64 index, u64 count, u64 hpa,
 			 u64 perm)
 {
@@ -388,7 +396,7 @@ static int table_set_run(struct tce2_table *table, u64 index, u64 count, u64 hpa
 	return ret;
 }
 
-/* Has the platform clear a run; it invalidates, too */
+/* Clears a range through the platform, which also invalidates the entries */
 static void table_clear_run(struct tce2_table *table, u64 index, u64 count)
 {
 	rcu_read_lock();
@@ -396,7 +404,7 @@ static void table_clear_run(struct tce2_table *table, u64 index, u64 count)
 	rcu_read_unlock();
 }
 
-/* Returns true if the entries of a run, from @first on, are as written */
+/* Returns true if the entries of a range, starting with number @first, are as written */
 static bool table_is_written(struct tce2_table *table, u64 index, u64 count, u64 tce,
 			     u64 first)
 {
@@ -412,12 +420,12 @@ static bool table_is_written(struct tce2_table *table, u64 index, u64 count, u64
 }
 
 /*
- * Has the platform write a run, in one call if it can (H_PUT_TCE_INDIRECT), and checks
- * that it did. If it did not, entries are exchanged one by one, which reports errors.
- * If something was mapped before, every entry is checked: it might still lead to memory
- * that is about to be dropped. A call for many entries lets a device read memory that
- * it may only write, an exchange does not (tce_buildmulti_pSeriesLP(),
- * tce_exchange_pseries()).
+ * Writes a range through the platform, in one call if possible (H_PUT_TCE_INDIRECT),
+ * and reads entries back. If an entry is wrong, exchanges the entries one by one, because
+ * an exchange reports errors. Reads all entries back if some may have been mapped: an
+ * old entry might still map memory that is about to be dropped. Also exchanges write-only
+ * entries one by one, because a call for many entries would make the memory
+ * readable for the device (tce_buildmulti_pSeriesLP(), tce_exchange_pseries()).
  */
 static int table_write_by_platform(struct tce2_table *table, u64 index, u64 count,
 				   u64 hpa, u64 perm, bool fresh)
@@ -440,7 +448,7 @@ static int table_write_by_platform(struct tce2_table *table, u64 index, u64 coun
 	return 0;
 }
 
-/* Looks for memory for the levels that the platform may have to make for an entry */
+/* Checks that the levels that the platform may make for an entry can be allocated */
 static int table_check_memory(const struct tce2_table *table)
 {
 	const struct iommu_table *tbl = table->tbl;
@@ -452,10 +460,9 @@ static int table_check_memory(const struct tce2_table *table)
 }
 
 /*
- * Has the platform write an entry whose level may be missing. The platform makes the
- * level without a lock. If two threads make a level, the second thread discards its
- * own, but frees only one page of it (pnv_tce()). So no thread of this module may be
- * the second.
+ * Writes an entry through the platform, which makes missing levels. The platform takes
+ * no lock. If two threads make the same level, the second thread discards its level, but
+ * frees only one page of it (pnv_tce()). So this module serializes its threads.
  */
 static int table_make_level(struct tce2_table *table, u64 index, u64 hpa, u64 perm,
 			    enum tce2_write how)
@@ -474,10 +481,10 @@ static int table_make_level(struct tce2_table *table, u64 index, u64 hpa, u64 pe
 }
 
 /*
- * tce2_table_write() for everything except a single table in memory. The platform makes
- * a table that is missing. Its function for runs would write to the new table without
- * checking that it could be made. Its function for single entries does check
- * (pnv_tce_build(), pnv_tce_xchg()).
+ * Implements tce2_table_write(), except for a single-level table in memory. The platform
+ * makes missing tables. The platform's function for ranges does not check for an allocation
+ * failure before it writes to the new table (pnv_tce_build()). So the first entry is
+ * written by the function for single entries, which does check (pnv_tce_xchg()).
  */
 static noinline int table_write_slow(struct tce2_table *table, u64 index,
 				     u64 count, u64 hpa, u64 perm,
@@ -502,17 +509,17 @@ static noinline int table_write_slow(struct tce2_table *table, u64 index,
 /**
  * tce2_table_write() - write TCEs that map contiguous memory
  * @table: the table
- * @index: first entry, held and prepared
- * @count: entries, more than 0, all in one lowest-level table
- * @hpa: host physical address for the first, a multiple of the IOMMU page size
+ * @index: first entry; the caller holds and has prepared all entries
+ * @count: number of entries, more than 0, all in one lowest-level table
+ * @hpa: host physical address for the first entry, a multiple of the IOMMU page size
  * @perm: TCE2_PERM_READ, TCE2_PERM_WRITE or both
- * @how: what is known of the entries
+ * @how: state of the entries before the call
  *
  * Devices may see the old entries until tce2_table_invalidate().
  *
- * Context: may sleep; the window's owner is locked at least for reading.
- * Return: 0; -ENOMEM or -EIO, with any of the entries written; also -EINTR or -EAGAIN
- * as tce2_must_stop(), except with TCE2_WRITE_RESTORE.
+ * Context: may sleep; the caller holds the owner's lock at least for reading.
+ * Return: 0; -ENOMEM or -EIO, after which some entries may have been written; -EINTR or
+ * -EAGAIN from tce2_must_stop(), except with TCE2_WRITE_RESTORE.
  */
 int tce2_table_write(struct tce2_table *table, u64 index, u64 count, u64 hpa,
 		     u64 perm, enum tce2_write how)
@@ -524,7 +531,7 @@ int tce2_table_write(struct tce2_table *table, u64 index, u64 count, u64 hpa,
 	return 0;
 }
 
-/* Gathers adjacent entries to invalidate; a gap invalidates those gathered so far */
+/* Adds entries to @stale, but first invalidates old entries that are not adjacent */
 static void table_add_stale(struct tce2_table *table, struct tce2_stale *stale,
 			    u64 index, u64 count)
 {
@@ -536,7 +543,7 @@ static void table_add_stale(struct tce2_table *table, struct tce2_stale *stale,
 	*stale = (struct tce2_stale){ index, count };
 }
 
-/* Returns true if the entries of a run, from @first on, are clear */
+/* Returns true if the entries of a range, starting with number @first, are clear */
 static bool table_is_clear(struct tce2_table *table, u64 index, u64 count, u64 first)
 {
 	struct iommu_table *tbl = table->tbl;
@@ -551,8 +558,9 @@ static bool table_is_clear(struct tce2_table *table, u64 index, u64 count, u64 f
 }
 
 /*
- * Has the platform clear a run, in one call if it can (H_STUFF_TCE), and checks that it
- * did. The platform invalidates the entries that it clears, and skips a missing table
+ * Clears a range through the platform, in one call if possible (H_STUFF_TCE), and reads
+ * the mapped entries back. If an entry is not clear, exchanges all entries one by one.
+ * The platform invalidates the entries that it clears, and skips a missing table
  * (pnv_tce_free()).
  */
 static int table_clear_by_platform(struct tce2_table *table, u64 index, u64 count,
@@ -581,19 +589,19 @@ static int table_clear_by_platform(struct tce2_table *table, u64 index, u64 coun
 }
 
 /**
- * tce2_table_clear() - clear TCEs, whatever they are
+ * tce2_table_clear() - clear TCEs, mapped or not
  * @table: the table
- * @index: first entry, held
- * @count: entries, more than 0, all in one lowest-level table
- * @mapped: of these, the entries up to and with the last that is mapped, or
- *	TCE2_TABLE_ANY if that is not known; not looked at with TCEs in memory
- * @stale: what is still to be invalidated is added here
+ * @index: first entry; the caller holds all entries
+ * @count: number of entries, more than 0, all in one lowest-level table
+ * @mapped: number of entries from @index to the last mapped entry, 0 if no entry is
+ *	mapped, or TCE2_TABLE_ANY if unknown; ignored if TCEs are stored directly
+ * @stale: entries that the caller must still invalidate; the function adds to it
  *
- * Devices may see the old entries until @stale was invalidated too, with
+ * Devices may see the old entries until the caller passes @stale to
  * tce2_table_invalidate().
  *
  * Context: may sleep.
- * Return: 0; -EIO if the platform did not clear all of them.
+ * Return: 0; -EIO if the platform did not clear all entries.
  */
 int tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
 		     u64 mapped, struct tce2_stale *stale)
@@ -610,11 +618,11 @@ int tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
 }
 
 /**
- * tce2_table_exchange_none() - have the platform clear one TCE, without sleeping
- * @table: the table, whose TCEs are not stored directly
- * @index: the entry, held
+ * tce2_table_exchange_none() - clear one TCE through the platform, without sleeping
+ * @table: the table, for which tce2_table_find() returns NULL
+ * @index: the entry, which the caller holds
  *
- * Context: any that may take a spinlock.
+ * Context: any context that may take a spinlock.
  * Return: 0; -EIO if the platform refuses.
  */
 int tce2_table_exchange_none(struct tce2_table *table, u64 index)
@@ -623,13 +631,15 @@ int tce2_table_exchange_none(struct tce2_table *table, u64 index)
 }
 
 /**
- * tce2_table_invalidate() - make devices see entries as they are now
+ * tce2_table_invalidate() - make devices see changed entries
  * @table: the table
  * @index: first entry
- * @count: entries
+ * @count: number of entries, may be 0
  *
- * When it returns no device uses a translation that these entries gave before:
- * only now may the memory that they led to be let go. Context: may sleep.
+ * After the return, no device uses an old translation of these entries. Before that, the
+ * caller must not drop the memory that the old entries mapped.
+ *
+ * Context: may sleep.
  */
 void tce2_table_invalidate(struct tce2_table *table, u64 index, u64 count)
 {

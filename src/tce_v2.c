@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Map engine: keeps a window's TCE table and its userspace view in step.
+ * Map engine: keeps a window's TCE table and its userspace view consistent.
  *
- * Owns the order in which things happen. A map request is carried out whole or
- * not at all:
+ * Owns the order of the steps of a request. A map request succeeds completely or
+ * changes nothing:
  *
- *	1. hold the memory	it can't be unpinned from here on
- *	2. prepare		all that needs memory, so that 4 can't fail
- *	3. write the TCEs	a failure restores the entries from the view
+ *	1. hold the memory	so that it can't be unpinned
+ *	2. prepare		allocate all memory, so that step 4 can't fail
+ *	3. write the TCEs	after a failure, restore the entries from the view
  *	4. commit the view	and drop the pages of the old entries
  *
- * The pages of an old entry are dropped, and may then be unpinned, only after the entry
- * was overwritten and the device's cached translation invalidated.
+ * The page of an old entry is dropped, and may then be unpinned, only after the entry
+ * was overwritten and the cached translation was invalidated.
  *
- * Also owns the life of a window: its references, and its end.
+ * Also owns the life of a window, from its creation to its last reference.
  *
- * Locks: a window's range lock, for whole leaves of the view: only one thread
- * at a time uses a leaf; also the leaves' own locks, if KVM's hooks use the
- * view. Requires the window to stay live (the owner's lock).
+ * Locks: a window's range lock, for whole leaves of the view, so that only one
+ * request at a time uses a leaf; also the leaves' lock bits, if KVM's hooks use the
+ * view. The caller holds the lock of the window's owner (struct tce2_ddw), which keeps
+ * the window live.
  * Calls: mm_iommu, table, view, platform (slots), range.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -34,18 +35,17 @@
 #include "tce2_tce_v2.h"
 
 /*
- * Entries that are invalidated together, a multiple of a leaf; UNMAP_DMA looks
- * after each batch whether it has to stop
+ * Number of entries that are invalidated together, a multiple of a leaf. UNMAP_DMA
+ * checks after each batch whether it has to stop.
  */
 #define BATCH		(64 * TCE2_VIEW_LEAF)
 
 /*
- * The steps of a map request are inlined: for a single TCE, which clients map
- * most often, handing things from one to the other would cost as much as they
- * do themselves.
+ * The steps of a map request are inlined. Clients mostly map a single TCE, for which
+ * function calls and their arguments would cost as much as the steps themselves.
  */
 
-/* Lets others run in a long loop; a short one does not pay for it */
+/* Reschedules between two steps of a loop; a loop of one step must stay fast */
 static void window_pause_before(u64 index, u64 end)
 {
 	if (index < end)
@@ -54,17 +54,18 @@ static void window_pause_before(u64 index, u64 end)
 
 /**
  * tce2_window_create() - make a window with its table, view and locks
- * @window: zeroed memory for it
+ * @window: zeroed memory for the window
  * @tg: the table group that makes the table
  * @slot: the window's slot
- * @spec: the window, which has been checked
- * @cache: region cache of the process that mappings belong to
- * @hurry: the owner's; it stays until tce2_window_retire()
+ * @spec: the window's size, page size and levels, checked by the caller
+ * @cache: region cache of the process that owns the mappings
+ * @hurry: counts of the writers of the owner's lock; must stay valid until
+ *	tce2_window_retire()
  *
- * On powernv no group has the table in a slot yet.
+ * On powernv, the table is not in a slot of any group yet.
  *
  * Context: may sleep.
- * Return: 0, or as tce2_table_create().
+ * Return: 0, or an error of tce2_table_create().
  */
 int tce2_window_create(struct tce2_window *window, struct iommu_table_group *tg,
 		       int slot, const struct tce2_window_spec *spec,
@@ -94,8 +95,8 @@ int tce2_window_create(struct tce2_window *window, struct iommu_table_group *tg,
 }
 
 /*
- * Keeps KVM's hooks from the leaves of a range that the caller has locked. The
- * leaves of a window that was removed stay locked.
+ * Locks the leaves of a held range against KVM's hooks. In a removed window, all
+ * leaves are locked already.
  */
 static __always_inline void window_lock_out_hooks(struct tce2_window *window,
 						  const struct tce2_range *range)
@@ -126,7 +127,7 @@ static __always_inline void window_unlock_leaves(struct tce2_window *window,
 	tce2_range_unlock(&window->ranges, range);
 }
 
-/* Locks all entries, against requests and KVM's hooks; can't be interrupted */
+/* Locks all entries against requests and KVM's hooks, uninterruptibly */
 static void window_lock_all(struct tce2_window *window, struct tce2_range *range)
 {
 	tce2_range_lock_uninterruptible(&window->ranges, range, 0,
@@ -135,11 +136,11 @@ static void window_lock_all(struct tce2_window *window, struct tce2_range *range
 }
 
 /**
- * tce2_window_lock_leaves() - lock the leaves of some entries, unless killed
+ * tce2_window_lock_leaves() - lock the leaves of a range of entries, killably
  * @window: the window
- * @range: the caller's, to be kept until tce2_window_unlock_leaves()
+ * @range: memory of the caller, in use until tce2_window_unlock_leaves()
  * @index: first entry
- * @count: entries, more than 0
+ * @count: number of entries, more than 0
  *
  * Does not require the window to be live.
  *
@@ -155,7 +156,7 @@ int tce2_window_lock_leaves(struct tce2_window *window,
 /**
  * tce2_window_unlock_leaves() - undo tce2_window_lock_leaves()
  * @window: the window
- * @range: the range that was given to that function
+ * @range: the range that was passed to tce2_window_lock_leaves()
  */
 void tce2_window_unlock_leaves(struct tce2_window *window, struct tce2_range *range)
 {
@@ -167,13 +168,14 @@ void tce2_window_unlock_leaves(struct tce2_window *window, struct tce2_range *ra
  * @window: the window
  * @tg: the table group
  * @slot: the window's slot
- * @set: set to true if the caller has to undo it with tce2_window_unset()
+ * @set: set to true if the caller has to undo the call with tce2_window_unset()
  *
- * KVM's hooks are locked out. Until the platform has noted the group, an entry that a
- * hook unmaps is not invalidated for the group's devices.
+ * The function locks KVM's hooks out. A hook that unmaps an entry invalidates it only
+ * for groups that the platform has linked to the table. A concurrent hook would miss
+ * this group, which is not linked yet.
  *
- * Context: may sleep; the window's owner is locked for writing.
- * Return: as tce2_platform_set_slot().
+ * Context: may sleep; the caller holds the owner's lock for writing.
+ * Return: the return value of tce2_platform_set_slot().
  */
 int tce2_window_set(struct tce2_window *window, struct iommu_table_group *tg,
 		    int slot, bool *set)
@@ -188,19 +190,19 @@ int tce2_window_set(struct tce2_window *window, struct iommu_table_group *tg,
 }
 
 /**
- * tce2_window_unset() - take a window from a group
+ * tce2_window_unset() - remove a window from a group
  * @window: the window
  * @tg: the table group
  * @slot: the window's slot
  *
- * KVM's hooks are locked out. Otherwise a hook that unmaps an entry in between would
- * invalidate the entry only for the groups that the platform still knows. Then the hook
- * would drop the page, although this group may have kept the window. If the platform
- * keeps the window there, nothing that is unmapped in it is ever unpinned, and its
- * table is never freed.
+ * The function locks KVM's hooks out. Otherwise a concurrent hook would invalidate an
+ * entry only for the groups that the platform has still linked to the table. Then the
+ * hook would drop the page, although the platform may have failed to remove the window
+ * from this group. After such a failure, pages that are unmapped in the window stay
+ * pinned, and the table is never freed.
  *
- * Context: may sleep; the window's owner is locked for writing.
- * Return: true; false if the platform keeps the window there.
+ * Context: may sleep; the caller holds the owner's lock for writing.
+ * Return: true; false if the platform failed to remove the window from the group.
  */
 bool tce2_window_unset(struct tce2_window *window, struct iommu_table_group *tg,
 		       int slot)
@@ -230,7 +232,10 @@ window_run_in_leaf(const struct tce2_window *window, const struct tce2_view_run 
 	};
 }
 
-/* *@replaces tells whether entries that are mapped may be replaced */
+/*
+ * Allocates the memory for the following steps of a map request. Sets *@replaces to
+ * true if the request may replace mapped entries.
+ */
 static __always_inline int
 window_prepare(struct tce2_window *window, const struct tce2_view_run *run,
 	       bool *replaces)
@@ -259,7 +264,7 @@ window_prepare(struct tce2_window *window, const struct tce2_view_run *run,
 	return ret;
 }
 
-/* Returns the user memory that a run of entries maps, in one region or several */
+/* Returns the user memory of a range of entries, which may span several regions */
 static __always_inline struct tce2_memory
 window_memory(const struct tce2_window *window, const struct tce2_view_run *run)
 {
@@ -272,8 +277,9 @@ window_memory(const struct tce2_window *window, const struct tce2_view_run *run)
 }
 
 /*
- * Finds a run like tce2_memory_run(), and also joins blocks of the region that happen
- * to be adjacent in memory. Worth the search where each run costs a hypercall.
+ * Finds contiguous pages like tce2_memory_run(), and also joins blocks of the region that
+ * happen to be physically adjacent. The search pays off if each call for a range of
+ * entries costs a hypercall.
  */
 static s64 window_joined_run(const struct tce2_memory *memory, u64 *hpa)
 {
@@ -295,8 +301,9 @@ static s64 window_joined_run(const struct tce2_memory *memory, u64 *hpa)
 }
 
 /*
- * Writes TCEs for memory that is held, all in one leaf. *@regionp remembers the
- * region between calls. *@written grows by what may have been written.
+ * Writes TCEs of one leaf, for memory that the caller holds. *@regionp caches the
+ * region between calls. Adds the number of entries to *@written, even if the write
+ * fails: some of the entries may have been written.
  */
 static int window_write_leaf(struct tce2_window *window,
 			     const struct tce2_view_run *run,
@@ -337,7 +344,7 @@ static int window_write_leaf(struct tce2_window *window,
 	return 0;
 }
 
-/* Returns true if nothing is mapped in the entries of a run, which are in one leaf */
+/* Returns true if no entry of a range is mapped; the range is in one leaf */
 static bool window_is_fresh(const struct tce2_window *window,
 			    const struct tce2_view_run *run)
 {
@@ -348,8 +355,8 @@ static bool window_is_fresh(const struct tce2_window *window,
 }
 
 /*
- * Writes the TCEs of a mapping and makes the device see them, by and by so that
- * a fatal signal need not wait for the firmware
+ * Writes the TCEs of a mapping, and invalidates them in batches, because firmware may
+ * need long for many entries. So a killed thread need not wait for all entries.
  */
 static __always_inline int
 window_write_tces(struct tce2_window *window, const struct tce2_view_run *run,
@@ -363,7 +370,7 @@ window_write_tces(struct tce2_window *window, const struct tce2_view_run *run,
 		struct tce2_view_run in_leaf = window_run_in_leaf(window, run, index);
 		bool fresh = !replaces;
 
-		/* Only the platform's functions have use for the truth */
+		/* TCE2_WRITE_FRESH saves time only in the platform's functions */
 		if (replaces && !tce2_table_in_memory(&window->table))
 			fresh = window_is_fresh(window, &in_leaf);
 		ret = window_write_leaf(window, &in_leaf,
@@ -389,8 +396,8 @@ window_write_tces(struct tce2_window *window, const struct tce2_view_run *run,
 }
 
 /*
- * Writes back what the view says of one leaf. Returns false if the platform did
- * not let that be done everywhere.
+ * Restores the TCEs of one leaf from the view. Returns false if the platform refused
+ * to write or clear an entry.
  */
 static bool window_restore_leaf(struct tce2_window *window, u64 index, u64 end,
 				struct tce2_region **region, struct tce2_stale *stale)
@@ -414,7 +421,7 @@ static bool window_restore_leaf(struct tce2_window *window, u64 index, u64 end,
 	return restored;
 }
 
-/* The same for all that may have been written of a map request that failed */
+/* Restores all TCEs that a failed map request may have written */
 static bool window_restore_tces(struct tce2_window *window, u64 index, u64 count)
 {
 	u64 first = index, end = index + count;
@@ -430,16 +437,16 @@ static bool window_restore_tces(struct tce2_window *window, u64 index, u64 count
 		index = next;
 		window_pause_before(index, end);
 	}
-	/* All of it, and with it what is stale */
+	/* Invalidate all entries, including the entries in @stale */
 	tce2_table_invalidate(&window->table, first, count);
 	return restored && !window->kept_by_group;
 }
 
 /*
- * Drops the pages that entries of one leaf map. No device uses these entries any more,
- * except in a window that a group has kept: the platform has forgotten the group, and
- * does not invalidate the translations of its devices. There the pages stay held, in
- * kvm_drop_entry(), too.
+ * Drops the pages of entries of one leaf, after the entries were invalidated. If the
+ * platform failed to remove the window from a group, the devices of this group may
+ * still use the entries: the platform does not invalidate their translations any more.
+ * In such a window the pages stay held. kvm_drop_entry() has the same rule.
  */
 static void window_drop_leaf(struct tce2_window *window, struct tce2_drop_batch *batch,
 			     u64 index, u64 end)
@@ -459,9 +466,8 @@ static void window_drop_leaf(struct tce2_window *window, struct tce2_drop_batch 
 }
 
 /*
- * Enters a finished mapping into the view. The device has forgotten the old
- * entries by now (window_write_tces() has invalidated them), so the pages of the old
- * entries can be dropped as the entries are overwritten.
+ * Enters a finished mapping into the view. window_write_tces() has invalidated the old
+ * entries. So their pages can be dropped while the view is overwritten.
  */
 static __always_inline void
 window_commit_view(struct tce2_window *window, const struct tce2_view_run *run,
@@ -486,19 +492,21 @@ window_commit_view(struct tce2_window *window, const struct tce2_view_run *run,
  * tce2_window_map() - let devices reach a range of user memory
  * @window: the window
  * @request: the client's request
- * @patience: when to give up waiting for entries
+ * @patience: condition to stop waiting for entries
  *
  * The caller has checked the request. Addresses and size are multiples of the window's
- * page size. Size and permissions are not 0. The bus addresses lie in the window, and
+ * page size. Size and permissions are not 0. The bus addresses are in the window, and
  * the user addresses do not wrap. Entries that were mapped before are replaced.
- * VFIO_IOMMU_MAP_DMA of uapi/linux/vfio.h.
+ * See VFIO_IOMMU_MAP_DMA in uapi/linux/vfio.h.
  *
- * Context: may sleep; the window's owner is locked at least for reading.
- * Return: 0; or an error, with nothing changed: -EINVAL if not all of the memory is
- * registered and contiguous enough, -EPERM for writing where the
- * process may only read, -ENOMEM without memory or over RLIMIT_MEMLOCK, -EIO
- * if the platform refuses an entry, -EINTR, or -EAGAIN as tce2_range_queue() and
- * tce2_must_stop(): the caller is to unlock the owner and begin again.
+ * Context: may sleep; the caller holds the owner's lock at least for reading.
+ * Return: 0; or an error, with nothing changed: -EINVAL if part of the memory is not
+ * registered, or an IOMMU page is scattered or misaligned in physical memory; -EPERM
+ * if a device would write to memory that the process may only read; -ENOMEM if an
+ * allocation fails or the charge exceeds RLIMIT_MEMLOCK; -EIO if the platform refuses
+ * an entry; -EINTR after a fatal signal; -EAGAIN from tce2_range_queue() or
+ * tce2_must_stop(). After -EAGAIN the caller must release the owner's lock and restart
+ * the request.
  */
 int tce2_window_map(struct tce2_window *window,
 		    const struct tce2_map_request *request,
@@ -527,10 +535,10 @@ int tce2_window_map(struct tce2_window *window,
 		goto drop;
 	ret = window_write_tces(window, &run, replaces, memory.region, &written);
 	if (ret && !window_restore_tces(window, run.index, written)) {
-		/* A device may reach the memory, so it must stay pinned permanently */
-		pr_err_ratelimited("platform keeps TCEs from %#llx on, leaking memory they map\n",
+		/* A device may reach the memory, so it stays pinned permanently */
+		pr_err_ratelimited("platform did not restore TCEs from bus address %#llx on: leaking the memory that they map\n",
 				   request->iova);
-		/* -EAGAIN would retry, and each retry leave more memory pinned */
+		/* -EAGAIN would restart the request, and each restart would leak */
 		if (ret == -EAGAIN)
 			ret = -EIO;
 		goto unlock;
@@ -547,7 +555,7 @@ unlock:
 	return ret;
 }
 
-/* Counts entries of one leaf, from @index to the last mapped entry before @end */
+/* Counts the entries of one leaf from @index to the last mapped entry before @end */
 static u64 window_count_to_mapped(const struct tce2_window *window, u64 index, u64 end)
 {
 	u64 first = index, mapped = 0;
@@ -561,10 +569,10 @@ static u64 window_count_to_mapped(const struct tce2_window *window, u64 index, u
 }
 
 /*
- * Clears a range in hardware, except leaves in which nothing was ever mapped.
- * What the view says of the other leaves does not matter. The leaf of @index is
- * one of them. When this returns 0, no device uses the old translations any
- * more, except devices of a group that kept the window.
+ * Clears a range in hardware. Skips leaves in which no entry was ever mapped, except the
+ * leaf of @index. Clears all entries of the other leaves, mapped or not. After a return
+ * of 0, no device uses the old translations any more, except in a window with
+ * kept_by_group set.
  */
 static int window_clear_tces(struct tce2_window *window, u64 index, u64 end)
 {
@@ -586,7 +594,7 @@ static int window_clear_tces(struct tce2_window *window, u64 index, u64 end)
 	return ret;
 }
 
-/* Clears entries in the view that no device uses any more, and drops their pages */
+/* Clears invalidated entries in the view, and drops their pages */
 static void window_clear_view(struct tce2_window *window, u64 index, u64 end)
 {
 	struct tce2_drop_batch batch = { .cache = window->cache };
@@ -602,8 +610,8 @@ static void window_clear_view(struct tce2_window *window, u64 index, u64 end)
 }
 
 /*
- * Unmaps entries that are held, passing over what was never mapped. What the
- * platform does not clear stays mapped, and its memory pinned.
+ * Unmaps entries that the caller holds, and skips leaves that were never mapped.
+ * Entries that the platform fails to clear stay mapped, and their memory stays pinned.
  */
 static int window_clear_range(struct tce2_window *window, u64 index, u64 end,
 			      bool stoppable)
@@ -634,19 +642,19 @@ static int window_clear_range(struct tce2_window *window, u64 index, u64 end,
  * @window: the window
  * @iova: first bus address
  * @size: bytes, more than 0
- * @patience: when to give up waiting for entries
+ * @patience: condition to stop waiting for entries
  *
- * @iova and @size are multiples of the window's page size and lie in the
- * window: the caller has checked. What is not mapped there is passed over.
- * Once this returns no device reaches memory through these addresses. If the platform
- * let a group keep the window when it left, that group's devices may still reach the
- * memory, which then stays pinned permanently.
- * VFIO_IOMMU_UNMAP_DMA of uapi/linux/vfio.h.
+ * The caller has checked that the range is in the window, and that @iova and @size are
+ * multiples of the window's page size. Entries that are not mapped are skipped. After a
+ * return of 0, no device reaches memory through these addresses, with one exception: if
+ * the platform failed to remove the window from a group, this group's devices may still
+ * reach the memory. The memory then stays pinned permanently.
+ * See VFIO_IOMMU_UNMAP_DMA in uapi/linux/vfio.h.
  *
- * Context: may sleep; the window's owner is locked at least for reading.
- * Return: 0; -EINTR after a fatal signal or -EAGAIN, as tce2_window_map(), with part
- * of it unmapped; -EIO if the platform did not clear all entries: those stay
- * mapped.
+ * Context: may sleep; the caller holds the owner's lock at least for reading.
+ * Return: 0; -EINTR or -EAGAIN in the same cases as tce2_window_map(), possibly with
+ * part of the range unmapped; -EIO if the platform failed to clear some entries, which
+ * stay mapped.
  */
 int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size,
 		      enum tce2_patience patience)
@@ -665,16 +673,17 @@ int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size,
 }
 
 /**
- * tce2_window_is_unused() - check whether a window can be removed unnoticed
+ * tce2_window_is_unused() - check whether a window can be removed without side effects
  * @window: the window
- * @refs: references to it that the caller knows of
+ * @refs: number of this module's own references to the window
  *
- * A window can't be removed unnoticed if something is mapped in it, if another module
- * has a reference to it, or if a group has kept it.
+ * A window is in use if an entry is mapped, if another module has a reference to the
+ * window, or if the platform failed to remove the window from a group.
  *
- * Context: may sleep; the window's owner is locked for writing. KVM's hooks may map
- * right after, and another module may get a reference if the window is published.
- * Return: true if it can.
+ * Context: may sleep; the caller holds the owner's lock for writing. KVM's hooks may map
+ * an entry right after the check. Another module may get a reference right after the
+ * check if the window is published.
+ * Return: true if the window is not in use.
  */
 bool tce2_window_is_unused(struct tce2_window *window, unsigned int refs)
 {
@@ -692,41 +701,39 @@ bool tce2_window_is_unused(struct tce2_window *window, unsigned int refs)
 }
 
 /**
- * tce2_window_retire() - unmap everything, permanently
+ * tce2_window_retire() - unmap all entries and forbid new mappings
  * @window: the window, unpublished, in which no request maps any more
  *
- * Other modules may still have references to the window, and KVM to the table:
- * both find nothing mapped. The caller keeps its own reference to the window.
+ * Other modules may still have references to the window, and KVM may have references
+ * to the table. Both find nothing mapped. The caller keeps its own reference to the
+ * window.
  *
- * Context: may sleep; can't fail, nor be interrupted: the window's owner is
- * locked for writing.
+ * Context: may sleep; the caller holds the owner's lock for writing. Can't fail, and
+ * ignores signals.
  */
 void tce2_window_retire(struct tce2_window *window)
 {
 	u64 count = window->size >> window->page_shift;
 	struct tce2_range range;
 
-	/*
-	 * Only other modules' readers and KVM's hooks can still lock leaves,
-	 * briefly
-	 */
+	/* Readers of other modules and KVM's hooks can still lock leaves, but briefly */
 	window_lock_all(window, &range);
 	if (window_clear_range(window, 0, count, false))
-		pr_err_ratelimited("platform keeps TCEs from %#llx on, leaking memory they map\n",
+		pr_err_ratelimited("platform did not clear TCEs of the window at %#llx: leaking the memory that they map\n",
 				   window->start);
-	/* Other modules may hold references to the window after its owner is freed */
+	/* Other modules may have references to the window after its owner is freed */
 	tce2_range_forget_hurry(&window->ranges);
-	/* From now on window_unlock_leaves() keeps all leaves locked against hooks */
+	/* Afterwards window_unlock_leaves() keeps all leaves locked against hooks */
 	WRITE_ONCE(window->live, false);
 	window_unlock_leaves(window, &range);
 }
 
 /**
- * tce2_window_release_table() - drop a window's reference to its table
- * @window: the window, retired and taken from every group
+ * tce2_window_release_table() - put a window's reference to its table
+ * @window: the window, retired and removed from every group
  *
  * Context: may sleep.
- * Return: as tce2_table_release().
+ * Return: the return value of tce2_table_release().
  */
 struct tce2_charge tce2_window_release_table(struct tce2_window *window)
 {
@@ -735,8 +742,7 @@ struct tce2_charge tce2_window_release_table(struct tce2_window *window)
 
 /**
  * tce2_window_put() - put a reference to a window
- * @window: the window, which the caller does not use any more, in real or in
- *	virtual mode
+ * @window: the window; the caller must not use it any more, in real or virtual mode
  *
  * Context: may sleep.
  */

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Userspace view: which user address each TCE of a window maps.
+ * Userspace view: the user address and the permissions of each TCE of a window.
  *
- * Owns what include/tce2_view.h describes and include/tce2_view_format.h lays
- * out: the tree, the words of its leaves, and the arrays that some of them lead
- * to. It knows nothing of hardware, regions or counts.
+ * Owns the structure that include/tce2_view.h describes, in the format of
+ * include/tce2_view_format.h: the tree, the words of its leaves, and the arrays of
+ * leaves. The view is independent of hardware, regions and counts.
  *
  * Locks: the lock bit of a leaf's word (struct tce2_view). The caller holds the
- * entries of the leaves that it touches; other threads may read them meanwhile
- * (tce2_view_peek()).
+ * entries of the leaves that it accesses; other threads may read these entries
+ * meanwhile (tce2_view_peek()).
  * Calls: the kernel's allocator.
  */
 #include <linux/atomic.h>
@@ -22,24 +22,25 @@
 
 #include "tce2_view_format.h"
 
-/* Leaves that are locked or unlocked between two cond_resched() points */
+/* Number of leaves to lock or unlock between two cond_resched() points */
 #define PAUSE_LEAVES	4096
 
 /* Attempts to lock a leaf before the thread sleeps for a tick */
 #define LOCK_SPINS	1024
 
-/* Guests cause these allocations, so they may not use the kernel's reserves */
+/* Guests cause these allocations, so the allocations must not use memory reserves */
 #define HOOK_GFP	(GFP_NOWAIT | __GFP_ACCOUNT | __GFP_NOWARN)
 
-/* The array of a leaf, which readers without a lock may still be looking at */
+/* The array of a leaf; lockless readers may still use it after view_retire_array() */
 union view_array {
 	u64 entry[TCE2_VIEW_LEAF];
 	struct rcu_head rcu;
 };
 
 /*
- * Frees an array that the leaf's word has ceased to lead to. The grace period
- * also keeps its address from coming back while tce2_view_peek() looks at it.
+ * Frees an array after the leaf's word has stopped pointing to it. The grace period
+ * also prevents a new array at the same address while tce2_view_peek() uses the old
+ * array.
  */
 static void view_retire_array(const struct tce2_view *view, u64 *array)
 {
@@ -47,7 +48,7 @@ static void view_retire_array(const struct tce2_view *view, u64 *array)
 		kfree(array);
 		return;
 	}
-	/* The word, before the deferral may write over the entries */
+	/* Order the store of the word before kfree_rcu() overwrites entries */
 	smp_wmb();
 	kfree_rcu((union view_array *)array, rcu);
 }
@@ -69,7 +70,7 @@ static struct tce2_leaf_run view_in_leaf(const struct tce2_view_run *run)
 	};
 }
 
-/* Where the user addresses of a run would begin if it began with the leaf */
+/* Returns the user address that a run would give the first entry of its leaf */
 static u64 view_run_base(const struct tce2_view *view,
 			 const struct tce2_leaf_run *run)
 {
@@ -81,7 +82,7 @@ static bool view_is_whole(const struct tce2_leaf_run *run)
 	return !run->first && run->last == TCE2_LEAF_MASK;
 }
 
-/* Adds @new to @run, if that makes one run of them or nothing is left of it */
+/* Merges @new into @run if the result is one run; @new may overwrite all of @run */
 static inline bool view_join_runs(const struct tce2_view *view,
 				  struct tce2_leaf_run *run,
 				  const struct tce2_leaf_run *new)
@@ -104,7 +105,7 @@ static inline bool view_join_runs(const struct tce2_view *view,
 }
 
 /**
- * tce2_view_init() - begin an empty view
+ * tce2_view_init() - initialize an empty view
  * @view: the view
  * @entries: TCEs of the window, more than 0
  * @page_shift: log2 of the IOMMU page size in bytes, at least 12
@@ -138,7 +139,7 @@ static void view_free_word(u64 word, unsigned int level)
 
 /**
  * tce2_view_free() - free a view
- * @view: the view, which nobody uses any more
+ * @view: the view, with no users any more
  */
 void tce2_view_free(struct tce2_view *view)
 {
@@ -146,7 +147,10 @@ void tce2_view_free(struct tce2_view *view)
 	view->root = 0;
 }
 
-/* Makes a node, unless another thread is first; 0 without memory */
+/*
+ * Makes a node, or uses the node of another thread that was faster. Returns the node as
+ * a word of the tree, or 0 if the allocation fails.
+ */
 static u64 view_add_node(u64 *slot, gfp_t gfp)
 {
 	u64 *node = kcalloc(TCE2_NODE_SLOTS, sizeof(*node), gfp);
@@ -161,7 +165,7 @@ static u64 view_add_node(u64 *slot, gfp_t gfp)
 	return other;
 }
 
-/* The word of a leaf, made if it has none yet; NULL without memory */
+/* Finds the word of a leaf, and makes missing nodes; returns NULL if that fails */
 static __always_inline u64 *view_make_slot(struct tce2_view *view, u64 leaf,
 					   gfp_t gfp)
 {
@@ -178,7 +182,7 @@ static __always_inline u64 *view_make_slot(struct tce2_view *view, u64 leaf,
 	return slot;
 }
 
-/* Writes a run into an array; returns how many entries were not mapped before */
+/* Writes a run into an array; returns the number of newly mapped entries */
 static unsigned int view_fill_array(const struct tce2_view *view, u64 *array,
 				    const struct tce2_leaf_run *run)
 {
@@ -195,8 +199,8 @@ static unsigned int view_fill_array(const struct tce2_view *view, u64 *array,
 }
 
 /*
- * Turns a leaf's run into an array with the same entries. In a hooked view
- * KVM's hooks can find the array at once, so the array begins locked.
+ * Turns a leaf's run into an array with the same entries. In a hooked view, KVM's
+ * hooks can find the array immediately, so the array is initially locked.
  */
 static int view_expand(const struct tce2_view *view, u64 *slot, gfp_t gfp)
 {
@@ -213,21 +217,21 @@ static int view_expand(const struct tce2_view *view, u64 *slot, gfp_t gfp)
 			TCE2_WORD_COUNT_SHIFT;
 	if (view->hooked)
 		word = (u64)array | TCE2_WORD_LOCKED;
-	/* Complete before tce2_view_peek() can find it */
+	/* Complete the array before tce2_view_peek() can find it */
 	smp_store_release(slot, word);
 	return 0;
 }
 
 /**
- * tce2_view_prepare() - make sure that a run can be entered
+ * tce2_view_prepare() - allocate the memory that a run needs in the view
  * @view: the view
  * @new: the run, in one leaf, which the caller holds
  *
- * What the view says does not change.
+ * The mappings in the view do not change. On success, tce2_view_set() of the same run
+ * can't fail.
  *
  * Context: may sleep.
- * Return: -ENOMEM; else tce2_view_set() of the same run can't fail, and 0 says
- * that nothing is mapped in the leaf, 1 that something may be.
+ * Return: 0 if no entry of the leaf is mapped; 1 if entries may be mapped; -ENOMEM.
  */
 int tce2_view_prepare(struct tce2_view *view, const struct tce2_view_run *new)
 {
@@ -238,7 +242,7 @@ int tce2_view_prepare(struct tce2_view *view, const struct tce2_view_run *new)
 	if (!slot)
 		return -ENOMEM;
 	if (!*slot || *slot == TCE2_WORD_EMPTY) {
-		/* Touched: the hardware's entries may change even in vain */
+		/* Mark the leaf as touched: a request that fails later may write TCEs */
 		WRITE_ONCE(*slot, TCE2_WORD_EMPTY);
 		return 0;
 	}
@@ -250,7 +254,7 @@ int tce2_view_prepare(struct tce2_view *view, const struct tce2_view_run *new)
 	return view_expand(view, slot, GFP_KERNEL_ACCOUNT) ?: 1;
 }
 
-/* The first run of an array within [@first, @last] */
+/* Finds the first run of an array in the entries from @first to @last */
 static bool view_next_in_array(const struct tce2_view *view, const u64 *array,
 			       unsigned int first, unsigned int last,
 			       struct tce2_leaf_run *run)
@@ -275,7 +279,7 @@ static bool view_next_in_array(const struct tce2_view *view, const u64 *array,
 	return true;
 }
 
-/* Replaces an array by a run if its entries have become one run */
+/* Replaces an array by a run if all entries of the leaf have become one run */
 static void view_collapse(const struct tce2_view *view, u64 *slot)
 {
 	u64 *array = tce2_word_array(*slot);
@@ -291,7 +295,7 @@ static void view_collapse(const struct tce2_view *view, u64 *slot)
 }
 
 /**
- * tce2_view_set() - enter a run, in place of what was there
+ * tce2_view_set() - enter a run, and replace old entries
  * @view: the view
  * @new: the run, in one leaf, which the caller holds and has prepared
  */
@@ -341,7 +345,7 @@ static void view_clear_array(const struct tce2_view *view, u64 *slot,
 	view_retire_array(view, array);
 }
 
-/* Takes entries out of a leaf's run; false if two runs would be left */
+/* Removes entries from a leaf's run; returns false if two runs would remain */
 static bool view_cut_run(const struct tce2_view *view, struct tce2_leaf_run *run,
 			 unsigned int first, unsigned int last)
 {
@@ -363,15 +367,15 @@ static bool view_cut_run(const struct tce2_view *view, struct tce2_leaf_run *run
 }
 
 /**
- * tce2_view_clear() - forget entries
+ * tce2_view_clear() - remove entries from the view
  * @view: the view
  * @index: first entry
- * @count: entries, all in one leaf, which the caller holds
+ * @count: number of entries, all in one leaf, which the caller holds
  *
- * Can't fail: it waits for the memory that it needs to cut a run in two. This is at
- * most one page, and a client can free memory only by unmapping.
+ * To split a run into two runs, the function waits for memory instead of failing. It
+ * needs at most one page, and a failure could keep the client from freeing memory.
  *
- * Context: may sleep.
+ * Context: may sleep; can't fail.
  */
 void tce2_view_clear(struct tce2_view *view, u64 index, u64 count)
 {
@@ -394,8 +398,8 @@ void tce2_view_clear(struct tce2_view *view, u64 index, u64 count)
 }
 
 /*
- * Finds the first leaf from *@leaf to @last whose word is not 0. Returns the address of
- * the word, or NULL. A missing node of the tree is skipped as a whole.
+ * Finds the first leaf from *@leaf to @last with a word that is not 0, and sets *@leaf.
+ * Returns the address of the word, or NULL. Skips all leaves of a missing node at once.
  */
 static u64 *view_next_slot(const struct tce2_view *view, u64 *leaf, u64 last)
 {
@@ -414,7 +418,7 @@ static u64 *view_next_slot(const struct tce2_view *view, u64 *leaf, u64 last)
 	return NULL;
 }
 
-/* Waits for a hook of KVM's to unlock a leaf, and locks it */
+/* Locks a leaf that has an array; waits while a KVM hook has locked the leaf */
 static void view_lock_leaf(u64 *slot)
 {
 	unsigned int spins = 0;
@@ -436,10 +440,10 @@ static void view_lock_leaf(u64 *slot)
  *	window's range lock
  * @last: last entry of a leaf
  *
- * Locks leaves that have an array. Hooks leave the other leaves alone as long
- * as the range is locked.
+ * Locks leaves that have an array. Hooks do not change the other leaves while the
+ * range is locked.
  *
- * Context: may sleep, until hooks that hold one of the leaves are done.
+ * Context: may sleep, until hooks unlock the leaves.
  */
 void tce2_view_lock(struct tce2_view *view, u64 first, u64 last)
 {
@@ -460,8 +464,7 @@ void tce2_view_lock(struct tce2_view *view, u64 first, u64 last)
  * @first: first entry of a leaf
  * @last: last entry of a leaf
  *
- * All arrays in the range are locked, by tce2_view_lock() or since they were
- * made.
+ * All arrays in the range are locked: by tce2_view_lock(), or since their creation.
  *
  * Context: may sleep.
  */
@@ -484,11 +487,11 @@ void tce2_view_unlock(struct tce2_view *view, u64 first, u64 last)
  * @index: an entry of the leaf, which the caller holds in the window's range lock
  * @word: set to the leaf's word, without the lock bit
  *
- * A leaf that has an array already is locked if no other thread has locked it.
+ * If the leaf has an array already, the function only locks the leaf.
  *
- * Context: any that may take a spinlock; does not sleep.
- * Return: where the word is, to be given to tce2_word_unlock(); NULL without
- * memory, or if another thread has locked the leaf.
+ * Context: any context that may take a spinlock; does not sleep.
+ * Return: the address of the word, for tce2_word_unlock(); NULL if an allocation fails
+ * or another thread has locked the leaf.
  */
 u64 *tce2_view_make_array(struct tce2_view *view, u64 index, u64 *word)
 {
@@ -506,13 +509,15 @@ u64 *tce2_view_make_array(struct tce2_view *view, u64 index, u64 *word)
 }
 
 /**
- * tce2_view_find_touched() - tce2_view_next_touched() where there are entries
+ * tce2_view_find_touched() - find the next entry that may be mapped in hardware
  * @view: the view
- * @index: an entry
- * @end: an entry behind it
+ * @index: first entry of the search
+ * @end: end of the search, exclusive; greater than @index
  *
- * Return: the first entry from @index on in whose leaf something is mapped or
- * was; @end if there is none before that.
+ * Implements tce2_view_next_touched() if there are entries to search.
+ *
+ * Return: the first entry at or after @index in a leaf with entries that are mapped or
+ * may have been mapped before; @end if the search finds no such leaf.
  */
 u64 tce2_view_find_touched(const struct tce2_view *view, u64 index, u64 end)
 {
@@ -523,7 +528,7 @@ u64 tce2_view_find_touched(const struct tce2_view *view, u64 index, u64 end)
 	return max(index, leaf << TCE2_VIEW_LEAF_SHIFT);
 }
 
-/* The first run of a leaf within [@first, @last] */
+/* Finds the first run of a leaf in the entries from @first to @last */
 static bool view_next_in_leaf(const struct tce2_view *view, u64 word,
 			      unsigned int first, unsigned int last,
 			      struct tce2_leaf_run *run)
@@ -543,14 +548,14 @@ static bool view_next_in_leaf(const struct tce2_view *view, u64 word,
 }
 
 /**
- * tce2_view_next() - next run of mapped entries
+ * tce2_view_next() - find the next adjacent run of mapped entries
  * @view: the view
- * @index: an entry
- * @end: an entry behind it, or @index; the caller holds what lies between
- * @run: set to the first run from @index on, as far as it goes before @end and
- *	within a leaf
+ * @index: first entry of the search; the caller holds all entries from @index to @end
+ * @end: end of the search, exclusive; may be equal to @index
+ * @run: set to the first run at or after @index, cut at @end and at the end of its
+ *	leaf
  *
- * Return: true; false if nothing is mapped there.
+ * Return: true; false if no entry is mapped.
  */
 bool tce2_view_next(const struct tce2_view *view, u64 index, u64 end,
 		    struct tce2_view_run *run)

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Page descriptors: where struct page of registered memory is, physically.
+ * Page descriptors: finds the physical address of struct page of each registered page.
  *
  * Owns struct tce2_vmemmap. Code that runs with the data MMU off can't follow the
- * virtual addresses of page descriptors. So the pages that back the descriptors
- * of registered memory are looked up here, in virtual mode, when the memory is
- * registered. src/realmode.c reads the index. A cache has no such index until
- * another module asks for it.
+ * virtual addresses of page descriptors. So this file looks up the pages that back the
+ * descriptors in virtual mode, when memory is registered. src/realmode.c reads the
+ * index. A cache has no index until another module calls tce2_cache_find_pages().
  *
  * Locks: none. The caller holds the cache lock.
  * Calls: the kernel's mm; inlines of extents.
@@ -24,11 +23,12 @@
 #include "tce2_vmemmap.h"
 
 /*
- * Returns true if descriptors can be found in the linear mapping, or through the
- * kernel's page tables. The hash MMU does not use page tables for the array
+ * Returns true if this module can find page descriptors, in the linear mapping or
+ * through the kernel's page tables. The hash MMU does not use page tables for the array
  * (hash__vmemmap_create_mapping()). With CONFIG_DEBUG_VIRTUAL, vmalloc_to_page()
- * refuses addresses outside vmalloc. Where hugetlb frees descriptors, compound_head()
- * computes the first descriptor of a page from addresses that real mode does not have.
+ * refuses addresses outside vmalloc. With CONFIG_HUGETLB_PAGE_OPTIMIZE_VMEMMAP,
+ * compound_head() computes the first descriptor of a page from virtual addresses, which
+ * code in real mode can't use.
  */
 static bool vmemmap_can_find(void)
 {
@@ -44,8 +44,8 @@ static bool vmemmap_can_find(void)
  * tce2_vmemmap_create() - make an empty index
  *
  * Context: may sleep.
- * Return: the index; ERR_PTR(-EOPNOTSUPP) where a module can't find the page
- * descriptors of this kernel; ERR_PTR(-ENOMEM).
+ * Return: the index; ERR_PTR(-EOPNOTSUPP) if this module can't find the kernel's page
+ * descriptors; ERR_PTR(-ENOMEM).
  */
 struct tce2_vmemmap *tce2_vmemmap_create(void)
 {
@@ -76,7 +76,7 @@ static void vmemmap_free_node(void **node, unsigned int level)
 
 /**
  * tce2_vmemmap_destroy() - free an index
- * @index: the index, which has no readers any more, or NULL
+ * @index: the index, with no readers any more, or NULL
  *
  * Context: may sleep.
  */
@@ -88,7 +88,7 @@ void tce2_vmemmap_destroy(struct tce2_vmemmap *index)
 	kfree(index);
 }
 
-/* Finds the entry of a backing page, and makes the nodes that it lacks */
+/* Finds the entry of a backing page, and makes missing nodes */
 static void **vmemmap_make_slot(struct tce2_vmemmap *index, u64 nr)
 {
 	unsigned int level = TCE2_VMEMMAP_LEVELS;
@@ -101,7 +101,7 @@ static void **vmemmap_make_slot(struct tce2_vmemmap *index, u64 nr)
 
 			if (!node)
 				return NULL;
-			/* Zeroed before tce2_vmemmap_backing() can see it */
+			/* Zero the node before tce2_vmemmap_backing() can find it */
 			smp_store_release(slot, node);
 		}
 		slot = tce2_vmemmap_slot(*slot, level, nr);
@@ -109,14 +109,14 @@ static void **vmemmap_make_slot(struct tce2_vmemmap *index, u64 nr)
 	return slot;
 }
 
-/* Enters the page that backs a page of the array */
+/* Enters the backing page of page number @nr of the array */
 static int vmemmap_add_backing(struct tce2_vmemmap *index, u64 nr)
 {
 	struct page *page = vmalloc_to_page((void *)index->base +
 					    (nr << PAGE_SHIFT));
 	void **slot;
 
-	/* This kernel maps the array in another way: too hard for real mode */
+	/* The kernel maps the array in an unknown way: real mode finds no descriptor */
 	if (!page)
 		return 0;
 	slot = vmemmap_make_slot(index, nr);
@@ -126,15 +126,15 @@ static int vmemmap_add_backing(struct tce2_vmemmap *index, u64 nr)
 	return 0;
 }
 
-/* Finds the page of the array that contains a byte of a descriptor */
+/* Returns the number of the array's page that contains a byte of a descriptor */
 static u64 vmemmap_page_nr(const struct tce2_vmemmap *index, const void *byte)
 {
 	return ((unsigned long)byte - index->base) >> PAGE_SHIFT;
 }
 
 /*
- * Enters the backing pages of adjacent descriptors, except @known, the last page that
- * was entered: most descriptors share a page with the preceding descriptor
+ * Enters the backing pages of adjacent descriptors. Skips page number *@known, which was
+ * entered last: most descriptors share a page with the preceding descriptor.
  */
 static int vmemmap_add_descriptors(struct tce2_vmemmap *index,
 				   const struct page *first, const struct page *end,
@@ -161,13 +161,13 @@ static int vmemmap_add_descriptors(struct tce2_vmemmap *index,
 /**
  * tce2_vmemmap_add() - enter the descriptors of a range of user memory
  * @index: the index
- * @ext: the physical addresses of the range, all of which is pinned
+ * @ext: the physical addresses of the range, which is pinned
  *
- * The first descriptor of a large page is entered, too, wherever it is, because it has
- * the reference count.
+ * Also enters the first descriptor of a large page, even outside the range, because the
+ * first descriptor has the reference count.
  *
  * Context: may sleep.
- * Return: 0, or -ENOMEM, after which all earlier entries are still valid.
+ * Return: 0; -ENOMEM, after which all earlier entries are still valid.
  */
 int tce2_vmemmap_add(struct tce2_vmemmap *index,
 		     const struct tce2_extents *ext)
