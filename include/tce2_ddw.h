@@ -23,11 +23,12 @@ struct vfio_iommu_spapr_tce_info;
 
 /**
  * struct tce2_group - a table group that is attached to a container
- * @node: in the container's list of groups
+ * @node: node in the container's list of groups
  * @group: the IOMMU group
- * @table_group: its table group
+ * @table_group: the table group of @group
  *
- * Made and freed under the write lock of struct tce2_ddw, else immutable.
+ * A group is made and freed by a thread that holds @lock of struct tce2_ddw for writing.
+ * Otherwise it is immutable.
  */
 struct tce2_group {
 	struct list_head node;
@@ -37,30 +38,31 @@ struct tce2_group {
 
 /**
  * struct tce2_ddw - a container's groups and DMA windows
- * @lock: write: groups and windows come and go. read: they stay, and mapping
- *	in them is allowed (struct tce2_window says how that is locked)
+ * @lock: held for writing to add or remove groups and windows, and for reading to
+ *	map in windows (struct tce2_window describes the locks of mappings)
  * @clients: serializes the client's requests that take @lock for writing, so that at
  *	most one of them is ahead of VFIO in the queue of @lock. Taken before @lock
  * @slots_lock: protects @window, together with @lock. A thread holds both to change
  *	@window, and either of them to read it. The spinlock of a range lock is the only
  *	lock taken inside @slots_lock
- * @hurry: counts the threads that hold @lock for writing or wait to
- * @writes: number of attempts to take @lock for writing that have ended: the lock was
- *	released again, or the wait for it was killed
- * @calm: requests that were turned away wait here for @writes to change
+ * @hurry: counts the threads that hold @lock for writing or wait to do so
+ * @writes: counts finished attempts to take @lock for writing: the writer has unlocked,
+ *	or a fatal signal has ended its wait
+ * @calm: wait queue for requests that were turned away, and for requests that must not
+ *	take @lock for writing yet, because VFIO waits for it
  * @groups: attached groups (struct tce2_group); every window is programmed
  *	for every group
  * @window: the windows by slot, published or not; NULL for an empty slot. The platform
  *	chooses their first bus addresses, see tce2_platform_create_table()
- * @default_pending: slot 0 is still to be filled with the default window, when
- *	it is first used
+ * @default_pending: the default window is not made yet; the first request that uses
+ *	it makes it in slot 0
  *
  * @groups, @window and @default_pending are protected by @lock. To attach or detach a
  * group or to close the container, VFIO waits for @lock while it holds locks that all
- * containers share. So the time it waits must not depend on the number of queued
- * requests.
+ * containers share. So the time that VFIO waits must not depend on the number of
+ * queued requests.
  *
- * Lock order: this comes before everything in struct tce2_window.
+ * Lock order: these locks come before all locks of struct tce2_window.
  */
 struct tce2_ddw {
 	struct rw_semaphore lock;
@@ -77,12 +79,12 @@ struct tce2_ddw {
 /**
  * struct tce2_creation - a window between tce2_ddw_create() and its publication
  * @window: the window, with a reference
- * @slot: its slot
- * @start: its first bus address
+ * @slot: slot of @window
+ * @start: first bus address of @window
  * @made_default: the default window if it was made for @window, with a reference;
  *	else NULL
  *
- * On the stack of the thread that creates the window.
+ * The structure is on the stack of the thread that creates the window.
  */
 struct tce2_creation {
 	struct tce2_window *window;

@@ -14,10 +14,10 @@
 #define TCE2_DEFAULT_PAGE_SHIFT		12
 
 /**
- * struct tce2_window_spec - the window that a client asks for
- * @size: bytes of bus address
+ * struct tce2_window_spec - the window that a client requests
+ * @size: size of the window in bytes
  * @page_shift: log2 of the IOMMU page size in bytes
- * @levels: levels of the TCE table
+ * @levels: number of levels of the TCE table
  */
 struct tce2_window_spec {
 	u64 size;

@@ -2,15 +2,16 @@
 /*
  * Dynamic DMA windows: a container's groups and the windows they share.
  *
- * Owns struct tce2_ddw: attaching and detaching groups, creating and removing
- * windows, the default window that is made when it is first used, the answer of
- * GET_INFO, and the lookup of the window or group that a request is for. Every request
- * is checked in full before the platform is asked, because a request that fails there
- * can have permanent effects: on pseries no window is ever created again for the device
- * (failed_ddw_pdn_list, arch/powerpc/platforms/pseries/iommu.c).
+ * Owns struct tce2_ddw. This file attaches and detaches groups, creates and removes
+ * windows, and makes the default window on first use. It also answers GET_INFO, and
+ * finds the window or the groups for a request.
+ *
+ * Every request is checked completely before the platform is called, because a failure
+ * there can have permanent effects. On pseries Linux then never creates a window for the
+ * device again (failed_ddw_pdn_list, arch/powerpc/platforms/pseries/iommu.c).
  *
  * Locks: clients, lock and slots_lock of struct tce2_ddw, which no other file uses.
- * Calls: kapi (publishing windows), kvm, tce_v2 (what is in a window), eeh, mm_iommu,
+ * Calls: kapi (publishing windows), kvm, tce_v2 (mappings of a window), eeh, mm_iommu,
  * mirrors, range, platform; inlines of compat.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -41,8 +42,8 @@ static struct iommu_table_group *ddw_first_table_group(struct tce2_ddw *ddw)
 }
 
 /**
- * tce2_ddw_init() - begin with no group and no window
- * @ddw: zeroed memory for it
+ * tce2_ddw_init() - initialize the structure, with no group and no window
+ * @ddw: zeroed memory for the structure
  */
 void tce2_ddw_init(struct tce2_ddw *ddw)
 {
@@ -55,7 +56,7 @@ void tce2_ddw_init(struct tce2_ddw *ddw)
 
 /*
  * Sets the window in a slot. Takes the spinlock, because ddw_wake_queues() does not
- * hold the rwsem
+ * hold the rwsem.
  */
 static void ddw_set_slot(struct tce2_ddw *ddw, int slot, struct tce2_window *window)
 	__must_hold(&ddw->lock)
@@ -67,8 +68,8 @@ static void ddw_set_slot(struct tce2_ddw *ddw, int slot, struct tce2_window *win
 }
 
 /*
- * Wakes requests that wait for entries and have to back off. Does not wait for the
- * rwsem, which a writer may be waiting for that is ahead of this one.
+ * Wakes ("turns away") requests that wait for entries, so that they back off. Does not
+ * take the rwsem, for which another writer may already be waiting.
  */
 static void ddw_wake_queues(struct tce2_ddw *ddw)
 {
@@ -82,13 +83,14 @@ static void ddw_wake_queues(struct tce2_ddw *ddw)
 	spin_unlock(&ddw->slots_lock);
 }
 
+/* Until ddw_end_hurry(), a request backs off instead of waiting for entries */
 static void ddw_begin_hurry(struct tce2_ddw *ddw)
 {
 	atomic_inc(&ddw->hurry.turning_away);
 	ddw_wake_queues(ddw);
 }
 
-/* Lets requests that were turned away, and client writers, try again */
+/* Undoes ddw_begin_hurry(); wakes turned-away requests and clients' waiting writers */
 static void ddw_end_hurry(struct tce2_ddw *ddw)
 {
 	atomic_inc(&ddw->writes);
@@ -100,11 +102,12 @@ static void ddw_end_hurry(struct tce2_ddw *ddw)
  * Locks the groups and windows for writing, for a client's request. Returns 0, or
  * -EINTR after a fatal signal.
  *
- * Requests that hold the lock for reading while they wait for entries of a window
- * release it, and restart after ddw_unlock_for_client(). So this function waits for
- * requests that are already running, for other calls of this function, and for VFIO.
- * Only one call at a time waits for the rwsem, and none while VFIO waits for it: so at
- * most one is ahead of VFIO.
+ * A request that waits for entries of a window releases the rwsem, and restarts after
+ * ddw_unlock_for_client(). A restarted request backs off only for VFIO. So this function
+ * waits for running requests, for other calls of this function, and for VFIO.
+ *
+ * Only one call at a time waits for the rwsem, and no call begins to wait while VFIO
+ * waits. So at most one call is ahead of VFIO.
  */
 static int ddw_lock_for_client(struct tce2_ddw *ddw)
 {
@@ -121,7 +124,7 @@ unlock:
 	return -EINTR;
 }
 
-/* Like ddw_lock_for_client(), for work that must be done even after a fatal signal */
+/* Same as ddw_lock_for_client(), for work that is necessary even after a fatal signal */
 static void ddw_lock_for_client_uninterruptible(struct tce2_ddw *ddw)
 {
 	mutex_lock(&ddw->clients);
@@ -138,12 +141,12 @@ static void ddw_unlock_for_client(struct tce2_ddw *ddw)
 }
 
 /*
- * Locks for writing while the caller, VFIO, holds locks for which other containers
- * wait. So requests that map or unmap many entries stop, too.
+ * Locks the groups and windows for writing, for a call of VFIO. VFIO holds locks that
+ * all containers share, so requests that map or unmap many entries also stop.
  */
 static void ddw_lock_for_vfio(struct tce2_ddw *ddw)
 {
-	/* In this order: who stops waits until the first one is 0 again */
+	/* turning_away first: a stopped request waits only while turning_away is not 0 */
 	atomic_inc(&ddw->hurry.turning_away);
 	atomic_inc(&ddw->hurry.stopping);
 	ddw_wake_queues(ddw);
@@ -158,9 +161,9 @@ static void ddw_unlock_for_vfio(struct tce2_ddw *ddw)
 }
 
 /*
- * Locks the groups and windows for reading, for a request. Returns 0; -EAGAIN if VFIO
- * waits for the lock: the request is to begin again after ddw_wait_for_writer(); -EINTR
- * after a fatal signal.
+ * Locks the groups and windows for reading, for a request. Returns 0, or -EINTR after a
+ * fatal signal. Returns -EAGAIN if VFIO waits for the lock: the caller must call
+ * ddw_wait_for_writer() and then restart the request.
  */
 static int ddw_begin_request(struct tce2_ddw *ddw)
 {
@@ -178,10 +181,10 @@ static void ddw_end_request(struct tce2_ddw *ddw)
 }
 
 /*
- * Waits until a request that was turned away may try again: until one writer has
- * unlocked, if there is a writer. Does not wait for writers that come after it. The
- * caller read @seen from @writes of struct tce2_ddw before the request tried. Returns 0,
- * or -EINTR after a fatal signal.
+ * Waits until a request that was turned away may restart: until one writer has unlocked,
+ * or no writer is left. Does not wait for later writers. @seen is the value of @writes in
+ * struct tce2_ddw, which the caller must read before it tries the request. Returns 0, or
+ * -EINTR after a fatal signal.
  */
 static int ddw_wait_for_writer(struct tce2_ddw *ddw, int seen)
 {
@@ -191,7 +194,10 @@ static int ddw_wait_for_writer(struct tce2_ddw *ddw, int seen)
 		-EINTR : 0;
 }
 
-/* Programs a window for every group, or for the groups before @failed */
+/*
+ * Programs a window for every group. After an error, the groups before *@failed have
+ * the window, and the caller must remove it from them.
+ */
 static int ddw_set_window(struct tce2_ddw *ddw, int slot, struct tce2_window *window,
 			  struct tce2_group **failed)
 	__must_hold(&ddw->lock)
@@ -211,7 +217,10 @@ static int ddw_set_window(struct tce2_ddw *ddw, int slot, struct tce2_window *wi
 	return 0;
 }
 
-/* The page sizes that all groups offer, and in @levels how many levels */
+/*
+ * Returns the page sizes that all groups offer, and sets *@levels to the number of
+ * levels that all groups offer.
+ */
 static u64 ddw_common_pgsizes(struct tce2_ddw *ddw, u32 *levels)
 	__must_hold(&ddw->lock)
 {
@@ -227,7 +236,7 @@ static u64 ddw_common_pgsizes(struct tce2_ddw *ddw, u32 *levels)
 	return pgsizes;
 }
 
-/* Everything about a window that can be known to be wrong beforehand */
+/* Checks a window's specification as far as possible before the platform is called */
 static int ddw_check_spec(struct tce2_ddw *ddw,
 			  const struct tce2_window_spec *spec)
 	__must_hold(&ddw->lock)
@@ -240,8 +249,8 @@ static int ddw_check_spec(struct tce2_ddw *ddw,
 }
 
 /*
- * Counts the references to a window's table that are not KVM's: this module's,
- * and those of the table groups.
+ * Counts the references of this module and of the table groups to a window's table.
+ * Further references are KVM's.
  */
 static unsigned int ddw_table_refs(struct tce2_ddw *ddw)
 	__must_hold(&ddw->lock)
@@ -255,7 +264,7 @@ static unsigned int ddw_table_refs(struct tce2_ddw *ddw)
 	return refs;
 }
 
-/* Counts the references to each window's table again: a group joined or left */
+/* Updates the expected references to each table after a group has joined or left */
 static void ddw_expect_table_refs(struct tce2_ddw *ddw)
 	__must_hold(&ddw->lock)
 {
@@ -270,9 +279,10 @@ static void ddw_expect_table_refs(struct tce2_ddw *ddw)
 }
 
 /*
- * Unmaps all of a window and takes it from the groups that precede @stop in the
- * list, or from all groups if @stop is NULL. Can't fail. The charge for the
- * table is refunded with the table, to which KVM may have references.
+ * Unmaps all entries of a window, and removes the window from the groups before
+ * @stop in the list, or from all groups if @stop is NULL. Can't fail. The charge
+ * for the table is refunded when the table is freed. References of KVM may delay
+ * that.
  */
 static void ddw_take_down(struct tce2_ddw *ddw, int slot,
 			  struct tce2_window *window, struct tce2_group *stop)
@@ -295,13 +305,13 @@ static void ddw_take_down(struct tce2_ddw *ddw, int slot,
 
 /*
  * Installs KVM's hooks at a new table and programs the table for every group.
- * After a failure nothing of the window is left.
+ * Removes the window completely after an error.
  */
 static int ddw_set_up(struct tce2_ddw *ddw, int slot, struct tce2_window *window,
 		      struct tce2_kvm *kvm)
 	__must_hold(&ddw->lock)
 {
-	/* On pseries the table is in the slot as soon as it is made */
+	/* On pseries create_table() has entered the table in the slot, with a reference */
 	bool in_slot = tce2_platform_is_papr(ddw_first_table_group(ddw));
 	struct tce2_group *failed = NULL;
 	int ret;
@@ -321,7 +331,7 @@ static int ddw_set_up(struct tce2_ddw *ddw, int slot, struct tce2_window *window
 
 /*
  * Makes a window in a free slot for every group. No request finds the window before it
- * is published. After an error nothing is left.
+ * is published. After an error nothing is changed.
  */
 static int ddw_create_window(struct tce2_ddw *ddw, struct tce2_cache *cache,
 			     int slot, const struct tce2_window_spec *spec)
@@ -360,7 +370,7 @@ static bool ddw_is_published(const struct tce2_window *window)
 	return window && READ_ONCE(window->published);
 }
 
-/* Unmaps all of a window and takes it from every group; can't fail */
+/* Unmaps all entries of a window, and removes it from every group; can't fail */
 static void ddw_destroy_window(struct tce2_ddw *ddw, int slot)
 	__must_hold(&ddw->lock)
 {
@@ -375,7 +385,9 @@ static void ddw_destroy_window(struct tce2_ddw *ddw, int slot)
  * tce2_ddw_destroy() - detach every group and remove every window
  * @ddw: the groups and windows, which no new request can reach
  *
- * Can't fail. Context: may sleep.
+ * Can't fail.
+ *
+ * Context: may sleep.
  */
 void tce2_ddw_destroy(struct tce2_ddw *ddw)
 {
@@ -397,8 +409,8 @@ void tce2_ddw_destroy(struct tce2_ddw *ddw)
 }
 
 /*
- * Takes every window from one group; others go on using them. If the platform
- * keeps one, its table must never be freed.
+ * Removes the windows in the first @slots slots from one group; other groups keep using
+ * them. If the platform does not remove a window, its table must never be freed.
  */
 static void ddw_unset_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg,
 			      int slots)
@@ -412,12 +424,12 @@ static void ddw_unset_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg
 
 		if (!window || tce2_window_unset(window, tg, slot))
 			continue;
-		pr_err_ratelimited("platform keeps the window at %#llx for a group that leaves, leaking memory that is unmapped in it\n",
+		pr_err_ratelimited("platform keeps the window at %#llx for a detached group: memory unmapped in the window stays pinned until reboot\n",
 				   window->start);
 	}
 }
 
-/* Programs every window for a group that joins, or none */
+/* Programs every window for a group that joins; after an error, removes them again */
 static int ddw_set_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 	__must_hold(&ddw->lock)
 {
@@ -470,16 +482,21 @@ static int ddw_check_group(struct tce2_ddw *ddw, struct iommu_group *iommu_group
 }
 
 /**
- * tce2_ddw_attach() - let a group use the container's windows
+ * tce2_ddw_attach() - attach a group to the container's windows
  * @ddw: the groups and windows
- * @iommu_group: the group, which VFIO keeps until it is detached
+ * @iommu_group: the group; VFIO keeps the group until it is detached
  *
- * With the first group the default window becomes pending.
+ * With the first group the default window becomes pending, if the platform has a
+ * default window.
  *
  * Context: may sleep.
- * Return: 0; -ENODEV without a table group, -EINVAL if its platform has no
- * dynamic windows, -EBUSY if attached already, -EPERM if it can't share tables
- * with the groups or windows that are there, -ENOMEM, -EIO.
+ * Return:
+ * * 0 - success
+ * * -ENODEV - the group has no table group
+ * * -EINVAL - the platform offers no dynamic windows for the group
+ * * -EBUSY - the group is attached already
+ * * -EPERM - the group can't share tables with the groups or windows of the container
+ * * -ENOMEM, -EIO, or another error of the platform
  */
 int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 {
@@ -487,7 +504,7 @@ int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 	struct tce2_group *group;
 	int ret;
 
-	/* Not charged to the memory cgroup, as in tce2_container_open() */
+	/* Not charged to the memory cgroup, for the reason in tce2_container_open() */
 	group = kzalloc(sizeof(*group), GFP_KERNEL);
 	if (!group)
 		return -ENOMEM;
@@ -517,7 +534,7 @@ unlock:
 	return ret;
 }
 
-/* Takes all windows from a group that leaves, before the platform has it back */
+/* Removes all windows from a group before its DMA ownership returns to the platform */
 static void ddw_take_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 	__must_hold(&ddw->lock)
 {
@@ -529,9 +546,9 @@ static void ddw_take_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 		return;
 	}
 	/*
-	 * These windows go away with their only group, and after that they could not be
-	 * cleared. A table has to be clear before its window is removed (LoPAR
-	 * 7.3.27.3, ibm,remove-pe-dma-window).
+	 * A hypervisor's windows are removed with their only group, and their tables can't
+	 * be cleared afterwards. A table must be clear before its window is removed
+	 * (LoPAR 7.3.27.3, ibm,remove-pe-dma-window).
 	 */
 	for (slot = 0; slot < NR_SLOTS; slot++) {
 		if (ddw->window[slot])
@@ -541,13 +558,13 @@ static void ddw_take_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 }
 
 /**
- * tce2_ddw_detach() - take the container's windows from a group
+ * tce2_ddw_detach() - detach a group from the container's windows
  * @ddw: the groups and windows
  * @iommu_group: the group
  *
- * The windows and what is mapped in them stay, for other groups; those of a
- * hypervisor, which have one group, go. When this returns the group's devices
- * reach nothing through them.
+ * The windows and their mappings stay for the other groups. A hypervisor's windows have
+ * a single group, so they are removed. When this function returns, the group's devices
+ * reach no memory through the windows.
  *
  * Context: may sleep.
  * Return: 0, or -ENOENT if the group is not attached.
@@ -576,10 +593,10 @@ int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 /**
  * tce2_ddw_info() - fill in the answer of VFIO_IOMMU_SPAPR_TCE_GET_INFO
  * @ddw: the groups and windows
- * @info: filled in, except argsz
+ * @info: set by this function, except argsz
  *
  * Context: may sleep.
- * Return: 0, -ENXIO without a group, -EINTR.
+ * Return: 0, -ENXIO if the container has no group, or -EINTR after a fatal signal.
  */
 int tce2_ddw_info(struct tce2_ddw *ddw, struct vfio_iommu_spapr_tce_info *info)
 {
@@ -617,7 +634,7 @@ static int ddw_create_default(struct tce2_ddw *ddw, struct tce2_cache *cache)
 		return 0;
 	if (list_empty(&ddw->groups))
 		return -ENXIO;
-	/* It is the platform's own idea and needs no check */
+	/* The platform defines this size, so it needs no check */
 	spec.size = ddw_first_table_group(ddw)->tce32_size;
 	ret = ddw_create_window(ddw, cache, 0, &spec);
 	if (ret)
@@ -628,8 +645,9 @@ static int ddw_create_default(struct tce2_ddw *ddw, struct tce2_cache *cache)
 }
 
 /*
- * Returns a slot that is free, and stays free when the default window is made. powernv
- * has 2 slots, a hypervisor 1 or 2 (LoPAR 7.3.27.1, ibm,query-pe-dma-window).
+ * Returns a free slot, or -ENOSPC. Slot 0 is not free while the default window is
+ * pending. powernv has 2 slots, a hypervisor 1 or 2 (LoPAR 7.3.27.1,
+ * ibm,query-pe-dma-window).
  */
 static int ddw_free_slot(struct tce2_ddw *ddw)
 	__must_hold(&ddw->lock)
@@ -648,7 +666,7 @@ static int ddw_free_slot(struct tce2_ddw *ddw)
 	return -ENOSPC;
 }
 
-/* Checks whether a hypervisor has a place for one more window */
+/* Checks that a hypervisor can make another window for the group */
 static int ddw_check_place(struct tce2_ddw *ddw, int slot,
 			   const struct tce2_window_spec *spec)
 	__must_hold(&ddw->lock)
@@ -657,6 +675,7 @@ static int ddw_check_place(struct tce2_ddw *ddw, int slot,
 	bool taken = ddw->window[1];
 
 	lockdep_assert_held(&ddw->lock);
+	/* Slot 0 may have a window other than the default window */
 	if (ddw->window[0] && ddw->window[0]->start != tg->tce32_start)
 		taken = true;
 	return tce2_platform_check_place(tg, spec, slot, taken);
@@ -675,9 +694,9 @@ static int ddw_lock_with_group(struct tce2_ddw *ddw)
 }
 
 /*
- * Removes a default window that was made for another window, which then failed or was
- * cancelled. KVM attaches without a lock. If it attaches right after the check, it
- * keeps a table in which it can't map any more.
+ * Makes the default window pending again, if it was made for a window that failed or
+ * was cancelled, and if it is unused. KVM attaches to a table without a lock. If KVM
+ * attaches right after the check, it has a table in which it can't map.
  */
 static void ddw_unmake_default(struct tce2_ddw *ddw, struct tce2_creation *creation)
 	__must_hold(&ddw->lock)
@@ -688,14 +707,14 @@ static void ddw_unmake_default(struct tce2_ddw *ddw, struct tce2_creation *creat
 	if (!window || ddw->window[0] != window || list_empty(&ddw->groups) ||
 	    tce2_platform_is_papr(ddw_first_table_group(ddw)))
 		return;
-	/* References of the owner, KVM's hooks and @creation */
+	/* Three references: of the owner, of KVM's hooks and of @creation */
 	if (tce2_kvm_attached(window->kvm) || !tce2_window_is_unused(window, 3))
 		return;
 	ddw_destroy_window(ddw, 0);
 	ddw->default_pending = true;
 }
 
-/* Checks that the platform can be asked for a window, and finds a slot for the window */
+/* Checks a window before the platform is called; returns a free slot or an error */
 static int ddw_find_slot(struct tce2_ddw *ddw, const struct tce2_window_spec *spec)
 	__must_hold(&ddw->lock)
 {
@@ -717,7 +736,7 @@ static void ddw_put_default(struct tce2_creation *creation)
 		tce2_window_put(creation->made_default);
 }
 
-/* Makes the default window if it is pending, and then the window */
+/* Makes the default window if it is pending, and then the requested window */
 static int ddw_create_locked(struct tce2_ddw *ddw, struct tce2_cache *cache,
 			     const struct tce2_window_spec *spec,
 			     struct tce2_creation *creation)
@@ -756,30 +775,39 @@ static void ddw_end_creation(struct tce2_creation *creation)
 }
 
 /**
- * tce2_ddw_create() - make a window for all groups, not yet published
+ * tce2_ddw_create() - make a window for all groups without publishing it
  * @ddw: the groups and windows
  * @cache: region cache of the container's process
  * @spec: the window
- * @creation: filled in; to be given to tce2_ddw_publish() or tce2_ddw_cancel()
+ * @creation: set for tce2_ddw_publish() or tce2_ddw_cancel(), one of which the
+ *	caller must call
  *
- * The window's first bus address is written to the client before the window is
- * published. No lock is held then, because the client's userfaultfd can delay the write
- * as long as it likes. Until the window is published it has its slot, but no request
- * finds it. It is removed with the container; a hypervisor's window also with the
- * group.
+ * Implements VFIO_IOMMU_SPAPR_TCE_CREATE (uapi/linux/vfio.h).
  *
- * A pending default window is made and published first, since it owns slot 0. If the
- * new window can't be made, the default window becomes pending again, unless it is in
- * use by then or is a hypervisor's. After a request that failed there, the default
- * window might not be made a second time. VFIO_IOMMU_SPAPR_TCE_CREATE of
- * uapi/linux/vfio.h.
+ * The caller writes the window's first bus address to the client before it publishes
+ * the window. No lock is held during the write, because the client's userfaultfd can
+ * delay the write indefinitely. Meanwhile the window has its slot, but no request finds
+ * the window. The window is removed with the container, and a hypervisor's window also
+ * with the group.
+ *
+ * A pending default window is made and published first, because slot 0 is reserved for
+ * it. If the new window can't be made, the default window becomes pending again, unless
+ * it is already in use, or belongs to a hypervisor. After a failed request, a hypervisor
+ * might refuse to make the default window again.
+ *
+ * An error changes nothing except the default window.
  *
  * Context: may sleep.
- * Return: 0; or an error, with nothing changed except the default window: -ENXIO
- * without a group, -EINVAL if the platform does not offer such a window, -ENOSPC
- * without a free slot or place, -ENOMEM without memory or over RLIMIT_MEMLOCK, -EPERM
- * or -EIO if the platform refuses, -EBUSY if KVM has found a hypervisor's table before
- * its hooks were installed, -EINTR.
+ * Return:
+ * * 0 - success
+ * * -ENXIO - the container has no group
+ * * -EINVAL - the platform does not offer such a window
+ * * -ENOSPC - no slot is free, or the hypervisor can't make another window
+ * * -ENOMEM - memory is short, a table would be too large, or RLIMIT_MEMLOCK is
+ *   exceeded
+ * * -EPERM, -EIO - the platform refuses the window
+ * * -EBUSY - KVM found a hypervisor's table before its hooks were installed
+ * * -EINTR - a fatal signal
  */
 int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		    const struct tce2_window_spec *spec,
@@ -795,18 +823,21 @@ int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 }
 
 /**
- * tce2_ddw_publish() - let requests use a window
+ * tce2_ddw_publish() - publish a window, so that requests can use it
  * @ddw: the groups and windows
- * @creation: what tce2_ddw_create() filled in; of no use any more on return
+ * @creation: set by tce2_ddw_create(); invalid after this call
  *
  * Context: may sleep.
- * Return: 0; -ENXIO if the window has gone with its group or with the container.
+ * Return: 0, or -ENXIO if the window was removed with its group or with the container.
  */
 int tce2_ddw_publish(struct tce2_ddw *ddw, struct tce2_creation *creation)
 {
 	int ret = -ENXIO;
 
-	/* Not killable: the client knows the address. No wait for a range of entries */
+	/*
+	 * Not killable, because the client knows the address already. This function
+	 * does not wait for entries, so it delays no writer.
+	 */
 	down_read(&ddw->lock);
 	if (ddw->window[creation->slot] == creation->window) {
 		ddw_publish(creation->window);
@@ -818,13 +849,13 @@ int tce2_ddw_publish(struct tce2_ddw *ddw, struct tce2_creation *creation)
 }
 
 /**
- * tce2_ddw_cancel() - take down a window that is not published
+ * tce2_ddw_cancel() - remove a window that is not published
  * @ddw: the groups and windows
- * @creation: what tce2_ddw_create() filled in; of no use any more on return
+ * @creation: set by tce2_ddw_create(); invalid after this call
  *
- * Everything is as it was before tce2_ddw_create(). A default window that was made for
- * the window becomes pending again, unless it is a hypervisor's, or is in use by now, or
- * no group is left.
+ * Undoes tce2_ddw_create(). If tce2_ddw_create() made the default window, it becomes
+ * pending again. But the default window stays if it belongs to a hypervisor, if it is in
+ * use, or if no group is left.
  *
  * Context: may sleep; can't be interrupted.
  */
@@ -844,11 +875,16 @@ void tce2_ddw_cancel(struct tce2_ddw *ddw, struct tce2_creation *creation)
  * @ddw: the groups and windows
  * @start: first bus address of the window
  *
- * What is mapped in it is unmapped. A pending default window is removed by not
- * being made. VFIO_IOMMU_SPAPR_TCE_REMOVE of uapi/linux/vfio.h.
+ * Implements VFIO_IOMMU_SPAPR_TCE_REMOVE (uapi/linux/vfio.h). Unmaps all entries of the
+ * window. To remove a pending default window, this function clears the pending flag, so
+ * that the window is never made.
  *
  * Context: may sleep.
- * Return: 0, -ENXIO without a group, -EINVAL if no window begins there, -EINTR.
+ * Return:
+ * * 0 - success
+ * * -ENXIO - the container has no group
+ * * -EINVAL - no window begins at @start
+ * * -EINTR - a fatal signal
  */
 int tce2_ddw_remove(struct tce2_ddw *ddw, u64 start)
 {
@@ -878,7 +914,7 @@ unlock:
 }
 
 /**
- * struct bus_range - the properties of a window that a request is checked against
+ * struct bus_range - properties of a window, against which a request is checked
  * @start: first bus address
  * @size: bytes
  * @page_shift: log2 of the IOMMU page size in bytes
@@ -896,7 +932,7 @@ static bool bus_range_has_iova(const struct bus_range *range, u64 iova)
 	return iova >= range->start && iova - range->start < range->size;
 }
 
-/* Finds the window that a bus address lies in, or returns -ENXIO */
+/* Finds the window that contains a bus address, or returns -ENXIO */
 static int ddw_find_window(struct tce2_ddw *ddw, u64 iova, struct bus_range *range)
 	__must_hold(&ddw->lock)
 {
@@ -928,7 +964,7 @@ static int ddw_find_window(struct tce2_ddw *ddw, u64 iova, struct bus_range *ran
 	return -ENXIO;
 }
 
-/* Checks a request against the window that its first bus address lies in */
+/* Checks a request against the window that contains its first bus address */
 static int ddw_find_range(struct tce2_ddw *ddw,
 			  const struct tce2_map_request *request,
 			  struct bus_range *range)
@@ -949,7 +985,7 @@ static int ddw_find_range(struct tce2_ddw *ddw,
 	return 0;
 }
 
-/* Makes the default window for a map request, if the request is in order */
+/* Makes the default window for a map request, if the request is valid */
 static int ddw_make_default_for_map_locked(struct tce2_ddw *ddw,
 					   struct tce2_cache *cache,
 					   const struct tce2_map_request *request)
@@ -991,9 +1027,9 @@ static int ddw_make_default_for_map(struct tce2_ddw *ddw,
 }
 
 /*
- * Returns true if KVM is to map the process's memory without userspace from now
- * on. KVM attaches to a table without notice, so this is checked when a client
- * maps memory that KVM could not map.
+ * Returns true if KVM may map in the window, and some of the process's regions have no
+ * mirror yet. KVM needs mirrors to map memory without userspace. KVM attaches to a table
+ * without notice, so every successful map request checks this.
  */
 static bool ddw_wants_mirrors(struct tce2_cache *cache, struct tce2_window *window)
 {
@@ -1001,7 +1037,7 @@ static bool ddw_wants_mirrors(struct tce2_cache *cache, struct tce2_window *wind
 	       READ_ONCE(cache->mirrors_due) && tce2_kvm_maps(window->kvm);
 }
 
-/* Maps in an existing window; sets *@pending if the default one must be made first */
+/* Maps in an existing window; sets *@pending if the default window must be made first */
 static int ddw_try_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		       const struct tce2_map_request *request,
 		       enum tce2_patience patience, bool *pending)
@@ -1034,13 +1070,18 @@ static int ddw_try_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
  * @cache: region cache of the container's process
  * @request: the client's request, not checked yet
  *
- * A pending default window is made if the request is for it. If a writer wants the lock
- * while the request waits for entries, the request unlocks and begins again.
+ * Makes the default window if it is pending and the request maps there. If a writer
+ * waits for the lock while the request waits for entries, the request releases the lock
+ * and restarts. An error changes no entry.
  *
  * Context: may sleep; a fatal signal interrupts it.
- * Return: 0; -ENXIO if the first bus address is in no window; -EINVAL if the request is
- * empty, without permission, misaligned, wrapping or reaching past the window; or as
- * tce2_window_map(), except -EAGAIN. After an error nothing is changed.
+ * Return:
+ * * 0 - success
+ * * -ENXIO - the first bus address is in no window
+ * * -EINVAL - the request is empty, has no permission, is misaligned, wraps, or reaches
+ *   past the window
+ * * other errors - from tce2_window_map(), except -EAGAIN; or from tce2_ddw_create(), for
+ *   the default window
  */
 int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		 const struct tce2_map_request *request)
@@ -1058,7 +1099,7 @@ int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
 			ret = ddw_make_default_for_map(ddw, cache, request);
 			continue;
 		}
-		/* Turned away once: from now on back off only for VFIO */
+		/* A request that was turned away once backs off only for VFIO */
 		patience = TCE2_YIELDS_TO_VFIO;
 		ret = ddw_wait_for_writer(ddw, seen);
 	} while (!ret);
@@ -1076,7 +1117,7 @@ static int ddw_try_unmap(struct tce2_ddw *ddw, u64 iova, u64 size,
 	if (ret)
 		return ret;
 	ret = ddw_find_range(ddw, &request, &range);
-	/* In a window that is still to be made there is nothing to unmap */
+	/* A default window that is pending has no mappings */
 	if (!ret && range.window)
 		ret = tce2_window_unmap(range.window, iova, size, patience);
 	ddw_end_request(ddw);
@@ -1089,9 +1130,14 @@ static int ddw_try_unmap(struct tce2_ddw *ddw, u64 iova, u64 size,
  * @iova: first bus address
  * @size: bytes
  *
+ * After -EINTR or -EIO, part of the range may be unmapped.
+ *
  * Context: may sleep; a fatal signal interrupts it.
- * Return: 0; -ENXIO if @iova is in no window; -EINVAL if the request is empty,
- * misaligned or reaching past the window; or as tce2_window_unmap(), except -EAGAIN.
+ * Return:
+ * * 0 - success
+ * * -ENXIO - @iova is in no window
+ * * -EINVAL - the request is empty, misaligned, or reaches past the window
+ * * other errors - from tce2_window_unmap(), except -EAGAIN
  */
 int tce2_ddw_unmap(struct tce2_ddw *ddw, u64 iova, u64 size)
 {
@@ -1118,7 +1164,8 @@ int tce2_ddw_unmap(struct tce2_ddw *ddw, u64 iova, u64 size)
  * normal.
  *
  * Context: may sleep, for seconds in a reset.
- * Return: that result, or 0 if every group returned 0; -EINTR.
+ * Return: the result of that group; 0 if every group returned 0; -EINTR after a fatal
+ * signal.
  */
 int tce2_ddw_eeh(struct tce2_ddw *ddw, const struct vfio_eeh_pe_op *op)
 {

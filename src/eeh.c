@@ -2,10 +2,10 @@
 /*
  * EEH: error handling operations on a group's partitionable endpoint.
  *
- * Owns the meaning of VFIO_EEH_PE_OP. It is served here because the VFIO core
- * asks only the container's own backend.
+ * Carries out VFIO_EEH_PE_OP. VFIO's core passes this ioctl only to the
+ * container's backend (IOMMU driver), so this module must handle it.
  *
- * Locks: none of its own; the caller keeps the group.
+ * Locks: none; the caller ensures that the group stays attached.
  * Calls: the kernel's EEH core.
  */
 #include <linux/iommu.h>
@@ -49,7 +49,7 @@ static int eeh_op_inject(struct eeh_pe *pe, int unused,
 }
 
 /*
- * The EEH core's function for each operation (LoPAR 7.3.11.1, ibm,set-eeh-option;
+ * The function and argument for each operation (LoPAR 7.3.11.1, ibm,set-eeh-option;
  * 7.3.11.2, ibm,set-slot-reset; 7.3.11.3, ibm,read-slot-reset-state2; 7.3.12.2,
  * ibm,configure-pe; 7.3.13, error injection)
  */
@@ -71,7 +71,7 @@ static const struct {
 };
 
 /**
- * tce2_eeh_enabled() - check that VFIO_EEH is to be offered
+ * tce2_eeh_enabled() - check whether this machine supports EEH
  *
  * Return: true if the kernel handles EEH on this machine.
  */
@@ -81,15 +81,18 @@ bool tce2_eeh_enabled(void)
 }
 
 /**
- * tce2_eeh_check() - check an operation before any group sees it
+ * tce2_eeh_check() - check an operation before it is carried out on any group
  * @op: the operation, including the error if the operation injects one
  *
- * The kernel checks an error to inject, too, but powernv logs an invalid type
- * (pnv_eeh_err_inject()). The EEH core refuses an invalid function without a message
- * (eeh_pe_inject_err()).
+ * The kernel also checks an injected error. But powernv logs a message for an invalid
+ * type (pnv_eeh_err_inject()). The EEH core refuses an invalid function without a
+ * message (eeh_pe_inject_err()).
  *
- * Return: 0; -EINVAL for an unknown operation or function, -ERANGE for an
- * unknown type of error.
+ * Context: any.
+ * Return:
+ * * 0 - success
+ * * -EINVAL - unknown operation, or unknown function of an error
+ * * -ERANGE - unknown type of an error
  */
 int tce2_eeh_check(const struct vfio_eeh_pe_op *op)
 {
@@ -111,13 +114,15 @@ int tce2_eeh_check(const struct vfio_eeh_pe_op *op)
  * @op: the operation, checked
  *
  * Context: may sleep, for seconds in a reset.
- * Return: 0 or more (VFIO_EEH_PE_GET_STATE), -ENODEV if the group has no
- * endpoint, or what the EEH core returns.
+ * Return:
+ * * 0 or more - success; VFIO_EEH_PE_GET_STATE returns the state
+ * * -ENODEV - the group has no partitionable endpoint
+ * * other errors - from the EEH core
  */
 int tce2_eeh_pe_op(struct iommu_group *group, const struct vfio_eeh_pe_op *op)
 {
 	struct eeh_pe *pe = eeh_iommu_group_to_pe(group);
-	/* Speculation may get here before tce2_eeh_check() has checked the index */
+	/* tce2_eeh_check() has checked the index, but a CPU may speculate past that check */
 	u32 i = array_index_nospec(op->op, ARRAY_SIZE(pe_ops));
 
 	if (!pe)

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Platform: what powernv and pseries do with a table group's windows.
+ * Platform: operations of powernv and pseries on a table group's windows.
  *
- * Owns every call of a table group's operations except those for ownership
- * (include/tce2_compat.h), and every rule about windows that stems from one of the
- * two platforms: powernv, where the TCE tables are in this kernel's memory (IODA2),
- * and pseries, where the tables are the hypervisor's (PAPR). Handles a single table
- * group and a single table at a time. Does not know the container that they belong to.
+ * Owns every call of a table group's operations, except those for ownership
+ * (include/tce2_compat.h). Also owns every rule about windows that comes from one of
+ * the two platforms: powernv, with TCE tables in this kernel's memory (IODA2), and
+ * pseries, with TCE tables of the hypervisor (PAPR). Handles a single table group and
+ * a single table at a time, independent of their container.
  *
- * Locks: none. The caller has locked the container's groups and windows for writing,
- * except for functions that only read a table group, or use none.
+ * Locks: none. The caller holds the lock of struct tce2_ddw for writing, except for
+ * functions that only read a table group, or that use no table group.
  * Calls: nothing of this project; the platform's table group ops.
  */
 #include <linux/gfp.h>
@@ -23,23 +23,23 @@
 #include "tce2_platform.h"
 
 /*
- * A table's levels and page size may span fewer bus address bits than this
- * (pnv_pci_ioda2_table_alloc_pages())
+ * The levels and the page size of a table must together translate fewer bus address
+ * bits than this (pnv_pci_ioda2_table_alloc_pages())
  */
 #define MAX_BUS_ADDRESS_BITS	55
 
 /*
- * log2 of the size limit of one level in a tree: 512 KiB, 8 pages of 64 KiB. The limit
- * is this module's own.
+ * log2 of the largest size of a table in a multi-level table: 512 KiB, 8 pages of
+ * 64 KiB. No platform or specification requires this limit.
  */
 #define MOST_LEVEL_SHIFT	19
 
 /**
- * tce2_platform_is_papr() - check whether a group's TCE tables are the hypervisor's
+ * tce2_platform_is_papr() - check whether a group's TCE tables belong to a hypervisor
  * @tg: the table group
  *
- * PAPR's tables have one level (LoPAR 7.3.27.2, ibm,create-pe-dma-window), and none are
- * offered where the hypervisor has no dynamic windows. IODA2's may have several levels
+ * PAPR's tables have one level (LoPAR 7.3.27.2, ibm,create-pe-dma-window). max_levels is
+ * 0 if the hypervisor offers no dynamic windows. IODA2's tables may have several levels
  * (OPAL_PCI_MAP_PE_DMA_WINDOW, POWERNV_IOMMU_MAX_LEVELS).
  *
  * Context: any.
@@ -54,7 +54,7 @@ bool tce2_platform_is_papr(const struct iommu_table_group *tg)
  * tce2_platform_check_group() - check whether a group can have dynamic windows
  * @tg: the table group
  *
- * A hypervisor offers dynamic windows where the host bridge has the property
+ * A hypervisor offers dynamic windows if the host bridge has the device tree property
  * ibm,ddw-applicable (LoPAR 7.3.27; spapr_tce_init_table_group()).
  *
  * Context: any.
@@ -74,13 +74,13 @@ int tce2_platform_check_group(const struct iommu_table_group *tg)
 /**
  * tce2_platform_can_share() - check whether two groups can use the same tables
  * @tg: a table group
- * @other: another one
+ * @other: another table group
  *
- * A hypervisor's table belongs to one group (LoPAR 3.2.2.2, R2-3.2.2.2-5). Tables in
- * memory are of one kind of hardware.
+ * A hypervisor's table belongs to one group (LoPAR 3.2.2.2, R2-3.2.2.2-5). Groups can
+ * share tables in memory if the hardware of both is of the same kind.
  *
  * Context: any.
- * Return: true if they can.
+ * Return: true if both groups can use the same tables.
  */
 bool tce2_platform_can_share(const struct iommu_table_group *tg,
 			     const struct iommu_table_group *other)
@@ -90,14 +90,14 @@ bool tce2_platform_can_share(const struct iommu_table_group *tg,
 }
 
 /**
- * tce2_platform_slot_refs() - count a table's references for a group's slot
+ * tce2_platform_slot_refs() - count the references to a table for a slot of a group
  * @tg: the table group
  *
- * On powernv there are the platform's reference and one of this module's
- * (platform_holds_table()).
+ * On powernv, the platform and this module each have a reference
+ * (platform_holds_table()). On pseries, only the platform has a reference.
  *
  * Context: any.
- * Return: how many references there are while the table is in a slot of the group.
+ * Return: the number of references to a table while it is in a slot of the group.
  */
 unsigned int tce2_platform_slot_refs(const struct iommu_table_group *tg)
 {
@@ -105,15 +105,19 @@ unsigned int tce2_platform_slot_refs(const struct iommu_table_group *tg)
 }
 
 /**
- * tce2_platform_clear_slots() - remove what powernv may have left in a group
- * @tg: the table group, of which the caller has just taken ownership
+ * tce2_platform_clear_slots() - remove windows that powernv may have left in a group
+ * @tg: the table group; the caller has just taken ownership of the group
  *
- * If powernv lacked memory when the group was last given back, it may have left a
- * default window that it could not note with the group, in which a virtual function's
- * driver may have mapped something. It may also have left the bypass, in the place of
- * the other slot: powernv opens the bypass even without a default window, and through
- * the bypass devices reach all memory. powernv assumes that a group without a noted
- * table has neither (pnv_pci_ioda2_setup_default_config(), pnv_ioda2_take_ownership()).
+ * If powernv was out of memory when the group was last returned to it, the group may
+ * still have two windows:
+ *
+ * - a default window in the first slot, which powernv could not record in the group.
+ *   The driver of a virtual function may have mapped memory there.
+ * - the bypass window at the bus address of the second slot, through which devices reach
+ *   all memory. powernv opens the bypass even without a default window.
+ *
+ * powernv assumes that a group without a recorded table has neither window
+ * (pnv_pci_ioda2_setup_default_config(), pnv_ioda2_take_ownership()).
  *
  * Context: may sleep.
  * Return: 0 or -EIO.
@@ -132,10 +136,10 @@ int tce2_platform_clear_slots(struct iommu_table_group *tg)
 }
 
 /*
- * log2 of the bytes in each table of a tree of TCE tables, as powernv divides it:
- * index bits spread evenly over the levels, at least a page
- * (pnv_pci_ioda2_table_alloc_pages()). All levels have one size in hardware
- * (phb4_map_pe_dma_window(), skiboot hw/phb4.c).
+ * Returns log2 of the bytes in each table of a multi-level table. powernv spreads the
+ * index bits evenly over the levels, and a table has at least one page
+ * (pnv_pci_ioda2_table_alloc_pages()). In hardware, the tables of all levels have the
+ * same size (phb4_map_pe_dma_window(), skiboot hw/phb4.c).
  */
 static unsigned int platform_level_shift(const struct tce2_window_spec *spec)
 {
@@ -146,10 +150,11 @@ static unsigned int platform_level_shift(const struct tce2_window_spec *spec)
 }
 
 /*
- * Returns log2 of the size limit of one level. The platform allocates lower
- * levels while a client maps, as often as the client likes, and a large allocation
- * fails more easily (tce2_platform_can_allocate()). A single level is allocated once,
- * with the window, so only the page allocator limits its size.
+ * Returns log2 of the largest size of one table, in bytes. The platform allocates the
+ * lower tables of several levels during map requests, and a large allocation is more
+ * likely to fail (tce2_platform_can_allocate()). The client controls the number of
+ * allocations. A table of a single level is allocated once, with the window, so only
+ * the page allocator limits its size.
  */
 static unsigned int platform_most_level_shift(const struct tce2_window_spec *spec)
 {
@@ -158,15 +163,15 @@ static unsigned int platform_most_level_shift(const struct tce2_window_spec *spe
 }
 
 /**
- * tce2_platform_check_spec() - check a window before the platform is asked for it
- * @tg: a table group that is to have the window
+ * tce2_platform_check_spec() - check a window before the platform creates it
+ * @tg: a table group of the container
  * @spec: the window
- * @pgsizes: IOMMU page sizes that all of the groups offer
- * @max_levels: levels that all of them offer
+ * @pgsizes: IOMMU page sizes that all groups of the container offer
+ * @max_levels: number of levels that all groups of the container offer
  *
  * Context: any.
  * Return: 0; -EINVAL if the platform offers no such window; -ENOMEM if a level would be
- * too large. Clients expect this error, and try again with more levels.
+ * too large. Clients expect -ENOMEM, and try again with more levels.
  */
 int tce2_platform_check_spec(const struct iommu_table_group *tg,
 			     const struct tce2_window_spec *spec, u64 pgsizes,
@@ -189,20 +194,21 @@ int tce2_platform_check_spec(const struct iommu_table_group *tg,
 }
 
 /**
- * tce2_platform_check_place() - check whether a hypervisor has a place for a window
- * @tg: the table group that is to have the window
- * @spec: the window
- * @slot: its slot
- * @taken: the group has a window that is unlike the default one
+ * tce2_platform_check_place() - check whether a hypervisor can make another window
+ * @tg: the table group
+ * @spec: the new window
+ * @slot: the new window's slot
+ * @taken: the group already has a window that is not the default window
  *
- * A hypervisor has one place for a window unlike the default one, whatever slot
- * Linux gives it. Asking for a second such window fails, and Linux then never asks
- * again for this device. Nor can the default window be made again beside such a window
- * (spapr_tce_create_table(), failed_ddw_pdn_list). LoPAR lets a hypervisor have more
- * places (7.3.27.1, ibm,query-pe-dma-window), but Linux uses one.
+ * On pseries, a group can have only one window that is not the default window, in either
+ * slot. A request for a second such window fails, and Linux then sends no further request
+ * for this device (failed_ddw_pdn_list). The default window cannot be created while such
+ * a window exists (spapr_tce_create_table()). LoPAR lets a hypervisor offer several such
+ * windows (7.3.27.1, ibm,query-pe-dma-window), but Linux uses only one.
  *
  * Context: any.
- * Return: 0; -ENOSPC; -EPERM for the default window beside another one.
+ * Return: 0; -ENOSPC for a second window that is not the default window; -EPERM for the
+ * default window if @taken is true.
  */
 int tce2_platform_check_place(const struct iommu_table_group *tg,
 			      const struct tce2_window_spec *spec, int slot,
@@ -217,14 +223,14 @@ int tce2_platform_check_place(const struct iommu_table_group *tg,
 /**
  * tce2_platform_can_allocate() - check whether memory for tables can be allocated
  * @bytes: size of each table, a power of two
- * @tables: how many, a few
+ * @tables: number of tables, at most a few
  *
  * The platform allocates tables with GFP_ATOMIC, which reclaims no memory, and prints
- * an error each time the allocation fails (pnv_alloc_tce_level()). This function tries
- * the same size first, with reclaim and without a message. It frees the memory again,
- * for the platform to allocate; another thread may allocate it before the platform
- * does. The memory is of the local node: like the platform, this function ignores the
- * process's memory policy.
+ * an error for each failure (pnv_alloc_tce_level()). This function first allocates the
+ * same size, with reclaim and without a message. Then it frees the memory, so that the
+ * platform can allocate it. Another thread may allocate the memory before the platform.
+ * Like the platform, the function allocates on the local node, and ignores the process's
+ * memory policy.
  *
  * Context: may sleep.
  * Return: true if the allocation succeeded.
@@ -244,19 +250,19 @@ bool tce2_platform_can_allocate(u64 bytes, unsigned int tables)
 }
 
 /**
- * tce2_platform_table_pages() - count the pages that come with a new table
+ * tce2_platform_table_pages() - count the pages that are allocated with a new table
  * @tg: the table group that makes the table
  * @spec: the window
  *
- * With one level that is the whole table and the platform's userspace copy of it, or
- * the copy alone if the table is the hypervisor's. With more levels it is the root of
- * the table and the root of the copy. Lower levels are charged when mapping makes
- * them. The in-tree driver charges all levels in full at once: 1 TiB for a window of
- * 2^48 with 4 KiB pages, nearly none of which ever exists
- * (pnv_pci_ioda2_get_table_size(), pnv_pci_ioda2_table_alloc_pages()).
+ * With one level, the count includes the table and the platform's copy of the table for
+ * user addresses (it_userspace). A hypervisor's table needs only the copy. With several
+ * levels, the count includes the root of the table and the root of the copy. Lower levels
+ * are charged when a map request makes them. The in-tree driver charges all levels at
+ * creation: 1 TiB for a window of 2^48 bytes with 4 KiB pages, although most levels never
+ * exist (pnv_pci_ioda2_get_table_size(), pnv_pci_ioda2_table_alloc_pages()).
  *
  * Context: any.
- * Return: pages to be charged to locked_vm.
+ * Return: the number of pages to charge to locked_vm.
  */
 unsigned long tce2_platform_table_pages(const struct iommu_table_group *tg,
 					const struct tce2_window_spec *spec)
@@ -272,8 +278,8 @@ unsigned long tce2_platform_table_pages(const struct iommu_table_group *tg,
 }
 
 /*
- * Error codes of the platform's hooks are errnos or those of the firmware
- * (OPAL_PCI_MAP_PE_DMA_WINDOW; pnv_pci_ioda2_set_window())
+ * Converts an error of the platform's ops to an errno. The ops return errnos or error
+ * codes of the firmware (OPAL_PCI_MAP_PE_DMA_WINDOW; pnv_pci_ioda2_set_window()).
  */
 static int platform_to_errno(long ret)
 {
@@ -290,17 +296,17 @@ static int platform_to_errno(long ret)
 }
 
 /**
- * tce2_platform_create_table() - have the platform make the table of a window
+ * tce2_platform_create_table() - make the table of a window through the platform
  * @tg: the table group that makes the table
  * @slot: the window's slot
- * @spec: the window, for which tce2_platform_check_spec() returned 0
+ * @spec: the window, accepted by tce2_platform_check_spec()
  * @tbl: set to the table, with a reference for the caller
  *
  * The platform chooses the window's first bus address and stores it in the table. On
- * powernv slot 0 begins at the start of the 32-bit window, and slot 1 at 1 << 59
- * (phb4_map_pe_dma_window(), skiboot hw/phb4.c). On pseries the default window begins at
- * the start of the 32-bit window. The address of any other window comes from the
- * hypervisor (ibm,create-pe-dma-window).
+ * powernv, slot 0 begins at the start of the 32-bit window, and slot 1 at 1 << 59
+ * (phb4_map_pe_dma_window(), skiboot hw/phb4.c). On pseries, the default window begins
+ * at the start of the 32-bit window. The hypervisor chooses the address of any other
+ * window (ibm,create-pe-dma-window).
  *
  * Context: may sleep.
  * Return: 0; -ENOMEM, -EINVAL, -ENODEV, -EPERM or -EIO if the platform refuses.
@@ -309,7 +315,7 @@ int tce2_platform_create_table(struct iommu_table_group *tg, int slot,
 			       const struct tce2_window_spec *spec,
 			       struct iommu_table **tbl)
 {
-	/* The table's first level, and the platform's copy of it */
+	/* Two tables: the root of the table, and the root of the copy for user addresses */
 	if (!tce2_platform_is_papr(tg) &&
 	    !tce2_platform_can_allocate(1ULL << platform_level_shift(spec), 2))
 		return -ENOMEM;
@@ -318,11 +324,12 @@ int tce2_platform_create_table(struct iommu_table_group *tg, int slot,
 }
 
 /*
- * Returns true if this module has its own reference for a group's slot, besides the
- * platform's: where powernv has noted the table. If a device is added to a group in
- * use, powernv mistakes the first slot's table for one that it made itself, and puts
- * one reference too many (pnv_ioda2_take_ownership()). Nothing keeps powernv from doing
- * so while this module sets or unsets the slot, which is not safe.
+ * Returns true if this module keeps its own reference to the table in a group's slot,
+ * besides the platform's reference: on powernv, after the slot was set. If a device is
+ * added to a group in use, powernv mistakes the first slot's table for its own default
+ * table, and puts the table once too often (pnv_ioda2_take_ownership()). powernv may do
+ * so even while this module sets or unsets the slot. That race is not safe, and this
+ * module cannot prevent it.
  */
 static bool platform_holds_table(const struct iommu_table_group *tg, int slot,
 				 const struct iommu_table *tbl)
@@ -333,14 +340,13 @@ static bool platform_holds_table(const struct iommu_table_group *tg, int slot,
 /**
  * tce2_platform_set_slot() - program a table into a slot of a group
  * @tg: the table group
- * @slot: the slot, which is free, or has the table already on pseries
+ * @slot: the slot, which is empty; on pseries it may have @tbl already
  * @tbl: the table
- * @set: set to true if the caller has to undo it with tce2_platform_unset_slot()
+ * @set: set to true if the caller has to undo the call with tce2_platform_unset_slot()
  *
- * *@set can be true with an error, too: powernv returns 0 even if it had no memory to
- * note with the table that the group uses the table. Then powernv would never
- * invalidate what the group's devices have cached of the table
- * (pnv_pci_ioda2_set_window(), pnv_pci_link_table_and_group()).
+ * @set can also be true after an error: powernv returns 0 even if it had no memory to
+ * link the group to the table. Then powernv would never invalidate the table's entries
+ * for the group's devices (pnv_pci_ioda2_set_window(), pnv_pci_link_table_and_group()).
  *
  * Context: may sleep.
  * Return: 0; -ENOMEM, -EINVAL, -ENODEV, -EPERM or -EIO.
@@ -361,13 +367,13 @@ int tce2_platform_set_slot(struct iommu_table_group *tg, int slot,
 }
 
 /**
- * tce2_platform_unset_slot() - take a table from a slot of a group
+ * tce2_platform_unset_slot() - remove a table from a slot of a group
  * @tg: the table group
  * @slot: the slot
- * @tbl: the table, to which the caller has a reference
+ * @tbl: the table; the caller has a reference to it
  *
  * Context: may sleep.
- * Return: true; false if the platform keeps the table there.
+ * Return: true; false if the platform failed to remove the table.
  */
 bool tce2_platform_unset_slot(struct iommu_table_group *tg, int slot,
 			      struct iommu_table *tbl)
@@ -375,7 +381,7 @@ bool tce2_platform_unset_slot(struct iommu_table_group *tg, int slot,
 	bool held = platform_holds_table(tg, slot, tbl);
 	bool unset = !tg->ops->unset_window(tg, slot);
 
-	/* Not the last reference: the caller has its own */
+	/* Not the last reference: the caller has another */
 	if (held)
 		iommu_tce_table_put(tbl);
 	return unset;
