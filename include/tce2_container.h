@@ -19,11 +19,12 @@ struct vfio_iommu_spapr_tce_info;
 
 /**
  * struct tce2_registration - a region that a container has registered
- * @node: in the container's tree; the container's reg_lock
+ * @node: in the container's tree; protected by the container's reg_lock
  * @ua: first user address, immutable
  * @size: bytes, immutable
- * @region: the region, which the registration counts in its used counter; NULL
- *	while it is being made or undone, when the registration is that request's
+ * @region: the region, whose used count includes this registration; NULL
+ *	while a request registers or unregisters the region. Meanwhile the
+ *	registration belongs to this request
  */
 struct tce2_registration {
 	struct rb_node node;
@@ -33,20 +34,22 @@ struct tce2_registration {
 };
 
 /**
- * struct tce2_container - this backend's part of a VFIO container
- * @refs: one for VFIO, from open to release, and one for each request running
+ * struct tce2_container - state that this module keeps for a VFIO container
+ * @refs: one for VFIO, from open to release, and one for each running request
  * @id: the container's number in the table of containers, never 0, immutable
  * @cache: region cache of the process the container is bound to; set once,
  *	by the first request that needs one, then immutable
  * @ddw: groups and windows, with the lock for them
- * @reg_lock: protects @registrations and @closed. Held only briefly, because VFIO
- *	waits for it: not while memory is pinned, unpinned or charged
- * @registrations: what was registered through this container
- *	(struct tce2_registration), by first user address
- * @enabled: something has been registered once; set under @reg_lock, after
+ * @reg_lock: protects @registrations and @closed. VFIO waits for this lock, so
+ *	requests hold it only briefly, and never pin, unpin or charge memory under it.
+ *	Only the release of the container unpins memory under it
+ * @registrations: regions registered through this container
+ *	(struct tce2_registration), sorted by first user address
+ * @enabled: memory has been registered at least once; set under @reg_lock, after
  *	@cache, and never cleared; read without a lock
- * @closed: VFIO has let go of the container: nothing may be registered
- * @rcu: readers may still find the container in the table
+ * @closed: VFIO has released the container, so nothing more may be registered
+ * @rcu: frees the container after a grace period, because readers may still
+ *	find it in the table
  *
  * @reg_lock and @ddw.lock are never held together.
  */
@@ -55,7 +58,7 @@ struct tce2_container {
 	u32 id;
 	struct tce2_cache *cache;
 	struct tce2_ddw ddw;
-	struct mutex reg_lock;	/* guards registrations, closed */
+	struct mutex reg_lock;	/* protects registrations, closed */
 	struct rb_root registrations;
 	bool enabled;
 	bool closed;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What VFIO and its backends share.
+ * Types and functions that VFIO shares with its backends (IOMMU drivers).
  *
- * vfio.ko exports vfio_register_iommu_driver() but keeps the types it takes
- * in drivers/vfio/vfio.h, which no headers package carries. What follows
- * declares the same layout; no CRC notices if the kernel's changes, because
- * this module takes the CRC of the function from the kernel it is built for.
- * Where the build tree does have that header, src/probes/vfio_ops.c compares.
+ * vfio.ko exports vfio_register_iommu_driver(), but its types are defined in
+ * drivers/vfio/vfio.h, which no headers package contains. This header defines
+ * types with the same layout. No CRC detects that the kernel's layout has
+ * changed, because this module takes the function's CRC from the kernel that it
+ * is built for. If the build tree has drivers/vfio/vfio.h, src/probes/vfio_ops.c
+ * compares the two headers.
  */
 #ifndef TCE2_VFIO_H
 #define TCE2_VFIO_H
@@ -20,12 +21,12 @@ struct page;
 struct vfio_device;
 
 /**
- * enum vfio_group_type - what kind of group VFIO wants to attach
- * @VFIO_IOMMU: physical device behind an IOMMU
- * @VFIO_EMULATED_IOMMU: mediated device, its group is made up by the core
+ * enum vfio_group_type - kind of a group that VFIO attaches
+ * @VFIO_IOMMU: physical device with an IOMMU
+ * @VFIO_EMULATED_IOMMU: mediated device; VFIO's core creates its group
  * @VFIO_NO_IOMMU: physical device used without an IOMMU
  *
- * drivers/vfio/vfio.h, unchanged from Linux 6.1 to 7.3.
+ * Defined in drivers/vfio/vfio.h, and unchanged from Linux 6.1 to 7.3.
  */
 enum vfio_group_type {
 	VFIO_IOMMU,
@@ -36,25 +37,26 @@ enum vfio_group_type {
 /**
  * struct vfio_iommu_driver_ops - callbacks of a VFIO IOMMU backend
  * @name: name of the backend
- * @owner: module that a container pins while it uses the backend
- * @open: make the backend's part of a container; returns what the core then
- *	passes as iommu_data, or an ERR_PTR
- * @release: undo @open, after the last group left
+ * @owner: module of the backend; a container that uses the backend has a
+ *	reference to the module
+ * @open: allocate the backend's data for a container; returns the data (iommu_data),
+ *	which VFIO's core passes to the other callbacks, or an ERR_PTR
+ * @release: undo @open, after the last group is detached
  * @ioctl: container ioctl; with VFIO_CHECK_EXTENSION iommu_data may be NULL
- * @attach_group: a group joins the container
- * @detach_group: a group leaves the container
+ * @attach_group: attach a group to the container
+ * @detach_group: detach a group from the container
  * @pin_pages: for mediated devices, unused here
  * @unpin_pages: for mediated devices, unused here
  * @register_device: for mediated devices, unused here
  * @unregister_device: for mediated devices, unused here
  * @dma_rw: for mediated devices, unused here
  * @group_iommu_domain: for mediated devices, unused here
- * @notify: last member up to Linux 6.2 and gone since "vfio: revert "iommu
- *	driver notify callback"". Kernels that do not have it never look behind
- *	@group_iommu_domain, so a NULL here serves both.
+ * @notify: the last member up to Linux 6.2, removed by "vfio: revert "iommu
+ *	driver notify callback"". Later kernels read no member after
+ *	@group_iommu_domain, so NULL is valid for all kernels.
  *
- * drivers/vfio/vfio.h. The core calls @open, @release, @attach_group and
- * @detach_group under the container's group lock, @ioctl under no lock at all.
+ * Defined in drivers/vfio/vfio.h. The core calls @open, @release, @attach_group and
+ * @detach_group with the container's group_lock held, and @ioctl without a lock.
  */
 struct vfio_iommu_driver_ops {
 	char *name;

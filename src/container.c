@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Containers: what a VFIO container stands for in this backend.
+ * Containers: the state that this module keeps for each VFIO container.
  *
- * Owns the containers' lives, their binding to one process, and the list of regions
- * that each has registered. This file combines the region cache and the windows: main.c
- * and uapi.c call this file, and no file below it.
+ * Owns the life of each container, its binding to one process, and the list of regions
+ * that are registered through it. This file connects the region cache with the windows.
+ * main.c and uapi.c call only this file, and no file of a lower layer.
  *
- * VFIO calls the backend's ioctl without any lock, so a request may come late
- * or still be running when another thread makes VFIO release the container.
- * What VFIO is given is therefore not a pointer but a number, which stops being
- * valid with the release; a running request holds a reference.
+ * VFIO calls the backend's ioctl without any lock (vfio_fops_unl_ioctl()). So a request
+ * may run, or even begin, after another thread has made VFIO release the container.
+ * Therefore VFIO gets a cookie, which contains the container's number, instead of a
+ * pointer. The number becomes invalid when the container is released, and a running
+ * request has a reference to the container.
  *
- * Locks: struct tce2_container.reg_lock.
+ * Locks: reg_lock of struct tce2_container.
  * Calls: ddw, kvm (open brackets), mm_iommu, cache, eeh.
  */
 #include <linux/mm.h>
@@ -33,11 +34,12 @@ static DEFINE_XARRAY_ALLOC1(containers);
 static u32 next_id;
 
 /*
- * VFIO reads which backend a container has, and what that backend has given
- * it, one after the other without a lock. If the container is released and
- * opened with another backend in between, that one's pointer comes here, or our
- * number goes there, to be followed: so it must not be an address that a
- * process can have memory at. There is none here, for either MMU.
+ * The high bits of a cookie. For an ioctl, VFIO reads the container's backend and
+ * iommu_data separately, without a lock (vfio_fops_unl_ioctl()). The container may
+ * change its backend between the two reads. Then this module gets a pointer of the
+ * other backend, or the other backend dereferences a cookie. So a cookie must not
+ * be an address at which a process can have memory. No process can have memory at
+ * these addresses, with the hash MMU or with radix.
  */
 #define COOKIE_BASE	0xfff0000000000000UL
 
@@ -46,14 +48,14 @@ static void *container_id_to_cookie(u32 id)
 	return (void *)(COOKIE_BASE | id);
 }
 
-/* Returns an id that no container has if @cookie is no cookie of this module */
+/* Returns the id in a cookie; an unused id if @cookie is another backend's pointer */
 static unsigned long container_cookie_to_id(const void *cookie)
 {
 	return (unsigned long)cookie ^ COOKIE_BASE;
 }
 
 /**
- * tce2_container_init() - set up what all containers share
+ * tce2_container_init() - make the workqueue that all containers share
  *
  * Context: may sleep.
  * Return: 0 or -ENOMEM.
@@ -79,18 +81,20 @@ void tce2_container_exit(void)
  * tce2_container_open() - make a container
  *
  * Context: may sleep.
- * Return: a pointer to nothing that stands for it, or ERR_PTR(-ENOMEM).
+ * Return: the container's cookie, which must not be dereferenced, or
+ * ERR_PTR(-ENOMEM).
  */
 void *tce2_container_open(void)
 {
 	struct tce2_container *container;
 
 	/*
-	 * Not charged to the memory cgroup, nor is its place in the index: at
-	 * the limit that may take seconds, and VFIO holds the lock of its list
-	 * of backends, which is everybody's; and a container that is refused
-	 * here is served by the in-tree backend. There is one for each group,
-	 * and one for each thread whose request outlives another.
+	 * The container and its place in the index are not charged to the memory
+	 * cgroup. At the cgroup's limit an allocation may take seconds, and VFIO
+	 * holds the lock of its list of backends, which all processes share. If
+	 * the allocation fails, VFIO uses the in-tree driver for the container.
+	 * The number of containers is limited without a charge: one for each
+	 * group, and one for each thread whose request outlives its container.
 	 */
 	container = kzalloc(sizeof(*container), GFP_KERNEL);
 	if (!container)
@@ -100,7 +104,7 @@ void *tce2_container_open(void)
 	mutex_init(&container->reg_lock);
 	container->registrations = RB_ROOT;
 
-	/* Cyclic: a late request must not end up in somebody else's container */
+	/* Cyclic, so that a late request does not find a new container by an old id */
 	if (xa_alloc_cyclic(&containers, &container->id, container,
 			    xa_limit_31b, &next_id, GFP_KERNEL) < 0) {
 		kfree(container);
@@ -111,10 +115,11 @@ void *tce2_container_open(void)
 
 /**
  * tce2_container_get() - find the container of a cookie
- * @cookie: the pointer that VFIO passed, or NULL
+ * @cookie: the iommu_data that VFIO passed, or NULL
  *
- * Return: the container with a reference for the caller, or NULL if it has
- * been released.
+ * Context: process context, no lock held.
+ * Return: the container with a reference for the caller; NULL if the container has
+ * been released, or if @cookie was not made by this module.
  */
 struct tce2_container *tce2_container_get(void *cookie)
 {
@@ -130,7 +135,7 @@ struct tce2_container *tce2_container_get(void *cookie)
 }
 
 /**
- * tce2_container_put() - drop a reference
+ * tce2_container_put() - put a reference
  * @container: the container
  *
  * Context: may sleep.
@@ -142,17 +147,19 @@ void tce2_container_put(struct tce2_container *container)
 	if (container->cache)
 		tce2_cache_put(container->cache);
 	kfree_rcu(container, rcu);
-	/* What is left of the module's code to run tce2_exit() waits for */
+	/* tce2_exit() waits until this function has returned */
 	module_put(THIS_MODULE);
 }
 
 /**
- * tce2_container_release() - VFIO lets go of a container
- * @cookie: the number of the container
+ * tce2_container_release() - release a container for VFIO
+ * @cookie: the container's cookie
  *
- * Unmaps everything, removes the windows and takes back what was registered.
- * A request that is still running keeps the container and the module, which
- * VFIO lets go of next. Can't fail. Context: may sleep.
+ * Unmaps all entries, removes the windows and unregisters all memory. VFIO puts its
+ * reference to the module after this call. A request that is still running has references
+ * to the container and to the module. Can't fail.
+ *
+ * Context: may sleep.
  */
 void tce2_container_release(void *cookie)
 {
@@ -163,24 +170,27 @@ void tce2_container_release(void *cookie)
 	container = xa_erase(&containers, container_cookie_to_id(cookie));
 	if (WARN_ON_ONCE(!container))
 		return;
-	/* VFIO still has a reference. The last tce2_container_put() drops it */
+	/*
+	 * tce2_container_put() puts this reference. VFIO has a reference to the
+	 * module until this function returns, so this can't fail.
+	 */
 	__module_get(THIS_MODULE);
 
-	/* Windows first: they hold on to the regions */
+	/* Windows first, because their mappings keep the regions pinned */
 	tce2_ddw_destroy(&container->ddw);
 
 	mutex_lock(&container->reg_lock);
 	container->closed = true;
 	rbtree_postorder_for_each_entry_safe(registration, next,
 					     &container->registrations, node) {
-		/* The request that makes or undoes this registration frees it */
+		/* A running request adds or removes this registration, and will free it */
 		if (!registration->region)
 			continue;
 		tce2_region_unregister_nofail(registration->region);
 		kfree(registration);
 		cond_resched();
 	}
-	/* A late request may still look into it */
+	/* A request that is still running may search the tree */
 	container->registrations = RB_ROOT;
 	mutex_unlock(&container->reg_lock);
 
@@ -188,12 +198,12 @@ void tce2_container_release(void *cookie)
 }
 
 /**
- * tce2_container_attach() - let a group use the container's windows
+ * tce2_container_attach() - attach a group to the container's windows
  * @container: the container
- * @group: the group, which VFIO keeps until it is detached
+ * @group: the group; VFIO keeps the group until it is detached
  *
  * Context: may sleep.
- * Return: as tce2_ddw_attach().
+ * Return: same as tce2_ddw_attach().
  */
 int tce2_container_attach(struct tce2_container *container,
 			  struct iommu_group *group)
@@ -202,12 +212,12 @@ int tce2_container_attach(struct tce2_container *container,
 }
 
 /**
- * tce2_container_detach() - take the container's windows from a group
+ * tce2_container_detach() - detach a group from the container's windows
  * @container: the container
  * @group: the group
  *
  * Context: may sleep.
- * Return: as tce2_ddw_detach().
+ * Return: same as tce2_ddw_detach().
  */
 int tce2_container_detach(struct tce2_container *container,
 			  struct iommu_group *group)
@@ -218,10 +228,10 @@ int tce2_container_detach(struct tce2_container *container,
 /**
  * tce2_container_info() - fill in the answer of VFIO_IOMMU_SPAPR_TCE_GET_INFO
  * @container: the container
- * @info: filled in, except for argsz
+ * @info: set by this function, except argsz
  *
  * Context: may sleep.
- * Return: as tce2_ddw_info().
+ * Return: same as tce2_ddw_info().
  */
 int tce2_container_info(struct tce2_container *container,
 			struct vfio_iommu_spapr_tce_info *info)
@@ -230,11 +240,14 @@ int tce2_container_info(struct tce2_container *container,
 }
 
 /**
- * tce2_container_check_process() - keep processes from acting on others' memory
+ * tce2_container_check_process() - refuse a process to which the container is not bound
  * @container: the container
  *
- * Return: 0, or -EPERM if the container is bound to another process than the
- * current one, such as its parent or what it was before exec.
+ * A container that is not bound yet accepts any process. After a fork the child is
+ * refused, and after exec the process itself.
+ *
+ * Context: any process context.
+ * Return: 0, or -EPERM if the container is bound to the mm of another process.
  */
 int tce2_container_check_process(struct tce2_container *container)
 {
@@ -286,7 +299,7 @@ container_find_registration(struct tce2_container *container, u64 ua)
 	return node ? rb_entry(node, struct tce2_registration, node) : NULL;
 }
 
-/* Enters a registration, of which the region is still to be made */
+/* Adds a registration that has no region yet */
 static int container_begin_registration(struct tce2_container *container,
 					struct tce2_registration *new)
 {
@@ -322,7 +335,7 @@ static int container_end_registration(struct tce2_container *container,
 	closed = container->closed;
 	if (!closed) {
 		registration->region = region;
-		/* Pairs with uapi_run_ioctl(): if it reads true, it sees the binding */
+		/* Pairs with uapi_run_ioctl(), which then also sees the binding */
 		smp_store_release(&container->enabled, true);
 	}
 	mutex_unlock(&container->reg_lock);
@@ -337,16 +350,16 @@ static void container_cancel_registration(struct tce2_container *container,
 					  struct tce2_registration *registration)
 {
 	mutex_lock(&container->reg_lock);
-	/* The tree was forgotten when the container was closed */
+	/* When a container is closed, tce2_container_release() empties its tree */
 	if (!container->closed)
 		rb_erase(&registration->node, &container->registrations);
 	mutex_unlock(&container->reg_lock);
 }
 
 /*
- * No lock of the container is held while memory is pinned: that may take as
- * long as the process likes, and VFIO waits for the release with locks of its
- * own held.
+ * No lock of the container is held while memory is pinned, because the process
+ * can delay pinning indefinitely (userfaultfd). To release the container, VFIO
+ * would wait for that lock while it holds locks that all containers share.
  */
 static int container_register_region(struct tce2_container *container,
 				     struct tce2_registration *registration)
@@ -372,13 +385,19 @@ static int container_register_region(struct tce2_container *container,
  * @ua: first user address
  * @size: bytes
  *
- * VFIO_IOMMU_SPAPR_REGISTER_MEMORY of uapi/linux/vfio.h.
+ * Implements VFIO_IOMMU_SPAPR_REGISTER_MEMORY (uapi/linux/vfio.h).
  *
- * Context: may sleep, for long; a fatal signal interrupts it.
- * Return: 0; -EINVAL if misaligned, empty, wrapping or overlapping a registered
- * range; -EBUSY if registered, or being registered, through this container
- * already; -EFAULT if not user memory that can be pinned; -EPERM, -ENOMEM,
- * -ENODEV, -EINTR.
+ * Context: may sleep for a long time; a fatal signal interrupts it.
+ * Return:
+ * * 0 - success
+ * * -EINVAL - the range is misaligned, empty, wraps, or overlaps a registered range
+ * * -EBUSY - the same range is registered, or is being registered, through this
+ *   container
+ * * -EFAULT - the range is not user memory that can be pinned
+ * * -EPERM - the container is bound to another process
+ * * -ENOMEM - memory is short, or RLIMIT_MEMLOCK is exceeded
+ * * -ENODEV - VFIO has released the container
+ * * -EINTR - a fatal signal
  */
 int tce2_container_register(struct tce2_container *container, u64 ua, u64 size)
 {
@@ -407,7 +426,7 @@ int tce2_container_register(struct tce2_container *container, u64 ua, u64 size)
 	return ret;
 }
 
-/* Takes the region out of its registration; other requests then get -EBUSY */
+/* Takes the region out of its registration, so that other requests return -EBUSY */
 static int container_begin_unregistration(struct tce2_container *container, u64 ua,
 					  u64 size, struct tce2_registration **found,
 					  struct tce2_region **region)
@@ -417,7 +436,10 @@ static int container_begin_unregistration(struct tce2_container *container, u64 
 
 	if (mutex_lock_killable(&container->reg_lock))
 		return -EINTR;
-	/* Again, now that no other process can be binding the container */
+	/*
+	 * Check again: the container may have been bound after uapi_run_ioctl()
+	 * checked. A container with registrations is bound.
+	 */
 	ret = tce2_container_check_process(container);
 	if (ret)
 		goto unlock;
@@ -425,7 +447,10 @@ static int container_begin_unregistration(struct tce2_container *container, u64 
 	ret = -ENOENT;
 	if (!registration || registration->size != size)
 		goto unlock;
-	/* Being made: it may be found, and be mapped, before it is complete */
+	/*
+	 * Another request is registering or unregistering the region. Memory can be
+	 * mapped before its registration is complete.
+	 */
 	ret = -EBUSY;
 	if (!registration->region)
 		goto unlock;
@@ -440,7 +465,7 @@ unlock:
 
 /*
  * No lock of the container is held while memory is unpinned and the charge is
- * refunded, as when it is registered.
+ * refunded, for the reason given at container_register_region().
  */
 static int container_unregister_region(struct tce2_container *container,
 				       struct tce2_registration *registration,
@@ -451,7 +476,7 @@ static int container_unregister_region(struct tce2_container *container,
 	if (ret) {
 		if (!container_end_registration(container, registration, region))
 			return ret;
-		/* VFIO has released the container, and its registration is gone */
+		/* VFIO has released the container, whose tree is empty now */
 		ret = -ENODEV;
 	} else {
 		container_cancel_registration(container, registration);
@@ -466,13 +491,18 @@ static int container_unregister_region(struct tce2_container *container,
  * @ua: first user address, as registered
  * @size: bytes, as registered
  *
- * VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY of uapi/linux/vfio.h.
+ * Implements VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY (uapi/linux/vfio.h).
  *
  * Context: may sleep.
- * Return: 0; -EINVAL if misaligned; -ENOENT if not registered through this
- * container; -EBUSY if still mapped and nobody else has it registered, or if it
- * is being registered or unregistered; -EPERM from another process; -ENODEV if
- * VFIO has released the container meanwhile; -EINTR.
+ * Return:
+ * * 0 - success
+ * * -EINVAL - the range is misaligned
+ * * -ENOENT - this range is not registered through this container
+ * * -EBUSY - the memory is still mapped, and no other container has it registered;
+ *   or another request is registering or unregistering it
+ * * -EPERM - the container is bound to another process
+ * * -ENODEV - VFIO has released the container meanwhile
+ * * -EINTR - a fatal signal
  */
 int tce2_container_unregister(struct tce2_container *container, u64 ua,
 			      u64 size)
@@ -492,13 +522,13 @@ int tce2_container_unregister(struct tce2_container *container, u64 ua,
 
 /**
  * tce2_container_map() - map user memory at bus addresses
- * @container: the container, which has registered something
+ * @container: the container, through which memory has been registered
  * @request: the client's request, not checked yet
  *
- * VFIO_IOMMU_MAP_DMA of uapi/linux/vfio.h.
+ * Implements VFIO_IOMMU_MAP_DMA (uapi/linux/vfio.h).
  *
  * Context: may sleep; a fatal signal interrupts it.
- * Return: as tce2_ddw_map(). After an error nothing is changed.
+ * Return: same as tce2_ddw_map(). An error changes no entry.
  */
 int tce2_container_map(struct tce2_container *container,
 		       const struct tce2_map_request *request)
@@ -507,16 +537,15 @@ int tce2_container_map(struct tce2_container *container,
 }
 
 /**
- * tce2_container_unmap() - take bus addresses from the devices
+ * tce2_container_unmap() - unmap bus addresses
  * @container: the container
  * @iova: first bus address
  * @size: bytes
  *
- * VFIO_IOMMU_UNMAP_DMA of uapi/linux/vfio.h.
+ * Implements VFIO_IOMMU_UNMAP_DMA (uapi/linux/vfio.h).
  *
  * Context: may sleep; a fatal signal interrupts it.
- * Return: 0; -ENXIO if @iova is in no window; -EINVAL if empty, misaligned or
- * reaching past the window; -EINTR.
+ * Return: same as tce2_ddw_unmap().
  */
 int tce2_container_unmap(struct tce2_container *container, u64 iova, u64 size)
 {
@@ -524,13 +553,15 @@ int tce2_container_unmap(struct tce2_container *container, u64 iova, u64 size)
 }
 
 /**
- * tce2_container_create_window() - create a DMA window that is not published
+ * tce2_container_create_window() - create a DMA window without publishing it
  * @container: the container
  * @spec: the window
- * @creation: filled in; to be given to tce2_container_publish_window() or
- *	tce2_container_cancel_window()
+ * @creation: set for tce2_container_publish_window() or
+ *	tce2_container_cancel_window(), one of which the caller must call
  *
- * Return: -EPERM, -ENOMEM, or as tce2_ddw_create().
+ * Context: may sleep.
+ * Return: -EPERM if the container is bound to another process, -ENOMEM, or an error of
+ * tce2_ddw_create().
  */
 int tce2_container_create_window(struct tce2_container *container,
 				 const struct tce2_window_spec *spec,
@@ -545,12 +576,12 @@ int tce2_container_create_window(struct tce2_container *container,
 }
 
 /**
- * tce2_container_publish_window() - let requests use a window
+ * tce2_container_publish_window() - publish a window, so that requests can use it
  * @container: the container
- * @creation: what tce2_container_create_window() filled in
+ * @creation: set by tce2_container_create_window()
  *
  * Context: may sleep.
- * Return: as tce2_ddw_publish().
+ * Return: same as tce2_ddw_publish().
  */
 int tce2_container_publish_window(struct tce2_container *container,
 				  struct tce2_creation *creation)
@@ -559,9 +590,9 @@ int tce2_container_publish_window(struct tce2_container *container,
 }
 
 /**
- * tce2_container_cancel_window() - take down a window that is not published
+ * tce2_container_cancel_window() - remove a window that is not published
  * @container: the container
- * @creation: what tce2_container_create_window() filled in
+ * @creation: set by tce2_container_create_window()
  *
  * Context: may sleep.
  */
@@ -576,7 +607,9 @@ void tce2_container_cancel_window(struct tce2_container *container,
  * @container: the container
  * @start: first bus address of the window
  *
- * Return: -EPERM, -ENOMEM, or as tce2_ddw_remove().
+ * Context: may sleep.
+ * Return: -EPERM if the container is bound to another process, -ENOMEM, or an error of
+ * tce2_ddw_remove().
  */
 int tce2_container_remove_window(struct tce2_container *container, u64 start)
 {
@@ -592,11 +625,10 @@ int tce2_container_remove_window(struct tce2_container *container, u64 start)
  * @container: the container
  * @op: the operation
  *
- * Stops at the first group that answers anything but 0, be it an error or a
- * state other than normal. VFIO_EEH_PE_OP of uapi/linux/vfio.h.
+ * Implements VFIO_EEH_PE_OP (uapi/linux/vfio.h).
  *
  * Context: may sleep, for seconds in a reset.
- * Return: that answer, or 0 if there was none, or as tce2_eeh_check().
+ * Return: same as tce2_eeh_check() or tce2_ddw_eeh().
  */
 int tce2_container_eeh(struct tce2_container *container,
 		       const struct vfio_eeh_pe_op *op)
@@ -607,10 +639,10 @@ int tce2_container_eeh(struct tce2_container *container,
 /**
  * tce2_container_has_eeh() - check whether containers offer EEH operations
  *
- * VFIO_EEH of uapi/linux/vfio.h.
+ * Implements VFIO_EEH (uapi/linux/vfio.h).
  *
  * Context: any.
- * Return: true if they do.
+ * Return: true if containers offer EEH operations.
  */
 bool tce2_container_has_eeh(void)
 {

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Module entry: registers the backend with VFIO and unregisters it.
+ * Module entry: registers this module with VFIO as a backend (IOMMU driver), and
+ * unregisters it.
  *
- * Owns the callbacks that VFIO calls (include/tce2_vfio.h declares them), and
- * their registrations: VFIO first asks the backend that was registered last
- * (vfio_register_iommu_driver()). So this module registers again whenever
- * vfio_iommu_spapr_tce has been loaded after it.
+ * Owns the callbacks that VFIO calls (include/tce2_vfio.h), and their
+ * registrations. VFIO first asks the backend that was registered last
+ * (vfio_register_iommu_driver()). So this module registers again whenever the
+ * in-tree driver (vfio_iommu_spapr_tce) has been loaded later.
+ *
  * Containers this module cannot or must not serve (enabled=0) fall
  * through to the in-tree driver.
  *
- * Locks: registrations_lock, for the list of them; VFIO's own are taken inside.
+ * Locks: registrations_lock protects the list of registrations. VFIO takes its
+ * own locks inside registrations_lock.
  * Calls: uapi, container.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -35,7 +38,7 @@
 static bool enabled = true;
 module_param(enabled, bool, 0644);
 MODULE_PARM_DESC(enabled,
-		 "Serve new containers (default: 1); 0 leaves them to "
+		 "Use this backend for new containers (default: 1); 0 leaves them to "
 		 IN_TREE_BACKEND);
 
 static void *backend_open(unsigned long type)
@@ -57,7 +60,7 @@ static long backend_ioctl(void *iommu_data, unsigned int cmd,
 	long ret;
 
 	if (cmd == VFIO_CHECK_EXTENSION) {
-		/* No container yet: VFIO is looking for who could serve it */
+		/* iommu_data is NULL while the VFIO container has no backend */
 		if (!iommu_data && !READ_ONCE(enabled))
 			return 0;
 		return tce2_check_extension(arg);
@@ -84,7 +87,7 @@ static int backend_attach_group(void *iommu_data, struct iommu_group *group,
 		return -EINVAL;
 	ret = tce2_container_attach(container, group);
 	if (ret)
-		pr_debug("container %u: group %d can't be attached, error %d\n",
+		pr_debug("container %u: cannot attach group %d: error %d\n",
 			 container->id, iommu_group_id(group), ret);
 	tce2_container_put(container);
 	return ret;
@@ -111,10 +114,11 @@ static const struct vfio_iommu_driver_ops backend_ops = {
 };
 
 /*
- * One entry of this backend in VFIO's list. VFIO takes the same ops only once,
- * so each has a copy. None is taken back before the module goes: a container
- * that it serves points to it, and VFIO doesn't say when that ends. There is
- * one for each time that the in-tree backend was loaded.
+ * An entry of this backend in VFIO's list: one for the load of this module, and
+ * one for each later load of the in-tree driver. VFIO registers an ops structure
+ * only once, so each entry has a copy of the ops. Containers point to an entry,
+ * and VFIO does not report when a container stops using the entry. So all entries
+ * stay registered until the module is unloaded.
  */
 struct backend_registration {
 	struct list_head link;
@@ -123,10 +127,10 @@ struct backend_registration {
 
 static LIST_HEAD(registrations);
 static DEFINE_MUTEX(registrations_lock);
-/* Loading has failed: there is no registration, and none can be any more */
+/* Loading has failed: the list is empty, and no registration may be added */
 static bool init_failed;
 
-/* From now on VFIO asks this backend first */
+/* Registers the backend, so that VFIO asks it before all other backends */
 static int backend_register_first(void)
 {
 	struct backend_registration *new = kmalloc(sizeof(*new), GFP_KERNEL);
@@ -146,9 +150,10 @@ static int backend_register_first(void)
 }
 
 /*
- * Loading can't fail any more once VFIO knows this backend from an event: a
- * container may be open, and the kernel frees a module whose init function
- * fails without asking whether it is in use.
+ * If the list is empty, refuses all later registrations and returns true: loading
+ * may fail. Returns false if the module notifier has registered the backend: loading
+ * must succeed, because a container may be open. If an init function fails, the
+ * kernel frees the module without checking its use count (do_init_module()).
  */
 static bool backend_refuse_registrations(void)
 {
@@ -174,7 +179,10 @@ static void backend_unregister_all(void)
 	mutex_unlock(&registrations_lock);
 }
 
-/* A module is LIVE once its init function, which registers it, is done */
+/*
+ * Registers the backend again after the in-tree driver. The in-tree driver
+ * registers in its init function, and is MODULE_STATE_LIVE after that.
+ */
 static int backend_module_event(struct notifier_block *block, unsigned long event,
 				void *data)
 {
@@ -185,7 +193,8 @@ static int backend_module_event(struct notifier_block *block, unsigned long even
 		return NOTIFY_DONE;
 	ret = backend_register_first();
 	if (ret)
-		pr_warn(IN_TREE_BACKEND " is asked first now, error %d\n", ret);
+		pr_warn(IN_TREE_BACKEND " gets new containers now: cannot register again, error %d\n",
+			ret);
 	return NOTIFY_OK;
 }
 
@@ -198,14 +207,14 @@ static int __init tce2_init(void)
 	int ret;
 
 	if (TCE2_VFIO_REFUSES_DEVICES)
-		pr_notice("VFIO of this kernel refuses every device on POWER (as of Linux 5.19 to 6.3): no container can be served\n");
+		pr_notice("VFIO of this kernel refuses every device on POWER, as in Linux 5.19 to 6.3: no container can be used\n");
 	ret = tce2_container_init();
 	if (ret)
 		return ret;
 	ret = register_module_notifier(&module_notifier);
 	if (ret)
 		goto exit_container;
-	/* After the notifier, lest an in-tree backend comes unseen */
+	/* After the notifier, which otherwise could miss a load of the in-tree driver */
 	ret = backend_register_first();
 	if (ret && backend_refuse_registrations())
 		goto unregister;
@@ -223,14 +232,16 @@ static void __exit tce2_exit(void)
 	unregister_module_notifier(&module_notifier);
 	backend_unregister_all();
 	/*
-	 * The last request of a container puts the module, and then runs a few
-	 * more instructions of it. So do the workers that free KVM's hooks or
-	 * remove mirrors. On a preemptible kernel they may be preempted there.
+	 * The last request of a container puts its reference to the module, and then
+	 * runs a few more instructions of this module. So do the workers that free
+	 * KVM's hooks or remove mirrors. A preemptible kernel may preempt these tasks
+	 * there, so wait until they have left the module.
 	 */
 	synchronize_rcu_tasks();
 	/*
-	 * RCU callbacks of this module have regions freed. KVM drops its last
-	 * reference to a table in an RCU callback, which calls this module.
+	 * Wait for two kinds of RCU callbacks. This module's callbacks queue the
+	 * work that frees regions. KVM's callbacks put the last reference to a
+	 * table, which calls kvm_free() of this module.
 	 */
 	rcu_barrier();
 	tce2_container_exit();

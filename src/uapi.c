@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The interface to user space: one table with every ioctl of a v2 container.
+ * User interface: one table with every ioctl of a v2 container.
  *
- * Owns the reading of user structures and the writing of answers, the checks that need
- * only the structure (size, flags), and the order of the checks. Other files interpret
- * the fields. Structures and numbers: uapi/linux/vfio.h.
+ * Owns the access to user structures, the checks of their size and flags, and the order
+ * of the checks. Other files interpret the fields. uapi/linux/vfio.h defines the
+ * structures and the ioctl numbers.
  *
- * Locks: none, and none is held while user memory is read or written.
+ * Locks: none. No lock is held while user memory is read or written.
  * Calls: container.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -21,7 +21,7 @@
 #include "tce2_tce_v2.h"
 #include "tce2_uapi.h"
 
-/* Any request, read from user space; all begin with the same two fields */
+/* A request of any kind; each structure begins with argsz and flags */
 union uapi_request {
 	struct {
 		u32 argsz;
@@ -45,7 +45,7 @@ static long uapi_get_info(struct tce2_container *container, union uapi_request *
 
 	if (ret)
 		return ret;
-	/* Clients from before DDW pass a shorter structure */
+	/* Clients that predate DDW pass a shorter structure */
 	if (request->argsz >= offsetofend(struct vfio_iommu_spapr_tce_info, ddw))
 		size = offsetofend(struct vfio_iommu_spapr_tce_info, ddw);
 	return copy_to_user(arg, &request->info, size) ? -EFAULT : 0;
@@ -102,7 +102,7 @@ static long uapi_create_window(struct tce2_container *container,
 
 	if (ret)
 		return ret;
-	/* No lock is held: the client may take as long as it likes for a page fault */
+	/* No lock is held: userfaultfd lets the client delay this write indefinitely */
 	if (put_user(creation.start, &user->start_addr)) {
 		tce2_container_cancel_window(container, &creation);
 		return -EFAULT;
@@ -120,7 +120,7 @@ static long uapi_remove_window(struct tce2_container *container,
 static long uapi_eeh_pe_op(struct tce2_container *container, union uapi_request *request,
 			   void __user *arg)
 {
-	/* Only an error to inject makes the structure this long */
+	/* Only VFIO_EEH_PE_INJECT_ERR uses @err, which makes the structure longer */
 	if (request->eeh.op == VFIO_EEH_PE_INJECT_ERR) {
 		size_t size = offsetofend(struct vfio_eeh_pe_op, err.mask);
 
@@ -128,20 +128,21 @@ static long uapi_eeh_pe_op(struct tce2_container *container, union uapi_request 
 			return -EINVAL;
 		if (copy_from_user(&request->eeh, arg, size))
 			return -EFAULT;
+		/* The client may have changed op between the two reads */
 		request->eeh.op = VFIO_EEH_PE_INJECT_ERR;
 	}
 	return tce2_container_eeh(container, &request->eeh);
 }
 
 /**
- * struct ioctl_row - one ioctl
- * @cmd: its number
- * @name: what debug messages call it
- * @needs_memory: -EPERM, before the request is so much as read, unless memory
- *	has been registered
- * @size: bytes of the structure that are read, and the least argsz
- * @flags: flags that may be set
- * @run: carries it out
+ * struct ioctl_row - one ioctl of a v2 container
+ * @cmd: the ioctl's number
+ * @name: the ioctl's name in debug messages
+ * @needs_memory: the ioctl needs registered memory; if no memory has been
+ *	registered, it returns -EPERM before the request is read
+ * @size: bytes of the structure to read, and the smallest argsz
+ * @flags: the valid flags
+ * @run: function that carries out the ioctl
  */
 struct ioctl_row {
 	unsigned int cmd;
@@ -165,7 +166,10 @@ static const struct ioctl_row ioctls[] = {
 	{ VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, "UNREGISTER_MEMORY", false,
 	  offsetofend(struct vfio_iommu_spapr_register_memory, size), 0,
 	  uapi_unregister_memory },
-	/* GET_INFO's flags are output, as is start_addr of TCE_CREATE */
+	/*
+	 * Two fields are output, so any value is valid: flags of TCE_GET_INFO, and
+	 * start_addr of TCE_CREATE.
+	 */
 	{ VFIO_IOMMU_SPAPR_TCE_GET_INFO, "TCE_GET_INFO", false,
 	  offsetofend(struct vfio_iommu_spapr_tce_info, dma32_window_size),
 	  ~0U, uapi_get_info },
@@ -191,9 +195,9 @@ static const struct ioctl_row *uapi_find_ioctl(unsigned int cmd)
 }
 
 /*
- * Whether the beginning of a request could be read. Of a size that the compiler
- * knows it can tell that it fits; else that is checked each time, for as much as
- * the copying costs. So the two frequent requests have their sizes named.
+ * Reads the first @size bytes of a request; returns false after a fault. MAP_DMA and
+ * UNMAP_DMA are frequent, so they use constant sizes: for a size that is not constant,
+ * check_object_size() costs as much as the copy.
  */
 static bool uapi_read_request(union uapi_request *request, const void __user *arg,
 			      size_t size)
@@ -203,8 +207,9 @@ static bool uapi_read_request(union uapi_request *request, const void __user *ar
 					 size);
 
 	/*
-	 * copy_from_user() of Linux 7.2 makes 1 << 63 of a kernel's address and
-	 * counts on a fault, which bare metal does not give.
+	 * Check the address first. In Linux 7.2 copy_from_user() replaces a kernel
+	 * address with 1 << 63 and relies on a fault. On bare metal that access
+	 * does not fault.
 	 */
 	if (!access_ok(arg, size))
 		return false;
@@ -223,8 +228,9 @@ static long uapi_run_ioctl(struct tce2_container *container,
 	int ret;
 
 	/*
-	 * In this order: who finds the container enabled finds it bound, so a
-	 * process that it is not bound to can't slip in while it gets bound.
+	 * Read @enabled before the binding is checked. An enabled container is
+	 * bound, so another process can't pass both checks while the container is
+	 * being bound. Pairs with container_end_registration().
 	 */
 	enabled = smp_load_acquire(&container->enabled);
 	ret = tce2_container_check_process(container);
@@ -240,12 +246,12 @@ static long uapi_run_ioctl(struct tce2_container *container,
 }
 
 /**
- * tce2_check_extension() - check that this backend has an extension or IOMMU type
+ * tce2_check_extension() - report support for an extension or IOMMU type
  * @extension: a VFIO extension or IOMMU type
  *
- * v1 containers are left to the in-tree driver.
+ * The result for v1 containers is 0, so VFIO uses the in-tree driver for them.
  *
- * Return: 1 if it has it, 0 if not.
+ * Return: 1 if this module supports @extension, else 0.
  */
 long tce2_check_extension(unsigned long extension)
 {
@@ -260,15 +266,20 @@ long tce2_check_extension(unsigned long extension)
 }
 
 /**
- * tce2_uapi_ioctl() - serve a container ioctl
+ * tce2_uapi_ioctl() - carry out an ioctl of a container
  * @container: the container
  * @cmd: number of the ioctl
- * @arg: its argument, a user pointer
+ * @arg: argument of the ioctl, a user pointer
  *
  * Context: may sleep.
- * Return: 0 or more, or an error that include/tce2_container.h's functions
- * name; -ENOTTY if there is no such ioctl; -EPERM from another process than
- * the container is bound to; -EFAULT, -EINVAL for the structure itself.
+ * Return:
+ * * 0 or more - success
+ * * -ENOTTY - unknown ioctl
+ * * -EPERM - the container is bound to another process, or the ioctl needs
+ *   registered memory and no memory has been registered
+ * * -EFAULT - the structure can't be read or written
+ * * -EINVAL - argsz is too small, or a flag is invalid
+ * * other errors - from the functions of include/tce2_container.h
  */
 long tce2_uapi_ioctl(struct tce2_container *container, unsigned int cmd,
 		     unsigned long arg)
