@@ -17,40 +17,40 @@ struct tce2_cache;
 struct tce2_window;
 
 /**
- * struct tce2_kvm - KVM's hooks at a window's table
+ * struct tce2_kvm - the hooks that KVM calls for a window's table
  * @ops: the table's it_ops: the platform's operations, except xchg_no_kill,
  *	tce_kill, useraddrptr and free, which are hooks of src/kvm.c; immutable
  * @platform: the platform's operations, immutable
- * @kill: the platform's tce_kill; NULL if devices see an entry only after a
- *	flush, too; immutable
+ * @kill: the platform's tce_kill; NULL if the platform also needs a flush before
+ *	devices see an entry; immutable
  * @tbl: the table, immutable
  * @window: the window, with a reference, immutable
- * @cache: the window's region cache; a hook uses it only while it has a leaf of
- *	the window locked; immutable
- * @entries: TCEs of the window; its table may have more, immutable
- * @slow_bits: tce_kill() takes the slow path for a user address with one of
- *	these bits: the bits below the IOMMU page size; ALWAYS_SLOW if IOMMU
- *	pages are larger than the kernel's; immutable
+ * @cache: the window's region cache; a hook uses the cache only while the hook has
+ *	locked a leaf of the window's view; immutable
+ * @entries: number of TCEs of the window; the table may have more; immutable
+ * @slow_bits: kvm_tce_kill() takes the slow path if one of these bits is set in the
+ *	user address. They are the bits below the IOMMU page size, or ALWAYS_SLOW
+ *	if IOMMU pages are larger than the kernel's pages; immutable
  * @mm: mm of the process whose memory is mapped, with a reference (mmgrab()),
  *	immutable
- * @refs: one for the table, until the table is freed, and one for the owner of
- *	the window
- * @platform_refs: references to the table that the platform and this module
- *	have; written under the owner's lock
- * @charge: the charge to refund when the table is freed; set by the owner before it
- *	drops its reference
- * @no_region: a user address in no region, which useraddrptr returns where KVM
- *	has nothing to undo
- * @called: KVM has called a hook
- * @counted: KVM has mapped in the window, which kvm_windows counts
- * @tripped: hooks decline all maps, because KVM called them in an unexpected
+ * @refs: number of references. The table has one until it is freed, and the owner of
+ *	the window has one
+ * @platform_refs: number of references to the table that the platform and this
+ *	module have; written under the lock of the window's owner (struct tce2_ddw)
+ * @charge: the charge to refund when the table is freed; set by the owner before
+ *	the owner puts its reference
+ * @no_region: a user address in no region; kvm_useraddrptr() returns a pointer to
+ *	it after a declined unmap
+ * @called: KVM has called the hook to unmap, or a hook has declined a map
+ * @counted: KVM has mapped in the window, so kvm_windows counts the window
+ * @tripped: the hooks decline all maps, because KVM called them in an unexpected
  *	order or for memory that only another driver has registered
- * @work: frees the hooks and refunds the charge, because the last reference may
- *	be dropped in a softirq
+ * @work: frees the hooks and refunds the charge in process context, because the
+ *	last reference may be put in a softirq
  *
- * KVM gets references to the table, not to the window. It goes on calling hooks
- * after the window is removed or the container closed, so the hooks live as
- * long as the table.
+ * KVM gets references to the table, not to the window. KVM may call hooks after
+ * the window is removed or the container is closed, so the hooks live as long as
+ * the table.
  */
 struct tce2_kvm {
 	struct iommu_table_ops ops;
@@ -81,26 +81,27 @@ void tce2_kvm_break_off(void);
 bool tce2_kvm_maps(struct tce2_kvm *kvm);
 
 /**
- * tce2_kvm_expect() - set how many references to a table are not KVM's
- * @kvm: the operations at the table
- * @refs: references of the platform and this module
+ * tce2_kvm_expect() - set the expected number of references to a table, except KVM's
+ * @kvm: the hooks at the table
+ * @refs: number of references of the platform and this module
  *
- * Context: the window's owner is locked for writing.
+ * Context: the caller holds the lock of the window's owner for writing.
  */
 static inline void tce2_kvm_expect(struct tce2_kvm *kvm, unsigned int refs)
 {
 	WRITE_ONCE(kvm->platform_refs, refs);
 }
 
-/* KVM has mapped in a window; set once */
+/* True after KVM has mapped in a window for the first time; never cleared */
 extern bool tce2_kvm_in_use;
 
 /**
- * tce2_kvm_settle() - end the bracket that KVM should have ended
+ * tce2_kvm_settle() - end a mapping that KVM has begun in this thread and not completed
  *
- * A thread that makes a request is not between begin and commit, unless KVM calls the
- * hooks in an unknown order. Then the request would wait for a leaf that its own
- * thread has locked.
+ * Every request calls this function first. While KVM maps an entry, its thread has an
+ * open bracket (src/kvm.c), which keeps the entry's leaf locked. The thread of a request
+ * has an open bracket only if KVM called the hooks in an unexpected order. If the bracket
+ * stayed open, the request would wait for a leaf that its own thread has locked.
  *
  * Context: process context, no lock held.
  */
@@ -112,11 +113,11 @@ static inline void tce2_kvm_settle(void)
 
 /**
  * tce2_kvm_attached() - guess whether KVM uses a table
- * @kvm: the operations at the table
+ * @kvm: the hooks at the table
  *
- * KVM does not announce itself: KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE only gets a
+ * KVM attaches to a table without notice: KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE only gets a
  * reference to the table. If the guess is wrong, mirrors are made too late or
- * in vain.
+ * without need.
  *
  * Context: any.
  * Return: true if KVM seems to use the table.

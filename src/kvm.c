@@ -1,44 +1,47 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KVM's hooks: carry out a guest's TCE hypercalls without userspace.
+ * KVM's hooks: functions that carry out a guest's TCE hypercalls without userspace.
  *
  * KVM's H_PUT_TCE, H_PUT_TCE_INDIRECT and H_STUFF_TCE (arch/powerpc/kvm/
  * book3s_64_vio.c) write to a TCE table through its it_ops. This module gives
  * each window's table its own it_ops, which point to the hooks of this file.
  * Only KVM calls the hooks: this module calls the platform's ops directly.
- * A hook changes an entry as a client's request does in src/tce_v2.c: table,
- * view and counts change together under the leaf's lock.
+ * A hook changes an entry in the same way as a client's request (src/tce_v2.c):
+ * table, view and counts change together under the lock of the entry's leaf in
+ * the view.
  *
  *	KVM calls			step	the hook
  *	useraddrptr(alloc = true)	begin	locks the leaf, or declines
- *	xchg_no_kill(hpa, direction)	note	notes the TCE
+ *	xchg_no_kill(hpa, direction)	note	records the TCE
  *	tce_kill()			commit	maps the entry, unlocks the leaf
  *
- *	xchg_no_kill(0, DMA_NONE)	unmap	unmaps the entry, returns "was
- *						empty"; or declines
+ *	xchg_no_kill(0, DMA_NONE)	unmap	unmaps the entry and reports it
+ *						as empty, or declines
  *
  * After a declined unmap KVM calls useraddrptr(alloc = false), which returns a
- * user address in no region. Then KVM calls xchg_no_kill() to restore the
- * entry, which does nothing here (kvmppc_tce_iommu_do_unmap()).
+ * pointer to a user address in no region. Then KVM calls xchg_no_kill() to
+ * restore the entry, and this hook does nothing (kvmppc_tce_iommu_do_unmap()).
  *
- * Between begin and note KVM looks up the user address in the kernel's own
- * list, where mirrors stand for regions (src/mirror.c), and counts it there
- * (kvmppc_tce_iommu_do_map()).
- * After note KVM stores the user address where the pointer from begin says. So
- * only commit knows the address, and commit may not fail. Commit counts the
- * page in its region. KVM's count stays, too, if it is in the region's mirror.
- * Both counts are dropped when the entry is unmapped or replaced.
+ * The kernel has its own list of registered user memory (iommu_group_mem_list of
+ * mm_context_t). In this list a mirror represents a region (src/mirror.c). Between
+ * begin and note KVM looks up the user address in the list, and counts the page
+ * there (kvmppc_tce_iommu_do_map()). After note KVM stores the user address
+ * through the pointer from begin. So only commit can read the address, and
+ * commit must not fail. Commit counts the page in its region. If KVM's count is in
+ * the region's mirror, it also stays until the entry is unmapped or replaced. Then
+ * both counts are decremented.
  *
  * From begin to commit KVM runs straight-line code in one thread, without
- * sleeping. If a hook declines, KVM returns H_TOO_HARD: the hypercall exits to
- * userspace, which then calls VFIO_IOMMU_MAP_DMA or VFIO_IOMMU_UNMAP_DMA.
+ * sleeping. During this time the thread owns a bracket (struct bracket). If a hook
+ * declines, KVM returns H_TOO_HARD: the hypercall exits to userspace, which
+ * then calls VFIO_IOMMU_MAP_DMA or VFIO_IOMMU_UNMAP_DMA.
  *
  * No hook returns an error, because KVM would warn. No hook returns an entry's
- * old page: KVM would undo that mapping, and mark a page dirty to which it has
- * no reference (iommu_tce_xchg_no_kill()).
+ * old page: KVM would undo the old mapping, and mark the page dirty without a
+ * reference to the page (iommu_tce_xchg_no_kill()).
  *
- * No hook sleeps. On kernels that are not preemptible, this is all that
- * protects the list of tables that KVM is walking.
+ * No hook sleeps. KVM walks its list of tables while it calls the hooks. On a
+ * kernel that is not preemptible, the list is protected only because no hook sleeps.
  *
  * Owns struct tce2_kvm and the brackets. Locks: the leaves of the view, RCU.
  * Calls: tce_v2 (references), table, mm_iommu, mirrors, mirror, view, range.
@@ -68,45 +71,47 @@
 #include "tce2_view_format.h"
 
 /*
- * Above all user addresses, so that KVM's lookup finds nothing, and a multiple
- * of any page size, so that the lookup can't wrap
+ * A user address in no region. It is above all user addresses, so that KVM's
+ * lookup finds no region. It is a multiple of any page size, so that the lookup
+ * can't wrap.
  */
 #define NO_REGION	BIT_ULL(63)
 
 /* Attempts to lock a leaf, or to get a bracket, before a hook declines */
 #define SPINS		2000
 
-/* At most this many threads are between begin and commit at once */
+/* Number of brackets: limits the number of threads between begin and commit */
 #define BRACKETS	256
 
-/* The direction of a bracket from begin to note */
+/* Direction in a bracket until note sets it */
 #define NOT_NOTED	(-1)
 
 /* User address in a bracket until KVM stores one; KVM stores multiples of 4K */
 #define NOT_STORED	cpu_to_be64(1)
 
-/* In @slow_bits: tce_kill() takes the slow path for any user address */
+/* @slow_bits of struct tce2_kvm if kvm_tce_kill() must always take the slow path */
 #define ALWAYS_SLOW	BIT_ULL(31)
 
 /**
  * struct bracket - one thread's mapping for KVM, from begin to commit
  * @task: the thread between begin and commit, or NULL if the bracket is free
  * @tbl: the table in which the thread maps
- * @index: the entry's index in the table, from it_offset on
- * @tce: where the entry is in the hardware's table
- * @entry: where the entry is in the view
- * @word: the word of the locked leaf, to be stored when it is unlocked
- * @direction: what the device may do, or NOT_NOTED
+ * @index: index of the entry in the table; the first entry has the index it_offset
+ * @tce: pointer to the entry in the hardware's table
+ * @entry: pointer to the entry in the view
+ * @word: the word of the locked leaf, to be stored when the leaf is unlocked
+ * @direction: DMA direction of the new TCE, or NOT_NOTED
  * @ua: the user address, stored by KVM, or NOT_STORED
  * @hpa: the host physical address
- * @slot: where the word of the leaf is
+ * @slot: pointer to the word of the leaf
  * @leaf: number of the leaf
  * @cached: hooks of the window for which @slot and @leaf stay valid after the
  *	bracket is freed, or NULL. Set by the thread in @task, cleared by any
  *	thread (kvm_forget_leaves())
- * @stale: first entry that was written since the last invalidation
- * @stale_count: entries written since the last invalidation, 0 if the bracket is
- *	free
+ * @stale: index, in the window, of the first entry written since the last
+ *	invalidation
+ * @stale_count: number of entries written since the last invalidation, 0 if the
+ *	bracket is free
  *
  * A bracket belongs to the thread in @task.
  */
@@ -140,13 +145,13 @@ static struct tce2_kvm *kvm_of(const struct iommu_table *tbl)
 	return container_of(tbl->it_ops, struct tce2_kvm, ops);
 }
 
-/* Chosen by the thread's address: all three hooks find it without a search */
+/* Computes the bracket from the address of the task, so no hook has to search for it */
 static __always_inline struct bracket *bracket_of_current(void)
 {
 	struct bracket *bracket = &brackets[((unsigned long)current >>
 					     L1_CACHE_SHIFT) % BRACKETS];
 
-	/* Make the compiler keep one address in one register, not its parts */
+	/* Make the compiler keep the address in one register, not base and index in two */
 	OPTIMIZER_HIDE_VAR(bracket);
 	return bracket;
 }
@@ -157,16 +162,16 @@ static __always_inline bool bracket_is_open(const struct bracket *bracket)
 	return READ_ONCE(bracket->task) == current;
 }
 
-/* Returns the index of the bracket's entry in its window, from 0 on */
+/* Returns the index of the bracket's entry in the window; the first entry has index 0 */
 static __always_inline u64 bracket_window_index(const struct bracket *bracket)
 {
 	return bracket->index - bracket->tbl->it_offset;
 }
 
 /*
- * Clears the cached leaf of all brackets, or only of the brackets for @kvm if
- * it is not NULL. Before the call, the caller must change a condition that
- * kvm_find_leaf() checks, and issue a full barrier.
+ * Clears the cached leaf of the brackets for @kvm, or of all brackets if @kvm is
+ * NULL. Before the call, the caller must change a condition that kvm_find_leaf()
+ * checks, and issue a full barrier.
  */
 static void kvm_forget_leaves(struct tce2_kvm *kvm)
 {
@@ -180,24 +185,24 @@ static void kvm_forget_leaves(struct tce2_kvm *kvm)
 	}
 }
 
-/* From now on every map hypercall for this window exits to userspace */
+/* Makes every later map hypercall for this window exit to userspace */
 static noinline void kvm_trip(struct tce2_kvm *kvm, const char *why)
 {
 	if (xchg(&kvm->tripped, true))
 		return;
 	kvm_forget_leaves(kvm);
-	pr_err("KVM uses the TCE table at %#lx in a way that is not understood (%s): its guest's mapping goes through userspace now\n",
+	pr_err("KVM uses the TCE table at %#lx in a way that is not understood (%s): the guest's maps go through userspace from now on\n",
 	       kvm->tbl->it_offset << kvm->tbl->it_page_shift, why);
 }
 
-/* Returns where the entry is in the array of its leaf */
+/* Returns a pointer to the entry in the array of its leaf */
 static u64 *kvm_entry_of(u64 word, u64 index)
 {
 	return tce2_word_array(word) + (index & TCE2_LEAF_MASK);
 }
 
 /*
- * Sets the view's @hooked, so that KVM's hooks may use it. Fails while a
+ * Sets the view's @hooked, so that KVM's hooks may change leaves. Fails while a
  * request holds any leaf of the view, or if the window was removed.
  */
 static noinline bool kvm_hook_view(struct tce2_window *window)
@@ -210,7 +215,7 @@ static noinline bool kvm_hook_view(struct tce2_window *window)
 		return false;
 	live = window->live;
 	if (live)
-		/* Pairs with kvm_is_hooked() and kvm_find_leaf(): arrays stay */
+		/* Pairs with kvm_is_hooked() and kvm_find_leaf(): arrays are now kept */
 		smp_store_release(&window->view.hooked, true);
 	tce2_range_unlock(&window->ranges, &range);
 	return live;
@@ -226,7 +231,7 @@ static bool kvm_is_hooked(struct tce2_window *window)
 /*
  * Makes the array that hooks need in a leaf, and locks the leaf. Returns NULL
  * if a request holds the leaf, if the window was removed, or if memory is
- * short. A removed window gets no new array, because all of its leaves have to
+ * short. A removed window gets no new array, because all of its leaves must
  * stay locked.
  */
 static noinline u64 *kvm_lock_new_array(struct tce2_window *window, u64 index,
@@ -245,8 +250,8 @@ static noinline u64 *kvm_lock_new_array(struct tce2_window *window, u64 index,
 }
 
 /*
- * Spins for a locked leaf, a limited number of times: another hook unlocks it
- * within microseconds, but a request may hold it for any time
+ * Spins until a leaf is unlocked, and locks it. Gives up after SPINS attempts: a
+ * hook unlocks a leaf within microseconds, but a request may hold a leaf for any time.
  */
 static noinline u64 *kvm_wait_for_leaf(u64 *slot, u64 *word)
 {
@@ -276,7 +281,7 @@ static u64 *kvm_lock_leaf(struct tce2_window *window, u64 index, u64 *word)
 	return kvm_lock_new_array(window, index, word);
 }
 
-/* Drops the page that an entry mapped; no device may still translate to it */
+/* Drops the page of an old entry, after the entry's translations were invalidated */
 static __always_inline void kvm_drop_entry(struct tce2_window *window, u64 old)
 {
 	u64 ua = old & ~TCE2_VIEW_FLAGS;
@@ -291,7 +296,7 @@ static __always_inline void kvm_drop_entry(struct tce2_window *window, u64 old)
 		tce2_page_drop(window->cache, ua, window->page_shift);
 }
 
-/* Clears an entry in table and view; returns false if the platform refuses */
+/* Clears an entry and drops its page; returns false if the platform refuses */
 static __always_inline bool kvm_take_out(struct tce2_window *window, u64 index,
 					 u64 *entry)
 {
@@ -323,7 +328,7 @@ static void kvm_add_stale(struct bracket *bracket)
 		bracket->stale = bracket_window_index(bracket);
 }
 
-/* Drops the old page of an entry that was mapped before */
+/* Drops the old page of an entry that has been overwritten */
 static noinline void kvm_replace(struct bracket *bracket, u64 old)
 {
 	/* The page may be dropped only when no device can reach it */
@@ -332,18 +337,21 @@ static noinline void kvm_replace(struct bracket *bracket, u64 old)
 	kvm_drop_entry(kvm_of(bracket->tbl)->window, old);
 }
 
-/* Clears the entry instead of mapping it, and drops KVM's count */
+/* Clears the entry instead of mapping it, and decrements KVM's count */
 static noinline void kvm_map_nothing(struct bracket *bracket, u64 ua)
 {
 	struct tce2_kvm *kvm = kvm_of(bracket->tbl);
 
-	/* The stale entries will not be adjacent to the next one written */
+	/* Invalidate now, because later stale entries will not be adjacent to these */
 	kvm_invalidate(bracket);
 	kvm_take_out(kvm->window, bracket_window_index(bracket), bracket->entry);
 	tce2_mirror_drop(kvm->mm, ua, kvm->window->page_shift);
 }
 
-/* Returns the permissions: two directions equal a permission, the third is 0 */
+/*
+ * Returns the permissions of a direction. DMA_TO_DEVICE has the value of
+ * TCE2_PERM_READ, DMA_FROM_DEVICE that of TCE2_PERM_WRITE; DMA_BIDIRECTIONAL is 0.
+ */
 static __always_inline u64 kvm_perm_of(int direction)
 {
 	BUILD_BUG_ON(DMA_TO_DEVICE ^ TCE2_PERM_READ);
@@ -354,7 +362,7 @@ static __always_inline u64 kvm_perm_of(int direction)
 
 /*
  * Returns true if a TCE with this direction has permissions: the direction is
- * neither DMA_NONE nor NOT_NOTED
+ * neither DMA_NONE nor NOT_NOTED.
  */
 static __always_inline bool kvm_is_mapping(int direction)
 {
@@ -362,9 +370,9 @@ static __always_inline bool kvm_is_mapping(int direction)
 }
 
 /*
- * Writes the TCE and the view's entry for a page that is held. @counted is
+ * Writes the TCE and the view's entry for a held page. @counted is
  * TCE2_VIEW_COUNTED if KVM's count stays, else 0. Returns true if the caller
- * has to invalidate the entry.
+ * must invalidate the entry.
  */
 static __always_inline bool kvm_map_page(struct bracket *bracket, u64 ua,
 					 int direction, u64 counted)
@@ -381,10 +389,11 @@ static __always_inline bool kvm_map_page(struct bracket *bracket, u64 ua,
 }
 
 /*
- * Maps a page at the address from its region, and undoes KVM's count in the
- * list. Returns false if no region has the page. The list's address is not
- * reliable for IOMMU pages larger than the kernel's: mm_iommu_do_alloc() treats
- * base pages after a huge page as huge.
+ * Maps a page at the host physical address from its region, and undoes KVM's
+ * count in the kernel's list. Returns false if no region contains the page.
+ * The address from the kernel's list is not reliable for IOMMU pages larger
+ * than the kernel's: mm_iommu_do_alloc() treats base pages after a hugepage as
+ * a hugepage, too.
  */
 static bool kvm_map_uncounted(struct bracket *bracket, u64 ua)
 {
@@ -402,7 +411,7 @@ static bool kvm_map_uncounted(struct bracket *bracket, u64 ua)
 	return true;
 }
 
-/* Maps the bracket's entry, unless note was not called for it */
+/* Maps the bracket's entry; does nothing if KVM has not called note */
 static noinline void kvm_commit(struct bracket *bracket)
 {
 	struct tce2_kvm *kvm = kvm_of(bracket->tbl);
@@ -412,13 +421,13 @@ static noinline void kvm_commit(struct bracket *bracket)
 	if (bracket->direction == NOT_NOTED)
 		return;
 	/*
-	 * H_PUT_TCE_INDIRECT does not validate a TCE without permissions. It
-	 * reads each TCE again after validation, when the guest may have
-	 * changed it (kvmppc_h_put_tce_indirect()). LoPAR 14.5.4.2.4 requires that the
-	 * list is copied once.
+	 * The TCE may be invalid. H_PUT_TCE_INDIRECT does not validate a TCE without
+	 * permissions. It also reads each TCE again after validation, so the guest
+	 * may have changed the TCE (kvmppc_h_put_tce_indirect()). LoPAR 14.5.4.2.4
+	 * requires that the list is copied once.
 	 */
 	if (bracket->ua == NOT_STORED) {
-		/* KVM's count can't be found, so the memory stays pinned */
+		/* Without the address KVM's count can't be undone: the page stays pinned */
 		kvm_trip(kvm, "a mapping has no user address");
 	} else if (!kvm_is_mapping(bracket->direction) ||
 		   ua & (BIT_ULL(shift) - 1)) {
@@ -430,13 +439,13 @@ static noinline void kvm_commit(struct bracket *bracket)
 			kvm_add_stale(bracket);
 	} else if (!kvm_map_uncounted(bracket, ua)) {
 		kvm_map_nothing(bracket, ua);
-		kvm_trip(kvm, "memory that only another driver has registered");
+		kvm_trip(kvm, "only another driver has registered the memory");
 	}
 }
 
 /*
- * Begins the bracket's RCU read-side section. The section ends in another hook,
- * which sparse can't see.
+ * Begins the bracket's RCU read-side section. Sparse can't see the end of the
+ * section, which is in another hook.
  */
 static __always_inline void kvm_enter_rcu(void)
 {
@@ -450,7 +459,7 @@ static __always_inline void kvm_leave_rcu(void)
 	rcu_read_unlock();
 }
 
-/* Frees the bracket, whose leaf is unlocked */
+/* Frees the bracket; the caller has unlocked its leaf */
 static __always_inline void bracket_put(struct bracket *bracket)
 {
 	/* Pairs with the cmpxchg_acquire() of the next thread */
@@ -458,8 +467,8 @@ static __always_inline void bracket_put(struct bracket *bracket)
 }
 
 /*
- * Commits and frees the thread's bracket. The invalidation needs no lock of the
- * leaf: KVM's reference keeps the table until after the hook.
+ * Commits and frees the thread's bracket. The invalidation does not need the
+ * leaf's lock, because KVM's reference keeps the table until the hook returns.
  */
 static noinline void kvm_end(struct bracket *bracket)
 {
@@ -477,7 +486,10 @@ static noinline void kvm_break_off(struct bracket *bracket, const char *why)
 	kvm_end(bracket);
 }
 
-/* Sets up the bracket, whose leaf is locked, to map one entry */
+/*
+ * Sets up the bracket, whose leaf is locked, to map one entry. Returns the
+ * pointer through which KVM stores the user address.
+ */
 static __always_inline __be64 *bracket_open(struct bracket *bracket,
 					    struct iommu_table *tbl,
 					    unsigned long index, __be64 *tce,
@@ -508,7 +520,7 @@ static __be64 *kvm_lock_entry(struct bracket *bracket, struct iommu_table *tbl,
 	slot = kvm_lock_leaf(window, at, &bracket->word);
 	if (!slot)
 		return NULL;
-	/* @slot is overwritten, and @leaf is not its leaf any more */
+	/* Clear @cached first: the new @slot does not match @leaf */
 	WRITE_ONCE(bracket->cached, NULL);
 	bracket->slot = slot;
 	if (!atomic_read(&window->cache->closing) &&
@@ -522,7 +534,7 @@ static __be64 *kvm_lock_entry(struct bracket *bracket, struct iommu_table *tbl,
 	return NULL;
 }
 
-/* Gets the thread's bracket; spins while another thread briefly uses it */
+/* Gets the thread's bracket; spins while another thread with this bracket uses it */
 static bool bracket_get(struct bracket *bracket)
 {
 	unsigned int spins;
@@ -536,7 +548,10 @@ static bool bracket_get(struct bracket *bracket)
 	return false;
 }
 
-/* Begins the following entry: a guest's page may be several IOMMU pages */
+/*
+ * Commits the bracket's entry and begins the next entry. If an IOMMU page of the guest
+ * spans several entries of the window, KVM maps all of them before it calls tce_kill().
+ */
 static __be64 *kvm_go_on(struct bracket *bracket, struct iommu_table *tbl,
 			 unsigned long index)
 {
@@ -544,7 +559,7 @@ static __be64 *kvm_go_on(struct bracket *bracket, struct iommu_table *tbl,
 
 	if (bracket->tbl != tbl || bracket->direction == NOT_NOTED ||
 	    index != bracket->index + 1) {
-		kvm_break_off(bracket, "a mapping has no end");
+		kvm_break_off(bracket, "a mapping was not completed");
 		return NULL;
 	}
 	if (index - tbl->it_offset >= kvm_of(tbl)->entries) {
@@ -566,8 +581,9 @@ static __be64 *kvm_go_on(struct bracket *bracket, struct iommu_table *tbl,
 }
 
 /*
- * Begins to map an entry. RCU keeps the entry of the kernel's list that KVM
- * will look up from being freed before KVM counts it.
+ * Begins to map an entry. KVM will look up the page in the kernel's list. The RCU
+ * read-side section keeps the list's entry from being freed before KVM counts
+ * the page there.
  */
 static __be64 *kvm_begin(struct bracket *bracket, struct iommu_table *tbl,
 			 unsigned long index)
@@ -632,7 +648,7 @@ static bool kvm_is_plain(const struct tce2_kvm *kvm, u64 leaf)
 	       leaf < kvm->entries >> TCE2_VIEW_LEAF_SHIFT;
 }
 
-/* Finds a leaf for the thread's bracket; false if the slow path has to map */
+/* Caches a leaf in the thread's bracket; returns false if the slow path must map */
 static noinline bool kvm_find_leaf(struct bracket *bracket, struct tce2_kvm *kvm,
 				   u64 leaf)
 {
@@ -655,7 +671,7 @@ static noinline bool kvm_find_leaf(struct bracket *bracket, struct tce2_kvm *kvm
 	return false;
 }
 
-/* Begins to map an entry of the leaf that the thread's bracket has found */
+/* Begins to map an entry of the leaf that the thread's bracket has cached */
 static __always_inline __be64 *kvm_begin_in_leaf(struct bracket *bracket,
 						 struct iommu_table *tbl,
 						 unsigned long index,
@@ -692,7 +708,7 @@ static noinline __be64 *kvm_begin_in_new_leaf(struct bracket *bracket,
 }
 
 /*
- * The fast path of kvm_begin(), without a function call. The bracket keeps the leaf
+ * The fast path of kvm_begin(), without a function call. The bracket caches the leaf
  * of the thread's last mapping, because the next mapping is usually in the same leaf.
  */
 static __be64 *kvm_useraddrptr(struct iommu_table *tbl, long index, bool alloc)
@@ -714,7 +730,7 @@ static __be64 *kvm_useraddrptr(struct iommu_table *tbl, long index, bool alloc)
 
 /*
  * Clears an entry of a locked leaf, and unlocks the leaf. RCU protects the
- * table's list of groups, which the platform walks without a lock of its own.
+ * table's list of groups, which the platform walks without a lock.
  */
 static __always_inline bool kvm_take_out_locked(struct tce2_window *window,
 						u64 index, u64 *slot, u64 word)
@@ -729,7 +745,8 @@ static __always_inline bool kvm_take_out_locked(struct tce2_window *window,
 }
 
 /*
- * Unmaps an entry of a leaf without an array; false if userspace has to do it
+ * Unmaps an entry of a leaf without an array; returns false if userspace must
+ * unmap it
  */
 static noinline bool kvm_unmap_from_run(struct tce2_kvm *kvm, u64 index, u64 word)
 {
@@ -737,7 +754,7 @@ static noinline bool kvm_unmap_from_run(struct tce2_kvm *kvm, u64 index, u64 wor
 	unsigned int at = index & TCE2_LEAF_MASK;
 	u64 *slot;
 
-	/* Not mapped; the run of an untouched leaf has no permissions either */
+	/* The entry is not mapped. The run of an untouched leaf has no permissions */
 	if (!run.perm || at < run.first || at > run.last)
 		return true;
 	if (current->mm != kvm->mm)
@@ -748,9 +765,9 @@ static noinline bool kvm_unmap_from_run(struct tce2_kvm *kvm, u64 index, u64 wor
 }
 
 /*
- * Unmaps an entry; returns false if userspace has to do it. An entry that is
- * not mapped needs no lock: a request that changes it at the same time may come
- * before or after.
+ * Unmaps an entry; returns false if userspace must unmap it. An entry that is not
+ * mapped needs no lock: if a request changes the entry at the same time, either
+ * order is valid.
  */
 static __always_inline bool kvm_unmap(struct tce2_kvm *kvm, u64 index)
 {
@@ -759,12 +776,12 @@ static __always_inline bool kvm_unmap(struct tce2_kvm *kvm, u64 index)
 
 	/*
 	 * The table of a small window is larger than the window. In some
-	 * kernels KVM lets a guest clear more entries than the table has
+	 * kernels KVM lets a guest clear entries past the end of the table
 	 * (iommu_tce_check_ioba()), but stops at the first declined entry.
 	 */
 	if (unlikely(index >= kvm->entries))
 		return false;
-	/* There is nothing that userspace could unmap in a removed window */
+	/* In a removed window no entry is mapped, so the unmap succeeds */
 	if (unlikely(!kvm_is_hooked(window)))
 		return !READ_ONCE(window->live);
 	slot = tce2_view_slot(&window->view, index >> TCE2_VIEW_LEAF_SHIFT);
@@ -783,7 +800,10 @@ static __always_inline bool kvm_unmap(struct tce2_kvm *kvm, u64 index)
 	return kvm_take_out_locked(window, index, slot, word);
 }
 
-/* Unmaps an entry and returns "was empty"; or declines with "was readable" */
+/*
+ * Unmaps an entry, and reports to KVM that the entry was empty. To decline,
+ * reports that the entry was readable.
+ */
 static noinline int kvm_exchange_none(struct tce2_kvm *kvm, u64 index,
 				      unsigned long *hpa,
 				      enum dma_data_direction *direction)
@@ -797,15 +817,18 @@ static noinline int kvm_exchange_none(struct tce2_kvm *kvm, u64 index,
 	return 0;
 }
 
-/* Ignores KVM's restore after a declined unmap; trips at an unexpected call */
+/*
+ * Handles a call of xchg_no_kill() that is neither note nor unmap. Ignores KVM's restore
+ * after a declined unmap; trips at any other call.
+ */
 static noinline int kvm_exchange_oddly(struct bracket *bracket,
 				       struct tce2_kvm *kvm, unsigned long *hpa,
 				       enum dma_data_direction *direction)
 {
 	if (bracket_is_open(bracket))
-		kvm_break_off(bracket, "a mapping has no end");
+		kvm_break_off(bracket, "a mapping was not completed");
 	else if (*hpa)
-		kvm_trip(kvm, "a mapping has no beginning");
+		kvm_trip(kvm, "a mapping was not begun");
 	*hpa = 0;
 	*direction = DMA_NONE;
 	return 0;
@@ -841,7 +864,7 @@ static noinline void kvm_end_slowly(struct bracket *bracket,
 	if (likely(bracket->tbl == tbl))
 		kvm_end(bracket);
 	else
-		kvm_break_off(bracket, "a mapping ends at another table");
+		kvm_break_off(bracket, "a mapping was completed at another table");
 }
 
 /* The fast path of kvm_end(), for one entry */
@@ -875,7 +898,7 @@ static void kvm_tce_kill(struct iommu_table *tbl, unsigned long index,
 	kvm_leave_rcu();
 }
 
-/* Frees the hooks after both the owner and the table have dropped them */
+/* Frees the hooks after the references of the owner and of the table are put */
 static void kvm_finish(struct tce2_kvm *kvm)
 {
 	tce2_charge_refund(&kvm->charge);
@@ -884,7 +907,7 @@ static void kvm_finish(struct tce2_kvm *kvm)
 	mmdrop(kvm->mm);
 	tce2_window_put(kvm->window);
 	kfree(kvm);
-	/* tce2_exit() waits for the rest of this function to run */
+	/* tce2_exit() waits until this function has returned */
 	module_put(THIS_MODULE);
 }
 
@@ -893,7 +916,7 @@ static void kvm_finish_work(struct work_struct *work)
 	kvm_finish(container_of(work, struct tce2_kvm, work));
 }
 
-/* May not sleep: KVM drops its last reference in an RCU callback */
+/* Must not sleep, because KVM puts its last reference to a table in an RCU callback */
 static void kvm_free(struct iommu_table *tbl)
 {
 	struct tce2_kvm *kvm = kvm_of(tbl);
@@ -906,11 +929,11 @@ static void kvm_free(struct iommu_table *tbl)
 }
 
 /**
- * tce2_kvm_alloc() - allocate KVM's hooks for a table to be made
+ * tce2_kvm_alloc() - allocate KVM's hooks for a new table
  *
  * Context: may sleep.
- * Return: hooks to be given to tce2_kvm_install() or kfree(); NULL without
- * memory.
+ * Return: the hooks, which the caller passes to tce2_kvm_install() or kfree(); NULL if
+ * memory is short.
  */
 struct tce2_kvm *tce2_kvm_alloc(void)
 {
@@ -921,19 +944,19 @@ struct tce2_kvm *tce2_kvm_alloc(void)
  * tce2_kvm_install() - install KVM's hooks at a window's table
  * @kvm: the hooks from tce2_kvm_alloc()
  * @window: the window, not published
- * @platform_refs: references to the window's table, without KVM's
+ * @platform_refs: number of references to the window's table, except KVM's
  *
- * The hooks are installed even if this returns -EBUSY: tce2_kvm_release() has
- * to follow in either case. The module stays loaded as long as the table
- * exists.
+ * The hooks are installed even if this function returns -EBUSY. So the caller must
+ * call tce2_kvm_release() in either case. The module stays loaded as long as the
+ * table exists.
  *
- * On powernv KVM can't find the table yet. On pseries KVM may just have found
- * it: create_table() has entered it in the table group
+ * On powernv KVM can't find the table yet. On pseries KVM may have found the
+ * table already, because create_table() has entered it in the table group
  * (spapr_tce_create_table()). Then KVM may have written to the table with the
  * platform's ops, and the window can't be used.
  *
- * Context: the window's owner is locked for writing.
- * Return: 0; -EBUSY if KVM found the table before the hooks were installed.
+ * Context: the caller holds the lock of the window's owner (struct tce2_ddw) for writing.
+ * Return: 0, or -EBUSY if KVM found the table before the hooks were installed.
  */
 int tce2_kvm_install(struct tce2_kvm *kvm, struct tce2_window *window,
 		     unsigned int platform_refs)
@@ -970,12 +993,12 @@ int tce2_kvm_install(struct tce2_kvm *kvm, struct tce2_window *window,
 }
 
 /**
- * tce2_kvm_release() - drop the owner's reference to the hooks at a table
- * @kvm: the hooks, whose table the owner has dropped already
+ * tce2_kvm_release() - put the owner's reference to the hooks at a table
+ * @kvm: the hooks; the owner has put its reference to their table already
  * @charge: the charge for the table
  *
- * @charge is refunded at once if the table is gone, else when KVM has dropped its last
- * reference to the table.
+ * Refunds @charge at once if the table has been freed. Otherwise @charge is refunded
+ * after KVM has put its last reference to the table.
  *
  * Context: may sleep.
  */
@@ -989,9 +1012,9 @@ void tce2_kvm_release(struct tce2_kvm *kvm, struct tce2_charge charge)
 }
 
 /**
- * tce2_kvm_break_off() - end the thread's bracket if it has one
+ * tce2_kvm_break_off() - end the current thread's bracket, if it has an open bracket
  *
- * The window that the thread maps in goes through userspace from now on.
+ * All later maps in the bracket's window go through userspace.
  *
  * Context: process context, no lock held.
  */
@@ -1000,15 +1023,17 @@ void tce2_kvm_break_off(void)
 	struct bracket *bracket = bracket_of_current();
 
 	if (unlikely(bracket_is_open(bracket)))
-		kvm_break_off(bracket, "a mapping has no end");
+		kvm_break_off(bracket, "a mapping was not completed");
 }
 
 /**
- * tce2_kvm_maps() - check if KVM has to find the process's regions in its list
- * @kvm: the hooks at a table in which something has been mapped
+ * tce2_kvm_maps() - check whether KVM maps in a table without userspace
+ * @kvm: the hooks at the table, in which at least one entry has been mapped
+ *
+ * KVM maps only memory for which it finds a mirror in the kernel's list.
  *
  * Context: any.
- * Return: true if KVM uses the table and can map in it.
+ * Return: true if KVM seems to use the table, and can map there.
  */
 bool tce2_kvm_maps(struct tce2_kvm *kvm)
 {
@@ -1044,7 +1069,7 @@ static const struct kernel_param_ops mode_ops = {
 
 module_param_cb(kvm, &mode_ops, NULL, 0644);
 MODULE_PARM_DESC(kvm,
-		 "What KVM does in the kernel for its guests: on (default) or unmap-only");
+		 "TCE hypercalls that KVM carries out in the kernel: on (default, maps and unmaps) or unmap-only");
 
 static int kvm_get_count(char *buffer, const struct kernel_param *param)
 {
@@ -1057,8 +1082,8 @@ static const struct kernel_param_ops count_ops = {
 
 module_param_cb(kvm_declined, &count_ops, &declined, 0444);
 MODULE_PARM_DESC(kvm_declined,
-		 "How often KVM was told to let userspace map or unmap");
+		 "Number of maps and unmaps that KVM left to userspace");
 
 module_param_cb(kvm_windows, &count_ops, &mapping_windows, 0444);
 MODULE_PARM_DESC(kvm_windows,
-		 "Windows in which KVM maps for its guests without userspace");
+		 "Number of windows in which KVM maps without userspace");
