@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Kernel differences, all of them.
+ * Differences between the supported kernels.
  *
- * The sources are written for the newest supported kernel; whatever an older
- * one does otherwise is made to look the same here, and nowhere else. Each
- * difference is told by a probe (src/probes), never from a version number:
- * stable trees and distributions backport.
+ * The sources are written for the newest supported kernel. Only this header
+ * adapts older kernels to them. Each difference is detected by a probe (src/probes).
+ * Version numbers are not used, because stable trees and distributions backport
+ * changes.
  *
- * May be included by any source file; calls only the kernel.
+ * Any source file may include this header. Its functions call only the kernel.
  */
 #ifndef TCE2_COMPAT_H
 #define TCE2_COMPAT_H
@@ -20,9 +20,9 @@
 #include "tce2_vfio.h"
 
 /*
- * The largest order the page allocator serves. Linux 6.4 made MAX_ORDER
- * inclusive, 6.8 renamed it to MAX_PAGE_ORDER; on the kernels between, one
- * order less than possible is the safe reading.
+ * The largest order that the page allocator provides. Linux 6.4 made MAX_ORDER
+ * inclusive, and 6.8 renamed it to MAX_PAGE_ORDER. From 6.4 to 6.7 this value is
+ * one less than possible, which is safe.
  */
 #ifdef TCE2_HAVE_MAX_PAGE_ORDER
 #define TCE2_MAX_PAGE_ORDER	MAX_PAGE_ORDER
@@ -31,20 +31,22 @@
 #endif
 
 /*
- * Until Linux 6.3 a VFIO backend took a group's DMA from the platform itself.
- * Since 6.4 the IOMMU core has done that before attach_group is called, because POWER
- * got its iommu_ops then. Without iommu_ops, VFIO has refused every device since Linux
- * 5.19 ("vfio: Set DMA ownership for VFIO devices").
+ * Up to Linux 6.3 a VFIO backend takes DMA ownership of a group from the platform.
+ * Linux 6.4 added iommu_ops for POWER, so the IOMMU core takes ownership before VFIO
+ * calls attach_group. From Linux 5.19 on VFIO refuses every device without iommu_ops
+ * ("vfio: Set DMA ownership for VFIO devices").
  */
 #ifdef TCE2_HAVE_OWNERSHIP_BACKEND
 
 #define TCE2_VFIO_REFUSES_DEVICES	true
 
 /**
- * tce2_take_ownership() - take a group's DMA from the platform
- * @tg: the table group, about to be attached
+ * tce2_take_ownership() - take DMA ownership of a group from the platform
+ * @tg: the table group, which is about to be attached
  *
- * Does nothing where the IOMMU core has done it already. May sleep.
+ * Does nothing on kernels whose IOMMU core has taken ownership already.
+ *
+ * Context: may sleep.
  */
 static inline void tce2_take_ownership(struct iommu_table_group *tg)
 {
@@ -53,10 +55,12 @@ static inline void tce2_take_ownership(struct iommu_table_group *tg)
 }
 
 /**
- * tce2_release_ownership() - give a group's DMA back to the platform
- * @tg: the table group, its windows unset
+ * tce2_release_ownership() - return DMA ownership of a group to the platform
+ * @tg: the table group, from which all windows have been removed
  *
- * Does nothing where the IOMMU core will do it. May sleep.
+ * Does nothing on kernels whose IOMMU core will return ownership.
+ *
+ * Context: may sleep.
  */
 static inline void tce2_release_ownership(struct iommu_table_group *tg)
 {

@@ -10,9 +10,10 @@ struct tce2_region;
 struct tce2_window;
 
 /*
- * Functions of the core that are exported: this module and other kernel modules
- * call the same functions. The core includes this header. Other modules include
- * tce2_kapi.h, which contains it.
+ * Exported functions of the core: both this module and other kernel modules call them.
+ * The core is the part of this module that does not depend on the kernel API
+ * (tce2_kapi.h). The core includes this header. Other modules include tce2_kapi.h, which
+ * includes this header.
  */
 
 /* log2 of the smallest IOMMU page size in bytes (LoPAR 7.3.27.2) */
@@ -27,7 +28,7 @@ struct tce2_window;
  * @region: the region of the first page, or NULL; set by tce2_memory_hold() and by
  *	callers of tce2_memory_run()
  *
- * On the stack of one thread, so no lock protects it.
+ * The structure is on the stack of one thread, so no lock protects it.
  */
 struct tce2_memory {
 	u64 ua;

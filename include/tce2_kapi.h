@@ -12,54 +12,58 @@ struct page;
 
 /*
  * The kernel API of this module for other kernel modules, for example for a handler of
- * a guest's hypercalls. They include this header, which includes
- * tce2_exported.h and tce2_perm.h. The structures are opaque to them, except struct
- * tce2_memory.
- * Documentation/realmode.rst describes its use.
+ * a guest's hypercalls. Documentation/kernel-api.rst describes its use. Other
+ * modules include this header, which includes tce2_exported.h and tce2_perm.h. All
+ * structures are opaque to other modules, except struct tce2_memory.
  *
- * Real mode: functions called tce2_rm_* run with the data MMU on or off (MSR[DR]).
- * If such a function can't answer, it returns TCE2_RM_TOO_HARD and has changed
- * nothing; tce2_rm_lookup() returns NULL. The caller then goes back to virtual mode
- * and calls the counterpart, which the function's kernel-doc names.
+ * Real mode: functions with the prefix tce2_rm_ run with the data MMU on or off
+ * (MSR[DR]). If such a function can't answer, it changes nothing and returns
+ * TCE2_RM_TOO_HARD; tce2_rm_lookup() returns NULL. The caller then goes back to virtual
+ * mode and calls the counterpart, which the function's kernel-doc names.
  *
- * Virtual mode: the other functions may sleep. A caller gets and puts its references
- * with them:
+ * Virtual mode: the other functions may sleep. A caller uses them to get and put its
+ * references:
  *
  *	- tce2_cache_get() before the first call about a process's memory,
  *	  tce2_cache_put() after the last call, when every held page is dropped;
  *	- tce2_window_get() before the first call about a window,
- *	  tce2_window_put() after the last one.
+ *	  tce2_window_put() after the last call.
  *
- * In between, the cache and the window stay, even if memory is registered or
- * unregistered, the window is removed, the container is closed, or the process
- * exits. A region stays only
+ * Between get and put, the cache and the window stay valid. Meanwhile memory may be
+ * registered or unregistered, the window removed, the container closed, or the process
+ * may exit. A region stays valid only
  *
- *	- until the end of the RCU read-side section in which it was looked up
- *	  (interrupts off counts as one, on a CPU that RCU watches), or
- *	- as long as the caller holds a page of it: tce2_rm_mapped_get() or
- *	  tce2_memory_hold(). Only then are the region's pages sure to be pinned, and a
- *	  translated address may be used.
+ *	- until the end of the RCU read-side section in which the region was looked up,
+ *	  or
+ *	- as long as the caller holds a page of the region with tce2_rm_mapped_get() or
+ *	  tce2_memory_hold(). Only then are the region's pages guaranteed to stay pinned,
+ *	  and the caller may use a translated address.
+ *
+ * On a CPU that RCU watches, code that runs with interrupts off counts as an RCU
+ * read-side section.
  *
  * In real and in virtual mode, each pointer argument of a tce2_rm_*() function must
  * point into the linear mapping: to kmalloc() memory or the kernel stack, not to
- * vmalloc() memory or a module's data. This includes pointers to results. Other pointers
- * are refused. The
- * functions must be called through pointers that were taken in virtual mode (struct
- * tce2_rm_ops). A direct call from another module goes through code that the linker
- * adds, which loads the address from the module's data.
+ * vmalloc() memory or a module's data. This includes pointers to results. The functions
+ * refuse other pointers.
+ *
+ * Other modules must call these functions through pointers that were taken in virtual
+ * mode (struct tce2_rm_ops). A direct call from another module goes through code that
+ * the linker adds, which loads the address from the module's data.
  *
  * Each function is exported where it is defined, without a wrapper. src/realmode.c
  * defines the functions for real mode. src/kapi.c defines the functions that find and
- * read a window in virtual mode. All others belong to the core and are declared in
- * tce2_exported.h. So no header of the core includes this header.
+ * read a window in virtual mode. All other functions are part of the core, which consists
+ * of the other source files; tce2_exported.h declares them. So no header of the core
+ * includes this header.
  */
 
 /**
  * enum tce2_rm_status - status of a real-mode function
- * @TCE2_RM_OK: answered
+ * @TCE2_RM_OK: success
  * @TCE2_RM_READ_ONLY: devices may not write to the memory
- * @TCE2_RM_TOO_HARD: the function can't answer here; the answer of its
- *	counterpart in virtual mode is authoritative
+ * @TCE2_RM_TOO_HARD: the function can't answer in real mode; the counterpart in
+ *	virtual mode is authoritative
  */
 enum tce2_rm_status {
 	TCE2_RM_OK,
@@ -95,10 +99,11 @@ int tce2_window_read_tce(struct tce2_window *window, u64 iova, u64 *ua,
  * @mapped_put: tce2_rm_mapped_put()
  * @mark_dirty: tce2_rm_mark_dirty()
  * @read_tce: tce2_rm_read_tce()
- * @find_page: tce2_rm_pfn_to_page() (pfn_to_page is a macro)
+ * @find_page: tce2_rm_pfn_to_page(); the name pfn_to_page is a macro of the kernel
  * @put_page_unless_one: tce2_rm_put_page_unless_one()
  *
- * Must be in kmalloc() memory, like everything that is read in real mode.
+ * The structure must be in kmalloc() memory, because real mode can't read vmalloc()
+ * memory or a module's data.
  */
 struct tce2_rm_ops {
 	typeof(tce2_rm_lookup) *lookup;
@@ -112,8 +117,8 @@ struct tce2_rm_ops {
 };
 
 /**
- * tce2_rm_ops_init() - take the addresses of the real-mode functions
- * @ops: set to the addresses; in kmalloc() memory
+ * tce2_rm_ops_init() - store the addresses of the real-mode functions
+ * @ops: set by this function; in kmalloc() memory
  *
  * Context: data MMU on.
  */

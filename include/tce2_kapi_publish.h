@@ -4,7 +4,7 @@
 
 struct tce2_window;
 
-/* Functions of src/kapi.c for a window's owner; tce2_kapi.h has those for other modules */
+/* For the owner of a window; tce2_kapi.h has the functions for other modules */
 void tce2_window_publish(struct tce2_window *window);
 void tce2_window_unpublish(struct tce2_window *window);
 

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The only list of the kernel's members and functions that this module uses.
+ * The only list of the kernel's structure members and functions that this module uses.
  *
- * Four checks are made from this list. To add a member, add its line here:
+ * The list has four users, so a new member needs a line only here:
  *
  *	src/probes		compiles each entry against the kernel's headers
  *	src/probes/exports	names the symbols that Module.symvers must have
- *	src/layout.c		records in the module where each member is
- *	tools/preflight		finds the structures among a kernel's types
+ *	src/layout.c		writes each member's offset into the built module
+ *	tools/preflight		looks up the structures in a kernel's type information
  *
- * An entry has one of these kinds:
+ * An entry has one of the kinds below. Probed entries are compiled by src/probes;
+ * recorded entries are written into the built module by src/layout.c.
  *
  *	KERNEL_STRUCT(kind, structure)
- *		kind: an enum tce2_layout_kind without TCE2_LAYOUT_; the structure's
- *		members follow this entry
+ *		kind: name from enum tce2_layout_kind, without the prefix TCE2_LAYOUT_;
+ *		the structure's members follow this entry
  *	KERNEL_MEMBER(structure, member, type)
  *		probed and recorded
  *	KERNEL_PROBED(structure's type, member, type)
@@ -27,19 +28,19 @@
  *	KERNEL_INLINE(name, prototype)
  *		probed only
  *	KERNEL_EXPORT(name)
- *		must be exported; any prototype is accepted, because it differs among
- *		kernels
+ *		must be exported; any prototype is valid, because prototypes differ
+ *		among kernels
  *
- * The file that includes this one defines the kinds that it needs as macros, and
- * TCE2_API_ALL or the name of one part. Each part has a probe file. The kinds
- * are undefined afterwards, and there is no include guard, so a file may include
- * the list several times.
+ * Before a file includes this list, it defines the kinds that it needs as macros,
+ * and TCE2_API_ALL or the name of one part. Each part has a probe file. The kinds
+ * are undefined at the end of the list, and there is no include guard, so a file
+ * may include the list several times.
  *
- * Two things are not in the list and have probe files of their own: values of
- * constants, and members whose type differs among kernels (take_ownership).
+ * The list omits the values of constants, and members whose type differs among
+ * kernels (take_ownership). Separate probe files check them.
  *
- * Included by the kernel's compiler, by programs and by the preprocessor alone;
- * includes nothing.
+ * This list is included by kernel code, by programs in user space, and by a file that is
+ * only preprocessed (src/probes/exports). So the list includes no other file.
  */
 
 #ifndef KERNEL_STRUCT
@@ -93,7 +94,7 @@ KERNEL_MEMBER(vfio_iommu_driver_ops, dma_rw,
 KERNEL_MEMBER(vfio_iommu_driver_ops, group_iommu_domain,
 	      struct iommu_domain *(*)(void *, struct iommu_group *))
 #ifdef TCE2_API_ALL
-/* This module gives notify to every kernel. No probe: kernels since Linux 6.3 lack it. */
+/* The module sets notify for every kernel. Not probed, because Linux 6.3 removed it. */
 KERNEL_MEMBER(vfio_iommu_driver_ops, notify, void (*)(void *, int))
 #endif
 
@@ -269,7 +270,7 @@ KERNEL_PROBED(struct rb_node, rb_right, struct rb_node *)
 #endif
 
 #ifdef TCE2_API_ALL
-/* No probe: src/layout.c asserts the type. */
+/* Not probed, because src/layout.c asserts the type. */
 KERNEL_STRUCT(READ, module)
 KERNEL_MEMBER(module, name, char [])
 #endif

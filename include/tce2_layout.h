@@ -1,35 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The record of the kernel's layout that a built module carries.
+ * Format of the layout record in a built module.
  *
- * No CRC covers struct vfio_iommu_driver_ops, which vfio.ko keeps to itself,
- * and none is sure to cover what the module reads of the platform's tables. The
- * compiler writes into the module what it took for granted of them, and
- * tools/preflight compares that with the types of the kernel that it is to run
- * on.
+ * No CRC covers struct vfio_iommu_driver_ops, which is private to vfio.ko. The
+ * structures of the platform's tables may also lack a CRC. So the module
+ * contains a record of the layout that the compiler used for these structures.
+ * tools/preflight compares the record with the types of the kernel on which the
+ * module will run.
  *
- * Included by src/layout.c and by tools/preflight; includes only what both the
- * kernel and programs have.
+ * src/layout.c and tools/preflight include this header. It includes only headers
+ * that both the kernel and programs have.
  */
 #ifndef TCE2_LAYOUT_H
 #define TCE2_LAYOUT_H
 
 #include <linux/types.h>
 
-/* Freed after the module is loaded, as everything whose name begins so. */
+/* The kernel frees .init.* sections after it has loaded a module. */
 #define TCE2_LAYOUT_SECTION	".init.tce2_layout"
 
 #define TCE2_LAYOUT_MAGIC	0x32656374	/* "tce2" */
 #define TCE2_LAYOUT_VERSION	2
 
 /**
- * enum tce2_layout_kind - what a record is about
- * @TCE2_LAYOUT_MEMBER: a member: where it is, how large, of which type
+ * enum tce2_layout_kind - kind of a layout record
+ * @TCE2_LAYOUT_MEMBER: offset, size and type of a structure's member
  * @TCE2_LAYOUT_READ: a structure that the kernel makes and the module reads
- * @TCE2_LAYOUT_GIVEN: a structure that the module makes and the kernel reads,
- *	so that the kernel must not know a member that the module doesn't
+ * @TCE2_LAYOUT_GIVEN: a structure that the module makes and the kernel reads;
+ *	the kernel's structure must have no member that the module's structure lacks
  * @TCE2_LAYOUT_ENUM: an enumeration
- * @TCE2_LAYOUT_VALUE: an enumerator of one: which value it has
+ * @TCE2_LAYOUT_VALUE: value of an enumerator
  */
 enum tce2_layout_kind {
 	TCE2_LAYOUT_MEMBER,
@@ -40,15 +40,15 @@ enum tce2_layout_kind {
 };
 
 /**
- * struct tce2_layout_header - what the section begins with
+ * struct tce2_layout_header - header at the beginning of the section
  * @magic: TCE2_LAYOUT_MAGIC
- * @version: TCE2_LAYOUT_VERSION; another one means another record
- * @record_size: bytes a record
- * @records: how many follow
- * @page_shift: of the kernel the module was built for
+ * @version: TCE2_LAYOUT_VERSION; any other version has another record format
+ * @record_size: size of a record in bytes
+ * @records: number of records after the header
+ * @page_shift: PAGE_SHIFT of the kernel that the module was built for
  * @reserved: 0
  *
- * All numbers are little-endian, as the module is.
+ * All numbers are little-endian, like the module.
  */
 struct tce2_layout_header {
 	__u32 magic;
@@ -60,13 +60,13 @@ struct tce2_layout_header {
 };
 
 /**
- * struct tce2_layout_record - a structure or a member of one, or an enumeration
+ * struct tce2_layout_record - a structure, a member, an enumeration or an enumerator
  * @object: name of the structure or the enumeration
  * @member: name of the member or enumerator; empty for the object itself
- * @type: the member's type as C spells it
+ * @type: the member's type in C syntax
  * @kind: an enum tce2_layout_kind
- * @offset: of the member, in bytes; an enumerator's value
- * @size: of the member or the object, in bytes
+ * @offset: offset of the member in bytes, or value of the enumerator
+ * @size: size of the member or the object in bytes
  * @reserved: 0
  */
 struct tce2_layout_record {

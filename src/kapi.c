@@ -3,16 +3,15 @@
  * Kernel API: windows for other kernel modules, in virtual mode.
  *
  * Owns the list of windows, in which other modules find a window by its table
- * (include/tce2_kapi.h), and reading a window in virtual mode. A window's owner
- * publishes the window when its client has been told the address, and unpublishes it
- * before removing it.
- * A window that another module found stays until the module puts it.
+ * (include/tce2_kapi.h), and reads windows in virtual mode. The owner of a window
+ * publishes the window after the window's address has been written to the client, and
+ * unpublishes the window before removing it. If another module has found a window, the
+ * window stays until that module puts it.
  *
- * The rest of the API is in other files: src/realmode.c for real mode, and functions of
- * the core that are exported as they are (include/tce2_exported.h).
+ * The rest of the API is in other files: src/realmode.c for real mode, and exported
+ * functions of the core (include/tce2_exported.h).
  *
- * Locks: the list's lock. It comes after the owner's lock, and no other lock is
- * taken while it is held.
+ * Locks: list_lock. It comes after the owner's lock, and is the innermost lock.
  * Calls: tce_v2, view.
  */
 #include <linux/errno.h>
@@ -28,13 +27,13 @@
 #include "tce2_kapi_publish.h"
 #include "tce2_tce_v2.h"
 
-/* All published windows */
+/* All published windows; protected by list_lock */
 static LIST_HEAD(windows);
 static DEFINE_MUTEX(list_lock);
 
 /**
  * tce2_window_publish() - let other modules find a window
- * @window: the window, complete
+ * @window: the window, completely set up
  *
  * Context: may sleep.
  */
@@ -77,15 +76,16 @@ static struct tce2_window *kapi_find_window(const struct iommu_table *tbl)
 }
 
 /**
- * tce2_window_get() - get the window that a TCE table belongs to
+ * tce2_window_get() - get the window of a TCE table
  * @tbl: the table, for example from struct iommu_table_group; the pointer is compared,
  *	not dereferenced
  *
- * tce2_window_put() puts the window.
+ * The caller must put the window with tce2_window_put().
  *
- * Context: may sleep, for as long as a map request takes; mmap_lock is not held.
- * Return: the window with a reference for the caller, or NULL if no published window
- * of this backend has such a table, or after a fatal signal.
+ * Context: may sleep, for as long as a map request takes; the caller must not hold
+ * mmap_lock.
+ * Return: the window with a reference for the caller; NULL if no published window of
+ * this module has this table, or after a fatal signal.
  */
 struct tce2_window *tce2_window_get(const struct iommu_table *tbl)
 {
@@ -97,7 +97,7 @@ struct tce2_window *tce2_window_get(const struct iommu_table *tbl)
 	mutex_unlock(&list_lock);
 	if (!window)
 		return NULL;
-	/* No thread frees an array while all leaves are held */
+	/* With all leaves locked, no thread is freeing an array without a grace period */
 	if (tce2_window_lock_leaves(window, &range, 0,
 				    window->size >> window->page_shift)) {
 		tce2_window_put(window);
@@ -113,15 +113,18 @@ EXPORT_SYMBOL_GPL(tce2_window_get);
  * tce2_window_read_tce() - read the user address that a TCE maps
  * @window: the window
  * @iova: a bus address
- * @ua: set to the user address that @iova leads to
- * @perm: set to TCE2_PERM_READ, TCE2_PERM_WRITE or both: what devices may do;
- *	0 if nothing is mapped there
+ * @ua: set to the user address that @iova is mapped to
+ * @perm: set to the permissions of devices: TCE2_PERM_READ, TCE2_PERM_WRITE or both;
+ *	0 if @iova is not mapped
  *
  * Waits for a map or unmap request that is changing the entry.
  *
- * Context: may sleep; mmap_lock is not held.
- * Return: 0; -ENODEV if the window was removed; -ENXIO if @iova is outside the
- * window; -EINTR after a fatal signal.
+ * Context: may sleep; the caller must not hold mmap_lock.
+ * Return:
+ * * 0 - success
+ * * -ENODEV - the window was removed
+ * * -ENXIO - @iova is outside the window
+ * * -EINTR - a fatal signal
  */
 int tce2_window_read_tce(struct tce2_window *window, u64 iova, u64 *ua,
 			 u64 *perm)

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Layout: what the module assumes of the kernel's structures, as data.
+ * Layout: records the layout of the kernel's structures in the built module.
  *
  * Owns the layout record, which is made from the list include/tce2_kernel_api.h.
- * include/tce2_layout.h has its format, tools/preflight reads it from the built
- * module. Nothing in it runs, and .init.* sections are freed after module load.
+ * include/tce2_layout.h defines the format. tools/preflight reads the record from
+ * the built module. The record contains no code, and .init.* sections are freed
+ * after module load.
  *
- * The members that only kernels before 6.4 have used (take_ownership and
- * release_ownership, which took another form there) are left out: those
- * kernels describe no types that it could be compared with.
+ * The record omits take_ownership and release_ownership. The module uses these
+ * members only on kernels before 6.4, where they have other types. Those kernels
+ * have no type information with which the record could be compared.
  *
  * Locks: none.
  * Calls: nothing.
@@ -29,8 +30,8 @@
 #define TCE2_API_ALL
 
 /*
- * Asserts that the strings fit into their arrays, and that the list's type is the
- * compiler's.
+ * Assert that each string fits into its array, and that each member has the type
+ * that the list names.
  */
 #define FITS(_text, _array)						\
 	static_assert(sizeof(_text) <=					\
@@ -53,7 +54,7 @@
 
 #include "tce2_kernel_api.h"
 
-/* Numbers the records; the last enumerator is the number of records */
+/* Number the records; the last enumerator is the number of records */
 enum {
 #define KERNEL_STRUCT(_kind, _object)		RECORD_##_object,
 #define KERNEL_MEMBER(_object, _member, _type)	RECORD_##_object##__##_member,

@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Real mode: reading the region cache without locks or mapped memory.
+ * Real mode: reads the region cache and views without locks or page tables.
  *
  * Owns the functions that also run with the data MMU off (MSR[DR] = 0), where
- * no page table may be trusted: finding a region by user address, translating,
- * the mapped counter, dirty marks, reading the userspace view, and finding and
- * putting page descriptors. They are written for it: they touch nothing but
- * structures in the linear mapping, call nothing, take no lock and make a
- * bounded number of steps (where processors meet at a counter, as many as it
- * takes to change it). src/realmode-check refuses the object if the compiler
- * made it otherwise.
+ * page tables can't be used. They find regions, translate user addresses, change
+ * the mapped count, mark pages dirty, read the userspace view, and find and put
+ * page descriptors.
  *
- * Writing a TCE is not among them. The device's cached translation would have
- * to be invalidated, and no kernel exports a way to do that in real mode since
- * KVM's own real-mode handlers went (5.19).
+ * These functions access only structures in the linear mapping, call no function
+ * and take no lock. The number of their steps is limited, except that an atomic
+ * change of a count is repeated while other CPUs change the count. The build
+ * runs src/realmode-check, which refuses the object if the compiler added calls or
+ * data.
+ *
+ * No function writes a TCE. The device's cached translation would have to be
+ * invalidated. Since Linux 5.19 removed KVM's real-mode handlers, no kernel
+ * exports a way to do so in real mode.
  *
  * Locks: none. The caller is inside an RCU read-side section (interrupts off
- * counts as one), or keeps the region alive by its mapped count.
+ * counts as such a section), or holds a page of the region (mapped count).
  * Calls: nothing; inlines of cache, extents, mm_iommu, view, vmemmap.
  */
 #include <linux/atomic.h>
@@ -30,18 +32,18 @@
 #include "tce2_view_format.h"
 #include "tce2_vmemmap.h"
 
-/* Blocks of memory looked at for one IOMMU page; interrupts are off meanwhile */
+/* Limit of blocks read for one IOMMU page, because interrupts may be off meanwhile */
 #define RM_MAX_BLOCKS	512
 
-/* Attempts to change a counter that others change at the same time */
+/* Attempts to change a count that other CPUs change at the same time */
 #define RM_MAX_TRIES	64
 
 /*
- * Returns true if an address is the same memory in real and in virtual mode: if it is
- * in the part of the linear mapping that exists under either MMU. This part is 2 PiB
- * or, with 4K pages, 61 TiB (H_KERN_VIRT_START, asm/book3s/64/hash-64k.h and
- * hash-4k.h). With the data MMU off the highest bits are ignored. Callers refuse other
- * addresses in virtual mode, too.
+ * Returns true if an address refers to the same memory in real and in virtual mode. Such
+ * an address lies in the part of the linear mapping that the hash MMU and radix both
+ * have. This part is 2 PiB or, with 4K pages, 61 TiB (H_KERN_VIRT_START,
+ * asm/book3s/64/hash-64k.h and hash-4k.h). With the data MMU off the highest bits are
+ * ignored. The functions of this file also refuse other addresses in virtual mode.
  */
 static __always_inline bool rm_is_linear(const void *ptr)
 {
@@ -55,11 +57,12 @@ static __always_inline bool rm_is_linear(const void *ptr)
  * @ua: first user address
  * @bytes: length of the range, more than 0
  *
- * A region that is found did contain the range when it was read. One that is
- * not found may exist all the same if the tree was being changed.
+ * A region that is found contained the range when the tree was read. If another
+ * thread changes the tree at the same time, an existing region may not be found.
  *
- * Context: RCU read-side, any interrupt state, data MMU on or off.
- * Return: the region, or NULL for "too hard"; tce2_memory_hold() is authoritative.
+ * Context: RCU read-side section, any interrupt state, data MMU on or off.
+ * Return: the region, or NULL if no region was found or @cache is not in the linear
+ * mapping. NULL is not authoritative: call tce2_memory_hold() in virtual mode.
  */
 noinstr struct tce2_region *tce2_rm_lookup(const struct tce2_cache *cache,
 					   u64 ua, u64 bytes)
@@ -70,7 +73,10 @@ noinstr struct tce2_region *tce2_rm_lookup(const struct tce2_cache *cache,
 }
 EXPORT_SYMBOL_GPL(tce2_rm_lookup);
 
-/* Returns true if an IOMMU page is in the region; if @ua is below it, offset wraps */
+/*
+ * Returns true if an IOMMU page is aligned and in the region. If @ua is below the
+ * region, the offset wraps and is larger than the size.
+ */
 static __always_inline bool rm_is_inside(const struct tce2_region *region, u64 ua,
 					 unsigned int shift)
 {
@@ -80,7 +86,7 @@ static __always_inline bool rm_is_inside(const struct tce2_region *region, u64 u
 	       size - offset >= 1ULL << shift;
 }
 
-/* Returns true if an IOMMU page is in the region and has few enough blocks */
+/* Returns true if an IOMMU page is in the region and has at most RM_MAX_BLOCKS blocks */
 static __always_inline bool rm_is_easy(const struct tce2_region *region, u64 ua,
 				       unsigned int shift)
 {
@@ -95,18 +101,21 @@ static __always_inline bool rm_is_easy(const struct tce2_region *region, u64 ua,
  * @region: the region
  * @ua: user address of the page
  * @shift: log2 of the IOMMU page size in bytes
- * @write: whether the device shall be able to write
+ * @write: true if the device will write to the page
  * @hpa: set to the page's host physical address
  *
- * The page must be physically contiguous and naturally aligned, whatever
- * backs it: every byte of it is pinned, so no more is needed for a device to
- * be kept inside the region. (The in-tree driver asks for hugetlb.)
+ * The IOMMU page must be physically contiguous and naturally aligned. Any kind of
+ * memory may back it: every byte is pinned, so a device can't reach memory outside the
+ * region. The in-tree driver requires hugepages.
  *
- * Context: as tce2_rm_lookup(). A step for each block of the page, at most
- * 512.
- * Return: TCE2_RM_OK, TCE2_RM_READ_ONLY, or TCE2_RM_TOO_HARD where the page is
- * not all in the region, scattered, misaligned or of too many blocks;
- * tce2_memory_hold() is authoritative.
+ * Context: same as tce2_rm_lookup(). Takes one step for each block of the page, at most
+ * 512 steps.
+ * Return:
+ * * TCE2_RM_OK - success
+ * * TCE2_RM_READ_ONLY - @write is true, and devices may not write to the page
+ * * TCE2_RM_TOO_HARD - the page is not completely in the region, is scattered or
+ *   misaligned, or has too many blocks; or a pointer is not in the linear mapping.
+ *   tce2_memory_hold() is authoritative
  */
 noinstr enum tce2_rm_status
 tce2_rm_ua_to_hpa(const struct tce2_region *region, u64 ua, unsigned int shift,
@@ -117,7 +126,7 @@ tce2_rm_ua_to_hpa(const struct tce2_region *region, u64 ua, unsigned int shift,
 
 	if (!rm_is_linear(region) || !rm_is_linear(hpa))
 		return TCE2_RM_TOO_HARD;
-	/* Apart, for the registers that the general case takes */
+	/* A separate path for one block, because the general path needs more registers */
 	if (shift <= ext->shift) {
 		if (!rm_is_inside(region, ua, shift))
 			return TCE2_RM_TOO_HARD;
@@ -135,7 +144,7 @@ tce2_rm_ua_to_hpa(const struct tce2_region *region, u64 ua, unsigned int shift,
 }
 EXPORT_SYMBOL_GPL(tce2_rm_ua_to_hpa);
 
-/* Returns true if the region can have so many IOMMU pages */
+/* Returns true if the region may contain this number of IOMMU pages */
 static __always_inline bool rm_is_count(const struct tce2_region *region,
 					u64 pages)
 {
@@ -145,14 +154,17 @@ static __always_inline bool rm_is_count(const struct tce2_region *region,
 /**
  * tce2_rm_mapped_get() - count pages of a region as mapped
  * @region: the region
- * @pages: IOMMU pages, more than 0 and no more than the region has of 4K
+ * @pages: number of IOMMU pages, more than 0, at most the region's size in 4K pages
  *
- * From now on, and until they are dropped, the region stays pinned:
- * UNREGISTER_MEMORY says EBUSY, and the last container to be closed leaves it.
+ * The region stays pinned until the pages are dropped. Until then UNREGISTER_MEMORY
+ * returns -EBUSY, and closing the last container does not unpin the region.
  *
- * Context: as tce2_rm_lookup().
- * Return: TCE2_RM_OK, or TCE2_RM_TOO_HARD if the region is going away;
- * tce2_memory_hold() is authoritative, and may find another.
+ * Context: same as tce2_rm_lookup().
+ * Return:
+ * * TCE2_RM_OK - success
+ * * TCE2_RM_TOO_HARD - the region is not registered any more, @pages is invalid, or
+ *   @region is not in the linear mapping; tce2_memory_hold() is authoritative, and may
+ *   find another region
  */
 noinstr enum tce2_rm_status tce2_rm_mapped_get(struct tce2_region *region,
 					       u64 pages)
@@ -167,14 +179,19 @@ EXPORT_SYMBOL_GPL(tce2_rm_mapped_get);
 /**
  * tce2_rm_mapped_put() - drop pages of a region, unless they are the last
  * @region: the region
- * @pages: IOMMU pages, all held by the caller; as many as can be held at once
+ * @pages: number of IOMMU pages, all held by the caller; the same limit as for
+ *	tce2_rm_mapped_get()
  *
- * Whoever drops the last one has to unpin the region, which real mode can't.
+ * The thread that drops the last page must unpin the region, which is impossible in
+ * real mode.
  *
  * Context: any interrupt state, data MMU on or off.
- * Return: TCE2_RM_OK, after which the region is the caller's no more; or
- * TCE2_RM_TOO_HARD, with the pages still held. tce2_memory_drop() always drops them.
- * (It drops adjacent pages, so call it once for each time a page is held.)
+ * Return:
+ * * TCE2_RM_OK - the caller no longer holds the pages, so they no longer keep the
+ *   region
+ * * TCE2_RM_TOO_HARD - the caller still holds the pages. It must drop them in virtual
+ *   mode with tce2_memory_drop(), which can't fail. One call of tce2_memory_drop()
+ *   drops each page of a range once, so a page held several times needs several calls
  */
 noinstr enum tce2_rm_status tce2_rm_mapped_put(struct tce2_region *region,
 					       u64 pages)
@@ -196,17 +213,20 @@ noinstr enum tce2_rm_status tce2_rm_mapped_put(struct tce2_region *region,
 EXPORT_SYMBOL_GPL(tce2_rm_mapped_put);
 
 /**
- * tce2_rm_mark_dirty() - remember that an IOMMU page may have been written to
- * @region: the region, of which the caller holds the page
+ * tce2_rm_mark_dirty() - mark an IOMMU page as dirty
+ * @region: the region; the caller holds the page in this region
  * @ua: user address of the page
  * @shift: log2 of the IOMMU page size in bytes
  *
- * The kernel is told when the region is unpinned.
+ * The kernel's pages are marked dirty when the region is unpinned.
  *
- * Context: as tce2_rm_ua_to_hpa().
- * Return: TCE2_RM_OK; TCE2_RM_READ_ONLY if nobody may write there;
- * TCE2_RM_TOO_HARD where the page is not all in the region or of too many
- * blocks; tce2_memory_hold() for writing is authoritative.
+ * Context: same as tce2_rm_ua_to_hpa().
+ * Return:
+ * * TCE2_RM_OK - success
+ * * TCE2_RM_READ_ONLY - devices may not write to the page
+ * * TCE2_RM_TOO_HARD - the page is not completely in the region or has too many
+ *   blocks, or @region is not in the linear mapping; tce2_memory_hold() for writing is
+ *   authoritative
  */
 noinstr enum tce2_rm_status tce2_rm_mark_dirty(struct tce2_region *region,
 					       u64 ua, unsigned int shift)
@@ -233,17 +253,19 @@ EXPORT_SYMBOL_GPL(tce2_rm_mark_dirty);
  * tce2_rm_read_tce() - read the user address that a TCE maps
  * @window: the window
  * @iova: a bus address
- * @ua: set to the user address that it leads to
- * @perm: set to TCE2_PERM_READ, TCE2_PERM_WRITE or both: what devices may do;
- *	0 if nothing is mapped there
+ * @ua: set to the user address that @iova is mapped to
+ * @perm: set to the permissions of devices: TCE2_PERM_READ, TCE2_PERM_WRITE or both;
+ *	0 if @iova is not mapped
  *
- * The answer was right at some moment between the call and the return. It tells what
- * the client mapped; the memory may be unpinned by now.
+ * The result was correct at some moment between call and return. The client mapped this
+ * user address, but its memory may be unpinned by now.
  *
- * Context: as tce2_rm_lookup().
- * Return: TCE2_RM_OK; TCE2_RM_TOO_HARD if @iova is outside the window, if nothing was
- * ever mapped near it, while the entry is being changed, or if the window is gone: then
- * tce2_window_read_tce() is authoritative.
+ * Context: same as tce2_rm_lookup().
+ * Return:
+ * * TCE2_RM_OK - success
+ * * TCE2_RM_TOO_HARD - @iova is outside the window, no entry near @iova was ever
+ *   mapped, the entry is being changed, or the window was removed; or a pointer is not in
+ *   the linear mapping. tce2_window_read_tce() is authoritative
  */
 noinstr enum tce2_rm_status
 tce2_rm_read_tce(const struct tce2_window *window, u64 iova, u64 *ua, u64 *perm)
@@ -269,12 +291,14 @@ EXPORT_SYMBOL_GPL(tce2_rm_read_tce);
 /**
  * tce2_rm_pfn_to_page() - find the descriptor of a registered page
  * @cache: the region cache, for which tce2_cache_find_pages() returned 0
- * @pfn: page frame number, of memory that the caller holds
- * @page: set to where the descriptor is in the linear mapping: not the address
- *	that pfn_to_page() gives, but the same memory, in either mode
+ * @pfn: page frame number of memory that the caller holds
+ * @page: set to the descriptor's address in the linear mapping. This address differs
+ *	from the address that pfn_to_page() returns, but refers to the same memory in
+ *	real and in virtual mode
  *
- * Context: as tce2_rm_lookup().
- * Return: TCE2_RM_OK, or TCE2_RM_TOO_HARD; pfn_to_page() is authoritative.
+ * Context: same as tce2_rm_lookup().
+ * Return: TCE2_RM_OK; or TCE2_RM_TOO_HARD if the descriptor was not found or a pointer
+ * is not in the linear mapping. pfn_to_page() is authoritative.
  */
 noinstr enum tce2_rm_status tce2_rm_pfn_to_page(const struct tce2_cache *cache,
 						u64 pfn, struct page **page)
@@ -296,18 +320,18 @@ noinstr enum tce2_rm_status tce2_rm_pfn_to_page(const struct tce2_cache *cache,
 EXPORT_SYMBOL_GPL(tce2_rm_pfn_to_page);
 
 /**
- * tce2_rm_put_page_unless_one() - drop a reference to a page unless it is the
- * last
+ * tce2_rm_put_page_unless_one() - put a reference to a page unless it is the last
  * @cache: the region cache
- * @page: a descriptor of tce2_rm_pfn_to_page(), of a page to which the caller
+ * @page: descriptor from tce2_rm_pfn_to_page(), of a page to which the caller
  *	has a reference (get_page())
  *
- * Of a large page, its first descriptor has the count.
+ * The first descriptor of a large page contains the page's reference count.
  *
- * Context: as tce2_rm_lookup().
- * Return: TCE2_RM_OK, after which the page is the caller's no more; or
- * TCE2_RM_TOO_HARD, with the reference kept. In virtual mode, put_page() of the page
- * that pfn_to_page() returns always drops it.
+ * Context: same as tce2_rm_lookup().
+ * Return:
+ * * TCE2_RM_OK - the caller no longer has the reference
+ * * TCE2_RM_TOO_HARD - the caller still has the reference. In virtual mode put_page()
+ *   of the descriptor from pfn_to_page() always puts the reference
  */
 noinstr enum tce2_rm_status
 tce2_rm_put_page_unless_one(const struct tce2_cache *cache, struct page *page)
