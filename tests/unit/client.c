@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A process with a container, see client.h. */
+/* A process with an open container, see client.h. */
 #include <linux/mm.h>
 #include <linux/sched.h>
 
@@ -53,7 +53,7 @@ void be_another_process(void)
 {
 	struct mm_struct *mm = sim_process();
 
-	/* The test's own task keeps the first process */
+	/* sim_process() has given @mm to the test's own task: undo this */
 	sim.mm = first_mm;
 	sim_task_init(&other_task, mm);
 	sim_switch_to(&other_task);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The tests of src/tce_v2.c, ddw.c and range.c, see engine.h. */
+/* Groups, windows and memory for tests, see engine.h. */
 #include <string.h>
 
 #include "client.h"
@@ -10,7 +10,7 @@
 
 bool scattered;
 
-/* What a test that failed has left behind */
+/* Resets variables that a failed test may have left changed */
 void program_reset(void)
 {
 	platform_kind = PLATFORM_MEMORY;
@@ -82,7 +82,7 @@ void mixed_memory(void)
 	u64 *pfn = sim_mmap(sim.mm, UA, MIB(16), 24, true);
 
 	pfn[0] = SIM_BIG;
-	/* Base pages that are not adjacent */
+	/* Base pages whose frames are not adjacent */
 	pfn = sim_mmap(sim.mm, UA + MIB(16), MIB(16), PAGE_SHIFT, true);
 	for (u64 i = 0; i < MIB(16) >> PAGE_SHIFT; i++)
 		pfn[i] = 16 + 3 * i % 12000;
@@ -166,7 +166,7 @@ void expect_in_step(struct tce2_window *window, u64 count)
 			want = hpa_at(ua) | (entry & RW);
 		tce = platform_tce(window->table.tbl, i);
 		if (want & TCE_WRITE) {
-			/* It may be read, too, on most platforms */
+			/* Most platforms let devices read where they may write */
 			want |= TCE_READ;
 			tce |= TCE_READ;
 		}

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * libFuzzer target: its bytes choose what is done to the naive model (model.c)
- * and to src/. Each input is an episode; the first byte says of which kind.
+ * libFuzzer target: the input's bytes choose the operations on the naive model
+ * (model.c) and on src/. The first choice decides between model_run() and
+ * model_extents().
  */
 #include <stdarg.h>
 #include <stdio.h>

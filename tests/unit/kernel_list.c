@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The simulated kernel's list of regions, see kernel_list.h. It behaves as
- * arch/powerpc/mm/book3s64/iommu_api.c of Linux 6.12 does, device memory excluded.
+ * The simulated kernel's list of regions, see kernel_list.h. The list behaves as
+ * arch/powerpc/mm/book3s64/iommu_api.c of Linux 6.12, but has no device memory.
  *
- * A region goes through three states: listed, retired (taken from the list, waiting
- * for a grace period) and gone. Its structure is kept until the next test, so that
- * any use of a region that is gone is seen.
+ * A region goes through three states: listed, retired (removed from the list, waiting
+ * for a grace period) and gone. The structure is kept until the next test, to
+ * detect any use of a region that is gone.
  */
 #include <stdlib.h>
 
@@ -27,16 +27,16 @@ enum state {
 
 /**
  * struct mm_iommu_table_group_mem_t - a region
- * @link: in the process's list
- * @next: the region made before it, of any process and in any state
+ * @link: link in the process's list
+ * @next: the previously made region, of any process and in any state
  * @mm: the process
  * @ua: first user address
- * @pages: pages
- * @shift: log2 of the largest IOMMU page that may point into it
- * @users: how often it was got and not put; the list's mutex
- * @mapped: 1, and 1 for each entry that is counted; 0 once it is retired
- * @state: see above
- * @hpa: the physical address of each page
+ * @pages: number of pages
+ * @shift: log2 of the size of the largest IOMMU page that may map the region
+ * @users: number of references; protected by the list's mutex
+ * @mapped: 1 plus the number of counted entries; 0 once the region is retired
+ * @state: see the head of this file
+ * @hpa: physical address of each page
  * @rcu: for the grace period
  */
 struct mm_iommu_table_group_mem_t {
@@ -101,7 +101,7 @@ static struct mm_iommu_table_group_mem_t *find(struct mm_struct *mm, u64 ua,
 }
 
 /*
- * Making a region
+ * mm_iommu_new(): pinning and listing a region
  */
 
 static void unpin(struct mm_iommu_table_group_mem_t *mem)
@@ -110,7 +110,7 @@ static void unpin(struct mm_iommu_table_group_mem_t *mem)
 		sim_kernel_unpin(PHYS_PFN(mem->hpa[--mem->pages]));
 }
 
-/* log2 of the bytes of the page that backs a frame, as far as it counts here */
+/* Returns log2 of the size of the hugepage that contains @page, else PAGE_SHIFT */
 static unsigned int backing_shift(struct page *page)
 {
 	struct folio *folio = page_folio(page);
@@ -133,8 +133,8 @@ static int pin(struct mm_iommu_table_group_mem_t *mem, u64 pages)
 			return -EFAULT;
 		mem->hpa[mem->pages] = PFN_PHYS(page_to_pfn(page));
 		/*
-		 * Kernel defect: a small page after a huge page is treated as
-		 * huge
+		 * Kernel defect: a base page after a hugepage is treated as a
+		 * hugepage (mm_iommu_do_alloc())
 		 */
 		if (mem->shift > PAGE_SHIFT && backing_shift(page) > PAGE_SHIFT)
 			shift = backing_shift(page);
@@ -191,7 +191,7 @@ long mm_iommu_new(struct mm_struct *mm, unsigned long ua, unsigned long entries,
 	struct mm_iommu_table_group_mem_t *mem;
 	long ret;
 
-	/* The caller has refunded its charge: the list charges the entry */
+	/* src/ has refunded its own charge, because the list charges the same pages */
 	sim.charge_moves = true;
 	ret = account_locked_vm(mm, entries, true);
 	if (ret)
@@ -214,7 +214,7 @@ long mm_iommu_new(struct mm_struct *mm, unsigned long ua, unsigned long entries,
 }
 
 /*
- * Taking it away
+ * mm_iommu_put() and mm_iommu_get(): references to a region
  */
 
 static void free_region(struct rcu_head *rcu)
@@ -228,7 +228,7 @@ static void free_region(struct rcu_head *rcu)
 	WRITE_ONCE(mem->state, GONE);
 }
 
-/* The list's mutex is held. Returns the pages to be refunded, or an error. */
+/* The caller holds the list's mutex. Returns the pages to refund, or an error. */
 static long drop_user(struct mm_iommu_table_group_mem_t *mem)
 {
 	if (mem->state != LISTED || !mem->users)
@@ -254,7 +254,7 @@ long mm_iommu_put(struct mm_struct *mm, struct mm_iommu_table_group_mem_t *mem)
 	mutex_lock(&list_mutex);
 	check(mem, __func__);
 	if (mem->mm != mm)
-		sim_bug("the kernel's region of %llx is another process's",
+		sim_bug("the kernel's region of %llx is put with another process's mm",
 			mem->ua);
 	pages = drop_user(mem);
 	mutex_unlock(&list_mutex);
@@ -279,7 +279,7 @@ mm_iommu_get(struct mm_struct *mm, unsigned long ua, unsigned long entries)
 }
 
 /*
- * Using it
+ * Looking up a region, translating its addresses, and counting its mappings
  */
 
 struct mm_iommu_table_group_mem_t *
@@ -317,18 +317,18 @@ long mm_iommu_mapped_inc(struct mm_iommu_table_group_mem_t *mem)
 	return atomic64_inc_not_zero(&mem->mapped) ? 0 : -ENXIO;
 }
 
-/* The kernel's leaves a counter of 1 alone, and nobody learns of the mistake */
+/* The kernel ignores a decrement of a count of 1, and does not warn about it */
 void mm_iommu_mapped_dec(struct mm_iommu_table_group_mem_t *mem)
 {
 	check(mem, __func__);
 	if (atomic64_read(&mem->mapped) <= 1)
-		sim_bug("a count of the kernel's region of %llx is dropped, but there is none",
+		sim_bug("a count of the kernel's region of %llx is decremented, but it has no counts",
 			mem->ua);
 	atomic64_dec(&mem->mapped);
 }
 
 /*
- * For tests
+ * Functions with which tests inspect the list
  */
 
 unsigned int kernel_list_regions(void)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Virtual CPUs of the tests, see kvm_calls.h.
+ * Virtual CPUs for tests, see kvm_calls.h.
  */
 #include <asm/iommu.h>
 #include <asm/mmu_context.h>
@@ -20,7 +20,7 @@ void vcpu_init(struct vcpu *vcpu, struct mm_struct *mm)
 }
 
 /*
- * Where it is
+ * The current entry, user address and page of a hypercall
  */
 
 static u64 subpages(const struct vcpu *vcpu)
@@ -49,7 +49,7 @@ static u64 this_ua(const struct vcpu *vcpu)
 	return this_tce(vcpu)->ua + (vcpu->subpage << vcpu->tbl->it_page_shift);
 }
 
-/* A page that is to be unmapped, or in INDIRECT's case one without permission */
+/* Returns true for an unmap, and for a TCE without permission (KVM_INDIRECT) */
 static bool maps_nothing(const struct vcpu *vcpu)
 {
 	return vcpu->kind == KVM_STUFF || this_tce(vcpu)->direction == DMA_NONE;
@@ -78,7 +78,7 @@ static void call_tce_kill(struct vcpu *vcpu)
 	sim_atomic(false);
 }
 
-/* As iommu_tce_xchg_no_kill(): the page that the entry led to may be dirty */
+/* Acts as iommu_tce_xchg_no_kill(), which marks the old page dirty if it was writable */
 static void call_xchg(struct vcpu *vcpu, unsigned long *hpa,
 		      enum dma_data_direction *direction)
 {
@@ -94,7 +94,7 @@ static void call_xchg(struct vcpu *vcpu, unsigned long *hpa,
 		sim_set_dirty(*hpa >> PAGE_SHIFT);
 }
 
-/* Undoes the count that an entry had. False is H_TOO_HARD. */
+/* Undoes KVM's count of an entry. Returns false if the hypercall must end with H_TOO_HARD. */
 static bool uncount(struct vcpu *vcpu)
 {
 	__be64 *pua = call_useraddrptr(vcpu, false);
@@ -112,7 +112,7 @@ static bool uncount(struct vcpu *vcpu)
 }
 
 /*
- * From step to step
+ * The steps of a hypercall
  */
 
 static void end_call(struct vcpu *vcpu)
@@ -135,7 +135,7 @@ static void begin_page(struct vcpu *vcpu)
 		vcpu->step = KVM_BEGIN;
 }
 
-/* The page is done, and tce_kill() was called for it */
+/* Ends a page, after tce_kill() was called for it */
 static void end_page(struct vcpu *vcpu)
 {
 	if (!vcpu->hard) {
@@ -156,7 +156,7 @@ static void end_subpage(struct vcpu *vcpu, enum kvm_step again,
 	vcpu->step = ++vcpu->subpage == subpages(vcpu) ? end : again;
 }
 
-/* H_TOO_HARD, in the middle of a page */
+/* Makes the hypercall return H_TOO_HARD, and continues with @next, which ends the page */
 static void end_too_hard(struct vcpu *vcpu, enum kvm_step next)
 {
 	vcpu->hard = true;
@@ -179,7 +179,7 @@ static bool is_valid(struct vcpu *vcpu)
 	return valid;
 }
 
-/* All TCEs are looked at before the first is mapped. A failure changes nothing. */
+/* Validates all TCEs before the first is mapped. A failure changes nothing. */
 static void validate(struct vcpu *vcpu)
 {
 	vcpu->subpage = 0;
@@ -306,7 +306,7 @@ static void do_step(struct vcpu *vcpu)
 		zap(vcpu);
 		break;
 	default:
-		sim_bug("a virtual CPU has no hypercall to go on with");
+		sim_bug("a virtual CPU takes a step outside a hypercall");
 	}
 }
 
@@ -316,7 +316,7 @@ void vcpu_step(struct vcpu *vcpu)
 	bool unordered = platform_swap_unordered(vcpu->unordered);
 
 	if (vcpu->running)
-		sim_bug("a virtual CPU interrupts itself");
+		sim_bug("a step of a virtual CPU interrupts a step of the same CPU");
 	vcpu->running = true;
 	kvm_counts.steps[vcpu->step]++;
 	sim_rest();
@@ -330,7 +330,7 @@ void vcpu_call(struct vcpu *vcpu, enum kvm_kind kind, struct iommu_table *tbl,
 	       unsigned int subpages_shift, u64 entry, u64 count)
 {
 	if (vcpu->step != KVM_IDLE || !count || count > KVM_MAX_TCES)
-		sim_bug("this virtual CPU can't do that");
+		sim_bug("a virtual CPU can't begin this hypercall");
 	vcpu->kind = kind;
 	vcpu->tbl = tbl;
 	vcpu->subpages_shift = subpages_shift;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * KVM's TCE hypercalls, as arch/powerpc/kvm/book3s_64_vio.c carries them out, cut
- * into steps. A step is at most one call of the table's it_ops or of the kernel's
- * region list: between two steps of one virtual CPU anything may happen.
+ * KVM's TCE hypercalls, as arch/powerpc/kvm/book3s_64_vio.c carries them out, divided
+ * into steps. A step makes at most one call of the table's it_ops or of the kernel's
+ * region list. Between two steps of a virtual CPU, any other task may run.
  *
- * Where the kernel would warn, or mark a page dirty that is not pinned, the test
- * ends.
+ * The test fails if the kernel would print a warning, or would mark a page dirty that is
+ * not pinned.
  */
 #ifndef UNIT_KVM_CALLS_H
 #define UNIT_KVM_CALLS_H
@@ -24,26 +24,26 @@ enum kvm_kind {
 	KVM_STUFF,	/* H_STUFF_TCE */
 };
 
-/* What a virtual CPU does next */
+/* Next step of a virtual CPU */
 enum kvm_step {
 	KVM_IDLE,
-	KVM_VALIDATE,	/* look a guest's page up, translate it */
+	KVM_VALIDATE,	/* look up a guest's page in the list and translate it */
 	KVM_BEGIN,	/* useraddrptr(alloc = true) */
 	KVM_LOOKUP,	/* find the user address in the list */
-	KVM_TRANSLATE,
+	KVM_TRANSLATE,	/* mm_iommu_ua_to_hpa() */
 	KVM_COUNT,	/* mm_iommu_mapped_inc() */
 	KVM_NOTE,	/* xchg_no_kill(hpa, direction) */
-	KVM_STORE,	/* the user address, where useraddrptr() said */
+	KVM_STORE,	/* store the user address at the pointer from useraddrptr() */
 	KVM_COMMIT,	/* tce_kill() */
 	KVM_CLEAR,	/* xchg_no_kill(0, DMA_NONE) */
-	KVM_UNCOUNT,	/* useraddrptr(alloc = false), look up, count down */
-	KVM_PUT_BACK,	/* xchg_no_kill() with what the entry was */
+	KVM_UNCOUNT,	/* useraddrptr(alloc = false), lookup, mm_iommu_mapped_dec() */
+	KVM_PUT_BACK,	/* xchg_no_kill() with the entry's old address and direction */
 	KVM_CLEARED,	/* tce_kill() */
-	KVM_ZAP,	/* xchg_no_kill(0, DMA_NONE), its answer ignored */
+	KVM_ZAP,	/* xchg_no_kill(0, DMA_NONE), result ignored */
 	KVM_STEPS,
 };
 
-/* A guest's TCE: its user address, and the access that devices get */
+/* A guest's TCE: its user address, and the access that devices have */
 struct kvm_tce {
 	u64 ua;
 	enum dma_data_direction direction;
@@ -52,24 +52,24 @@ struct kvm_tce {
 #define KVM_MAX_TCES 8
 
 /**
- * struct vcpu - a virtual CPU and the hypercall that it is in
- * @task: its thread
- * @step: what it does next
- * @kind: which hypercall
+ * struct vcpu - a virtual CPU and its current hypercall
+ * @task: the thread that runs the virtual CPU
+ * @step: the next step
+ * @kind: the hypercall
  * @tbl: the table
- * @subpages_shift: log2 of the IOMMU pages in a page of the guest's table
+ * @subpages_shift: log2 of the number of IOMMU pages in a page of the guest's table
  * @entry: first entry, in pages of the guest's table
- * @count: how many
- * @tce: what is to be mapped there; KVM_STUFF has none
- * @hard: the answer is H_TOO_HARD
- * @page: the guest's page that it is at
- * @subpage: the IOMMU page of that page
- * @pua: what useraddrptr() returned
- * @mem: what the look-up found
- * @hpa: what goes to xchg_no_kill(), or what came from there
- * @direction: likewise
- * @running: it is within a step
- * @unordered: it stored a TCE and has not said mb()
+ * @count: number of entries
+ * @tce: the TCEs to be written; not for KVM_STUFF
+ * @hard: the hypercall returns H_TOO_HARD
+ * @page: number of the current page of the guest's table, from @entry on
+ * @subpage: number of the current IOMMU page in that page
+ * @pua: pointer returned by useraddrptr()
+ * @mem: region found by the lookup
+ * @hpa: address passed to xchg_no_kill(), or returned by it
+ * @direction: direction passed to xchg_no_kill(), or returned by it
+ * @running: a step is running
+ * @unordered: the virtual CPU has stored a TCE, and no mb() followed
  */
 struct vcpu {
 	struct task_struct task;
@@ -92,12 +92,13 @@ struct vcpu {
 };
 
 /**
- * struct kvm_counts - what virtual CPUs did
+ * struct kvm_counts - counts of steps and results of a thread's virtual CPUs
  * @steps: steps of each kind
- * @done: hypercalls answered H_SUCCESS
- * @hard: hypercalls answered H_TOO_HARD
- * @declined: KVM_BEGIN steps that got NULL
- * @vetoed: KVM_CLEAR steps that did not clear
+ * @done: hypercalls that returned H_SUCCESS
+ * @hard: hypercalls that returned H_TOO_HARD
+ * @declined: KVM_BEGIN steps in which useraddrptr() returned NULL
+ * @vetoed: KVM_CLEAR steps in which the hook declined: it returned a direction, so that
+ *	KVM continues with KVM_UNCOUNT
  */
 struct kvm_counts {
 	u64 steps[KVM_STEPS];
@@ -111,16 +112,16 @@ extern __thread struct kvm_counts kvm_counts;
 
 void vcpu_init(struct vcpu *vcpu, struct mm_struct *mm);
 
-/* Begins a hypercall; the caller fills in .tce of the first two kinds */
+/* Begins a hypercall; except for KVM_STUFF the caller fills in @tce */
 void vcpu_call(struct vcpu *vcpu, enum kvm_kind kind, struct iommu_table *tbl,
 	       unsigned int subpages_shift, u64 entry, u64 count);
 
 void vcpu_step(struct vcpu *vcpu);
-/* Goes on until the step is @step, or the hypercall has ended */
+/* Runs until the next step is @step, or until the hypercall has ended */
 void vcpu_run_to(struct vcpu *vcpu, enum kvm_step step);
-/* Ends the hypercall. Returns whether the answer is H_SUCCESS. */
+/* Ends the hypercall. Returns true if the result is H_SUCCESS. */
 bool vcpu_finish(struct vcpu *vcpu);
-/* It is between useraddrptr() and tce_kill() */
+/* Returns true between the first useraddrptr() and tce_kill() */
 bool vcpu_maps(const struct vcpu *vcpu);
 
 #endif /* UNIT_KVM_CALLS_H */

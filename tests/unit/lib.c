@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What tests, model and fuzzer share: expectations, and processes with memory
- * of a certain kind. Knows no test framework; sim_bug() is where it ends.
+ * Functions that tests, model and fuzzer share: expectations, and processes with
+ * memory. This file uses no test framework: sim_bug() ends the test.
  */
 #include "unit.h"
 
@@ -31,7 +31,7 @@ u64 rnd(u64 *state, u64 limit)
 
 unsigned long sim_linear_end = 1UL << 51;
 
-/* In bits that the linear mapping does not have: vmalloc's, the module area's */
+/* Sets address bits that are 0 in the linear mapping, but 1 in vmalloc or module addresses */
 void *not_linear(const void *ptr, unsigned int which)
 {
 	static const u64 bits[NOT_LINEAR] = {
@@ -42,7 +42,6 @@ void *not_linear(const void *ptr, unsigned int which)
 	return (void *)((uintptr_t)ptr | bits[which]);
 }
 
-/* The cache of a new process, which is then the current one */
 struct tce2_cache *new_process(void)
 {
 	struct tce2_cache *cache = tce2_cache_get(sim_process());

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The naive model: what processes, containers, registrations and mappings
- * there are, in plain arrays with an element a page. It knows the answers
- * without being clever, and whoever reads it should see that it is right.
+ * The naive model of processes, containers, registrations and mappings. It consists of
+ * plain arrays with one element a page. It uses no clever algorithm, so a reader
+ * can see that its results are right.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,21 +16,21 @@
 #define CONTAINERS 5
 #define REGIONS	   48
 #define HOLDS	   64
-#define SPACE	   256 /* pages of user addresses a process has */
-#define FRAMES	   1024 /* page frames they are backed by */
-#define REGION_MAX 96 /* pages of a region */
+#define SPACE	   256 /* pages in the address space of a process */
+#define FRAMES	   1024 /* page frames that back the address spaces */
+#define REGION_MAX 96 /* maximum number of pages of a region */
 
-#define BLOCKS	   512 /* of an IOMMU page, that real mode looks at */
+#define BLOCKS	   512 /* real mode translates no IOMMU page of more blocks */
 
-#define MIN_SHIFT 12 /* IOMMU pages from 4 KiB on */
+#define MIN_SHIFT 12 /* the smallest IOMMU page has 4 KiB */
 #define MAX_SHIFT (PAGE_SHIFT + 6)
 
 /**
  * struct page_model - a page of a process's address space
- * @mapped: there is one
+ * @mapped: the page is mapped
  * @writable: the process may write to it
- * @pinnable: it can be pinned for long
- * @pfn: its page frame
+ * @pinnable: the page can be pinned with FOLL_LONGTERM
+ * @pfn: number of its page frame
  */
 struct page_model {
 	bool mapped;
@@ -55,15 +55,15 @@ struct container {
 
 /**
  * struct region_model - a region
- * @real: the real one, or NULL: this element is free
- * @process: whose memory it is
- * @first: its first page there
- * @pages: how many it has
- * @used: registrations of containers
- * @held: IOMMU pages that are held in it
- * @page: the pages as they were when they were pinned
- * @must: pages a device could write to: to be marked dirty
- * @may: pages of which nothing is promised
+ * @real: the region of src/, or NULL if this element is free
+ * @process: process to which the memory belongs
+ * @first: number of its first page in the process's address space
+ * @pages: number of pages
+ * @used: number of registrations by containers
+ * @held: number of held IOMMU pages
+ * @page: copies of the pages, made when they were pinned
+ * @must: pages that must be marked dirty, because a device could write to them
+ * @may: pages that may be marked dirty
  */
 struct region_model {
 	struct tce2_region *real;
@@ -91,7 +91,7 @@ struct hold_model {
 	u64 pages;
 };
 
-/* Of one page frame, over all time */
+/* Destroyed regions have marked a page frame dirty at least @must and at most @may times */
 struct frame_model {
 	u32 must;
 	u32 may;
@@ -105,7 +105,7 @@ static struct frame_model frames[FRAMES];
 static struct source *source;
 
 /*
- * Choices
+ * Choices from the source
  */
 
 bool exhausted(const struct source *s)
@@ -121,7 +121,7 @@ static u32 next_byte(struct source *s)
 	return *s->bytes++;
 }
 
-/* A number below @limit, 0 if there is nothing left to choose by */
+/* Returns a number below @limit, or 0 if the source is exhausted */
 u32 choose(struct source *s, u32 limit)
 {
 	if (limit <= 1)
@@ -160,7 +160,7 @@ static bool same_mapping(const struct page_model *a, const struct page_model *b)
 	return a->mapped == b->mapped && a->writable == b->writable;
 }
 
-/* Gives the simulated process the page tables of the model */
+/* Sets the simulated process's page tables to the model's */
 static void install(struct process *p)
 {
 	u32 first = 0, end;
@@ -224,10 +224,10 @@ static void new_address_space(struct process *p)
 }
 
 /*
- * What the model knows about regions
+ * Lookups in the model
  */
 
-/* The region that contains a page, or NULL */
+/* Returns the region that contains a user address, or NULL */
 static struct region_model *region_of(const struct process *p, u64 ua)
 {
 	for (u32 i = 0; i < REGIONS; i++) {
@@ -254,7 +254,7 @@ static u32 page_in(const struct region_model *r, u64 ua)
 	return (ua - ua_of(r->process, r->first)) >> PAGE_SHIFT;
 }
 
-/* log2 of the largest block size for which no block has a break in it */
+/* Returns log2 of the largest block size for which each block is contiguous */
 static unsigned int block_shift(const struct region_model *r)
 {
 	unsigned int shift =
@@ -271,7 +271,7 @@ static unsigned int block_shift(const struct region_model *r)
 	return shift;
 }
 
-/* Notes that a device may write to these addresses: to their blocks, that is */
+/* Notes that a device may write to these addresses; dirty flags are kept for each block */
 static void note_written(struct region_model *r, u64 ua, u64 bytes, bool must)
 {
 	unsigned int shift = block_shift(r);
@@ -287,7 +287,7 @@ static void note_written(struct region_model *r, u64 ua, u64 bytes, bool must)
 	}
 }
 
-/* A region that nobody uses or holds is gone */
+/* Removes a region from the model if no container has registered it and no page is held */
 static void settle(struct region_model *r)
 {
 	if (r->used || r->held)
@@ -299,7 +299,7 @@ static void settle(struct region_model *r)
 	memset(r, 0, sizeof(*r));
 }
 
-/* What the hardware is told for an IOMMU page, or the error */
+/* Sets *@hpa to the physical address of an IOMMU page, and returns 0 or an error */
 static s64 translate(const struct process *p, u64 ua, unsigned int shift,
 		     bool write, u64 *hpa)
 {
@@ -325,7 +325,7 @@ static s64 translate(const struct process *p, u64 ua, unsigned int shift,
 }
 
 /*
- * Checks
+ * Comparisons of src/ with the model
  */
 
 static void check_counts(void)
@@ -425,7 +425,7 @@ static void check_all(void)
 }
 
 /*
- * Operations
+ * Random operations on src/ and on the model
  */
 
 static struct container *pick_open(void)
@@ -463,7 +463,7 @@ static void do_open(void)
 	expect(sim_mm_refs(p->mm), 2);
 }
 
-/* Something goes wrong; what then is to be answered instead */
+/* Injects a random failure, and returns the error that a failed registration must return */
 static int pick_failure(void)
 {
 	static const struct {
@@ -486,7 +486,7 @@ static int pick_failure(void)
 	return failures[i].want;
 }
 
-/* What registering these pages should answer; sets @same to what they join */
+/* Returns the expected result of a registration; *@same is the region that it would join */
 static int want_register(struct process *p, u32 first, u32 pages,
 			 struct region_model **same)
 {
@@ -569,7 +569,7 @@ static void do_register(void)
 	c->registered[r - regions]++;
 }
 
-/* A registration of an open container, if one is found */
+/* Finds a registration of a random open container */
 static bool pick_registration(struct container **c, struct region_model **r)
 {
 	u32 first = pick(REGIONS);
@@ -632,7 +632,7 @@ static struct hold_model *free_hold(void)
 	return NULL;
 }
 
-/* Returns what holding the range should return; @good: pages that can be held */
+/* Returns the expected result of a hold; *@good is the number of pages before a failure */
 static int want_hold(const struct process *p, u64 ua, unsigned int shift,
 		     u64 pages, bool write, u64 *good)
 {
@@ -840,7 +840,7 @@ static void do_close(void)
 		close_container(c);
 }
 
-/* What is done, and how often in comparison */
+/* The operations and their relative frequency */
 static const struct {
 	void (*run)(void);
 	u32 weight;
@@ -864,11 +864,11 @@ static void do_something(void)
 }
 
 /**
- * model_run() - do something to a fresh machine, and compare
- * @s: chooses what
- * @count: how many operations
+ * model_run() - run random operations on src/ and the model, and compare them
+ * @s: source of the choices
+ * @count: number of operations
  *
- * At the end everything is closed, and then nothing may be left.
+ * At the end all containers are closed, and nothing may be left.
  */
 void model_run(struct source *s, unsigned int count)
 {
@@ -898,10 +898,11 @@ void model_run(struct source *s, unsigned int count)
 }
 
 /*
- * The store alone: longer ranges, odder memory than processes have
+ * Tests of extents without a process. The ranges are longer and the memory is less regular
+ * than in the processes above.
  */
 
-#define STORE_MAX (5 * PAGE_SIZE / 8 / 2) /* pages: several nodes */
+#define STORE_MAX (5 * PAGE_SIZE / 8 / 2) /* pages; their extents need several nodes */
 
 struct store {
 	struct tce2_region region;
@@ -912,7 +913,7 @@ struct store {
 
 static struct store store;
 
-/* Where the next run lies: mostly not where the last one ended */
+/* Returns a physical address for the next range, mostly not adjacent to the last range */
 static u64 pick_hpa(u64 ua, u64 next)
 {
 	unsigned int shift = pick(12);
@@ -923,10 +924,10 @@ static u64 pick_hpa(u64 ua, u64 next)
 		return next;
 	case 1:
 		return next + PAGES(pick(3));
-	case 2: /* as aligned as the user address */
+	case 2: /* with the user address's alignment */
 		return PAGES((frame << shift) +
 			     ((ua >> PAGE_SHIFT) & ((1 << shift) - 1)));
-	case 3: /* the block would begin below 0 */
+	case 3: /* so low that the start of its block would be below 0 */
 		return PAGES(pick(8));
 	default:
 		return PAGES((u64)frame << pick(30));
@@ -945,7 +946,7 @@ static int append_run(struct tce2_extents *ext, u64 hpa, u32 count, u64 flags,
 					 done);
 }
 
-/* Returns the pages that could be appended, all of them if nothing failed */
+/* Returns the number of pages appended, which is less than @pages after a failure */
 static u32 fill_store(u32 pages)
 {
 	struct tce2_extents *ext = &store.region.extents;
@@ -1008,7 +1009,7 @@ static void check_store_flags(u32 pages)
 
 	for (u32 i = 0; i < pages; i++)
 		readonly |= !store.writable[i];
-	/* Pages that could not be appended any more may have been of either */
+	/* A failed append may or may not have set the read-only flag of its pages */
 	if (readonly || PAGES(pages) == store.region.size)
 		expect(store.region.extents.flags,
 		       readonly ? TCE2_EXTENT_READONLY : 0);
@@ -1038,7 +1039,7 @@ static void check_store_page(u32 pages)
 			store.hpa[i] == store.hpa[first] + PAGES(i - first);
 		writable &= store.writable[i];
 	}
-	/* Virtual mode has no limit */
+	/* Unlike real mode, virtual mode checks any number of blocks */
 	run = tce2_memory_run(&memory, &hpa);
 	expect(run, !contiguous ? -EINVAL : write && !writable ? -EPERM : 1);
 	status = tce2_rm_ua_to_hpa(&store.region, ua, shift, write, &hpa);
@@ -1054,8 +1055,8 @@ static void check_store_page(u32 pages)
 }
 
 /**
- * model_extents() - build a store, and read it back
- * @s: chooses of what
+ * model_extents() - fill random extents, and compare them with the model
+ * @s: source of the choices
  */
 void model_extents(struct source *s)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The naive model, and the operations that are done to it and to src/ alike.
+ * The naive model, and the operations that are applied to both the model and src/.
  *
  * Choices come from a source: a random number generator in the tests, the
- * fuzzer's bytes in the fuzzer. After each operation both must agree.
+ * fuzzer's bytes in the fuzzer. After each operation model and src/ must agree.
  */
 #ifndef UNIT_MODEL_H
 #define UNIT_MODEL_H
@@ -11,10 +11,10 @@
 #include <linux/types.h>
 
 /**
- * struct source - where choices come from
- * @bytes: bytes to choose by, or NULL for random numbers
- * @left: how many there are left
- * @state: of the random number generator
+ * struct source - a source of choices
+ * @bytes: bytes that determine the choices, or NULL for random numbers
+ * @left: number of bytes left
+ * @state: state of the random number generator
  */
 struct source {
 	const u8 *bytes;
@@ -22,7 +22,9 @@ struct source {
 	u64 state;
 };
 
+/* Returns a number below @limit */
 u32 choose(struct source *source, u32 limit);
+/* Returns true if the source has no bytes left; random numbers never end */
 bool exhausted(const struct source *source);
 
 void model_run(struct source *source, unsigned int operations);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* In place of src/eeh.c, whose operations no test here asks for. */
+/* Replaces src/eeh.c in programs whose tests request no EEH operation. */
 #include <errno.h>
 
 #include "sim.h"
@@ -7,6 +7,6 @@
 
 int tce2_eeh_pe_op(struct iommu_group *group, const struct vfio_eeh_pe_op *op)
 {
-	sim_bug("an EEH operation");
+	sim_bug("a test requests an EEH operation");
 	return -EINVAL;
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The simulated machine, see sim.h. Owns all of its state and the functions
- * that the headers of shim/sim declare.
+ * The simulated machine, see sim.h. This file owns the machine's state and
+ * implements the functions that the headers of shim/sim declare.
  *
- * There is one thread, which can be one task after the other. At certain points
- * a test can have a function run as if another thread had come in between, see
+ * All simulated tasks run in one thread. At certain points a test can run a
+ * function in another task, as if the scheduler had switched to it: see
  * sim_when() and sim_interrupt().
  */
 #include <malloc.h>
@@ -30,8 +30,8 @@
 #define MAX_PROCESSES 64
 
 /**
- * struct later - what is to be freed when a grace period has passed
- * @next: in the list
+ * struct later - an object to be freed after a grace period
+ * @next: next entry of the list
  * @ptr: the object, overwritten with POISON
  */
 struct later {
@@ -45,7 +45,7 @@ struct later {
  * struct backing - a backing page of the array of page descriptors
  * @link: entry in the hash table of backing pages
  * @number: number of the page in the array
- * @page: descriptor of the backing page
+ * @page: the backing page, an array of page descriptors
  * @hidden: vmalloc_to_page() returns NULL for it
  */
 struct backing {
@@ -74,17 +74,17 @@ static unsigned int countdown[SIM_FAULTS];
 static struct hook hooks[SIM_POINTS];
 static struct rcu_head *rcu_list;
 
-/* Objects that one RCU callback has freed, and may: what it can't interrupt is short */
+/* Maximum number of objects that an RCU callback may free: a softirq must be short */
 #define FEW_FREES 2
 static unsigned int softirq_frees;
 static struct later *later_list;
 static DEFINE_HASHTABLE(backings, 10);
 static void (*watcher)(void);
-static void *freed; /* of @reused bytes, to be allocated again */
+static void *freed; /* a freed object of sim.reused bytes, to be allocated again */
 
 static struct sim_frame frames[SIM_FRAMES];
 static struct sim_frame folios[SIM_BIG_BYTES >> SIM_BIG_SHIFT];
-static u64 frames_end, folios_end; /* those above were never touched */
+static u64 frames_end, folios_end; /* elements from these indices on are unused */
 
 static void free_process(struct mm_struct *mm)
 {
@@ -106,7 +106,7 @@ static void free_backings(void)
 	}
 }
 
-/* What a failed test did not wait for is lost */
+/* Forgets objects that a failed test left waiting for a grace period */
 static void forget_later(void)
 {
 	while (later_list) {
@@ -118,11 +118,11 @@ static void forget_later(void)
 }
 
 /**
- * sim_reset() - a machine that has just been switched on
+ * sim_reset() - reset the machine
  *
- * What a failed test left in src/'s own variables stays: its locks count as
- * free, being of another era, and its processes are not reused, so that nobody
- * finds their caches.
+ * A failed test leaves state in src/'s own variables. Locks that it left held count
+ * as free, because they belong to an earlier era. Its processes are not reused, so no
+ * test finds their region caches.
  */
 void sim_reset(void)
 {
@@ -158,13 +158,13 @@ void sim_reset(void)
 	freed = NULL;
 }
 
-/* All that was made has gone: what every test ends with */
+/* Ends the test if it has left a pin, charge, allocation, lock or reference */
 void sim_expect_nothing_left(void)
 {
 	sim_run_work();
 	sim_grace_period();
 	if (task != &test_task || thread.atomic || thread.unpreemptible)
-		sim_bug("left behind: the test is another task");
+		sim_bug("left behind: another task is the current one, or the task is atomic");
 	if (works || delayed_works)
 		sim_bug("left behind: work");
 	if (rcu_list || later_list || readers || thread.rcu || thread.mutexes)
@@ -189,7 +189,7 @@ void sim_expect_nothing_left(void)
 	}
 	for (unsigned int i = 0; i < SIM_POINTS; i++) {
 		if (hooks[i].countdown)
-			sim_bug("the other thread never came in");
+			sim_bug("a point of sim_when() was not reached often enough");
 	}
 	for (u64 i = 0; i < frames_end; i++) {
 		if (frames[i].pins)
@@ -202,10 +202,10 @@ void sim_expect_nothing_left(void)
 }
 
 /*
- * Failures and other threads
+ * Injected failures, and functions that run as other threads
  */
 
-/* The @nth time from now it fails, once; 0 is never */
+/* Makes the @nth call from now fail, once. If @nth is 0, no call fails. */
 void sim_fail(enum sim_fault fault, unsigned int nth)
 {
 	countdown[fault] = nth;
@@ -227,7 +227,7 @@ bool sim_fails(enum sim_fault fault)
 	return true;
 }
 
-/* The @nth time from now that a thread gets there, another one runs first */
+/* Runs @other as another thread when a thread reaches @point for the @nth time from now */
 void sim_when(enum sim_point point, unsigned int nth, void (*other)(void))
 {
 	hooks[point] = (struct hook){ nth, other };
@@ -246,7 +246,7 @@ void sim_point(enum sim_point point)
 	self = sim_switch_to(&other);
 	hook->other();
 	if (thread.rcu || thread.mutexes || thread.mmap_locks)
-		sim_bug("the other thread ends with a lock held");
+		sim_bug("the other thread returned with a lock held");
 	sim_switch_to(self);
 }
 
@@ -341,7 +341,7 @@ void sim_wait(const char *what)
 {
 	sim_may_sleep(what);
 	if (!others)
-		sim_bug("%s: waits for what nobody will do", what);
+		sim_bug("%s: deadlock: no other task can end the wait", what);
 	others();
 }
 
@@ -350,7 +350,7 @@ bool in_interrupt(void)
 	return thread.softirq;
 }
 
-/* Runs what was queued after @older */
+/* Runs the works that were queued after @older */
 static void run_works(struct work_struct **list, struct work_struct *older)
 {
 	while (*list != older) {
@@ -366,7 +366,7 @@ static void run_works(struct work_struct **list, struct work_struct *older)
 	}
 }
 
-/* The work runs in a thread of the kernel; what was delayed until now, once */
+/* Runs all work in a kernel thread. Delayed work that queues itself again runs once. */
 void sim_run_work(void)
 {
 	struct work_struct *due = delayed_works;
@@ -376,7 +376,7 @@ void sim_run_work(void)
 	run_works(&due, NULL);
 }
 
-/* Works are run alike, whatever queue they are in */
+/* There is one queue for all work */
 struct workqueue_struct {
 	int unused;
 };
@@ -428,7 +428,7 @@ bool try_module_get(struct module *module)
 void module_put(struct module *module)
 {
 	if (!sim.now.modules--)
-		sim_bug("more references to the module are put than were got");
+		sim_bug("a reference to the module is put that was not taken");
 }
 
 void sim_log(const char *fmt, ...)
@@ -453,7 +453,7 @@ void sim_work(u64 calls)
 	sim.work += calls;
 	sim.busy += calls;
 	if (sim.busy > SIM_BUSY)
-		sim_bug("%llu calls to firmware, and others not let run",
+		sim_bug("%llu calls to firmware without cond_resched()",
 			sim.busy);
 }
 
@@ -487,7 +487,7 @@ void mutex_lock(struct mutex *lock)
 	sim_may_sleep("mutex_lock");
 	sim_point(SIM_AT_LOCK);
 	if (is_held(lock))
-		sim_bug("deadlock: thread %u wants what thread %u holds",
+		sim_bug("deadlock: thread %u locks a mutex that thread %u holds",
 			thread.id, lock->owner);
 	lock->owner = thread.id;
 	lock->era = era;
@@ -552,7 +552,7 @@ void sim_free_later(void *ptr)
 	if (!later)
 		abort();
 	if (sim.unordered)
-		sim_bug("overwritten by RCU before others see that it is gone");
+		sim_bug("an object is freed by RCU before a barrier orders its removal");
 	memset(ptr, POISON, malloc_usable_size(ptr));
 	*later = (struct later){ later_list, ptr };
 	later_list = later;
@@ -565,7 +565,7 @@ static void free_first_later(void)
 
 	for (size_t i = 0; i < malloc_usable_size(bytes); i++) {
 		if (bytes[i] != POISON)
-			sim_bug("written to after it was given up");
+			sim_bug("an object was written to after it was passed to kfree_rcu()");
 	}
 	kfree(bytes);
 	later_list = later->next;
@@ -598,7 +598,7 @@ void sim_grace_period(void)
  * Allocator
  */
 
-/* What the slab allocator takes from the machine for an object */
+/* Returns the size of the slab object for an allocation */
 static size_t slab_size(size_t size)
 {
 	size_t power = 8;
@@ -620,14 +620,14 @@ static void count_alloc(size_t size)
 	sim.largest = max_t(u64, sim.largest, size);
 }
 
-/* Those that are not charged to a memory cgroup, in no order */
+/* Allocations that are not charged to a memory cgroup, in no order */
 #define MAX_UNACCOUNTED 64
 static const void *unaccounted[MAX_UNACCOUNTED];
 
 static void note_unaccounted(const void *ptr)
 {
 	if (sim.now.unaccounted == MAX_UNACCOUNTED)
-		sim_bug("too much that no cgroup is charged for");
+		sim_bug("too many allocations that no memory cgroup is charged for");
 	unaccounted[sim.now.unaccounted++] = ptr;
 }
 
@@ -650,7 +650,7 @@ static void *allocate(size_t size)
 		freed = NULL;
 		return ptr;
 	}
-	/* What the kernel promises: aligned as its size is, if a power of 2 */
+	/* As the kernel, align an allocation to its size if this is a power of 2 */
 	return power && size >= 16 ? aligned_alloc(size, size) : malloc(size);
 }
 
@@ -676,7 +676,7 @@ void *kmalloc(size_t size, gfp_t gfp)
 		abort();
 	if (power && ((uintptr_t)ptr & (size - 1)))
 		sim_bug("%zu bytes are not aligned", size);
-	/* Whoever counts on zeroes shall not get them by chance */
+	/* Without __GFP_ZERO the memory must not be zero by chance */
 	memset(ptr, gfp & __GFP_ZERO ? 0 : 0xa5, size);
 	count_alloc(malloc_usable_size(ptr));
 	if (!(gfp & GFP_KERNEL_ACCOUNT))
@@ -746,19 +746,19 @@ void mmgrab(struct mm_struct *mm)
 void mmdrop(struct mm_struct *mm)
 {
 	if (!--mm->refs)
-		sim_bug("the process's own reference to its mm is dropped");
+		sim_bug("the process's own reference to its mm is put");
 }
 
 /**
  * sim_mmap() - map memory
  * @mm: the process
- * @ua: first user address, in no mapping
- * @bytes: how many
- * @shift: log2 of the size in bytes of the pages that back it
+ * @ua: first user address, not mapped yet
+ * @bytes: length of the mapping
+ * @shift: log2 of the size in bytes of the backing pages
  * @writable: PROT_WRITE
  *
- * Return: the page frame numbers of these pages, to be filled in; a page
- * larger than PAGE_SIZE is all the frames from that number on.
+ * Return: an array for the first frame number of each backing page, which the
+ * caller fills in.
  */
 u64 *sim_mmap(struct mm_struct *mm, u64 ua, u64 bytes, unsigned int shift,
 	      bool writable)
@@ -789,7 +789,7 @@ void sim_munmap_all(struct mm_struct *mm)
 		free(mm->vma[--mm->vmas].pfn);
 }
 
-/* The first mapping that ends behind @ua */
+/* Returns the first mapping that ends after @ua, or NULL */
 static struct vm_area_struct *first_vma(struct mm_struct *mm, u64 ua)
 {
 	unsigned int low = 0, high = mm->vmas;
@@ -805,7 +805,7 @@ static struct vm_area_struct *first_vma(struct mm_struct *mm, u64 ua)
 	return low < mm->vmas ? &mm->vma[low] : NULL;
 }
 
-/* The mapping of a user address, or NULL */
+/* Returns the mapping of a user address, or NULL */
 struct vm_area_struct *sim_vma(struct mm_struct *mm, u64 ua)
 {
 	struct vm_area_struct *vma = first_vma(mm, ua);
@@ -851,11 +851,11 @@ static int account(struct mm_struct *mm, unsigned long pages, bool inc,
 {
 	if (!inc) {
 		if (mm->locked < pages)
-			sim_bug("more is refunded than was charged");
+			sim_bug("more pages are refunded than were charged");
 		mm->locked -= pages;
 		sim.now.charged -= pages;
 		if (sim.now.pinned > sim.now.charged && !sim.charge_moves)
-			sim_bug("refunded while still pinned");
+			sim_bug("a charge is refunded while the pages are still pinned");
 		return 0;
 	}
 	sim.charge_calls++;
@@ -867,7 +867,7 @@ static int account(struct mm_struct *mm, unsigned long pages, bool inc,
 	return 0;
 }
 
-/* Takes mmap_lock itself, as the kernel's does */
+/* Takes mmap_lock, as the kernel's function does */
 int account_locked_vm(struct mm_struct *mm, unsigned long pages, bool inc)
 {
 	sim_may_sleep("account_locked_vm");
@@ -898,12 +898,12 @@ struct sim_frame *sim_frame(u64 pfn)
 	}
 	folio = (pfn - SIM_BIG) >> (SIM_BIG_SHIFT - PAGE_SHIFT);
 	if (pfn < SIM_BIG || folio >= SIM_BIG_BYTES >> SIM_BIG_SHIFT)
-		sim_bug("there is no page frame %llx", pfn);
+		sim_bug("page frame %llx does not exist", pfn);
 	folios_end = max_t(u64, folios_end, folio + 1);
 	return &folios[folio];
 }
 
-/* How many frames from this one on have one struct sim_frame */
+/* Returns how many frames from @pfn on share one struct sim_frame */
 static u64 frames_together(u64 pfn)
 {
 	u64 all = 1ULL << (SIM_BIG_SHIFT - PAGE_SHIFT);
@@ -921,7 +921,7 @@ struct folio *page_folio(struct page *page)
 	return (struct folio *)pfn_to_page(pfn);
 }
 
-/* A mapping of smaller pages is a driver's, also where it has pages of hugetlbfs */
+/* A driver may map hugetlbfs pages as base pages: its mapping is no hugetlbfs mapping */
 bool is_vm_hugetlb_page(const struct vm_area_struct *vma)
 {
 	return sim.hugetlb && vma->shift > PAGE_SHIFT;
@@ -946,10 +946,10 @@ static void pin_frame(u64 pfn, bool write)
 	frame->pins++;
 	frame->writers += write;
 	if (++sim.now.pinned > sim.now.charged && !sim.charge_moves)
-		sim_bug("pinned without being charged");
+		sim_bug("a page is pinned without being charged");
 }
 
-/* Frames of a large page are counted together: @count of them from @pfn on */
+/* Unpins @count frames from @pfn on, which share one struct sim_frame */
 static void unpin_frames(u64 pfn, u64 count, bool dirty)
 {
 	struct sim_frame *frame = sim_frame(pfn);
@@ -957,7 +957,7 @@ static void unpin_frames(u64 pfn, u64 count, bool dirty)
 	if (frame->pins < count)
 		sim_bug("page frame %llx is unpinned but was not pinned", pfn);
 	if (dirty && !frame->writers)
-		sim_bug("page frame %llx is dirtied, pinned for reading", pfn);
+		sim_bug("page frame %llx is marked dirty but was pinned for reading", pfn);
 	frame->dirtied += dirty ? count : 0;
 	frame->pins -= count;
 	if (!frame->pins)
@@ -970,19 +970,19 @@ static void unpin_frame(u64 pfn, bool dirty)
 	unpin_frames(pfn, 1, dirty);
 }
 
-/* The mapping of a user address of the current process, if it may be pinned so */
+/* Returns the current process's mapping of a user address, NULL if it can't be pinned */
 static struct vm_area_struct *pinned_vma(u64 ua, bool write)
 {
 	struct mm_struct *mm = sim_task()->mm;
 	struct vm_area_struct *vma;
 
 	if (!mm)
-		sim_bug("a thread of the kernel pins user memory");
+		sim_bug("a kernel thread pins user memory");
 	vma = sim_vma(mm, ua);
 	return vma && (!write || vma->vm_flags & VM_WRITE) ? vma : NULL;
 }
 
-/* The page frame behind a user address, with SIM_UNPINNABLE if that is so */
+/* Returns the page frame number of a user address, with its flag SIM_UNPINNABLE */
 static u64 frame_behind(const struct vm_area_struct *vma, u64 ua)
 {
 	u64 offset = ua - vma->vm_start;
@@ -1019,12 +1019,12 @@ void sim_kernel_unpin(u64 pfn)
 void sim_set_dirty(u64 pfn)
 {
 	if (!sim_frame(pfn)->pins)
-		sim_bug("page frame %llx is dirtied but not pinned", pfn);
+		sim_bug("page frame %llx is marked dirty but not pinned", pfn);
 }
 
 /*
- * Pins what it can from one mapping, at most @want pages; it may get fewer,
- * and says why not only if it gets none.
+ * Pins at most @want pages of one mapping. Like the kernel's function, it may pin
+ * fewer pages, and returns an error only if it pins no page.
  */
 int pin_user_pages_fast(unsigned long ua, int want, unsigned int gup_flags,
 			struct page **pages)
@@ -1039,7 +1039,7 @@ int pin_user_pages_fast(unsigned long ua, int want, unsigned int gup_flags,
 	if (thread.mmap_locks)
 		sim_bug("pin_user_pages_fast with mmap_lock held");
 	if (!(gup_flags & FOLL_LONGTERM))
-		sim_bug("pinned without FOLL_LONGTERM");
+		sim_bug("pages are pinned without FOLL_LONGTERM");
 	if (sim_fails(SIM_PIN))
 		return sim.pin_error;
 	vma = pinned_vma(ua, write);
@@ -1180,7 +1180,7 @@ static bool is_pinned(u64 pfn)
 	return false;
 }
 
-/* Only the array is known, and only where it has to be there */
+/* Ends the test if @address is outside the descriptor array, or no described page is pinned */
 struct page *vmalloc_to_page(const void *address)
 {
 	u64 number = ((uintptr_t)address - SIM_VMEMMAP) >> PAGE_SHIFT;
@@ -1193,7 +1193,7 @@ struct page *vmalloc_to_page(const void *address)
 	for (u64 i = 0; i < PER_BACKING && !pinned; i++)
 		pinned = is_pinned(number * PER_BACKING + i);
 	if (!pinned)
-		sim_bug("descriptors of pages that nobody has pinned");
+		sim_bug("descriptors are looked up, but their pages are not pinned");
 	backing = backing_at(number);
 	if (backing->hidden)
 		return NULL;

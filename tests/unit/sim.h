@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The simulated machine that src/ runs on in these tests: processes with their
- * page tables, page frames with their pins, the allocator, locks and RCU. It
- * counts everything, fails what it is told to fail, and ends the test as soon
- * as a rule of the kernel is broken: sleeping where that is forbidden, pinning
- * more than is charged, dirtying a page that was pinned for reading, keeping a
- * processor for too long, ...
+ * The simulated machine on which the tests run src/: processes with their page
+ * tables, page frames with their pins, the allocator, locks and RCU. The machine
+ * counts all of these, and injects the failures that a test requests. It ends the test
+ * as soon as src/ breaks a rule of the kernel: for example, if it sleeps in atomic
+ * context, pins more than is charged, marks a page dirty that was pinned for reading,
+ * or runs for too long without cond_resched().
  */
 #ifndef UNIT_SIM_H
 #define UNIT_SIM_H
@@ -17,43 +17,43 @@ struct mm_struct;
 struct page;
 struct vm_area_struct;
 
-/* What can be made to fail, see sim_fail() */
+/* Calls that can be made to fail, see sim_fail() */
 enum sim_fault {
 	SIM_ALLOC,		/* an allocation */
 	SIM_PIN,		/* a call to pin user pages */
 	SIM_CHARGE,		/* a charge to locked_vm */
-	SIM_SIGNAL,		/* a look whether a fatal signal is pending */
-	SIM_KILL,		/* waiting for a lock, killed meanwhile */
+	SIM_SIGNAL,		/* fatal_signal_pending() returns true */
+	SIM_KILL,		/* a wait for a lock ends with a fatal signal */
 	SIM_FAULTS,
 };
 
-/* Where another thread can come in between, see sim_when() */
+/* Points where another thread can run, see sim_when() */
 enum sim_point {
-	SIM_AT_LOCK,		/* about to take a mutex */
-	SIM_AT_UNLOCK,		/* having released a mutex */
-	SIM_AT_READ_END,	/* having left an RCU read-side section */
-	SIM_AT_LOOKUP,		/* a lockless lookup has begun */
-	SIM_AT_COUNT,		/* about to count as mapped, unless it is 0 */
-	SIM_AT_PIN,		/* about to pin a batch of pages */
-	SIM_AT_SWAP,		/* about to replace a word, unless it changed */
-	SIM_AT_READ,		/* about to read what others may write */
-	SIM_AT_WRITE,		/* about to write what others may read */
-	SIM_AT_PUBLISH,		/* about to write a word that leads to others */
-	SIM_AT_READ_BARRIER,	/* between reads whose order matters */
+	SIM_AT_LOCK,		/* before a mutex is locked */
+	SIM_AT_UNLOCK,		/* after a mutex was unlocked */
+	SIM_AT_READ_END,	/* after rcu_read_unlock() */
+	SIM_AT_LOOKUP,		/* after read_seqcount_begin() */
+	SIM_AT_COUNT,		/* before atomic64_add_unless() */
+	SIM_AT_PIN,		/* before a batch of pages is pinned */
+	SIM_AT_SWAP,		/* before a word is exchanged atomically */
+	SIM_AT_READ,		/* before READ_ONCE() */
+	SIM_AT_WRITE,		/* before WRITE_ONCE() */
+	SIM_AT_PUBLISH,		/* before smp_store_release() */
+	SIM_AT_READ_BARRIER,	/* at smp_rmb() */
 	SIM_AT_RESCHED,		/* at a cond_resched() point */
 	SIM_POINTS,
 };
 
 /**
- * struct sim_counts - what the machine is in the middle of
- * @pinned: pins of src/, one for each time a page is pinned
- * @kernel_pins: pins of the kernel's region list (kernel_list.c)
+ * struct sim_counts - the machine's current counts
+ * @pinned: pins by src/, one for each time a page is pinned
+ * @kernel_pins: pins by the kernel's region list (kernel_list.c)
  * @modules: references to the module
  * @charged: pages charged to locked_vm, of all processes
  * @allocs: allocations not yet freed
- * @unaccounted: those among them that no memory cgroup is charged for
- * @bytes: what was asked for in all
- * @slab_bytes: what they take: the slab allocator rounds up
+ * @unaccounted: allocations not yet freed that no memory cgroup is charged for
+ * @bytes: bytes requested by the allocations not yet freed
+ * @slab_bytes: bytes these allocations take, rounded up as by the slab allocator
  */
 struct sim_counts {
 	u64 pinned;
@@ -68,31 +68,31 @@ struct sim_counts {
 
 /**
  * struct sim - the state of the machine
- * @now: see struct sim_counts
+ * @now: current counts, see struct sim_counts
  * @pin_calls: calls to pin so far
  * @charge_calls: calls to charge so far
- * @busy: calls to firmware since others were let run
- * @rests: how often others were let run
+ * @busy: calls to firmware since the last cond_resched() point
+ * @rests: cond_resched() points passed so far
  * @work: calls to firmware so far
  * @largest: bytes of the largest allocation so far
- * @lookups: pages of the array of descriptors that were looked up so far
- * @nofail: allocations that would not take no for an answer
- * @accounted: allocations charged to the memory cgroup
- * @unaccounted: others
- * @locked_allocs: allocations for which others wait, a mutex being held
- * @fired: whether a failure asked for with sim_fail() has happened
- * @pin_error: what a failing pin call returns
- * @pin_at_most: pages that a pin call pins at most
+ * @lookups: calls to vmalloc_to_page() for page descriptors so far
+ * @nofail: allocations with __GFP_NOFAIL so far
+ * @accounted: allocations charged to the memory cgroup so far
+ * @unaccounted: allocations not charged to the memory cgroup so far
+ * @locked_allocs: allocations with a mutex held so far
+ * @fired: a failure requested with sim_fail() has happened
+ * @pin_error: error that a failing pin call returns
+ * @pin_at_most: maximum number of pages that a pin call pins
  * @large_shift: log2 of the size in bytes of the large pages from SIM_BIG on
- * @hugetlb: whether these are of hugetlbfs
+ * @hugetlb: the large pages are hugepages
  * @hash_mmu: the array of page descriptors is not in the kernel's page tables
- * @unordered: something was written that others read, with no barrier since
- * @charge_moves: for a moment there may be more pins than charged pages: the
+ * @unordered: there was a store that other threads may read, and no barrier since
+ * @charge_moves: there may briefly be more pins than charged pages, because the
  *	charge for a region moves between src/ and the kernel's region list
- * @log_lines: lines written to the kernel log, those of sim_platform.c excluded
- * @reused: bytes of allocations whose memory is used again as soon as it is
- *	freed; 0 for none
- * @mm: the process of the task that the test itself is
+ * @log_lines: lines written to the kernel log, except by sim_platform.c
+ * @reused: an allocation of this size gets the memory of the last freed object of
+ *	this size; 0 for no size
+ * @mm: process of the test's own task
  */
 struct sim {
 	struct sim_counts now;
@@ -132,28 +132,28 @@ bool sim_fails(enum sim_fault fault);
 void sim_when(enum sim_point point, unsigned int nth, void (*other)(void));
 void sim_point(enum sim_point point);
 void sim_may_sleep(const char *what);
-/* Ends the test if a lock is held: a process can delay a page fault for long */
+/* Ends the test if a lock is held, because a process can delay a page fault for long */
 void sim_may_fault(const char *what);
-/* Returns a number that differs in each test, to tell what a failed test left */
+/* Returns a number that differs in each test, to recognize state that a failed test left */
 unsigned int sim_era(void);
-/* Time passes: whoever watches src/ looks what it has done meanwhile */
+/* Lets time pass: calls the function given to sim_watch() */
 void sim_pause(void);
 void sim_watch(void (*look)(void));
 
 /*
- * Tasks. The test itself is one; it becomes another with sim_switch_to(), as if a
- * processor had gone on with that task. What a task holds stays with it.
+ * Tasks. The test itself is a task. sim_switch_to() makes another task the current
+ * one, as the scheduler does. Held locks and sections stay with their task.
  */
 
 /**
- * struct sim_held - what a task holds
+ * struct sim_held - locks held by a task, and sections it is in
  * @id: number of the task
- * @rcu: RCU read-side sections it is in
- * @mutexes: mutexes
- * @mmap_locks: mmap_locks
- * @atomic: reasons why it must not sleep, other than locks
- * @unpreemptible: sections in which no other task can come in between
- * @softirq: it is a softirq
+ * @rcu: number of nested RCU read-side sections
+ * @mutexes: number of mutexes held
+ * @mmap_locks: number of mmap_locks held
+ * @atomic: number of nested sim_atomic() sections
+ * @unpreemptible: number of nested sections with preemption disabled
+ * @softirq: the task is a softirq
  */
 struct sim_held {
 	unsigned int id;
@@ -167,9 +167,9 @@ struct sim_held {
 
 /**
  * struct task_struct - a task
- * @mm: its process, NULL for a thread of the kernel
- * @held: what it holds while it is not the current one
- * @unordered: sim.unordered while it is not the current one
+ * @mm: the task's process, NULL for a kernel thread
+ * @held: its locks and sections while it is not the current task
+ * @unordered: sim.unordered while it is not the current task
  */
 struct task_struct {
 	struct mm_struct *mm;
@@ -177,43 +177,43 @@ struct task_struct {
 	bool unordered;
 };
 
-/* A new task */
+/* Initializes a task of a process; @mm is NULL for a kernel thread */
 void sim_task_init(struct task_struct *task, struct mm_struct *mm);
 struct task_struct *sim_task(void);
-/* NULL is the test itself. Returns the task that was the current one. */
+/* Makes @task the current task; NULL is the test's own. Returns the previous task. */
 struct task_struct *sim_switch_to(struct task_struct *task);
-/* The current task must not sleep from now on, or may again; this nests */
+/* Enters or leaves an atomic section, in which the task must not sleep; this nests */
 void sim_atomic(bool on);
-/* Spinlocks that the current thread holds (threads.c) */
+/* Number of spinlocks that the current thread holds (threads.c) */
 extern __thread unsigned int spinlocks_held;
 
-/* A softirq interrupts the current task, or returns to it */
+/* Enters or leaves a softirq that interrupts the current task */
 void sim_softirq(bool on);
 void sim_preempt_disable(void);
 void sim_preempt_enable(void);
 
-/* RCU read-side sections that any task is in */
+/* Returns the number of RCU read-side sections of all tasks */
 unsigned int sim_readers(void);
 
-/* At every point where a task can be preempted @other is called first */
+/* Calls @other at every point where a task can be preempted */
 void sim_interrupt(void (*other)(void));
-/* While a task waits for others, @others is called: one of them goes on */
+/* Calls @others whenever a task waits: it runs one of the other tasks for a while */
 void sim_let_others(void (*others)(void));
 void sim_wait(const char *what);
 
-/* Runs what was handed to a workqueue */
+/* Runs all queued work */
 void sim_run_work(void);
 
 /*
- * What takes its time, in calls to firmware: there may be SIM_BUSY of them before
- * others are let run, or the request has ended
+ * The cost of requests is measured in calls to firmware. A request may make at most
+ * SIM_BUSY calls between two cond_resched() points.
  */
 #define SIM_BUSY 4096
 
 void sim_work(u64 calls);
 void sim_rest(void);
 
-/* Ends the test. Defined by the program: unit.c or fuzz.c */
+/* Prints a message and ends the test. Defined by the program: unit.c or fuzz.c */
 void sim_bug(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2), noreturn));
 
@@ -221,7 +221,7 @@ void sim_bug(const char *fmt, ...)
  * Processes
  */
 
-/* In a page frame's number: mapped, but it can't be pinned for long */
+/* Flag in a page frame number: the page is mapped, but can't be pinned for long */
 #define SIM_UNPINNABLE BIT_ULL(63)
 
 struct mm_struct *sim_process(void);
@@ -235,9 +235,9 @@ void sim_munmap_all(struct mm_struct *mm);
 struct vm_area_struct *sim_vma(struct mm_struct *mm, u64 ua);
 
 /*
- * Page frames. Those below SIM_FRAMES have their own counters. From SIM_BIG on
- * there are large folios, whose 2 MiB share one, as the kernel counts a large
- * folio's pins in its first page.
+ * Page frames. Each frame below SIM_FRAMES has its own counts. From SIM_BIG on
+ * there are large folios. Each 2 MiB of a folio share one set of counts. This
+ * suffices, because the kernel counts all pins of a folio in its first page.
  */
 
 #define SIM_FRAMES    0x10000ULL
@@ -246,9 +246,9 @@ struct vm_area_struct *sim_vma(struct mm_struct *mm, u64 ua);
 #define SIM_BIG_BYTES (1ULL << 41)
 
 /**
- * struct sim_frame - what is known of a page frame
- * @pins: times pinned now
- * @writers: pins for writing since it was last free of pins
+ * struct sim_frame - counts of a page frame
+ * @pins: current number of pins
+ * @writers: pins for writing since @pins was last 0
  * @dirtied: times marked dirty at unpinning, since sim_reset()
  */
 struct sim_frame {
@@ -258,22 +258,22 @@ struct sim_frame {
 };
 
 struct sim_frame *sim_frame(u64 pfn);
-/* For the kernel's region list: a page of the current process, or NULL */
+/* Pins a page of the current process for the kernel's region list, or returns NULL */
 struct page *sim_kernel_pin(u64 ua);
 void sim_kernel_unpin(u64 pfn);
-/* SetPageDirty() by somebody else than src/: the frame must be pinned */
+/* Acts as KVM's SetPageDirty(): ends the test unless the frame is pinned */
 void sim_set_dirty(u64 pfn);
 
 /*
- * Page descriptors: an array at SIM_VMEMMAP, of which each page is in a page of
- * its own, anywhere. It comes to be when it is first asked for.
+ * Page descriptors: an array at SIM_VMEMMAP. Each page of the array has a backing
+ * page. A backing page may have any physical address, and is made at its first use.
  */
 
-/* Where the descriptor of a page frame is in the linear mapping */
+/* Returns the linear-mapping address of a page frame's descriptor */
 struct page *sim_descriptor(u64 pfn);
-/* The page that has the descriptor goes, another takes its place */
+/* Replaces the backing page that contains the descriptor of a page frame */
 void sim_move_descriptor(u64 pfn);
-/* Nobody can tell where it is, or everybody again */
+/* Makes vmalloc_to_page() fail for the descriptor of a page frame, or succeed again */
 void sim_hide_descriptor(u64 pfn, bool hidden);
 
 #endif /* UNIT_SIM_H */

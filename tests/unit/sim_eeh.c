@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The kernel's EEH core, see sim_eeh.h. */
+/* The simulated EEH core, see sim_eeh.h. */
 #include <string.h>
 
 #include <asm/eeh.h>
@@ -40,7 +40,7 @@ static int asked(struct eeh_pe *pe, struct eeh_call call)
 {
 	call.group = pe->group;
 	if (eeh.calls == MAX_EEH_CALLS)
-		sim_bug("too many calls of the EEH core");
+		sim_bug("too many calls to the EEH core");
 	eeh.call[eeh.calls++] = call;
 	return eeh.answer[pe->group];
 }
@@ -58,7 +58,7 @@ int eeh_pe_get_state(struct eeh_pe *pe)
 int eeh_pe_reset(struct eeh_pe *pe, int option, bool include_passed)
 {
 	if (!include_passed)
-		sim_bug("a reset leaves out devices that are passed through");
+		sim_bug("a reset excludes devices that are passed through");
 	return asked(pe, (struct eeh_call){ EEH_RESET, .arg = option });
 }
 

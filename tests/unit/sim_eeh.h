@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The kernel's EEH core, which records each call. Each group has a partitionable
- * endpoint (PE) unless the test says otherwise.
+ * The simulated EEH core, which records each call. Each group has a partitionable
+ * endpoint (PE), except the groups in eeh.no_pe.
  */
 #ifndef UNIT_EEH_H
 #define UNIT_EEH_H
@@ -19,13 +19,13 @@ enum eeh_function {
 };
 
 /**
- * struct eeh_call - a call of the EEH core
+ * struct eeh_call - a call to the EEH core
  * @what: the function
  * @group: index of the group in group[]
- * @arg: option, or type of error
- * @func: function of an error to inject
- * @addr: its address
- * @mask: its mask
+ * @arg: the option, or the type of the error to inject
+ * @func: function of the error to inject
+ * @addr: address of the error to inject
+ * @mask: mask of the error to inject
  */
 struct eeh_call {
 	enum eeh_function what;
@@ -42,9 +42,9 @@ struct eeh_call {
  * struct eeh - the state of the EEH core
  * @enabled: the kernel handles EEH on this machine
  * @no_pe: bit mask of the groups without a PE
- * @answer: the result of each group's calls
+ * @answer: value that the calls for each group return
  * @calls: number of calls
- * @call: the calls
+ * @call: the recorded calls
  */
 struct eeh {
 	bool enabled;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The simulated platform, see sim_platform.h. Owns its state, the hooks that the
- * kernel calls it_ops and table group ops, and the locks that src/mm_iommu.c
- * does not use.
+ * The simulated platform, see sim_platform.h. This file owns the platform's state, the
+ * hooks of it_ops and of the table group's ops, and the locks that src/mm_iommu.c does not
+ * use.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,30 +31,30 @@
 #define HPA(tce)   ((tce) & ~0xfffULL)
 #define PERM(tce)  ((tce) & 0xfffULL)
 
-/* What entries of an odd format differ by: no address has this bit */
+/* Entries of PLATFORM_ODD_FORMAT differ by this bit, which no address has set */
 #define ODD (1ULL << 61)
 
-/* Entries that a hypervisor takes or clears in one call, if it can do that */
+/* Maximum number of entries of one hypercall, if the firmware has the feature for it */
 #define INDIRECT 512
 
-/* An entry, and what a device may have cached of what it was before */
+/* An entry, and its previous values that a device may still have cached */
 struct entry {
 	u64 live;
 	u64 stale[MAX_STALE];
 	u8 stales;
-	u8 killed; /* how many of these are as good as forgotten */
+	u8 killed; /* number of stale values that the next flush removes */
 };
 
 /**
- * struct node - one of the tables in memory of which a TCE table consists
- * @table: the whole
- * @level: 0 is the lowest
- * @number: which of its level
- * @bytes: of memory
+ * struct node - one node of the tree that a TCE table consists of
+ * @table: the TCE table that the node belongs to
+ * @level: level in the tree; 0 is the lowest
+ * @number: number of the node in its level
+ * @bytes: size of its memory
  * @watched: the node's memory; NULL under a hypervisor
  * @mem: the address of this memory as used by src/
- * @seen: what was there when it was last looked at
- * @entries: what devices make of it, for level 0
+ * @seen: content of the memory at the last platform_sync()
+ * @entries: the entries as devices see them, for level 0
  */
 struct node {
 	struct fake_table *table;
@@ -67,31 +67,31 @@ struct node {
 	struct entry *entries;
 };
 
-/* The kernel's copy of a table below the root; level 0 is the lowest */
+/* A node of the kernel's copy of a table, except the root; level 0 is the lowest */
 struct copy {
 	unsigned int level;
 	u64 number;
 };
 
-/* Entries killed since the last flush */
+/* Entries that tce_kill() was called for since the last flush() */
 struct killed {
 	u64 first, count;
 };
 
 /**
- * struct fake_table - a table
- * @tbl: what src/ knows of it
- * @pages: what it takes
- * @bits: log2 of the entries in a node, or in the table if that is one
+ * struct fake_table - a TCE table
+ * @tbl: the table as src/ sees it
+ * @pages: number of pages that the table and the kernel's copy of it take
+ * @bits: log2 of the number of entries in a node
  * @kind: see enum platform_kind
- * @freed: the platform has freed its part
- * @nodes: tables in memory, the root first
- * @count: how many of @nodes
- * @found: where the last search ended
- * @copies: of tables below the root
- * @nr_copies: how many
- * @killed: see there
- * @kills: how many
+ * @freed: the hook free() was called, see free_entries()
+ * @nodes: nodes of the tree, the root first
+ * @count: number of @nodes
+ * @found: index in @nodes of the last node found
+ * @copies: nodes of the kernel's copy, without the root
+ * @nr_copies: number of @copies
+ * @killed: entries that the next flush() removes from devices' caches
+ * @kills: number of @killed
  */
 struct fake_table {
 	struct iommu_table tbl;
@@ -108,9 +108,9 @@ struct fake_table {
 	unsigned int kills;
 };
 
-/* Counts of an IOMMU page: how often it is held, and how many TCEs map it */
+/* Counts of an IOMMU page: @held is the number of holds, @led the number of TCEs that map it */
 struct reach {
-	u64 key; /* address | log2 of its size; 0 is free */
+	u64 key; /* address of the page | log2 of its size; 0 if the slot is free */
 	u64 held;
 	u64 led;
 };
@@ -122,7 +122,7 @@ struct failure {
 struct platform platform;
 enum platform_kind platform_kind;
 
-/* Table entries per memcmp() */
+/* Number of table entries compared by one memcmp() */
 #define COMPARED 64
 
 static struct fake_table *tables[MAX_TABLES];
@@ -131,10 +131,10 @@ static unsigned int nr_groups;
 static struct failure failures[PLATFORM_FAULTS];
 static struct reach *reaches;
 static size_t reach_slots, reach_used;
-static bool unordered; /* src/ stored a TCE and did not say mb() since */
+static bool unordered; /* src/ has stored a TCE, and no mb() followed */
 
 static const struct iommu_table_ops table_ops, hypervisor_ops;
-/* Locks held by all threads, see platform_expect_unlocked() */
+/* Number of rwsems held by all threads, see platform_expect_unlocked() */
 static unsigned int rwsems_held;
 
 static const struct iommu_table_group_ops group_ops;
@@ -144,7 +144,7 @@ bool firmware_has_feature(unsigned long feature)
 	return platform.features & feature;
 }
 
-/* How many entries go into a call to the hypervisor */
+/* Returns how many entries one hypercall writes or clears */
 static u64 at_a_time(unsigned long calls_for_many)
 {
 	return firmware_has_feature(calls_for_many) ? INDIRECT : 1;
@@ -186,7 +186,7 @@ void platform_complains(const char *fmt, ...)
 }
 
 /*
- * Failures
+ * Injected failures
  */
 
 void platform_fail(enum platform_fault fault, unsigned int nth,
@@ -225,7 +225,7 @@ static bool entry_fails(u64 hpa)
 }
 
 /*
- * What is held and where devices are led
+ * Counts of held pages, and of TCEs that map them
  */
 
 static struct reach *reach_slot(u64 key)
@@ -268,7 +268,7 @@ static u64 hpa_of(struct tce2_cache *cache, u64 ua, unsigned int shift)
 	struct tce2_region *region;
 	u64 hpa = 0, flags;
 
-	/* To look is no step of src/ in which another task could come in */
+	/* No other task may run here, because this lookup is not a step of src/ */
 	sim_preempt_disable();
 	region = tce2_region_find_held(cache, ua, shift);
 	sim_preempt_enable();
@@ -304,9 +304,9 @@ static void count_dropped(u64 hpa, u64 ua, unsigned int shift)
 			ua);
 }
 
-/* Listening to what src/tce_v2.c calls: the linker puts these in between */
+/* Wrappers of the functions that hold and drop memory, inserted by the linker (--wrap) */
 
-/* Of the same type, or the compiler complains */
+/* Declared with the same types, to avoid compiler warnings */
 __typeof__(tce2_page_hold) __real_tce2_page_hold, __wrap_tce2_page_hold;
 __typeof__(tce2_page_drop) __real_tce2_page_drop, __wrap_tce2_page_drop;
 __typeof__(tce2_page_drop_counted) __real_tce2_page_drop_counted,
@@ -365,9 +365,7 @@ void __wrap_tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift)
 	__real_tce2_page_drop(cache, ua, shift);
 }
 
-/*
- * Records the drop of a page that KVM has counted, at its address in the list
- */
+/* Records the drop of a page that KVM has counted, at its address in the kernel's list */
 static void count_counted_dropped(struct mm_struct *mm, u64 ua,
 				  unsigned int shift)
 {
@@ -386,8 +384,8 @@ static void count_counted_dropped(struct mm_struct *mm, u64 ua,
 }
 
 /*
- * The task in a wrapper that records the drop itself: tce2_mirror_drop() must
- * not record it again. Other tasks may run meanwhile.
+ * The task that is in one of the wrappers below, or NULL. The wrapper records the drop, so
+ * tce2_mirror_drop() must not record it again. Drops by other tasks meanwhile are recorded.
  */
 static struct task_struct *dropping;
 
@@ -403,7 +401,7 @@ void __wrap_tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
 	dropping = before;
 }
 
-/* The tce2_drop_batch_add() that follows records the drop */
+/* Does not record the drop: src/ calls tce2_drop_batch_add() next, which records it */
 void __wrap_tce2_pages_uncount(struct tce2_cache *cache,
 			       const struct tce2_memory *memory)
 {
@@ -429,7 +427,7 @@ void __wrap_tce2_drop_batch_add(struct tce2_drop_batch *batch,
 }
 
 /*
- * Entries
+ * Entries of tables, and the hooks of it_ops
  */
 
 static struct node *find_node(struct fake_table *t, unsigned int level,
@@ -463,7 +461,7 @@ static bool is_stale(const struct entry *e, u64 tce)
 	return false;
 }
 
-/* A device may have cached any value that was ever there, until it is killed */
+/* A device may cache any value that the entry ever had, until tce_kill() and flush() */
 static void write_entry(struct fake_table *t, struct entry *e, u64 tce)
 {
 	u64 old = e->live;
@@ -473,17 +471,17 @@ static void write_entry(struct fake_table *t, struct entry *e, u64 tce)
 
 	if (old && !is_stale(e, old)) {
 		if (e->stales == MAX_STALE)
-			sim_bug("an entry is written again and again, never killed");
+			sim_bug("an entry is written repeatedly without being invalidated");
 		e->stale[e->stales++] = old;
 	}
-	/* It may cache the old one again, as long as it is there */
+	/* A device may have cached the old value again after tce_kill(), until this write */
 	e->killed = 0;
 	e->live = tce;
 	if (!new)
 		return;
 	r = reach(HPA(tce), t->tbl.it_page_shift);
 	if (++r->led > r->held)
-		sim_bug("a device is led to %llx, which is not held", tce);
+		sim_bug("a TCE maps %llx, which is not held", tce);
 }
 
 static void forget_stale(struct fake_table *t, struct entry *e)
@@ -498,7 +496,7 @@ static void forget_stale(struct fake_table *t, struct entry *e)
 	e->stales = 0;
 }
 
-/* What the platform puts in memory for a TCE */
+/* Returns the doubleword that the platform stores for a TCE */
 static __be64 image(const struct fake_table *t, u64 tce)
 {
 	if (!tce || t->kind == PLATFORM_ODD_PLACE)
@@ -515,7 +513,7 @@ static void put_image(struct fake_table *t, struct node *node, u64 slot,
 	node->seen[slot] = node->mem[slot];
 }
 
-/* The platform itself writes an entry; a hypervisor invalidates at once */
+/* Writes an entry as the platform does; a hypervisor invalidates it at once */
 static void put_entry(struct fake_table *t, u64 index, u64 tce)
 {
 	struct node *node = find_node(t, 0, index >> t->bits);
@@ -534,10 +532,10 @@ static void check_tce(const struct fake_table *t, u64 tce)
 	if ((tce & ((1ULL << t->tbl.it_page_shift) - 1)) != TCE_READ &&
 	    (tce & ((1ULL << t->tbl.it_page_shift) - 1)) !=
 		    (TCE_READ | TCE_WRITE))
-		sim_bug("%llx is no TCE of this hardware", tce);
+		sim_bug("%llx is not a valid TCE of this hardware", tce);
 }
 
-/* Return the first changed entry at or after @at and before @end, or @end */
+/* Returns the first changed entry at or after @at and before @end, or @end */
 static u64 differs_at(const struct node *node, u64 at, u64 end)
 {
 	while (at < end) {
@@ -553,7 +551,7 @@ static u64 differs_at(const struct node *node, u64 at, u64 end)
 	return end;
 }
 
-/* Notes what src/ has stored into a table, in bytes @from to @to */
+/* Records the entries that src/ has stored in bytes @from to @to of a node */
 static void sync_node(void *owner, size_t from, size_t to)
 {
 	struct node *node = owner;
@@ -564,7 +562,7 @@ static void sync_node(void *owner, size_t from, size_t to)
 	if (at == end)
 		return;
 	if (node->level || t->kind != PLATFORM_MEMORY)
-		sim_bug("a table was written to that is not to be written to");
+		sim_bug("src/ wrote to a table that only the platform may write to");
 	for (first = at; at < end; at = differs_at(node, at, end)) {
 		u64 tce = be64_to_cpu(node->mem[at]);
 
@@ -603,7 +601,7 @@ bool platform_swap_unordered(bool now)
 	return before;
 }
 
-/* Tables are all the memory that there is */
+/* Returns true for memory of tables: src/ calls pfn_valid() for no other memory */
 bool pfn_valid(unsigned long pfn)
 {
 	for (unsigned int i = 0; i < MAX_TABLES; i++) {
@@ -619,14 +617,14 @@ bool pfn_valid(unsigned long pfn)
 	return false;
 }
 
-/* From entry @first to @end of a table, those that there are */
+/* Runs the body for each existing entry of a table, from @first to before @end */
 #define for_each_entry(t, e, index, first, end)              \
 	for (index = (first); index < (end); index++)        \
 		if (!((e) = find_entry(t, index)))           \
 			index |= (1ULL << (t)->bits) - 1;    \
 		else
 
-/* A hypervisor has forgotten a table that it was told to take away */
+/* A hypervisor's table is accessible only while a group has it in a slot */
 static void check_window(struct fake_table *t)
 {
 	if (t->kind != PLATFORM_HYPERVISOR)
@@ -635,7 +633,7 @@ static void check_window(struct fake_table *t)
 		if (groups[i / 2].walks[i % 2] == &t->tbl)
 			return;
 	}
-	sim_bug("a hypervisor is asked for a window that it has not");
+	sim_bug("a hypercall is made for a window that the hypervisor does not have");
 }
 
 static void check_range(struct fake_table *t, u64 index, u64 count)
@@ -654,10 +652,10 @@ static void make_pages(struct fake_table *t, u64 bytes)
 	t->pages += pages;
 	platform.pages += pages;
 	if (platform.pages + sim.now.pinned > sim.now.charged)
-		sim_bug("a table is made that was not charged for");
+		sim_bug("a table is made without being charged");
 }
 
-/* Exactly as large as it is: what is stored beside it, the sanitizer tells */
+/* Makes a node; watch_new() detects stores beyond its end */
 static struct node *make_node(struct fake_table *t, unsigned int level,
 			      u64 number)
 {
@@ -701,7 +699,7 @@ static bool has_copy(const struct fake_table *t, unsigned int level, u64 number)
 	return false;
 }
 
-/* Makes the copies of the tables that lead to an entry */
+/* Makes the nodes of the kernel's copy that lead to an entry */
 static void make_copies(struct fake_table *t, u64 index)
 {
 	for (unsigned int i = 0; i < t->tbl.it_indirect_levels; i++) {
@@ -716,7 +714,7 @@ static void make_copies(struct fake_table *t, u64 index)
 	}
 }
 
-/* Makes the tables that lead to an entry, and links them */
+/* Makes the nodes that lead to an entry, and links them */
 static void make_tables(struct fake_table *t, u64 index)
 {
 	struct node *above = t->nodes[0];
@@ -743,7 +741,7 @@ static u64 *useraddrptr(struct iommu_table *tbl, long index, bool alloc)
 	platform_sync();
 	check_range(t, index, 1);
 	if (!alloc)
-		sim_bug("nobody here reads the kernel's copy");
+		sim_bug("src/ reads the kernel's copy of a table");
 	if (platform_fails(PLATFORM_USERADDR))
 		return NULL;
 	make_copies(t, index - tbl->it_offset);
@@ -756,7 +754,7 @@ static const u64 direction_perm[] = {
 	[DMA_FROM_DEVICE] = TCE_WRITE,
 };
 
-/* IODA2 lets devices read what they may write */
+/* On IODA2 a TCE with write permission has read permission, too */
 static u64 make_tce(const struct fake_table *t, u64 hpa,
 		    enum dma_data_direction direction)
 {
@@ -765,7 +763,7 @@ static u64 make_tce(const struct fake_table *t, u64 hpa,
 	if (t->kind != PLATFORM_HYPERVISOR && (tce & TCE_WRITE))
 		tce |= TCE_READ;
 	if (hpa & ((1ULL << t->tbl.it_page_shift) - 1))
-		sim_bug("%llx is no address of an IOMMU page", hpa);
+		sim_bug("%llx is not the address of an IOMMU page", hpa);
 	return tce;
 }
 
@@ -784,7 +782,7 @@ static int xchg_no_kill(struct iommu_table *tbl, long index, unsigned long *hpa,
 	if (*direction != DMA_NONE)
 		make_tables(t, at);
 	else if (*hpa)
-		sim_bug("an address without a permission");
+		sim_bug("a TCE has an address but no permission");
 	else if (!find_entry(t, at))
 		return 0;
 	old = find_entry(t, at)->live;
@@ -819,7 +817,7 @@ static void flush(struct iommu_table *tbl)
 	}
 }
 
-/* What devices have cached of these they forget with the next flush */
+/* Marks the stale values of entries: devices discard them with the next flush() */
 static void kill_entries(struct fake_table *t, u64 first, u64 count)
 {
 	struct entry *e;
@@ -827,21 +825,21 @@ static void kill_entries(struct fake_table *t, u64 first, u64 count)
 
 	log_event(EVENT_KILL, first + t->tbl.it_offset, count);
 	if (t->kills == MAX_KILLED)
-		sim_bug("kill after kill, and never a flush");
+		sim_bug("too many calls of tce_kill() without a flush()");
 	t->killed[t->kills++] = (struct killed){ first, count };
 	for_each_entry(t, e, i, first, first + count) e->killed = e->stales;
 	if (platform.no_flush)
 		flush(&t->tbl);
 }
 
-/* The platform goes through the table's groups, of which any may leave */
+/* The platform walks the table's list of groups, which RCU protects */
 static void check_in_rcu_section(void)
 {
 	if (!sim_readers())
-		sim_bug("the table's list of groups is not kept by RCU");
+		sim_bug("the platform is called outside an RCU read-side section");
 }
 
-/* Fails with part of it written and nothing of that invalidated */
+/* If an entry fails, the previous entries stay written and are not invalidated */
 static int set_tces(struct iommu_table *tbl, long index, long npages,
 		    unsigned long uaddr, enum dma_data_direction direction,
 		    unsigned long attrs)
@@ -860,7 +858,7 @@ static int set_tces(struct iommu_table *tbl, long index, long npages,
 		if (entry_fails(hpa))
 			return platform.error;
 		if (!find_entry(t, i))
-			sim_bug("the platform writes to a table that isn't there");
+			sim_bug("the platform writes to a table that does not exist");
 		put_entry(t, i, make_tce(t, hpa, direction));
 	}
 	kill_entries(t, at, npages);
@@ -868,10 +866,11 @@ static int set_tces(struct iommu_table *tbl, long index, long npages,
 }
 
 /*
- * A hypervisor takes entries by the page, up to one that it refuses; then Linux
- * goes no further and says nothing, unless it is for lack of resources: then
- * what went well before is cleared again. Where the hypervisor takes them one
- * by one, Linux only leaves out those that are refused.
+ * A hypercall writes up to 512 entries, and stops at an entry that the hypervisor refuses.
+ * Linux then makes no further call, and returns no error. Only after
+ * H_NOT_ENOUGH_RESOURCES Linux clears the entries of earlier calls, and returns the error.
+ * Without FW_FEATURE_PUT_TCE_IND each hypercall writes one entry, and Linux skips an entry
+ * that is refused.
  */
 static int set_hypervisor(struct iommu_table *tbl, long index, long npages,
 			  unsigned long uaddr,
@@ -890,7 +889,7 @@ static int set_hypervisor(struct iommu_table *tbl, long index, long npages,
 
 		sim_work(i % many == 0);
 		if (!entry_fails(hpa)) {
-			/* Whatever the direction, reading is allowed */
+			/* A hypervisor sets read permission for any direction */
 			put_entry(t, at + i,
 				  make_tce(t, hpa, direction) | TCE_READ);
 			continue;
@@ -915,7 +914,7 @@ static void tce_kill(struct iommu_table *tbl, unsigned long index,
 	platform_sync();
 	check_in_rcu_section();
 	if (unordered)
-		sim_bug("invalidated what may not be in memory yet");
+		sim_bug("a TCE is invalidated before mb() orders its store");
 	check_range(fake(tbl), index, pages);
 	sim_work(1);
 	kill_entries(fake(tbl), index - tbl->it_offset, pages);
@@ -940,7 +939,7 @@ static void clear(struct iommu_table *tbl, long index, long npages)
 	kill_entries(t, index, npages);
 }
 
-/* As with writing: it stops at what it refuses, or leaves that out */
+/* Like set_hypervisor(), stops at a refused call, or skips it if a call clears one entry */
 static void clear_hypervisor(struct iommu_table *tbl, long index, long npages)
 {
 	u64 many = at_a_time(FW_FEATURE_STUFF_TCE), at = index - tbl->it_offset;
@@ -964,7 +963,7 @@ static unsigned long get(struct iommu_table *tbl, long index)
 {
 	struct entry *e;
 
-	/* It is often asked; and in others src/ may store nothing anyway */
+	/* get() is called often, so compare only tables in which src/ may store */
 	if (fake(tbl)->kind == PLATFORM_MEMORY)
 		platform_sync();
 	check_range(fake(tbl), index, 1);
@@ -979,7 +978,7 @@ void iommu_tce_kill(struct iommu_table *tbl, unsigned long entry,
 	if (tbl->it_ops->tce_kill)
 		tbl->it_ops->tce_kill(tbl, entry, pages);
 	else if (!pages)
-		sim_bug("nothing is to be invalidated");
+		sim_bug("tce_kill() is called for no entries");
 }
 
 void iommu_flush_tce(struct iommu_table *tbl)
@@ -991,7 +990,7 @@ void iommu_flush_tce(struct iommu_table *tbl)
 	platform_barrier();
 }
 
-/* The platform's part of freeing a table; the kernel frees the rest */
+/* The hook free(): frees the entries, before iommu_tce_table_put() frees the table */
 static void free_entries(struct iommu_table *tbl)
 {
 	fake(tbl)->freed = true;
@@ -1008,7 +1007,7 @@ static const struct iommu_table_ops table_ops = {
 	.free = free_entries,
 };
 
-/* As on powernv, see @no_flush */
+/* Operations as on powernv, see @no_flush of struct platform */
 static const struct iommu_table_ops no_flush_ops = {
 	.set = set_tces,
 	.xchg_no_kill = xchg_no_kill,
@@ -1079,7 +1078,7 @@ u64 platform_sum(struct iommu_table *tbl)
 			u64 at = (node->number << t->bits) + i;
 			u64 live = node->entries[i].live;
 
-			/* A hypervisor may or may not let it be read, too */
+			/* A hypervisor may make a write-only entry readable: ignore that */
 			if (live & TCE_WRITE)
 				live |= TCE_READ;
 			if (live)
@@ -1107,7 +1106,7 @@ static unsigned int table_shift(u32 page_shift, u64 size, u32 levels)
 		     PAGE_SHIFT);
 }
 
-/* In full, with the copy, which is all that a hypervisor leaves to Linux */
+/* Returns the size of a full table with its copy; a hypervisor's table has only the copy */
 static unsigned long get_table_size(u32 page_shift, u64 size, u32 levels)
 {
 	unsigned long bytes = 0, at_level = 1;
@@ -1134,7 +1133,7 @@ static long create_table(struct iommu_table_group *tg, int num, u32 page_shift,
 	struct fake_table *t;
 
 	if (tg->tables[num] || fake_group(tg)->walks[num])
-		sim_bug("there is a table in slot %d", num);
+		sim_bug("a table is made for slot %d, which has one already", num);
 	if (platform_fails(PLATFORM_CREATE))
 		return platform.error;
 	while (tables[i])
@@ -1146,7 +1145,7 @@ static long create_table(struct iommu_table_group *tg, int num, u32 page_shift,
 		.it_kref = { { 1 } },
 		.it_size = size >> page_shift,
 		.it_indirect_levels = levels - 1,
-		/* pseries does not say */
+		/* pseries does not set this field */
 		.it_level_size = platform.hypervisor ? 0 : 1UL << (shift - 3),
 		.it_offset = window_start(tg, num, page_shift, size) >> page_shift,
 		.it_page_shift = page_shift,
@@ -1180,7 +1179,7 @@ static long set_window(struct iommu_table_group *tg, int num,
 	if (tg->tables[num] || fake_group(tg)->walks[num])
 		sim_bug("slot %d of a group is set twice", num);
 	if (fake_group(tg)->left)
-		sim_bug("a group joins with what its last owner left");
+		sim_bug("a group is programmed before its slots are cleared");
 	fake_group(tg)->walks[num] = tbl;
 	if (platform_fails(PLATFORM_LINK))
 		return 0;
@@ -1189,7 +1188,7 @@ static long set_window(struct iommu_table_group *tg, int num,
 	return 0;
 }
 
-/* Should the hardware refuse, Linux forgets the table all the same (IODA2) */
+/* Linux forgets the table even if the hardware refuses to unset it (IODA2) */
 static long unset_window(struct iommu_table_group *tg, int num)
 {
 	struct iommu_table *tbl = tg->tables[num];
@@ -1204,12 +1203,15 @@ static long unset_window(struct iommu_table_group *tg, int num)
 		fake_group(tg)->walks[num] = NULL;
 	if (tbl)
 		iommu_tce_table_put(tbl);
-	/* Firmware takes its time */
+	/* The firmware call is slow, so other threads may run */
 	sim_point(SIM_AT_RESCHED);
 	return fails ? platform.error : 0;
 }
 
-/* IODA2 may have left something in each slot, and does not know of it */
+/*
+ * Returns a bit mask of slots: IODA2 may have left a table in a slot, although tables[] of
+ * the table group is NULL
+ */
 static unsigned int left_in(const struct iommu_table_group *tg)
 {
 	return tg->max_levels > 1 ? BIT(0) | BIT(1) : 0;
@@ -1218,7 +1220,7 @@ static unsigned int left_in(const struct iommu_table_group *tg)
 static void take_ownership(struct iommu_table_group *tg)
 {
 	if (fake_group(tg)->owned)
-		sim_bug("a group is taken twice");
+		sim_bug("ownership of a group is taken twice");
 	fake_group(tg)->owned = true;
 	platform.owned++;
 }
@@ -1226,17 +1228,17 @@ static void take_ownership(struct iommu_table_group *tg)
 static void release_ownership(struct iommu_table_group *tg)
 {
 	if (!fake_group(tg)->owned)
-		sim_bug("a group is given back that was not taken");
+		sim_bug("ownership of a group is released but was not taken");
 	if (tg->tables[0] || tg->tables[1])
-		sim_bug("a group is given back with windows");
+		sim_bug("ownership of a group is released while it has windows");
 	fake_group(tg)->owned = false;
 	fake_group(tg)->left = left_in(tg);
 	platform.owned--;
 }
 
 /*
- * Every device takes its group, and what is there then for the platform's own:
- * IODA2 drops the reference of its maker, too
+ * For each added device, the platform takes ownership of the group, and treats the table
+ * in slot 0 as its default table. So IODA2 also puts the reference of the table's creator.
  */
 void platform_add_device(struct fake_group *g)
 {
@@ -1247,9 +1249,9 @@ void platform_add_device(struct fake_group *g)
 	unset_window(&g->tg, 0);
 	if (!platform.hypervisor)
 		iommu_tce_table_put(tbl);
-	/* IODA2 closes the bypass, and with it what is in its place */
+	/* IODA2 closes the bypass, which also removes the table in slot 1 */
 	g->walks[1] = NULL;
-	/* To unset them again does nothing */
+	/* Unsetting the slots again has no effect */
 	g->left |= BIT(0) | BIT(1);
 }
 
@@ -1277,7 +1279,7 @@ static void free_table(struct fake_table *t)
 	free(t);
 }
 
-/* The hypervisor clears nothing; what is mapped goes with the window */
+/* Returns true for a hypervisor that refuses all clears: its tables are freed while mapped */
 static bool keeps_entries(const struct fake_table *t)
 {
 	return t->kind == PLATFORM_HYPERVISOR &&
@@ -1311,15 +1313,15 @@ int iommu_tce_table_put(struct iommu_table *tbl)
 		return 0;
 	for (unsigned int i = 0; i < nr_groups * 2; i++) {
 		if (groups[i / 2].walks[i % 2] == tbl)
-			sim_bug("a table is freed that hardware walks");
+			sim_bug("a table is freed while a group's hardware walks it");
 	}
 	if (platform_mapped(tbl) && !keeps_entries(t))
-		sim_bug("a table is freed in which something is mapped");
+		sim_bug("a table is freed with mapped entries");
 	if (platform_mapped(tbl))
 		forget_entries(t);
 	tbl->it_ops->free(tbl);
 	if (!t->freed)
-		sim_bug("a table is freed, but not by its platform");
+		sim_bug("a table is freed without calling its free hook");
 	free_table(t);
 	return 1;
 }
@@ -1400,7 +1402,7 @@ void platform_expect_nothing_left(void)
 	if (platform.tables || platform.pages)
 		sim_bug("left behind: %llu tables", platform.tables);
 	if (platform.owned)
-		sim_bug("left behind: a group that was taken");
+		sim_bug("left behind: ownership of a group");
 	for (unsigned int i = 0; i < nr_groups * 2; i++) {
 		if (groups[i / 2].walks[i % 2])
 			sim_bug("left behind: a window of a group");
@@ -1414,7 +1416,7 @@ void platform_expect_nothing_left(void)
 }
 
 /*
- * Locks
+ * Locks that src/mm_iommu.c does not use
  */
 
 void init_rwsem(struct rw_semaphore *sem)

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The simulated platform: TCE tables, the groups they are programmed for, and
- * devices that may have cached any translation until they are told otherwise.
+ * The simulated platform: TCE tables, the groups for which they are programmed, and
+ * devices that may cache any translation until it is invalidated.
  *
- * Tables are in memory, where src/ may store entries without a word: what has
- * changed there is found by comparing it with what was there, whenever src/ calls
- * the platform, holds or drops memory, says mb() or lets time pass.
+ * Tables are in memory, where src/ may store entries directly. The platform compares the
+ * memory with its previous content whenever src/ calls the platform, holds or drops
+ * memory, calls mb() or lets time pass.
  *
- * It counts how often each IOMMU page is held (from the calls of src/tce_v2.c to hold
- * and drop) and how many TCEs, in tables or cached by devices, map the page. It ends
- * the test when there are more TCEs than holds, because memory that a device still
- * reaches could then be unpinned. It also ends the test when
+ * For each IOMMU page the platform counts the holds, which src/tce_v2.c adds with
+ * tce2_memory_hold() and drops with tce2_memory_drop(). It also counts how many TCEs, in
+ * tables or cached by devices, map the page. It ends the test if a page has more TCEs than
+ * holds, because memory that a device still reaches could then be unpinned. It also ends
+ * the test if
  *
- *	- a table is made that nobody was charged for, or is freed while entries are
- *	  mapped or a group's hardware walks it,
+ *	- a table is made without being charged,
+ *	- a table is freed that has mapped entries or that a group's hardware walks,
  *	- a request would hang the firmware,
- *	- a TCE is stored outside a table, or invalidated before it is sure to be in
- *	  memory.
+ *	- a TCE is stored outside a table,
+ *	- a TCE is invalidated before a barrier orders its store.
  */
 #ifndef UNIT_PLATFORM_H
 #define UNIT_PLATFORM_H
@@ -26,11 +27,11 @@
 #include <asm/iommu.h>
 
 /**
- * enum platform_kind - where TCE tables are
- * @PLATFORM_MEMORY: in memory, as IODA2 wants them; src/ may store there
- * @PLATFORM_HYPERVISOR: in a hypervisor, which is asked (pseries)
- * @PLATFORM_ODD_FORMAT: in memory, but entries look different
- * @PLATFORM_ODD_PLACE: in memory, but not where they say they are
+ * enum platform_kind - location and format of TCE tables
+ * @PLATFORM_MEMORY: in memory, in the format of IODA2; src/ may store there
+ * @PLATFORM_HYPERVISOR: in the hypervisor, which only hypercalls reach (pseries)
+ * @PLATFORM_ODD_FORMAT: in memory, but entries have another format
+ * @PLATFORM_ODD_PLACE: in memory, but not at it_base
  */
 enum platform_kind {
 	PLATFORM_MEMORY,
@@ -40,28 +41,28 @@ enum platform_kind {
 	PLATFORM_KINDS,
 };
 
-/* What tables made from now on are like; stays until it is set again */
+/* Kind of tables made from now on; the runner sets PLATFORM_MEMORY before each test */
 extern enum platform_kind platform_kind;
 
-/* The code of a hypervisor that Linux's own functions know */
+/* An error of a hypervisor that the functions of Linux handle specially */
 #define H_NOT_ENOUGH_RESOURCES (-44)
 
-/* What can be made to fail, see platform_fail() */
+/* Operations that can be made to fail, see platform_fail() */
 enum platform_fault {
 	PLATFORM_XCHG, /* writing an entry */
-	PLATFORM_CLEAR, /* a call to clear entries: they stay, and nobody says so */
+	PLATFORM_CLEAR, /* clearing entries: they stay mapped, and no error is returned */
 	PLATFORM_USERADDR, /* making the kernel's copy of a table */
 	PLATFORM_CREATE, /* making a table */
 	PLATFORM_SET, /* programming a table for a group */
-	PLATFORM_LINK, /* noting with it for which group, and nobody says so */
-	PLATFORM_UNSET, /* taking it from a group: it stays programmed */
+	PLATFORM_LINK, /* pnv_pci_link_table_and_group(); set_window() still succeeds */
+	PLATFORM_UNSET, /* removing a table from a group: it stays programmed */
 	PLATFORM_FAULTS,
 };
 
 enum platform_event {
-	EVENT_WRITE, /* of entries, by src/ in memory or by the platform */
-	EVENT_ERASE, /* of entries, by src/ in memory */
-	EVENT_CLEAR, /* of entries, by the platform */
+	EVENT_WRITE, /* src/ writes entries in memory, or the platform writes entries */
+	EVENT_ERASE, /* src/ clears entries in memory */
+	EVENT_CLEAR, /* the platform clears entries */
 	EVENT_KILL,
 	EVENT_FLUSH,
 	EVENT_DROP,
@@ -69,10 +70,10 @@ enum platform_event {
 };
 
 /**
- * struct event - something that happened
+ * struct event - an event in the platform's log
  * @what: kind of event
- * @first: first entry, counted from bus address 0; the user address of a drop
- * @count: entries
+ * @first: first entry, counted from bus address 0; for a drop the user address
+ * @count: number of entries
  */
 struct event {
 	enum platform_event what;
@@ -84,28 +85,28 @@ struct event {
 
 /**
  * struct platform - the state of the platform
- * @hypervisor: tables are a hypervisor's; it makes and programs them at once
- * @elsewhere: a hypervisor's window that is unlike the default window begins at
- *	1 << 59 in either slot, as on pseries
+ * @hypervisor: tables are in the hypervisor, which makes and programs them at once
+ * @elsewhere: in each slot, a hypervisor's window that differs from the default window
+ *	begins at 1 << 59, as on pseries
  * @no_flush: new tables behave as on powernv: tce_kill() returns after devices
- *	have forgotten the entries, and there is no flush()
- * @features: FW_FEATURE_* of asm/firmware.h. Without them a hypervisor takes
- *	entries, or clears them, one by one, and may leave out any
- * @taken: exchanges from now on of which KVM takes the entry out at once, for
- *	a moment
- * @refused: an address for which no entry is taken, 0 for none
- * @error: what a failing hook returns
- * @fired: whether a failure asked for with platform_fail() has happened
- * @tables: tables that exist
- * @pages: pages they take, with the copies
- * @held: IOMMU pages held now
- * @owned: groups taken from the platform
- * @complaints: lines written to the kernel log
- * @kill_most: the most entries src/ had invalidated at a time
- * @calls: how often each event happened
- * @calls_to: how often what can fail was asked for
- * @events: the first events
- * @logged: how many of them
+ *	have discarded the entries from their caches, and there is no flush()
+ * @features: FW_FEATURE_* of asm/firmware.h. Without a feature, each hypercall writes
+ *	or clears one entry, and Linux skips an entry that is refused
+ * @taken: number of exchanges from now on that are each followed by a clear of the same
+ *	entry, as if KVM unmapped it
+ * @refused: a physical address for which writing an entry fails, 0 for none
+ * @error: error that a failing hook returns
+ * @fired: a failure requested with platform_fail() has happened
+ * @tables: number of tables
+ * @pages: number of pages that tables and their copies take
+ * @held: current number of holds of IOMMU pages
+ * @owned: number of groups whose ownership src/ has taken
+ * @complaints: lines written to the kernel log with pr_err_ratelimited()
+ * @kill_most: the most entries that src/ invalidated with one call
+ * @calls: number of events of each kind; for drops, number of dropped pages
+ * @calls_to: number of calls of each operation that can be made to fail
+ * @events: log of the first events
+ * @logged: number of events in @events
  */
 struct platform {
 	bool hypervisor;
@@ -136,11 +137,11 @@ struct iommu_group {
 
 /**
  * struct fake_group - a group of devices
- * @tg: what src/ knows of it
- * @group: the same for the IOMMU core
+ * @tg: its table group
+ * @group: its IOMMU group
  * @walks: the tables that its hardware walks
- * @owned: whether it is taken from the platform
- * @left: the slots in which hardware may have what the platform left there
+ * @owned: src/ has taken its ownership
+ * @left: bit mask of the slots in which the platform may have left a table
  */
 struct fake_group {
 	struct iommu_table_group tg;
@@ -155,13 +156,14 @@ struct fake_group {
 void platform_reset(void);
 void platform_expect_nothing_left(void);
 struct fake_group *platform_group(u32 max_levels);
-/* One is plugged in while the group is in use */
+/* Plugs a device into a group in use */
 void platform_add_device(struct fake_group *g);
+/* Returns the number of references to a table */
 unsigned int platform_users(const struct iommu_table *tbl);
-/* Frees tables that can't be got rid of otherwise */
+/* Frees tables that src/ has leaked on purpose; their number must be @tables */
 void platform_forget_leaked(u64 tables);
 
-/* The @nth time from now it fails, and the next @times - 1 times, too */
+/* Makes the @nth call from now fail, and the following @times - 1 calls */
 void platform_fail(enum platform_fault fault, unsigned int nth,
 		   unsigned int times);
 void platform_fail_nothing(void);
@@ -170,34 +172,39 @@ bool platform_fails(enum platform_fault fault);
 /* Ends the test if any thread holds a rwsem */
 void platform_expect_unlocked(const char *what);
 
-/* Looks what src/ has stored into tables; it is done at every turn */
+/* Notes the entries that src/ has stored into tables since the last call */
 void platform_sync(void);
 
 /*
- * Another task goes on: whether its stores into tables are followed by mb() is its
- * own affair. Returns what to call this with when the first task goes on.
+ * Saves and restores a flag of each task when tasks are switched: the task has stored a
+ * TCE, and no mb() followed. @now is the flag of the next task. Returns the flag of the
+ * previous task.
  */
 bool platform_swap_unordered(bool now);
 
 /*
- * KVM has counted an IOMMU page in the kernel's list: a TCE may point to the
- * page from now on
+ * Counts a hold of an IOMMU page, because KVM has counted the page in the kernel's list.
+ * A TCE may map the page from now on.
  */
 void platform_hold_page(u64 hpa, unsigned int shift);
 
 #define TCE_READ  1ULL
 #define TCE_WRITE 2ULL
-/* In a TCE: not of ours, so it is not looked at whether memory is held */
+/* Flag in a foreign TCE: src/ did not map the page, and need not hold it */
 #define TCE_ALIEN (1ULL << 62)
 
+/* Returns the TCE that devices see */
 u64 platform_tce(struct iommu_table *tbl, u64 index);
+/* Writes a foreign TCE */
 void platform_poke(struct iommu_table *tbl, u64 index, u64 tce);
-/* All entries that are not 0: how many, and a sum by which to compare them */
+/* Returns the number of entries that are not 0 */
 u64 platform_mapped(struct iommu_table *tbl);
+/* Returns a hash of all entries, which shows whether an entry has changed */
 u64 platform_sum(struct iommu_table *tbl);
-/* Tables in memory that it consists of */
+/* Returns the number of nodes of the tree that the table consists of */
 u64 platform_made(struct iommu_table *tbl);
 
+/* Clears the log of events and the counts of events */
 void platform_forget_events(void);
 
 #endif /* UNIT_PLATFORM_H */

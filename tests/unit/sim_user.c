@@ -30,7 +30,7 @@ bool access_ok(const void *ptr, unsigned long size)
 	return size <= TASK_SIZE_USER64 && start <= TASK_SIZE_USER64 - size;
 }
 
-/* Runs another thread of the process while the first one waits for a page fault */
+/* Runs another thread of the process, as if the current one waited for a page fault */
 static void run_other(void)
 {
 	struct task_struct other, *self;
@@ -43,7 +43,7 @@ static void run_other(void)
 
 /*
  * Finds the memory of a user address. Returns how many of @size bytes exist there, and
- * sets *@at if there are any.
+ * sets *@at if this is not 0.
  */
 static size_t find_bytes(const char *what, const void *ptr, size_t size,
 			 unsigned char **at)
@@ -54,9 +54,9 @@ static size_t find_bytes(const char *what, const void *ptr, size_t size,
 	platform_expect_unlocked(what);
 	if (++user.copies == user.other_at)
 		run_other();
-	/* The caller has to check access_ok(): Linux 7.2 may not fault there */
+	/* Linux 7.2 may not fault at a kernel address, so src/ must call access_ok() */
 	if (start >> 63)
-		sim_bug("%s: %llx is the kernel's", what, start);
+		sim_bug("%s: %llx is a kernel address", what, start);
 	if (start < USER_END - USER_BYTES || start >= USER_END)
 		return 0;
 	*at = user.bytes + (start - (USER_END - USER_BYTES));
@@ -70,7 +70,7 @@ unsigned long copy_from_user(void *to, const void *from, unsigned long size)
 
 	if (count)
 		memcpy(to, at, count);
-	/* The kernel, too, clears what it could not read */
+	/* As the kernel, clear the bytes that could not be read */
 	memset((char *)to + count, 0, size - count);
 	return size - count;
 }

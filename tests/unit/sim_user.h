@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * User memory with contents, for the requests that src/uapi.c reads and for its
- * answers. The memory ends at USER_END: an access beyond faults, and so does a write
- * to read-only memory. An access with a lock held ends the test, because a process
- * can delay a page fault as long as it likes.
+ * answers. The memory ends at USER_END. An access beyond its end faults, as does a
+ * write to read-only memory. An access with a lock held ends the test, because a
+ * process can delay a page fault as long as it likes.
  */
 #ifndef UNIT_USER_H
 #define UNIT_USER_H
@@ -17,8 +17,8 @@
  * struct user - the state of user memory
  * @readonly: writes fault
  * @copies: calls of copy_from_user() and copy_to_user() so far
- * @other_at: the number of the call, from 1 on, during which another thread runs
- * @other: what the other thread does
+ * @other_at: the number of the call, from 1 on, during which @other runs
+ * @other: function that runs as another thread
  * @bytes: the last bytes before USER_END
  */
 struct user {
@@ -31,9 +31,9 @@ struct user {
 
 extern struct user user;
 
-/* Resets the memory, copies @size bytes to its end, and returns their address */
+/* Resets the memory, copies @size bytes to its end, and returns their user address */
 u64 user_place(const void *from, size_t size);
-/* Reads the last @size bytes */
+/* Copies the last @size bytes of the memory to @to */
 void user_look(void *to, size_t size);
 
 #endif /* UNIT_USER_H */

@@ -18,7 +18,7 @@ TEST_F(client, a_cookie_finds_its_container_until_release)
 	void *old, *new;
 
 	old = cookie;
-	/* Neither a process nor the kernel has memory at this address */
+	/* Neither a process nor the kernel can have memory at this address */
 	expect((uintptr_t)old >> 52, 0xfff);
 	again = tce2_container_get(old);
 	expect(again == container, true);
@@ -71,7 +71,7 @@ TEST(open_without_memory_returns_enomem)
 	end_client();
 }
 
-/* VFIO holds the lock of its list of backends, and reclaim may take seconds */
+/* VFIO holds the lock of its list of backends during open, and reclaim may take seconds */
 TEST(open_allocates_outside_the_memory_cgroup)
 {
 	u64 accounted;
@@ -128,13 +128,13 @@ static const struct {
 	{ "size of half a page", UA, PAGE_SIZE / 2, -EINVAL },
 	{ "wrapping to 0", -SIZE, SIZE, 0 },
 	{ "wrapping", -SIZE, SIZE + PAGE_SIZE, -EINVAL },
-	{ "wrapping, from below", UA, -UA + PAGE_SIZE, -EINVAL },
-	{ "the kernel's", 1ULL << 63, SIZE, -EFAULT },
-	{ "past the end of user addresses", (1ULL << 52) - SIZE, SIZE + PAGE_SIZE,
+	{ "start below and end above 0", UA, -UA + PAGE_SIZE, -EINVAL },
+	{ "kernel address", 1ULL << 63, SIZE, -EFAULT },
+	{ "crossing the end of user addresses", (1ULL << 52) - SIZE, SIZE + PAGE_SIZE,
 	  -EFAULT },
-	{ "before the end of user addresses", (1ULL << 52) - SIZE, SIZE, -EFAULT },
-	{ "before the memory", UA - PAGE_SIZE, SIZE, -EFAULT },
-	{ "past the memory", UA, PAGES(MEMORY_PAGES + 1), -EFAULT },
+	{ "below the end of user addresses", (1ULL << 52) - SIZE, SIZE, -EFAULT },
+	{ "starting before the memory", UA - PAGE_SIZE, SIZE, -EFAULT },
+	{ "ending after the memory", UA, PAGES(MEMORY_PAGES + 1), -EFAULT },
 	{ "after the memory", UA + PAGES(MEMORY_PAGES), PAGE_SIZE, -EFAULT },
 	{ "all of the memory", UA, PAGES(MEMORY_PAGES), 0 },
 	{ "a page", UA, PAGE_SIZE, 0 },
@@ -142,7 +142,7 @@ static const struct {
 
 TEST_F(client, register_refuses_misaligned_empty_wrapping_and_kernel_ranges)
 {
-	/* Bind the container first: this allocates memory that stays */
+	/* Bind the container first, because binding allocates memory until release */
 	expect(tce2_container_register(container, UA, SIZE), 0);
 	expect(tce2_container_unregister(container, UA, SIZE), 0);
 	sim_grace_period();
@@ -151,7 +151,7 @@ TEST_F(client, register_refuses_misaligned_empty_wrapping_and_kernel_ranges)
 		int want = ranges[i].want;
 
 		row = ranges[i].row;
-		/* The first address after the range does not fit into 64 bits */
+		/* Refused, because the address after the range does not fit into 64 bits */
 		if (ranges[i].ua + ranges[i].size == 0 && ranges[i].size)
 			want = -EINVAL;
 		expect(tce2_container_register(container, ranges[i].ua,
@@ -186,15 +186,15 @@ TEST_F(client, register_of_a_registered_range_returns_ebusy_or_einval)
 		u64 first, pages;
 		int want;
 	} rows[] = {
-		{ "the same", 4, 4, -EBUSY },
-		{ "longer", 4, 5, -EINVAL },
-		{ "shorter", 4, 3, -EINVAL },
-		{ "from below", 3, 2, -EINVAL },
-		{ "within", 5, 1, -EINVAL },
-		{ "to the end", 6, 2, -EINVAL },
-		{ "past the end", 7, 2, -EINVAL },
-		{ "below", 3, 1, 0 },
-		{ "above", 8, 1, 0 },
+		{ "same range", 4, 4, -EBUSY },
+		{ "same start, longer", 4, 5, -EINVAL },
+		{ "same start, shorter", 4, 3, -EINVAL },
+		{ "overlaps the start", 3, 2, -EINVAL },
+		{ "contained", 5, 1, -EINVAL },
+		{ "contained, same end", 6, 2, -EINVAL },
+		{ "overlaps the end", 7, 2, -EINVAL },
+		{ "adjacent below", 3, 1, 0 },
+		{ "adjacent above", 8, 1, 0 },
 	};
 
 	expect(tce2_container_register(container, UA + PAGES(4), PAGES(4)), 0);
@@ -222,15 +222,15 @@ TEST_F(client, unregister_needs_the_exact_range)
 		{ "longer", 0, SIZE + PAGE_SIZE, -ENOENT },
 		{ "shorter", 0, SIZE - PAGE_SIZE, -ENOENT },
 		{ "empty", 0, 0, -ENOENT },
-		{ "within", PAGE_SIZE, PAGE_SIZE, -ENOENT },
-		{ "from within", PAGE_SIZE, SIZE, -ENOENT },
-		{ "elsewhere", SIZE, SIZE, -ENOENT },
+		{ "contained", PAGE_SIZE, PAGE_SIZE, -ENOENT },
+		{ "starts inside", PAGE_SIZE, SIZE, -ENOENT },
+		{ "adjacent", SIZE, SIZE, -ENOENT },
 		{ "odd address", 1, SIZE, -EINVAL },
 		{ "odd size", 0, SIZE + 1, -EINVAL },
-		{ "half a page too far", PAGE_SIZE / 2, SIZE, -EINVAL },
-		{ "half a page too long", 0, SIZE + PAGE_SIZE / 2, -EINVAL },
-		{ "the same", 0, SIZE, 0 },
-		{ "the same again", 0, SIZE, -ENOENT },
+		{ "address off by half a page", PAGE_SIZE / 2, SIZE, -EINVAL },
+		{ "size off by half a page", 0, SIZE + PAGE_SIZE / 2, -EINVAL },
+		{ "same range", 0, SIZE, 0 },
+		{ "same range again", 0, SIZE, -ENOENT },
 	};
 
 	expect(tce2_container_register(container, UA, SIZE), 0);
@@ -242,7 +242,7 @@ TEST_F(client, unregister_needs_the_exact_range)
 	}
 }
 
-/* So far that the difference of addresses does not fit into 32 bits */
+/* The differences of these addresses do not fit into 32 bits */
 TEST_F(client, registrations_far_apart_are_told_apart)
 {
 	static const u64 starts[] = {
@@ -285,7 +285,7 @@ TEST_F(client, containers_of_a_process_share_regions)
 	other = tce2_container_get(other_cookie);
 	for (int closes = 0; closes < 2; closes++) {
 		expect(tce2_container_register(container, UA, SIZE), 0);
-		/* The process has the region registered, this container has not */
+		/* @container has registered the region, but @other has not */
 		expect(tce2_container_unregister(other, UA, SIZE), -ENOENT);
 		expect(tce2_container_register(other, UA, PAGES(1)), -EINVAL);
 		expect(tce2_container_register(other, UA, SIZE), 0);
@@ -356,7 +356,7 @@ TEST_F(client, a_killed_unregister_changes_nothing)
 	}
 }
 
-/* Pinning takes as long as the process delays a page fault */
+/* Runs while another thread pins memory: a process can delay this with a page fault */
 static void use_memory_early(void)
 {
 	expect(tce2_container_register(container, UA, SIZE), -EBUSY);
@@ -378,7 +378,7 @@ TEST_F(client, requests_during_register_return_ebusy)
 	expect(tce2_container_unregister(container, UA, SIZE), 0);
 }
 
-/* VFIO holds locks that all containers share, so release does not wait */
+/* Release does not wait for register, because VFIO holds locks that all containers share */
 TEST_F(client, register_during_release_returns_enodev_and_unpins)
 {
 	sim_when(SIM_AT_PIN, 1, close_container);
@@ -390,7 +390,7 @@ TEST_F(client, register_during_release_returns_enodev_and_unpins)
 
 TEST_F(client, a_registration_that_fails_during_release_is_freed_once)
 {
-	/* Release frees these, which are on either side in the tree */
+	/* Release frees these four registrations, on both sides of the failing one in the tree */
 	for (u64 i = 0; i < 5; i++) {
 		if (i != 2)
 			expect(tce2_container_register(container, UA + i * SIZE, SIZE),
@@ -403,7 +403,7 @@ TEST_F(client, a_registration_that_fails_during_release_is_freed_once)
 	expect(RB_EMPTY_ROOT(&container->registrations), true);
 }
 
-/* The mutex of an unregister request that belongs to the region cache */
+/* The second mutex that an unregister request locks is the region cache's */
 #define AT_REGION_LOCK 2
 
 static void use_memory_late(void)
@@ -424,14 +424,14 @@ TEST(requests_during_unregister_return_ebusy)
 		sim_when(SIM_AT_LOCK, AT_REGION_LOCK, use_memory_late);
 		expect(tce2_container_unregister(container, UA, SIZE),
 		       mapped ? -EBUSY : 0);
-		/* The outcome of the first request decides */
+		/* The range is still registered only if the first unregister failed */
 		expect(tce2_container_unregister(container, UA, SIZE),
 		       mapped ? -EBUSY : -ENOENT);
 		end_client();
 	}
 }
 
-/* Another container of the process may have mapped the region */
+/* With the region unmapped, or mapped by another container, so that unregister fails */
 TEST(release_during_unregister_leaves_nothing_registered)
 {
 	for (int mapped = 0; mapped < 2; mapped++) {
@@ -508,7 +508,7 @@ TEST_F(client, a_bound_container_returns_eperm_to_other_processes)
 	expect(tce2_container_unregister(container, UA, SIZE), 0);
 }
 
-/* The process that binds the container while another thread is about to */
+/* The process of the second thread, which binds the container first */
 static struct mm_struct *binder;
 
 static void bind_meanwhile(void)
@@ -535,7 +535,7 @@ TEST_F(client, of_two_processes_that_bind_at_once_the_second_gets_eperm)
 	expect(sim_mm_refs(binder), 2);
 }
 
-/* The second thread comes in before each lock, or before the binding itself */
+/* The second thread runs before one of the locks, or before the cmpxchg() that binds */
 TEST(threads_that_bind_at_once_share_one_cache)
 {
 	for (unsigned int nth = 0; nth <= 3; nth++) {

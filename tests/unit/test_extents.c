@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How compactly a region's memory is stored, and that it can be read back:
- * block sizes, bytes, translation of IOMMU pages of any size.
+ * Tests of src/extents.c: block sizes, the memory that extents take, and the translation
+ * of IOMMU pages of any size.
  */
 #include "unit.h"
 
@@ -31,7 +31,7 @@ FIXTURE_TEARDOWN(process)
 	end();
 }
 
-/* Base pages of the frames listed, -1 ends the list */
+/* Maps base pages at the listed frames; -1 ends the list */
 static void map_list(u64 ua, const s32 *list)
 {
 	u64 count = 0, *pfn;
@@ -44,8 +44,8 @@ static void map_list(u64 ua, const s32 *list)
 }
 
 /*
- * Memory backed by @count large pages, in descending order of their address.
- * Whether of hugetlbfs or transparent must make no difference.
+ * Maps @count large pages, in descending order of their physical addresses. The results
+ * must be the same for hugepages and transparent hugepages.
  */
 static void map_large(u64 ua, u64 count, unsigned int shift)
 {
@@ -56,7 +56,7 @@ static void map_large(u64 ua, u64 count, unsigned int shift)
 		pfn[i] = SIM_BIG + ((count - 1 - i) << (shift - PAGE_SHIFT));
 }
 
-/* Holds one IOMMU page, tells where the device would find it, and drops it */
+/* Holds an IOMMU page, translates it as real mode does, and drops it */
 static int translate(u64 ua, unsigned int shift, u64 *hpa)
 {
 	int ret = hold_pages(cache, ua, shift, 1, WRITE);
@@ -87,10 +87,10 @@ static void expect_refused(u64 ua, unsigned int shift)
 }
 
 /*
- * Block sizes
+ * Block size of a region
  */
 
-/* The page the memory begins at, log2 of pages in a block, the page frames */
+/* @first page of the memory, expected @shift: log2 of the pages in a block, page frames */
 struct block_row {
 	const char *row;
 	u64 first;
@@ -105,21 +105,21 @@ static const struct block_row block_rows[] = {
 	{ "three pages", 64, 2, { 8, 9, 10, -1 } },
 	{ "two halves", 64, 1, { 8, 9, 20, 21, -1 } },
 	{ "scattered", 64, 0, { 8, 6, 4, 2, -1 } },
-	{ "last page", 64, 0, { 8, 9, 10, 11, 12, 13, 14, 7, -1 } },
-	{ "last two pages", 64, 1, { 8, 9, 10, 11, 12, 13, 1, 2, -1 } },
-	{ "last half", 64, 2, { 8, 9, 10, 11, 1, 2, 3, 4, -1 } },
-	{ "starts in a block", 63, 2, { 7, 8, 9, -1 } },
-	{ "that is elsewhere",
+	{ "break before the last page", 64, 0, { 8, 9, 10, 11, 12, 13, 14, 7, -1 } },
+	{ "break before the last two pages", 64, 1, { 8, 9, 10, 11, 12, 13, 1, 2, -1 } },
+	{ "break before the last half", 64, 2, { 8, 9, 10, 11, 1, 2, 3, 4, -1 } },
+	{ "starts inside a block", 63, 2, { 7, 8, 9, -1 } },
+	{ "starts inside a block, break after the first page",
 	  63,
 	  2,
 	  { 30, 8, 9, 10, 11, 16, 17, 18, 19, -1 } },
-	{ "in its middle",
+	{ "starts in the middle of a block",
 	  66,
 	  2,
 	  { 30, 31, 8, 9, 10, 11, 16, 17, 18, 19, -1 } },
-	{ "ends in a block", 64, 2, { 8, 9, 10, 11, 16, 17, -1 } },
-	{ "block begins below frame 0", 67, 3, { 0, 1, 2, 3, 4, -1 } },
-	{ "finer and finer", 64, 0, { 8, 9, 10, 11, 32, 33, 49, 48, -1 } },
+	{ "ends inside a block", 64, 2, { 8, 9, 10, 11, 16, 17, -1 } },
+	{ "block would begin below frame 0", 67, 3, { 0, 1, 2, 3, 4, -1 } },
+	{ "block size shrinks repeatedly", 64, 0, { 8, 9, 10, 11, 32, 33, 49, 48, -1 } },
 };
 
 TEST(a_block_is_as_large_as_all_the_memory_is_contiguous)
@@ -145,18 +145,17 @@ TEST(a_block_is_as_large_as_all_the_memory_is_contiguous)
 }
 
 /*
- * Bytes
+ * Memory that extents take
  */
 
 /*
- * What a region costs at most beyond 8 bytes a block: the region itself, what
- * the slab allocator rounds these up to, and of the store's last node the same.
+ * Maximum size of a region, without the 8 bytes for each block: struct tce2_region, and the
+ * bytes by which the slab allocator rounds up the struct and the last node.
  */
 #define REGION_BYTES 256
 /*
- * Nodes of pointers stand over nodes of entries, one pointer for as many
- * entries as fit into a page. (The kernel keeps as much for the vmalloc()ed
- * array of the in-tree driver.)
+ * Maximum size of the upper nodes, which contain one pointer for each page of entries. The
+ * page tables of the in-tree driver's vmalloc()ed array take as much.
  */
 #define POINTER_BYTES(entries) ((entries) * 8 / (PAGE_SIZE / 8 - 1) + 64)
 
@@ -211,7 +210,7 @@ TEST(a_gigabyte_page_takes_one_entry)
 	tce2_cache_put(cache);
 }
 
-/* A driver has mapped the pages of a hugetlbfs folio, first and last in their place */
+/* A driver maps the pages of a hugetlbfs folio. All except the first and last are out of order. */
 TEST_F(process, hugetlb_pages_mapped_one_by_one_are_each_recorded)
 {
 	static const u64 place[] = { 0, 2, 1, 3, 4, 6, 5, 7 };
@@ -228,7 +227,7 @@ TEST_F(process, hugetlb_pages_mapped_one_by_one_are_each_recorded)
 			   PAGES(SIM_BIG + place[i]));
 }
 
-/* In-tree: 8 bytes for each base page, of 64 KiB at best */
+/* The in-tree driver takes 8 bytes for each base page of at most 64 KiB */
 TEST(two_megabyte_pages_take_a_thirtieth_of_8_bytes_a_64k_page)
 {
 	const u64 size = GIB(16);
@@ -248,7 +247,7 @@ TEST(two_megabyte_pages_take_a_thirtieth_of_8_bytes_a_64k_page)
 	tce2_cache_put(cache);
 }
 
-/* The worst there is; sizes around those at which the store gets a node more */
+/* The worst case. The numbers of pages are around the limits at which a node is added. */
 TEST(scattered_memory_takes_8_bytes_a_page)
 {
 	const u64 node = PAGE_SIZE / 8;
@@ -264,14 +263,14 @@ TEST(scattered_memory_takes_8_bytes_a_page)
 		map_scattered(UA, count, 1, true);
 		bytes = bytes_of_region(UA, PAGES(count), false);
 		expect(region->extents.shift, PAGE_SHIFT);
-		expect_at_most("bytes asked for", bytes,
+		expect_at_most("bytes requested", bytes,
 			       8 * count + REGION_BYTES +
 			       (count > node ? POINTER_BYTES(count) : 0));
 		expect(tce2_region_unregister(region), 0);
 
-		/* The last node is what the slab allocator may double */
+		/* The slab allocator may round the last node up to twice its size */
 		bytes = bytes_of_region(UA, PAGES(count), true);
-		expect_at_most("bytes taken", bytes,
+		expect_at_most("bytes allocated", bytes,
 			       8 * count + REGION_BYTES + PAGE_SIZE / 2 +
 				       2 * POINTER_BYTES(count));
 		for (u64 p = 0; p < count; p += 1 + p / 7)
@@ -297,7 +296,7 @@ static int fill_backwards(struct tce2_extents *ext, u64 count)
 	return ret;
 }
 
-/* As many levels as can be had without gigabytes: three, or two */
+/* Uses three levels with 4K pages. With 64K pages it uses two: three would take gigabytes. */
 TEST(a_store_of_many_nodes_is_freed_whichever_could_not_be_had)
 {
 	const u64 node = PAGE_SIZE / 8;
@@ -313,7 +312,7 @@ TEST(a_store_of_many_nodes_is_freed_whichever_could_not_be_had)
 	tce2_extents_free(&ext);
 	expect(sim.now.allocs, 0);
 
-	/* The block that could not be made smaller is a node, too */
+	/* One more than @nodes: the second page splits the first block, and its node is freed */
 	for (u64 nth = 1; nth <= nodes + 1; nth++) {
 		if (nth == 6 && nodes > 12)
 			nth = nodes - 4;
@@ -324,7 +323,7 @@ TEST(a_store_of_many_nodes_is_freed_whichever_could_not_be_had)
 	}
 }
 
-/* Real-mode code could follow no vmalloc()ed array, and a large one may fail */
+/* Real mode can't access a vmalloc()ed array, and a large allocation may fail */
 TEST_F(process, no_allocation_is_larger_than_a_page)
 {
 	const u64 count = 60000;
@@ -335,7 +334,7 @@ TEST_F(process, no_allocation_is_larger_than_a_page)
 }
 
 /*
- * Translation
+ * Translation of IOMMU pages
  */
 
 TEST_F(process, a_held_range_crosses_blocks_and_regions)
@@ -360,8 +359,8 @@ TEST_F(process, a_hold_that_fails_anywhere_holds_nothing)
 	map_scattered(UA + PAGES(4), 4, 100, false);
 	region = registered(cache, UA, PAGES(4));
 	second = registered(cache, UA + PAGES(4), PAGES(3));
-	expect(hold(cache, UA, 8, READ), -EINVAL); /* beyond the end */
-	expect(hold(cache, UA, 6, WRITE), -EPERM); /* second read-only */
+	expect(hold(cache, UA, 8, READ), -EINVAL); /* crosses the end of the second region */
+	expect(hold(cache, UA, 6, WRITE), -EPERM); /* second region is read-only */
 	expect(hold(cache, UA - PAGE_SIZE, 2, READ), -EINVAL);
 	expect(hold(cache, UA, 7, READ), 0);
 	drop(cache, UA, 7);
@@ -382,14 +381,14 @@ TEST_F(process, an_iommu_page_lies_in_one_region)
 	expect(tce2_region_unregister(second), 0);
 }
 
-/* As with THP: it does not matter why the memory is contiguous */
+/* Any contiguous memory is accepted, for example base pages of a transparent hugepage */
 TEST_F(process, an_iommu_page_may_be_larger_than_the_blocks_if_contiguous)
 {
 	s32 frames[34];
 
 	for (int i = 0; i < 32; i++)
 		frames[i] = 64 + i;
-	frames[32] = 7; /* makes the blocks single pages */
+	frames[32] = 7; /* reduces the block size to one page */
 	frames[33] = -1;
 	frames[31] = 3;
 	map_list(UA, frames);
@@ -443,7 +442,7 @@ TEST(mixed_page_sizes_translate_as_they_are)
 	tce2_cache_put(cache);
 }
 
-/* Batches of pin calls begin and end within huge pages, too */
+/* Some pin calls in the middle of the region also begin or end inside a huge page */
 TEST(a_region_may_begin_and_end_within_huge_pages)
 {
 	const u64 page = MIB(2);
@@ -467,7 +466,7 @@ TEST(a_region_may_begin_and_end_within_huge_pages)
 	tce2_cache_put(cache);
 }
 
-/* mremap() can leave base pages of a transparent huge page in another order */
+/* mremap() can leave base pages of a transparent hugepage in another order */
 TEST(a_transparent_huge_page_may_be_mapped_out_of_order)
 {
 	static const int order[] = { 0, 1, 2, 9, 4, 5, 6, 7, 8 };

@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Failure of each step in turn: a scenario runs with the first, second, ...
- * allocation (pin call, charge, ...) failing until it runs untouched. It says
- * why it failed, and leaves what was there before it.
+ * Failure injection: each scenario runs once with its first allocation failing, then with
+ * its second, and so on for all its allocations. The same is done for pin calls, charges,
+ * signals and waits for locks. A failed scenario must return the right error and leave all
+ * counts unchanged.
  */
 #include <linux/bitops.h>
 
 #include "unit.h"
 
-#define BATCH (PAGE_SIZE / 8) /* pages in a pin call, entries in a node */
+#define BATCH (PAGE_SIZE / 8) /* pages in a pin call, and entries in a node */
 
 static struct tce2_cache *cache;
 static struct tce2_region *region;
 
 /**
- * struct scenario - something that may fail
- * @row: what is done
- * @prepare: what it starts from
- * @run: does it, sets @region if there is one, returns 0 or a negative errno
+ * struct scenario - a registration that may fail
+ * @row: name of the scenario
+ * @prepare: maps the memory
+ * @run: registers the memory and sets @region; returns 0 or a negative errno
  */
 struct scenario {
 	const char *row;
@@ -41,7 +42,7 @@ static int register_scattered(void)
 				    &region);
 }
 
-/* So that nodes of the store get full in the middle of a pin call's pages */
+/* The region's nodes of extents become full in the middle of the pages of a pin call */
 static void two_mappings(void)
 {
 	map_scattered(UA, 3, 1, true);
@@ -53,7 +54,7 @@ static int register_two_mappings(void)
 	return tce2_region_register(cache, UA, PAGES(2 * BATCH + 3), &region);
 }
 
-/* Contiguous and then less and less so: blocks shrink again and again */
+/* Maps contiguous memory, then ever smaller ranges, so that the block size shrinks repeatedly */
 static void shrinking_memory(void)
 {
 	const u64 half = 2 * BATCH;
@@ -106,12 +107,12 @@ static const struct scenario scenarios[] = {
 	{ "one page", some_memory, register_one_page },
 	{ "scattered pages", some_memory, register_scattered },
 	{ "two mappings", two_mappings, register_two_mappings },
-	{ "blocks that shrink", shrinking_memory, register_shrinking },
+	{ "shrinking block size", shrinking_memory, register_shrinking },
 	{ "several mappings", several_mappings, register_several_mappings },
 	{ "large pages", large_pages, register_large_pages },
 };
 
-/* Every page of the region is found where the page table says it is */
+/* Ends the test unless each page of the region translates as in the page tables */
 static void expect_right(void)
 {
 	for (u64 ua = region->ua; ua < region->ua + region->size;
@@ -126,7 +127,7 @@ static void expect_right(void)
 	}
 }
 
-/* What is seen with the nth failure; true if there was none to be had */
+/* Runs a scenario with the @nth call failing. Returns true if there was no such call. */
 static bool run_with_failure(const struct scenario *s, enum sim_fault fault,
 			     unsigned int nth, int want)
 {
@@ -142,7 +143,7 @@ static bool run_with_failure(const struct scenario *s, enum sim_fault fault,
 	fired = sim.fired;
 	sim_fail_nothing();
 
-	/* Memory that could not be made smaller is no failure */
+	/* A scenario may succeed without an allocation, but not after any other failure */
 	if (ret || (fired && fault != SIM_ALLOC)) {
 		expect(ret, fired ? want : 0);
 		expect_counts(before);
@@ -166,7 +167,7 @@ static void each_fails_in_turn(enum sim_fault fault, int want)
 		row = scenarios[i].row;
 		while (!run_with_failure(&scenarios[i], fault, nth, want))
 			nth++;
-		/* At least one could fail */
+		/* At least one failure was injected */
 		expect(nth > 1, true);
 	}
 }
@@ -211,7 +212,7 @@ TEST(a_cache_needs_one_allocation_and_none_if_it_exists)
 	tce2_cache_put(cache);
 }
 
-/* What must not fail: there would be nobody to tell */
+/* Releasing must not fail, because it has no caller that could handle an error */
 TEST(nothing_that_gives_back_needs_memory)
 {
 	cache = new_process();

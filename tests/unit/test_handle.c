@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Windows that other modules look into (src/kapi.c): found by their table, kept
- * until they are put, whatever the container does; and what a TCE maps, as real
- * mode and as virtual mode tell it.
+ * Tests of src/kapi.c. A module finds a window by its table, and keeps the window until it
+ * puts its reference, even if the container removes the window. Virtual mode and real mode
+ * read the same TCEs.
  */
 #include <string.h>
 
@@ -44,7 +44,7 @@ static int remove_window(void)
 	return tce2_ddw_remove(&ddw, 0);
 }
 
-/* What virtual mode says of a bus address must be what the client mapped */
+/* In virtual mode a TCE must read as the client mapped it */
 static void expect_virtual(u64 iova, u64 entry, u64 offset)
 {
 	u64 ua = NOTHING, perm = NOTHING;
@@ -54,7 +54,7 @@ static void expect_virtual(u64 iova, u64 entry, u64 offset)
 	expect(ua, entry ? (entry & ~RW) + offset : 0);
 }
 
-/* And real mode says the same, but where nothing was ever mapped */
+/* Real mode must read the same TCE, or decline if no TCE of the leaf was ever mapped */
 static void expect_real(u64 iova, u64 entry, u64 offset, bool touched)
 {
 	u64 ua = NOTHING, perm = NOTHING;
@@ -129,7 +129,7 @@ TEST_F(window_and_handle, a_window_is_found_by_its_table_and_by_no_other)
 	tce2_window_put(handle);
 }
 
-/* Whichever form the leaf has; the second window does not begin at 0 */
+/* All forms of leaves, also in the second window, which does not begin at 0 */
 TEST_F(window_and_handle, real_and_virtual_mode_agree_on_every_form_of_leaf)
 {
 	u64 start;
@@ -139,7 +139,7 @@ TEST_F(window_and_handle, real_and_virtual_mode_agree_on_every_form_of_leaf)
 	for (int slot = 0; slot < 2; slot++) {
 		window = ddw.window[slot];
 		handle = tce2_window_get(window->table.tbl);
-		/* A run, over the end of a leaf; empty; an array; untouched */
+		/* Leaves: a run that crosses a leaf's end, empty, an array, never mapped */
 		expect(map(window, 500, 9, 100, RW), 0);
 		expect(map(window, 2 * LEAF + 9, 70, 3, TCE2_PERM_READ), 0);
 		expect(unmap(window, 2 * LEAF, LEAF), 0);
@@ -166,7 +166,7 @@ TEST_F(window_and_handle, an_address_outside_the_window_is_no_tce)
 	expect_alike(0);
 	expect_alike((MIB(64) >> SHIFT) - 1);
 	expect_no_answer(start + MIB(64), -ENXIO);
-	/* Where the tree, were it asked, would come to entry 0 again */
+	/* At these addresses a walk without a range check would reach entry 0 */
 	for (unsigned int bits = 27; bits < 64; bits++) {
 		expect_no_answer(start + (1ULL << bits), -ENXIO);
 		expect_no_answer(start - (1ULL << bits), -ENXIO);
@@ -222,7 +222,7 @@ TEST_F(window_and_handle, real_and_virtual_mode_agree_on_random_requests)
 }
 
 /*
- * Removal
+ * Removal of a window that has a handle
  */
 
 TEST_F(window_and_handle, a_removed_window_maps_nothing_for_holders_of_a_handle)
@@ -237,7 +237,7 @@ TEST_F(window_and_handle, a_removed_window_maps_nothing_for_holders_of_a_handle)
 	expect(map(window, 50, 9, 9, RW), 0);
 	expect(platform.held, 18);
 	expect(remove_window(), 0);
-	/* All that the client could miss is back */
+	/* All counts and the charge are released, although the handle exists */
 	expect(platform.held, 0);
 	expect(platform.tables, 0);
 	expect(!tce2_window_get(tbl), true);
@@ -249,7 +249,7 @@ TEST_F(window_and_handle, a_removed_window_maps_nothing_for_holders_of_a_handle)
 	tce2_window_put(second);
 	expect(sim.now.allocs, allocs);
 	expect_no_answer(IOVA(5), -ENODEV);
-	/* The window, and the tree's two levels */
+	/* Frees the window and the two levels of its tree */
 	tce2_window_put(handle);
 	expect(sim.now.allocs < allocs, true);
 }
@@ -283,7 +283,7 @@ static void remove_it(void)
 	expect(remove_window(), 0);
 }
 
-/* It was found, but its leaves not locked yet */
+/* Another thread removes the window after the lookup, before the leaves are locked */
 TEST_F(window_and_handle, a_window_removed_during_get_returns_enodev_or_null)
 {
 	u64 start;
@@ -312,10 +312,10 @@ TEST_F(window_and_handle, waiting_for_the_leaves_may_be_killed)
 	expect(tce2_range_lock(&window->ranges, &range, 0, LEAF), 0);
 	wait_killed = &killed;
 	expect(!tce2_window_get(tbl), true);
-	/* The owner, KVM's hooks and the handle: none is left of the refusal */
+	/* References of the owner, KVM's hooks and the first handle, but not of the killed get() */
 	expect(window->refs.refs, 3);
 	expect(tce2_window_read_tce(handle, 0, &ua, &perm), -EINTR);
-	/* Others are not in the way */
+	/* Other leaves can be read */
 	expect(tce2_window_read_tce(handle, IOVA(LEAF), &ua, &perm), 0);
 	wait_killed = NULL;
 	tce2_range_unlock(&window->ranges, &range);
@@ -325,7 +325,7 @@ TEST_F(window_and_handle, waiting_for_the_leaves_may_be_killed)
 
 static struct tce2_range reading;
 
-/* Another thread's reading ends when somebody waits for it */
+/* Another thread unlocks the leaf as soon as a thread waits for it */
 static void *end_reading(void *arg)
 {
 	while (!wait_count(&completions))
@@ -335,7 +335,7 @@ static void *end_reading(void *arg)
 	return arg;
 }
 
-/* Killed or not: there is nobody to tell that it failed */
+/* Removal ignores the signal, because it must not fail */
 TEST_F(window_and_handle, removal_waits_for_a_reader_though_it_is_killed)
 {
 	static const bool killed = true;
@@ -357,7 +357,7 @@ TEST_F(window_and_handle, removal_waits_for_a_reader_though_it_is_killed)
 }
 
 /*
- * Arrays
+ * Freeing of arrays, and reads while a TCE changes
  */
 
 TEST_F(window_and_handle, arrays_are_kept_once_there_may_be_readers)
@@ -428,7 +428,7 @@ TEST(a_tce_that_changes_while_it_is_read_is_told_whole)
 	}
 }
 
-/* There the tree of the view would wrap to entry 0 */
+/* Beyond the window the tree of its view would wrap to entry 0 */
 TEST(an_address_past_a_window_that_fills_its_tree_is_refused)
 {
 	static const u64 sizes[] = { MIB(128), GIB(8) };

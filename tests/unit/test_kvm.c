@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * src/kvm.c against KVM's hypercalls (kvm_calls.c): at random, between all of a
- * client's requests and inside them, and in the orders that go wrong most easily.
+ * Tests of src/kvm.c with KVM's hypercalls (kvm_calls.c): random hypercalls between and
+ * inside a client's requests, and chosen orders of hypercalls and requests.
+ *
+ * As in src/kvm.c, begin means useraddrptr(alloc = true), note means xchg_no_kill() of an
+ * address, and commit means tce_kill(). A bracket (struct bracket) records a thread's mapping
+ * from begin to commit. A mirror represents a region in the kernel's list. It becomes an
+ * orphan if it stays in the list, because it is counted, after its region is unregistered.
  *
  * TCE2_SEED sets the random seed, TCE2_EFFORT the percentage of episodes.
  */
@@ -26,18 +31,18 @@
 
 #define VCPUS	     4
 #define EPISODES     30
-#define STEPS	     1500 /* of each episode */
+#define STEPS	     1500 /* in each episode */
 #define REGIONS	     5
-#define READ_ONLY    (REGIONS - 1) /* one of them */
+#define READ_ONLY    (REGIONS - 1) /* number of the read-only region */
 #define REGION_PAGES 64 /* IOMMU pages in each */
 
-/* Entries that hypercalls and requests are about: a few in each of some leaves */
+/* Spots: small ranges of entries, to which hypercalls and requests are confined to overlap */
 #define SPOTS	  4
 #define SPOT_SIZE 24
 
 /*
- * A hypercall or request that has begun. As long as no other is about the same
- * entries it is alone, and its result is known beforehand.
+ * A hypercall or request that has begun. If no other operation overlaps with it, it is
+ * alone, and its result can be predicted.
  */
 struct operation {
 	u64 first;
@@ -60,7 +65,7 @@ static struct memory memories[REGIONS];
 static struct tce2_window *window;
 static struct iommu_table *table;
 static u64 entries; /* of the window */
-static u64 interrupt_every; /* how many points there are to each interruption */
+static u64 interrupt_every; /* average number of calls of come_in() for one interruption */
 static u64 seed;
 static bool inspecting, joined, requesting, inside_requests;
 static struct {
@@ -76,10 +81,10 @@ static u64 chance(u64 limit)
 }
 
 /*
- * The result of a hypercall or request
+ * Predicted results of hypercalls and requests
  */
 
-/* The last spot crosses the end of a leaf */
+/* Returns the first entry of a spot. The last spot crosses the end of a leaf. */
 static u64 spot_start(u64 spot)
 {
 	const u64 start[SPOTS] = {
@@ -92,7 +97,7 @@ static u64 spot_start(u64 spot)
 	return start[spot];
 }
 
-/* An entry of the view, read without an interruption; 0 without a window */
+/* Returns an entry of the view, or 0 if there is no window. No virtual CPU runs meanwhile. */
 static u64 peek(u64 index)
 {
 	u64 entry;
@@ -145,7 +150,7 @@ static u64 perm_of(enum dma_data_direction direction)
 	}
 }
 
-/* What the view says of the nth entry of a call after it has succeeded */
+/* Returns the view entry that a successful hypercall leaves @n entries after its first */
 static u64 mapped_by(const struct vcpu *vcpu, u64 n)
 {
 	const struct kvm_tce *tce = &vcpu->tce[n >> vcpu->subpages_shift];
@@ -156,8 +161,8 @@ static u64 mapped_by(const struct vcpu *vcpu, u64 n)
 }
 
 /*
- * A hypercall that was alone and succeeded has changed all its entries. One that was
- * too hard may have changed any, and its zap may have cleared any.
+ * A successful hypercall that was alone has changed all its entries. If the result was
+ * H_TOO_HARD, it may have changed or cleared any of them.
  */
 static void check_operation(struct operation *operation,
 			    const struct vcpu *vcpu)
@@ -178,7 +183,7 @@ static void check_operation(struct operation *operation,
 }
 
 /*
- * Virtual CPUs
+ * Random hypercalls of virtual CPUs
  */
 
 static u64 random_ua(void)
@@ -230,19 +235,19 @@ static void let_step(struct vcpu *vcpu)
 		check_operation(&operations[vcpu - vcpus], vcpu);
 }
 
-/* It is between begin and commit, and not in the middle of a hook */
+/* Returns true between begin and commit, except in the middle of a hook */
 static bool is_mapping(const struct vcpu *vcpu)
 {
 	return !vcpu->running && vcpu->task.held.rcu;
 }
 
-/* The guest's pages are so small here that none is in two leaves */
+/* The guest's pages are small in this test: none crosses the end of a leaf */
 static u64 leaf_of(const struct vcpu *vcpu)
 {
 	return ((vcpu->entry + vcpu->page) << vcpu->subpages_shift) / LEAF;
 }
 
-/* A leaf is not locked, or by a virtual CPU that can unlock it */
+/* Returns true if a leaf is not locked, or the virtual CPU that locked it can unlock it */
 static bool can_lock(u64 leaf)
 {
 	const u64 *slot = tce2_view_slot(&window->view, leaf);
@@ -256,7 +261,7 @@ static bool can_lock(u64 leaf)
 	return false;
 }
 
-/* No virtual CPU that is in the middle of a hook has to be waited for */
+/* Returns true if a request would not wait for a virtual CPU in the middle of a hook */
 static bool can_request(void)
 {
 	unsigned int readers = sim_readers();
@@ -274,7 +279,7 @@ static bool can_request(void)
 	return can;
 }
 
-/* A whole request while a virtual CPU is in the middle of a hook */
+/* Runs a whole request while a virtual CPU is in the middle of a hook */
 static void request_inside(void)
 {
 	struct task_struct *self;
@@ -285,14 +290,14 @@ static void request_inside(void)
 	self = sim_switch_to(NULL);
 	unordered = platform_swap_unordered(false);
 	counts.requests_inside++;
-	/* That failure was for the hook */
+	/* Cancel the failure that let_step() has requested for the hook */
 	sim_fail(SIM_ALLOC, 0);
 	random_request();
 	platform_swap_unordered(unordered);
 	sim_switch_to(self);
 }
 
-/* At any point of a request, or of another virtual CPU's step */
+/* Called wherever another task may run: in a request, or in a step of another virtual CPU */
 static void come_in(void)
 {
 	struct vcpu *vcpu = &vcpus[chance(VCPUS)];
@@ -307,7 +312,7 @@ static void come_in(void)
 	}
 }
 
-/* While a request waits, hypercalls go on */
+/* Called while a request waits: continues hypercalls */
 static void go_on(void)
 {
 	struct vcpu *vcpu = &vcpus[chance(VCPUS)];
@@ -326,7 +331,7 @@ static void finish_calls(void)
 }
 
 /*
- * A client's requests
+ * Random requests of a client
  */
 
 static void register_memory(struct memory *memory)
@@ -374,7 +379,7 @@ static void change_memory(void)
 		unregister_memory_nofail(memory);
 }
 
-/* A request that was alone is done as a whole, or not at all if it failed */
+/* A request that was alone has changed all its entries, or none if it failed */
 static void check_request(struct operation *operation, u64 want, bool done)
 {
 	operation->going = false;
@@ -411,7 +416,7 @@ static void change_entries(void)
 	}
 }
 
-/* Another module looks at the window */
+/* Acts as another module, which gets the window and puts it */
 static void get_window(void)
 {
 	struct tce2_window *got = tce2_window_get(table);
@@ -420,7 +425,7 @@ static void get_window(void)
 	tce2_window_put(got);
 }
 
-/* A second group joins the container or leaves it */
+/* A second group joins or leaves the container */
 static void change_groups(void)
 {
 	int ret;
@@ -469,7 +474,7 @@ static void random_request(void)
 }
 
 /*
- * Episodes
+ * Episodes: random hypercalls and requests, and checks after them
  */
 
 static u64 region_pages(void)
@@ -493,7 +498,7 @@ static void make_memory(void)
 	}
 }
 
-/* KVM's file of the table: it has a reference, and puts it in a softirq */
+/* KVM's reference to the table. KVM puts it in an RCU callback. */
 struct attached {
 	struct iommu_table *tbl;
 	struct rcu_head rcu;
@@ -523,12 +528,12 @@ static void begin_episode(unsigned int levels)
 {
 	bool shared = platform_kind != PLATFORM_HYPERVISOR;
 
-	/* A hypervisor's table has one level and is one group's */
+	/* A hypervisor's table has one level, and belongs to one group */
 	begin(shared ? 2 : 1, shared ? 3 : 1);
 	group[1] = shared ? group[1] : NULL;
 	joined = shared;
 	platform.no_flush = shared;
-	/* With two levels it has two tables of the lowest level, even with large pages */
+	/* With two levels there are two lowest-level tables, also with 64K pages */
 	window = only_window(levels > 1 ? MIB(64) : MIB(8), levels);
 	entries = window->size >> SHIFT;
 	table = window->table.tbl;
@@ -538,7 +543,7 @@ static void begin_episode(unsigned int levels)
 		vcpu_init(&vcpus[i], sim.mm);
 	attach_kvm();
 	sim.charge_moves = true;
-	/* The table's layout is not known until an entry has been written */
+	/* The table's layout is not known before an entry was written */
 	for (unsigned int i = 0; i < SPOTS; i++)
 		expect(map(window, spot_start(i), 0, 1, RW), 0);
 }
@@ -558,7 +563,7 @@ static void end_interrupting(void)
 	sim_let_others(NULL);
 }
 
-/* What is charged when nothing is mapped and no work is left */
+/* Returns the pages charged for all registered regions; does not add the charge of orphans */
 static u64 charge_of_regions(void)
 {
 	u64 pages = 0;
@@ -604,7 +609,7 @@ static void expect_kvms_counts(void)
 	kernel_list_expect_counts(counted_in);
 }
 
-/* No leaf is locked */
+/* Ends the test if a leaf is locked */
 static void check_words(void)
 {
 	for (u64 leaf = 0; leaf < entries / LEAF; leaf++) {
@@ -651,7 +656,7 @@ static void run(unsigned long steps, bool requests)
 	}
 }
 
-/* KVM goes on calling when the window and even the container has gone */
+/* Removes the window; random hypercalls continue, because KVM may still call the hooks */
 static void remove_window(void)
 {
 	run(100, false);
@@ -723,22 +728,23 @@ TEST(random_hypercalls_and_requests_keep_table_view_and_counts)
 		sim_reset();
 		kernel_list_reset();
 	}
-	printf("# hypercalls: %llu done, %llu too hard; %llu begin, %llu declined; %llu cleared, %llu vetoed\n",
+	printf("# hypercalls: %llu H_SUCCESS, %llu H_TOO_HARD; begin: %llu, %llu of them declined; unmap: %llu, %llu of them declined\n",
 	       kvm_counts.done, kvm_counts.hard, kvm_counts.steps[KVM_BEGIN],
 	       kvm_counts.declined, kvm_counts.steps[KVM_CLEAR],
 	       kvm_counts.vetoed);
-	printf("# requests: %llu, %llu of them inside hooks, %llu refused, %llu unregistered, %llu busy; %llu steps inside others, %llu waits\n",
+	printf("# requests: %llu, %llu of them inside hooks, %llu refused; unregister: %llu succeeded, %llu returned -EBUSY; %llu hypercall steps inside requests or other steps; %llu waits\n",
 	       counts.requests, counts.requests_inside, counts.refused,
 	       counts.unregistered, counts.busy, counts.inside, counts.waits);
 }
 
 /*
- * Chosen orders. All regions have mirrors, except the one that is read-only.
+ * Chosen orders of hypercalls and requests. All regions have mirrors, except the read-only
+ * region.
  */
 
 #define PUT  KVM_PUT
 #define BIDI DMA_BIDIRECTIONAL
-#define A    0 /* regions */
+#define A    0 /* numbers of regions */
 #define B    1
 
 static void begin_case(void)
@@ -779,7 +785,7 @@ static u64 ua_of(unsigned int memory, u64 page)
 	return memories[memory].ua + (page << SHIFT);
 }
 
-/* H_PUT_TCE of an IOMMU page, up to a step */
+/* Runs H_PUT_TCE of one IOMMU page up to a step */
 static void put_to(struct vcpu *vcpu, u64 entry, u64 ua, enum kvm_step step)
 {
 	vcpu_call(vcpu, PUT, table, 0, entry, 1);
@@ -805,12 +811,12 @@ static bool stuff(struct vcpu *vcpu, u64 entry)
 	return !vcpu->hard;
 }
 
-/* While a request waits, the first virtual CPU goes on */
+/* Called while a request waits: continues the first virtual CPU */
 static void finish_first(void)
 {
 	counts.waits++;
 	if (vcpus[0].step == KVM_IDLE)
-		sim_bug("a request waits for nothing");
+		sim_bug("a request waits, but no hypercall is running");
 	vcpu_step(&vcpus[0]);
 }
 
@@ -852,7 +858,7 @@ TEST_F(guest_table, mapping_returns_no_old_page)
 	}
 }
 
-/* Entries were invalidated in one call, and nothing else was */
+/* Returns true if exactly these entries were invalidated, in one call */
 static bool killed(u64 first, u64 count)
 {
 	u64 kills = 0, right = 0;
@@ -880,7 +886,7 @@ TEST_F(guest_table, guests_page_is_invalidated_whole)
 	}
 }
 
-/* The third mapping makes an array, in another leaf than the ones before */
+/* The third mapping makes the array of another leaf */
 TEST_F(guest_table, leaf_whose_array_is_made_is_not_taken_for_another)
 {
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
@@ -895,7 +901,7 @@ TEST_F(guest_table, declined_unmap_restores_nothing_after_unregister)
 {
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
 	put_to(&vcpus[0], 5, ua_of(A, 8), KVM_COMMIT);
-	/* The other mapping has locked the leaf */
+	/* KVM unmaps an entry in the leaf that this mapping has locked, so the hook declines */
 	stuff_to(&vcpus[1], 3, KVM_UNCOUNT);
 	expect(vcpus[1].step, KVM_UNCOUNT);
 	expect(vcpu_finish(&vcpus[0]), true);
@@ -928,7 +934,7 @@ TEST(unmap_waits_for_a_mapping_that_kvm_has_begun)
 		begin_case();
 		sim_let_others(finish_first);
 		put_to(&vcpus[0], 3, ua_of(A, 7), steps[i]);
-		/* Another entry of the same leaf, and the entry itself */
+		/* Unmap another entry of the same leaf, or the entry that KVM maps */
 		expect(unmap(window, i % 2 ? 3 : 4, 1), 0);
 		expect(counts.waits, 1 + KVM_COMMIT - steps[i]);
 		expect(vcpus[0].step, KVM_IDLE);
@@ -951,7 +957,7 @@ TEST_F(guest_table, region_that_kvm_has_looked_up_is_not_freed_before_tce_kill)
 {
 	put_to(&vcpus[0], 3, ua_of(B, 7), KVM_TRANSLATE);
 	expect(unregister(B), 0);
-	/* Freed now, KVM would use it in the next step */
+	/* If this grace period freed the mirror, KVM's next step would use freed memory */
 	sim_grace_period();
 	vcpu_run_to(&vcpus[0], KVM_NOTE);
 	expect(vcpu_finish(&vcpus[0]), false);
@@ -970,14 +976,14 @@ TEST(unregister_waits_while_kvm_counts_and_returns_ebusy)
 		expect(unregister(B), -EBUSY);
 		expect(vcpus[0].step, KVM_IDLE);
 		expect(peek(3), ua_of(B, 7) | RW);
-		/* Nothing has changed: KVM maps there as before */
+		/* After -EBUSY the region still has its mirror, so KVM can map it */
 		expect(put(&vcpus[0], 4, ua_of(B, 8)), true);
 		end_case();
 		sim_reset();
 	}
 }
 
-/* KVM has counted a page, but clears the entry */
+/* KVM has counted a page, but the TCE has no permission. So commit decrements KVM's count. */
 TEST_F(guest_table, unregister_waits_while_kvm_counts_and_succeeds)
 {
 	sim_let_others(finish_first);
@@ -1052,7 +1058,7 @@ TEST_F(guest_table, region_of_a_replaced_entry_can_be_unregistered)
 	expect(peek(3), ua_of(A, 7) | RW);
 }
 
-/* Of a guest's page of four IOMMU pages, @mapped are in the region */
+/* Maps a guest's page of four IOMMU pages, of which the first @mapped are in the region */
 static void put_across_the_end(struct vcpu *vcpu, u64 mapped)
 {
 	vcpu_call(vcpu, PUT, table, 2, 1, 1);
@@ -1083,7 +1089,7 @@ TEST(zap_clears_what_was_mapped_before_the_failure)
 	}
 }
 
-/* Of 1024 IOMMU pages, in two leaves */
+/* The guest's page has 1024 IOMMU pages, which are in two leaves */
 TEST_F(guest_table, guests_page_in_two_leaves_is_mapped_leaf_by_leaf)
 {
 	const u64 pages = 2 * LEAF;
@@ -1095,14 +1101,14 @@ TEST_F(guest_table, guests_page_in_two_leaves_is_mapped_leaf_by_leaf)
 	vcpu_call(&vcpus[0], PUT, table, 10, 1, 1);
 	vcpus[0].tce[0] = (struct kvm_tce){ UA + GIB(1), BIDI };
 	vcpu_run_to(&vcpus[0], KVM_COMMIT);
-	/* The first leaf is free already, the second is not */
+	/* The first leaf is unlocked already, the second is still locked */
 	expect(put(&vcpus[1], pages + 3, ua_of(A, 7)), true);
 	expect(put(&vcpus[1], pages + LEAF + 3, ua_of(A, 7)), false);
 	expect(vcpu_finish(&vcpus[0]), true);
 	expect_in_step(window, entries);
 	expect(peek(pages + LEAF), (UA + GIB(1) + (LEAF << SHIFT)) | RW);
 
-	/* The second leaf can't be had: what is in the first is zapped */
+	/* The second leaf can't be locked, so KVM zaps the first leaf's entries */
 	put_to(&vcpus[1], pages + LEAF + 3, ua_of(A, 7), KVM_COMMIT);
 	vcpu_call(&vcpus[0], PUT, table, 10, 1, 1);
 	expect(vcpu_finish(&vcpus[0]), false);
@@ -1146,7 +1152,7 @@ TEST(hypercalls_after_window_removal_and_close_touch_nothing)
 	expect(tce2_ddw_remove(&ddw, 0), 0);
 	window = NULL;
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), false);
-	/* A leaf that never had an entry */
+	/* The leaf of this entry does not exist */
 	expect(put(&vcpus[0], entries - LEAF, ua_of(B, 7)), false);
 	expect(stuff(&vcpus[0], 3), true);
 	expect(unregister(B), 0);
@@ -1158,7 +1164,7 @@ TEST(hypercalls_after_window_removal_and_close_touch_nothing)
 	platform_expect_nothing_left();
 }
 
-/* A thread's bracket may have kept a leaf for hooks that have gone since */
+/* A bracket caches the leaf of its last mapping. The hooks of that leaf may be freed later. */
 TEST_F(guest_table, hooks_at_an_address_that_is_used_again_keep_no_leaf)
 {
 	struct tce2_kvm *gone;
@@ -1183,7 +1189,10 @@ TEST_F(guest_table, hooks_at_an_address_that_is_used_again_keep_no_leaf)
 
 static unsigned int chances;
 
-/* At the first chance but so many: while a leaf is locked, removal would wait */
+/*
+ * Skips @chances points at which no leaf is locked, then removes the window. While a leaf
+ * is locked, the removal would wait.
+ */
 static void remove_inside(void)
 {
 	bool locked = window->ranges.last;
@@ -1203,7 +1212,10 @@ static void remove_inside(void)
 	window = NULL;
 }
 
-/* A step in which the window is removed; returns false if it was too short */
+/*
+ * Runs a step, and removes the window at its point number @after. Returns false if the step
+ * had fewer points, so that the window was not removed.
+ */
 static bool step_and_remove(struct vcpu *vcpu, unsigned int after)
 {
 	chances = after;
@@ -1225,7 +1237,7 @@ static void end_removed(void)
 	platform_expect_nothing_left();
 }
 
-/* In a leaf without an array, which the hook would make */
+/* The leaf has no array yet, so begin makes an array */
 TEST(window_removed_inside_begin_is_not_mapped_in)
 {
 	unsigned int after = 0;
@@ -1337,7 +1349,7 @@ TEST_F(guest_table, other_process_can_neither_map_nor_unmap)
 	expect(mm_iommu_put(other, mem), 0);
 }
 
-/* Leaf 1 of memory that is contiguous for the client */
+/* A region that is as large as a leaf, so one run fills leaf 1 */
 static struct tce2_region *large;
 
 static void empty_and_fill_leaf(void)
@@ -1387,7 +1399,7 @@ TEST(unmap_from_a_run_sees_the_array_that_another_hook_makes)
 	}
 }
 
-/* A virtual CPU comes in wherever a lock is taken while a container goes */
+/* Another virtual CPU runs before each lock that the unregister takes */
 static void begin_mapping_by_kvm(void)
 {
 	put_to(&vcpus[1], LEAF + 5, ua_of(B, 8), KVM_NOTE);
@@ -1428,7 +1440,7 @@ static void unmap_by_kvm(void)
 	declined = !stuff(&vcpus[0], 3);
 }
 
-/* What it unmaps now would not be invalidated for the group that stays */
+/* A group's hardware still has the table, but the platform no longer invalidates for it */
 TEST(kvm_can_not_unmap_while_the_platform_keeps_a_window)
 {
 	begin_case();
@@ -1438,12 +1450,12 @@ TEST(kvm_can_not_unmap_while_the_platform_keeps_a_window)
 	expect(tce2_ddw_detach(&ddw, &group[1]->group), 0);
 	expect(declined, true);
 	expect(peek(3), ua_of(A, 7) | RW);
-	/* From now on what is unmapped stays pinned */
+	/* After the detach KVM can unmap, but the pages stay pinned */
 	expect(stuff(&vcpus[0], 3), true);
 	expect(tce2_ddw_remove(&ddw, 0), 0);
 	window = NULL;
 	expect(platform.held, SPOTS + 1);
-	/* But this machine is to end clean */
+	/* The module holds these pages permanently, so the test drops them */
 	tce2_page_drop_counted(proc, ua_of(A, 7), SHIFT, true);
 	for (unsigned int i = 0; i < SPOTS; i++)
 		drop_pages(proc, ua_of(A, 0), SHIFT, 1);
@@ -1458,11 +1470,11 @@ static u32 dirtied(unsigned int memory, u64 page)
 	return sim_frame(hpa_at(ua_of(memory, page)) >> PAGE_SHIFT)->dirtied;
 }
 
-/* Unmapped by a request or by KVM */
+/* With entries that are unmapped by a request, and by KVM */
 TEST(memory_that_kvm_maps_writable_is_dirty_when_unregistered)
 {
 	const u64 step = PAGE_SIZE >> SHIFT;
-	/* Its pages are scattered, so that each is dirty by itself */
+	/* This memory is scattered, so each page has its own dirty flag */
 	const unsigned int memory = 2;
 
 	for (unsigned int i = 0; i < 2; i++) {
@@ -1486,7 +1498,7 @@ TEST(memory_that_kvm_maps_writable_is_dirty_when_unregistered)
 	}
 }
 
-/* The pages are of two regions, and each is dirty by itself */
+/* The adjacent run maps pages of two regions, and each page has its own dirty flag */
 TEST_F(guest_table, request_unmaps_a_run_that_kvm_has_mapped)
 {
 	const u64 step = PAGE_SIZE >> SHIFT, ua = UA + GIB(1);
@@ -1525,7 +1537,7 @@ TEST(page_is_dirty_before_its_region_can_go)
 }
 
 /*
- * The charge
+ * The charge for a table that KVM still uses
  */
 
 TEST(charge_of_a_table_that_kvm_keeps_is_refunded_with_its_last_reference)
@@ -1543,7 +1555,7 @@ TEST(charge_of_a_table_that_kvm_keeps_is_refunded_with_its_last_reference)
 	expect(sim.now.charged, of_table);
 	call_rcu(&attached.rcu, put_table);
 	expect(sim.now.charged, of_table);
-	/* The softirq may not sleep, so that a thread of the kernel refunds it */
+	/* The RCU callback can't sleep, so a worker refunds the charge */
 	sim_grace_period();
 	expect(platform.tables, 0);
 	expect(sim.now.charged, 0);
@@ -1582,7 +1594,7 @@ TEST(kvms_reference_is_noticed_whatever_groups_come_and_go)
 	}
 	detach_kvm();
 	expect(tce2_kvm_attached(window->kvm), false);
-	/* A call that is declined tells, too */
+	/* A declined call also shows that KVM uses the table */
 	vcpu_init(&vcpus[0], sim.mm);
 	vcpu_call(&vcpus[0], KVM_INDIRECT, table, 0, 0, 1);
 	vcpus[0].tce[0] = (struct kvm_tce){ UA, DMA_NONE };
@@ -1594,7 +1606,7 @@ TEST(kvms_reference_is_noticed_whatever_groups_come_and_go)
 }
 
 /*
- * Mirrors
+ * Mirrors of regions in the kernel's list
  */
 
 TEST(mirrors_are_charged_once_and_pinned_twice)
@@ -1610,7 +1622,7 @@ TEST(mirrors_are_charged_once_and_pinned_twice)
 	sim_grace_period();
 	expect(sim.now.charged, before - region_pages());
 	expect(sim.now.kernel_pins, (REGIONS - 2) * region_pages());
-	/* From now on they are made with the registration */
+	/* From now on each region gets its mirror when it is registered */
 	register_memory(&memories[B]);
 	expect(sim.now.charged, before);
 	expect(kernel_list_regions(), REGIONS - 1);
@@ -1711,14 +1723,14 @@ TEST_F(guest_table, memory_that_only_the_in_tree_driver_has_is_not_mapped)
 	expect(peek(3), 0);
 	expect(kernel_list_mapped(mem), 1);
 	expect(sim.log_lines, 1);
-	/* From now on KVM only unmaps */
+	/* The tripwire was triggered, so KVM can only unmap in this window */
 	expect(put(&vcpus[0], 4, ua_of(A, 7)), false);
 	expect(map(window, 3, 9, 1, RW), 0);
 	expect(stuff(&vcpus[0], 3), true);
 	expect(mm_iommu_put(sim.mm, mem), 0);
 }
 
-/* The region has no mirror then, and KVM finds the in-tree driver's entry */
+/* The overlap prevents a mirror of the region, so KVM finds the in-tree driver's entry */
 TEST_F(guest_table, region_that_overlaps_an_in_tree_entry_is_mapped_uncounted)
 {
 	struct mm_iommu_table_group_mem_t *mem;
@@ -1743,7 +1755,7 @@ TEST_F(guest_table, region_gets_a_mirror_after_the_orphan_in_its_range_is_remove
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
 	unregister_memory_nofail(&memories[B]);
 	register_memory(&memories[B]);
-	/* In vain, as the orphan is still there */
+	/* Makes no mirror, because the orphan is still in the list */
 	tce2_cache_mirror(proc);
 	expect(proc->mirrors_due, false);
 	expect(unmap(window, 3, 1), 0);
@@ -1775,7 +1787,7 @@ TEST_F(guest_table, unregister_succeeds_if_another_container_registers_meanwhile
 
 TEST_F(guest_table, region_registered_during_mirror_removal_gets_another_mirror)
 {
-	/* About to remove the mirror from the list */
+	/* The other container registers just before the mirror is removed from the list */
 	sim_when(SIM_AT_LOCK, 2, register_again);
 	expect(unregister(B), 0);
 	expect(memories[B].region->used, 1);
@@ -1794,7 +1806,7 @@ static void map_from_an_entry_of_the_in_tree_driver(void)
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
 }
 
-/* The mirror has gone from the list, and the region is about to follow */
+/* KVM maps after the mirror was removed from the list, before the region is destroyed */
 TEST_F(guest_table, in_tree_entry_in_place_of_the_mirror_keeps_no_count)
 {
 	sim_when(SIM_AT_LOCK, 3, map_from_an_entry_of_the_in_tree_driver);
@@ -1807,7 +1819,7 @@ TEST_F(guest_table, in_tree_entry_in_place_of_the_mirror_keeps_no_count)
 	expect(sim.log_lines, 0);
 }
 
-/* The in-tree driver's entry has other pages than the region */
+/* The process has changed its memory, so the in-tree driver's entry has other pages */
 TEST_F(guest_table, uncounted_page_is_mapped_where_the_region_has_it)
 {
 	struct mm_iommu_table_group_mem_t *mem;
@@ -1830,7 +1842,7 @@ TEST_F(guest_table, uncounted_page_is_mapped_where_the_region_has_it)
 	expect(mm_iommu_put(sim.mm, mem), 0);
 }
 
-/* Of a guest's page of four, only the in-tree driver has the second */
+/* Only the in-tree driver has registered the second base page of the guest's page */
 TEST_F(guest_table, pages_after_an_unmapped_page_are_invalidated)
 {
 	const u64 step = PAGE_SIZE >> SHIFT, first = 4 * step, ua = UA + GIB(1);
@@ -1843,7 +1855,7 @@ TEST_F(guest_table, pages_after_an_unmapped_page_are_invalidated)
 				    &after),
 	       0);
 	expect(mm_iommu_new(sim.mm, ua + PAGE_SIZE, 1, &mem), 0);
-	/* The third page replaces a mapping */
+	/* The third base page replaces a mapping */
 	expect(map(window, first + 2 * step, 0, step, RW), 0);
 	vcpu_call(&vcpus[0], PUT, table, 2 + PAGE_SHIFT - SHIFT, 1, 1);
 	vcpus[0].tce[0] = (struct kvm_tce){ ua, BIDI };
@@ -1860,7 +1872,7 @@ TEST_F(guest_table, pages_after_an_unmapped_page_are_invalidated)
 	expect(tce2_region_unregister(after), 0);
 }
 
-/* The process could write there only when the in-tree driver registered it */
+/* The memory was writable only when the in-tree driver registered it */
 TEST_F(guest_table, read_only_region_is_not_written_through_an_in_tree_entry)
 {
 	struct mm_iommu_table_group_mem_t *mem;
@@ -1884,7 +1896,7 @@ TEST_F(guest_table, read_only_region_is_not_written_through_an_in_tree_entry)
 	expect(mm_iommu_put(sim.mm, mem), 0);
 }
 
-/* An orphan keeps the region cache when the container has gone */
+/* An orphan keeps the region cache after the container is gone */
 TEST(orphan_outlives_the_container)
 {
 	struct mm_iommu_table_group_mem_t *mem;
@@ -1900,7 +1912,7 @@ TEST(orphan_outlives_the_container)
 	tce2_cache_put(proc);
 	sim_run_work();
 	expect(kernel_list_regions(), 1);
-	/* What it takes is charged to the process */
+	/* All memory that is left is charged to the memory cgroup */
 	expect(sim.now.unaccounted, 0);
 	mm_iommu_mapped_dec(mem);
 	sim_run_work();
@@ -1950,8 +1962,8 @@ TEST_F(guest_table, mirror_of_an_unregistered_region_stays_until_kvms_last_unmap
 	sim_run_work();
 	expect(!kernel_list_at(sim.mm, ua_of(B, 0)), false);
 	/*
-	 * Until the unmap, region and mirror are both charged, and KVM maps
-	 * nothing
+	 * Until KVM's last unmap, region and mirror are both charged, and KVM
+	 * maps nothing
 	 */
 	expect(sim.now.charged, charge_of_regions() + 2 * region_pages() +
 					window->table.charge.pages);
@@ -1964,7 +1976,8 @@ TEST_F(guest_table, mirror_of_an_unregistered_region_stays_until_kvms_last_unmap
 }
 
 /*
- * What is not understood, and what is switched off
+ * The tripwire: an unexpected order of hooks disables mapping by KVM. The module parameter
+ * kvm, which limits KVM to unmapping.
  */
 
 static void call_begin(u64 index)
@@ -2066,7 +2079,7 @@ TEST(hook_order_that_is_not_understood_leaves_unmap_only)
 
 		begin_case();
 		expect(put(&vcpus[1], 6, ua_of(B, 8)), true);
-		/* The second time the thread has mapped in this leaf before */
+		/* In every second run, let the bracket cache this leaf */
 		if (i % 2)
 			expect(put(&vcpus[0], 7, ua_of(B, 9)), true);
 		self = sim_switch_to(&vcpus[0].task);
@@ -2074,7 +2087,7 @@ TEST(hook_order_that_is_not_understood_leaves_unmap_only)
 		sim_switch_to(self);
 		expect(sim.log_lines, 1);
 		expect(peek(3), 0);
-		/* Neither leaf nor RCU is held: both can be waited for */
+		/* The tripwire has unlocked the leaf and RCU: waiting for both succeeds */
 		expect(map(window, 3, 0, 1, RW), 0);
 		synchronize_rcu();
 		expect(put(&vcpus[1], 4, ua_of(A, 7)), false);
@@ -2088,7 +2101,7 @@ TEST(hook_order_that_is_not_understood_leaves_unmap_only)
 }
 
 /*
- * Two tables whose entries have the same numbers: those of two containers
+ * Tables of two containers, with the same entry numbers
  */
 
 static struct tce2_ddw other_ddw;
@@ -2149,7 +2162,7 @@ static void end_two(void)
 	sim_grace_period();
 }
 
-/* Twice in each before it changes, as the second mapping takes the fast path */
+/* Each table gets two successive mappings, because the second mapping takes the fast path */
 TEST(thread_maps_in_two_tables_without_mixing_them_up)
 {
 	begin_two();
@@ -2168,7 +2181,7 @@ TEST(thread_maps_in_two_tables_without_mixing_them_up)
 	end_two();
 }
 
-/* The mapping that is begun is carried out, if KVM has stored its address */
+/* If KVM has stored the user address, the first table's mapping is committed */
 TEST(thread_that_changes_the_table_inside_a_mapping_trips)
 {
 	static const enum kvm_step steps[] = { KVM_NOTE, KVM_BEGIN,
@@ -2189,11 +2202,11 @@ TEST(thread_that_changes_the_table_inside_a_mapping_trips)
 		in_table(1);
 		vcpus[0].tbl = table;
 		vcpus[0].step = step;
-		/* As if the guest's page were of more IOMMU pages */
+		/* Continue as if the guest's page had several IOMMU pages */
 		vcpus[0].subpage = step == KVM_BEGIN;
 		expect(vcpu_finish(&vcpus[0]), step != KVM_BEGIN);
 		expect(sim.log_lines, 1);
-		/* KVM's count of a page of which the hooks have no address */
+		/* KVM stored no user address, so the hooks could not decrement KVM's count */
 		if (!stored)
 			tce2_mirror_drop(sim.mm, UA + IOVA(3), SHIFT);
 		for (unsigned int k = 0; k < 2; k++) {
@@ -2207,7 +2220,7 @@ TEST(thread_that_changes_the_table_inside_a_mapping_trips)
 	}
 }
 
-/* The numbers of its entries do not begin with 0 */
+/* The entry numbers of the second window do not begin with 0 */
 TEST_F(guest_table, second_window_is_mapped_and_invalidated_where_it_is)
 {
 	struct iommu_table *second;
@@ -2298,11 +2311,11 @@ static u64 mapping_windows(void)
 	return n;
 }
 
-/* Once each, whatever the first mapping finds */
+/* Each window is counted once, even if an unmap has set @hooked before the first mapping */
 TEST(windows_that_kvm_maps_in_are_counted)
 {
 	begin_case();
-	/* The view is hooked, and there is an array, before the first mapping */
+	/* The unmap sets @hooked, and the map request makes an array */
 	expect(stuff(&vcpus[0], 3), true);
 	expect(map(window, 8, 5, 1, RW), 0);
 	expect(mapping_windows(), 0);
@@ -2333,7 +2346,7 @@ TEST(hooks_that_begin_during_a_request_decline)
 	begin_episode(1);
 	tce2_cache_mirror(proc);
 	expect(tce2_range_lock(&window->ranges, &range, 0, LEAF), 0);
-	/* The first hook makes the view KVM's, which takes all of it */
+	/* The first hook must lock the whole view, to set @hooked */
 	expect(put(&vcpus[0], LEAF + 3, ua_of(B, 7)), false);
 	expect(stuff(&vcpus[0], LEAF), false);
 	expect(peek(LEAF), UA | RW);
@@ -2346,10 +2359,10 @@ TEST(hooks_that_begin_during_a_request_decline)
 	end_case();
 }
 
-/* Two threads whose brackets are the same one */
+/* The address of a thread's task_struct selects its bracket, so threads may share a bracket */
 TEST_F(guest_table, virtual_cpus_with_the_same_bracket_exclude_each_other)
 {
-	/* Each in cache lines of its own: every 256th has the same bracket */
+	/* Each virtual CPU has its own cache lines, so at least every 256th shares the bracket */
 	static struct {
 		struct vcpu vcpu ____cacheline_aligned_in_smp;
 	} many[600];
@@ -2408,7 +2421,7 @@ TEST(list_of_smaller_pages_makes_kvm_decline_without_a_warning)
 	const unsigned int shift = PAGE_SHIFT + 4;
 
 	begin_other(GIB(1), PAGE_SHIFT == 12 ? 16 : 24, 3);
-	/* So many that the next are aligned as IOMMU pages of the window are */
+	/* These 240 pages begin at frame 16, so the next region begins at the aligned frame 256 */
 	memory(UA + GIB(1), 240);
 	memory(UA, 1 << (window->page_shift - PAGE_SHIFT) << 2);
 	expect(tce2_window_map(window, REQUEST(0, UA, 1ULL << window->page_shift, RW),
@@ -2416,7 +2429,7 @@ TEST(list_of_smaller_pages_makes_kvm_decline_without_a_warning)
 	       0);
 	tce2_cache_mirror(proc);
 	expect(kernel_list_regions(), 2);
-	/* Not validated: it asks for no permission */
+	/* KVM does not validate a TCE without permission */
 	vcpu_call(&vcpus[0], KVM_INDIRECT, table, 0, 1, 1);
 	vcpus[0].tce[0] = (struct kvm_tce){ UA, DMA_NONE };
 	expect(vcpu_finish(&vcpus[0]), false);
@@ -2439,7 +2452,7 @@ TEST(huge_pages_are_mapped_by_kvm_in_one_entry_each)
 	end_other();
 }
 
-/* The kernel's list treats the base pages as huge */
+/* A kernel defect: its list treats the base pages as huge (mm_iommu_do_alloc()) */
 TEST(small_pages_after_a_huge_page_are_not_mapped_as_huge)
 {
 	begin_other(GIB(1), 24, 3);
@@ -2457,7 +2470,7 @@ TEST(small_pages_after_a_huge_page_are_not_mapped_as_huge)
 	end_other();
 }
 
-/* The kernel's list has a huge page there, the region base pages */
+/* The kernel's list has one huge page, where the region has a block for each base page */
 TEST(huge_page_of_many_blocks_is_dirty_whole)
 {
 	begin_other(GIB(1), 24, 3);
@@ -2472,13 +2485,13 @@ TEST(huge_page_of_many_blocks_is_dirty_whole)
 	expect(sim_frame(SIM_BIG + (MIB(8) >> PAGE_SHIFT))->dirtied > 0, true);
 }
 
-/* Regions come and go after KVM has mapped huge pages */
+/* Regions are registered and unregistered after KVM has mapped hugepages */
 TEST(huge_pages_are_mapped_as_long_as_all_mirrors_are_of_such)
 {
 	struct tce2_region *region;
 	u64 *pfn;
 
-	/* Of a whole leaf */
+	/* The window has a whole leaf of entries */
 	begin_other(GIB(8), 24, 3);
 	sim.hugetlb = true;
 	large_memory(MIB(64));
@@ -2492,7 +2505,7 @@ TEST(huge_pages_are_mapped_as_long_as_all_mirrors_are_of_such)
 	expect(stuff(&vcpus[0], 2), true);
 	expect(tce2_region_unregister(region), 0);
 	expect(put(&vcpus[0], 2, UA + MIB(16)), true);
-	/* Not validated: it asks for no permission */
+	/* KVM does not validate a TCE without permission */
 	memory(UA + GIB(2), MIB(16) >> PAGE_SHIFT);
 	vcpu_call(&vcpus[0], KVM_INDIRECT, table, 0, 2, 1);
 	vcpus[0].tce[0] = (struct kvm_tce){ UA + GIB(2), DMA_NONE };
@@ -2503,7 +2516,7 @@ TEST(huge_pages_are_mapped_as_long_as_all_mirrors_are_of_such)
 
 static struct tce2_region *of_small_pages;
 
-/* Only where a hook does not keep the registration waiting */
+/* Registers memory, unless a hook is in an RCU section, for which the request would wait */
 static void register_small_pages(void)
 {
 	if (!sim_readers())
@@ -2524,7 +2537,7 @@ TEST(small_pages_registered_inside_begin_are_not_found)
 		tce2_cache_mirror(proc);
 		map_contiguous(UA + GIB(2), MIB(16) >> PAGE_SHIFT, 16, true);
 		of_small_pages = NULL;
-		/* Not validated: it asks for no permission */
+		/* KVM does not validate a TCE without permission */
 		vcpu_call(&vcpus[0], KVM_INDIRECT, table, 0, 1, 1);
 		vcpus[0].tce[0] = (struct kvm_tce){ UA + GIB(2), DMA_NONE };
 		vcpu_run_to(&vcpus[0], KVM_BEGIN);
@@ -2543,7 +2556,7 @@ TEST(small_pages_registered_inside_begin_are_not_found)
 	expect(registered > 3, true);
 }
 
-/* They follow one another in memory, but from an odd page on */
+/* The base pages are contiguous, but not aligned to the size of a hugepage */
 TEST(small_pages_that_are_not_aligned_are_not_mapped_as_huge)
 {
 	struct tce2_region *region;
@@ -2566,13 +2579,13 @@ TEST(small_pages_that_are_not_aligned_are_not_mapped_as_huge)
 	end_other();
 }
 
-/* What the hypervisor keeps of it is not KVM's business, either */
+/* Entries that the hypervisor has not cleared are ignored by the hooks */
 TEST(hooks_do_not_begin_with_a_window_that_was_removed)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
 	begin_other(MIB(8), SHIFT, 1);
 	memory(UA, 64);
-	/* Two runs, which need an array, and one */
+	/* The first leaf has two runs, which need an array. The second leaf has one run. */
 	expect(map(window, 0, 0, 1, RW), 0);
 	expect(map(window, 2, 5, 1, RW), 0);
 	expect(map(window, LEAF, 0, 1, RW), 0);
@@ -2586,7 +2599,7 @@ TEST(hooks_do_not_begin_with_a_window_that_was_removed)
 	expect(platform.held, 3);
 	detach_kvm();
 	platform_fail_nothing();
-	/* The kernel never drops this reference; the simulation must end without it */
+	/* The module holds these pages permanently, so the test drops them */
 	drop_pages(proc, UA, SHIFT, 1);
 	drop_pages(proc, UA, SHIFT, 1);
 	drop_pages(proc, UA + IOVA(5), SHIFT, 1);
@@ -2607,7 +2620,7 @@ static void begin_levels(unsigned int levels, bool no_flush)
 	sim.charge_moves = true;
 }
 
-/* There KVM could not invalidate what it maps */
+/* The hooks can't call flush(), so they could not invalidate */
 TEST(kvm_does_not_map_where_invalidation_needs_a_flush)
 {
 	begin_levels(1, false);
@@ -2620,7 +2633,7 @@ TEST(kvm_does_not_map_where_invalidation_needs_a_flush)
 	end_other();
 }
 
-/* The second half of a guest's page has no table of the lowest level */
+/* The entries of the page's second half have no lowest-level table yet */
 TEST(guests_page_across_the_end_of_the_tables_is_too_hard)
 {
 	u64 half, made;
@@ -2642,7 +2655,7 @@ TEST(guests_page_across_the_end_of_the_tables_is_too_hard)
 	end_other();
 }
 
-/* Its leaf of the view and its table in memory have more entries */
+/* The window's leaf and its table in memory have more entries than the window */
 TEST(kvm_can_not_map_after_the_end_of_a_small_window)
 {
 	begin_other(KIB(64), SHIFT, 3);
@@ -2652,7 +2665,7 @@ TEST(kvm_can_not_map_after_the_end_of_a_small_window)
 	expect(put(&vcpus[0], 15, UA), true);
 	expect(put(&vcpus[0], 16, UA), false);
 	expect(put(&vcpus[0], LEAF + 1, UA), false);
-	/* A guest's page that is larger than the window */
+	/* Map a guest's page that is larger than the window */
 	vcpu_call(&vcpus[0], PUT, table, 5, 0, 1);
 	vcpus[0].tce[0] = (struct kvm_tce){ UA, BIDI };
 	expect(vcpu_finish(&vcpus[0]), false);
@@ -2691,7 +2704,7 @@ static void find_table(void)
 		attach_kvm();
 }
 
-/* A hypervisor's table can be found from the moment it is made */
+/* A hypervisor's table can be found in its group as soon as it is made */
 TEST(window_that_kvm_finds_before_its_hooks_is_not_created)
 {
 	unsigned int created = 0, refused = 0;
@@ -2715,7 +2728,7 @@ TEST(window_that_kvm_finds_before_its_hooks_is_not_created)
 			expect(ret, -EBUSY);
 			refused++;
 			expect(!ddw.window[0], true);
-			/* KVM calls on, until it puts the table */
+			/* KVM still calls the hooks until it puts the table */
 			expect(put(&vcpus[0], 3, UA), false);
 			expect(stuff(&vcpus[0], 3), true);
 		}

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * src/kvm.c with real threads: two virtual CPUs of KVM's (kvm_calls.c) and a
- * client's requests, all about the same few entries and regions. The compiler's
- * sanitizer of threads finds what no lock protects; the machine is that of
- * shim/threads.
+ * Test of src/kvm.c with real threads: two virtual CPUs (kvm_calls.c) and a client
+ * change the same few entries and regions concurrently. ThreadSanitizer detects data races.
+ * shim/threads/machine.c simulates the machine.
  *
- *	threads-4K [NAME]
+ *	threads-4K [--list | NAME]
  *
- * Runs the only test, unless NAME is another one's, and speaks TAP.
- * TCE2_THREADS_CALLS says how many hypercalls each virtual CPU makes.
+ * Runs the only test, and prints TAP. The exit status is 2 if NAME is not the test's
+ * name. TCE2_THREADS_CALLS is the number of hypercalls of each virtual CPU.
  */
 #include <signal.h>
 #include <stdarg.h>
@@ -38,13 +37,13 @@
 #define ENTRIES	     2048ULL
 #define REGIONS	     3
 #define REGION_BYTES (64ULL << SHIFT)
-#define SPOT	     16 /* entries that all is about, from FIRST on */
-#define FIRST	     (TCE2_VIEW_LEAF - SPOT / 2) /* in two leaves */
+#define SPOT	     16 /* number of entries that are changed, from FIRST on */
+#define FIRST	     (TCE2_VIEW_LEAF - SPOT / 2) /* so they are in two leaves */
 
 static const char *const name =
 	"two_virtual_cpus_and_requests_at_once_keep_table_view_and_counts";
 
-/* Whatever state the program is in: it may be about to die */
+/* Uses only functions that work after any failure and in a signal handler */
 static void say_failed(void)
 {
 	char line[128];
@@ -76,7 +75,7 @@ void sim_bug(const char *fmt, ...)
 
 static void takes_too_long(int sig)
 {
-	printf("# takes too long\n");
+	printf("# the test exceeds its time limit\n");
 	fail();
 }
 
@@ -107,8 +106,8 @@ static u64 tce_at(const __be64 *at)
 }
 
 /*
- * Whether devices still reach a page that is free now. Looking may race with
- * stores for other entries, but not for one that leads here.
+ * Ends the test if a TCE maps a page that has just been unpinned. This may race with stores
+ * to other entries, but not with a store of a TCE that maps this page.
  */
 __attribute__((no_sanitize("thread"))) void machine_unpinned(u64 pfn)
 {
@@ -116,7 +115,7 @@ __attribute__((no_sanitize("thread"))) void machine_unpinned(u64 pfn)
 		__be64 entry = __atomic_load_n(&tces[i], __ATOMIC_RELAXED);
 
 		if (entry && be64_to_cpu(entry) >> PAGE_SHIFT == pfn)
-			sim_bug("entry %llu leads to page frame %llx, which is free",
+			sim_bug("entry %llu maps page frame %llx, which is not pinned",
 				i, pfn);
 	}
 }
@@ -143,7 +142,7 @@ static int set(struct iommu_table *tbl, long index, long npages,
 	       unsigned long uaddr, enum dma_data_direction direction,
 	       unsigned long attrs)
 {
-	sim_bug("entries are stored directly");
+	sim_bug("set() is called, but entries must be stored directly");
 }
 
 static void tce_kill(struct iommu_table *tbl, unsigned long index,
@@ -153,7 +152,7 @@ static void tce_kill(struct iommu_table *tbl, unsigned long index,
 
 static u64 *useraddrptr(struct iommu_table *tbl, long index, bool alloc)
 {
-	sim_bug("nobody needs the kernel's copy");
+	sim_bug("the kernel's copy of the table is used");
 }
 
 static void clear(struct iommu_table *tbl, long index, long npages)
@@ -295,7 +294,7 @@ void platform_complains(const char *fmt, ...)
 }
 
 /*
- * The client
+ * The client's thread
  */
 
 static struct tce2_ddw ddw;
@@ -345,7 +344,7 @@ static void change_entries(u64 *seed)
 		expect(tce2_window_unmap(window, request.iova, request.size, TCE2_STAYS),
 		       0);
 	else
-		/* -EINVAL where the region is not registered */
+		/* -EINVAL if the region is not registered */
 		mapped += !tce2_window_map(window, &request, TCE2_STAYS);
 	up_read(&ddw.lock);
 }
@@ -367,7 +366,7 @@ static void *run_client(void *unused)
 }
 
 /*
- * KVM
+ * Threads of virtual CPUs
  */
 
 static u64 calls = CALLS, done, hard;
@@ -410,7 +409,7 @@ static void *run_vcpu(void *number)
 }
 
 /*
- * Before and after
+ * Set-up of the test, its threads, and checks of the result
  */
 
 static void begin(void)
@@ -434,7 +433,7 @@ static void begin(void)
 	table = iommu_tce_table_get(window->table.tbl);
 	for (unsigned int i = 0; i < REGIONS; i++)
 		change_region(i);
-	/* The table's layout is known when an entry was written */
+	/* The hooks map only after src/ has learned the table's layout from a written entry */
 	expect(tce2_window_map(window, &first, TCE2_STAYS), 0);
 	tce2_cache_mirror(cache);
 }
@@ -452,7 +451,7 @@ static void run_threads(void)
 	pthread_join(requests, NULL);
 }
 
-/* The table has what the view says, and each region is mapped as often */
+/* The table must match the view, and the counts of each region its entries */
 static void check_entries(void)
 {
 	s64 mapped[REGIONS] = {}, counted[REGIONS] = {};
@@ -533,7 +532,7 @@ int main(int argc, char **argv)
 	begin();
 	run_threads();
 	end();
-	printf("# hypercalls: %llu done, %llu too hard; requests: %llu, %llu mapped, %llu unregistered\n",
+	printf("# hypercalls: %llu H_SUCCESS, %llu H_TOO_HARD; requests: %llu; successful map requests: %llu; successful unregister requests: %llu\n",
 	       done, hard, requests, mapped, unregistered);
 	printf("ok 1 - %s (%luK pages)\n", name, PAGE_SIZE >> 10);
 	return 0;

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The life of a region as include/tce2_cache.h tells it: who shares it, who
- * keeps it, who destroys it, and what other threads see of that.
+ * Tests of the life cycle of a region (include/tce2_cache.h): sharing, unregistering and
+ * destruction, also with other threads that use the region meanwhile.
  */
 #include <linux/rcupdate.h>
 #include <linux/wait.h>
 
 #include "unit.h"
 
-#define COUNT 8 /* pages of the regions here */
+#define COUNT 8 /* pages of a region */
 #define SIZE  PAGES(COUNT)
 
-/* The cast of the tests in which another thread comes in between */
+/* Shared with the functions that run as another thread */
 static struct tce2_cache *cache;
 static struct tce2_region *region, *other;
 
@@ -250,7 +250,7 @@ TEST(a_destroyed_region_s_memory_waits_for_its_readers)
 	expect(other == region, true);
 	expect(tce2_region_unregister(region), 0);
 	expect_pins_and_charge(0);
-	/* A reader from before may still look; ASan would tell */
+	/* A reader that found the region may still read it; AddressSanitizer would detect a free */
 	expect(other->ua, UA);
 	sim_grace_period();
 	expect(sim.now.allocs, allocs);
@@ -258,8 +258,8 @@ TEST(a_destroyed_region_s_memory_waits_for_its_readers)
 }
 
 /*
- * Other threads. A region dies when its mapped counter becomes 0; until the
- * thread that took it there gets the lock, it is still in the tree.
+ * Concurrent threads. A region is dying once its mapped count is 0. A dying region stays
+ * in the tree until the thread that took the count to 0 gets the lock.
  */
 
 static void register_the_same(void)
@@ -320,7 +320,7 @@ TEST(no_mapping_begins_on_a_dying_region)
 	drop(cache, UA, 1);
 	expect_pins_and_charge(0);
 
-	/* Lock 1 is unregister's own, lock 2 the destroyer's */
+	/* unregister takes the first lock, tce2_region_destroy() the second */
 	region = registered(cache, UA, SIZE);
 	sim_when(SIM_AT_LOCK, 2, hold_is_refused);
 	expect(tce2_region_unregister(region), 0);
@@ -341,7 +341,7 @@ static void register_again_and_unregister(void)
 	expect(tce2_region_unregister(other), 0);
 }
 
-/* No count of the last user's is left for others to stumble over */
+/* unregister_nofail() decrements both counts of the region under one lock */
 TEST(a_region_of_a_closing_container_can_be_registered_and_unregistered)
 {
 	begin_registered();
@@ -349,7 +349,7 @@ TEST(a_region_of_a_closing_container_can_be_registered_and_unregistered)
 	tce2_region_unregister_nofail(region);
 	expect_pins_and_charge(0);
 
-	/* Mapped, it goes on */
+	/* A mapped region stays, and can be joined */
 	region = registered(cache, UA, SIZE);
 	expect(hold(cache, UA, 1, WRITE), 0);
 	sim_when(SIM_AT_UNLOCK, 1, join);
@@ -367,7 +367,7 @@ static void unregister_nofail(void)
 	expect_pins_and_charge(COUNT);
 }
 
-/* It has counted all its pages when it finds that one may not be written */
+/* The hold has counted all pages before it finds a page that is not writable */
 TEST(the_last_drop_may_be_that_of_a_failing_hold)
 {
 	begin();
@@ -458,7 +458,7 @@ TEST(a_killed_thread_waits_for_no_lock_and_changes_nothing)
 }
 
 /*
- * Caches
+ * Region caches of processes
  */
 
 TEST(a_process_has_one_cache_and_keeps_its_mm_with_it)
@@ -485,7 +485,7 @@ TEST(a_cache_is_made_with_no_lock_held_and_once)
 {
 	struct tce2_cache *mine;
 
-	/* The second lock is for entering the one that was made */
+	/* The second lock is taken to add the new cache to the list of caches */
 	sim_process();
 	sim_when(SIM_AT_LOCK, 2, take_other_cache);
 	mine = tce2_cache_get(sim.mm);
@@ -527,7 +527,7 @@ TEST(processes_share_nothing_but_page_frames)
 	tce2_cache_put(cache);
 }
 
-/* As many as one process is known to register, in the worst order for a tree */
+/* Runs in another thread while a page is pinned */
 static void use_other_memory(void)
 {
 	expect(tce2_region_unregister(other), 0);
@@ -537,7 +537,7 @@ static void use_other_memory(void)
 	tce2_region_unregister_nofail(other);
 }
 
-/* A page that is being pinned may come as late as the process likes */
+/* A process can delay the page fault of a page that is being pinned as long as it likes */
 TEST(nobody_waits_for_pages_that_are_being_pinned)
 {
 	begin();
@@ -545,7 +545,7 @@ TEST(nobody_waits_for_pages_that_are_being_pinned)
 	sim_when(SIM_AT_PIN, 1, use_other_memory);
 	region = registered(cache, UA, SIZE);
 	expect_pins_and_charge(COUNT);
-	/* Nor is there a limit to what else could be kept meanwhile */
+	/* All memory used meanwhile is charged to the memory cgroup */
 	expect(sim.unaccounted, 0);
 	tce2_region_unregister_nofail(region);
 	tce2_cache_put(cache);
@@ -599,6 +599,7 @@ TEST(others_run_between_the_regions_of_a_long_hold)
 	tce2_cache_put(cache);
 }
 
+/* A process may register that many regions. Ascending addresses are a tree's worst case. */
 TEST(a_hundred_thousand_regions_are_each_found)
 {
 	const u64 count = 100000;

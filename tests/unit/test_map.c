@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Mapping and unmapping of src/tce_v2.c: what fails leaves everything as it
- * was, and memory is given back only when no device can reach it. The latter
- * is watched by the platform in every test. Most are done on every kind of
- * platform.
+ * Tests of mapping and unmapping in src/tce_v2.c, most of them on every kind of platform.
+ * A failed request changes nothing. Memory is dropped only when no device can reach it,
+ * which the simulated platform checks in every test.
  */
 #include <string.h>
 
@@ -11,15 +10,15 @@
 
 #define SIZE MIB(16)
 
-/* The IOMMU page from which on memory is scattered, in base pages */
+/* Number of an IOMMU page in memory that is not contiguous if @scattered is set */
 #define SCATTERED (900ULL << (PAGE_SHIFT - SHIFT))
 
-#define AT    (LEAF - 20) /* 40 entries from here on lie in two leaves */
+#define AT    (LEAF - 20) /* the COUNT entries from AT on are in two leaves */
 #define COUNT 40
-#define MOST  (2 * LEAF + 64) /* entries that are looked at */
+#define MOST  (2 * LEAF + 64) /* number of entries to compare */
 
 /**
- * struct state - all that a map request which fails leaves as it was
+ * struct state - the state that a failed map request must not change
  */
 struct state {
 	u64 sum, mapped, held, refs, view[MOST];
@@ -29,7 +28,7 @@ static struct tce2_region *region;
 static struct tce2_window *window;
 static struct state before;
 
-/* A window of a table or more, and memory for it */
+/* Makes a window and registers memory; the table of a hypervisor has one level */
 static void begin_map(u32 levels, u64 pages)
 {
 	if (platform_kind == PLATFORM_HYPERVISOR)
@@ -61,13 +60,13 @@ static void expect_unchanged(void)
 	expect(now.mapped, before.mapped);
 	expect(now.held, before.held);
 	expect(now.refs, before.refs);
-	/* What was charged for tables stays, as the tables do */
+	/* A failed request keeps the levels that it has added, and their charge */
 	expect(sim.now.charged, sim.now.pinned + window->table.charge.pages);
 	expect(memcmp(now.view, before.view, sizeof(now.view)), 0);
 	expect_in_step(window, MOST);
 }
 
-/* Whose every count is that of an entry mapped */
+/* Ends the test unless all counts are equal to the number of mapped entries */
 static void expect_exact(void)
 {
 	u64 mapped = 0;
@@ -91,7 +90,7 @@ static void map_some(void)
 	expect(map(window, AT + 39, 30, 4, TCE2_PERM_WRITE), 0);
 }
 
-/* Among them the very entries that are to be mapped */
+/* Maps all entries of the request, some of them to pages that the request maps */
 static void map_all(void)
 {
 	expect(map(window, AT - 2, 400, COUNT + 4, RW), 0);
@@ -108,9 +107,9 @@ static const struct {
 };
 
 /*
- * Where the platform writes entries: it refuses one, once, or one that leads to
- * a certain page. Whatever was refused, the request has failed, or was done in
- * another way.
+ * Tests of platforms that write the entries for src/. The platform refuses one write here,
+ * and a certain page in refuse_any_page(). The request then either fails, or writes the
+ * entry in another way.
  */
 static void fail_at_any_tce(void)
 {
@@ -119,7 +118,7 @@ static void fail_at_any_tce(void)
 
 	begin_map(1, 1200);
 	for (size_t i = 0; i < 2 * ARRAY_SIZE(olds); i++) {
-		/* Contiguous memory, and such as is not with 4K pages */
+		/* Contiguous memory, then memory that is not contiguous with 4K pages */
 		u64 page = i < ARRAY_SIZE(olds) ? 100 : SCATTERED;
 		unsigned int failed = 0;
 
@@ -148,7 +147,7 @@ static void fail_at_any_tce(void)
 				break;
 			}
 		}
-		/* It may be asked twice, but not if that was for the first */
+		/* src/ may retry a refused entry, but not the window's first entry */
 		if (platform_kind != PLATFORM_HYPERVISOR)
 			expect(failed > 0, true);
 	}
@@ -167,7 +166,7 @@ static void refuse_any_page(void)
 		for (unsigned int nth = 0; nth < COUNT; nth++) {
 			olds[i % ARRAY_SIZE(olds)].prepare();
 			before = look();
-			/* Not one that would have to be written back, too */
+			/* Skip a page that a rollback would have to restore */
 			if ((view_at(window, AT + nth) & ~RW) ==
 			    UA + IOVA(page + nth))
 				continue;
@@ -200,7 +199,7 @@ static void fail_to_restore(void)
 		expect(unmap(window, 0, MOST), 0);
 		expect(platform_mapped(window->table.tbl), 0);
 		expect(region->mapped.counter, 1 + COUNT);
-		/* The module never drops them, but the test must end without holds */
+		/* The module holds these pages permanently, so the test drops them */
 		drop_pages(proc, UA + IOVA(SCATTERED), SHIFT, COUNT);
 		finish();
 	}
@@ -262,11 +261,11 @@ static void lack_memory(void)
 	}
 }
 
-/* All in one leaf: changes, then kills, then a flush, then drops */
+/* A request in one leaf must first change all entries, then kill, flush and drop */
 static void expect_order(void)
 {
 	size_t changed = 0, killed = 0, flushed = 0, dropped = 0;
-	/* A hypervisor does that by itself */
+	/* A hypervisor invalidates entries without a call */
 	bool kills = platform_kind != PLATFORM_HYPERVISOR;
 
 	for (size_t i = platform.logged; i-- > 0;) {
@@ -327,7 +326,7 @@ static void clear_unknown(void)
 	finish();
 }
 
-/* Large pages in no order, so many that it takes several calls to do anything */
+/* Maps many large pages that are not contiguous, so that each step takes several calls */
 static void map_many(void)
 {
 	const u64 count = 2 * 64 * LEAF + 4096 + 3;
@@ -337,7 +336,7 @@ static void map_many(void)
 	begin(1, platform_kind == PLATFORM_HYPERVISOR ? 1 : 5);
 	large = large_memory(IOVA(count));
 	window = only_window(MIB(512), 1);
-	/* Once for each leaf while preparing, then after each that is written */
+	/* Signals are checked for each leaf while preparing, then after each written leaf */
 	sim_fail(SIM_SIGNAL, 1 + count / LEAF + 1);
 	expect(map(window, 1, 0, count, RW), -EINTR);
 	expect(sim.fired, true);
@@ -348,7 +347,7 @@ static void map_many(void)
 	expect(map(window, 1, 0, count, RW), 0);
 	expect(platform_mapped(window->table.tbl), count);
 	expect(large->mapped.counter, count + 1);
-	/* A fatal signal waits for a batch of leaves at most */
+	/* At most a batch of leaves is written before a signal is noticed */
 	expect(platform.calls[EVENT_FLUSH], 3);
 	if (platform_kind == PLATFORM_MEMORY) {
 		kills = 8192;
@@ -380,7 +379,7 @@ TEST(an_unmap_that_is_killed_stops_behind_a_batch_of_leaves)
 	for (u64 i = 0; i < count; i += 4 * LEAF)
 		expect(map(window, i, 0, 1, RW), 0);
 	for (unsigned int nth = 1; nth <= 3; nth++) {
-		/* What was cleared is looked at again */
+		/* The unmap checks for a signal at the leaves that are already cleared, too */
 		sim_fail(SIM_SIGNAL, nth + 1);
 		expect(unmap(window, 0, count), nth < 3 ? -EINTR : 0);
 		sim_fail_nothing();
@@ -391,7 +390,7 @@ TEST(an_unmap_that_is_killed_stops_behind_a_batch_of_leaves)
 	finish();
 }
 
-/* Checks charges for leaves that are far apart, and for leaves that share tables */
+/* Checks charges for leaves that are far apart, and for leaves that share levels */
 static void charge_tables(void)
 {
 	for (u32 levels = 2; levels <= 3; levels++) {
@@ -430,8 +429,8 @@ static void charge_tables(void)
 
 /*
  * Maps two entries of a table with 3 levels. Each is the first or the last entry below
- * an upper table. The second entry's upper table may exist already, and so may the
- * upper table before or after it.
+ * a middle-level table. The second entry's middle-level table may exist already, and so may
+ * the table before or after it.
  */
 static void charge_pair(u64 first, u64 second, u64 entries)
 {
@@ -486,10 +485,10 @@ TEST(a_table_that_cannot_be_recorded_is_not_charged)
 	finish();
 }
 
-/* A model: what each entry maps, 0 for nothing */
+/* The model has the expected view entry of each TCE, 0 if nothing is mapped */
 static u64 model[MOST];
 
-/* Unless it is mapped where it would have to be written back */
+/* Makes the platform refuse a page, unless a rollback would have to restore this page */
 static void refuse_one(u64 index, u64 page, u64 count)
 {
 	for (u64 i = index; i < index + count; i++) {
@@ -506,7 +505,7 @@ static void random_map(u64 *state, u64 pages)
 	u64 perm = 1 + rnd(state, 3);
 	int ret;
 
-	/* One failure at a time: there must be none when it is undone */
+	/* Inject at most one failure, so that the rollback succeeds */
 	switch (rnd(state, 8)) {
 	case 0:
 		platform_fail(PLATFORM_XCHG, 1 + rnd(state, count + 3), 1);
@@ -519,7 +518,7 @@ static void random_map(u64 *state, u64 pages)
 		break;
 	}
 	ret = map(window, index, page, count, perm);
-	/* A platform that has refused a run is asked again for each entry */
+	/* If the platform refuses a range, src/ retries each entry */
 	if (ret)
 		expect(ret, sim.fired ? -EINTR : -EIO);
 	else
@@ -596,7 +595,7 @@ static void map_two_regions(void)
 	finish();
 }
 
-/* There is nobody who could do it later */
+/* The removal must ignore the signal, because no other thread could complete it later */
 TEST(a_killed_thread_removes_a_window_all_the_same)
 {
 	begin_map(1, 1200);
@@ -612,7 +611,7 @@ TEST(a_killed_thread_removes_a_window_all_the_same)
 static const struct tce2_range *locked;
 static u64 locked_first, locked_last;
 
-/* As if another thread came by */
+/* Runs at each cond_resched() point of a request, and at each check for a signal */
 static void look_at_lock(void)
 {
 	locked = window->ranges.last;
@@ -623,11 +622,11 @@ static void look_at_lock(void)
 	platform_sync();
 }
 
-/* Since what is in a leaf of the view can't be changed by two at once */
+/* Two threads must not change the same leaf of the view at once */
 TEST(requests_lock_the_whole_leaves_that_they_touch)
 {
 	static const u64 wanted[][4] = {
-		/* index, count, first and last locked */
+		/* request: first entry, count; locked: first and last entry */
 		{ 5, 1, 0, LEAF - 1 },
 		{ 0, LEAF, 0, LEAF - 1 },
 		{ LEAF - 1, 1, 0, LEAF - 1 },
@@ -649,7 +648,7 @@ TEST(requests_lock_the_whole_leaves_that_they_touch)
 		expect(locked_first, want[2]);
 		expect(locked_last, want[3]);
 		expect(!window->ranges.last, true);
-		/* An unmap does nothing where there is nothing */
+		/* Unmap skips leaves in which nothing is mapped, so map one entry */
 		if (i >= ARRAY_SIZE(wanted))
 			expect(map(window, want[0], 0, 1, RW), 0);
 	}
@@ -668,7 +667,7 @@ static void with_both_kinds_of_memory(void (*test)(void))
 	row = NULL;
 }
 
-/* On platforms from @first on to the last */
+/* Runs a test on all platforms from @first on */
 static void on_platforms(enum platform_kind first, void (*test)(void))
 {
 	for (int kind = first; kind < PLATFORM_KINDS; kind++) {
@@ -742,7 +741,7 @@ TEST(a_request_may_go_from_one_region_into_the_next)
 	on_platforms(PLATFORM_MEMORY, map_two_regions);
 }
 
-/* To look at its blocks can take as long as a leaf of others */
+/* Checking the blocks of one IOMMU page can take as long as writing a leaf */
 TEST(each_page_in_many_blocks_has_a_rest)
 {
 	const unsigned int shift = PAGE_SHIFT + 4, pages = 8;
@@ -762,13 +761,13 @@ TEST(each_page_in_many_blocks_has_a_rest)
 			       TCE2_STAYS),
 	       0);
 	up_read(&ddw.lock);
-	/* They are looked at before anything is written, and then again */
+	/* Blocks are checked before any TCE is written, and again while TCEs are written */
 	expect(sim.rests - before >= 2 * pages, true);
 	scattered = false;
 	finish();
 }
 
-/* Region, window, nodes of trees, an array of a view; the groups are not */
+/* Checks regions, windows, nodes of trees and arrays of views, but not groups */
 TEST(what_outlives_a_request_is_charged_to_the_memory_cgroup)
 {
 	struct tce2_window *window;
@@ -783,7 +782,7 @@ TEST(what_outlives_a_request_is_charged_to_the_memory_cgroup)
 		expect(map(window, i, 0, 1, RW), 0);
 		expect(map(window, i + 2, 0, 1, RW), 0);
 		expect(map(window, i + LEAF, 0, 4, RW), 0);
-		/* An array that can't be refused, to cut a run in two */
+		/* To split a run, unmap makes an array with __GFP_NOFAIL */
 		expect(unmap(window, i + LEAF + 1, 1), 0);
 		expect(sim.now.unaccounted, uncharged);
 	}

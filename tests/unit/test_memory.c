@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What registering does to the process's memory: the order of checks, charge
- * and pins, which memory is refused and how, and what is dirty at the end.
+ * Tests of registration: the order of checks, charge and pins, memory that is
+ * refused, and pages that are marked dirty.
  */
 #include "unit.h"
 
-#define COUNT 8 /* pages of most regions here */
+#define COUNT 8 /* pages of most regions */
 #define SIZE  PAGES(COUNT)
 
 static struct tce2_cache *cache;
@@ -28,7 +28,7 @@ struct range_row {
 	int want;
 };
 
-/* What is registered is [4, 8) */
+/* The range [4, 8) is registered */
 static const struct range_row overlap_rows[] = {
 	{ "overlaps the front", 3, 2, -EINVAL },
 	{ "overlaps the end", 7, 2, -EINVAL },
@@ -70,16 +70,16 @@ TEST(an_overlap_is_refused_before_anything_is_charged_or_pinned)
 	tce2_cache_put(cache);
 }
 
-/* UA: 4 pages, a hole of 1 page, 3 pages, a hole */
+/* From UA on, 4 pages are mapped, 1 page is not, 3 pages are, and no page after them is */
 TEST(a_hole_is_refused_before_anything_is_charged_or_pinned)
 {
 	static const struct range_row rows[] = {
 		{ "hole at the end", 0, 5, -EFAULT },
 		{ "hole in the middle", 0, 8, -EFAULT },
-		{ "hole at the front", 4, 2, -EFAULT },
-		{ "nothing but hole", 4, 1, -EFAULT },
-		{ "behind everything", 8, 1, -EFAULT },
-		{ "end behind everything", 5, 4, -EFAULT },
+		{ "hole at the start", 4, 2, -EFAULT },
+		{ "only the hole", 4, 1, -EFAULT },
+		{ "after all mappings", 8, 1, -EFAULT },
+		{ "end after all mappings", 5, 4, -EFAULT },
 	};
 
 	begin();
@@ -95,7 +95,7 @@ TEST(a_hole_is_refused_before_anything_is_charged_or_pinned)
 	tce2_cache_put(cache);
 }
 
-/* That no page is pinned beyond the charge, sim.c checks at every pin */
+/* sim.c checks at each pin that no more pages are pinned than charged */
 TEST(memory_over_the_limit_is_refused_before_anything_is_pinned)
 {
 	begin();
@@ -107,7 +107,7 @@ TEST(memory_over_the_limit_is_refused_before_anything_is_pinned)
 	expect(sim.pin_calls, 0);
 	expect(sim.now.charged, COUNT);
 
-	/* Sharing it needs no charge */
+	/* Registering the same region again needs no charge */
 	expect(try(UA, SIZE), 0);
 	sim_limit(sim.mm, 2 * COUNT);
 	expect(tce2_region_unregister(region), 0);
@@ -133,8 +133,8 @@ TEST(read_only_memory_may_be_held_for_reading_only)
 }
 
 /*
- * Adjacent to each other, and so are their page frames: only the permission
- * tells the two mappings apart.
+ * The mappings and their page frames are adjacent: the mappings differ only in
+ * their permission.
  */
 TEST(each_mapping_of_a_region_keeps_its_own_permission)
 {
@@ -153,7 +153,7 @@ TEST(each_mapping_of_a_region_keeps_its_own_permission)
 		if (writable)
 			drop(cache, UA + PAGES(i), 1);
 	}
-	/* An IOMMU page over both may be read */
+	/* An IOMMU page that spans a read-only mapping can be held for reading only */
 	expect(hold_pages(cache, UA, PAGE_SHIFT + 3, 1, WRITE), -EPERM);
 	expect(hold_pages(cache, UA, PAGE_SHIFT + 3, 1, READ), 0);
 	drop_pages(cache, UA, PAGE_SHIFT + 3, 1);
@@ -199,7 +199,7 @@ TEST(a_pin_call_s_error_is_told_as_what_it_means)
 	map_scattered(UA, 2 * PAGE_SIZE / 8, 0, true);
 	before = sim.now;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		/* The first call pins a batch, which is to be undone */
+		/* The batch that the first call pins must be unpinned */
 		sim.pin_error = rows[i].pin_error;
 		sim_fail(SIM_PIN, 2);
 		expect(try(UA, PAGES(2 * PAGE_SIZE / 8)), rows[i].want);
@@ -281,7 +281,7 @@ TEST(memory_that_changes_while_it_is_pinned_is_pinned_or_refused)
 	expect(try(UA, PAGES(2 * batch)), -EFAULT);
 	expect_counts(before);
 
-	/* Write access is gone: must not be pinned as if it were there */
+	/* The memory must not be pinned as writable after it became read-only */
 	sim_when(SIM_AT_PIN, 1, make_it_read_only);
 	expect(try(UA, PAGES(batch)), -EFAULT);
 	expect_counts(before);
@@ -292,7 +292,7 @@ TEST(memory_that_changes_while_it_is_pinned_is_pinned_or_refused)
 }
 
 /*
- * Dirty pages
+ * Pages that are marked dirty when they are unpinned
  */
 
 static void expect_dirtied(u64 pfn, u64 count, u32 times)
@@ -333,7 +333,7 @@ TEST(what_was_never_held_is_never_dirtied)
 	tce2_cache_put(cache);
 }
 
-/* Blocks are as large as memory is contiguous, and one bit stands for each */
+/* Each of the two contiguous ranges is one block, and a block has one dirty flag */
 TEST(dirty_goes_by_blocks)
 {
 	begin();
@@ -361,7 +361,7 @@ TEST(a_hold_that_is_refused_dirties_nothing_in_that_region)
 	tce2_cache_put(cache);
 }
 
-/* 4 KiB IOMMU pages over pages that may be larger */
+/* IOMMU pages have 4 KiB, base pages may be larger */
 TEST(writing_to_an_iommu_page_dirties_its_base_page)
 {
 	begin();

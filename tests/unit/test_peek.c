@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tce2_view_peek(): the userspace view, read by somebody who holds nothing
- * while others change it. Whatever comes between two steps of the one or of the
- * other, the reader is told what was before or what is after, or to ask again.
+ * Tests of tce2_view_peek(), which reads the userspace view without a lock while other
+ * threads change it. At any point the reader must get the old or the new entry, or false,
+ * which asks it to try again.
  */
 #include <string.h>
 
@@ -16,7 +16,7 @@
 #define RW	TCE2_PERM_RW
 #define SHIFT	12
 
-/* What is in a leaf nobody touched */
+/* Marks an expected entry in a leaf in which nothing was ever mapped */
 #define NEVER (~0ULL)
 
 static struct tce2_view view;
@@ -39,15 +39,15 @@ static void end(void)
 /**
  * struct step - a request in one leaf
  * @first: first entry
- * @count: entries, 0 for no request
- * @page: where in user memory it begins, 0 to clear
+ * @count: number of entries, 0 for no request
+ * @page: number of the first user page, 0 to clear
  * @perm: permissions
  */
 struct step {
 	unsigned int first, count, page, perm;
 };
 
-/* Once something is mapped in a leaf, it is empty where nothing is */
+/* The first mapping in a leaf changes its other entries from NEVER to empty */
 static void touch(u64 index)
 {
 	u64 leaf = index & ~(u64)(L - 1);
@@ -103,8 +103,8 @@ static void expect_plain(void)
 }
 
 /*
- * Changes of a leaf from each form to each other: what there is, and the step
- * that is looked at
+ * Changes of a leaf from each form to each other form: the requests that make the old form,
+ * and the request that changes it
  */
 static const struct {
 	const char *row;
@@ -112,30 +112,30 @@ static const struct {
 	struct step step;
 } changes[] = {
 	{ "the first run", { { 0 } }, { 5, 9, 5, RW } },
-	{ "the first run, all of it", { { 0 } }, { 0, 512, 5, RW } },
+	{ "the first run, a full leaf", { { 0 } }, { 0, 512, 5, RW } },
 	{ "empty to run", { { 5, 9, 5, RW }, { 5, 9, 0, 0 } }, { 3, 4, 7, 1 } },
-	{ "a longer run", { { 5, 9, 5, RW } }, { 14, 3, 14, RW } },
-	{ "another run", { { 5, 9, 5, RW } }, { 4, 11, 90, 1 } },
-	{ "a shorter run", { { 5, 9, 5, RW } }, { 10, 9, 0, 0 } },
+	{ "run grows", { { 5, 9, 5, RW } }, { 14, 3, 14, RW } },
+	{ "run is replaced", { { 5, 9, 5, RW } }, { 4, 11, 90, 1 } },
+	{ "run shrinks", { { 5, 9, 5, RW } }, { 10, 9, 0, 0 } },
 	{ "run to empty", { { 5, 9, 5, RW } }, { 0, 512, 0, 0 } },
 	{ "run to array", { { 5, 9, 5, RW } }, { 30, 9, 5, RW } },
-	{ "run to array, over it", { { 5, 9, 5, RW } }, { 10, 9, 5, RW } },
-	{ "run to array, cut", { { 5, 9, 5, RW } }, { 9, 1, 0, 0 } },
-	{ "all to array, cut", { { 0, 512, 5, RW } }, { 9, 400, 0, 0 } },
+	{ "run to array, overlapping", { { 5, 9, 5, RW } }, { 10, 9, 5, RW } },
+	{ "run to array, split", { { 5, 9, 5, RW } }, { 9, 1, 0, 0 } },
+	{ "full leaf to array, split", { { 0, 512, 5, RW } }, { 9, 400, 0, 0 } },
 	{ "array to run",
 	  { { 0, 512, 1, RW }, { 9, 30, 0, 0 } }, { 9, 30, 10, RW } },
-	{ "array to run, over it",
+	{ "array to run, replacing all",
 	  { { 5, 9, 5, RW }, { 9, 1, 0, 0 } }, { 0, 512, 70, 1 } },
 	{ "array to empty",
 	  { { 5, 9, 5, RW }, { 9, 1, 0, 0 } }, { 0, 512, 0, 0 } },
-	{ "array to empty, exactly",
+	{ "array to empty, last entry",
 	  { { 5, 1, 5, RW }, { 9, 1, 5, RW }, { 5, 1, 0, 0 } },
 	  { 9, 1, 0, 0 } },
-	{ "more in an array",
+	{ "array gains an entry",
 	  { { 5, 9, 5, RW }, { 9, 1, 0, 0 } }, { 9, 2, 7, 1 } },
-	{ "less in an array",
+	{ "array loses entries",
 	  { { 5, 9, 5, RW }, { 9, 1, 0, 0 } }, { 4, 4, 0, 0 } },
-	{ "another in an array",
+	{ "array entries are replaced",
 	  { { 5, 9, 5, RW }, { 9, 1, 0, 0 } }, { 0, 12, 90, TCE2_PERM_READ } },
 };
 
@@ -148,7 +148,10 @@ static void begin_change(size_t c)
 	sim_grace_period();
 }
 
-/* What is told is what was or what is; in a leaf just made, that it is empty */
+/*
+ * If the reader was told an entry, it must be the old or the new entry. In a leaf in which
+ * nothing was mapped before, the old entry is 0.
+ */
 static void expect_either(u64 index, bool told, u64 entry,
 			  const u64 *old, const u64 *new)
 {
@@ -178,11 +181,11 @@ static size_t change;
 static void change_it(void)
 {
 	make(&changes[change].step);
-	/* Does not end before those who are reading */
+	/* The grace period ends only after readers that are active now */
 	sim_grace_period();
 }
 
-/* A reader that is told, or not, while the step is made at that point */
+/* Reads an entry while the step is made at the @nth @point */
 static bool peek_under_change(enum sim_point point, unsigned int nth,
 			      u64 index, u64 *entry)
 {
@@ -196,7 +199,7 @@ static bool peek_under_change(enum sim_point point, unsigned int nth,
 	return told;
 }
 
-/* Whether the reader gets there or not: it takes fewer steps in some forms */
+/* The reader may not reach the @nth @point: some forms need fewer steps */
 static void change_under_reader(enum sim_point point, unsigned int nth,
 				u64 index)
 {
@@ -225,7 +228,7 @@ TEST(a_change_between_two_steps_of_a_reader_tears_nothing)
 	}
 }
 
-/* Over it and cut again: there is an array, but another one */
+/* Overwrites all entries, which removes the array, and splits the run, which makes a new array */
 static void make_another_array(void)
 {
 	static const struct step all = { 0, 512, 70, 1 }, hole = { 9, 1, 0, 0 };
@@ -261,7 +264,7 @@ static void begin_change_called(const char *name)
 	begin_change(change);
 }
 
-/* After it has read its entry; that another entry has changed is no matter */
+/* Detects a removal of the array after the read, but ignores changes of its other entries */
 TEST(an_array_that_goes_under_a_reader_is_noticed)
 {
 	u64 entry = NEVER;
@@ -272,7 +275,7 @@ TEST(an_array_that_goes_under_a_reader_is_noticed)
 	begin_change_called("array to run");
 	expect(peek_under_change(SIM_AT_READ_BARRIER, 1, 7, &entry), false);
 	end();
-	begin_change_called("less in an array");
+	begin_change_called("array loses entries");
 	expect(peek_under_change(SIM_AT_READ_BARRIER, 1, 13, &entry), true);
 	expect(entry, plain[13]);
 	end();
@@ -317,15 +320,15 @@ TEST(a_reader_between_two_steps_of_a_change_sees_nothing_torn)
 }
 
 /*
- * Arrays
+ * Publishing and freeing of arrays
  */
 
-/* Its entries are ordered before the word that leads there */
+/* Stores to the array's entries are ordered before the store of the word that points to it */
 TEST(an_array_is_published)
 {
 	static const char *const made[] = {
-		"run to array", "run to array, over it", "run to array, cut",
-		"all to array, cut",
+		"run to array", "run to array, overlapping", "run to array, split",
+		"full leaf to array, split",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(made); i++) {
@@ -340,14 +343,14 @@ TEST(an_array_is_published)
 	}
 }
 
-/* Of one in which entry i maps page i + 1, but for entry 9 */
+/* Requests that free an array. Entry i of the array maps page i + 1, except entry 9. */
 static const struct {
 	const char *row;
 	struct step step;
 } ends_of_an_array[] = {
 	{ "cleared", { 0, 512, 0, 0 } },
 	{ "collapsed", { 9, 1, 10, RW } },
-	{ "all written over", { 0, 512, 3, 1 } },
+	{ "overwritten", { 0, 512, 3, 1 } },
 };
 
 static void make_array(void)
@@ -395,7 +398,7 @@ static void choose_step(u64 *state)
 	u64 most = rnd(state, 4) ? 12 : L;
 	u64 count = min(1 + rnd(state, most), L - index % L);
 
-	/* Often what goes with the neighbours */
+	/* Often choose a run that continues its neighbours */
 	random_step = (struct step){
 		index, count, rnd(state, 3) ? 1 + index : 1 + rnd(state, 5000),
 		rnd(state, 4) ? RW : 1 + rnd(state, 3),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tests of src/platform.c and of how src/ddw.c calls it: the limits of a window, each
- * with the last value that is accepted and the first that is refused; the one place
- * that a hypervisor has for another window; groups that are unlike each other.
+ * Tests of src/platform.c and of its use by src/ddw.c. For each limit of a window, the tests
+ * try the last accepted and the first refused value. Other tests check that a hypervisor's
+ * group gets at most one window besides the default window, and combine groups that differ.
  */
 #include <linux/mmzone.h>
 #include <linux/vfio.h>
@@ -14,13 +14,13 @@
 
 #define SIZE GIB(1) /* size of the default window */
 
-/* log2 of the size limit of a level: one of several, and a single one */
+/* log2 of the largest level in bytes: in a table of several levels, and of a single level */
 #define LEVEL_SHIFT  19
 #define SINGLE_SHIFT (PAGE_SHIFT + MAX_PAGE_ORDER)
 
 #define PGSIZES (BIT_ULL(12) | BIT_ULL(16) | BIT_ULL(24))
 
-/* The group that the window is for */
+/* Kind of the group for which the window is made */
 enum offers { LEVELS_5, LEVELS_3, HYPERVISOR };
 
 struct spec_row {
@@ -37,36 +37,36 @@ static const struct spec_row spec_rows[] = {
 	{ "one level too many", LEVELS_5, SIZE, 12, 6, -EINVAL },
 	{ "all of 3 levels", LEVELS_3, SIZE, 12, 3, 0 },
 	{ "one more than 3 levels", LEVELS_3, SIZE, 12, 4, -EINVAL },
-	{ "as many levels as fit into a word", LEVELS_5, SIZE, 12, ~0U, -EINVAL },
+	{ "most levels that fit into 32 bits", LEVELS_5, SIZE, 12, ~0U, -EINVAL },
 	{ "second level of a hypervisor", HYPERVISOR, SIZE, 12, 2, -EINVAL },
 
-	{ "page size of 16", LEVELS_5, SIZE, 16, 1, 0 },
+	{ "page size of 64 KiB", LEVELS_5, SIZE, 16, 1, 0 },
 	{ "largest page size", LEVELS_5, SIZE, 24, 1, 0 },
 	{ "page size that is not offered", LEVELS_5, SIZE, 13, 1, -EINVAL },
-	{ "page size below those offered", LEVELS_5, SIZE, 11, 1, -EINVAL },
-	{ "page size above those offered", LEVELS_5, SIZE, 25, 1, -EINVAL },
-	{ "page size of 1", LEVELS_5, SIZE, 0, 1, -EINVAL },
-	{ "page size of a bit too many", LEVELS_5, SIZE, 64, 1, -EINVAL },
-	{ "page size that is 12 in 6 bits", LEVELS_5, SIZE, 64 + 12, 1, -EINVAL },
-	{ "page size that is 12 in 5 bits", LEVELS_5, SIZE, 32 + 12, 1, -EINVAL },
+	{ "page size below the offered sizes", LEVELS_5, SIZE, 11, 1, -EINVAL },
+	{ "page size above the offered sizes", LEVELS_5, SIZE, 25, 1, -EINVAL },
+	{ "page size of 1 byte", LEVELS_5, SIZE, 0, 1, -EINVAL },
+	{ "page size of 2^64 bytes", LEVELS_5, SIZE, 64, 1, -EINVAL },
+	{ "page shift that is 12 in its low 6 bits", LEVELS_5, SIZE, 64 + 12, 1, -EINVAL },
+	{ "page shift that is 12 in its low 5 bits", LEVELS_5, SIZE, 32 + 12, 1, -EINVAL },
 
 	{ "size of 0", LEVELS_5, 0, 12, 1, -EINVAL },
-	{ "size of no power of 2", LEVELS_5, 3 * SIZE, 12, 1, -EINVAL },
+	{ "size that is not a power of 2", LEVELS_5, 3 * SIZE, 12, 1, -EINVAL },
 	{ "size of all ones", LEVELS_5, ~0ULL, 12, 1, -EINVAL },
 	{ "size of one page", LEVELS_5, 1ULL << 12, 12, 1, 0 },
-	{ "size of one large page", LEVELS_5, 1ULL << 24, 24, 1, 0 },
+	{ "size of one large IOMMU page", LEVELS_5, 1ULL << 24, 24, 1, 0 },
 	{ "size of half a page", LEVELS_5, 1ULL << 11, 12, 1, -EINVAL },
-	{ "size of half a large page", LEVELS_5, 1ULL << 23, 24, 1, -EINVAL },
+	{ "size of half a large IOMMU page", LEVELS_5, 1ULL << 23, 24, 1, -EINVAL },
 
 	{ "54 bits of bus address", LEVELS_5, 1ULL << 54, 12, 3, 0 },
 	{ "55 bits", LEVELS_5, 1ULL << 55, 12, 3, -EINVAL },
 	{ "63 bits", LEVELS_5, 1ULL << 63, 12, 3, -EINVAL },
-	{ "54 bits in large pages", LEVELS_5, 1ULL << 54, 24, 2, 0 },
-	{ "55 bits in large pages", LEVELS_5, 1ULL << 55, 24, 1, -EINVAL },
-	/* 38 index bits make 3 levels of 13 bits: 39, and 16 of the page */
-	{ "55 bits by division", LEVELS_5, 1ULL << 54, 16, 3, -EINVAL },
-	/* A level is at least a page: 13 bits if that is 64 KiB */
-	{ "55 bits by page", LEVELS_5, 1ULL << 52, 16, 3,
+	{ "54 bits in large IOMMU pages", LEVELS_5, 1ULL << 54, 24, 2, 0 },
+	{ "55 bits in large IOMMU pages", LEVELS_5, 1ULL << 55, 24, 1, -EINVAL },
+	/* 38 index bits are rounded up to 3 levels of 13 bits; with the 16 page bits: 55 */
+	{ "55 bits by rounding up", LEVELS_5, 1ULL << 54, 16, 3, -EINVAL },
+	/* A level takes at least one kernel page: 13 bits with 64 KiB pages */
+	{ "55 bits by page size", LEVELS_5, 1ULL << 52, 16, 3,
 	  PAGE_SHIFT == 16 ? -EINVAL : 0 },
 	{ "54 bits of a hypervisor", HYPERVISOR, 1ULL << 54, 12, 1, 0 },
 	{ "55 bits of a hypervisor", HYPERVISOR, 1ULL << 55, 12, 1, -EINVAL },
@@ -78,11 +78,11 @@ static const struct spec_row spec_rows[] = {
 	  0 },
 	{ "2 levels too large", LEVELS_5, 2ULL << (12 + 2 * (LEVEL_SHIFT - 3)), 12, 2,
 	  -ENOMEM },
-	{ "the same in 3 levels", LEVELS_5, 2ULL << (12 + 2 * (LEVEL_SHIFT - 3)), 12, 3,
+	{ "the same size with 3 levels", LEVELS_5, 2ULL << (12 + 2 * (LEVEL_SHIFT - 3)), 12, 3,
 	  0 },
 	/* A hypervisor allocates the table, so the level limit does not apply */
 	{ "large table of a hypervisor", HYPERVISOR, 1ULL << 48, 12, 1, 0 },
-	/* -ENOMEM asks for more levels, so -EINVAL has to come first */
+	/* -ENOMEM makes clients retry with more levels, so -EINVAL must come first */
 	{ "too large, and too many levels", LEVELS_3, 1ULL << 48, 12, 4, -EINVAL },
 };
 
@@ -108,7 +108,7 @@ TEST(check_spec_accepts_each_limit_and_refuses_the_next_value)
 	finish();
 }
 
-/* With one page size that all groups offer, and with all except one */
+/* All groups offer only this page size, or all page sizes except this one */
 TEST(check_spec_takes_exactly_the_common_page_sizes)
 {
 	const struct iommu_table_group tg = { .max_levels = 5 };
@@ -125,7 +125,7 @@ TEST(check_spec_takes_exactly_the_common_page_sizes)
 	finish();
 }
 
-/* On pseries a request that fails is the last one for its device */
+/* On pseries a device whose request for a window has failed can't make another window */
 TEST(an_invalid_window_never_reaches_the_platform)
 {
 	struct sim_counts before;
@@ -148,7 +148,7 @@ TEST(an_invalid_window_never_reaches_the_platform)
 	finish();
 }
 
-/* The platform refuses: a table this large would take long to make */
+/* The platform refuses the window, because a table this large would take long to make */
 TEST(a_window_at_a_limit_reaches_the_platform)
 {
 	unsigned int asked = 0;
@@ -192,7 +192,7 @@ TEST(platform_errors_are_errnos_or_become_eio)
 	finish();
 }
 
-/* The platform prints an error if it finds none; a hypervisor has its own */
+/* The platform would print an error if memory is short. A hypervisor uses its own memory. */
 TEST(memory_for_a_table_and_its_copy_is_checked_beforehand)
 {
 	const struct tce2_window_spec spec = { SIZE, SHIFT, 1 };
@@ -224,7 +224,7 @@ TEST(memory_for_a_table_and_its_copy_is_checked_beforehand)
 	}
 }
 
-/* A single level with its copy; of more levels, the root with its copy */
+/* The platform allocates the table (with several levels, its root) and the kernel's copy */
 TEST(a_new_table_is_charged_for_the_pages_the_platform_allocates)
 {
 	u64 start;
@@ -254,17 +254,17 @@ TEST(check_place_refuses_a_second_window_of_a_hypervisor_only)
 		bool taken;
 		int want;
 	} rows[] = {
-		{ "default", 1, SIZE, 12, 0, false, 0 },
-		{ "another", 1, SIZE, 16, 1, false, 0 },
-		{ "default beside another", 1, SIZE, 12, 0, true, -EPERM },
-		{ "like it, but in slot 1", 1, SIZE, 12, 1, true, -ENOSPC },
+		{ "default window", 1, SIZE, 12, 0, false, 0 },
+		{ "other window", 1, SIZE, 16, 1, false, 0 },
+		{ "default window beside the other", 1, SIZE, 12, 0, true, -EPERM },
+		{ "default window's format in slot 1", 1, SIZE, 12, 1, true, -ENOSPC },
 		{ "larger", 1, 2 * SIZE, 12, 0, true, -ENOSPC },
 		{ "smaller", 1, SIZE / 2, 12, 0, true, -ENOSPC },
-		{ "of larger pages", 1, SIZE, 16, 0, true, -ENOSPC },
-		{ "another in slot 1", 1, SIZE, 16, 1, true, -ENOSPC },
+		{ "larger pages", 1, SIZE, 16, 0, true, -ENOSPC },
+		{ "second other window, in slot 1", 1, SIZE, 16, 1, true, -ENOSPC },
 		{ "without dynamic windows", 0, SIZE, 16, 1, true, -ENOSPC },
-		{ "not a hypervisor's", 2, SIZE, 12, 0, true, 0 },
-		{ "not a hypervisor's in slot 1", 5, SIZE, 16, 1, true, 0 },
+		{ "no hypervisor", 2, SIZE, 12, 0, true, 0 },
+		{ "no hypervisor, slot 1", 5, SIZE, 16, 1, true, 0 },
 	};
 
 	begin(0, 1);
@@ -303,7 +303,7 @@ TEST(a_second_window_of_a_hypervisor_is_refused_before_it_is_asked)
 	expect(start, NOWHERE);
 	expect_not_asked(MIB(128), SHIFT, -ENOSPC);
 	expect(tce2_ddw_remove(&ddw, 0), 0);
-	/* The default window can't be made again beside it, either */
+	/* While the other window exists, the default window can't be made again */
 	expect_not_asked(SIZE, SHIFT, -EPERM);
 	expect_not_asked(SIZE, 16, -ENOSPC);
 	expect_not_asked(MIB(128), SHIFT, -ENOSPC);
@@ -315,7 +315,7 @@ TEST(a_second_window_of_a_hypervisor_is_refused_before_it_is_asked)
 	finish();
 }
 
-/* In slot 0 such a window begins where it does in slot 1 */
+/* If a window in slot 0 is unlike the default window, it begins at 1 << 59, as in slot 1 */
 TEST(a_hypervisor_window_in_slot_0_takes_the_only_place)
 {
 	u64 start, other;
@@ -337,7 +337,7 @@ TEST(a_hypervisor_window_in_slot_0_takes_the_only_place)
 	finish();
 }
 
-/* The hypervisor reports refusals for window 1 as it does for window 0 */
+/* In the window of slot 1, a refused entry must be noticed as in slot 0 */
 TEST(a_hypervisor_window_in_slot_1_maps_unmaps_and_rolls_back)
 {
 	static const unsigned long features[] = {
@@ -380,7 +380,7 @@ TEST(a_hypervisor_window_in_slot_1_maps_unmaps_and_rolls_back)
 }
 
 /*
- * Groups
+ * Attaching groups that differ from each other
  */
 
 static void begin_apart(void)
@@ -414,7 +414,7 @@ static void expect_offer(u64 pgsizes, u32 levels)
 	expect(info.ddw.levels, levels);
 }
 
-/* The group that offers less is the first one or the second one */
+/* The group that offers less is the first group, or the second group */
 TEST(unlike_groups_offer_the_common_page_sizes_and_levels)
 {
 	for (int less = 0; less < 2; less++) {
@@ -434,7 +434,7 @@ TEST(unlike_groups_offer_the_common_page_sizes_and_levels)
 		expect(platform.calls_to[PLATFORM_CREATE], 0);
 		expect(create(SIZE, SHIFT, 3, &start), 0);
 		expect(tce2_ddw_remove(&ddw, start), 0);
-		/* After it is detached, the other group alone decides */
+		/* After this group is detached, the other group alone decides */
 		expect(tce2_ddw_detach(&ddw, &group[less]->group), 0);
 		expect_offer(BIT_ULL(12) | BIT_ULL(24), 5);
 		expect(create(SIZE, 24, 1, &start), 0);
@@ -451,7 +451,7 @@ TEST(unlike_groups_offer_the_least_number_of_windows)
 		group[less]->tg.max_dynamic_windows_supported = 1;
 		expect(attach(0), 0);
 		expect(attach(1), 0);
-		/* The only slot is the default window's */
+		/* The default window uses the only slot */
 		expect(create(SIZE, SHIFT, 1, &start), -ENOSPC);
 		expect(ddw.default_pending, true);
 		expect(tce2_ddw_remove(&ddw, 0), 0);
@@ -479,7 +479,7 @@ TEST(attach_refuses_a_group_without_the_page_size_of_a_window)
 		expect(create(SIZE, slot ? 16 : 12, 1, &start), 0);
 		group[1]->tg.pgsizes = BIT_ULL(12) | BIT_ULL(24);
 		expect_refused(1, -EPERM);
-		/* A group need not offer other page sizes */
+		/* A group needs only the page sizes of the windows */
 		expect(tce2_ddw_remove(&ddw, slot ? NOWHERE : 0), 0);
 		expect(attach(1), 0);
 		finish();
@@ -496,10 +496,10 @@ TEST(attach_refuses_a_group_of_another_platform)
 	group[1]->tg.ops = &other;
 	expect(attach(0), 0);
 	expect_refused(1, -EPERM);
-	/* Also with two groups attached */
+	/* The group is refused also while two groups are attached */
 	expect(attach(2), 0);
 	expect_refused(1, -EPERM);
-	/* Groups of a hypervisor share no tables */
+	/* Groups of a hypervisor can't share tables */
 	other = *group[0]->tg.ops;
 	group[1]->tg.max_levels = 1;
 	expect_refused(1, -EPERM);
@@ -581,7 +581,7 @@ TEST(the_default_window_comes_from_the_first_group)
 	expect(tce2_ddw_remove(&ddw, 0), 0);
 	expect(attach(2), 0);
 	expect(ddw.default_pending, false);
-	/* The group says where its default window begins */
+	/* The default window begins at tce32_start of the group */
 	for (int i = 1; i < 3; i++)
 		expect(tce2_ddw_detach(&ddw, &group[i]->group), 0);
 	group[1]->tg.tce32_start = GIB(2);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Random operations against the naive model (model.c). The seed is printed;
- * TCE2_SEED set to it repeats the same operations. TCE2_EFFORT is the percentage of
- * episodes to run.
+ * Random operations on src/, compared with the naive model (model.c). The test prints its
+ * seed. To repeat the same operations, set TCE2_SEED to this seed. TCE2_EFFORT is the
+ * percentage of episodes to run.
  */
 #include <stdlib.h>
 #include <time.h>
@@ -11,7 +11,7 @@
 #include "unit.h"
 
 #define EPISODES   500
-#define OPERATIONS 1500 /* in each */
+#define OPERATIONS 1500 /* in each episode */
 #define STORES	   6000
 
 static struct source random_source(void)
@@ -22,7 +22,7 @@ static struct source random_source(void)
 	if (!text)
 		seed = (u64)time(NULL) << 20 ^ (u64)clock();
 	printf("# TCE2_SEED=%llu\n", seed);
-	/* Neighbouring seeds shall not be alike, and 0 is none */
+	/* Adjacent seeds must give unlike sequences, and the state must not be 0 */
 	return (struct source){
 		.state = (seed + 1) * 0x9e3779b97f4a7c15ULL | 1,
 	};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The range lock of src/range.c, with real threads. A thread never expects
- * anything itself: it notes what it saw, and the test looks. What threads use is
- * static, since a test that fails leaves them behind.
+ * Tests of the range lock of src/range.c, with real threads. The threads only record
+ * results, and the test checks them. The data of the threads is static, because
+ * threads outlive a test that fails.
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -13,13 +13,13 @@
 #define THREADS 6
 
 /**
- * struct locker - a thread that locks a range, notes when, and unlocks it
+ * struct locker - a thread that locks a range, records its turn, and unlocks the range
  * @first: first entry
- * @count: entries
- * @patience: when it leaves the queue
- * @killed: set to kill it
- * @ret: what locking returned
- * @order: when it got it, counted from 1
+ * @count: number of entries
+ * @patience: requests for which the thread stops waiting, see enum tce2_patience
+ * @killed: set by the test to kill the thread
+ * @ret: result of locking
+ * @order: position in which the thread got its range, counted from 1
  */
 struct locker {
 	pthread_t thread;
@@ -55,7 +55,7 @@ static void await_waiters(unsigned int want)
 {
 	for (int i = 0; wait_count(&completions) != want; i++) {
 		if (i == 20000)
-			sim_bug("%u threads do not wait", want);
+			sim_bug("fewer or more than %u threads wait", want);
 		usleep(200);
 	}
 }
@@ -128,7 +128,7 @@ TEST(overlapping_ranges_are_had_in_the_order_they_were_asked_for)
 		expect(l[i].order, i + 1);
 }
 
-/* [0] is held, [0..9] waits for it, [9] waits for that */
+/* Entry 0 is locked, [0..9] waits for it, and [9] waits for [0..9] */
 TEST(a_killed_waiter_makes_room_for_those_behind_it)
 {
 	static struct locker wide, narrow;
@@ -150,7 +150,7 @@ TEST(a_killed_waiter_makes_room_for_those_behind_it)
 	expect(!rl.last, true);
 }
 
-/* [0..9] and [10..19] are held, [5..14] waits for both */
+/* [0..9] and [10..19] are locked, and [5..14] waits for both */
 TEST(a_waiter_wakes_once_when_its_last_blocker_is_unlocked)
 {
 	static struct tce2_range low, high;
@@ -199,7 +199,7 @@ TEST(yielding_waiters_return_eagain_when_turned_away)
 	expect(!rl.last, true);
 }
 
-/* Requests that were turned away once wait for others of their client */
+/* A request that was turned away once yields to VFIO, but not again to the client's writers */
 TEST(a_waiter_that_yields_to_vfio_waits_for_client_writers)
 {
 	static struct tce2_range range, other;
@@ -224,7 +224,7 @@ TEST(a_waiter_that_yields_to_vfio_waits_for_client_writers)
 
 static bool came;
 
-/* Another request, in the middle of tce2_range_unlock() */
+/* Runs as another request, in the middle of tce2_range_unlock() */
 static void come_meanwhile(void)
 {
 	static struct tce2_range second;
@@ -235,7 +235,7 @@ static void come_meanwhile(void)
 		tce2_range_unlock(&rl, &second);
 }
 
-/* Otherwise a stream of new requests could keep tce2_range_unlock() from returning */
+/* If new ranges had to wait for it, a stream of requests could keep the unlock from returning */
 TEST(a_new_range_does_not_wait_for_a_range_being_unlocked)
 {
 	static struct tce2_range wide;
@@ -270,7 +270,7 @@ TEST(a_request_that_would_wait_returns_eagain_while_turning_away)
 #define CELLS 24
 #define ROUNDS 400
 
-/* Whose each entry is */
+/* Number of the thread that owns each entry, 0 for none */
 static int owner[CELLS];
 static bool stop_turning;
 
@@ -278,7 +278,7 @@ static void own(u64 first, u64 count, int from, int to)
 {
 	for (u64 i = first; i < first + count; i++) {
 		if (__atomic_exchange_n(&owner[i], to, __ATOMIC_SEQ_CST) != from)
-			sim_bug("entry %llu is two threads'", i);
+			sim_bug("two threads own entry %llu", i);
 	}
 }
 

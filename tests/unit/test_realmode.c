@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Regions as src/realmode.c sees them: what it answers is what virtual mode
- * would, what it can't answer it leaves as it was. Page descriptors are in
+ * Tests of regions in src/realmode.c: real mode returns the same results as virtual mode,
+ * or declines and changes nothing. The tests of page descriptors are in
  * test_vmemmap.c.
  */
 #include <string.h>
@@ -10,10 +10,10 @@
 
 #include "unit.h"
 
-#define COUNT 8 /* pages of most regions here */
+#define COUNT 8 /* pages of most regions */
 #define SIZE  PAGES(COUNT)
 
-/* More are too many for an IOMMU page */
+/* Real mode translates no IOMMU page of more blocks */
 #define MAX_BLOCKS 512
 
 static struct tce2_cache *cache;
@@ -33,10 +33,10 @@ static void finish(void)
 }
 
 /*
- * Lookup
+ * Lookup of regions
  */
 
-#define SPACE 128 /* pages that random regions are in */
+#define SPACE 128 /* number of pages in which the random regions are */
 
 static struct tce2_region *owner[SPACE]; /* the region of each page */
 
@@ -87,7 +87,7 @@ TEST(lookup_agrees_with_a_plain_list_of_regions)
 			register_or_not(&state);
 		if (!(i % 3))
 			ua &= ~(PAGE_SIZE - 1);
-		/* Exactly to its end, and a byte more */
+		/* Look up a range to the region's end, or one byte more */
 		if (!(i % 5) && plain_lookup(ua, 1))
 			bytes = plain_lookup(ua, 1)->ua +
 				plain_lookup(ua, 1)->size - ua + i % 2;
@@ -106,7 +106,7 @@ TEST(lookup_agrees_with_a_plain_list_of_regions)
 	tce2_cache_put(cache);
 }
 
-/* Each node right of the one before: no tree of the kernel's is like that */
+/* Each node is the right child of the previous node. The kernel balances its trees. */
 TEST(a_walk_that_is_led_astray_ends_after_128_steps)
 {
 	static struct tce2_region chain[129];
@@ -144,7 +144,7 @@ static void change_neighbours(void)
 	}
 }
 
-/* Not found, perhaps, but never a wrong one; virtual mode then tries again */
+/* A lookup may fail, but never returns a wrong region; virtual mode then tries again */
 TEST(a_lookup_while_the_tree_changes_finds_the_right_region_or_none)
 {
 	for (unsigned int nth = 1; nth <= 24; nth++) {
@@ -174,19 +174,19 @@ TEST(a_lookup_while_the_tree_changes_finds_the_right_region_or_none)
 }
 
 /*
- * Translation
+ * Translation of user addresses
  */
 
 #define MAX_RUNS 12
 
-/* The process's memory, by page from UA on */
+/* The process's memory, indexed by page from UA on */
 static struct {
 	u64 pfn[4096];
 	bool writable[4096];
 	u64 count;
 } plain;
 
-/* Maps runs of ascending frames, each of random length and alignment */
+/* Maps ranges of ascending frames, each of random length and alignment */
 static void map_runs(u64 *state)
 {
 	u64 runs = 1 + rnd(state, MAX_RUNS), pfn = 0;
@@ -199,7 +199,7 @@ static void map_runs(u64 *state)
 		u64 *frame = sim_mmap(sim.mm, UA + PAGES(plain.count),
 				      PAGES(pages), PAGE_SHIFT, writable);
 
-		/* Often what goes on where the last left off */
+		/* One range in three continues the previous range. Others begin at an aligned frame. */
 		if (rnd(state, 3))
 			pfn = (pfn / align + 1) * align;
 		for (u64 i = 0; i < pages; i++) {
@@ -210,7 +210,7 @@ static void map_runs(u64 *state)
 	}
 }
 
-/* Page by page */
+/* Translates an IOMMU page by looking at each of its base pages */
 static enum tce2_rm_status plain_translate(u64 ua, unsigned int shift,
 					   bool write, u64 *hpa)
 {
@@ -283,18 +283,18 @@ static const struct {
 	unsigned int shift;
 } refused[] = {
 	{ "before the region", -(s64)PAGE_SIZE, PAGE_SHIFT },
-	{ "behind the region", SIZE, PAGE_SHIFT },
-	{ "far behind", SIZE + (1LL << 40), PAGE_SHIFT },
+	{ "after the region", SIZE, PAGE_SHIFT },
+	{ "far after the region", SIZE + (1LL << 40), PAGE_SHIFT },
 	{ "misaligned", PAGE_SIZE / 2, PAGE_SHIFT },
 	{ "misaligned by a byte", 1, 12 },
 	{ "crossing the end", 4 * PAGE_SIZE, PAGE_SHIFT + 3 },
 	{ "larger than the region", 0, PAGE_SHIFT + 4 },
-	{ "the largest", 0, 63 },
-	{ "no such size", 0, 64 },
-	{ "no such size", 0, 63 + PAGE_SHIFT },
-	{ "no such size", 0, 64 + PAGE_SHIFT },
-	{ "no such size", 0, 72 + PAGE_SHIFT },
-	{ "no such size", 0, ~0U },
+	{ "largest page size", 0, 63 },
+	{ "invalid page size", 0, 64 },
+	{ "invalid page size", 0, 63 + PAGE_SHIFT },
+	{ "invalid page size", 0, 64 + PAGE_SHIFT },
+	{ "invalid page size", 0, 72 + PAGE_SHIFT },
+	{ "invalid page size", 0, ~0U },
 };
 
 TEST(what_is_not_an_iommu_page_of_the_region_is_too_hard)
@@ -303,7 +303,7 @@ TEST(what_is_not_an_iommu_page_of_the_region_is_too_hard)
 
 	cache = new_process();
 	map_contiguous(UA, 4 * COUNT, 0, true);
-	/* Such that an IOMMU page which crosses its end is aligned */
+	/* The offset of 4 pages aligns the IOMMU page that crosses the region's end */
 	region = registered(cache, UA + PAGES(4), SIZE);
 	copy = *region;
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
@@ -325,7 +325,7 @@ TEST(what_is_not_an_iommu_page_of_the_region_is_too_hard)
 		expect(sim_frame(i)->dirtied, 0);
 }
 
-/* An IOMMU page of that many base pages, which are blocks each */
+/* Registers an aligned range of @pages base pages, each of which is a block */
 static void begin_blocks(u64 pages)
 {
 	cache = new_process();
@@ -345,7 +345,7 @@ TEST(an_iommu_page_of_more_than_512_blocks_is_too_hard)
 	       TCE2_RM_TOO_HARD);
 	expect(tce2_rm_mark_dirty(region, UA, shift + 1), TCE2_RM_TOO_HARD);
 	expect(hpa, NOTHING);
-	/* Virtual mode takes its time */
+	/* Virtual mode has no such limit */
 	expect(hold_pages(cache, UA, shift + 1, 1, READ), 0);
 	drop_pages(cache, UA, shift + 1, 1);
 
@@ -360,7 +360,7 @@ TEST(an_iommu_page_of_more_than_512_blocks_is_too_hard)
 		expect(sim_frame(2 * MAX_BLOCKS + i)->dirtied, i >= MAX_BLOCKS);
 }
 
-/* As with the hash MMU's on 4K kernels, where RAM may lie beyond */
+/* With the hash MMU on 4K kernels, RAM may be beyond the end of the linear mapping */
 TEST(only_real_mode_minds_where_the_linear_mapping_ends)
 {
 	unsigned long end = sim_linear_end;
@@ -371,7 +371,7 @@ TEST(only_real_mode_minds_where_the_linear_mapping_ends)
 	expect(hold_pages(cache, UA, PAGE_SHIFT, 4, READ), 0);
 	expect(tce2_rm_mapped_put(region, 4), TCE2_RM_TOO_HARD);
 	drop_pages(cache, UA, PAGE_SHIFT, 4);
-	/* However near the end is, and at whatever address */
+	/* The end is checked exactly, at any address */
 	sim_linear_end = (uintptr_t)cache;
 	expect(!tce2_rm_lookup(cache, UA, 1), true);
 	sim_linear_end = (uintptr_t)cache + 1;
@@ -413,7 +413,7 @@ TEST(pointers_that_need_a_page_table_are_not_followed)
 }
 
 /*
- * The mapped counter
+ * Counting pages in the region's mapped count
  */
 
 TEST(a_region_counted_in_real_mode_stays_pinned)
@@ -423,7 +423,7 @@ TEST(a_region_counted_in_real_mode_stays_pinned)
 	expect(tce2_region_unregister(region), -EBUSY);
 	expect(tce2_rm_mapped_put(region, 2), TCE2_RM_OK);
 	expect(tce2_region_unregister(region), -EBUSY);
-	/* The registration's own count is not the last, either */
+	/* Real mode must not decrement the last count, which belongs to the registration */
 	expect(tce2_rm_mapped_put(region, 1), TCE2_RM_OK);
 	expect(region->mapped.counter, 1);
 	expect(tce2_rm_mapped_put(region, 1), TCE2_RM_TOO_HARD);
@@ -476,7 +476,7 @@ TEST(no_count_begins_on_a_region_that_is_unregistered_or_dying)
 	drop(cache, UA, 1);
 	expect(sim.now.pinned, 0);
 
-	/* Lock 1 is unregister's own, lock 2 the destroyer's */
+	/* unregister takes the first lock, tce2_region_destroy() the second */
 	region = registered(cache, UA, SIZE);
 	sim_when(SIM_AT_LOCK, 2, get_is_refused);
 	finish();
@@ -526,7 +526,7 @@ TEST(a_count_that_comes_just_before_the_end_keeps_the_region)
 
 static unsigned int swaps, contended;
 
-/* The counter changes between each look and the exchange that follows it */
+/* Changes the count between each read and the cmpxchg() that follows */
 static void contend(void)
 {
 	region->mapped.counter++;
@@ -578,7 +578,7 @@ TEST(a_put_that_becomes_the_last_meanwhile_is_too_hard)
 }
 
 /*
- * Dirty marks
+ * Dirty flags of blocks
  */
 
 static void expect_dirtied(u64 pfn, u64 count, u32 times)
@@ -592,12 +592,12 @@ TEST(what_is_marked_is_dirtied_at_unpin_and_nothing_else)
 	begin();
 	expect(tce2_rm_mark_dirty(region, UA + PAGES(2), PAGE_SHIFT),
 	       TCE2_RM_OK);
-	/* The same 4K IOMMU page twice */
+	/* Marking the same 4K IOMMU page again has no effect */
 	expect(tce2_rm_mark_dirty(region, UA + PAGES(5) - 4096, 12),
 	       TCE2_RM_OK);
 	expect(tce2_rm_mark_dirty(region, UA + PAGES(5) - 4096, 12),
 	       TCE2_RM_OK);
-	/* Of many, though they are not contiguous: they are written to */
+	/* An IOMMU page of several blocks that are not contiguous is marked, too */
 	expect(tce2_rm_mark_dirty(region, UA + PAGES(6), PAGE_SHIFT + 1),
 	       TCE2_RM_OK);
 	expect_dirtied(0, 4 * COUNT, 0);
@@ -628,7 +628,7 @@ TEST(nothing_is_marked_where_a_block_may_not_be_written)
 	expect_dirtied(130, 8, 1);
 }
 
-/* One bit stands for a block, larger or smaller than the IOMMU page */
+/* A block has one dirty flag, and may be larger or smaller than the IOMMU page */
 TEST(a_mark_in_a_large_block_is_one_of_all_of_it)
 {
 	cache = new_process();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Second tests for rules of the map engine that a single other test checks: when a
- * request stops, what a rollback restores, and when a window may be undone.
+ * More tests of the map engine, for rules that only one test elsewhere checks: the points
+ * at which a request stops, the state that a rollback restores, and the windows that a
+ * cancelled request may remove.
  */
 #include <asm/firmware.h>
 
@@ -17,7 +18,7 @@ static void begin_window(unsigned int groups, u64 size, u32 levels)
 	window = only_window(size, levels);
 }
 
-/* The request may have waited long for the mutex of the table */
+/* The request may have waited long for the table's mutex, so it checks for a signal */
 TEST(table_prepare_stops_before_it_charges)
 {
 	const u64 leaf = 1ULL << (PAGE_SHIFT - 3);
@@ -43,7 +44,7 @@ TEST(table_prepare_stops_before_it_charges)
 	finish();
 }
 
-/* The platform prints an error if it finds no memory */
+/* The platform would print an error if an allocation failed */
 TEST(table_write_checks_memory_before_the_platform_makes_levels)
 {
 	for (u32 levels = 2; levels <= 3; levels++) {
@@ -104,13 +105,13 @@ static void begin_to_stop(void)
 	atomic_set(&ddw.hurry.stopping, 1);
 }
 
-/* After -EAGAIN the request would be repeated, and leak memory each time */
+/* The caller would repeat the request after -EAGAIN, and leak memory each time */
 TEST(a_map_that_leaks_memory_returns_eio_instead_of_eagain)
 {
 	for (int kept = 0; kept < 2; kept++) {
 		begin_window(1, MIB(64), 1);
 		window->kept_by_group = kept;
-		/* VFIO comes after the first leaf is written */
+		/* VFIO's request comes after the first leaf is written */
 		sim_when(SIM_AT_RESCHED, 2, begin_to_stop);
 		expect(map(window, 0, 0, 2 * LEAF, RW), kept ? -EIO : -EAGAIN);
 		atomic_set(&ddw.hurry.stopping, 0);
@@ -135,7 +136,7 @@ TEST(a_window_is_unused_without_mappings_references_and_keeping_groups)
 	handle = tce2_window_get(window->table.tbl);
 	expect(tce2_window_is_unused(window, refs), false);
 	tce2_window_put(handle);
-	/* A mapping of the last entry counts, until it is unmapped */
+	/* A mapping makes the window used until it is unmapped, also in the last entry */
 	expect(map(window, (MIB(64) >> SHIFT) - 1, 0, 1, RW), 0);
 	expect(tce2_window_is_unused(window, refs), false);
 	expect(unmap(window, (MIB(64) >> SHIFT) - 1, 1), 0);
@@ -146,7 +147,7 @@ TEST(a_window_is_unused_without_mappings_references_and_keeping_groups)
 	finish();
 }
 
-/* The devices of the group may use its translations permanently */
+/* The devices of that group may keep translations of the window until reboot */
 TEST(cancel_leaves_a_default_window_that_a_group_kept)
 {
 	struct tce2_window_spec spec = { MIB(64), SHIFT, 1 };
@@ -167,7 +168,7 @@ TEST(cancel_leaves_a_default_window_that_a_group_kept)
 	finish();
 }
 
-/* The page frames of the next region may or may not be adjacent */
+/* The page frames of the two regions are adjacent, or not */
 TEST(a_run_of_tces_ends_with_its_region_on_every_platform)
 {
 	for (int kind = 0; kind < PLATFORM_KINDS; kind++) {
@@ -178,7 +179,7 @@ TEST(a_run_of_tces_ends_with_its_region_on_every_platform)
 		for (int apart = 0; apart < 2; apart++) {
 			begin(1, kind == PLATFORM_HYPERVISOR ? 1 : 5);
 			region = memory(UA, 12);
-			/* Page frames between those of the two regions */
+			/* With @apart, a third region is between the two in memory */
 			if (apart)
 				memory(UA + PAGES(100), 3);
 			second = memory(UA + PAGES(12), 12);
@@ -218,7 +219,7 @@ TEST(hold_refuses_page_sizes_below_4_kib_and_of_64_bits)
 	finish();
 }
 
-/* A hook of KVM's, which can't sleep, leaves the last page to a worker */
+/* A region dropped by a hook of KVM, which can't sleep, is unpinned by a worker of the cache */
 TEST(the_last_put_of_a_cache_waits_for_its_worker)
 {
 	struct tce2_cache *cache;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The TCE table of src/table.c: where entries are stored without asking the
- * platform and where not, and what is invalidated.
+ * Tests of src/table.c: when entries are stored directly, when the platform writes them,
+ * and which entries are invalidated.
  */
 #include <asm/firmware.h>
 
@@ -11,7 +11,7 @@ static struct tce2_region *region;
 static struct tce2_window *window;
 static struct tce2_table *table;
 
-/* A window of 2 or more tables of 512 entries (8192 with 64K pages) each */
+/* Makes a window; each lower table has 512 entries, or 8192 with 64K pages */
 static void begin_table(u64 size, u32 levels)
 {
 	begin(1, platform_kind == PLATFORM_HYPERVISOR ? 1 : 5);
@@ -43,7 +43,7 @@ TEST(entries_are_stored_directly_once_the_platform_has_written_one)
 	expect(table->layout, TCE2_TABLE_MEMORY);
 	expect(platform.calls_to[PLATFORM_XCHG], 1);
 	expect_in_step(window, 4096);
-	/* From here on nobody is asked */
+	/* Later requests do not call the platform */
 	expect(map(window, 50, 300, 1000, TCE2_PERM_READ), 0);
 	expect(map(window, 60, 7, 1, TCE2_PERM_WRITE), 0);
 	expect(unmap(window, 55, 1), 0);
@@ -58,7 +58,7 @@ TEST(entries_that_look_different_are_left_to_the_platform)
 	for (u32 levels = 1; levels <= 3; levels++) {
 		platform_kind = PLATFORM_ODD_FORMAT;
 		for (int i = 0; i < 2; i++, platform_kind = PLATFORM_ODD_PLACE) {
-			/* An entry that is 0 says nothing, no table does */
+			/* An entry of 0 leaves the layout open, a missing lower table does not */
 			bool unseen = i && levels == 1;
 			enum tce2_table_layout want =
 				unseen ? TCE2_TABLE_UNSEEN :
@@ -91,7 +91,7 @@ TEST(a_hypervisor_is_given_runs_as_a_whole)
 	finish();
 }
 
-/* Lower tables are asked for one by one, and only once */
+/* The platform makes a lower table when its first entry is written, and not again later */
 TEST(the_platform_makes_lower_tables_as_they_are_needed)
 {
 	const u64 count = 2 * LOWER + 40, most = 8 * LOWER;
@@ -100,9 +100,9 @@ TEST(the_platform_makes_lower_tables_as_they_are_needed)
 		u64 made;
 
 		begin_table(IOVA(LOWER << (PAGE_SHIFT - 3)), levels);
-		/* Shared entries of the three that are needed: see LOWER */
+		/* The ranges below assume this size of lower tables */
 		if (table->tbl->it_level_size != LOWER)
-			sim_bug("the test does not know the levels");
+			sim_bug("this test assumes another size of lower tables");
 		expect(map(window, LOWER - 20, 0, 20, RW), 0);
 		made = platform_made(table->tbl);
 		expect(made, levels);
@@ -121,7 +121,7 @@ TEST(the_platform_makes_lower_tables_as_they_are_needed)
 	}
 }
 
-/* Which is the only failure that there is where tables are in memory */
+/* If tables are in memory, making a lower table is the only step that can fail */
 TEST(a_lower_table_that_cannot_be_made_changes_nothing)
 {
 	const u64 at = LOWER - 20, count = 2 * LOWER + 40;
@@ -155,7 +155,7 @@ TEST(a_lower_table_that_cannot_be_made_changes_nothing)
 			expect_in_step(window, 4 * LOWER);
 			expect(sim.now.charged,
 			       sim.now.pinned + table->charge.pages);
-			/* Not to have the next one find those made meanwhile */
+			/* No entry may stay mapped in levels made before the failure */
 			if (nth > 1 && !old)
 				expect(platform_mapped(table->tbl), 0);
 		}
@@ -171,7 +171,7 @@ TEST(a_run_that_is_cut_short_is_finished_entry_by_entry)
 	for (u64 nth = 1; nth <= 40; nth++) {
 		begin_table(MIB(16), 1);
 		expect(map(window, 0, 200, 100, TCE2_PERM_READ), 0);
-		/* Refused once, and nobody says so */
+		/* One entry is refused once, without an error */
 		platform_fail(PLATFORM_XCHG, nth, 1);
 		platform.error = nth % 2 ? 4 : H_NOT_ENOUGH_RESOURCES;
 		expect(map(window, 10, 0, 40, RW), 0);
@@ -198,7 +198,7 @@ TEST(lack_of_a_hypervisor_s_resources_takes_nothing_away)
 	}
 }
 
-/* What the last entry of a run is says nothing if it was that before */
+/* If the last entry of a range did not change, it does not show that all were written */
 TEST(a_refusal_is_seen_although_the_last_entry_is_as_it_should_be)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
@@ -212,7 +212,7 @@ TEST(a_refusal_is_seen_although_the_last_entry_is_as_it_should_be)
 	finish();
 }
 
-/* As Linux does it for a hypervisor without hcall-multi-tce */
+/* Linux writes single entries if the hypervisor lacks hcall-multi-tce */
 TEST(a_refusal_is_seen_where_entries_are_written_one_by_one)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
@@ -261,7 +261,7 @@ TEST(invalidate_goes_in_batches_counted_from_bus_address_0)
 	finish();
 }
 
-/* Entries in memory, of nobody's; what devices may see is not looked at */
+/* Writes foreign entries: the simulated platform does not check their memory */
 static void poke(u64 first, u64 count)
 {
 	for (u64 i = first; i < first + count; i++)
@@ -276,11 +276,11 @@ TEST(clearing_gathers_what_has_to_be_invalidated)
 	expect(map(window, 8000, 0, 1, RW), 0);
 	platform_forget_events();
 
-	/* Devices may know what is 0 just now */
+	/* Entries that are 0 are invalidated, too: devices may have cached their old values */
 	tce2_table_clear(table, 5, 100, TCE2_TABLE_ANY, &stale);
 	expect(stale.index, 5);
 	expect(stale.count, 100);
-	/* What follows is added */
+	/* A range directly after the earlier range is merged with it */
 	poke(110, 402);
 	tce2_table_clear(table, 105, 407, TCE2_TABLE_ANY, &stale);
 	expect(stale.index, 5);
@@ -289,14 +289,14 @@ TEST(clearing_gathers_what_has_to_be_invalidated)
 	tce2_table_clear(table, 512, 512, TCE2_TABLE_ANY, &stale);
 	expect(stale.count, 1019);
 	expect(platform.calls[EVENT_KILL], 0);
-	/* What does not has the former invalidated */
+	/* Clearing a range that is not adjacent first invalidates the earlier range */
 	tce2_table_clear(table, 2000, 1, TCE2_TABLE_ANY, &stale);
 	expect(platform.calls[EVENT_KILL], 1);
 	expect(stale.index, 2000);
 	expect(stale.count, 1);
 	tce2_table_clear(table, 2001, 1, TCE2_TABLE_ANY, &stale);
 	expect(stale.count, 2);
-	/* And so has what comes before, though it ends there */
+	/* Clearing a range directly before the earlier range also invalidates the earlier range */
 	poke(1999, 1);
 	tce2_table_clear(table, 1999, 1, TCE2_TABLE_ANY, &stale);
 	expect(stale.index, 1999);
@@ -325,7 +325,7 @@ TEST(a_lower_table_that_is_not_there_is_cleared_by_the_platform)
 	finish();
 }
 
-/* Whatever the platform says, and whether there is memory or not */
+/* -ENOMEM is returned unchanged, every other error as -EIO */
 TEST(the_platform_s_errors_are_told_as_two)
 {
 	static const int errors[][2] = {
@@ -343,7 +343,7 @@ TEST(the_platform_s_errors_are_told_as_two)
 	}
 }
 
-/* Windows without a multiple of a leaf, and of pages larger than that */
+/* The windows have 16 and 64 entries, and a leaf has 512 */
 TEST(a_window_smaller_than_a_leaf_is_mapped_to_its_end)
 {
 	for (int kind = 0; kind < PLATFORM_KINDS; kind++) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tests of src/uapi.c: the checks of every ioctl, their order, and the answers. The
- * sizes are written as numbers, because they are the interface.
+ * Tests of src/uapi.c: the checks of every ioctl, their order, and the answers. Sizes of
+ * structures are written as numbers, because they are part of the interface.
  */
 #include <string.h>
 
@@ -29,12 +29,12 @@ union request {
 
 /**
  * struct ioctl - an ioctl, and a request that succeeds
- * @row: its name
- * @cmd: its number
- * @size: bytes of its structure, and the least argsz
- * @flags: flags that it accepts
+ * @row: name of the ioctl
+ * @cmd: number of the ioctl
+ * @size: bytes of the request structure, which is the smallest valid argsz
+ * @flags: flags that the ioctl accepts
  * @needs_memory: returns -EPERM before memory is registered
- * @request: a request that succeeds after the requests of the rows before
+ * @request: a request that succeeds after the requests of the previous rows
  */
 struct ioctl {
 	const char *row;
@@ -72,7 +72,7 @@ static long ioctl_at(unsigned int cmd, u64 arg)
 	return tce2_uapi_ioctl(container, cmd, arg);
 }
 
-/* Sends a request, of which only the first @there bytes can be read */
+/* Sends a request of which only the first @there bytes are readable */
 static long send(const struct ioctl *r, union request *request, size_t there)
 {
 	return ioctl_at(r->cmd, user_place(request, there));
@@ -218,14 +218,14 @@ TEST_F(client, an_unreadable_request_returns_efault)
 	}
 }
 
-/* copy_from_user() of Linux 7.2 does not fault there on bare metal */
+/* On bare metal, copy_from_user() of Linux 7.2 does not fault at a kernel address */
 TEST_F(client, a_kernel_address_returns_efault_without_a_copy)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(ioctls); i++) {
 		const struct ioctl *r = &ioctls[i];
 
 		row = r->row;
-		/* These return -EPERM, because no memory is registered yet */
+		/* Skip ioctls that return -EPERM, because no memory is registered yet */
 		if (r->needs_memory)
 			continue;
 		memset(&user, 0, sizeof(user));
@@ -234,7 +234,7 @@ TEST_F(client, a_kernel_address_returns_efault_without_a_copy)
 		expect(ioctl_at(r->cmd, -(u64)r->size), -EFAULT);
 		expect(ioctl_at(r->cmd, (1ULL << 52) - r->size + 1), -EFAULT);
 		expect(user.copies, 0);
-		/* A user address, where nothing is mapped */
+		/* A valid user address that is not mapped */
 		expect(ioctl_at(r->cmd, (1ULL << 52) - r->size), -EFAULT);
 		expect(user.copies, 1);
 	}
@@ -267,7 +267,7 @@ TEST_F(client, an_unknown_ioctl_returns_enotty)
 	be_first_process();
 }
 
-/* The process is told before the request is read */
+/* The ioctl checks for registered memory before it reads the request */
 TEST_F(client, map_and_unmap_return_eperm_before_memory_is_registered)
 {
 	for (int tries = 0; tries < 3; tries++) {
@@ -277,7 +277,7 @@ TEST_F(client, map_and_unmap_return_eperm_before_memory_is_registered)
 		expect(user.copies, 0);
 		expect(map_dma(0, UA, MAPPED, MAP_RW), -EPERM);
 		expect(unmap_dma(0, MAPPED), -EPERM);
-		/* Neither binding nor a failed registration is enough */
+		/* Binding the container, or a failed registration, does not enable it */
 		if (!tries)
 			expect(tce_remove(7), -EINVAL);
 		else
@@ -309,7 +309,7 @@ TEST_F(client, another_process_gets_eperm_before_the_request_is_read)
 	expect(unregister_memory(UA, PAGES(4)), -EBUSY);
 }
 
-/* Other ioctls, and malformed requests, do not bind it */
+/* No other ioctl binds the container, and no malformed request does */
 TEST(register_create_and_remove_bind_the_container_to_the_process)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(ioctls); i++) {
@@ -321,7 +321,7 @@ TEST(register_create_and_remove_bind_the_container_to_the_process)
 
 		begin_client(1);
 		row = r->row;
-		/* Malformed requests: argsz, a page fault, a flag */
+		/* Malformed requests: argsz too small, structure not readable, unknown flag */
 		request.argsz--;
 		send(r, &request, r->size);
 		send(r, &request, r->size - 1);
@@ -375,9 +375,9 @@ static const struct {
 	{ "user address of half a page", 0, UA + IOVA(1) / 2, IOVA(1), -EINVAL, 0 },
 	{ "odd size", 0, UA, PAGES(1) + 1, -EINVAL, -EINVAL },
 	{ "size of half a page", 0, UA, IOVA(1) / 2, -EINVAL, -EINVAL },
-	{ "one page past the window", PAST_DEFAULT - IOVA(1), UA, IOVA(2),
+	{ "one page beyond the end of the window", PAST_DEFAULT - IOVA(1), UA, IOVA(2),
 	  -EINVAL, -EINVAL },
-	{ "more than the window", 0, UA, PAST_DEFAULT + IOVA(1), -EINVAL, -EINVAL },
+	{ "larger than the window", 0, UA, PAST_DEFAULT + IOVA(1), -EINVAL, -EINVAL },
 	{ "wrapping bus addresses", IOVA(1), UA, -IOVA(1), -EINVAL, -EINVAL },
 	{ "wrapping user addresses", 0, -IOVA(1), IOVA(1), -EINVAL, 0 },
 	{ "wrapping user addresses by a page", 0, -IOVA(1), IOVA(2), -EINVAL, 0 },
@@ -387,7 +387,7 @@ static const struct {
 	{ "memory that is not registered", 0, UA + PAGES(4), PAGES(1), -EINVAL, 0 },
 };
 
-/* In the default window, before it is made and afterwards */
+/* The ranges are in the default window, which does not exist yet, or exists */
 TEST(map_and_unmap_refuse_misaligned_empty_and_outside_ranges)
 {
 	for (int made = 0; made < 2; made++) {
@@ -470,7 +470,7 @@ TEST_F(client, get_info_writes_no_more_than_argsz)
 	expect_info(32, 32);
 	expect_info(33, 32);
 	expect_info(~0U, 32);
-	/* GET_INFO reports what the group says of its 32-bit window */
+	/* GET_INFO reports the 32-bit window of the group */
 	group[0]->tg.tce32_start = 0x1000;
 	group[0]->tg.tce32_size = MIB(256);
 	send_ok(find(VFIO_IOMMU_SPAPR_TCE_GET_INFO));
@@ -555,7 +555,7 @@ TEST(create_to_unwritable_memory_leaves_no_window)
 
 	create.argsz = sizeof(create.create);
 	begin_client(1);
-	/* Bind the container first: this allocates memory that stays */
+	/* Bind the container first, because binding allocates memory until release */
 	expect(tce_remove(7), -EINVAL);
 	before = sim.now;
 	for (int removed = 0; removed < 2; removed++) {
@@ -576,7 +576,7 @@ TEST(create_to_unwritable_memory_leaves_no_window)
 	end_client();
 }
 
-/* Requests that guess the address of the window */
+/* Another thread guesses the window's address, and sends requests for it */
 static void use_window_early(void)
 {
 	expect(tce2_container_unmap(container, NOWHERE, KIB(64)), -ENXIO);
@@ -602,7 +602,7 @@ TEST(a_window_is_published_after_its_address_is_written)
 	end_client();
 }
 
-/* With the address written, and with a page fault that can't be handled */
+/* The memory for the answer is writable, or not writable */
 TEST(create_during_close_fails_and_leaves_no_window)
 {
 	for (int readonly = 0; readonly < 2; readonly++) {
@@ -636,12 +636,12 @@ TEST_F(client, each_eeh_operation_calls_its_eeh_function)
 	} rows[] = {
 		{ "disable", VFIO_EEH_PE_DISABLE, { EEH_SET_OPTION, .arg = 0 } },
 		{ "enable", VFIO_EEH_PE_ENABLE, { EEH_SET_OPTION, .arg = 1 } },
-		{ "I/O", VFIO_EEH_PE_UNFREEZE_IO, { EEH_SET_OPTION, .arg = 2 } },
-		{ "DMA", VFIO_EEH_PE_UNFREEZE_DMA, { EEH_SET_OPTION, .arg = 3 } },
-		{ "state", VFIO_EEH_PE_GET_STATE, { .what = EEH_GET_STATE } },
-		{ "end reset", VFIO_EEH_PE_RESET_DEACTIVATE, { EEH_RESET, .arg = 0 } },
-		{ "hot", VFIO_EEH_PE_RESET_HOT, { EEH_RESET, .arg = 1 } },
-		{ "fundamental", VFIO_EEH_PE_RESET_FUNDAMENTAL,
+		{ "unfreeze I/O", VFIO_EEH_PE_UNFREEZE_IO, { EEH_SET_OPTION, .arg = 2 } },
+		{ "unfreeze DMA", VFIO_EEH_PE_UNFREEZE_DMA, { EEH_SET_OPTION, .arg = 3 } },
+		{ "get state", VFIO_EEH_PE_GET_STATE, { .what = EEH_GET_STATE } },
+		{ "deactivate reset", VFIO_EEH_PE_RESET_DEACTIVATE, { EEH_RESET, .arg = 0 } },
+		{ "hot reset", VFIO_EEH_PE_RESET_HOT, { EEH_RESET, .arg = 1 } },
+		{ "fundamental reset", VFIO_EEH_PE_RESET_FUNDAMENTAL,
 		  { EEH_RESET, .arg = 3 } },
 		{ "configure", VFIO_EEH_PE_CONFIGURE, { .what = EEH_CONFIGURE } },
 	};
@@ -660,7 +660,7 @@ TEST_F(client, each_eeh_operation_calls_its_eeh_function)
 	expect(eeh.calls, 0);
 }
 
-/* The result is an error, or a state other than normal */
+/* The result is an error, or a state of the endpoint other than normal */
 TEST(an_eeh_operation_stops_at_the_first_result_other_than_0)
 {
 	begin_client(3);
@@ -766,7 +766,7 @@ TEST(check_extension_offers_v2_and_eeh_only)
 			expect(tce2_check_extension(extension), want);
 		}
 		expect(tce2_check_extension(~0UL), 0);
-		/* All 64 bits count */
+		/* All 64 bits of the argument are compared */
 		expect(tce2_check_extension(1UL << 32 | VFIO_SPAPR_TCE_v2_IOMMU), 0);
 	}
 	end_client();

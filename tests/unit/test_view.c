@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The userspace view of src/view.c: whatever is entered and forgotten, in
- * whatever order, it says what a plain array would, in less memory.
+ * Tests of the userspace view of src/view.c: after any sequence of requests the view
+ * has the same content as a plain array, but takes less memory.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@
 
 static struct tce2_view view;
 static unsigned int shift;
-static u64 plain[ENTRIES]; /* what the view should say */
+static u64 plain[ENTRIES]; /* expected content of the view */
 
 static void begin_view(u64 entries, unsigned int page_shift)
 {
@@ -40,7 +40,7 @@ static struct tce2_view_run run_in_leaf(u64 index, u64 end, u64 ua, u64 perm)
 				       false };
 }
 
-/* As a map request does: all is prepared, then all is set */
+/* Acts as a map request, which prepares all leaves before it sets the first leaf */
 static int try_set(u64 index, u64 count, u64 ua, u64 perm)
 {
 	u64 end = index + count;
@@ -62,7 +62,7 @@ static int try_set(u64 index, u64 count, u64 ua, u64 perm)
 		for (u64 k = i; k < i + run.count && k < ENTRIES; k++)
 			plain[k] = (run.ua + ((k - i) << shift)) | perm;
 	}
-	/* What was prepared needs no memory */
+	/* A prepared set must not allocate */
 	expect(sim.fired, false);
 	sim_fail_nothing();
 	return 0;
@@ -73,7 +73,7 @@ static void set(u64 index, u64 count, u64 ua, u64 perm)
 	expect(try_set(index, count, ua, perm), 0);
 }
 
-/* With memory refused to whoever takes no for an answer */
+/* Clears entries while all allocations without __GFP_NOFAIL fail */
 static void clear(u64 index, u64 count)
 {
 	u64 end = index + count;
@@ -87,7 +87,7 @@ static void clear(u64 index, u64 count)
 		plain[k] = 0;
 }
 
-/* Runs from @from to @to are those of the array, as long as they can be */
+/* The runs from @from to @to must have the entries of @plain, and be as long as possible */
 static void expect_runs(u64 from, u64 to)
 {
 	u64 index = from;
@@ -103,7 +103,7 @@ static void expect_runs(u64 from, u64 to)
 			expect((run.ua + ((index - run.index) << shift)) |
 				       run.perm,
 			       plain[index]);
-		/* It ends where it must */
+		/* A run ends at a leaf, at @to, or where the next entry does not continue it */
 		if (index < to && index % L)
 			expect(plain[index] ==
 				       ((run.ua + (run.count << shift)) |
@@ -114,7 +114,7 @@ static void expect_runs(u64 from, u64 to)
 		expect(plain[index], 0);
 }
 
-/* Leaves with something in them are found, however little is looked at */
+/* Leaves with mapped entries must be found from any entry of the leaf */
 static void expect_touched(void)
 {
 	for (u64 leaf = 0; leaf < ENTRIES / L; leaf++) {
@@ -135,7 +135,7 @@ static void expect_plain(void)
 	expect_touched();
 }
 
-/* Nothing, or an array, in a leaf */
+/* Returns the number of arrays */
 static u64 arrays(void)
 {
 	u64 nodes = 0;
@@ -148,8 +148,8 @@ static u64 arrays(void)
 #define U(n) (UA + ((u64)(n) << shift))
 
 /*
- * One leaf after up to two runs and some clearing: in steps, each of which is
- * compared, with as many arrays as there should be
+ * Sequences of up to five requests in one leaf. After each request the view is compared
+ * with the array, and the number of arrays is checked.
  */
 static const struct {
 	const char *row;
@@ -162,41 +162,41 @@ static const struct {
 	{ "one entry", { { 0, 1, 1, RW, 0 }, { 0, 1, 0, 0, 0 } } },
 	{ "the last entry", { { 511, 1, 1, RW, 0 }, { 511, 1, 0, 0, 0 } } },
 	{ "a whole leaf", { { 0, 512, 1, RW, 0 }, { 0, 512, 0, 0, 0 } } },
-	{ "joined to the right", { { 5, 5, 5, RW, 0 }, { 10, 5, 10, RW, 0 } } },
-	{ "joined to the left", { { 10, 5, 10, RW, 0 }, { 5, 5, 5, RW, 0 } } },
-	{ "overlap to the right", { { 5, 5, 5, RW, 0 }, { 8, 9, 8, RW, 0 } } },
-	{ "overlap to the left", { { 8, 9, 8, RW, 0 }, { 5, 5, 5, RW, 0 } } },
+	{ "extended at the end", { { 5, 5, 5, RW, 0 }, { 10, 5, 10, RW, 0 } } },
+	{ "extended at the start", { { 10, 5, 10, RW, 0 }, { 5, 5, 5, RW, 0 } } },
+	{ "overlapping the end", { { 5, 5, 5, RW, 0 }, { 8, 9, 8, RW, 0 } } },
+	{ "overlapping the start", { { 8, 9, 8, RW, 0 }, { 5, 5, 5, RW, 0 } } },
 	{ "inside", { { 5, 9, 5, RW, 0 }, { 7, 2, 7, RW, 0 } } },
-	{ "one entry between", { { 5, 5, 5, RW, 0 }, { 11, 5, 11, RW, 1 } } },
-	{ "one entry before", { { 11, 5, 11, RW, 0 }, { 5, 5, 5, RW, 1 } } },
-	{ "another address", { { 5, 5, 5, RW, 0 }, { 10, 5, 11, RW, 1 } } },
+	{ "gap of one entry after", { { 5, 5, 5, RW, 0 }, { 11, 5, 11, RW, 1 } } },
+	{ "gap of one entry before", { { 11, 5, 11, RW, 0 }, { 5, 5, 5, RW, 1 } } },
+	{ "address that does not continue", { { 5, 5, 5, RW, 0 }, { 10, 5, 11, RW, 1 } } },
 	{ "another permission", { { 5, 5, 5, RW, 0 }, { 10, 5, 10, 1, 1 } } },
-	{ "inside, of another", { { 5, 9, 5, RW, 0 }, { 7, 2, 9, RW, 1 } } },
-	{ "the same, of another", { { 5, 9, 5, RW, 0 }, { 5, 9, 9, 1, 0 } } },
-	{ "more, of another", { { 5, 9, 5, RW, 0 }, { 4, 11, 9, 2, 0 } } },
-	{ "not all, of another",
+	{ "inside, another address", { { 5, 9, 5, RW, 0 }, { 7, 2, 9, RW, 1 } } },
+	{ "same range, another address", { { 5, 9, 5, RW, 0 }, { 5, 9, 9, 1, 0 } } },
+	{ "larger range, another address", { { 5, 9, 5, RW, 0 }, { 4, 11, 9, 2, 0 } } },
+	{ "all except the first, another address",
 	  { { 5, 9, 5, RW, 0 }, { 6, 9, 90, 2, 1 }, { 4, 1, 4, 1, 1 } } },
-	{ "nor at its end",
+	{ "all except the last, another address",
 	  { { 5, 9, 5, RW, 0 }, { 4, 9, 90, 2, 1 }, { 0, 512, 0, 0, 0 } } },
-	{ "all over an array",
+	{ "full leaf over an array",
 	  { { 5, 9, 5, RW, 0 }, { 30, 1, 7, RW, 1 }, { 0, 512, 3, 1, 0 } } },
-	{ "nearly all over an array",
+	{ "all except the first over an array",
 	  { { 5, 9, 5, RW, 0 }, { 30, 1, 7, RW, 1 }, { 1, 511, 3, 1, 1 },
 	    { 1, 511, 0, 0, 0 } } },
-	{ "nearly all, but the last",
+	{ "all except the last over an array",
 	  { { 5, 9, 5, RW, 0 }, { 30, 1, 7, RW, 1 }, { 0, 511, 3, 1, 1 },
 	    { 0, 511, 0, 0, 0 } } },
-	{ "head cleared", { { 5, 9, 5, RW, 0 }, { 3, 4, 0, 0, 0 } } },
-	{ "tail cleared", { { 5, 9, 5, RW, 0 }, { 12, 4, 0, 0, 0 } } },
-	{ "but for the first", { { 5, 9, 5, RW, 0 }, { 6, 8, 0, 0, 0 } } },
-	{ "but for the last", { { 5, 9, 5, RW, 0 }, { 5, 8, 0, 0, 0 } } },
+	{ "start cleared", { { 5, 9, 5, RW, 0 }, { 3, 4, 0, 0, 0 } } },
+	{ "end cleared", { { 5, 9, 5, RW, 0 }, { 12, 4, 0, 0, 0 } } },
+	{ "all except the first cleared", { { 5, 9, 5, RW, 0 }, { 6, 8, 0, 0, 0 } } },
+	{ "all except the last cleared", { { 5, 9, 5, RW, 0 }, { 5, 8, 0, 0, 0 } } },
 	{ "middle cleared",
 	  { { 5, 9, 5, RW, 0 }, { 6, 7, 0, 0, 1 }, { 5, 1, 0, 0, 1 },
 	    { 13, 1, 0, 0, 0 } } },
-	{ "one of the middle cleared",
+	{ "one entry in the middle cleared",
 	  { { 0, 512, 1, RW, 0 }, { 300, 1, 0, 0, 1 }, { 0, 300, 0, 0, 1 },
 	    { 301, 211, 0, 0, 0 } } },
-	{ "next to it cleared",
+	{ "entries beside it cleared",
 	  { { 5, 9, 5, RW, 0 }, { 4, 1, 0, 0, 0 }, { 14, 1, 0, 0, 0 },
 	    { 0, 5, 0, 0, 0 }, { 14, 498, 0, 0, 0 } } },
 	{ "all cleared twice",
@@ -205,7 +205,7 @@ static const struct {
 	{ "an array overwritten",
 	  { { 5, 9, 5, RW, 0 }, { 30, 9, 7, RW, 1 }, { 10, 25, 99, 1, 1 },
 	    { 5, 30, 0, 0, 1 }, { 35, 4, 0, 0, 0 } } },
-	{ "holes of an array cleared",
+	{ "entries beside an array's cleared",
 	  { { 5, 9, 5, RW, 0 }, { 30, 9, 7, RW, 1 }, { 14, 16, 0, 0, 1 },
 	    { 0, 5, 0, 0, 1 }, { 5, 34, 0, 0, 0 } } },
 };
@@ -231,7 +231,7 @@ static void each_transition(u64 base)
 		clear(base, L);
 		expect(arrays(), 0);
 		expect_plain();
-		/* Something was mapped: it is looked at as long as the view is */
+		/* A leaf that once had a mapping is counted as touched until the view ends */
 		expect(tce2_view_next_touched(&view, 0, ENTRIES), base);
 		end_view();
 	}
@@ -265,7 +265,7 @@ TEST(the_extremes_of_a_run_are_kept)
 				set(L + spans[k][0], spans[k][1], uas[i], perm);
 				expect_plain();
 				expect(arrays(), 0);
-				/* And so in an array */
+				/* Clear one entry, so that an array stores the others */
 				if (spans[k][1] >= 3) {
 					clear(L + spans[k][0] + 1, 1);
 					expect_plain();
@@ -277,7 +277,7 @@ TEST(the_extremes_of_a_run_are_kept)
 	}
 }
 
-/* Runs are cut at the end of the range */
+/* No run goes beyond the end of the range */
 TEST(any_range_within_a_leaf_can_be_asked_for)
 {
 	begin_view(ENTRIES, 16);
@@ -313,7 +313,7 @@ TEST(a_range_without_leaves_is_passed_over_at_once)
 		expect(run.index, at[i]);
 		expect(run.count, 1);
 		expect(run.ua, U(i + 1));
-		/* Whose end is right before it, sees nothing */
+		/* A range that ends before the entry contains nothing */
 		expect(tce2_view_next(&view, index, at[i], &run), false);
 		index = (at[i] / L + 1) * L;
 	}
@@ -324,14 +324,14 @@ TEST(a_range_without_leaves_is_passed_over_at_once)
 		clear(at[i], 1);
 	expect(tce2_view_next(&view, 0, entries, &run), false);
 	expect(tce2_view_next_touched(&view, 0, entries), 0);
-	/* Clearing makes nothing */
+	/* Clearing makes no nodes */
 	index = sim.now.allocs;
 	clear(1ULL << 33, 3 * L);
 	expect(sim.now.allocs, index);
 	end_view();
 }
 
-/* Windows of every size, one entry included, and their last entries */
+/* Maps the first and the last entry of windows with 1 to 2^43 entries */
 TEST(a_window_of_any_size_has_room_for_its_entries)
 {
 	for (unsigned int bits = 0; bits <= 43; bits++) {
@@ -399,7 +399,7 @@ TEST(a_first_set_may_fail_for_each_level_of_the_tree)
 		expect(tce2_view_next_touched(&view, 0, 1ULL << 36),
 		       1ULL << 36);
 		expect_plain();
-		/* The other levels are made again and again */
+		/* Start again with an empty tree */
 		end_view();
 		begin_view(1ULL << 36, 12);
 	}
@@ -476,11 +476,11 @@ TEST(contiguous_entries_cost_a_word_for_each_leaf)
 
 	begin_view(entries, 12);
 	set(0, entries, U(0), RW);
-	/* 32 nodes of words, and one above */
+	/* 32 nodes of words, and one node above them */
 	expect(sim.now.bytes, (entries / L / 64 + 1) * NODE);
 	expect(sim.now.bytes <= entries / L * 9, true);
 	expect(sim.now.slab_bytes, sim.now.bytes);
-	/* Bit by bit, in any order, comes to the same */
+	/* Small runs in another order give the same result */
 	for (u64 i = 0; i < 64; i++)
 		set(((i * 37) & 63) * 8, 8, U(((i * 37) & 63) * 8), RW);
 	expect(sim.now.bytes, (entries / L / 64 + 1) * NODE);
@@ -495,7 +495,7 @@ TEST(isolated_entries_cost_no_more_than_8_bytes_for_each_of_a_leaf)
 	for (u64 i = 0; i < entries; i += 2)
 		set(i, 1, U(7 * (i % 9)), RW);
 	expect(sim.now.bytes, leaves * ARRAY + (leaves / 64 + 1) * NODE);
-	/* What is left of them costs nothing but the tree */
+	/* Cleared entries cost only the nodes of the tree */
 	clear(0, entries);
 	expect(sim.now.bytes, (leaves / 64 + 1) * NODE);
 	end_view();
@@ -508,7 +508,7 @@ static void random_step(u64 *state)
 	u64 index = rnd(state, ENTRIES - count + 1);
 	u64 ua = U(index), perm = RW;
 
-	/* Often what goes with the neighbours, often to a leaf's boundary */
+	/* Often choose a run that continues its neighbours, or begins at a leaf's start */
 	if (!rnd(state, 3))
 		ua = U(rnd(state, 3 * ENTRIES));
 	if (!rnd(state, 4))
@@ -529,7 +529,7 @@ static void random_step(u64 *state)
 	}
 }
 
-/* In an order that depends on @step; the leaf's word says so when it is full */
+/* @step determines the order. An array becomes a word again once all its entries are one run. */
 TEST(an_array_that_is_filled_in_any_order_collapses_to_a_word)
 {
 	static const unsigned int steps[] = { 1, 3, 5, 97, 255, 257, 509, 511 };
@@ -544,7 +544,7 @@ TEST(an_array_that_is_filled_in_any_order_collapses_to_a_word)
 		}
 		expect(arrays(), 0);
 		expect_plain();
-		/* And goes on as any other */
+		/* Later requests behave as in any other leaf */
 		set(L + 9, 1, U(1), RW);
 		expect(arrays(), 1);
 		expect_plain();

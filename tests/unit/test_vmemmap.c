@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Page descriptors of registered memory, src/vmemmap.c, and what src/realmode.c
- * does with them. Where they are, the simulated machine knows (sim.h).
+ * Tests of the index of page descriptors in src/vmemmap.c, and of its use in
+ * src/realmode.c. The simulated machine (sim.h) provides the descriptors.
  */
 #include <linux/rcupdate.h>
 
@@ -11,10 +11,10 @@
 #define COUNT 8
 #define SIZE  PAGES(COUNT)
 
-/* Number of page descriptors in one backing page of their array */
+/* Number of page descriptors in one page of memory that backs the array of descriptors */
 #define PER_PAGE (PAGE_SIZE / sizeof(struct page))
 
-/* Large pages whose descriptors take several backing pages */
+/* log2 of the size of large pages whose descriptors take several backing pages */
 #define LARGE_SHIFT (PAGE_SHIFT == 12 ? 24 : 30)
 
 static struct tce2_cache *cache;
@@ -87,7 +87,7 @@ TEST_F(region, the_first_lookup_finds_descriptors_of_all_regions)
 	allocs = sim.now.allocs;
 	expect(tce2_cache_find_pages(cache), 0);
 	expect(sim.now.allocs, allocs);
-	/* What is known stays so, for who still holds a page there */
+	/* The descriptors stay indexed, for modules that still have a reference to a page */
 	expect(tce2_region_unregister(second), 0);
 	expect_found(PER_PAGE - 3, COUNT);
 	expect(tce2_region_unregister(third), 0);
@@ -103,11 +103,11 @@ TEST_F(region, an_unregistered_or_impossible_frame_is_too_hard)
 	expect_too_hard(600 * PER_PAGE);
 	expect_too_hard(frames - 1);
 	expect_too_hard(frames);
-	/* Times the size of a descriptor this comes to 0, if cut off */
+	/* The product of this number and the size of a descriptor overflows to a valid offset */
 	expect_too_hard((1ULL << 58) + 1);
 	for (size_t i = 0; i < ARRAY_SIZE(far); i++)
 		expect_too_hard(far[i]);
-	/* Backing pages with the slots of page 0 except in one level of the tree */
+	/* Their backing pages differ from backing page 0 in the index of one level of the tree */
 	for (u64 pfn = PER_PAGE; pfn < frames; pfn <<= TCE2_VMEMMAP_SHIFT)
 		expect_too_hard(pfn);
 }
@@ -131,7 +131,7 @@ TEST_F(region, a_pointer_that_needs_a_page_table_is_not_followed)
 		       TCE2_RM_TOO_HARD);
 		expect(tce2_rm_put_page_unless_one(cache, not_linear(page, i)),
 		       TCE2_RM_TOO_HARD);
-		/* The descriptor that virtual mode has is such a one, too */
+		/* pfn_to_page() returns an address outside the linear mapping, too */
 		expect(tce2_rm_put_page_unless_one(cache, pfn_to_page(0)),
 		       TCE2_RM_TOO_HARD);
 		expect(page->_refcount.counter, 2);
@@ -191,7 +191,7 @@ TEST_F(region, a_region_of_several_large_pages_is_found_whole)
 	expect(tce2_region_unregister(large), 0);
 }
 
-/* Two pages that don't fit make all blocks of the region one page each */
+/* Two more pages that are not contiguous reduce the block size to one page */
 TEST_F(region, a_large_page_in_small_blocks_is_looked_up_once)
 {
 	const u64 pages = 1ULL << (LARGE_SHIFT - PAGE_SHIFT);
@@ -209,7 +209,7 @@ TEST_F(region, a_large_page_in_small_blocks_is_looked_up_once)
 	before = sim.lookups;
 	expect(tce2_region_unregister(mixed), 0);
 	mixed = registered(cache, TIB(1), (2ULL << LARGE_SHIFT) + PAGES(2));
-	/* One lookup for each backing page, another for the first of each large page */
+	/* One lookup for each backing page, and one for the first descriptor of each large page */
 	expect(sim.lookups - before <= 2 * pages / PER_PAGE + 3 + 3, true);
 	expect_found(SIM_BIG + 4 * pages, pages);
 	expect_found(odd, 3);
@@ -224,7 +224,7 @@ TEST_F(region, descriptors_that_have_moved_are_found_again)
 	third = registered(cache, UA + 2 * SIZE, SIZE);
 	expect_found(0, COUNT);
 	expect(tce2_region_unregister(region), 0);
-	/* Nobody has pinned anything there, so it may be taken away */
+	/* No page there is pinned, so the kernel may free the backing page */
 	sim_move_descriptor(0);
 	region = registered(cache, UA, SIZE);
 	expect_found(0, COUNT);
@@ -272,7 +272,7 @@ TEST_F(region, waiting_for_an_index_may_be_killed)
 	expect(tce2_cache_find_pages(cache), 0);
 }
 
-/* Maps pages whose backing pages are far apart: each needs nodes of its own */
+/* Maps pages whose descriptors are in backing pages far apart from each other */
 static void far_apart(u64 ua)
 {
 	u64 *pfn;
@@ -281,7 +281,7 @@ static void far_apart(u64 ua)
 	for (u64 i = 0; i < 5; i++) {
 		pfn = sim_mmap(sim.mm, ua + PAGES(i), PAGE_SIZE, PAGE_SHIFT,
 			       true);
-		/* Three of them in one node, the others in nodes of their own */
+		/* Three of the backing pages are in one node, the others in separate nodes */
 		pfn[0] = i < 3 ? 9 * PER_PAGE * i :
 				 SIM_BIG + (PER_PAGE << (3 * i));
 	}
@@ -322,7 +322,7 @@ TEST(each_allocation_for_an_index_may_fail)
 		sim_expect_nothing_left();
 		sim_reset();
 	}
-	/* The index, and at least a node of each level */
+	/* The index, and at least one node of each level */
 	expect(nth > TCE2_VMEMMAP_LEVELS + 1, true);
 }
 
@@ -416,7 +416,7 @@ TEST_F(region, an_index_is_published_after_its_nodes)
 	expect(published, TCE2_VMEMMAP_LEVELS + 1);
 }
 
-/* It is in the tree: then its descriptors are there */
+/* Runs during a registration: if the region is found, its descriptors must be found, too */
 static void look_for_the_new_one(void)
 {
 	rcu_read_lock();
@@ -444,7 +444,7 @@ TEST(descriptors_of_a_region_are_found_before_it_is)
 }
 
 /*
- * References
+ * Dropping references to pages
  */
 
 static struct page *found(u64 pfn)
@@ -552,7 +552,7 @@ TEST_F(region, a_first_descriptor_outside_the_array_is_too_hard)
 	expect(sim_descriptor(0)->_refcount.counter, 2);
 }
 
-/* As of the flat memory model: an array that is in the linear mapping */
+/* In the flat memory model the array of descriptors is in the linear mapping */
 TEST_F(region, descriptors_in_the_linear_mapping_need_no_index)
 {
 	static struct page array[4 * COUNT];
@@ -563,7 +563,7 @@ TEST_F(region, descriptors_in_the_linear_mapping_need_no_index)
 	expect(tce2_cache_find_pages(cache), 0);
 	cache->descriptors->linear = true;
 	cache->descriptors->base = (unsigned long)array;
-	/* Nothing is looked up any more */
+	/* No descriptor is looked up from now on */
 	sim.hash_mmu = true;
 	allocs = sim.now.allocs;
 	second = registered(cache, UA + 2 * SIZE, SIZE);

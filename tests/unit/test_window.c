@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Windows of src/ddw.c: what is left of one that could not be made, or not be
- * taken away.
+ * Tests of windows in src/ddw.c: creating and removing windows, attaching and detaching
+ * groups, and the state after one of these operations has failed.
  */
 #include "engine.h"
 
 #define SIZE GIB(1)
 
-/* Two groups, the default window removed: slot 0 is free */
+/* Attaches two groups and removes the default window, so that slot 0 is free */
 static void begin_empty(u32 max_levels)
 {
 	begin(2, max_levels);
@@ -76,7 +76,7 @@ TEST(a_failed_set_window_of_any_group_is_undone_for_those_before)
 	finish();
 }
 
-/* Its devices would go on with what they have cached of entries long cleared */
+/* The window must not stay, because no tce_kill() would invalidate the group's devices */
 TEST(a_table_that_does_not_know_of_its_group_is_taken_back)
 {
 	u64 start = 7;
@@ -123,7 +123,7 @@ TEST(a_group_joins_with_nothing_left_in_its_slots_or_not_at_all)
 	finish();
 }
 
-/* It takes the windows from its group, and no table from the container */
+/* The platform removes the windows from the group, but the container keeps its tables */
 TEST(a_device_that_is_added_takes_no_table_in_use)
 {
 	struct tce2_window *window;
@@ -136,7 +136,7 @@ TEST(a_device_that_is_added_takes_no_table_in_use)
 		memory(UA, 64);
 		expect(map(window, 5, 0, 16, RW), 0);
 		for (int i = 0; i < groups; i++) {
-			/* The second device finds nothing to take */
+			/* When the second device is added, the slots are already empty */
 			platform_add_device(group[i]);
 			platform_add_device(group[i]);
 			expect(!group[i]->walks[0], true);
@@ -182,7 +182,7 @@ TEST(a_second_group_of_a_hypervisor_is_refused)
 			expect_counts(before);
 			expect(tce2_ddw_map(&ddw, proc, REQUEST(0, UA, IOVA(1), RW)), 0);
 		}
-		/* Once the first has left it may have the container */
+		/* After the first group is detached, the second group can be attached */
 		expect(tce2_ddw_detach(&ddw, &group[0]->group), 0);
 		expect(tce2_ddw_attach(&ddw, &group[1]->group), 0);
 		expect(ddw.default_pending, true);
@@ -190,7 +190,7 @@ TEST(a_second_group_of_a_hypervisor_is_refused)
 	}
 }
 
-/* With anything mapped: it goes before the window does, and the memory after */
+/* Entries are cleared before the window is removed, and memory is dropped after that */
 TEST(a_group_that_leaves_a_hypervisor_s_windows_has_them_cleared)
 {
 	u64 start;
@@ -202,7 +202,7 @@ TEST(a_group_that_leaves_a_hypervisor_s_windows_has_them_cleared)
 	memory(UA, 600);
 	expect(map(ddw.window[0], 1, 1, 5, RW), 0);
 	expect(map(ddw.window[1], 700, 0, 600, RW), 0);
-	/* As Linux may: the table goes with the hypervisor's window */
+	/* The table is freed with the hypervisor's window */
 	expect(tce2_ddw_detach(&ddw, &group[0]->group), 0);
 	expect(platform.held, 0);
 	expect(platform.tables, 0);
@@ -211,7 +211,7 @@ TEST(a_group_that_leaves_a_hypervisor_s_windows_has_them_cleared)
 	expect(ddw.default_pending, false);
 	expect_no_window_of(1);
 	expect(tce2_ddw_remove(&ddw, 0), -ENXIO);
-	/* The container goes on with the next group */
+	/* The container can be used with the next group */
 	expect(tce2_ddw_attach(&ddw, &group[0]->group), 0);
 	expect(ddw.default_pending, true);
 	finish();
@@ -228,7 +228,7 @@ TEST(a_default_window_that_is_pending_goes_with_a_hypervisor_s_group)
 	finish();
 }
 
-/* Where tables are in memory they stay, with all that is mapped, for the others */
+/* Tables in memory stay for the other groups, with all their mappings */
 TEST(a_group_that_leaves_takes_nothing_from_the_others)
 {
 	struct tce2_window *window;
@@ -312,7 +312,7 @@ TEST(an_answer_that_cannot_be_written_removes_the_window)
 	finish();
 }
 
-/* The client's thread may be killed while it waits for the page of the answer */
+/* The client's thread may be killed during a page fault on the answer */
 TEST(a_signal_does_not_keep_a_window_from_being_cancelled)
 {
 	struct tce2_creation creation;
@@ -329,7 +329,7 @@ TEST(a_signal_does_not_keep_a_window_from_being_cancelled)
 	finish();
 }
 
-/* VFIO may release the container while the client's thread waits for that page */
+/* VFIO may release the container during a page fault on the answer */
 TEST(a_window_that_is_not_published_goes_with_the_container)
 {
 	struct tce2_creation creation;
@@ -368,7 +368,7 @@ TEST(a_window_that_is_not_published_goes_with_a_hypervisor_s_group)
 	}
 }
 
-/* VFIO holds a lock that is everybody's when it attaches a group */
+/* VFIO holds a lock that all containers share while it attaches a group */
 TEST(attaching_a_group_does_not_wait_for_a_memory_cgroup)
 {
 	struct sim before;
@@ -408,7 +408,7 @@ TEST(a_default_window_that_is_used_stays_after_a_cancelled_create)
 	}
 }
 
-/* The default window was removed, and another one made in its slot */
+/* The default window was removed, and another window was made in its slot */
 TEST(a_cancelled_create_leaves_others_windows_alone)
 {
 	struct tce2_creation creation;
@@ -463,10 +463,10 @@ TEST(a_failed_create_keeps_the_default_window_of_a_hypervisor)
 	finish();
 }
 
-/* The platform allocates them while a client maps, and complains if it gets none */
+/* The platform allocates levels during MAP_DMA, and prints an error if memory is short */
 TEST(levels_that_are_hard_to_allocate_are_refused)
 {
-	const unsigned int most = 19 - 3; /* TCEs of a level of 512 KiB */
+	const unsigned int most = 19 - 3; /* log2 of the TCEs in a level of 512 KiB */
 	u64 start;
 
 	begin(1, 5);
@@ -476,7 +476,7 @@ TEST(levels_that_are_hard_to_allocate_are_refused)
 	finish();
 }
 
-/* What is refused, or has nothing to do, leaves the default window pending */
+/* A request that is refused or has no effect leaves the default window pending */
 TEST(unmap_before_any_map_makes_no_default_window)
 {
 	struct sim_counts before;
@@ -532,7 +532,7 @@ TEST(bad_create_is_einval_though_no_slot_is_free)
 	finish();
 }
 
-/* A hypervisor may have one, and a request that fails there costs later ones */
+/* A hypervisor may support one window, and refuse all requests after a failed request */
 TEST(platform_is_asked_for_no_more_windows_than_each_group_supports)
 {
 	struct sim_counts before;
@@ -647,7 +647,7 @@ TEST(a_window_that_a_leaving_group_keeps_has_its_table_leaked)
 	expect(tce2_region_unregister(region), -EBUSY);
 	expect(platform.tables, 1);
 	expect(sim.now.charged, sim.now.pinned);
-	/* But this machine is to end clean */
+	/* The module holds these pages permanently, so the test drops them */
 	drop_pages(proc, UA, SHIFT, 16);
 	drop_pages(proc, UA + IOVA(40), SHIFT, 8);
 	tce2_ddw_destroy(&ddw);

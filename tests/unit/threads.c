@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Spinlocks, wait queues and completions of the simulated machine: real threads may
- * meet at no others of its locks.
+ * Spinlocks, wait queues and completions of the simulated machine. Real threads may
+ * contend for these, and must not contend for its other locks.
  */
 #include <linux/completion.h>
 #include <linux/spinlock.h>
@@ -78,7 +78,7 @@ void wait_enter(wait_queue_head_t *wait)
 void wait_for(wait_queue_head_t *wait)
 {
 	if (!wait_for_others)
-		sim_bug("a thread waits for what nobody will do");
+		sim_bug("deadlock: a thread waits, but no other thread can wake it");
 	pthread_cond_wait(&wait->woken, &wait->mutex);
 }
 

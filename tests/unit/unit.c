@@ -3,11 +3,11 @@
  * Runner of the host-side tests: passes the tests to cmocka, each on a fresh simulated
  * machine.
  *
- *	unit-4K [--list | NAME]
+ *	unit-4K [--list | NAME...]
  *
- * Runs all tests, or only the test NAME, or lists the names of all tests. With
- * CMOCKA_MESSAGE_OUTPUT=TAP the output is TAP. The exit status is 2 if there is no test
- * NAME.
+ * Runs all tests, or only the tests NAME, or lists the names of all tests. With
+ * CMOCKA_MESSAGE_OUTPUT=TAP the output is TAP. The exit status is 2 if no test has one of
+ * the names.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,7 +41,7 @@ void register_test(struct test *test)
 	nr_tests++;
 }
 
-/* The test that is being run, NULL once it has failed */
+/* The running test; NULL after it has failed */
 static const struct test *running;
 static bool failed;
 
@@ -75,7 +75,7 @@ unsigned long by_effort(unsigned long episodes)
 		return episodes;
 	percent = strtoul(text, &end, 10);
 	if (!percent || *end) {
-		fprintf(stderr, "TCE2_EFFORT must be a percentage, not %s\n", text);
+		fprintf(stderr, "error: TCE2_EFFORT must be a percentage, not %s\n", text);
 		exit(2);
 	}
 	return (episodes * percent + 99) / 100;
@@ -94,18 +94,18 @@ static void run_case(void **state)
 	running = NULL;
 }
 
-/* A sanitizer has ended the program, or a test does not end: say which */
+/* Reports the test that a sanitizer has ended, or that exceeds TEST_SECONDS */
 static void last_words(int sig)
 {
 	if (running)
 		printf("%snot ok 0 - %s (%luK pages)\n",
-		       sig == SIGALRM ? "# takes too long\n" : "",
+		       sig == SIGALRM ? "# the test exceeds its time limit\n" : "",
 		       running->name, PAGE_SIZE >> 10);
 	fflush(stdout);
 	_exit(1);
 }
 
-/* Which the sanitizers look up: end in such a way that it can be said */
+/* Options of sanitizers: a failure calls abort(), so that last_words() names the test */
 const char *__asan_default_options(void)
 {
 	return "abort_on_error=1";
@@ -116,13 +116,13 @@ const char *__ubsan_default_options(void)
 	return "abort_on_error=1:print_stacktrace=1";
 }
 
-/* A test that fails can't clean up */
+/* Turns leak detection off after a failure, because a failed test does not free its memory */
 int __lsan_is_turned_off(void)
 {
 	return failed;
 }
 
-/* Two page sizes are tested, and their results may be read together */
+/* Adds the page size to the name, because the output may contain both page sizes */
 static char *full_name(const char *name)
 {
 	char *text;
@@ -154,7 +154,7 @@ static bool is_named(const struct test *test, char **names)
 	return *names;
 }
 
-/* Fill the list with all tests, or with those in @names; return their number */
+/* Fills @list with all tests, or with the tests in @names; returns their number */
 static size_t choose_tests(struct CMUnitTest *list, char **names)
 {
 	size_t n = 0;
@@ -180,7 +180,7 @@ int main(int argc, char **argv)
 	list = calloc(nr_tests, sizeof(*list));
 	n = list ? choose_tests(list, argv + 1) : 0;
 	if (!n) {
-		fprintf(stderr, "no test has one of these names\n");
+		fprintf(stderr, "error: no test has one of these names\n");
 		free(list);
 		return 2;
 	}

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the host-side tests are written in.
+ * Declarations for the host-side tests.
  *
- * A test is TEST(name) { ... }, or TEST_F(fixture, name) { ... } if other tests begin and
- * end in the same way; its name is a true sentence about a file of src/. It starts on a
- * machine that has just been switched on (sim.h) and ends by returning, with
- * everything given back: pins, charges, allocations; the runner (unit.c) looks.
- * The first expectation that isn't met ends it.
+ * A test is TEST(name) { ... }. Tests that share set-up and clean-up are written as
+ * TEST_F(fixture, name) { ... }. The name of a test is a true sentence about a file of src/.
+ *
+ * A test starts on a simulated machine that was just reset (sim.h). It must release all
+ * pins, charges and allocations before it returns, and the runner (unit.c) checks this. The
+ * first expectation that is not met ends the test.
  */
 #ifndef UNIT_UNIT_H
 #define UNIT_UNIT_H
@@ -24,7 +25,7 @@
  * struct test - a test
  * @name: a true sentence about the module
  * @run: the body of the test
- * @next: the test registered after it
+ * @next: the test that is registered next
  */
 struct test {
 	const char *name;
@@ -32,10 +33,10 @@ struct test {
 	struct test *next;
 };
 
-/* Tests run in the order of their definition in a file, files in link order */
+/* Tests run in the order of their definition in a file, and files in link order */
 void register_test(struct test *test);
 
-/* Called before each test: resets what the program has beside the machine */
+/* Resets the program's own state before each test, after the machine's */
 void program_reset(void);
 
 /* TEST(name) { statements }: defines a test and registers it before main() */
@@ -58,9 +59,9 @@ void program_reset(void);
  *	FIXTURE_TEARDOWN(name) { }	runs after the statements
  *	TEST_F(name, test) { }
  *
- * A fixture keeps its data in file-scope variables, which setup initializes. A failing
- * test does not reach the tear-down, and need not: the simulated machine is reset before
- * the next test.
+ * A fixture keeps its data in file-scope variables, which FIXTURE_SETUP() initializes. The
+ * tear-down does not run after a failed test: the simulated machine is reset before the next
+ * test.
  */
 #define FIXTURE(name)							\
 	void name##_setup(void);					\
@@ -80,31 +81,31 @@ void program_reset(void);
 	static void fn##_body(void)
 
 /*
- * Expectations
+ * Expectations: each ends the test if it is not met
  */
 
 void expect_at(const char *file, int line, const char *what, s64 saw, s64 want);
 
 #define expect(what, want) expect_at(__FILE__, __LINE__, #what, (what), (want))
 
-/* Pins, charge and allocations are what they were */
+/* Ends the test unless pins, charge and allocations are equal to @want */
 void expect_counts_at(const char *file, int line, struct sim_counts want);
 
 #define expect_counts(want) expect_counts_at(__FILE__, __LINE__, want)
 
-/* A row of a table is named in what is printed when an expectation fails */
+/* Name of the current row of a table of cases, printed if an expectation fails; or NULL */
 extern const char *row;
 
-/* Return TCE2_EFFORT percent (default: 100) of a number of random episodes */
+/* Returns TCE2_EFFORT percent (default: 100) of a number of random episodes */
 unsigned long by_effort(unsigned long episodes);
 
-/* The next number below @limit of a sequence that begins with any @state */
+/* Returns the next number below @limit of a pseudo-random sequence; @state may start anywhere */
 u64 rnd(u64 *state, u64 limit);
 
-/* To be found again in what is not to be written to */
+/* Initial value of an output argument that the called function must not change */
 #define NOTHING 0x123456789abcULL
 
-/* One of a few addresses that mean the same only with the data MMU on */
+/* Returns alias number @which of @ptr outside the linear mapping, where real mode can't read */
 #define NOT_LINEAR 5
 void *not_linear(const void *ptr, unsigned int which);
 
@@ -118,7 +119,7 @@ void *not_linear(const void *ptr, unsigned int which);
 #define TIB(n)	 ((u64)(n) << 40)
 #define PAGES(n) ((u64)(n) << PAGE_SHIFT)
 
-#define UA    GIB(16) /* where tests have their memory */
+#define UA    GIB(16) /* first user address of the memory of most tests */
 /* Pointer to a struct tce2_memory for a call that drops pages */
 #define MEMORY(first, log2, count)                                                  \
 	(&(const struct tce2_memory){ .ua = (first), .pages = (count),              \
@@ -127,19 +128,24 @@ void *not_linear(const void *ptr, unsigned int which);
 #define READ  false
 #define WRITE true
 
+/* Returns the region cache of a new process, and makes the process the current one */
 struct tce2_cache *new_process(void);
 
-/* Base pages of ascending frame numbers, or with no two of them adjacent */
+/*
+ * Map base pages whose frame numbers ascend from @pfn on, or descend to @pfn. No two
+ * pages with descending frame numbers are contiguous.
+ */
 void map_contiguous(u64 ua, u64 pages, u64 pfn, bool writable);
 void map_scattered(u64 ua, u64 pages, u64 pfn, bool writable);
 
+/* Registers a range and returns its region */
 struct tce2_region *registered(struct tce2_cache *cache, u64 ua, u64 size);
 
-/* Holds or drops memory in IOMMU pages of any size */
+/* Hold or drop memory in IOMMU pages of 2^@shift bytes */
 int hold_pages(struct tce2_cache *cache, u64 ua, unsigned int shift, u64 pages,
 	       bool write);
 void drop_pages(struct tce2_cache *cache, u64 ua, unsigned int shift, u64 pages);
-/* Holds or drops memory in base pages */
+/* Hold or drop memory in IOMMU pages of PAGE_SIZE bytes */
 int hold(struct tce2_cache *cache, u64 ua, u64 pages, bool write);
 void drop(struct tce2_cache *cache, u64 ua, u64 pages);
 

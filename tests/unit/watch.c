@@ -16,19 +16,19 @@
 
 /* The page size of this machine, not that of the simulated one */
 #define HOST_PAGE 4096
-/* Comparing a smaller array is faster than a page fault */
+/* A smaller array is not protected: comparing it is faster than a page fault */
 #define WATCH_MINIMUM (4 * HOST_PAGE)
 
 /**
  * struct watched - an array that is watched for stores
- * @array: its address
- * @bytes: its size
- * @owner: for watch_for_each()
+ * @array: address of the array
+ * @bytes: size of the array
+ * @owner: argument of watch_new(), passed to the callback of watch_for_each()
  * @next: the next array on the list of all arrays
- * @from: the first byte to which there may have been a store, in bytes of the array
- * @to: the end of these bytes; 0 if there was no store. Otherwise the array is on the
- *	list of such arrays.
- * @entry: its link on that list
+ * @from: offset in bytes of the first byte that may have been stored to
+ * @to: end of the range of bytes from @from on; 0 if there was no store, else the array is
+ *	on the list @all_stored
+ * @entry: link in @all_stored
  */
 struct watched {
 	char *array;
@@ -73,7 +73,7 @@ static struct watched *find(const char *at)
 	return NULL;
 }
 
-/* The faulting store is repeated when the handler returns. Other faults are defects. */
+/* Unprotects the page, after which the store is repeated. Any other fault is a defect. */
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
 	const char *at = info->si_addr;

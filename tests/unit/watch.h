@@ -21,9 +21,9 @@ void watch_free(struct watched *watched);
 void *watch_array(const struct watched *watched);
 
 /*
- * Call @look for the owner of each array that may have been stored to since the last
- * call, in the order of the first store in each. All stores were to bytes from @from to
- * before @to.
+ * Call @look once for each array that may have been stored to since the last call. The
+ * arrays are in the order of their first stores. @owner is the owner of the array. All
+ * stores to the array were at offsets of at least @from bytes and below @to.
  */
 void watch_for_each(void (*look)(void *owner, size_t from, size_t to));
 

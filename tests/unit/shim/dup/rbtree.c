@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Search tree behind shim/dup/linux/rbtree.h: a treap. Each node has a rank, a
- * hash of its address, and none has a child of a higher rank. Ranks being as
- * good as random, the tree is as deep as one built in random order.
+ * The search tree of shim/dup/linux/rbtree.h, a treap. Each node has a rank, which is
+ * a hash of its address. No child has a higher rank than its parent. Ranks are almost
+ * random, so the tree is as deep as a tree built in random order.
  */
 #include <linux/rbtree.h>
 
@@ -15,7 +15,7 @@ static u64 rank(const struct rb_node *node)
 	return x ^ (x >> 31);
 }
 
-/* Whatever led to @old leads to @new */
+/* Makes the pointer to @old, in its parent or in the root, point to @new */
 static void replace(struct rb_root *root, struct rb_node *old,
 		    struct rb_node *new)
 {
@@ -113,7 +113,7 @@ struct rb_node *rb_find_add(struct rb_node *node, struct rb_root *root,
 	return NULL;
 }
 
-/* The first below a node that has nothing below it, or the node itself */
+/* Returns the leftmost node without children below a node, or the node itself */
 static struct rb_node *deepest(struct rb_node *node)
 {
 	while (node->rb_left || node->rb_right)
@@ -126,7 +126,7 @@ struct rb_node *rb_first_postorder(const struct rb_root *root)
 	return root->rb_node ? deepest(root->rb_node) : NULL;
 }
 
-/* After a left child what is below the right one, after that the parent */
+/* After a left child, the walk visits the subtree of the right child, then the parent */
 struct rb_node *rb_next_postorder(const struct rb_node *node)
 {
 	struct rb_node *parent = node->rb_parent;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Text of sysfs: see shim/dup/linux/string.h. */
+/* Functions for sysfs text, see shim/dup/linux/string.h. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Sparse array that allocates its indices, behind shim/dup/linux/xarray.h. */
+/* Allocation of indices in a sparse array, see shim/dup/linux/xarray.h. */
 #include <linux/xarray.h>
 
 #include "sim.h"
 
-/* Empties the array if a failed test left something in it */
+/* Empties the array if a failed test left entries in it */
 static struct xarray *of_this_test(struct xarray *xa)
 {
 	if (xa->era == sim_era())
@@ -22,7 +22,7 @@ int xa_alloc_cyclic(struct xarray *xa, u32 *id, void *entry, struct xa_limit lim
 	xa = of_this_test(xa);
 	while (xa_load(xa, at))
 		at = at == limit.max ? limit.min : at + 1;
-	/* Set first: a reader may find the entry before this function returns */
+	/* Set before xa_store(): a reader may find the entry before this function returns */
 	*id = at;
 	*next = at == limit.max ? limit.min : at + 1;
 	failed = xa_store(xa, at, entry, gfp);

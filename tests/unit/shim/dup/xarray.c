@@ -9,7 +9,7 @@
 
 #define XA_ENOMEM ((void *)(~0UL - ENOMEM * 4 + 3))
 
-/* The first slot of at least @index, or the one behind the last */
+/* Returns the first slot with an index of at least @index, or the end of the array */
 static size_t slot_from(const struct xarray *xa, unsigned long index)
 {
 	size_t low = 0, high = xa->count;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Locks other than mutexes, for lockdep_assert_held() */
+/* Makes lockdep_assert_held() accept locks other than mutexes */
 #ifndef SIM_SHIM_HELD_H
 #define SIM_SHIM_HELD_H
 

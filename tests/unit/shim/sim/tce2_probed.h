@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What src/probes find out about the kernel that this shim is */
+/* Results of src/probes for the kernel that this shim imitates */
 #ifndef SIM_SHIM_TCE2_PROBED_H
 #define SIM_SHIM_TCE2_PROBED_H
 

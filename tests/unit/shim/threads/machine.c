@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The simulated machine for real threads: what ../../sim.c does for one thread, as
- * far as test_kvm_threads.c needs it. Locks are real ones, so that a sanitizer of
- * threads sees who excludes whom.
+ * The simulated machine for real threads. It implements the functions of ../../sim.c that
+ * test_kvm_threads.c needs. It uses real locks, so that ThreadSanitizer sees the order
+ * of the threads.
  *
- * Page frames are those of one process: its user addresses from UA on.
+ * There is one process. Its user addresses from MACHINE_UA on map page frames 0, 1, ...
  */
 #include <malloc.h>
 #include <sched.h>
@@ -65,8 +65,8 @@ void machine_preempt(void)
 }
 
 /*
- * The sanitizer takes a comparison that fails for a write, and would complain that
- * the thread that holds a lock reads the lock's word meanwhile.
+ * ThreadSanitizer treats a failed comparison as a write. It would report a race with the
+ * thread that holds a lock and reads the lock's word. So this function is not instrumented.
  */
 __attribute__((no_sanitize("thread"), __noinline__)) static u64
 compare_and_swap(void *ptr, size_t size, u64 old, u64 new)
@@ -194,7 +194,7 @@ void mutex_unlock(struct mutex *lock)
 	pthread_mutex_unlock(&lock->mutex);
 }
 
-/* Not the macro, which is for locks of any kind */
+/* Parentheses avoid the macro of held.h, which dispatches on the type of the lock */
 void(lockdep_assert_held)(const struct mutex *lock)
 {
 	if (!lock->held || !pthread_equal(lock->owner, pthread_self()))
@@ -249,7 +249,7 @@ void rwsem_assert_held_write(struct rw_semaphore *sem)
 }
 
 /*
- * RCU: a reader-writer lock, whose writers are the grace periods
+ * RCU: a reader-writer lock that readers take for reading, and a grace period for writing
  */
 
 static pthread_rwlock_t rcu_lock =
@@ -288,7 +288,7 @@ void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
 
 void sim_free_later(void *ptr)
 {
-	sim_bug("nobody reads this view without a lock");
+	sim_bug("an object is freed by RCU, but no thread here reads it without a lock");
 }
 
 static void run_callbacks(void)
@@ -370,7 +370,7 @@ static void run_delayed_works(void)
 	run_works(&delayed);
 }
 
-/* One thread runs all work; the other waits for it */
+/* Held by the thread that runs queued work; other threads wait for it */
 static pthread_mutex_t worker_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 void machine_run_later(void)
@@ -390,7 +390,7 @@ bool flush_work(struct work_struct *work)
 }
 
 /*
- * Counts
+ * Counts of pins, charges and allocations
  */
 
 static void add(u64 *count, s64 n)
@@ -592,7 +592,7 @@ void sim_set_dirty(u64 pfn)
 	pinned = pfn < MACHINE_FRAMES && pins[pfn];
 	pthread_mutex_unlock(&counts_mutex);
 	if (!pinned)
-		sim_bug("page frame %llx is dirtied but not pinned", pfn);
+		sim_bug("page frame %llx is marked dirty but not pinned", pfn);
 }
 
 struct folio *page_folio(struct page *page)

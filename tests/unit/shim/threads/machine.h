@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What test_kvm_threads.c asks the machine of machine.c for */
+/* Functions that machine.c and test_kvm_threads.c provide for each other */
 #ifndef THREADS_MACHINE_H
 #define THREADS_MACHINE_H
 
 #include <linux/types.h>
 
-/* The process's memory; page frames have the same order */
+/* First user address of the process's memory, and number of its page frames, from 0 on */
 #define MACHINE_UA     (1ULL << 34)
 #define MACHINE_FRAMES 1024ULL
 
-/* What the machine is in the middle of, as struct sim_counts */
+/* Current counts of the machine; the fields have the meanings of struct sim_counts */
 struct machine_counts {
 	u64 pinned;
 	u64 charged;
@@ -21,13 +21,13 @@ struct machine_counts {
 
 struct machine_counts machine_counts(void);
 
-/* Runs what waits for a grace period or for a thread of the kernel */
+/* Runs RCU callbacks and queued work */
 void machine_run_later(void);
 
-/* Defined by the test: a page frame is free now */
+/* Defined by the test: called when a page frame has no pins left */
 void machine_unpinned(u64 pfn);
 
-/* The sanitizer of threads: what it is told, and what it asks for */
+/* Functions of ThreadSanitizer */
 void __tsan_acquire(void *ptr);
 void __tsan_release(void *ptr);
 void __sanitizer_set_death_callback(void (*callback)(void));

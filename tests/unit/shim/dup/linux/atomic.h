@@ -6,7 +6,7 @@
 
 #include "sim.h"
 
-/* The test program has one thread; see sim_when() for the others */
+/* Plain variables suffice, because sim_when() runs other threads' functions in the same thread */
 typedef struct {
 	s64 counter;
 } atomic64_t;

@@ -5,13 +5,13 @@
 #include <linux/bits.h>
 #include <linux/types.h>
 
-/* Number of the highest bit set, counted from 1; 0 if there is none */
+/* Returns the number of the highest set bit, counted from 1; 0 if no bit is set */
 static inline int fls64(u64 x)
 {
 	return x ? 64 - __builtin_clzll(x) : 0;
 }
 
-/* Number of the lowest bit set, counted from 0; there must be one */
+/* Returns the number of the lowest set bit, counted from 0; a bit must be set */
 static inline unsigned int __ffs64(u64 x)
 {
 	return __builtin_ctzll(x);

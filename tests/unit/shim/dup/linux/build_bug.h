@@ -4,7 +4,7 @@
 
 #define BUILD_BUG_ON(condition) _Static_assert(!(condition), #condition)
 
-/* Of the options that src/ asks for, these are on */
+/* Values of the configuration options that src/ checks */
 #define IS_ENABLED(option)	 (option)
 #define CONFIG_SPARSEMEM_VMEMMAP 1
 #define CONFIG_FLATMEM		 0

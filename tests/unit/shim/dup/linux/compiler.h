@@ -6,7 +6,7 @@
 
 #include "sim.h"
 
-/* What others may write or read at any time: there they come in between */
+/* Other threads may run at each access to shared data, see sim_when() */
 #define READ_ONCE(x)                                \
 	({                                          \
 		sim_point(SIM_AT_READ);             \
@@ -31,15 +31,15 @@
 
 #define noinline __attribute__((__noinline__))
 
-/* Nothing is traced here, so nothing has to be kept from it */
+/* There is no tracing here, so the attribute is empty */
 #define noinstr
 
-/* For sparse */
+/* Annotations for sparse */
 #define __must_hold(lock)
 #define __acquire(lock) ((void)0)
 #define __release(lock) ((void)0)
 
-/* The value comes from where the compiler can't see */
+/* Hides the origin of the value from the compiler */
 #define OPTIMIZER_HIDE_VAR(var) __asm__("" : "=r"(var) : "0"(var))
 
 #define container_of(ptr, type, member) \

@@ -6,7 +6,7 @@
 
 #include <linux/types.h>
 
-/* Errors go where no object is: into the last page of addresses */
+/* Errors are encoded as the last 4095 addresses, where no object can be */
 static inline void *ERR_PTR(long error)
 {
 	return (void *)error;

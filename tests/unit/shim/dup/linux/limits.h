@@ -2,7 +2,7 @@
 #ifndef DUP_LIMITS_H
 #define DUP_LIMITS_H
 
-/* The C library's own headers include this one, too */
+/* This file hides the system's header of the same name, which the C library's headers need */
 #include_next <linux/limits.h>
 
 #define U32_MAX 0xffffffffU

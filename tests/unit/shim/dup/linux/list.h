@@ -5,7 +5,7 @@
 #include <linux/compiler.h>
 #include <linux/types.h>
 
-/* A ring; its head is no object's */
+/* A circular list; the head is not part of an object */
 struct list_head {
 	struct list_head *next, *prev;
 };

@@ -6,7 +6,7 @@
 #include <linux/compiler.h>
 #include <linux/types.h>
 
-/* A list to which any thread adds and from which one takes all */
+/* A lockless list: any thread may add a node or take all nodes */
 struct llist_node {
 	struct llist_node *next;
 };
@@ -27,7 +27,7 @@ static inline bool llist_empty(const struct llist_head *head)
 	return !READ_ONCE(head->first);
 }
 
-/* Returns whether the list was empty */
+/* Returns true if the list was empty */
 static inline bool llist_add(struct llist_node *node, struct llist_head *head)
 {
 	struct llist_node *first;

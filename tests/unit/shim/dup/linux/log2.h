@@ -2,7 +2,7 @@
 #ifndef DUP_LOG2_H
 #define DUP_LOG2_H
 
-/* -1 for 0, as the kernel's, though nothing says so */
+/* ilog2(0) is -1, as in the kernel, where this is not documented */
 #define ilog2(x)	 ((x) ? 63 - __builtin_clzll((x) | 1) : -1)
 #define is_power_of_2(x) (__builtin_popcountll(x) == 1)
 

@@ -6,10 +6,10 @@
 
 #include <asm/page.h>
 
-/* The default of powerpc: 16 MiB blocks with 4K pages, 512 MiB with 64K */
+/* Default of powerpc: the largest allocation has 16 MiB, with either page size */
 #define MAX_PAGE_ORDER (PAGE_SHIFT == 12 ? 12 : 8)
 
-/* Whether there is memory there: all that src/ looks for in it is tables */
+/* Returns true for page frames of TCE tables: src/ asks for no other frames */
 bool pfn_valid(unsigned long pfn);
 
 #endif /* DUP_MMZONE_H */

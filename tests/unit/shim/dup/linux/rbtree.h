@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A search tree with the kernel's interface, but another way to stay balanced:
+ * A search tree with the kernel's interface, but with another way of balancing:
  * see rbtree.c.
  */
 #ifndef DUP_RBTREE_H
@@ -22,12 +22,12 @@ struct rb_root {
 #define RB_ROOT		    ((struct rb_root){ NULL })
 #define RB_EMPTY_ROOT(root) (!READ_ONCE((root)->rb_node))
 
-/* How a pointer is stored that lookups without a lock follow */
+/* Stores a pointer that lockless lookups follow */
 #ifndef RB_STORE
 #define RB_STORE(pointer, value) ((pointer) = (value))
 #endif
 
-/* A node that is in no tree is its own parent */
+/* A node that is not in a tree is its own parent */
 #define RB_EMPTY_NODE(node) ((node)->rb_parent == (node))
 #define RB_CLEAR_NODE(node) ((node)->rb_parent = (node))
 
@@ -42,7 +42,7 @@ static inline void rb_link_node(struct rb_node *node, struct rb_node *parent,
 	RB_STORE(*link, node);
 }
 
-/* The next node in order, or NULL */
+/* Returns the next node in order, or NULL */
 struct rb_node *rb_next(const struct rb_node *node);
 struct rb_node *rb_first_postorder(const struct rb_root *root);
 struct rb_node *rb_next_postorder(const struct rb_node *node);
@@ -53,7 +53,7 @@ struct rb_node *rb_next_postorder(const struct rb_node *node);
 		entry_node ? rb_entry(entry_node, type, member) : NULL; \
 	})
 
-/* Children come before parents, so that an entry may be freed in its turn */
+/* Visits children before parents, so that the body may free the entry */
 #define rbtree_postorder_for_each_entry_safe(pos, n, root, field)              \
 	for (pos = rb_entry_or_null(rb_first_postorder(root),                  \
 				    __typeof__(*pos), field);                  \
@@ -62,7 +62,7 @@ struct rb_node *rb_next_postorder(const struct rb_node *node);
 	     pos = n)
 
 void rb_insert_color(struct rb_node *node, struct rb_root *root);
-/* Find a node by key; or add a node, unless an equal one is found and returned */
+/* Find a node by key, or add a node; returns an equal node if there is one, else NULL */
 struct rb_node *rb_find(const void *key, const struct rb_root *root,
 			int (*compare)(const void *key, const struct rb_node *node));
 struct rb_node *rb_find_add(struct rb_node *node, struct rb_root *root,

@@ -6,7 +6,7 @@
 
 #include "sim.h"
 
-/* A counter that nobody may take up again once it is 0 */
+/* A count that must not be incremented once it is 0 */
 typedef struct {
 	int refs;
 } refcount_t;
@@ -24,7 +24,7 @@ static inline int refcount_read(const refcount_t *r)
 static inline void refcount_inc(refcount_t *r)
 {
 	if (r->refs++ <= 0)
-		sim_bug("a reference to what has none any more");
+		sim_bug("a reference is taken to an object without references");
 }
 
 static inline bool refcount_inc_not_zero(refcount_t *r)
@@ -38,7 +38,7 @@ static inline bool refcount_inc_not_zero(refcount_t *r)
 static inline bool refcount_dec_and_test(refcount_t *r)
 {
 	if (r->refs <= 0)
-		sim_bug("more references are dropped than there were");
+		sim_bug("an object without references is put");
 	/* The kernel's function is a release barrier */
 	sim.unordered = false;
 	return !--r->refs;

@@ -36,7 +36,7 @@ static inline unsigned int read_seqcount_begin(const seqcount_mutex_t *s)
 	unsigned int sequence = s->sequence;
 
 	if (sequence & 1)
-		sim_bug("a reader would spin: the writer is this thread");
+		sim_bug("deadlock: a reader would spin, because the writer is this thread");
 	sim_point(SIM_AT_LOOKUP);
 	return sequence;
 }

@@ -3,7 +3,7 @@
 #define DUP_STDDEF_H
 
 #include <stddef.h>
-/* The macros that uapi headers use */
+/* Macros that uapi headers use */
 #include_next <linux/stddef.h>
 
 #define offsetofend(type, member) \

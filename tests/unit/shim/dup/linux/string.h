@@ -6,7 +6,7 @@
 
 #include <linux/array_size.h>
 
-/* Index of the word in an array, a newline at its end ignored */
+/* Returns the index of @text in an array of words; ignores a newline at its end */
 #define sysfs_match_string(array, text) \
 	match_word(array, ARRAY_SIZE(array), text)
 

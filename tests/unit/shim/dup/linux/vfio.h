@@ -2,7 +2,7 @@
 #ifndef DUP_VFIO_H
 #define DUP_VFIO_H
 
-/* The interface to userspace is the machine's own, and wants its types */
+/* Includes this machine's uapi header, which needs this type */
 #include <asm/types.h>
 #define __aligned_u64 __u64 __attribute__((aligned(8)))
 #include_next <linux/vfio.h>

@@ -12,10 +12,10 @@ struct xa_slot {
 
 /**
  * struct xarray - a sparse array
- * @slots: what is in it, by index
- * @count: how many of them
- * @flags: XA_FLAGS_ACCOUNT, on which it depends whether what it allocates is
- *	charged to the memory cgroup: the caller's flags are not always used
+ * @slots: the entries, by index
+ * @count: number of entries
+ * @flags: XA_FLAGS_ACCOUNT if the array's memory is charged to the memory cgroup,
+ *	whatever flags the caller of xa_store() passes
  * @era: sim_era() of the last allocation of an index
  */
 struct xarray {
@@ -30,7 +30,7 @@ struct xa_limit {
 	u32 min;
 };
 
-/* An array that allocates indices from 1 on */
+/* Defines an array that allocates indices from 1 on */
 #define DEFINE_XARRAY_ALLOC1(name) struct xarray name
 #define xa_limit_31b ((struct xa_limit){ .max = 0x7fffffff, .min = 1 })
 
@@ -46,10 +46,10 @@ static inline void xa_init_flags(struct xarray *xa, gfp_t flags)
 
 void *xa_load(const struct xarray *xa, unsigned long index);
 void *xa_store(struct xarray *xa, unsigned long index, void *entry, gfp_t gfp);
-/* Room for an entry, so that xa_store() can't fail; or to have it no more */
+/* Reserves memory, so that xa_store() at @index can't fail; xa_release() frees the memory */
 int xa_reserve(struct xarray *xa, unsigned long index, gfp_t gfp);
 void xa_release(struct xarray *xa, unsigned long index);
-/* The first from *index to @max, and which that is */
+/* Returns the first entry between *index and @max, and sets *index to the index of the entry */
 void *xa_find(const struct xarray *xa, unsigned long *index, unsigned long max,
 	      unsigned int filter);
 void xa_destroy(struct xarray *xa);
@@ -59,7 +59,7 @@ int xa_alloc_cyclic(struct xarray *xa, u32 *id, void *entry, struct xa_limit lim
 		    u32 *next, gfp_t gfp);
 void *xa_erase(struct xarray *xa, unsigned long index);
 
-/* Errors and numbers are told from pointers by values no pointer has */
+/* Errors and values are encoded as addresses that no object has */
 int xa_err(const void *entry);
 void *xa_mk_value(unsigned long value);
 

@@ -6,14 +6,14 @@
 
 #include "sim.h"
 
-/* What was written to a table is there for all, from here on */
+/* Records that stores to TCE tables come before the next platform call (sim_platform.c) */
 void platform_barrier(void);
 
 #define mb() platform_barrier()
 
 /*
- * With one thread all is in order; but it can be seen that somebody asked for
- * it: see sim_free_later(), SIM_AT_PUBLISH and SIM_AT_READ_BARRIER.
+ * With one thread all accesses are in order. The shim only records that a barrier
+ * was issued: see sim_free_later(), SIM_AT_PUBLISH and SIM_AT_READ_BARRIER.
  */
 #define smp_mb()  ((void)(sim.unordered = false))
 #define smp_mb__before_atomic() smp_mb()

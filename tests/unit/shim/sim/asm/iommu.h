@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The platform's side of TCE tables, faked by ../../sim_platform.c */
+/* The platform's interface for TCE tables, faked by ../../../sim_platform.c */
 #ifndef SIM_SHIM_ASM_IOMMU_H
 #define SIM_SHIM_ASM_IOMMU_H
 
@@ -13,7 +13,7 @@
 
 #include <asm/page.h>
 
-/* For sparse */
+/* An annotation for sparse */
 #define __user
 
 #define __same_type(a, b) \
@@ -68,7 +68,7 @@ struct iommu_table_group_ops {
 	long (*set_window)(struct iommu_table_group *tg, int num,
 			   struct iommu_table *tbl);
 	long (*unset_window)(struct iommu_table_group *tg, int num);
-	/* As until Linux 6.3, so that who calls them can be seen */
+	/* As until Linux 6.3, src/ must make these calls, so that tests can check them */
 	void (*take_ownership)(struct iommu_table_group *tg);
 	void (*release_ownership)(struct iommu_table_group *tg);
 };

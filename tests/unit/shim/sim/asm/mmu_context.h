@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The kernel's region list, faked by ../../kernel_list.c */
+/* The kernel's region list, faked by ../../../kernel_list.c */
 #ifndef SIM_SHIM_ASM_MMU_CONTEXT_H
 #define SIM_SHIM_ASM_MMU_CONTEXT_H
 

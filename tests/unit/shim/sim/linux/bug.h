@@ -4,7 +4,7 @@
 
 #include "sim.h"
 
-/* What the kernel would only warn about ends the test */
+/* Ends the test where the kernel would only warn */
 #define WARN_ON_ONCE(condition)                                                \
 	({                                                                     \
 		bool warn_on = (condition);                                    \

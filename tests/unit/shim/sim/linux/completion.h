@@ -8,7 +8,7 @@ struct completion {
 	unsigned int done;
 };
 
-/* Where all threads wait that wait for a completion */
+/* The wait queue of all completions */
 extern wait_queue_head_t completions;
 
 void init_completion(struct completion *x);

@@ -2,7 +2,7 @@
 #ifndef SIM_SHIM_EXPORT_H
 #define SIM_SHIM_EXPORT_H
 
-/* Programs are linked without a list of who may call what */
+/* All callers are in the same program, so no symbol is exported */
 #define EXPORT_SYMBOL_GPL(symbol)
 
 #endif /* SIM_SHIM_EXPORT_H */

@@ -27,7 +27,7 @@ static inline unsigned int get_order(unsigned long size)
 	return order;
 }
 
-/* Memory for its own sake: nobody looks at the descriptor */
+/* Allocates one page for any order: src/ only checks that it can allocate, and frees it */
 static inline struct page *alloc_pages_node(int node, gfp_t gfp,
 					    unsigned int order)
 {

@@ -4,7 +4,7 @@
 
 struct mutex;
 
-/* All locks of src/ that are compiled here are mutexes */
+/* Accepts mutexes; held.h adds a macro that accepts the other locks */
 void lockdep_assert_held(const struct mutex *lock);
 
 #endif /* SIM_SHIM_LOCKDEP_H */

@@ -32,14 +32,14 @@
 
 /**
  * struct page - a page descriptor
- * @unused: of no use here
- * @head: 0; in all but the first page of a large one the first's address,
- *	plus 1
- * @_refcount: references, and pins; in a large page's first descriptor alone
+ * @unused: not used here
+ * @head: address of the large page's first descriptor plus 1; 0 in a first descriptor and
+ *	in base pages
+ * @_refcount: references and pins; only in a large page's first descriptor
  *
- * Their array is at addresses where nothing is: who wants to look into one has
- * to find out where it is (vmalloc_to_page()), and gets there through the
- * linear mapping. The address itself goes with the page frame number.
+ * No memory is mapped at the addresses of the array of descriptors. To read a descriptor,
+ * src/ must find its backing page with vmalloc_to_page(), and access this page through the
+ * linear mapping. A descriptor's address in the array gives the page frame number.
  */
 struct page {
 	u64 unused[6];
@@ -59,12 +59,12 @@ static inline unsigned long page_to_pfn(const struct page *page)
 	return ((uintptr_t)page - SIM_VMEMMAP) / sizeof(*page);
 }
 
-/* May be called with a descriptor's address in either mapping */
+/* Accepts a descriptor's address in the array or in the linear mapping */
 struct page *compound_head(struct page *page);
-/* Returns the backing page of an address in the array, NULL if it can't be found */
+/* Returns the backing page of an address in the array, or NULL */
 struct page *vmalloc_to_page(const void *address);
 
-/* A large page, of hugetlbfs or not, or a base page: its first page, again */
+/* The first page of a large page (hugetlbfs or transparent huge page), or a base page */
 struct folio {
 	struct page page;
 };
@@ -82,10 +82,10 @@ static inline unsigned long folio_page_idx(const struct folio *folio,
 /**
  * struct vm_area_struct - a mapping of a simulated process
  * @vm_start: first user address
- * @vm_end: the one after the last
+ * @vm_end: first user address after the mapping
  * @vm_flags: VM_READ, VM_WRITE
- * @shift: log2 of the size in bytes of its pages, PAGE_SHIFT at the least
- * @pfn: the first page frame of each; see SIM_UNPINNABLE
+ * @shift: log2 of the size in bytes of its pages, at least PAGE_SHIFT
+ * @pfn: first page frame number of each page; may contain the flag SIM_UNPINNABLE
  */
 struct vm_area_struct {
 	unsigned long vm_start;
@@ -100,12 +100,12 @@ struct vm_area_struct {
 /**
  * struct mm_struct - a simulated process
  * @context: the kernel's region list (../../../kernel_list.c)
- * @refs: users of this structure, 1 of them the process itself
- * @readers: holders of mmap_lock
- * @writer: one of them holds it for writing
+ * @refs: references to this structure; the process itself has one
+ * @readers: number of tasks that hold mmap_lock
+ * @writer: mmap_lock is held for writing
  * @locked: pages charged to locked_vm
- * @limit: the most that may be
- * @vmas: how many of @vma there are
+ * @limit: limit of @locked, as RLIMIT_MEMLOCK
+ * @vmas: number of mappings in @vma
  * @vma: the mappings, by address
  */
 struct mm_struct {

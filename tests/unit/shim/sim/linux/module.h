@@ -9,7 +9,7 @@ struct module;
 
 #define THIS_MODULE ((struct module *)NULL)
 
-/* References are counted, see sim.now.modules */
+/* Count references to the module in sim.now.modules */
 void __module_get(struct module *module);
 bool try_module_get(struct module *module);
 void module_put(struct module *module);

@@ -16,7 +16,7 @@ struct kernel_param {
 	void *arg;
 };
 
-/* A test reads and writes a parameter by the functions of its operations */
+/* Defines an object through which tests call a parameter's set() and get() */
 #define module_param_cb(name, operations, argument, perm) \
 	const struct kernel_param sim_parameter_##name = { operations, argument }
 

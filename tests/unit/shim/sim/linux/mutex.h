@@ -6,9 +6,9 @@
 #include <linux/types.h>
 
 /**
- * struct mutex - a lock of the simulated machine
- * @owner: the thread that holds it, 0 for none
- * @era: see sim_reset(); one held since an earlier era is free
+ * struct mutex - a mutex of the simulated machine
+ * @owner: number of the task that holds the mutex, 0 for none
+ * @era: sim_era() when the mutex was locked; a mutex locked in an earlier era is free
  */
 struct mutex {
 	unsigned int owner;

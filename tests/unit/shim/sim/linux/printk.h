@@ -2,7 +2,7 @@
 #ifndef SIM_SHIM_PRINTK_H
 #define SIM_SHIM_PRINTK_H
 
-/* Lines are counted, see sim.log_lines */
+/* Counts a line in sim.log_lines */
 void sim_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #define KBUILD_MODNAME "vfio_spapr_tce2"

@@ -13,7 +13,7 @@ static inline void list_add_rcu(struct list_head *node, struct list_head *head)
 	WRITE_ONCE(head->next, node);
 }
 
-/* Readers that are at the node go on from there */
+/* Keeps node->next, so that readers at the node can continue */
 static inline void list_del_rcu(struct list_head *node)
 {
 	node->next->prev = node->prev;

@@ -6,14 +6,14 @@
 
 void rcu_read_lock(void);
 void rcu_read_unlock(void);
-/* Lets others go on, see sim_let_others(), until none of them reads */
+/* Runs other tasks, see sim_let_others(), until all have left their read-side sections */
 void synchronize_rcu(void);
-/* Called back in sim_grace_period() */
+/* Queues a callback for sim_grace_period() */
 void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head));
 
 /*
- * Freed in sim_grace_period(). The kernel writes into the object's rcu_head
- * meanwhile; here all of it is overwritten at once.
+ * Overwrites an object at once, and frees it in sim_grace_period(). The kernel overwrites
+ * only the object's rcu_head before the grace period ends.
  */
 void sim_free_later(void *ptr);
 

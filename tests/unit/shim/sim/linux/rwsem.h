@@ -5,9 +5,9 @@
 #include "held.h"
 
 /**
- * struct rw_semaphore - a lock of the only thread
- * @readers: how often it is held for reading
- * @writer: whether it is held for writing
+ * struct rw_semaphore - a reader-writer semaphore of the simulated machine
+ * @readers: number of tasks that hold it for reading
+ * @writer: a task holds it for writing
  */
 struct rw_semaphore {
 	unsigned int readers;

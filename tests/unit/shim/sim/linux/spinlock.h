@@ -7,10 +7,10 @@
 #include "held.h"
 
 /**
- * struct spinlock - a lock of real threads
- * @mutex: what it is made of
- * @owner: the thread that holds it
- * @held: whether one does
+ * struct spinlock - a spinlock for real threads
+ * @mutex: the lock itself
+ * @owner: the thread that holds the lock
+ * @held: a thread holds the lock
  */
 typedef struct spinlock {
 	pthread_mutex_t mutex;
@@ -18,7 +18,7 @@ typedef struct spinlock {
 	bool held;
 } spinlock_t;
 
-/* What the thread does each time that it has unlocked one, if anything */
+/* Function that the current thread runs after each spin_unlock(), or NULL */
 typedef void spin_hook(void);
 extern __thread spin_hook *spin_unlocked;
 

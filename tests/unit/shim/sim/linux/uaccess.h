@@ -7,14 +7,14 @@
 
 #include <linux/types.h>
 
-/* For sparse */
+/* An annotation for sparse */
 #define __user
 
-/* TASK_SIZE_4PB */
+/* The kernel's TASK_SIZE_4PB */
 #define TASK_SIZE_USER64 (1ULL << 52)
 
 bool access_ok(const void *ptr, unsigned long size);
-/* Return how many bytes could not be copied */
+/* Return the number of bytes that could not be copied */
 unsigned long copy_from_user(void *to, const void *from, unsigned long size);
 unsigned long copy_to_user(void *to, const void *from, unsigned long size);
 

@@ -12,10 +12,10 @@
 #define might_sleep() sim_may_sleep(__func__)
 
 /**
- * struct wait_queue_head - where real threads wait
- * @mutex: guards @waiters, held while a condition is looked at
+ * struct wait_queue_head - a wait queue for real threads
+ * @mutex: protects @waiters; held while a thread evaluates its condition
  * @woken: signalled by wake_up_all()
- * @waiters: how many wait
+ * @waiters: number of waiting threads
  */
 typedef struct wait_queue_head {
 	pthread_mutex_t mutex;
@@ -23,9 +23,9 @@ typedef struct wait_queue_head {
 	unsigned int waiters;
 } wait_queue_head_t;
 
-/* Set by a thread to what tells whether it has been killed */
+/* Points to a flag that is set when the current thread is killed, or NULL */
 extern __thread const bool *wait_killed;
-/* Whether there are threads that could end a wait; else it is a deadlock */
+/* True if other threads can end a wait. If false, a wait is a deadlock and ends the test. */
 extern bool wait_for_others;
 
 void init_waitqueue_head(wait_queue_head_t *wait);
@@ -52,7 +52,7 @@ void wait_leave(wait_queue_head_t *wait);
 		wait_ret;                              \
 	})
 
-/* For who can't be interrupted */
+/* Waits until the condition is true, and ignores signals */
 #define wait_event(wait, condition)    \
 	({                             \
 		wait_enter(&(wait));   \

@@ -11,10 +11,10 @@ struct work_struct;
 typedef void (*work_func_t)(struct work_struct *work);
 
 /**
- * struct work_struct - work for a thread of the kernel
- * @func: does it
- * @next: queued before this one
- * @queued: whether it waits in a queue; see sim_run_work()
+ * struct work_struct - work for a kernel thread
+ * @func: function to run
+ * @next: the work that was queued before this work
+ * @queued: the work waits in a queue; see sim_run_work()
  */
 struct work_struct {
 	work_func_t func;
@@ -26,7 +26,7 @@ struct work_struct {
 	((void)(*(work) = (struct work_struct){ .func = (function) }))
 
 /**
- * struct delayed_work - work for a thread of the kernel, some time later
+ * struct delayed_work - work for a kernel thread after a delay
  * @work: the work, see sim_run_work()
  */
 struct delayed_work {
@@ -50,7 +50,7 @@ extern struct workqueue_struct *system_wq, *system_unbound_wq;
 
 #define WQ_UNBOUND 2
 
-/* All works run when sim_run_work() is called, whatever queue they are in */
+/* sim_run_work() runs the work of all queues */
 static inline struct workqueue_struct *
 alloc_workqueue(const char *name, unsigned int flags, int max_active)
 {

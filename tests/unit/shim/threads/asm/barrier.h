@@ -4,7 +4,7 @@
 
 #include <linux/compiler.h>
 
-/* READ_ONCE() and WRITE_ONCE() are ordered already */
+/* barrier() suffices, because READ_ONCE() is a load-acquire, WRITE_ONCE() a store-release */
 #define mb()	  barrier()
 #define smp_mb()  __sync_synchronize()
 #define smp_mb__before_atomic() smp_mb()

@@ -17,7 +17,7 @@ typedef atomic64_t atomic_long_t;
 
 #define machine_add(v, n) __atomic_add_fetch(&(v)->counter, n, __ATOMIC_SEQ_CST)
 
-/* Compares and swaps 8 or 4 bytes. Returns what was there. */
+/* Compares and swaps 8 or 4 bytes. Returns the old value. */
 u64 machine_cmpxchg(void *ptr, size_t size, u64 old, u64 new);
 
 #define cmpxchg(ptr, old, new)                                         \

@@ -7,8 +7,9 @@
 #include "sim.h"
 
 /*
- * Acquire and release, because ThreadSanitizer learns the order of two threads
- * only from such loads and stores. A thread may be preempted at each of them.
+ * READ_ONCE() acquires and WRITE_ONCE() releases, because ThreadSanitizer derives the
+ * order of two threads only from such loads and stores. A thread may be preempted at
+ * each of them.
  */
 void machine_preempt(void);
 
@@ -39,10 +40,10 @@ void machine_preempt(void);
 
 #define noinline __attribute__((__noinline__))
 
-/* Nothing is traced here, so nothing has to be kept from it */
+/* There is no tracing here, so the attribute is empty */
 #define noinstr
 
-/* For sparse */
+/* Annotations for sparse */
 #define __must_hold(lock)
 #define __acquire(lock) ((void)0)
 #define __release(lock) ((void)0)

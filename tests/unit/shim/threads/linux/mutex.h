@@ -8,10 +8,10 @@
 #include <linux/types.h>
 
 /**
- * struct mutex - a lock of real threads
- * @mutex: what it is made of
- * @owner: the thread that holds it
- * @held: whether one does
+ * struct mutex - a mutex for real threads
+ * @mutex: the lock itself
+ * @owner: the thread that holds the mutex
+ * @held: a thread holds the mutex
  */
 struct mutex {
 	pthread_mutex_t mutex;

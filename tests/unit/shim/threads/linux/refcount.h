@@ -23,7 +23,7 @@ static inline int refcount_read(const refcount_t *r)
 static inline void refcount_inc(refcount_t *r)
 {
 	if (machine_add(&r->refs, 1) <= 1)
-		sim_bug("a reference to what has none any more");
+		sim_bug("a reference is taken to an object without references");
 }
 
 static inline bool refcount_dec_and_test(refcount_t *r)
@@ -31,7 +31,7 @@ static inline bool refcount_dec_and_test(refcount_t *r)
 	int refs = machine_add(&r->refs, -1);
 
 	if (refs < 0)
-		sim_bug("more references are dropped than there were");
+		sim_bug("an object without references is put");
 	return !refs;
 }
 
