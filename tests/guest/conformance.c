@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The conformance runner: options, the list of tests, TAP output, one process
- * per test, and the oracles checked after each: locked memory of the test's
- * process, pinned pages of the system, use count of the backend's module.
+ * Runner of the conformance tests: it parses the options, runs each test in a child
+ * process and prints TAP. After each test it checks locked_vm of the child, the pinned
+ * pages of the system, and the use count of the backend's module.
  *
  *	conformance [--backend tce2|intree|any] [--list] [--races] [--only NAME]
  *		[--times] [--stress] [--seconds N] [--patience N]
  *		[--fail-nth [--budget N]]
  *
- * With --backend intree, a test that the in-tree driver is known to fail does not
- * count: TAP's directive for an expected failure is "TODO". A test that may crash
- * the kernel is skipped. With --seconds N each race goes on for so long; with --stress
- * the races alone run, and for a minute if not told otherwise. --only may be given
- * more than once. With --patience N a kernel may be N times slower: tests may take
- * longer, and those that do things by the thousand do fewer of them. With --fail-nth
- * failures are injected into all calls (conformance_failnth.c), until there were N
- * in a test (300 unless said otherwise).
+ * --backend intree marks tests that the in-tree driver is known to fail as TODO, TAP's
+ * directive for an expected failure. It skips tests that may crash the kernel.
+ * --seconds N sets the duration of each race. --stress runs only races, for 60 seconds
+ * each by default. --only may be repeated. --patience N is for kernels that are N times
+ * slower: time limits grow, and loops with thousands of rounds make fewer rounds.
+ * --fail-nth injects failures into all calls (conformance_failnth.c). --budget N limits
+ * the failures injected into each test, 300 by default.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -31,11 +30,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define TEST_SECONDS	300	/* wall time, emulated machines are slow */
-#define STRESS_SECONDS	60	/* of each race, with --stress */
-#define SETTLE_MS	20000	/* for what the kernel gives back late */
+#define TEST_SECONDS	300	/* wall time; emulated machines are slow */
+#define STRESS_SECONDS	60	/* duration of each race with --stress */
+#define SETTLE_MS	20000	/* wait for resources that the kernel releases late */
 #define MAX_ONLY	16
-#define FAILNTH_PATIENCE 10	/* every call is made many times */
+#define FAILNTH_PATIENCE 10	/* each call is repeated many times */
 
 enum { PASSED, FAILED, SKIPPED };
 
@@ -61,25 +60,25 @@ static bool failnth;
 static unsigned int failnth_budget = 300;
 static unsigned int patience = 1;
 
-/* Filled by a test that is skipped, in memory shared with its process */
+/* Set by skip(), in memory shared with the test's process */
 static char *skip_reason;
 #define SKIP_REASON_SIZE	256
 
-/* What all races together have come to */
+/* Totals of all races */
 static struct {
 	unsigned int tests;
 	uint64_t ms;
 	uint64_t rounds;
 } races;
 
-/* Zeroed, and the same in every process that is forked from now on */
+/* Allocate zeroed memory that children forked later share */
 void *shared_memory(size_t size)
 {
 	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (memory == MAP_FAILED)
-		fail("no memory for the test itself");
+		fail("cannot allocate memory for the test itself");
 	return memory;
 }
 
@@ -142,13 +141,13 @@ static void run_in_this_process(const struct test *test)
 	struct vfio v;
 
 	setpgid(0, 0);
-	/* A race on a slow machine may need longer than it was told to take */
+	/* On a slow machine, a race may exceed race_seconds */
 	alarm(TEST_SECONDS * patience + 2 * race_seconds);
 	prepare(test, &v);
 	test->run(&v);
 	vfio_close(&v);
 	if (vmlck() != locked)
-		fail("VmLck expected back at %lld bytes, saw %lld",
+		fail("expected VmLck to return to %lld bytes, saw %lld",
 		     (long long)locked, (long long)vmlck());
 	_exit(PASSED);
 }
@@ -166,11 +165,11 @@ static bool nothing_left(struct found before)
 	now = found();
 	if (now.pins != before.pins)
 		dprintf(STDOUT_FILENO,
-			"# expected %lld pinned pages afterwards, saw %lld\n",
+			"# expected %lld pinned pages after the test, saw %lld\n",
 			(long long)before.pins, (long long)now.pins);
 	if (now.refs != before.refs)
 		dprintf(STDOUT_FILENO,
-			"# expected use count of %s to be %d afterwards, saw %d\n",
+			"# expected use count of %s to be %d after the test, saw %d\n",
 			backend_module, before.refs, now.refs);
 	return now.pins == before.pins && now.refs == before.refs;
 }
@@ -179,12 +178,12 @@ static int result_of(int status)
 {
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status);
-	dprintf(STDOUT_FILENO, "# the test's process ended by signal %d (%s)\n",
+	dprintf(STDOUT_FILENO, "# signal %d (%s) ended the test's process\n",
 		WTERMSIG(status), strsignal(WTERMSIG(status)));
 	return FAILED;
 }
 
-/* Runs a test in a child; whatever the child left running ends with it */
+/* Run a test in a child process; then kill its descendants that still run */
 static int run_test(const struct test *test)
 {
 	struct found before = found();
@@ -207,7 +206,7 @@ static int run_test(const struct test *test)
 	return result;
 }
 
-/* What a race has come to; one that was skipped wasn't one */
+/* Print the progress of a race, unless it was skipped */
 static void report_race(const struct test *test)
 {
 	uint64_t rounds = score->rounds ?: score->turns;
@@ -224,7 +223,7 @@ static void report_race(const struct test *test)
 	races.rounds += rounds;
 }
 
-/* The same with failures injected */
+/* Run a test with injected failures */
 static int run_failnth(const struct test *test)
 {
 	int result;
@@ -235,7 +234,7 @@ static int run_failnth(const struct test *test)
 	return result;
 }
 
-/* One line of TAP; true unless the test counts as failed */
+/* Run a test and print its TAP line; return false if the test counts as failed */
 static bool report(int number, const struct test *test)
 {
 	uint64_t begin = now_ms();
@@ -308,7 +307,7 @@ static void list(void)
 		puts(test->name);
 }
 
-/* What races against what, and the test that shows how it ends */
+/* Print each race: the operations that race, and the name of the test */
 static void list_races(void)
 {
 	const struct test *test;
@@ -318,7 +317,7 @@ static void list_races(void)
 			printf("%-48s %s\n", test->race, test->name);
 }
 
-/* False, with the reason printed, if it is another backend that answers */
+/* Check that the backend under test handles v2 containers; print the reason if not */
 static bool backend_serves(void)
 {
 	int before = backend_module ? module_refs(backend_module) : 0;
@@ -337,9 +336,9 @@ static bool backend_serves(void)
 	refs = backend_module ? module_refs(backend_module) : 1;
 	vfio_close(&v);
 	if (ret)
-		printf("Bail out! no v2 container: %s\n", strerror(-ret));
+		printf("Bail out! cannot open a v2 container: %s\n", strerror(-ret));
 	else if (refs != before + 1)
-		printf("Bail out! container isn't served by %s: its use count went %d -> %d\n",
+		printf("Bail out! %s does not handle the container: its use count went %d -> %d\n",
 		       backend_module, before, refs);
 	return !ret && refs == before + 1;
 }
@@ -392,7 +391,10 @@ static void choose_backend(const char *name)
 	}
 }
 
-/* Charged against the memlock limit from now on, which may still be changed */
+/*
+ * Give up CAP_IPC_LOCK: RLIMIT_MEMLOCK then applies to this process. Other capabilities
+ * stay, so the process can still raise the limit.
+ */
 void drop_ipc_lock(void)
 {
 	struct __user_cap_header_struct header = {
@@ -407,7 +409,7 @@ void drop_ipc_lock(void)
 		fail("capset: %s", strerror(errno));
 }
 
-/* The number that is an option's argument, more than 0 */
+/* Parse an option's argument, a number from 1 to 86400 */
 static unsigned int take_number(const char *text)
 {
 	uint64_t number;
@@ -417,7 +419,7 @@ static unsigned int take_number(const char *text)
 	return number;
 }
 
-/* An option with an argument; false if there is no such option */
+/* Parse an option with an argument; return false if the option is unknown */
 static bool take_option(const char *option, const char *argument)
 {
 	if (!strcmp(option, "--backend")) {
@@ -461,13 +463,13 @@ static void parse_options(int argc, char **argv)
 	}
 	for (int i = 0; i < onlys; i++) {
 		if (!exists(only[i])) {
-			fprintf(stderr, "no test is called %s\n", only[i]);
+			fprintf(stderr, "error: no test is named %s\n", only[i]);
 			exit(2);
 		}
 	}
 	if (stress && !race_seconds)
 		race_seconds = STRESS_SECONDS;
-	/* It is the backend under test that what fails has to be called by */
+	/* Only allocations and user copies of vfio_spapr_tce2 can fail */
 	if (failnth && (backend_is_intree || !backend_module))
 		usage();
 	if (failnth && patience < FAILNTH_PATIENCE)

@@ -2,12 +2,12 @@
 /*
  * Interface between the conformance tests, their library and the runner.
  *
- * A test is TEST(name, options) { ... }, or TEST_F(fixture, name, options) { ... } if
- * other tests begin and end in the same way. Its name is a true sentence about the
- * interface. A test runs in a process of its own on a fresh container, and ends by
- * returning. The first expectation that isn't met ends the whole process. The
- * runner (conformance.c) then checks that the test has left nothing behind: locked
- * memory, pinned pages, use count of the backend.
+ * Define a test with TEST(name, options) { ... }, or with TEST_F(fixture, name, options)
+ * { ... } if several tests share set-up and clean-up. The name is a true sentence about
+ * the interface. Each test runs in a separate process with a fresh container, and passes
+ * if it returns. The first unmet expectation ends the process. The runner
+ * (conformance.c) then checks for leaks: locked memory, pinned pages, use count of the
+ * backend.
  */
 #ifndef GUEST_CONFORMANCE_H
 #define GUEST_CONFORMANCE_H
@@ -17,22 +17,22 @@
 #include <errno.h>
 #include <pthread.h>
 
-/* What the runner prepares for a test */
+/* Objects that the runner prepares for a test */
 enum setup {
 	ONE_GROUP,	/* container with slot 0's group, SET_IOMMU(v2) done */
-	TWO_GROUPS,	/* the same with the groups of both slots */
-	BARE,		/* nothing: the test opens its own */
+	TWO_GROUPS,	/* container with the groups of both slots, SET_IOMMU(v2) done */
+	BARE,		/* no object: the test opens its containers itself */
 };
 
-/* When a test runs */
+/* Position of a test in the run */
 enum test_order {
 	EARLY,
-	LATE,		/* it may take memory of which others need large pages */
-	AFTER_OTHERS,	/* KVM may keep what it has counted until the guest ends */
+	LATE,		/* may fragment memory in which other tests need large pages */
+	AFTER_OTHERS,	/* KVM may keep counts of pages until the guest ends */
 	LAST,		/* if it fails, no later test can pass */
 };
 
-/* The order of the tests that follow; a file may define another one */
+/* Order of the tests in a file; a file may define its own */
 #ifndef TEST_ORDER
 #define TEST_ORDER EARLY
 #endif
@@ -41,13 +41,13 @@ enum test_order {
  * struct test - a conformance test
  * @name: a true sentence about the interface
  * @run: the body of the test
- * @setup: what the runner prepares
- * @intree: why the in-tree driver is known to answer otherwise, or NULL;
- *	"defect N" is that of Documentation/differences.rst
- * @crashes: the in-tree driver may take the kernel down, so it isn't tried
- * @race: what races against what, for a race; --stress runs these alone
- * @with_others: other processes do something meanwhile: with --fail-nth, the
- *	state after a failure can't be compared
+ * @setup: objects that the runner prepares
+ * @intree: why the in-tree driver is known to fail the test, or NULL; "defect N" is a
+ *	row of Documentation/differences.rst
+ * @crashes: the test may crash the kernel with the in-tree driver, so it is skipped there
+ * @race: the operations that race, if the test is a race; --stress runs only races
+ * @with_others: other processes change the state during the test, so --fail-nth does
+ *	not compare the state after a failure
  * @order: tests of a lower order run first
  * @next: the test that runs next
  */
@@ -63,12 +63,12 @@ struct test {
 	struct test *next;
 };
 
-/* Tests of one order run as they stand in a file, files in alphabetical order */
+/* Tests of one order run in source order; files run in alphabetical order */
 void register_test(struct test *test);
 
 /*
  * TEST(name, .member = value...) { statements }: defines a test and registers it before
- * main(). The statements find the prepared container in v.
+ * main(). The statements get the prepared container as v.
  */
 #define TEST(fn, ...)							\
 	static void fn(struct vfio *v);					\
@@ -84,12 +84,12 @@ void register_test(struct test *test);
 	static void fn(struct vfio *v)
 
 /*
- * Fixtures, as in the kernel's kselftest_harness.h: set-up before and clean-up after the
- * statements of several tests.
+ * Fixtures, as in the kernel's kselftest_harness.h: a fixture is set-up before, and clean-up
+ * after, the statements of several tests.
  *
  *	FIXTURE(name);			declares a fixture, in a file or in a header
- *	FIXTURE_SETUP(name) { }		runs before the statements, and finds v
- *	FIXTURE_TEARDOWN(name) { }	runs after the statements, and finds v
+ *	FIXTURE_SETUP(name) { }		runs before the statements, and gets v
+ *	FIXTURE_TEARDOWN(name) { }	runs after the statements, and gets v
  *	TEST_F(name, test, .member = value...) { }
  *
  * A fixture keeps its data in file-scope variables, because each test is a separate
@@ -118,17 +118,17 @@ void register_test(struct test *test);
 /* The backend under test, or NULL with --backend any */
 extern const char *backend_module;
 
-/* A wall time, or a number of repetitions, for a kernel that may be slow */
+/* Scale a time limit, or a number of repetitions, for slow kernels (--patience) */
 uint64_t patient_ms(uint64_t ms);
 unsigned int fewer(unsigned int count);
 
-/* Skips a test in which something has to happen while another thread is in the kernel */
+/* Skip the test with one processor: it needs two threads that run at the same time */
 void need_two_processors(void);
 
 /*
- * Failures injected into every call (conformance_failnth.c): between these two,
- * in this process and its children. What was done is printed, and counts unless
- * the test was skipped.
+ * Injected failures (conformance_failnth.c). Failures are injected between
+ * failnth_begin() and failnth_end(), in this process and its children. failnth_end()
+ * prints the number of failures, and adds it to the totals unless the test was skipped.
  */
 bool injecting(void);
 bool failnth_init(unsigned int budget);
@@ -152,16 +152,16 @@ void expect_either_at(const char *file, int line, const char *what, long saw,
 	expect_at(__FILE__, __LINE__, #what, (what), (want))
 #define expect_either(what, want, or_else) \
 	expect_either_at(__FILE__, __LINE__, #what, (what), (want), (or_else))
-/* The same for a row of a table: says which row, and goes on */
+/* Check a row of a table: print the row and return false on a mismatch */
 bool row_is(const char *row, long saw, long want);
 
-/* Skips the test where there is but one device */
+/* Skip the test if the machine has only one edu device */
 void need_two_devices(void);
 
-/* Skips the test where two groups can't have a window in common */
+/* Skip the test if two groups can't share a window */
 void need_groups_that_share(void);
 
-/* What is charged to this process and pinned in the system, at some moment */
+/* locked_vm of this process, and pinned pages of the system */
 struct ledger {
 	int64_t vmlck;
 	int64_t pins;
@@ -170,17 +170,17 @@ struct ledger {
 struct ledger ledger(void);
 void expect_ledger(const char *when, struct ledger before, int64_t bytes);
 
-/* Use count of the backend and pins, of all processes together */
+/* Pinned pages of the system, and the use count of the backend */
 struct found {
 	int64_t pins;
 	int refs;
 };
 
 struct found found(void);
-/* For expect_soon(): it is again as in the struct found that arg points to */
+/* A condition for expect_soon(): the state equals the struct found at arg */
 bool as_found(void *arg);
 
-/* The kernel's log, from now on: the next of its records */
+/* follow_log() opens the kernel log at its end; next_record() reads one record */
 #define LOG_RECORD	8192
 
 int follow_log(void);
@@ -190,8 +190,8 @@ bool next_record(int log, char record[LOG_RECORD]);
  * Containers, memory and user pointers
  */
 
-#define IOVA		MIB(16)		/* where tests map, default window */
-#define SINK_IOVA	MIB(512)	/* where a sink is, default window */
+#define IOVA		MIB(16)		/* iova of most mappings, in the default window */
+#define SINK_IOVA	MIB(512)	/* iova of a sink, in the default window */
 
 void open_container(struct vfio *v, int slot);
 struct vfio_iommu_spapr_tce_info info_of(struct vfio *v);
@@ -213,9 +213,9 @@ void *at_page_end(const void *data, size_t len);
 void expect_bad_pointers_fault(int fd, unsigned long nr);
 
 /*
- * Checks by DMA. A sink is a page that the device is known to reach. The test sends
- * known bytes to the device through it, and reads the bytes back that the device has
- * read elsewhere.
+ * Checks by DMA. A sink is a mapped page that the device can read and write. Through the
+ * sink a test fills the device's buffer with known bytes, or reads the bytes that the
+ * device has read at another iova.
  */
 
 struct sink {
@@ -238,7 +238,7 @@ void device_cannot_reach(struct vfio *v, int slot, uint64_t iova, uint8_t *ua,
 			 struct sink *sink);
 
 /*
- * Children
+ * Child processes
  */
 
 int start_child(void (*run)(void *), void *arg);
@@ -249,21 +249,21 @@ void in_child(void (*run)(void *), void *arg);
 void expect_soon(const char *what, bool (*so)(void *), void *arg);
 
 /*
- * Races (conformance_threads.c). One lasts as long as --seconds says, or else
- * about a second, and on a slow machine until it has come to something.
+ * Races (conformance_threads.c). --seconds sets the duration of each race. Without this
+ * option a race takes about a second, and longer on a slow machine.
  */
 
 #define MAX_THREADS	8
 
 /**
- * struct score - how far a race has got, for the runner as well
- * @began: when, 0 before
- * @ms: how long it has been going on
+ * struct score - progress of a race; the runner reads it, too
+ * @began: start time in milliseconds, 0 before the start
+ * @ms: time since the start
  * @threads: number of threads of struct workers or struct call_race
- * @turns: turns of all these threads together
- * @rounds: begun by the test's main thread
- * @main: and in these it does a part of its own
- * @served: what a test counts, also in its children (race_served())
+ * @turns: sum of the turns of all these threads
+ * @rounds: rounds begun by the test's main thread
+ * @main: the main thread takes part in each round, so it counts as a thread
+ * @served: events that race_served() has counted in the test and its children
  */
 struct score {
 	uint64_t began;
@@ -275,9 +275,9 @@ struct score {
 	uint64_t served;
 };
 
-/* In memory that the runner, the test and its children share */
+/* Shared by the runner, the test and its children */
 extern struct score *score;
-/* How long each race lasts; 0 if nobody has said so */
+/* Duration of each race in seconds; 0 without --seconds and --stress */
 extern unsigned int race_seconds;
 
 bool race_goes_on(void);
@@ -290,20 +290,20 @@ void race_has_threads(unsigned int threads);
 void race_turn(void);
 void race_served(bool was);
 
-/* How often a race ended so: printed, and in one that lasts it has to be some */
+/* Print how often an outcome was seen; fail if a long race never saw it */
 void race_saw(const char *what, unsigned long times);
 
 /**
  * struct race_sides - the two sides of a race, and the delay between their starts
  * @outcome: names of the outcomes when the first and when the second side wins
- * @wins: how often each side has won
- * @delay: how long the first side waits before its call, or the second side if
- *	negative; in iterations of an empty loop
+ * @wins: number of rounds that each side has won
+ * @delay: iterations of an empty loop before the first side's call; if negative, before
+ *	the second side's call
  * @step: the last change of @delay
- * @order: tests of a lower order run first
+ * @last: the second side has won the previous round
  *
- * The side that wins starts later in the next round. So both outcomes stay
- * frequent, and the calls overlap where one outcome turns into the other.
+ * The winning side starts later in the next round. So both outcomes stay frequent, and
+ * the two calls overlap in time.
  */
 struct race_sides {
 	const char *outcome[2];
@@ -319,7 +319,7 @@ void sides_report(const struct race_sides *sides);
 
 /**
  * struct workers - threads that repeat one operation until they are stopped
- * @v: the container that they work on
+ * @v: the container that the threads use
  * @arg: the test's own data, shared by all threads
  * @stop: set to make the threads end
  * @thread: the running threads
@@ -333,7 +333,7 @@ struct workers {
 	int threads;
 };
 
-/* Each thread calls run() with its number again and again until workers_stop() */
+/* The operation that each thread repeats until workers_stop(), with the number of the thread */
 typedef void worker_fn(struct workers *workers, int number);
 
 void workers_start(struct workers *workers, int threads, worker_fn *run);
@@ -341,17 +341,17 @@ void workers_stop(struct workers *workers);
 
 /**
  * struct call_race - threads that make one call each, all at the same moment
- * @v: the container that they work on
+ * @v: the container that the threads use
  * @arg: the test's own data, shared by all threads
  * @run: the call of each thread
- * @by_turns: the sides are the even and the odd threads, not the first thread
- *	and the others
+ * @by_turns: even threads are the first side, odd threads the second. Otherwise thread 0
+ *	is the first side, and all other threads are the second.
  * @sides: the two sides, and the delay between them
  * @answer: return value of each thread's call
- * @place: for each thread, how many calls were done before its own
+ * @place: for each thread, how many other calls had returned before its own
  * @done: calls done in this round
  * @begun: threads that have begun this round
- * @meeting: threads that can run at once
+ * @meeting: threads that spin until all of them have begun; at most one for each CPU
  * @threads: number of threads
  * @over: set when there is no further round
  */
@@ -384,14 +384,14 @@ int call_race_count(const struct call_race *race, int first, int step,
 bool eeh_is_enabled(void);
 int after_exec(int argc, char **argv);
 
-/* All memory that is neither free nor a user's, also what tables take */
+/* Bytes of memory except free memory, page cache and user memory; includes TCE tables */
 int64_t taken_memory(void);
-/* false where KASAN and its like keep slabs when they were freed */
+/* Return false if slab debugging, such as KASAN, enlarges slabs or keeps freed slabs */
 bool has_plain_slabs(void);
 
-/* From now on this process is charged against RLIMIT_MEMLOCK */
+/* Make the kernel enforce RLIMIT_MEMLOCK for this process */
 void drop_ipc_lock(void);
-/* Sets that limit, or takes it away: RLIM_INFINITY */
+/* Set RLIMIT_MEMLOCK; RLIM_INFINITY removes the limit */
 void limit_memlock(uint64_t bytes);
 
 #endif /* GUEST_CONFORMANCE_H */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conformance: who serves a container, what it says it can do, and groups that
- * join and leave.
+ * Conformance: the backend of a container, its extensions, and attaching and detaching
+ * groups.
  *
- * Not to be seen from here: a container without a group has no backend at all
- * (the core answers EINVAL, not the backend ENXIO), and the machine has neither
- * emulated groups nor groups of another platform to be refused.
+ * Two cases can't be tested here. In a container without a group the backend would return
+ * ENXIO, but VFIO has removed the backend and returns EINVAL itself. The backend refuses a
+ * group with an emulated IOMMU or of another platform, but the machines have no such group.
  */
 #include "conformance.h"
 
@@ -18,7 +18,7 @@ TEST(the_container_is_served_by_the_backend_under_test, .setup = BARE)
 	int before;
 
 	if (!backend_module)
-		skip("any backend may serve it");
+		skip("--backend any names no module to check");
 	before = module_refs(backend_module);
 	expect(vfio_open(v), 0);
 	expect(vfio_attach(v, 0), 0);
@@ -35,7 +35,7 @@ TEST(v1_containers_are_left_to_the_in_tree_driver, .setup = BARE)
 	int theirs = module_refs(INTREE_MODULE);
 
 	if (theirs < 0)
-		skip("in-tree driver isn't loaded");
+		skip("vfio_iommu_spapr_tce is not loaded");
 	expect(vfio_open(v), 0);
 	expect(vfio_attach(v, 0), 0);
 	expect(vfio_set_iommu(v, VFIO_SPAPR_TCE_IOMMU), 0);
@@ -51,7 +51,7 @@ TEST(v2_is_offered_before_a_backend_is_chosen, .setup = BARE)
 	expect(check_extension(v->fd, VFIO_SPAPR_TCE_v2_IOMMU), 1);
 }
 
-TEST(v2_is_the_only_iommu_type_of_the_container, .intree = "serves v1 as well")
+TEST(v2_is_the_only_iommu_type_of_the_container, .intree = "offers v1 in a v2 container")
 {
 	static const unsigned long others[] = {
 		0, VFIO_TYPE1_IOMMU, VFIO_SPAPR_TCE_IOMMU, VFIO_TYPE1v2_IOMMU,
@@ -67,7 +67,7 @@ TEST(v2_is_the_only_iommu_type_of_the_container, .intree = "serves v1 as well")
 		ok &= row_is(row, check_extension(v->fd, others[i]), 0);
 	}
 	if (!ok)
-		fail("extensions are offered that aren't served");
+		fail("CHECK_EXTENSION offers types that the container does not support");
 }
 
 TEST(eeh_is_offered_exactly_where_it_is_enabled)
@@ -76,7 +76,7 @@ TEST(eeh_is_offered_exactly_where_it_is_enabled)
 }
 
 /*
- * Not in the list: type1's VFIO_IOMMU_GET_INFO and VFIO_IOMMU_DIRTY_PAGES have
+ * The list leaves out VFIO_IOMMU_GET_INFO and VFIO_IOMMU_DIRTY_PAGES of type1, which have
  * the numbers of SPAPR_TCE_GET_INFO and SPAPR_REGISTER_MEMORY.
  */
 TEST(enable_disable_and_unknown_calls_are_not_known)
@@ -97,10 +97,10 @@ TEST(enable_disable_and_unknown_calls_are_not_known)
 	ok &= row_is("VFIO_IOMMU_ENABLE with memory registered",
 		     call(v->fd, VFIO_IOMMU_ENABLE, NULL), -ENOTTY);
 	if (!ok)
-		fail("calls are known that shouldn't be");
+		fail("expected ENOTTY for each call, saw another answer");
 }
 
-/* The core refuses this one before the backend is asked */
+/* The VFIO core refuses the request before it calls the backend */
 TEST(attaching_a_group_twice_is_refused)
 {
 	uint8_t *ua = mapped(v, IOVA, base_page());
@@ -155,9 +155,9 @@ TEST(a_group_attached_late_can_dma_at_once)
 	device_reaches(v, 0, start + IOVA, high);
 }
 
-/* Whether it may or not, and whether there are windows or not yet */
+/* The second group attaches before, or after, the first MAP_DMA makes the default window */
 TEST(a_second_group_joins_where_tables_can_be_shared,
-     .intree = "defect 5; pseries: joins, then nothing can be mapped")
+     .intree = "defect 5; on pseries the group attaches, then no MAP_DMA works")
 {
 	int want = under_hypervisor() ? -EPERM : 0;
 	uint8_t *ua = registered(v, base_page()), *own;
@@ -180,7 +180,7 @@ TEST(a_second_group_joins_where_tables_can_be_shared,
 	vfio_close(&elsewhere);
 }
 
-/* What one group leaves, and what it takes along: nothing (defect 5) */
+/* Detach a group, which then has no mapping; the other group keeps all mappings (defect 5) */
 static void detach_one(struct vfio *v, int leaves, int stays)
 {
 	uint8_t *ua = mapped(v, IOVA, base_page());
@@ -224,7 +224,7 @@ TEST(a_group_may_leave_and_come_back, .setup = TWO_GROUPS, .intree = "defect 5")
 	device_reaches(v, 0, IOVA, ua);
 }
 
-TEST(the_last_group_to_leave_gives_everything_back, .intree = "defect 18: unpins later")
+TEST(the_last_group_to_leave_gives_everything_back, .intree = "defect 18: unpins pages late")
 {
 	struct ledger before = ledger();
 	int refs = backend_module ? module_refs(backend_module) : 0;

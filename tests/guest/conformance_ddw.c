@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conformance: dynamic DMA windows, all of them. Every kind of window in every
- * place; windows that come and go in numbers, or can't be had; groups that
- * share them; threads that do everything at once.
+ * Conformance: dynamic DMA windows (DDW). The tests create each kind of window in each
+ * slot, create and remove windows thousands of times, and check refused requests. They
+ * also share windows between groups, and make random requests in many threads.
  *
- * What a request must be answered is worked out here, from the rules of the
- * platform, never from what came.
+ * The tests compute the expected answers from the rules of the platform, not from answers
+ * of the module.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -20,14 +20,17 @@
 #include <unistd.h>
 
 /*
- * The rules
+ * The rules of the platform, which give the expected answers
  */
 
-/* log2 of the bytes of the largest one-level table: MAX_PAGE_ORDER on 4K and 64K */
+/*
+ * log2 of the bytes in the largest one-level table. The table is one allocation, so its
+ * maximum is a block of MAX_PAGE_ORDER: 16 MiB with 4K pages, and with 64K pages
+ */
 #define MOST_TABLE_SHIFT	24
-/* The same for one of several levels */
+/* log2 of the bytes in the largest table of a tree of tables, the module's own limit */
 #define MOST_LEVEL_SHIFT	19
-/* Bus address bits that levels and page size may not span */
+/* All levels and the IOMMU page together must cover fewer bus address bits than this */
 #define MOST_BUS_BITS		55
 
 static bool hypervisor(void)
@@ -39,7 +42,7 @@ static bool hypervisor(void)
 	return known;
 }
 
-/* log2 of the TCEs in each table of a window of 2^bits pages */
+/* log2 of the number of TCEs in each table of a window of 2^bits pages */
 static unsigned int bits_per_level(unsigned int bits, unsigned int levels)
 {
 	unsigned int least = __builtin_ctzll(base_page() / sizeof(uint64_t));
@@ -48,13 +51,13 @@ static unsigned int bits_per_level(unsigned int bits, unsigned int levels)
 	return each < least ? least : each;
 }
 
-/* log2 of the bytes that each table may have */
+/* log2 of the bytes in the largest table, by number of levels */
 static unsigned int most_table_shift(unsigned int levels)
 {
 	return levels == 1 ? MOST_TABLE_SHIFT : MOST_LEVEL_SHIFT;
 }
 
-/* What TCE_CREATE says where there is room for the window */
+/* Return the answer to TCE_CREATE, provided that a slot is free */
 static int answer_to(unsigned int shift, unsigned int bits, unsigned int levels)
 {
 	unsigned int each = bits_per_level(bits, levels);
@@ -67,23 +70,23 @@ static int answer_to(unsigned int shift, unsigned int bits, unsigned int levels)
 }
 
 /*
- * Every kind of window
+ * Creation and use of each kind of window
  */
 
-/* What slot 0 has gone through when a window is made in it or beside it */
+/* State of slot 0 when the test makes a window in slot 0 or in slot 1 */
 enum order {
-	PENDING,	/* the default window is pending, or was when removed */
-	USED,		/* it was made by a map */
-	REMADE,		/* it was removed, and a window of other pages made */
+	PENDING,	/* the default window is pending, or was removed while pending */
+	USED,		/* a MAP_DMA has made the default window */
+	REMADE,		/* a window of another page size has replaced it */
 	ORDERS
 };
 
-/* Windows by size */
+/* Sizes of windows */
 enum extent {
 	ONE_PAGE,
 	SOME_PAGES,
-	HUGE,		/* far more than anybody maps */
-	LARGEST,	/* of one level at least, for more may be too costly */
+	HUGE,		/* far larger than the memory that clients map */
+	LARGEST,	/* the largest that the platform can make */
 	TOO_LARGE,
 	EXTENTS
 };
@@ -91,7 +94,10 @@ enum extent {
 #define NO_BITS		(~0U)
 #define SOME_BITS	17
 #define HUGE_SHIFT	47
-/* A hypervisor allocates what it is asked for, and Linux 8 bytes a TCE */
+/*
+ * log2 of the pages of a HUGE window on pseries. The window is smaller there, because the
+ * hypervisor allocates the whole table, and Linux a copy with 8 bytes for each TCE.
+ */
 #define HYPERVISOR_BITS	21
 
 struct kind {
@@ -101,7 +107,7 @@ struct kind {
 	enum order order;
 };
 
-/* log2 of the pages of the largest window that there can be */
+/* log2 of the pages of the largest window that the platform can make, or NO_BITS */
 static unsigned int largest_bits(unsigned int shift, unsigned int levels)
 {
 	unsigned int bits = NO_BITS;
@@ -112,7 +118,7 @@ static unsigned int largest_bits(unsigned int shift, unsigned int levels)
 	return bits;
 }
 
-/* log2 of its pages, NO_BITS if no window of this extent is to be tried */
+/* log2 of the pages of a window, or NO_BITS if this extent is not tried */
 static unsigned int bits_of(const struct kind *kind, enum extent extent)
 {
 	unsigned int largest = largest_bits(kind->shift, kind->levels);
@@ -134,7 +140,7 @@ static unsigned int bits_of(const struct kind *kind, enum extent extent)
 	}
 }
 
-/* A page size unlike the window's */
+/* Return a page size that differs from the window's */
 static unsigned int other_shift(const struct kind *kind)
 {
 	return kind->shift == 12 ? 16 : 12;
@@ -158,7 +164,7 @@ static void make_room(struct vfio *v, const struct kind *kind)
 		expect(window_remove(v->fd, start), 0);
 }
 
-/* The answer, and in *start where the window begins if that is 0 */
+/* Return the expected answer; set *start to the expected start of the window */
 static int wanted(struct vfio *v, const struct kind *kind, unsigned int bits,
 		  uint64_t *start)
 {
@@ -168,11 +174,11 @@ static int wanted(struct vfio *v, const struct kind *kind, unsigned int bits,
 	*start = kind->slot ? WINDOW1_START : first_start(v, kind->shift, size);
 	if (ret || !hypervisor() || !kind->slot || kind->order != REMADE)
 		return ret;
-	/* A hypervisor has one place for what is unlike its default window */
+	/* pseries has one slot for a window that differs from the default window */
 	return other_shift(kind) == 12 ? 0 : -ENOSPC;
 }
 
-/* Registered memory for POINTS IOMMU pages, each of them contiguous */
+/* Number of IOMMU pages that are mapped in each window; the memory of each is contiguous */
 #define POINTS		3
 
 struct io_pages {
@@ -183,8 +189,8 @@ struct io_pages {
 };
 
 /*
- * Gets IOMMU pages for each of two devices. There is only one page of 1 GiB. All IOMMU
- * pages of that size share it, and each device uses its own offset in it.
+ * Allocate IOMMU pages for two devices. Only one page of 1 GiB is available. All IOMMU
+ * pages of that size share it, and each device uses a different offset in it.
  */
 static void take_io_pages(struct io_pages io_pages[SLOTS], unsigned int shift)
 {
@@ -200,7 +206,7 @@ static void take_io_pages(struct io_pages io_pages[SLOTS], unsigned int shift)
 	else
 		ua = mem_hugetlb(GIB(1), 1);
 	if (!ua)
-		skip("no contiguous memory for IOMMU pages of this size");
+		skip("no contiguous memory is available for IOMMU pages of this size");
 	if (page == GIB(1))
 		step = 0;
 	for (int d = 0; d < SLOTS; d++) {
@@ -214,13 +220,13 @@ static void take_io_pages(struct io_pages io_pages[SLOTS], unsigned int shift)
 	}
 }
 
-/* First, middle and last page: the device moves data there, both ways */
+/* Let the device read and write the first, middle and last page of a window */
 static void device_uses(struct vfio *v, int device, uint64_t start,
 			unsigned int shift, unsigned int bits,
 			const struct io_pages *io_pages)
 {
 	uint64_t page = 1ULL << shift, last = (1ULL << bits) - 1;
-	/* The middle one isn't just below 4 GiB, where MSIs go */
+	/* The middle page is never just below 4 GiB, where the MSI addresses are */
 	const uint64_t index[POINTS] = { 0, (last + 1) / 2, last };
 	int first = last ? 0 : POINTS - 1;
 
@@ -251,7 +257,7 @@ static void describe(const struct kind *kind, unsigned int bits, char *text,
 		 kind->shift, kind->levels, kind->slot, order[kind->order]);
 }
 
-/* Makes a window and compares the answer; true if it is there */
+/* Make a window and check the answer; return true if the window exists */
 static bool made(struct vfio *v, const struct kind *kind, unsigned int bits,
 		 uint64_t *start)
 {
@@ -266,15 +272,15 @@ static bool made(struct vfio *v, const struct kind *kind, unsigned int bits,
 	ret = window_create(v->fd, kind->shift, 1ULL << (bits + kind->shift),
 			    kind->levels, start);
 	if (!row_is(row, ret, want))
-		fail("the window was answered otherwise");
+		fail("TCE_CREATE returned an unexpected answer, see above");
 	if (!ret && !row_is(row, *start, want_start))
-		fail("the window is in another place");
+		fail("the window has an unexpected start, see above");
 	after = info_of(v);
 	expect(memcmp(&before, &after, sizeof(after)), 0);
 	return !ret;
 }
 
-/* The extent that the device uses: by turns, what there can be */
+/* Choose the size for DMA: one of the first three in turn, or LARGEST if that is too large */
 static enum extent extent_to_use(const struct kind *kind)
 {
 	enum extent extent = (kind->levels + kind->slot + kind->order) % 3;
@@ -284,7 +290,7 @@ static enum extent extent_to_use(const struct kind *kind)
 	return extent;
 }
 
-/* On a container of its own; the window that the device uses comes first */
+/* Test all sizes of a kind of window in a new container, first the size chosen for DMA */
 static void one_kind(const struct kind *kind, int device,
 		     const struct io_pages *io_pages)
 {
@@ -313,7 +319,7 @@ static void one_kind(const struct kind *kind, int device,
 	vfio_close(&v);
 }
 
-/* Half of the kinds, on the device of one slot */
+/* A thread that tests its share of the kinds with the device of one slot */
 struct worker {
 	pthread_t thread;
 	unsigned int shift;
@@ -339,7 +345,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* The device takes a tenth of a second for each transfer, so two share them */
+/* Test all kinds of windows. A transfer takes 0.1 seconds, so two devices share the work. */
 static void every_window_of(unsigned int shift, const char *none)
 {
 	struct worker worker[SLOTS];
@@ -370,39 +376,39 @@ static void every_window_of(unsigned int shift, const char *none)
 TEST(every_window_of_4k_pages_can_be_had, .setup = BARE, .intree = "defect 6")
 {
 	(void)v;
-	every_window_of(12, "platform has no 4 KiB IOMMU pages");
+	every_window_of(12, "the platform offers no 4 KiB IOMMU pages");
 }
 
 TEST(every_window_of_64k_pages_can_be_had, .setup = BARE, .intree = "defect 6")
 {
 	(void)v;
-	every_window_of(16, "platform has no 64 KiB IOMMU pages");
+	every_window_of(16, "the platform offers no 64 KiB IOMMU pages");
 }
 
 TEST(every_window_of_2m_pages_can_be_had, .setup = BARE, .intree = "defect 6")
 {
 	(void)v;
-	every_window_of(21, "platform has no 2 MiB IOMMU pages");
+	every_window_of(21, "the platform offers no 2 MiB IOMMU pages");
 }
 
 TEST(every_window_of_16m_pages_can_be_had, .setup = BARE, .intree = "defect 6")
 {
 	(void)v;
-	every_window_of(24, "platform has no 16 MiB IOMMU pages");
+	every_window_of(24, "the platform offers no 16 MiB IOMMU pages");
 }
 
 TEST(every_window_of_1g_pages_can_be_had, .setup = BARE, .intree = "defect 6")
 {
 	(void)v;
-	every_window_of(30, "platform has no 1 GiB IOMMU pages");
+	every_window_of(30, "the platform offers no 1 GiB IOMMU pages");
 }
 
 /*
- * The kernel's log: so many windows push whatever else it says out of its buffer
- * before anybody looks
+ * The kernel log. The tests read it as they run, because messages about thousands of
+ * windows may overwrite its buffer before the tests end.
  */
 
-/* "priority,sequence,time,flags;text": no splat, no line of the module's own */
+/* Fail if a log record is a splat, or a message of the module above debug level */
 static void expect_clean_record(const char *record)
 {
 	static const char *const splats[] = {
@@ -428,16 +434,16 @@ static void expect_clean_log(int log)
 }
 
 /*
- * Windows that come and go
+ * Creation and removal of thousands of windows
  */
 
 struct request {
 	unsigned int shift;
-	unsigned int bits;	/* log2 of its pages */
+	unsigned int bits;	/* log2 of the number of pages */
 	unsigned int levels;
 };
 
-/* Bytes of contiguous memory for the largest of the IOMMU pages below */
+/* Bytes of contiguous memory, enough for the largest IOMMU page of some_request() */
 #define BLOCK			KIB(64)
 
 static const struct request in_memory[] = {
@@ -464,7 +470,7 @@ static int try_window(struct vfio *v, const struct request *request,
 			     request->levels, start);
 }
 
-/* Windows that there can't be, and what is said to them */
+/* Make a request that must fail, and check its errno */
 static void try_what_fails(struct vfio *v, unsigned int number)
 {
 	switch (number % 5) {
@@ -481,7 +487,7 @@ static void try_what_fails(struct vfio *v, unsigned int number)
 		expect(window_create(v->fd, 12, GIB(1), 0, NULL), -EINVAL);
 		break;
 	case 4:
-		/* A hypervisor might well have room for it */
+		/* The table is too large for the kernel, but maybe not for a hypervisor */
 		if (!hypervisor())
 			expect(window_create(v->fd, 12, 1ULL << 34, 1, NULL),
 			       -ENOMEM);
@@ -489,7 +495,7 @@ static void try_what_fails(struct vfio *v, unsigned int number)
 	}
 }
 
-/* A request that can't be answered; *unwritable has room for it */
+/* Make a request in a read-only page, so that the kernel can't write the answer */
 static void try_without_answer(struct vfio *v,
 			       struct vfio_iommu_spapr_tce_create *unwritable,
 			       const struct request *request)
@@ -507,7 +513,7 @@ static void try_without_answer(struct vfio *v,
 	expect(call(v->fd, VFIO_IOMMU_SPAPR_TCE_CREATE, unwritable), -EFAULT);
 }
 
-/* A page at its beginning and one at its end, left there */
+/* Map the first and the last page of a window, and leave them mapped */
 static void map_both_ends(struct vfio *v, uint64_t start,
 			  const struct request *request, uint8_t *ua)
 {
@@ -518,7 +524,7 @@ static void map_both_ends(struct vfio *v, uint64_t start,
 	expect(dma_map(v->fd, start + size - page, ua, page, READ_WRITE), 0);
 }
 
-/* Several windows, or none: each cycle leaves what it found */
+/* Create and remove a window, or make a failing request; restore the state */
 static void one_cycle(struct vfio *v, unsigned int number, bool beside,
 		      uint8_t *ua,
 		      struct vfio_iommu_spapr_tce_create *unwritable)
@@ -547,12 +553,12 @@ static void one_cycle(struct vfio *v, unsigned int number, bool beside,
 }
 
 #define CYCLES			10000
-/* A hypervisor takes three times as long for each */
+/* A cycle takes three times as long on pseries */
 #define HYPERVISOR_CYCLES	2000
 #define CYCLES_A_CHECK		1000
 #define CYCLES_A_LOOK		50
 
-/* What the cycles need */
+/* Data of all cycles */
 struct cycles {
 	uint8_t *ua;
 	struct vfio_iommu_spapr_tce_create *unwritable;
@@ -571,14 +577,14 @@ static void half_of_the_cycles(struct vfio *v, struct cycles *cycles,
 		one_cycle(v, cycles->number++, beside, cycles->ua,
 			  cycles->unwritable);
 		if (i % CYCLES_A_CHECK == 0)
-			expect_ledger("so far", before, 0);
+			expect_ledger("during the cycles", before, 0);
 		if (i % CYCLES_A_LOOK == 0)
 			expect_clean_log(cycles->log);
 	}
 	expect_ledger("after all cycles", before, 0);
 }
 
-/* In slot 1, beside a window in use; then in slot 0, alone */
+/* Half of the cycles use slot 1 beside a window in use; the other half use slot 0 alone */
 TEST(windows_come_and_go_thousands_of_times, .intree = "defects 6, 7, 13")
 {
 	struct cycles cycles = {
@@ -606,10 +612,10 @@ TEST(windows_come_and_go_thousands_of_times, .intree = "defects 6, 7, 13")
 }
 
 /*
- * RLIMIT_MEMLOCK
+ * Charge for windows, up to RLIMIT_MEMLOCK
  */
 
-/* What a window costs, which is given back with it */
+/* Return the charge for a window; check that removing the window refunds it */
 static int64_t cost_of(struct vfio *v, const struct request *request)
 {
 	int64_t before = vmlck(), cost;
@@ -623,7 +629,7 @@ static int64_t cost_of(struct vfio *v, const struct request *request)
 	return cost;
 }
 
-/* What is left of the window's levels is charged when something is mapped */
+/* MAP_DMA makes and charges the levels that a new window does not have yet */
 static void map_at_the_limit(struct vfio *v, uint64_t start, uint8_t *ua)
 {
 	int64_t before = vmlck(), cost;
@@ -634,7 +640,7 @@ static void map_at_the_limit(struct vfio *v, uint64_t start, uint8_t *ua)
 	expect(dma_map(v->fd, start, ua, TCE_4K, READ_WRITE), 0);
 	cost = vmlck() - before;
 	if (cost <= 0)
-		fail("expected the levels below to cost something");
+		fail("expected a charge for the lower levels, saw none");
 	expect(window_remove(v->fd, start), 0);
 }
 
@@ -646,11 +652,11 @@ static void at_the_limit(struct vfio *v, const struct request *request,
 	struct ledger before = ledger();
 	uint64_t start;
 
-	/* A window of a page or so costs less than a page, which is none */
+	/* The table of a tiny window is smaller than a page and costs nothing */
 	if (cost) {
 		limit_memlock(before.vmlck + cost - base_page());
 		expect(try_window(v, request, NULL), -ENOMEM);
-		expect_ledger("a page less than it takes", before, 0);
+		expect_ledger("with a limit one page too low", before, 0);
 		expect(dma_map(v->fd, WINDOW1_START, ua, TCE_4K, READ_WRITE),
 		       -ENXIO);
 		after = info_of(v);
@@ -664,7 +670,7 @@ static void at_the_limit(struct vfio *v, const struct request *request,
 		map_at_the_limit(v, start, ua);
 	else
 		expect(window_remove(v->fd, start), 0);
-	expect_ledger("removed again", before, 0);
+	expect_ledger("after the window was removed", before, 0);
 	limit_memlock(RLIM_INFINITY);
 }
 
@@ -683,7 +689,7 @@ TEST(a_window_is_had_exactly_when_the_memlock_limit_covers_it,
 	}
 }
 
-/* Limits that cover the default window, or not even that */
+/* The limit is one page too low for the default window, then exactly enough for it */
 TEST(a_failing_create_beside_the_pending_default_costs_nothing, .intree = "defect 6")
 {
 	static const struct request like_default = { 12, 18, 1 };
@@ -700,14 +706,14 @@ TEST(a_failing_create_beside_the_pending_default_costs_nothing, .intree = "defec
 	expect(window_remove(other.fd, start), 0);
 	cost = vmlck() - before.vmlck;
 	vfio_close(&other);
-	expect_ledger("the other container closed", before, 0);
+	expect_ledger("after the other container was closed", before, 0);
 
 	limit_memlock(before.vmlck + cost - page);
 	expect(try_window(v, &like_default, NULL), -ENOMEM);
-	expect_ledger("no default window", before, 0);
+	expect_ledger("without a default window", before, 0);
 	limit_memlock(before.vmlck + cost);
 	expect(try_window(v, &like_default, NULL), -ENOMEM);
-	/* A hypervisor's is not risked a second time */
+	/* pseries keeps the default window, which it might not be able to make again */
 	expect(vmlck() - before.vmlck, hypervisor() ? cost : 0);
 	limit_memlock(RLIM_INFINITY);
 	expect(spapr_register(v->fd, ua, page), 0);
@@ -718,10 +724,10 @@ TEST(a_failing_create_beside_the_pending_default_costs_nothing, .intree = "defec
 }
 
 /*
- * Several groups
+ * Windows that two groups share
  */
 
-/* Two windows with something in them: pages of 64 KiB at 0, levels at bit 59 */
+/* Two windows of 2 levels, with mappings: 64 KiB pages at 0, 4 KiB pages at bit 59 */
 struct two_windows {
 	uint8_t *low;
 	uint8_t *high;
@@ -758,7 +764,10 @@ static void device_reaches_both(struct vfio *v, int device,
 	device_reaches(v, device, two->iova[1], two->high);
 }
 
-/* In a container of its own, with a sink where the others have nothing */
+/*
+ * Check that a detached device reaches no mapping of @two. The device gets another container,
+ * with a sink at an iova that @two does not map.
+ */
 static void device_alone_reaches_neither(int device,
 					 const struct two_windows *two)
 {
@@ -810,8 +819,9 @@ TEST(a_group_of_a_lower_address_may_be_the_second, .setup = BARE, .intree = "def
 	join_leave_and_rejoin(v, 1, 0);
 }
 
-/* The first leaves, on which the windows were made; then they go both ways */
-TEST(windows_outlive_the_group_they_were_made_with, .setup = BARE, .intree = "defect 5")
+/* The group that was attached when the windows were made is detached, and attached again */
+TEST(windows_outlive_the_group_they_were_made_with,
+     .setup = BARE, .intree = "defect 5")
 {
 	struct two_windows two;
 	struct sink sink;
@@ -863,20 +873,21 @@ TEST(a_window_of_two_groups_is_removed_with_one_left,
 }
 
 /*
- * A storm
+ * Storm: threads that make all kinds of requests in random order
  */
 
 #define STORM_SIZE		KIB(256)
 #define STORM_REGIONS		3
 
-/**
- * struct storm - what the threads of a storm share
- * @ua: regions of STORM_SIZE; the first stays registered
- * @read_only: a page that nothing can be written to
- * @done: how often a call of each kind has succeeded
- */
+/* Kinds of calls whose successes a storm counts */
 enum storm_call { CREATES, REMOVES, MAPS, UNMAPS, REGISTERS, JOINS, CALLS };
 
+/**
+ * struct storm - data that the threads of a storm share
+ * @ua: regions of STORM_SIZE; the first region stays registered
+ * @read_only: a TCE_CREATE request in a read-only page, so its answer can't be written
+ * @done: number of successful calls of each kind
+ */
 struct storm {
 	uint8_t *ua[STORM_REGIONS];
 	void *read_only;
@@ -889,7 +900,7 @@ static void storm_did(struct storm *storm, enum storm_call call, int ret)
 		__atomic_fetch_add(&storm->done[call], 1, __ATOMIC_RELAXED);
 }
 
-/* Each thread's own; xorshift64 */
+/* Return a random number; each thread has a separate state (xorshift64) */
 static uint64_t pick(uint64_t below)
 {
 	static __thread uint64_t state;
@@ -915,7 +926,7 @@ static int expect_one_of(const char *what, int saw, const int *set,
 	for (size_t i = 0; i < count; i++)
 		if (saw == set[i])
 			return saw;
-	fail("%s: saw %d (%s), which isn't among its answers", what, saw,
+	fail("%s: saw %d (%s), which is not a valid answer", what, saw,
 	     saw < 0 ? strerrorname_np(-saw) : "?");
 }
 
@@ -954,7 +965,7 @@ static void storm_create(struct vfio *v, struct storm *storm)
 	}
 }
 
-/* EINVAL: the pages of a window that came in the meantime are larger */
+/* Make a MAP_DMA. It returns EINVAL if another thread has made a window with larger pages. */
 static void storm_map(struct vfio *v, struct storm *storm)
 {
 	uint8_t *ua = storm->ua[pick(STORM_REGIONS)];
@@ -1020,14 +1031,14 @@ static void storm_anything(struct workers *workers, int number)
 	}
 }
 
-/* The only thread that knows about the second group */
+/* Only this thread attaches and detaches the second group */
 static void storm_second_group(struct workers *workers, int number)
 {
 	struct vfio *v = workers->v;
 	int ret = vfio_attach(v, 1);
 
 	(void)number;
-	/* A hypervisor's groups share no tables */
+	/* Groups cannot share TCE tables on pseries */
 	expect(ret, hypervisor() ? -EPERM : 0);
 	usleep(pick(2000));
 	storm_did(workers->arg, JOINS, ret);
@@ -1035,7 +1046,7 @@ static void storm_second_group(struct workers *workers, int number)
 		expect(vfio_detach(v, 1), 0);
 }
 
-/* A storm in which nothing succeeds proves nothing, so it goes on until then */
+/* A storm continues until this number of calls of each kind have succeeded */
 #define STORM_LEAST		10
 
 static bool storm_has_come_up(const struct storm *storm)
@@ -1057,7 +1068,7 @@ static void storm_says(const struct storm *storm)
 		dprintf(STDOUT_FILENO, "# %lu %s\n", storm->done[i], name[i]);
 }
 
-/* Nothing is lost: all of it can be given back, one by one */
+/* Check that all windows can be removed, all memory can be unregistered, and nothing leaked */
 static void storm_settles(struct vfio *v, struct storm *storm,
 			  struct ledger before)
 {
@@ -1116,13 +1127,13 @@ TEST(a_storm_leaves_everything_in_order,
 	storm_says(&storm);
 	storm_settles(v, &storm, before);
 	vfio_close(v);
-	expect_ledger("closed", before, 0);
+	expect_ledger("after the container was closed", before, 0);
 	both_devices_work(v);
 	expect_clean_log(log);
 	close(log);
 }
 
-/* Pages all over it, each with leaves of its own where there are levels */
+/* Map pages all over the window; with several levels, each page needs a lower table */
 TEST(removing_a_64_tib_sparse_window_is_quick, .intree = "defect 13")
 {
 	unsigned int shift = hypervisor() ? 24 : 12;
@@ -1143,7 +1154,7 @@ TEST(removing_a_64_tib_sparse_window_is_quick, .intree = "defect 13")
 	expect(window_remove(v->fd, start), 0);
 	took = now_ms() - begin;
 	if (took > patient_ms(500))
-		fail("expected to be quick, it took %llu ms",
+		fail("removing the window took too long: %llu ms",
 		     (unsigned long long)took);
 	expect(vmlck(), locked);
 	unregister_ok(v, ua, need);

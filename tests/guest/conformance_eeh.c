@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conformance: EEH_PE_OP, enhanced error handling. What the platform answers is
- * its own affair (the emulated one knows no frozen state); that a request
- * arrives there, or is refused before, is the backend's.
- *
- * Late in the list, because a reset may leave the device in another state.
+ * Conformance: EEH_PE_OP, enhanced error handling. The tests check that the backend
+ * passes a request to the platform, or refuses it. They accept most answers of the
+ * platform, because the emulated platform has no frozen state.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -16,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define OP_FULL		12	/* bytes up to and with op, without padding */
+#define OP_FULL		12	/* bytes up to the end of op, without padding */
 #define INJECT_FULL	sizeof(struct vfio_eeh_pe_op)
 
 #define BAD_OP		10
@@ -26,7 +24,7 @@
 static void need_eeh(void)
 {
 	if (!eeh_is_enabled())
-		skip("EEH isn't enabled on this platform");
+		skip("EEH is not enabled on this machine");
 }
 
 TEST(the_state_is_normal)
@@ -55,7 +53,7 @@ TEST(disable_and_enable_succeed)
 	expect(eeh_op(v->fd, VFIO_EEH_PE_ENABLE), 0);
 }
 
-/* Neither refused by the backend nor unknown to it */
+/* Check that the backend has passed a request to the platform */
 static void expect_arrived(const char *op, int ret)
 {
 	if (ret == -EINVAL || ret == -ENOTTY || ret == -EFAULT ||
@@ -112,7 +110,7 @@ TEST(bad_eeh_requests_are_refused)
 	}
 	expect_bad_pointers_fault(v->fd, VFIO_EEH_PE_OP);
 	if (!ok)
-		fail("rows of the table were answered otherwise");
+		fail("requests returned unexpected answers, see above");
 }
 
 TEST(the_short_struct_is_all_that_is_read)
@@ -150,14 +148,14 @@ TEST(injecting_an_unknown_error_is_refused_by_the_platform)
 	expect(inject(v, BAD_ERR_TYPE, 0), -ERANGE);
 }
 
-/* An address and a mask of 0, so none that the device could be about to use */
+/* Address and mask are 0, so the error hits no address that the device uses */
 TEST(injecting_an_error_arrives_at_the_platform)
 {
 	need_eeh();
 	expect_arrived("INJECT_ERR", inject(v, 0, 0));
 }
 
-/* The order a client recovers in; the device must then work as before */
+/* Make a client's recovery requests in the client's order; the device must then work */
 TEST(a_reset_device_can_be_used_again)
 {
 	uint8_t *ua = mapped(v, IOVA, base_page());
@@ -176,8 +174,8 @@ TEST(a_reset_device_can_be_used_again)
 /**
  * struct long_reset - an EEH reset that takes seconds while other requests wait
  * @v: the container
- * @ua: memory that is registered
- * @over: the reset has come to its end
+ * @ua: registered memory
+ * @over: set when the reset has ended
  */
 struct long_reset {
 	struct vfio *v;
@@ -195,7 +193,7 @@ static void *reset_for_long(void *arg)
 	return NULL;
 }
 
-/* The first map, which has to wait: the window is still to be made */
+/* The first map must make the default window, so it waits for the reset */
 static int map_first(void *arg)
 {
 	struct long_reset *reset = arg;
@@ -204,7 +202,7 @@ static int map_first(void *arg)
 	return 0;
 }
 
-/* A process of its own with this one's memory: killed, it leaves the others alone */
+/* The child shares this process's memory, but SIGKILL ends only the child */
 TEST(a_first_map_that_waits_for_an_eeh_reset_can_be_killed)
 {
 	const size_t stack = KIB(256);
@@ -222,7 +220,7 @@ TEST(a_first_map_that_waits_for_an_eeh_reset_can_be_killed)
 		fail("clone");
 	usleep(patient_ms(100) * 1000);
 	if (__atomic_load_n(&reset.over, __ATOMIC_SEQ_CST))
-		skip("a reset takes no time here");
+		skip("the reset ended before the map could wait for it");
 	kill(child, SIGKILL);
 	if (waitpid(child, NULL, 0) != child)
 		fail("waitpid");

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Every failure injected into every call that the tests make.
+ * Inject each possible failure into the calls of the tests (--fail-nth).
  *
- * Owns the mode --fail-nth. A call is made with the 1st, the 2nd, ... nth
- * allocation or user copy failing (/proc/thread-self/fail-nth) until it gets by
- * without a failure; what that last time is answered is what the test sees. Each
- * time before it the call has failed, for a sane reason, and whatever the module,
- * the kernel and the hardware have for this process is as it was.
+ * A sweep repeats a call with its 1st, 2nd, ... nth allocation or user copy failing
+ * (/proc/thread-self/fail-nth), until the call completes without an injected failure.
+ * The test sees only the last answer. Each failed try must return a valid errno, and
+ * leave the state of the module, the kernel and the hardware for this process unchanged.
  *
- * What of the kernel may fail is set up by tests/guest/job_failnth_inject.c: that is what
- * the module under test has called. The state comes from the kernel's counters
- * and from the module vfio_spapr_tce2_selftest (tests/selftest/state.c).
+ * Only allocations and user copies of the module under test can fail:
+ * tests/guest/job_failnth_inject.c selects them. The state comes from the kernel's
+ * counts and from the module vfio_spapr_tce2_selftest (tests/selftest/state.c).
  *
- * Where other threads run, nothing can be compared, but failures are injected.
+ * If other threads run, failures are injected, but the state is not compared.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -29,10 +28,10 @@
 #define FAIL_NTH "/proc/thread-self/fail-nth"
 
 /*
- * How much is enough: of each request of a test the first calls, then one of
- * many, until so many failures were injected into the test. A call that can fail
- * at very many points, such as all the pages that it faults in, is cut short.
- * (None of it is a matter of time: a busy machine must not do less.)
+ * Limits. The first SWEPT_FIRST calls of each request in a test are swept, then one call
+ * in SWEPT_ONE_OF, until the budget of the test is used up. A sweep is cut short after
+ * MOST_TRIES, because a call that faults in many pages can fail at very many points. No
+ * limit depends on time: a busy machine injects as many failures as an idle one.
  */
 #define SWEPT_FIRST	16
 #define SWEPT_ONE_OF	64
@@ -41,18 +40,18 @@
 #define MOST_ERRNO	133
 
 /**
- * struct request - an ioctl that is swept
- * @nr: its number
- * @name: its name, without VFIO_
- * @group: it is a group's, not a container's
- * @mapping: it is about TCEs, which are compared
- * @binds: also where it fails the container may have been bound to the process
- * @makes_default: where it fails the default window may have been made. For
- *	MAP_DMA that is so on all platforms, for TCE_CREATE with a hypervisor
- * @must_succeed: it can't fail, whatever does
+ * struct request - an ioctl whose calls are swept
+ * @nr: number of the ioctl
+ * @name: name of the ioctl, without VFIO_
+ * @group: an ioctl of a group, not of a container
+ * @mapping: the request may change TCEs, so the state includes TCEs
+ * @binds: a failed call may have bound the container to the process
+ * @makes_default: a failed call may have made the default window: MAP_DMA on each
+ *	platform, TCE_CREATE only on pseries
+ * @must_succeed: the call must succeed despite injected failures
  *
- * ENOMEM and EFAULT are sane answers to an injected failure, and so is what the
- * call is answered without one. There are no others.
+ * The only valid answers to an injected failure are ENOMEM, EFAULT, and the answer of the
+ * same call without a failure.
  */
 struct request {
 	unsigned long nr;
@@ -85,21 +84,21 @@ static const struct request requests[] = {
 #define REQUESTS	ARRAY_SIZE(requests)
 #define CLOSE		REQUESTS	/* counted like a request */
 
-/* What was done of one request */
+/* Counts of one request */
 struct tally {
 	unsigned long seen;	/* calls, swept or not */
 	unsigned long swept;
-	unsigned long injected;	/* failures */
-	unsigned long survived;	/* of these: the call succeeded all the same */
-	unsigned long cut;	/* sweeps that were not gone through to the end */
+	unsigned long injected;	/* injected failures */
+	unsigned long survived;	/* injected failures despite which the call succeeded */
+	unsigned long cut;	/* sweeps cut short by MOST_TRIES */
 };
 
 /**
- * struct stats - of a test and its children, in memory that they share
- * @of: by request, and of closing
- * @uncompared: failures after which other threads left nothing to compare
- * @injected: failures
- * @answered: answers to calls that failed, by errno
+ * struct stats - counts of a test and its children, in memory that they share
+ * @of: a tally for each request, and for close()
+ * @uncompared: failures after which the state was not compared, because of other threads
+ * @injected: injected failures
+ * @answered: number of failed calls, by errno
  */
 struct stats {
 	struct tally of[REQUESTS + 1];
@@ -108,10 +107,10 @@ struct stats {
 	unsigned long answered[MOST_ERRNO + 1];
 };
 
-static struct stats *stats;	/* of the test that runs */
-static unsigned int *first_point;	/* of the next sweep, by request; shared */
+static struct stats *stats;	/* counters of the running test */
+static unsigned int *first_point;	/* of the next sweep of each request; in shared memory */
 static struct stats total;
-static unsigned long most_injected;	/* into a test */
+static unsigned long most_injected;	/* budget of each test */
 static bool with_others;
 static unsigned int tests, untouched;
 
@@ -121,10 +120,10 @@ static void count(unsigned long *number, unsigned long by)
 }
 
 /*
- * The state
+ * The state that a failed call must not change
  */
 
-/* What the self-test says, in its order */
+/* Numbers that the self-test prints, in this order */
 enum {
 	USERS, REGIONS, USED, MAPPED, REGION_DIGEST, WINDOWS, WINDOW_DIGEST,
 	CHARGED, ENTRIES, CONTENT, OBJECTS, NUMBERS
@@ -138,14 +137,14 @@ static const char *const number_name[NUMBERS] = {
 };
 
 /**
- * struct state - all that a failed call must not change
- * @threads: of the process; with more than one the rest is not filled in
- * @locked: bytes of locked_vm but for tables, which come as they are needed
- * @pins: pinned pages, of the system
- * @refs: use count of the backend's module, where a container comes or goes
- * @info_ret: what TCE_GET_INFO says
- * @info: and fills in
- * @number: what the self-test says
+ * struct state - the state that a failed call must not change
+ * @threads: threads of the process; if more than one, no other member is set
+ * @locked: bytes of locked_vm, without the charge for tables, because tables may grow
+ * @pins: pinned pages of the system
+ * @refs: use count of the backend's module, if the request may change it
+ * @info_ret: answer of TCE_GET_INFO
+ * @info: data of TCE_GET_INFO
+ * @number: numbers that the self-test prints
  */
 struct state {
 	int threads;
@@ -172,8 +171,8 @@ static int threads(void)
 }
 
 /*
- * The bus addresses that a request is about. Its pointer may be a bad one, as
- * the kernel is about to find out.
+ * Find the iova range of a request. Tests also pass bad pointers, so the argument is
+ * read through /proc/self/mem.
  */
 static void range_of(const struct request *request, const void *arg,
 		     uint64_t *iova, uint64_t *size)
@@ -211,7 +210,7 @@ static void ask_self_test(struct state *state, const struct request *request,
 		       (unsigned long long)iova, (unsigned long long)size,
 		       request->mapping);
 	if (fd < 0 || write(fd, text, len) != len)
-		fail("the self-test does not tell the state: %s",
+		fail("cannot ask vfio_spapr_tce2_selftest for the state: %s",
 		     strerror(errno));
 	len = pread(fd, text, sizeof(text) - 1, 0);
 	close(fd);
@@ -221,10 +220,10 @@ static void ask_self_test(struct state *state, const struct request *request,
 		     sscanf(at, " %lx%n", &number[found], &used) == 1; found++)
 			at += used;
 	if (found != NUMBERS)
-		fail("the self-test says '%s'", text);
+		fail("vfio_spapr_tce2_selftest gives no valid state: '%s'", text);
 }
 
-/* Nothing of this is injected into */
+/* Read the state, with no failures injected */
 static struct state state_of(int fd, const struct request *request,
 			     const void *arg)
 {
@@ -246,18 +245,18 @@ static struct state state_of(int fd, const struct request *request,
 }
 
 /*
- * A sweep: one call, made with every failure
+ * A sweep: one call, repeated with each failure
  */
 
 /**
- * struct sweep - a call that is swept
- * @request: its ioctl
- * @fd: what it is made on
- * @arg: its argument
- * @point: the allocation or user copy that fails now, from 1 on
- * @before: the state that it must leave if it fails
- * @may_bind: the container may yet become bound to the process
- * @may_make_default: the default window may yet be made
+ * struct sweep - a call that is repeated with each failure in turn
+ * @request: the ioctl
+ * @fd: descriptor of the container or the group
+ * @arg: argument of the ioctl
+ * @point: number of the allocation or user copy that fails, from 1
+ * @before: the state before the call, which a failed call must keep
+ * @may_bind: a failed call may bind the container to the process, once
+ * @may_make_default: a failed call may make the default window, once
  */
 struct sweep {
 	const struct request *request;
@@ -273,7 +272,7 @@ static void same(const struct sweep *sweep, int ret, const char *what,
 		 int64_t before, int64_t after)
 {
 	if (before != after)
-		fail("%s with failure %u injected, answered %d (%s): expected %s to stay %lld (%#llx), saw %lld (%#llx)",
+		fail("%s with failure %u injected returned %d (%s): expected %s to stay %lld (%#llx), saw %lld (%#llx)",
 		     sweep->request->name, sweep->point, ret,
 		     ret < 0 ? strerrorname_np(-ret) : "?", what,
 		     (long long)before, (unsigned long long)before,
@@ -281,8 +280,9 @@ static void same(const struct sweep *sweep, int ret, const char *what,
 }
 
 /*
- * What may come of a call that fails, once: the binding to the process, and the
- * default window, which costs but answers like the pending one
+ * Allow two effects of a failed call, each once: it may bind the container to the
+ * process, and it may make the default window. The new window is charged, but GET_INFO
+ * describes it like the pending default window.
  */
 static void allow_for(struct sweep *sweep, const struct state *after)
 {
@@ -301,8 +301,8 @@ static void allow_for(struct sweep *sweep, const struct state *after)
 }
 
 /*
- * Returns how much more there is of what may stay: tables and nodes for which the
- * next request need not ask again.
+ * Check the state after a failed call. Return the number of tables and nodes that the
+ * call has added. They may stay, and the next try does not allocate them again.
  */
 static int64_t expect_unchanged(struct sweep *sweep, int ret)
 {
@@ -315,13 +315,13 @@ static int64_t expect_unchanged(struct sweep *sweep, int ret)
 		return 0;
 	}
 	allow_for(sweep, &after);
-	same(sweep, ret, "VmLck but for tables", before->locked, after.locked);
+	same(sweep, ret, "VmLck without tables", before->locked, after.locked);
 	same(sweep, ret, "pinned pages", before->pins, after.pins);
 	same(sweep, ret, "use count of the backend", before->refs, after.refs);
 	same(sweep, ret, "the answer to GET_INFO", before->info_ret,
 	     after.info_ret);
 	if (memcmp(&before->info, &after.info, sizeof(after.info)))
-		fail("%s with failure %u injected: GET_INFO says otherwise",
+		fail("%s with failure %u injected: GET_INFO returns other data than before",
 		     sweep->request->name, sweep->point);
 	for (int i = 0; i < NUMBERS; i++)
 		if (i != CHARGED && i != OBJECTS)
@@ -333,8 +333,8 @@ static int64_t expect_unchanged(struct sweep *sweep, int ret)
 }
 
 /*
- * A call that has succeeded although something failed: the window that it made,
- * or mapped in, is there for the platform too
+ * A call has succeeded despite an injected failure. Check that the platform has the
+ * window that the call has made or mapped in.
  */
 static void expect_window(const struct sweep *sweep)
 {
@@ -348,12 +348,12 @@ static void expect_window(const struct sweep *sweep)
 		least = before[WINDOWS] + 1;
 	after = state_of(sweep->fd, sweep->request, sweep->arg);
 	if (after.threads == 1 && after.number[WINDOWS] < least)
-		fail("%s with failure %u injected succeeded, but the platform has %lu windows for it",
+		fail("%s with failure %u injected succeeded, but the platform has only %lu windows",
 		     sweep->request->name, sweep->point,
 		     (unsigned long)after.number[WINDOWS]);
 }
 
-/* The file of this very thread; a child has another one than its parent */
+/* Open the file of this thread; a forked child can't use its parent's descriptor */
 static int fail_nth_file(void)
 {
 	static __thread int fd = -1;
@@ -374,16 +374,16 @@ static void set_fail_nth(unsigned int n)
 	int len = snprintf(text, sizeof(text), "%u", n);
 
 	if (pwrite(fail_nth_file(), text, len, 0) != len)
-		fail("can't write " FAIL_NTH ": %s", strerror(errno));
+		fail("cannot write " FAIL_NTH ": %s", strerror(errno));
 }
 
-/* Whether the failure was injected since it was set */
+/* Check that the failure was injected since set_fail_nth(); stop injecting */
 static bool take_fail_nth(void)
 {
 	char text[16] = "";
 
 	if (pread(fail_nth_file(), text, sizeof(text) - 1, 0) < 1)
-		fail("can't read " FAIL_NTH ": %s", strerror(errno));
+		fail("cannot read " FAIL_NTH ": %s", strerror(errno));
 	set_fail_nth(0);
 	return !atoi(text);
 }
@@ -391,30 +391,33 @@ static bool take_fail_nth(void)
 static void check_answer(const struct sweep *sweep, int ret)
 {
 	if (sweep->request->must_succeed)
-		fail("%s can't fail, but with failure %u injected it is answered %d (%s)",
+		fail("expected %s to succeed with failure %u injected, saw %d (%s)",
 		     sweep->request->name, sweep->point, ret,
 		     strerrorname_np(-ret));
 	if (-ret <= MOST_ERRNO)
 		count(&stats->answered[-ret], 1);
 }
 
-/* Other answers to failures than ENOMEM and EFAULT: the call's own, at the end */
+/* If a try returns @odd, neither ENOMEM nor EFAULT, the call without failures must do so, too */
 static void expect_sane(const struct sweep *sweep, int odd, int ret)
 {
 	if (odd && odd != ret)
-		fail("%s with failures injected is answered %d (%s), without %d",
+		fail("%s returned %d (%s) with failures injected, but %d without",
 		     sweep->request->name, odd, strerrorname_np(-odd), ret);
 }
 
 /*
- * Makes the call again and again, from a point on; the last answer counts.
+ * Repeat the call with a failure at the point *first, then at each later point. Return the
+ * last answer.
  *
- * A failure that the call has another way round ends the sweep, since what was
- * asked for is done. What lies behind that point is for the next request of the
- * kind, which begins there; and the one after it at the first point again.
+ * If the call succeeds despite a failure, the sweep ends, because the request has been
+ * carried out. The next sweep of this kind of request begins after that point. The sweep
+ * after it begins at point 1 again.
  *
- * What a call that failed has made and may keep, the next try finds there: then
- * there is one point less to pass, or who knows how many.
+ * A failed call may keep objects that it has made, and the next try does not allocate them
+ * again. If it keeps one object, the number of each later point decreases by one, so the
+ * sweep tries the same point again. If it keeps several objects, the sweep restarts at
+ * point 1.
  */
 static int run_sweep(struct sweep *sweep, struct tally *tally,
 		     unsigned int *first)
@@ -487,8 +490,8 @@ static int failnth_call(int fd, unsigned long nr, void *arg)
 }
 
 /*
- * Closing happens but once, and can't fail: another point each time, and the
- * test's own oracles tell what is left
+ * A descriptor is closed once, and close() can't fail. So each close() tests a single
+ * point, and the checks after the test find leaks.
  */
 static void failnth_close(int fd)
 {
@@ -505,10 +508,10 @@ static void failnth_close(int fd)
 }
 
 /*
- * For the runner
+ * Functions that the runner calls
  */
 
-/* With so many failures for each test at most; false where there can be none */
+/* Set the budget for each test; return false if no failures can be injected */
 bool failnth_init(unsigned int budget)
 {
 	most_injected = budget;
@@ -517,7 +520,7 @@ bool failnth_init(unsigned int budget)
 	for (size_t i = 0; i < REQUESTS; i++)
 		first_point[i] = 1;
 	if (access(FAIL_NTH, W_OK))
-		printf("Bail out! this kernel injects no failures\n");
+		printf("Bail out! cannot write /proc/thread-self/fail-nth: the kernel needs CONFIG_FAULT_INJECTION\n");
 	else if (access(STATE, W_OK))
 		printf("Bail out! module vfio_spapr_tce2_selftest is not loaded\n");
 	else
@@ -565,19 +568,19 @@ void failnth_end(bool counts)
 	tests++;
 	if (!sum.injected) {
 		untouched++;
-		dprintf(STDOUT_FILENO, "# untouched by any failure\n");
+		dprintf(STDOUT_FILENO, "# no failure was injected\n");
 	}
 	dprintf(STDOUT_FILENO,
-		"# injected %lu failures in %lu calls, %lu calls succeeded all the same\n",
+		"# injected %lu failures in %lu calls, %lu calls succeeded despite a failure\n",
 		sum.injected, sum.swept, sum.survived);
 	if (sum.seen > sum.swept || sum.cut)
 		dprintf(STDOUT_FILENO,
-			"# enough: %lu more calls were made without, %lu sweeps were cut short\n",
+			"# limits: %lu more calls without injected failures, %lu sweeps cut short\n",
 			sum.seen - sum.swept, sum.cut);
 	add_to_total();
 }
 
-/* The sweep has come to something: each kind of request that can fail has */
+/* Check that each kind of request met a failure, and ENOMEM and EFAULT were returned */
 static bool all_have_failed(void)
 {
 	bool all = total.answered[ENOMEM] && total.answered[EFAULT];
@@ -594,14 +597,17 @@ static bool all_have_failed(void)
 	return all;
 }
 
-/* The totals; false if less was injected than all tests lead to, or nothing */
+/*
+ * Print the totals. Return false if no failure was injected or, after a run of all tests,
+ * if a kind of request has met no failure, or ENOMEM or EFAULT was never returned.
+ */
 bool failnth_report(bool all_tests)
 {
 	struct tally sum = sum_of(&total);
 
 	for (size_t i = 0; i <= REQUESTS; i++)
 		dprintf(STDOUT_FILENO,
-			"# %-29s %6lu calls, %6lu swept, %7lu failures, %6lu succeeded all the same, %3lu cut short\n",
+			"# %-29s %6lu calls, %6lu swept, %7lu failures, %6lu succeeded, %3lu cut short\n",
 			i == CLOSE ? "close" : requests[i].name,
 			total.of[i].seen, total.of[i].swept,
 			total.of[i].injected, total.of[i].survived,

@@ -6,11 +6,13 @@
  * read any of these bytes.
  *
  * A check counts only if the new process has the page frames of the old process
- * (/proc/self/pagemap), and only if the device works (a sink, see conformance.h). Other
- * files check that memory is out of reach after unmap, after unregister, and after a
- * window was removed or made again, as long as no other process has it (map, window).
- * They also check that windows go or stay when groups leave (ddw), and that no pin is
- * left after a process has ended (process).
+ * (/proc/self/pagemap), and only if the device works (a sink, see conformance.h).
+ *
+ * Other files check that the device does not reach memory that still belongs to its
+ * process: after unmap or unregister (conformance_map.c), and after a window was removed
+ * or made again (conformance_window.c). conformance_ddw.c checks which windows stay when
+ * groups are detached. conformance_process.c checks that no pin is left after a process
+ * has ended.
  */
 #define _GNU_SOURCE
 #define TEST_ORDER LATE
@@ -26,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WAY_OUT		MIB(256)	/* memory that is left to the system */
+#define WAY_OUT		MIB(256)	/* memory that stays free */
 #define SCAN_SIZE	MIB(16)		/* bytes searched at a time */
 #define SAMPLES		4		/* pages that the device tries */
 #define POISON		0x5a
@@ -34,18 +36,18 @@
 enum backing { BASE_PAGES, TRANSPARENT, HUGETLB };
 
 /**
- * struct estate - memory that a device can reach, and that is given up
- * @backing: what it is made of
- * @ua: where its owner has it
- * @iova: where the device has it
- * @second: where it has it in a second window, or 0
- * @pages: base pages
- * @frames: the page frame of each
- * @heirs: where this process has that frame now, or NULL
- * @found: how many of these are not NULL
+ * struct estate - memory that a device could reach, and that its owner has freed
+ * @backing: kind of pages
+ * @ua: user address in the owner
+ * @iova: iova of the mapping
+ * @second: iova of a second mapping in another window, or 0
+ * @pages: number of base pages
+ * @frames: page frame of each page
+ * @heirs: for each page, the address at which the new process has its frame, or NULL
+ * @found: number of frames that the new process has
  *
- * In memory that the owner, a child, and its heir have in common, as are the
- * arrays behind it.
+ * This struct and its arrays are in memory that the owner, a child, shares with the new
+ * process.
  */
 struct estate {
 	enum backing backing;
@@ -58,7 +60,7 @@ struct estate {
 	uint64_t found;
 };
 
-/* So much is given up at a time: thousands of pages if they are small */
+/* Bytes that a test maps and frees: thousands of pages if pages are small */
 static uint64_t size_of(enum backing backing)
 {
 	if (backing != BASE_PAGES)
@@ -67,8 +69,8 @@ static uint64_t size_of(enum backing backing)
 }
 
 /*
- * Pages that are freed on one CPU may wait there for long before another one
- * can have them, so owner and heir are kept on one.
+ * Freed pages may stay in a per-CPU list for long, so the owner and the new process run
+ * on the same CPU.
  */
 static void stay_on_one_cpu(void)
 {
@@ -98,7 +100,7 @@ static uint64_t bytes_of(const struct estate *estate)
 	return estate->pages * base_page();
 }
 
-/* NULL if there is none */
+/* Allocate memory; NULL if no memory of this kind is available */
 static uint8_t *take(enum backing backing, uint64_t size)
 {
 	switch (backing) {
@@ -116,11 +118,11 @@ static uint8_t *must_take(enum backing backing, uint64_t size)
 	uint8_t *ua = take(backing, size);
 
 	if (!ua)
-		skip("no memory of this kind to be had");
+		skip("no memory with this kind of pages is available");
 	return ua;
 }
 
-/* Has the memory and lets the device of slot 0 have it, which is shown */
+/* Allocate memory, map it for slot 0's device, and check that the device reaches it */
 static void possess(struct estate *estate, struct vfio *v)
 {
 	uint64_t size = bytes_of(estate), last = size - base_page();
@@ -129,12 +131,12 @@ static void possess(struct estate *estate, struct vfio *v)
 	expect(spapr_register(v->fd, estate->ua, size), 0);
 	expect(dma_map(v->fd, estate->iova, estate->ua, size, READ_WRITE), 0);
 	if (!mem_frames(estate->ua, estate->pages, estate->frames))
-		fail("can't read /proc/self/pagemap");
+		fail("cannot read /proc/self/pagemap");
 	device_reaches(v, 0, estate->iova, estate->ua);
 	device_reaches(v, 0, estate->iova + last, estate->ua + last);
 }
 
-/* In two windows: a new owner's default window takes the place of but one */
+/* Map in two windows, because the next owner's default window replaces only one of them */
 static void possess_twice(struct estate *estate, struct vfio *v)
 {
 	possess(estate, v);
@@ -144,7 +146,7 @@ static void possess_twice(struct estate *estate, struct vfio *v)
 	device_reaches(v, 0, estate->second, estate->ua);
 }
 
-/* Gives the pages themselves back to the system */
+/* Free the pages */
 static void unmap_pages(struct estate *estate)
 {
 	if (munmap(estate->ua, bytes_of(estate)))
@@ -152,7 +154,7 @@ static void unmap_pages(struct estate *estate)
 }
 
 /*
- * The heir
+ * The heir: the process that gets the page frames
  */
 
 struct frame {
@@ -168,13 +170,13 @@ static int compare_frames(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The frames in their own order, to look them up */
+/* Return the frames sorted by number, so that look_through() can search for a frame */
 static struct frame *sorted_frames(const struct estate *estate)
 {
 	struct frame *frames = calloc(estate->pages, sizeof(*frames));
 
 	if (!frames)
-		fail("no memory for the test itself");
+		fail("cannot allocate memory for the test itself");
 	for (uint64_t i = 0; i < estate->pages; i++)
 		frames[i] = (struct frame){ estate->frames[i], i };
 	qsort(frames, estate->pages, sizeof(*frames), compare_frames);
@@ -188,7 +190,7 @@ static void look_through(struct estate *estate, const struct frame *frames,
 	uint64_t *mine = calloc(pages, sizeof(*mine));
 
 	if (!mine || !mem_frames(ua, pages, mine))
-		fail("can't read /proc/self/pagemap");
+		fail("cannot read /proc/self/pagemap");
 	for (uint64_t i = 0; i < pages; i++) {
 		struct frame key = { .number = mine[i] }, *hit;
 
@@ -208,9 +210,9 @@ static bool memory_is_left(uint64_t size)
 }
 
 /*
- * Takes memory of the same kind until nine tenths of the frames have come with
- * it, or little is left. (Pages of hugetlb go back to their pool, from where
- * all of them are had again.)
+ * Allocate memory of the same kind until it includes nine tenths of the frames, or little
+ * memory is free. Hugepages return to their pool, so one allocation of the same
+ * size gets all of them.
  */
 static uint64_t take_again(struct estate *estate)
 {
@@ -235,7 +237,7 @@ static void inherit(struct estate *estate)
 	uint64_t taken = take_again(estate);
 
 	dprintf(STDOUT_FILENO,
-		"# %llu of %llu page frames are had again, among %llu MiB\n",
+		"# got %llu of %llu page frames again, among %llu MiB\n",
 		(unsigned long long)estate->found,
 		(unsigned long long)estate->pages,
 		(unsigned long long)taken >> 20);
@@ -261,7 +263,7 @@ static void expect_untouched(const struct estate *estate)
 			     (unsigned long long)estate->frames[i]);
 }
 
-/* A page that was inherited, from one on that differs from sample to sample */
+/* Find a page that the new process has; the search begins elsewhere for each sample */
 static uint64_t sample_page(const struct estate *estate, unsigned int sample)
 {
 	uint64_t page = estate->pages * sample / SAMPLES;
@@ -271,7 +273,7 @@ static uint64_t sample_page(const struct estate *estate, unsigned int sample)
 	return page;
 }
 
-/* The device of slot 0 tries the old addresses, in its container of now */
+/* Let the device of slot 0 try the old iovas in its current container */
 static void expect_out_of_reach(struct estate *estate, struct vfio *v,
 				struct sink *sink)
 {
@@ -288,7 +290,7 @@ static void expect_out_of_reach(struct estate *estate, struct vfio *v,
 	expect_untouched(estate);
 }
 
-/* The same after the process has opened the group's device again */
+/* Try the old iovas after opening the group's device in a new container */
 static void expect_out_of_reach_of_the_next(struct estate *estate)
 {
 	struct sink sink;
@@ -301,7 +303,7 @@ static void expect_out_of_reach_of_the_next(struct estate *estate)
 }
 
 /*
- * One owner, who keeps the container
+ * The owner frees memory and keeps the container
  */
 
 static void unmap_and_free(struct vfio *v, enum backing backing)
@@ -345,14 +347,14 @@ TEST(pages_of_a_removed_window_are_out_of_reach)
 	unmap_pages(estate);
 	inherit(estate);
 	expect_out_of_reach(estate, v, &sink);
-	/* Nor when a window is there again, and in use */
+	/* Make the window again, with a mapping: the old pages must stay out of reach */
 	expect(new_window(v, 12, GIB(1), 1), start);
 	mapped(v, start, base_page());
 	expect_out_of_reach(estate, v, &sink);
 }
 
 /*
- * Owners that leave
+ * The owner closes the container, or its process ends
  */
 
 static void own_and_close(void *arg)
@@ -368,7 +370,7 @@ static void close_and_free(enum backing backing)
 {
 	struct estate *estate = new_estate(backing, size_of(backing));
 
-	/* Only this process can skip, so it looks whether there is any */
+	/* A child can't skip the test, so check here that such memory is available */
 	munmap(must_take(backing, size_of(backing)), size_of(backing));
 	in_child(own_and_close, estate);
 	inherit(estate);
@@ -414,14 +416,14 @@ TEST(pages_of_a_container_that_its_group_left_are_out_of_reach, .setup = BARE)
 	expect_out_of_reach_of_the_next(estate);
 }
 
-/* An owner that is found in the middle of DMA, and the pipe it says so by */
+/* An owner whose device does DMA; the owner writes to the pipe when the DMA has begun */
 struct busy {
 	struct estate *estate;
 	struct vfio v;
 	int ready[2];
 };
 
-/* Reads and writes a page after the other; the engine takes time for each */
+/* Let the device copy page after page until the process ends; a transfer takes 0.1 seconds */
 static void *copy_forever(void *arg)
 {
 	struct busy *busy = arg;
@@ -458,7 +460,7 @@ static void own_and_exit_beside_the_copying(void *arg)
 	possess_twice(busy->estate, &busy->v);
 	if (pthread_create(&thread, NULL, copy_forever, busy) ||
 	    read(busy->ready[0], &byte, 1) != 1)
-		fail("can't make the device busy");
+		fail("cannot start DMA in a second thread");
 	usleep(30000);
 	_exit(0);
 }
@@ -488,7 +490,7 @@ static void kill_amid_dma(unsigned int wait_ms)
 	close(busy.ready[1]);
 }
 
-/* At another moment of a copy's 0.2 seconds each time */
+/* Kill at different moments of a copy, which takes 0.2 seconds */
 TEST(pages_of_a_process_killed_amid_dma_are_out_of_reach, .setup = BARE)
 {
 	(void)v;
@@ -507,17 +509,17 @@ TEST(pages_of_a_process_that_exits_amid_dma_are_out_of_reach, .setup = BARE)
 }
 
 /*
- * Others
+ * Two owners at the same time
  */
 
-/* Pages of two owners, which both can look at */
+/* Pages that an owner maps for its device; both processes can read them */
 struct pair {
-	uint8_t *both;		/* mapped where the other has one, too */
-	uint8_t *alone;		/* mapped where the other has nothing */
+	uint8_t *both;		/* mapped at an iova at which the other owner maps its own page */
+	uint8_t *alone;		/* mapped at an iova that only this owner maps */
 	uint64_t alone_at;
 };
 
-/* The one in a second window, which the other does not have */
+/* MINE_IOVA is in a second window, which the other owner does not have */
 #define MINE_IOVA	(WINDOW1_START + MIB(32))
 #define THEIRS_IOVA	MIB(48)
 
@@ -539,7 +541,7 @@ static void own_pair(struct vfio *v, struct pair *pair)
 		       READ_WRITE), 0);
 }
 
-/* A device has what is its owner's, and does nothing to the other's */
+/* Check that a device reaches its owner's pages and no page of the other owner */
 static void expect_only_mine(struct vfio *v, int slot, struct pair *mine,
 			     struct pair *theirs, struct sink *sink)
 {
@@ -570,7 +572,7 @@ static void live_next_door(void *arg)
 	vfio_close(&v);
 }
 
-/* By turns, so that each can tell that its memory was left alone */
+/* The owners take turns, so each can check that its memory is unchanged */
 TEST(devices_of_two_processes_have_only_their_own_memory)
 {
 	struct neighbour neighbour = {
@@ -585,7 +587,7 @@ TEST(devices_of_two_processes_have_only_their_own_memory)
 	expect_only_mine(v, 0, &neighbour.mine, &neighbour.theirs, &sink);
 }
 
-/* Slot 1's group, where it can, stays and goes on */
+/* If two groups can share a container, slot 1's group stays in the old container */
 TEST(a_group_that_moves_has_only_its_new_containers_memory)
 {
 	bool two = !under_hypervisor() && vfio_devices() > 1;
@@ -606,7 +608,7 @@ TEST(a_group_that_moves_has_only_its_new_containers_memory)
 
 	expect(vfio_detach(&b, 0), 0);
 	expect(vfio_attach(v, 0), 0);
-	/* VFIO has taken the backend from a container without a group */
+	/* VFIO removes the backend from a container without a group */
 	if (!two) {
 		expect(vfio_set_iommu(v, VFIO_SPAPR_TCE_v2_IOMMU), 0);
 		sink_a = sink_at(v, SINK_IOVA);
@@ -617,7 +619,7 @@ TEST(a_group_that_moves_has_only_its_new_containers_memory)
 }
 
 /*
- * Memory that the process changes under a mapping
+ * Memory that the process replaces while it is mapped for the device
  */
 
 static void new_memory_at(uint8_t *ua)
@@ -654,9 +656,8 @@ static void move_other_memory_there(uint8_t *ua)
 }
 
 /*
- * The device keeps what was registered, and gets nothing of what is at the
- * address now; the address still stands for what was registered, which is
- * given back by it.
+ * The device reaches the registered pages, and no page that replaces them at their user
+ * address. Unregistering the user address still releases the registered pages.
  */
 TEST(what_takes_the_place_of_mapped_memory_is_not_reached)
 {
@@ -678,11 +679,11 @@ TEST(what_takes_the_place_of_mapped_memory_is_not_reached)
 		expect(dma_unmap(v->fd, IOVA, base_page()), 0);
 		device_cannot_reach(v, 0, IOVA, ua, &sink);
 		unregister_ok(v, ua, base_page());
-		expect_ledger("given back", before, 0);
+		expect_ledger("after UNREGISTER_MEMORY", before, 0);
 	}
 }
 
-/* What a forked child has at the address, and the device that it inherited */
+/* The user address of a forked child's copy, and the inherited device */
 struct heritage {
 	struct vfio *v;
 	struct sink sink;
@@ -697,7 +698,7 @@ static void try_the_childs_copy(void *arg)
 			    &heritage->sink);
 }
 
-/* The parent's side: fork_leaves_the_memory_with_the_parent_and_its_device */
+/* fork_leaves_the_memory_with_the_parent_and_its_device checks the parent's memory */
 TEST(the_copy_of_a_forked_child_is_not_reached)
 {
 	struct heritage heritage = {

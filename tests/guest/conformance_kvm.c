@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Conformance: TCE hypercalls that KVM handles in the kernel, without a request to
- * the container. The module vfio_spapr_tce2_kvmplay (tests/kvmplay) plays KVM.
+ * the container. The module vfio_spapr_tce2_kvmplay (tests/kvmplay) stands in for KVM.
  *
- * Unmaps are done in the kernel on every machine. Maps are done there on powernv,
- * for memory that the module has given to KVM's list. All else is H_TOO_HARD: a VMM
- * would then make the request itself.
+ * KVM unmaps in the kernel on each machine. KVM maps in the kernel on powernv, if the
+ * module has entered the memory in the kernel's list of registered memory, called the
+ * kernel's list here. Other hypercalls return H_TOO_HARD: a VMM would then make the request itself.
  *
- * Calls that stop between two hooks are in conformance_kvm_stop.c.
+ * conformance_kvm_stop.c tests calls that stop between two hooks.
  */
 #define _GNU_SOURCE
 #define TEST_ORDER AFTER_OTHERS
@@ -22,14 +22,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define NO_LIST	"KVM's list is the client's to fill"
+#define NO_LIST	"REGISTER_MEMORY enters memory in the kernel's list"
 
 #define SIZE		KIB(512)
 #define TCES(size)	((size) / TCE_4K)
 #define SINK_IOBA	(WINDOW1_START + MIB(768))
 
 /*
- * Unmaps
+ * Unmapping by KVM
  */
 
 TEST_F(guest, kvm_unmaps_what_an_ioctl_mapped)
@@ -99,8 +99,8 @@ TEST_F(guest, an_address_outside_the_guests_table_is_h_parameter)
 }
 
 /*
- * Linux 6.12.95 checks the first page of a range alone (iommu_tce_check_ioba()),
- * 6.12.117 all of it. With the former a guest's list leads past the end.
+ * Linux 6.12.95 checks only the first page of a range (iommu_tce_check_ioba()). So a
+ * guest's list can continue after the end of the table. Linux 6.12.117 checks each page.
  */
 static void expect_end(struct vfio *v, uint64_t size, uint8_t *ua)
 {
@@ -138,7 +138,7 @@ TEST(a_list_past_the_end_of_the_table_changes_nothing_there,
 }
 
 /*
- * Maps
+ * Mapping by KVM, and the entries of KVM's list that it needs
  */
 
 TEST_F(guest, a_map_before_any_map_ioctl_is_too_hard, .intree = NO_LIST)
@@ -163,7 +163,7 @@ TEST_F(guest, the_first_map_ioctl_gives_all_memory_to_kvm, .intree = NO_LIST)
 	expect(is_shared(&guest, a, SIZE), true);
 	expect(is_shared(&guest, b, SIZE), true);
 	expect(is_shared(&guest, c, base_page()), true);
-	/* Pinned twice, and charged once */
+	/* The pages are pinned twice and charged once */
 	expect(vmlck() - before, base_page());
 	expect(put(&guest, GUEST_IOBA, a, READ_WRITE), 0);
 	expect(put(&guest, GUEST_IOBA + TCE_4K, b + SIZE - TCE_4K, READ_WRITE), 0);
@@ -233,7 +233,7 @@ TEST_F(kernel_guest, permissions_of_kvms_tces_are_enforced)
 	expect(put(&guest, GUEST_IOBA, ua, READ_ONLY), 0);
 	device_reads(v, 0, GUEST_IOBA, ua, &sink);
 	device_cannot_write(v, 0, GUEST_IOBA, ua, &sink);
-	/* IODA2 lets a device read what it may write */
+	/* IODA2 lets a device read memory that it may write */
 	expect(put(&guest, GUEST_IOBA, ua, WRITE_ONLY), 0);
 	device_reaches(v, 0, GUEST_IOBA, ua);
 	expect(put(&guest, GUEST_IOBA, ua, READ_ONLY), 0);
@@ -248,10 +248,10 @@ TEST(what_kvm_mapped_for_writing_is_dirty_after_unregister)
 
 	need_kernel_maps();
 	if (file < 0 || ftruncate(file, SIZE))
-		fail("can't make a file");
+		fail("cannot create a file");
 	ua = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 	if (ua == MAP_FAILED)
-		fail("can't map the file");
+		fail("cannot map the file");
 	expect(spapr_register(v->fd, ua, SIZE), 0);
 	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), 0);
 	device_reaches(v, 0, GUEST_IOBA, ua);
@@ -267,7 +267,7 @@ TEST_F(armed_guest, a_hypervisors_windows_are_mapped_by_ioctl_alone)
 	const uint64_t list[] = { (uintptr_t)ua | READ_WRITE };
 
 	if (!under_hypervisor())
-		skip("this machine has tables of its own");
+		skip("on powernv KVM maps in the kernel");
 	expect(put(&guest, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
 	expect(indirect(&guest, GUEST_IOBA, list, 1, 0), TOO_HARD);
 	expect(indirect(&guest, GUEST_IOBA, list, 1, KVMPLAY_NO_VALIDATE),
@@ -278,10 +278,11 @@ TEST_F(armed_guest, a_hypervisors_windows_are_mapped_by_ioctl_alone)
 }
 
 /*
- * Memory that KVM does not get
+ * Memory that is not entered in the kernel's list
  */
 
-TEST_F(armed_guest, read_only_memory_is_never_given_to_kvm, .intree = "read-only memory is refused")
+TEST_F(armed_guest, read_only_memory_is_never_given_to_kvm,
+       .intree = "registers no read-only memory")
 {
 	uint8_t *ua = memory(SIZE);
 
@@ -295,7 +296,7 @@ TEST_F(armed_guest, read_only_memory_is_never_given_to_kvm, .intree = "read-only
 	unregister_ok(v, ua, SIZE);
 }
 
-/* The device must not reach through KVM what an ioctl would not let it reach */
+/* Replace part of a region: KVM would map the new pages, so it must not map this region */
 static void remapped(struct vfio *v, size_t from, size_t size)
 {
 	struct guest g = guest_in_window(v, 12, 12);
@@ -361,7 +362,7 @@ TEST_F(guest, giving_memory_to_kvm_needs_no_room_under_the_limit)
 }
 
 /*
- * The parameter
+ * The module parameter kvm
  */
 
 static void use_unmap_only(void *arg)
@@ -383,7 +384,7 @@ static void use_unmap_only(void *arg)
 	guest_close(&g);
 }
 
-TEST(kvm_unmap_only_leaves_maps_to_ioctls, .setup = BARE, .intree = "no such parameter")
+TEST(kvm_unmap_only_leaves_maps_to_ioctls, .setup = BARE, .intree = "has no parameter kvm")
 {
 	int pid, status;
 
@@ -416,7 +417,7 @@ static void change_parameter(void *arg)
 }
 
 TEST(the_parameter_kvm_may_change_while_a_guest_runs,
-     .setup = BARE, .intree = "no such parameter")
+     .setup = BARE, .intree = "has no parameter kvm")
 {
 	int pid, status;
 
@@ -447,7 +448,7 @@ TEST_F(kernel_guest, a_list_of_512_tces_is_mapped_in_the_kernel)
 	uint64_t *list = list_of(ua, 512);
 	uint64_t last = 511 * TCE_4K;
 
-	/* Not a leaf's boundary */
+	/* The list does not begin at the start of a leaf of the view, so it is in two leaves */
 	expect(indirect(&guest, GUEST_IOBA + MIB(1), list, 512, 0), 0);
 	expect(guest.last.done, 512);
 	device_reaches(v, 0, GUEST_IOBA + MIB(1), ua);
@@ -468,7 +469,7 @@ TEST_F(armed_guest, a_list_with_memory_that_is_not_registered_changes_nothing)
 	unregister_ok(v, ua, SIZE);
 }
 
-/* What the check has passed may be gone when it is used */
+/* The memory may be unregistered after KVM has checked it, before KVM maps it */
 TEST_F(kernel_guest, a_list_that_fails_in_the_middle_keeps_what_was_mapped)
 {
 	uint8_t *ua = registered(v, SIZE), *other = memory(SIZE);
@@ -486,7 +487,7 @@ TEST_F(kernel_guest, a_list_that_fails_in_the_middle_keeps_what_was_mapped)
 	unregister_ok(v, ua, SIZE);
 }
 
-/* KVM checks nothing of such a TCE, and maps it like any other */
+/* KVM calls the hooks of a map for a TCE without permissions, but does not check its memory */
 TEST_F(kernel_guest, a_tce_without_permissions_in_a_list_unmaps, .intree = "KVM leaks a count")
 {
 	struct sink sink = sink_at(v, SINK_IOBA);
@@ -497,19 +498,19 @@ TEST_F(kernel_guest, a_tce_without_permissions_in_a_list_unmaps, .intree = "KVM 
 	expect(put_series(&guest, GUEST_IOBA, ua, READ_WRITE, 3), 0);
 	expect(indirect(&guest, GUEST_IOBA, known, 1, 0), 0);
 	device_cannot_reach(v, 0, GUEST_IOBA, ua, &sink);
-	/* Memory that is not registered: the cleanup unmaps */
+	/* The memory is not registered, so the cleanup unmaps the entry */
 	expect(indirect(&guest, GUEST_IOBA + TCE_4K, unknown, 1, 0), TOO_HARD);
 	expect(is_mapped(&guest, GUEST_IOBA + TCE_4K), false);
 	expect(indirect(&guest, GUEST_IOBA + 2 * TCE_4K, none, 1, 0), TOO_HARD);
 	expect(is_mapped(&guest, GUEST_IOBA + 2 * TCE_4K), false);
-	/* An entry that was never mapped, in a leaf that was never touched */
+	/* The entry was never mapped, and its leaf was never used */
 	expect(indirect(&guest, GUEST_IOBA + MIB(64), known, 1, 0), 0);
 	expect(is_mapped(&guest, GUEST_IOBA + MIB(64)), false);
 	unregister_ok(v, ua, SIZE);
 }
 
 /*
- * TCEs of several IOMMU pages, and windows of every kind
+ * TCEs of several IOMMU pages, and windows of each page size
  */
 
 TEST(a_large_tce_is_mapped_as_several_iommu_pages)
@@ -547,7 +548,7 @@ TEST(a_tce_across_leaves_is_mapped_and_unmapped)
 	device_reaches(v, 0, GUEST_IOBA, ua);
 	device_reaches(v, 0, GUEST_IOBA + MIB(2), ua + MIB(2));
 	device_reaches(v, 0, GUEST_IOBA + last, ua + last);
-	/* Each page with another one of the same region */
+	/* Replace each entry with a read-only entry of the same page */
 	expect(put(&g, GUEST_IOBA, ua, READ_ONLY), 0);
 	expect(spapr_unregister(v->fd, ua, size), -EBUSY);
 	expect(stuff(&g, GUEST_IOBA, 1), 0);
@@ -555,7 +556,7 @@ TEST(a_tce_across_leaves_is_mapped_and_unmapped)
 	guest_close(&g);
 }
 
-/* The check looks at the first IOMMU page alone */
+/* KVM checks only the first IOMMU page */
 TEST(a_large_tce_that_fails_in_the_middle_leaves_nothing, .intree = "KVM leaks counts")
 {
 	struct guest g = guest_in_window(v, 12, 22);
@@ -571,7 +572,7 @@ TEST(a_large_tce_that_fails_in_the_middle_leaves_nothing, .intree = "KVM leaks c
 	expect(is_mapped(&g, GUEST_IOBA), false);
 	unregister_ok(v, ua, MIB(3));
 
-	/* The same over entries that were mapped */
+	/* Repeat the failing map at entries that are mapped */
 	expect(spapr_register(v->fd, ua, MIB(3)), 0);
 	expect(put(&g, GUEST_IOBA, old, READ_WRITE), 0);
 	expect(put(&g, GUEST_IOBA, ua, READ_WRITE), TOO_HARD);
@@ -582,7 +583,7 @@ TEST(a_large_tce_that_fails_in_the_middle_leaves_nothing, .intree = "KVM leaks c
 	guest_close(&g);
 }
 
-/* Maps and unmaps one page of each size that memory can bear */
+/* Let KVM map and unmap one page of the given size */
 static void kvm_maps_pages_of(struct vfio *v, unsigned int shift)
 {
 	uint64_t page = 1ULL << shift, end = page - PROBE;
@@ -590,7 +591,7 @@ static void kvm_maps_pages_of(struct vfio *v, unsigned int shift)
 	uint8_t *ua;
 
 	if (!has_page_shift(v, shift))
-		skip("no such page size here");
+		skip("the platform offers no IOMMU pages of this size");
 	ua = contiguous_memory(page);
 	g = guest_in_window(v, shift, shift);
 	expect(spapr_register(v->fd, ua, page), 0);
@@ -615,18 +616,18 @@ TEST(kvm_maps_2m_pages)
 	kvm_maps_pages_of(v, 21);
 }
 
-/* KVM warns if its list has memory that its check has not seen to be good enough */
+/* KVM warns about memory in its list that has smaller pages than the window */
 TEST(memory_too_small_for_the_windows_pages_makes_kvm_warn_of_nothing,
-     .intree = "KVM warns")
+     .intree = "KVM warns about the memory")
 {
 	uint8_t *huge = mem_hugetlb(MIB(2), 1), *small;
 	uint64_t list[2];
 	struct guest g;
 
 	if (!huge)
-		skip("no 2 MiB hugepages to be had");
+		skip("no 2 MiB hugepage is available");
 	if (!has_page_shift(v, 21))
-		skip("no such page size here");
+		skip("the platform offers no 2 MiB IOMMU pages");
 	g = guest_in_window(v, 21, 21);
 	small = registered(v, MIB(4));
 	expect(spapr_register(v->fd, huge, MIB(2)), 0);
@@ -646,20 +647,20 @@ TEST(memory_too_small_for_the_windows_pages_makes_kvm_warn_of_nothing,
 
 /* A VMM's memory slot may begin at any base page */
 TEST(an_address_not_aligned_to_the_windows_pages_maps_nothing_else,
-     .intree = "BUG_ON() of the platform", .crashes = true)
+     .intree = "BUG_ON() in pnv_tce_xchg()", .crashes = true)
 {
 	uint8_t *huge = mem_hugetlb(MIB(2), 2);
 	uint64_t p = base_page();
 	struct guest g;
 
 	if (!huge)
-		skip("no 2 MiB hugepages to be had");
+		skip("no 2 MiB hugepage is available");
 	if (!has_page_shift(v, 21))
-		skip("no such page size here");
+		skip("the platform offers no 2 MiB IOMMU pages");
 	g = guest_in_window(v, 21, 21);
 	expect(spapr_register(v->fd, huge, MIB(4)), 0);
 	expect(dma_map(v->fd, WINDOW1_START, huge, MIB(2), READ_WRITE), 0);
-	/* A page that begins in the region, then one that ends after it */
+	/* Map a page that begins in the region, then a page that ends after the region */
 	put(&g, WINDOW1_START + MIB(2), huge + p, READ_WRITE);
 	expect(tce_at(&g, WINDOW1_START + MIB(2)) & (MIB(2) - 1) & ~READ_WRITE,
 	       0);
@@ -670,8 +671,8 @@ TEST(an_address_not_aligned_to_the_windows_pages_maps_nothing_else,
 	guest_close(&g);
 }
 
-/* A level more costs memory, which only an ioctl may charge */
-TEST(kvm_makes_no_table_levels, .intree = "KVM makes levels")
+/* A new level costs memory, which only an ioctl may charge */
+TEST(kvm_makes_no_table_levels, .intree = "KVM makes table levels")
 {
 	uint64_t size = 1ULL << 36, far = WINDOW1_START + (size / 2);
 	struct guest g = guest_new(12);
@@ -716,10 +717,10 @@ TEST(the_default_window_is_mapped_by_kvm_as_well, .intree = NO_LIST)
 }
 
 /*
- * The end of a window that KVM still has
+ * Removal of a window while KVM has its table
  */
 
-/* KVM has a dead table: it maps nothing, and there is nothing to unmap */
+/* Check a table that no longer belongs to a window: KVM maps nothing, and no entry is mapped */
 static void expect_dead(struct guest *g, const uint8_t *ua)
 {
 	const uint64_t list[] = { (uintptr_t)ua | READ_WRITE, (uintptr_t)ua };
@@ -735,7 +736,7 @@ static void expect_dead(struct guest *g, const uint8_t *ua)
 }
 
 TEST(a_removed_window_is_charged_until_kvm_puts_it,
-     .intree = "the charge goes with the window")
+     .intree = "refunds the charge with the window")
 {
 	struct before before;
 	struct guest g;
@@ -752,7 +753,7 @@ TEST(a_removed_window_is_charged_until_kvm_puts_it,
 	expect_dead(&g, ua);
 	unregister_ok(v, ua, SIZE);
 	expect(vmlck() - before.ledger.vmlck, charge);
-	/* KVM looks for the table in the group, where it is no more */
+	/* The group no longer has the table, so KVM's detach does not find and put it */
 	guest_detach(&g, 0);
 	expect_dead(&g, ua);
 	expect(refs_more_than(before) > 0, true);
@@ -761,7 +762,7 @@ TEST(a_removed_window_is_charged_until_kvm_puts_it,
 }
 
 TEST(a_window_can_be_created_again_while_kvm_has_the_removed_one,
-     .intree = "a dead table is mapped")
+     .intree = "KVM maps in the removed window's table")
 {
 	int64_t before, charge, both;
 	struct guest old, g;
@@ -786,7 +787,7 @@ TEST(a_window_can_be_created_again_while_kvm_has_the_removed_one,
 }
 
 TEST(a_closed_container_leaves_kvm_a_dead_table,
-     .setup = BARE, .intree = "a dead table is mapped")
+     .setup = BARE, .intree = "KVM maps in the removed window's table")
 {
 	struct before before = before_all();
 	struct guest g;
@@ -804,7 +805,7 @@ TEST(a_closed_container_leaves_kvm_a_dead_table,
 }
 
 TEST(a_detached_group_leaves_kvm_a_dead_table,
-     .setup = BARE, .intree = "a dead table is mapped")
+     .setup = BARE, .intree = "KVM maps in the removed window's table")
 {
 	struct before before = before_all();
 	struct guest g;
@@ -838,7 +839,7 @@ TEST_F(armed_guest, a_table_that_kvm_puts_first_stays_with_the_container)
 #define KEPT	3	/* windows that fit under the limit */
 
 TEST(windows_that_kvm_keeps_run_into_the_memlock_limit,
-     .intree = "the charge goes with the window")
+     .intree = "refunds the charge with the window")
 {
 	struct guest g[KEPT + 1];
 	int64_t before, charge;
@@ -850,7 +851,7 @@ TEST(windows_that_kvm_keeps_run_into_the_memlock_limit,
 	charge = vmlck() - before;
 	expect(window_remove(v->fd, WINDOW1_START), 0);
 	if (charge < (int64_t)base_page())
-		skip("windows cost nothing here");
+		skip("a window of this size is not charged");
 	drop_ipc_lock();
 	limit_memlock(before + KEPT * charge + charge / 2);
 	while (kept <= KEPT) {
@@ -869,9 +870,12 @@ TEST(windows_that_kvm_keeps_run_into_the_memlock_limit,
 	new_window(v, 12, GUEST_SIZE, 1);
 }
 
-/* KVM takes a reference for each group, and of a table that it knows puts none */
+/*
+ * KVM gets a reference for each group, but does not put it if the guest has the table
+ * already (kvm_spapr_tce_attach_iommu_group())
+ */
 TEST(a_table_of_two_groups_that_kvm_leaks_stays_until_the_end,
-     .setup = TWO_GROUPS, .intree = "the charge goes with the window")
+     .setup = TWO_GROUPS, .intree = "refunds the charge with the window")
 {
 	struct before before;
 	struct guest g;
@@ -892,7 +896,7 @@ TEST(a_table_of_two_groups_that_kvm_leaks_stays_until_the_end,
 	guest_detach(&g, 0);
 	guest_detach(&g, 1);
 	expect(window_remove(v->fd, WINDOW1_START), 0);
-	/* The leaked one, which only the stand-in for KVM puts */
+	/* KVM would leak this reference; vfio_spapr_tce2_kvmplay puts it on close */
 	expect(refs_more_than(before) > 0, true);
 	expect(vmlck() > before.ledger.vmlck, true);
 	guest_close(&g);
@@ -928,8 +932,8 @@ TEST(two_groups_with_windows_of_their_own_get_each_tce, .setup = BARE)
 }
 
 /*
- * The memory of a closed container, which another one's window still maps. It goes
- * with the last page, in a hook that must not sleep.
+ * A window of another container still maps memory of a closed container. The last page is
+ * unmapped in a hook that must not sleep, and the memory is released soon after.
  */
 static void the_last_page_goes(struct vfio *a, bool replaced)
 {
@@ -955,7 +959,7 @@ static void the_last_page_goes(struct vfio *a, bool replaced)
 		expect(put(&g, GUEST_IOBA + TCE_4K, own, READ_WRITE), 0);
 	else
 		expect(put_none(&g, GUEST_IOBA + TCE_4K), 0);
-	expect_soon("the memory is given back", as_before, &before);
+	expect_soon("the memory is unpinned and refunded", as_before, &before);
 	guest_close(&g);
 	vfio_close(&b);
 }
@@ -974,7 +978,7 @@ TEST(kvm_may_replace_the_last_page_of_a_closed_container,
 }
 
 /*
- * Processes
+ * Other processes, and the exit of the process
  */
 
 struct inherited {
@@ -982,7 +986,7 @@ struct inherited {
 	uint8_t *ua;
 };
 
-/* In a child that has inherited the guest's table, or attaches one of its own */
+/* Check that hypercalls of a process that does not own the container change no entry */
 static void expect_nothing_changes(struct guest *g, const uint8_t *ua)
 {
 	const uint64_t list[] = { (uintptr_t)ua | READ_WRITE };
@@ -1010,8 +1014,9 @@ static void call_as_another_process(void *arg)
 	guest_close(&own);
 }
 
-/* The leaf of the view is one run at first, then an array */
-TEST_F(armed_guest, another_process_changes_no_entry, .intree = "KVM checks it")
+/* The view stores the leaf as one run at first, then as an array */
+TEST_F(armed_guest, another_process_changes_no_entry,
+       .intree = "relies on KVM to check the process")
 {
 	uint8_t *ua = mapped(v, GUEST_IOBA, SIZE);
 	struct inherited inherited = { .g = &guest, .ua = ua };
@@ -1025,7 +1030,7 @@ TEST_F(armed_guest, another_process_changes_no_entry, .intree = "KVM checks it")
 	unregister_ok(v, ua, SIZE);
 }
 
-/* The descriptors are closed in their order: KVM's before VFIO's, or after */
+/* At exit the kernel closes descriptors in ascending order: KVM's before or after VFIO's */
 static void exit_in_use(struct vfio *v, bool kvm_first)
 {
 	struct guest g = {};
@@ -1066,7 +1071,7 @@ TEST(exit_with_kvm_attached_gives_everything_back, .setup = BARE)
 	expect_soon("pages unpinned, backend unused", as_found, &before);
 }
 
-/* Has every descriptor of a process that is gone, VFIO's and KVM's */
+/* Keep VFIO's and KVM's descriptors open until the pipe is closed */
 static void hold_descriptors(void *arg)
 {
 	int *pipe = arg;
@@ -1107,7 +1112,7 @@ TEST(a_table_that_kvm_has_may_outlive_the_process, .setup = BARE)
 }
 
 /*
- * A container of the in-tree driver beside this one
+ * A container of the in-tree driver in the same process
  */
 
 static void open_in_tree(struct vfio *b)
@@ -1116,7 +1121,7 @@ static void open_in_tree(struct vfio *b)
 
 	need_two_devices();
 	if (module_refs("vfio_iommu_spapr_tce") < 0)
-		skip("the in-tree backend is not loaded");
+		skip("vfio_iommu_spapr_tce is not loaded");
 	set_parameter("enabled", "0");
 	vfio_init(b);
 	ret = vfio_open(b);
@@ -1126,7 +1131,7 @@ static void open_in_tree(struct vfio *b)
 	expect(ret, 0);
 }
 
-/* The kernel's list has one region of the two containers */
+/* The kernel's list has one entry for the regions of both containers */
 static void both_map(struct vfio *a, struct vfio *b, struct guest *g,
 		     uint8_t *ua)
 {
@@ -1140,7 +1145,7 @@ static void both_map(struct vfio *a, struct vfio *b, struct guest *g,
 	expect(dma_unmap(b->fd, IOVA, SIZE), 0);
 }
 
-TEST(an_in_tree_container_may_register_the_memory_first, .intree = "no such parameter")
+TEST(an_in_tree_container_may_register_the_memory_first, .intree = "has no parameter enabled")
 {
 	struct guest g = guest_in_window(v, 12, 12);
 	uint8_t *ua = memory(SIZE);
@@ -1161,7 +1166,7 @@ TEST(an_in_tree_container_may_register_the_memory_first, .intree = "no such para
 }
 
 TEST_F(armed_guest, an_in_tree_container_may_register_the_memory_later,
-       .intree = "no such parameter")
+       .intree = "has no parameter enabled")
 {
 	uint8_t *ua = registered(v, SIZE);
 	struct vfio b;
@@ -1175,9 +1180,9 @@ TEST_F(armed_guest, an_in_tree_container_may_register_the_memory_later,
 	vfio_close(&b);
 }
 
-/* KVM finds it, but a device of the other container must not reach it */
+/* KVM finds the memory in its list, but this container has not registered it */
 TEST_F(armed_guest, memory_of_only_the_in_tree_driver_keeps_its_counts,
-       .intree = "no such parameter")
+       .intree = "has no parameter enabled")
 {
 	struct sink sink = sink_at(v, SINK_IOBA);
 	uint8_t *ua = memory(SIZE);
@@ -1194,9 +1199,9 @@ TEST_F(armed_guest, memory_of_only_the_in_tree_driver_keeps_its_counts,
 	vfio_close(&b);
 }
 
-/* Other bounds than the in-tree driver's, so that the list can't have both */
+/* The two regions overlap, but have different bounds, so the kernel's list can't have both */
 TEST_F(guest, memory_that_overlaps_in_tree_regions_keeps_its_counts,
-       .intree = "no such parameter")
+       .intree = "has no parameter enabled")
 {
 	uint8_t *ua = memory(SIZE);
 	struct vfio b;
@@ -1221,7 +1226,7 @@ TEST_F(guest, memory_that_overlaps_in_tree_regions_keeps_its_counts,
 }
 
 /*
- * Hooks in an order that is not KVM's
+ * The tripwire: hooks in an order that KVM does not use disable mapping in the window
  */
 
 #define M1(page)	{ .step = KVMPLAY_M1, .ioba = GUEST_IOBA + (page) * TCE_4K }
@@ -1243,7 +1248,7 @@ static struct kvmplay_raw raw(struct guest *g,
 	return raw;
 }
 
-/* Maps are over in this window, unmaps are not */
+/* Check that KVM can't map in this window any more, but can unmap */
 static void expect_tripped(struct vfio *v, struct guest *g, uint8_t *ua)
 {
 	expect(put(g, GUEST_IOBA + MIB(4), ua, READ_WRITE), TOO_HARD);
@@ -1253,7 +1258,7 @@ static void expect_tripped(struct vfio *v, struct guest *g, uint8_t *ua)
 	expect(is_mapped(g, GUEST_IOBA), false);
 }
 
-/* Plays an order of hooks in a window of its own */
+/* Play an order of hooks in a new window, and check that it triggers the tripwire */
 static void trips(struct vfio *v, const struct kvmplay_raw_step *step,
 		  int count, uint8_t *ua)
 {
@@ -1278,7 +1283,7 @@ static void trips(struct vfio *v, const struct kvmplay_raw_step *step,
 }
 
 TEST(hooks_in_an_unknown_order_end_kvms_maps_in_that_window,
-     .intree = "no order is unknown")
+     .intree = "accepts hooks in each order")
 {
 	uint8_t *ua = registered(v, SIZE);
 	const struct kvmplay_raw_step skipped[] = { M1(0), M1(1), K(1) };
@@ -1294,7 +1299,7 @@ TEST(hooks_in_an_unknown_order_end_kvms_maps_in_that_window,
 	trips(v, apart, ARRAY_SIZE(apart), ua);
 }
 
-/* A map that ended early, hooks without a map: KVM has such */
+/* KVM may end a map before its last hooks, and may call the hooks X0 and K without a map */
 TEST_F(armed_guest, hooks_that_kvm_may_leave_out_are_no_unknown_order)
 {
 	uint8_t *ua = registered(v, SIZE);

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conformance: TCE hypercalls against everything else. First each interleaving that
- * matters, forced: a hypercall stops between two hooks, on a processor of its own,
- * while another thread makes a request. Then storms of random hypercalls.
+ * Conformance: TCE hypercalls at the same time as other requests. The first tests force
+ * each interleaving that matters: a hypercall stops between two hooks on one processor,
+ * while a thread on another processor makes a request. Other tests make random hypercalls.
  *
- * A request that must wait is given a short stop, which ends by itself. One that
- * must not wait is given a long one, which the test ends.
+ * Names of the hooks, from tests/kvmplay/kvmplay.h: a map calls M1 (useraddrptr()), X1
+ * (xchg_no_kill()) and K (tce_kill()). An unmap calls X0 (xchg_no_kill()) and K. XR is the
+ * xchg_no_kill() that restores an entry after an unmap was refused.
+ *
+ * If a request must wait for the hypercall, the stop is short and ends after SHORT_STOP. If
+ * a request must not wait, the stop is long, and the test ends it (release_call()).
  */
 #define _GNU_SOURCE
 #define TEST_ORDER AFTER_OTHERS
@@ -19,7 +23,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define LEAKS	"KVM leaks counts, frees no memory in time"
+#define LEAKS	"KVM leaks counts and releases memory late"
 
 #define SIZE		KIB(512)
 #define TCES(size)	((size) / TCE_4K)
@@ -31,7 +35,7 @@ static struct kvmplay_call put_none_of(uint64_t ioba)
 }
 
 /*
- * A map that is stopped after M1, X1 or the store holds its leaf
+ * A map that is stopped between M1 and K has locked its leaf
  */
 
 static const uint32_t in_map[] = {
@@ -74,9 +78,9 @@ TEST_F(kernel_guest, a_map_ioctl_waits_for_a_map_by_kvm, .intree = LEAKS, .crash
 }
 
 /*
- * A hook uses one of 256 brackets, by the address of the thread, and declines
- * if another thread has it. Threads that exist at the same time have different
- * addresses, so one of several finds a free bracket.
+ * The address of a thread's task_struct selects one of 256 brackets (src/kvm.c). A hook
+ * declines if another thread uses the bracket. Threads that exist at the same time have
+ * different addresses, so one of several threads finds a free bracket.
  */
 #define PUTTERS	8
 
@@ -98,7 +102,7 @@ static void *put_main(void *arg)
 	return NULL;
 }
 
-/* H_PUT_TCE by a new thread, and by further ones while the result is H_TOO_HARD */
+/* Make H_PUT_TCE in a new thread; if it returns H_TOO_HARD, repeat it in another thread */
 static long put_by_threads(struct guest *g, uint64_t ioba, const uint8_t *ua)
 {
 	struct putters p = { .g = g, .ioba = ioba, .ua = ua, .ret = TOO_HARD };
@@ -179,10 +183,10 @@ TEST_F(kernel_guest, an_unmap_by_kvm_cannot_interrupt_its_map, .intree = LEAKS, 
 }
 
 /*
- * Memory that goes
+ * UNREGISTER_MEMORY during a map by KVM
  */
 
-/* Memory is registered, given to KVM and mapped as ever */
+/* Check that memory can be registered, mapped by KVM, and unregistered */
 static void expect_usable(struct vfio *v, struct guest *g, uint8_t *ua)
 {
 	expect(spapr_register(v->fd, ua, SIZE), 0);
@@ -193,7 +197,7 @@ static void expect_usable(struct vfio *v, struct guest *g, uint8_t *ua)
 	unregister_ok(v, ua, SIZE);
 }
 
-/* KVM has not counted the page yet, and finds it no more */
+/* Unregister before KVM counts the page: the request succeeds, and KVM maps nothing */
 static void unregister_wins(struct vfio *v, uint32_t step)
 {
 	struct guest g = guest_armed(v);
@@ -213,7 +217,10 @@ static void unregister_wins(struct vfio *v, uint32_t step)
 	guest_close(&g);
 }
 
-/* UNREGISTER may wait for the end of the map, to see whether its count stays */
+/*
+ * Unregister after KVM has counted the page. The request may wait for the end of the map. Its
+ * answer shows whether KVM has kept the count.
+ */
 static void unregister_loses(struct vfio *v, uint32_t step)
 {
 	struct guest g = guest_armed(v);
@@ -241,7 +248,8 @@ TEST(unregister_between_m1_and_lookup_wins, .intree = "defect 18")
 	unregister_wins(v, KVMPLAY_M1);
 }
 
-TEST(unregister_between_lookup_and_count_wins, .intree = LEAKS, .crashes = true)
+TEST(unregister_between_lookup_and_count_wins,
+     .intree = LEAKS, .crashes = true)
 {
 	unregister_wins(v, KVMPLAY_LOOKUP);
 }
@@ -261,7 +269,7 @@ TEST(unregister_before_k_returns_ebusy, .intree = LEAKS)
 	unregister_loses(v, KVMPLAY_STORE);
 }
 
-/* KASAN would see KVM use a region that was freed */
+/* KASAN reports an error if KVM uses a region that was freed */
 TEST_F(kernel_guest, memory_may_be_registered_again_before_kvm_counts_it,
        .intree = LEAKS, .crashes = true)
 {
@@ -302,7 +310,7 @@ TEST_F(kernel_guest, memory_that_kvm_replaces_can_be_unregistered_after_k, .intr
 }
 
 /*
- * Windows and containers that go
+ * TCE_REMOVE and close of the container during a hypercall
  */
 
 TEST(tce_remove_waits_until_kvms_map_is_done, .intree = LEAKS, .crashes = true)
@@ -344,10 +352,10 @@ TEST(close_waits_until_kvms_map_is_done,
 	expect(release_call(&s), 0);
 	expect(is_mapped(&g, GUEST_IOBA), false);
 	guest_close(&g);
-	expect_soon("everything is given back", as_before, &before);
+	expect_soon("all resources are released", as_before, &before);
 }
 
-/* Between two hooks that hold nothing */
+/* Remove the window while the call is stopped between two hooks, with no lock held */
 static void remove_during(struct vfio *v, struct kvmplay_call call,
 			  uint32_t step, uint32_t side, long want)
 {
@@ -388,10 +396,10 @@ TEST(tce_remove_before_the_cleanup_leaves_nothing_to_clean,
 		remove_during(v, put_of(GUEST_IOBA, (void *)1, 0), KVMPLAY_ZAP,
 			      BEFORE, TOO_HARD);
 	else
-		skip("maps do not fail here");
+		skip("on powernv maps do not fail");
 }
 
-/* The last reference to the table is put in a softirq after the hypercall */
+/* KVM puts the last reference to the table in a softirq after the hypercall */
 TEST(kvm_may_put_the_last_reference_after_a_call, .intree = LEAKS, .crashes = true)
 {
 	struct before before;
@@ -414,11 +422,12 @@ TEST(kvm_may_put_the_last_reference_after_a_call, .intree = LEAKS, .crashes = tr
 }
 
 /*
- * Unmaps that stop
+ * Unmaps that stop between two hooks
  */
 
-/* X0 does it all: nothing is taken out and put back later */
-TEST_F(guest, memory_can_be_unregistered_after_x0_unmapped_it, .intree = LEAKS, .crashes = true)
+/* X0 does the whole unmap and reports an empty entry, so KVM restores no entry later */
+TEST_F(guest, memory_can_be_unregistered_after_x0_unmapped_it,
+       .intree = LEAKS, .crashes = true)
 {
 	struct sink sink = sink_at(v, SINK_IOBA);
 	uint8_t *ua = mapped(v, GUEST_IOBA, TCE_4K < base_page() ?
@@ -437,8 +446,9 @@ TEST_F(guest, memory_can_be_unregistered_after_x0_unmapped_it, .intree = LEAKS, 
 	expect(is_mapped(&guest, GUEST_IOBA), false);
 }
 
-/* K comes after the entry has been mapped again, and must not touch it */
-TEST_F(guest, an_entry_mapped_between_x0_and_k_stays, .intree = LEAKS, .crashes = true)
+/* K is called after the entry was mapped again, and must not change the entry */
+TEST_F(guest, an_entry_mapped_between_x0_and_k_stays,
+       .intree = LEAKS, .crashes = true)
 {
 	uint8_t *a = mapped(v, GUEST_IOBA, SIZE), *b = registered(v, SIZE);
 	struct stopped s;
@@ -465,7 +475,7 @@ struct put_back {
 	bool gone;
 };
 
-/* Flags between processes */
+/* Flags in memory that processes share */
 static void set(bool *flag)
 {
 	__atomic_store_n(flag, true, __ATOMIC_SEQ_CST);
@@ -481,7 +491,7 @@ static bool is_set_soon(void *flag)
 	return is_set(flag);
 }
 
-/* Another process, whose unmap is refused: KVM puts back what X0 has answered */
+/* X0 refuses another process's unmap, and KVM then writes the old entry back (XR) */
 static void unmap_and_put_back(void *arg)
 {
 	struct put_back *shared = arg;
@@ -514,7 +524,7 @@ static void puts_back(struct vfio *v, bool one_run)
 	pid = start_child(unmap_and_put_back, shared);
 	expect_soon("the other process's hypercall stops", is_set_soon,
 		    &shared->stopped);
-	/* X0 was refused: the device still has its page */
+	/* X0 was refused, so the device still reaches its page */
 	device_reaches(v, 0, GUEST_IOBA, shared->ua);
 	expect(dma_unmap(v->fd, GUEST_IOBA, SIZE), 0);
 	unregister_ok(v, shared->ua, SIZE);
@@ -538,10 +548,10 @@ TEST(an_entry_put_back_in_an_array_never_outlives_its_memory,
 }
 
 /*
- * Several IOMMU pages, and lists
+ * Stops in maps of several IOMMU pages, and in lists of TCEs
  */
 
-/* Of 1024 pages the last fourth is not registered; stops before they are zapped */
+/* The last quarter of 1024 pages is not registered; stop before KVM's cleanup (ZAP) */
 TEST(the_cleanup_after_an_error_unmaps_exactly_what_is_there,
      .intree = LEAKS, .crashes = true)
 {
@@ -566,7 +576,7 @@ TEST(the_cleanup_after_an_error_unmaps_exactly_what_is_there,
 	guest_close(&g);
 }
 
-/* In the second leaf, with pages of the first leaf already mapped */
+/* The map stops at the end of the first leaf, or in the second leaf */
 TEST(a_map_across_leaves_can_be_stopped_in_either, .intree = LEAKS, .crashes = true)
 {
 	struct guest g = guest_in_window(v, 12, 22);
@@ -585,7 +595,7 @@ TEST(a_map_across_leaves_can_be_stopped_in_either, .intree = LEAKS, .crashes = t
 		stop_call(&s, &g, call);
 		expect(dma_unmap(v->fd, GUEST_IOBA, MIB(4)), 0);
 		expect(is_stopped(&g), false);
-		/* The request may have the second leaf before the map does */
+		/* The request may lock the second leaf before the map does */
 		ret = release_call(&s);
 		expect_either(ret, 0, TOO_HARD);
 		expect(stuff(&g, GUEST_IOBA, 1), 0);
@@ -595,7 +605,7 @@ TEST(a_map_across_leaves_can_be_stopped_in_either, .intree = LEAKS, .crashes = t
 	guest_close(&g);
 }
 
-/* The list is read twice, and its owner changes it in between */
+/* KVM reads the list twice, and the guest changes the list after the first read */
 TEST_F(kernel_guest, a_list_that_changes_after_the_check_maps_nothing_else, .intree = LEAKS)
 {
 	uint8_t *ua = registered(v, SIZE), *other = memory(SIZE);
@@ -635,7 +645,7 @@ TEST_F(kernel_guest, kvm_may_detach_during_a_map, .intree = LEAKS, .crashes = tr
 }
 
 /*
- * Storms
+ * Storms: threads that make random hypercalls
  */
 
 #define STORM_MS	40
@@ -643,7 +653,7 @@ TEST_F(kernel_guest, kvm_may_detach_during_a_map, .intree = LEAKS, .crashes = tr
 #define REGIONS		4
 #define REGION		KIB(256)
 
-/* What the threads of a storm share */
+/* Data that the threads of a storm share */
 struct storm_state {
 	int log;
 	struct guest *g;
@@ -661,7 +671,7 @@ static void add(uint64_t *sum, uint64_t count)
 	__atomic_fetch_add(sum, count, __ATOMIC_RELAXED);
 }
 
-/* Random hypercalls for a while, in the kernel without a break */
+/* Make random hypercalls for a while, without a return to user space */
 static void storm(struct workers *workers, int number)
 {
 	static uint32_t seed = 1;
@@ -688,18 +698,18 @@ static void storm(struct workers *workers, int number)
 	add(&state->maps, storm.maps);
 }
 
-/* Whatever the order, it is KVM's */
+/* Print the storm's results. All hooks were in KVM's order, so the tripwire must be silent. */
 static void storm_ends(const struct storm_state *state)
 {
 	expect(tripped(state->log), 0);
 	race_saw("hypercalls", state->calls);
-	race_saw("of them done in the kernel", state->success);
-	race_saw("of them too hard", state->too_hard);
+	race_saw("hypercalls done in the kernel", state->success);
+	race_saw("hypercalls returned H_TOO_HARD", state->too_hard);
 	if (!under_hypervisor())
 		race_saw("IOMMU pages mapped in the kernel", state->maps);
 }
 
-/* Unregisters and registers memory again, if nothing maps it */
+/* Unregister and register memory again, unless an entry maps it */
 static void renew(struct vfio *v, uint8_t *region)
 {
 	int ret = spapr_unregister(v->fd, region, REGION);
@@ -710,7 +720,7 @@ static void renew(struct vfio *v, uint8_t *region)
 		expect(spapr_register(v->fd, region, REGION), 0);
 }
 
-/* Requests of the client about the same entries and the same memory */
+/* Make requests for the same entries and the same memory */
 static void disturb(struct vfio *v, uint8_t *ua, unsigned int *seed)
 {
 	uint8_t *region = ua + rand_r(seed) % REGIONS * REGION;
@@ -725,13 +735,13 @@ static void disturb(struct vfio *v, uint8_t *ua, unsigned int *seed)
 	else
 		renew(v, region);
 	if (what == 31) {
-		/* Otherwise some entry nearly always maps it */
+		/* Unmap all entries first, because nearly always one maps the region */
 		expect(dma_unmap(v->fd, GUEST_IOBA, STORM_TCES * TCE_4K), 0);
 		renew(v, region);
 	}
 }
 
-/* Registers all of the memory that it allocates, except the last REGION bytes */
+/* Allocate memory, and register all of it except the last REGION bytes */
 static uint8_t *storm_memory(struct vfio *v)
 {
 	uint8_t *ua = memory((REGIONS + 1) * REGION);
@@ -763,10 +773,13 @@ TEST_F(armed_guest, storms_against_requests_keep_every_count,
 	race_saw("times memory was unregistered", score->served);
 }
 
-/* As if lists changed after each check, with large TCEs, and a tree of tables */
+/*
+ * Hypercalls skip KVM's checks, like hypercalls whose list the guest changes after the
+ * checks. A TCE of the guest covers several IOMMU pages, and the table has two levels.
+ */
 TEST(storms_without_checks_keep_every_count,
-     .race = "TCE hypercalls that are not checked, the same", .intree = LEAKS,
-     .crashes = true)
+     .race = "TCE hypercalls without checks, map, unmap, register and unregister",
+     .intree = LEAKS, .crashes = true)
 {
 	unsigned int levels = up_to_levels(v, 2), seed = getpid();
 	struct guest g = guest_new(14);
@@ -824,7 +837,7 @@ TEST(storms_in_windows_that_come_and_go_are_safe,
 	storm_ends(&state);
 }
 
-/* With the group's table as with the container's other one */
+/* The group that attaches and detaches shares the table that the hypercalls use */
 TEST_F(armed_guest, storms_while_a_group_attaches_and_detaches_are_safe,
        .setup = TWO_GROUPS, .race = "TCE hypercalls, attach and detach of a group",
        .intree = LEAKS, .crashes = true)
@@ -861,7 +874,7 @@ static bool has_references(void *arg)
 	return table_refs(wanted->g) == wanted->refs;
 }
 
-/* Another guest's table, at the same window and at the same entries */
+/* Attach another guest's table to the same window, and map the same entries */
 TEST_F(armed_guest, storms_while_kvm_attaches_and_detaches_are_safe,
        .race = "TCE hypercalls, attach and detach of KVM", .intree = LEAKS,
        .crashes = true)
@@ -921,7 +934,7 @@ TEST(storms_while_the_container_closes_are_safe,
 			guest_close(&g);
 		else
 			close(g.fd);
-		expect_soon("everything is given back", as_before, &before);
+		expect_soon("all resources are released", as_before, &before);
 	}
 	storm_ends(&state);
 }
@@ -936,7 +949,7 @@ static void storm_until_killed(void *arg)
 
 	open_container(v, 0);
 	g = guest_armed(v);
-	/* Shorter, so that some end before the process does */
+	/* Make short calls, so that some return before the process is killed */
 	state = (struct storm_state){ .g = &g, .ms = 4, .ua = storm_memory(v) };
 	workers = (struct workers){ .v = v, .arg = &state };
 	workers_start(&workers, 2, storm);
@@ -960,7 +973,7 @@ TEST(a_kill_in_the_middle_of_a_storm_is_safe,
 	}
 }
 
-/* Another process storms; what this one has mapped stays */
+/* Data shared with another process, which makes hypercalls; this process's entries must stay */
 struct strangers {
 	struct vfio *v;
 	struct storm_state state;
@@ -991,7 +1004,7 @@ TEST(storms_of_another_process_change_no_entry,
 	*shared = (struct strangers){
 		.v = v, .state = { .log = follow_log(), .g = &g, .ua = ua },
 	};
-	/* Entries that make an array of each leaf */
+	/* These entries turn each leaf of the view into an array */
 	for (uint64_t i = 0; i < STORM_TCES; i += 256)
 		expect(dma_map(v->fd, GUEST_IOBA + i * TCE_4K, ua, TCE_4K,
 			       READ_WRITE), 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Drives /dev/tce2-kvmplay for the KVM tests: attaches tables, makes hypercalls,
- * and holds calls between two hooks while the test does something else.
+ * Drive /dev/tce2-kvmplay for the KVM tests: attach tables, make hypercalls, and stop
+ * calls between two hooks while the test makes other requests.
  */
 #define _GNU_SOURCE
 #include "conformance_kvm.h"
@@ -21,7 +21,7 @@ static int play(int fd, unsigned long nr, void *arg)
 }
 
 /*
- * Guests
+ * Attaching and detaching a guest's table
  */
 
 struct guest guest_new(unsigned int shift)
@@ -37,7 +37,7 @@ struct guest guest_new(unsigned int shift)
 	return g;
 }
 
-/* 0 or -errno */
+/* Return 0 or -errno */
 int guest_try_attach(struct guest *g, int slot, uint64_t start, uint64_t size)
 {
 	struct kvmplay_attach attach = {
@@ -53,7 +53,7 @@ void guest_attach(struct guest *g, int slot, uint64_t start, uint64_t size)
 	expect(guest_try_attach(g, slot, start, size), 0);
 }
 
-/* As KVM does it: the reference is put in an RCU callback */
+/* Detach as KVM does: the reference is put in an RCU callback */
 void guest_detach(struct guest *g, int slot)
 {
 	struct kvmplay_attach attach = { .group = vfio_device_group(slot) };
@@ -61,28 +61,28 @@ void guest_detach(struct guest *g, int slot)
 	expect(play(g->fd, KVMPLAY_DETACH, &attach), 0);
 }
 
-/* A guest's table in a new window of the first group */
+/* Attach a guest's table to a new window of the first group */
 struct guest guest_in_window(struct vfio *v, unsigned int window_shift,
 			     unsigned int shift)
 {
 	struct guest g = guest_new(shift);
 
 	if (new_window(v, window_shift, GUEST_SIZE, 1) != WINDOW1_START)
-		fail("the window is in another place");
+		fail("the window has an unexpected start");
 	guest_attach(&g, 0, WINDOW1_START, GUEST_SIZE);
 	return g;
 }
 
 /*
- * A MAP_DMA request: it makes the module give its memory to KVM's list. The page
- * stays mapped.
+ * Map a page: MAP_DMA makes the module enter the process's memory in the kernel's
+ * list. The page stays mapped.
  */
 uint8_t *guest_arm(struct vfio *v)
 {
 	return mapped(v, ARM_IOBA, base_page());
 }
 
-/* The usual case: 4K TCEs on both sides, and memory is in KVM's list at once */
+/* Attach a guest with 4K TCEs to a 4K window, and enter all memory in the kernel's list */
 struct guest guest_armed(struct vfio *v)
 {
 	struct guest g = guest_in_window(v, 12, 12);
@@ -125,8 +125,8 @@ FIXTURE_TEARDOWN(kernel_guest)
 }
 
 /*
- * The default window is made, and charged, with the first other one. Bytes charged
- * when it alone is there.
+ * Make the default window: it is made and charged when the first other window is created.
+ * Return the bytes charged when only the default window exists.
  */
 int64_t windows_made(struct vfio *v)
 {
@@ -134,7 +134,7 @@ int64_t windows_made(struct vfio *v)
 	return vmlck();
 }
 
-/* Nothing of it is left when this returns, except the charge of a removed window */
+/* Detach all tables and close; the charge for a removed window may be refunded later */
 void guest_close(struct guest *g)
 {
 	expect(play(g->fd, KVMPLAY_DETACH_ALL, NULL), 0);
@@ -150,13 +150,13 @@ static const char *const odd_name[KVMPLAY_ODDS] = {
 	[KVMPLAY_WARN_HPA] = "KVM would warn: memory does not translate",
 	[KVMPLAY_WARN_X1] = "KVM would warn: a map is refused after its check",
 	[KVMPLAY_WARN_X0] = "KVM would warn: an unmap fails",
-	[KVMPLAY_WARN_STUFF] = "KVM would warn: H_STUFF_TCE fails oddly",
+	[KVMPLAY_WARN_STUFF] = "KVM would warn: H_STUFF_TCE returns an unexpected result",
 	[KVMPLAY_DIRTIED] = "the kernel marks a page dirty without a reference",
 	[KVMPLAY_SLEPT] = "a hook has slept",
 	[KVMPLAY_UNBALANCED] = "a hook leaves preemption, RCU or locks nested",
 };
 
-/* The platform's own ops have the kernel mark pages dirty */
+/* The in-tree driver's tables have the platform's ops, so the kernel marks pages dirty */
 static bool is_expected(int odd)
 {
 	return odd == KVMPLAY_DIRTIED && backend_module &&
@@ -191,7 +191,7 @@ long put(struct guest *g, uint64_t ioba, const void *ua, uint32_t perm)
 	return hypercall(g, put_of(ioba, ua, perm));
 }
 
-/* H_PUT_TCE for so many pages that follow one another */
+/* Make H_PUT_TCE for @npages consecutive pages */
 long put_series(struct guest *g, uint64_t ioba, const void *ua, uint32_t perm,
 		uint32_t npages)
 {
@@ -255,7 +255,7 @@ bool is_shared(struct guest *g, const void *ua, uint64_t size)
 }
 
 /*
- * Calls that stop
+ * Hypercalls that stop between two hooks
  */
 
 struct kvmplay_call stop_at(struct kvmplay_call call, uint32_t step,
@@ -287,8 +287,8 @@ static void *stopped_main(void *arg)
 }
 
 /*
- * Makes the call on the second processor and returns when it has stopped. That
- * processor spins then: this thread must not need it, and stays on the first.
+ * Make the call on the second processor, and return when the call has stopped. The second
+ * processor then spins, so this thread stays on the first processor.
  */
 void stop_call(struct stopped *s, struct guest *g, struct kvmplay_call call)
 {
@@ -308,7 +308,7 @@ bool is_stopped(struct guest *g)
 	return !play(g->fd, KVMPLAY_WAIT_STOPPED, NULL);
 }
 
-/* Lets it go on, unless its time was over already, and returns its result */
+/* Let the call continue, if it is still stopped, and return its result */
 long release_call(struct stopped *s)
 {
 	expect_either(play(s->g->fd, KVMPLAY_RELEASE, NULL), 0, -ENOENT);
@@ -319,7 +319,7 @@ long release_call(struct stopped *s)
 }
 
 /*
- * Counts
+ * Counters, and messages of the tripwire
  */
 
 struct before before_all(void)
@@ -330,7 +330,7 @@ struct before before_all(void)
 	};
 }
 
-/* Use count of the backend beyond what it was */
+/* Return the growth of the backend's use count */
 int refs_more_than(struct before before)
 {
 	return (backend_module ? module_refs(backend_module) : 0) - before.refs;
@@ -368,10 +368,10 @@ unsigned int tripped(int log)
 void need_kernel_maps(void)
 {
 	if (under_hypervisor())
-		skip("a hypervisor's tables are mapped by ioctl alone");
+		skip("on pseries KVM does not map in the kernel");
 }
 
-/* A parameter of the module under test */
+/* Set a parameter of the module under test */
 void set_parameter(const char *name, const char *value)
 {
 	size_t len = strlen(value);

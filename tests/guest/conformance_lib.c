@@ -20,7 +20,7 @@
  * Expectations
  */
 
-/* "-22 (EINVAL)"; buf has room for 48 */
+/* Format an answer, such as "-22 (EINVAL)"; buf has 48 bytes */
 static const char *answer(long value, char *buf)
 {
 	const char *name = NULL;
@@ -75,7 +75,7 @@ void need_groups_that_share(void)
 {
 	need_two_devices();
 	if (under_hypervisor())
-		skip("a hypervisor's groups share no tables");
+		skip("groups cannot share TCE tables on pseries");
 }
 
 static int64_t pins_or_fail(void)
@@ -83,7 +83,7 @@ static int64_t pins_or_fail(void)
 	int64_t pinned = pins();
 
 	if (pinned < 0)
-		fail("the kernel doesn't say how many pages are pinned");
+		fail("/proc/vmstat does not have the counts of pinned pages");
 	return pinned;
 }
 
@@ -92,7 +92,7 @@ struct ledger ledger(void)
 	return (struct ledger){ .vmlck = vmlck(), .pins = pins_or_fail() };
 }
 
-/* Charged and pinned: so many bytes of base pages more than before */
+/* Check that the charge and the pinned pages have grown by a number of bytes */
 void expect_ledger(const char *when, struct ledger before, int64_t bytes)
 {
 	struct ledger now = ledger();
@@ -124,7 +124,7 @@ bool as_found(void *arg)
 }
 
 /*
- * The kernel's log, read as it is written
+ * The kernel log
  */
 
 int follow_log(void)
@@ -136,14 +136,14 @@ int follow_log(void)
 	return log;
 }
 
-/* "priority,sequence,time,flags;text"; false if there is none for now */
+/* Read a record "priority,sequence,time,flags;text"; false if there is no new record */
 bool next_record(int log, char record[LOG_RECORD])
 {
 	ssize_t len;
 
 	do {
 		len = read(log, record, LOG_RECORD - 1);
-		/* Overwritten before it was read */
+		/* EPIPE: the record was overwritten before it was read */
 	} while (len < 0 && errno == EPIPE);
 	if (len < 0 && errno == EAGAIN)
 		return false;
@@ -154,10 +154,10 @@ bool next_record(int log, char record[LOG_RECORD])
 }
 
 /*
- * Containers, memory and user pointers
+ * Containers and windows, memory, and invalid user pointers
  */
 
-/* A v2 container with the group of one slot */
+/* Open a v2 container with the group of one slot */
 void open_container(struct vfio *v, int slot)
 {
 	expect(vfio_open(v), 0);
@@ -188,9 +188,9 @@ uint64_t new_window(struct vfio *v, unsigned int shift, uint64_t size,
 }
 
 /*
- * Where a window begins that is made while there is none. A hypervisor has but
- * two places: one for its default window, or a smaller one like it, and one for
- * any other.
+ * Return the start of a window that is created while there is no other window. On pseries
+ * this is 0 for a window with the page size of the default window and at most its size, and
+ * WINDOW1_START for any other window.
  */
 uint64_t first_start(struct vfio *v, unsigned int shift, uint64_t size)
 {
@@ -199,7 +199,7 @@ uint64_t first_start(struct vfio *v, unsigned int shift, uint64_t size)
 	return under_hypervisor() && !like_default ? WINDOW1_START : 0;
 }
 
-/* So many, or as many as the platform has */
+/* Return a number of levels that the platform supports, at most @levels */
 unsigned int up_to_levels(struct vfio *v, unsigned int levels)
 {
 	unsigned int most = info_of(v).ddw.levels;
@@ -212,11 +212,11 @@ uint8_t *memory(size_t size)
 	uint8_t *ua = mem_base(size);
 
 	if (!ua)
-		fail("no memory for the test itself");
+		fail("cannot allocate memory for the test itself");
 	return ua;
 }
 
-/* Allocates memory that is physically contiguous and aligned to its size */
+/* Allocate memory that is physically contiguous and aligned to its size */
 uint8_t *contiguous_memory(size_t size)
 {
 	uint8_t *ua;
@@ -225,7 +225,7 @@ uint8_t *contiguous_memory(size_t size)
 		return memory(base_page());
 	ua = mem_hugetlb(size <= MIB(2) ? MIB(2) : GIB(1), 1);
 	if (!ua)
-		skip("no hugepage to be had");
+		skip("no hugepage of that size is available");
 	return ua;
 }
 
@@ -245,13 +245,13 @@ uint8_t *mapped(struct vfio *v, uint64_t iova, size_t size)
 	return ua;
 }
 
-/* Registered until now, mapped nowhere */
+/* Unregister memory that is registered and not mapped */
 void unregister_ok(struct vfio *v, const void *ua, size_t size)
 {
 	expect(spapr_unregister(v->fd, ua, size), 0);
 }
 
-/* A copy of data whose last byte is the last one that can be read */
+/* Copy data so that the last byte of the copy is the last readable byte */
 void *at_page_end(const void *data, size_t len)
 {
 	uint8_t *page = mmap(NULL, 2 * base_page(), PROT_READ | PROT_WRITE,
@@ -259,11 +259,11 @@ void *at_page_end(const void *data, size_t len)
 
 	if (page == MAP_FAILED || mprotect(page + base_page(), base_page(),
 					   PROT_NONE))
-		fail("no memory for the test itself");
+		fail("cannot allocate memory for the test itself");
 	return memcpy(page + base_page() - len, data, len);
 }
 
-/* NULL, a kernel address, and a struct of which only the first half is there */
+/* Check for EFAULT with NULL, kernel addresses, and a struct whose second half is not mapped */
 void expect_bad_pointers_fault(int fd, unsigned long nr)
 {
 	static const uint32_t half[2] = { 256, 0 };
@@ -311,7 +311,7 @@ static void from_device(struct vfio *v, int slot, uint64_t iova)
 	expect(edu_from_device(device(v, slot), iova, 0, PROBE), 0);
 }
 
-/* Reads bytes only found at ua, and brings them back there */
+/* Check that the device reads a pattern that only the memory at ua has, and writes it back */
 void device_reaches(struct vfio *v, int slot, uint64_t iova, uint8_t *ua)
 {
 	uint64_t seed = fresh_seed();
@@ -325,7 +325,7 @@ void device_reaches(struct vfio *v, int slot, uint64_t iova, uint8_t *ua)
 		     slot, (void *)ua, (unsigned long long)iova);
 }
 
-/* For memory that the process can't or won't change */
+/* Check that the device reads the bytes at ua, without changing these bytes */
 void device_reads(struct vfio *v, int slot, uint64_t iova, const uint8_t *ua,
 		  struct sink *sink)
 {
@@ -354,7 +354,7 @@ void device_cannot_read(struct vfio *v, int slot, uint64_t iova, uint8_t *ua,
 		     slot, (unsigned long long)sink->iova);
 }
 
-/* The whole IOMMU page at ua stays what it was */
+/* Check that the whole IOMMU page at ua is unchanged */
 void device_cannot_write(struct vfio *v, int slot, uint64_t iova,
 			 const uint8_t *ua, struct sink *sink)
 {
@@ -371,7 +371,7 @@ void device_cannot_write(struct vfio *v, int slot, uint64_t iova,
 	memset(sink->ua, 0, PROBE);
 	from_device(v, slot, sink->iova);
 	if (!pattern_is(sink->ua, PROBE, seed))
-		fail("inconclusive: device %d did not hold the bytes to write",
+		fail("inconclusive: the buffer of device %d did not have the bytes to write",
 		     slot);
 }
 
@@ -383,7 +383,7 @@ void device_cannot_reach(struct vfio *v, int slot, uint64_t iova, uint8_t *ua,
 }
 
 /*
- * Children
+ * Child processes
  */
 
 static int run_in(pid_t pid, void (*run)(void *), void *arg)
@@ -402,14 +402,14 @@ int start_child(void (*run)(void *), void *arg)
 	return run_in(fork(), run, arg);
 }
 
-/* One that has the same descriptors, whoever of the two opens them */
+/* Start a child that shares the descriptor table with this process */
 int start_child_with_files(void (*run)(void *), void *arg)
 {
 	return run_in(syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0),
 		      run, arg);
 }
 
-/* A pid of -1 stands for whichever child ends first */
+/* Wait for a child; -1 waits for the next child that exits */
 void expect_child_ok(int pid)
 {
 	int status;
@@ -420,7 +420,7 @@ void expect_child_ok(int pid)
 		fail("a child of the test failed (wait status %#x)", status);
 }
 
-/* It must not have ended by itself: then it has failed */
+/* Kill a child; fail if the child has already ended */
 void kill_child(int pid)
 {
 	int status;
@@ -437,14 +437,14 @@ void in_child(void (*run)(void *), void *arg)
 	expect_child_ok(start_child(run, arg));
 }
 
-/* For what another process's end brings about, however busy the machine is */
+/* Wait for an asynchronous effect, such as the release of a dead process's resources */
 void expect_soon(const char *what, bool (*so)(void *), void *arg)
 {
 	uint64_t deadline = now_ms() + patient_ms(20000);
 
 	while (!so(arg)) {
 		if (now_ms() > deadline)
-			fail("expected soon: %s", what);
+			fail("timeout, expected: %s", what);
 		usleep(10000);
 	}
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conformance: resource limits. RLIMIT_MEMLOCK to the page, what a user without
- * any privilege can make the kernel allocate with a group of its own, and what
- * a memory cgroup is charged for. The limit for each kind of window, with what
- * a refused one may not change, is in conformance_ddw.c.
+ * Conformance: resource limits. The tests check RLIMIT_MEMLOCK exactly to the page, the
+ * kernel memory that an unprivileged user with a group can use, and the charge to a memory
+ * cgroup. conformance_ddw.c tests the limit for each kind of window, and that a refused
+ * window changes nothing.
  *
- * Figures are printed, since documentation states them.
+ * The tests print figures, because the documentation states them.
  */
 #define _GNU_SOURCE
 #define TEST_ORDER LATE
@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 /*
- * RLIMIT_MEMLOCK
+ * Requests at and over RLIMIT_MEMLOCK
  */
 
 void limit_memlock(uint64_t bytes)
@@ -57,7 +57,7 @@ TEST(register_of_hugepages_is_limited_to_the_base_page)
 	int64_t before = vmlck();
 
 	if (!ua)
-		skip("no 2 MiB hugepages to be had");
+		skip("no 2 MiB hugepage is available");
 	drop_ipc_lock();
 	limit_memlock(before + MIB(4) - p);
 	expect(spapr_register(v->fd, ua, MIB(4)), -ENOMEM);
@@ -69,7 +69,7 @@ TEST(register_of_hugepages_is_limited_to_the_base_page)
 	expect(vmlck(), before);
 }
 
-TEST(unregister_makes_room_under_the_memlock_limit, .intree = "defect 18: unpins later")
+TEST(unregister_makes_room_under_the_memlock_limit, .intree = "defect 18: unpins pages late")
 {
 	uint64_t p = base_page();
 	uint8_t *ua = memory(8 * p);
@@ -86,7 +86,7 @@ TEST(unregister_makes_room_under_the_memlock_limit, .intree = "defect 18: unpins
 }
 
 TEST(the_memlock_limit_is_the_processs_not_the_containers,
-     .intree = "defect 18: unpins later")
+     .intree = "defect 18: unpins pages late")
 {
 	uint64_t p = base_page();
 	uint8_t *ua = memory(8 * p);
@@ -100,7 +100,10 @@ TEST(the_memlock_limit_is_the_processs_not_the_containers,
 	expect(spapr_register(v->fd, ua, 4 * p), 0);
 	expect(spapr_register(b.fd, ua + 4 * p, 3 * p), -ENOMEM);
 	expect(spapr_register(b.fd, ua + 4 * p, 2 * p), 0);
-	/* Room for nothing more, but for what the other container has paid */
+	/*
+	 * The limit is reached. Only memory that the other container has registered can
+	 * be registered, because it is charged already.
+	 */
 	expect(spapr_register(b.fd, ua + 6 * p, p), -ENOMEM);
 	expect(spapr_register(b.fd, ua, 4 * p), 0);
 	expect(window_create(b.fd, 12, GIB(1), 1, NULL), -ENOMEM);
@@ -109,12 +112,12 @@ TEST(the_memlock_limit_is_the_processs_not_the_containers,
 	expect(spapr_register(v->fd, ua + 6 * p, p), -ENOMEM);
 	unregister_ok(&b, ua, 4 * p);
 	expect(spapr_register(v->fd, ua + 6 * p, p), 0);
-	expect_ledger("4 pages given back, one taken", before, 3 * p);
+	expect_ledger("4 pages unregistered, one registered", before, 3 * p);
 	vfio_close(&b);
 }
 
-/* Counted all the same, as the limit holds again without the capability */
-TEST(cap_ipc_lock_lifts_the_memlock_limit, .intree = "defect 18: unpins later")
+/* With the capability memory is charged, too: without it, the limit applies to the sum */
+TEST(cap_ipc_lock_lifts_the_memlock_limit, .intree = "defect 18: unpins pages late")
 {
 	struct ledger before = ledger();
 	uint8_t *ua = memory(MIB(2));
@@ -128,14 +131,14 @@ TEST(cap_ipc_lock_lifts_the_memlock_limit, .intree = "defect 18: unpins later")
 	expect(spapr_register(v->fd, ua + MIB(1), base_page()), -ENOMEM);
 	expect(window_remove(v->fd, start), 0);
 	expect(window_remove(v->fd, 0), 0);
-	expect_ledger("the windows gone", before, MIB(1));
+	expect_ledger("after both windows were removed", before, MIB(1));
 	unregister_ok(v, ua, MIB(1));
-	expect_ledger("given back", before, 0);
+	expect_ledger("after UNREGISTER_MEMORY", before, 0);
 }
 
 /*
- * A window of two levels, and what is of each lower table: its bytes, at least a
- * base page, and the bus addresses that it maps.
+ * A window of two levels. TREE_TABLE is the bytes of a lower table, at least a base page.
+ * TREE_STEP is the range of bus addresses that a lower table maps.
  */
 #define TREE_SIZE	(1ULL << 36)
 #define TREE_TABLE	(base_page() > KIB(32) ? base_page() : KIB(32))
@@ -144,7 +147,7 @@ TEST(cap_ipc_lock_lifts_the_memlock_limit, .intree = "defect 18: unpins later")
 static uint64_t new_tree(struct vfio *v, uint64_t size, uint32_t levels)
 {
 	if (under_hypervisor())
-		skip("tables have one level here");
+		skip("on pseries tables have one level");
 	return new_window(v, 12, size, levels);
 }
 
@@ -161,7 +164,7 @@ TEST(a_tree_of_tables_grows_exactly_as_far_as_the_limit, .intree = "defect 13")
 	for (at = start; at < start + 3 * TREE_STEP; at += TREE_STEP)
 		expect(dma_map(v->fd, at, ua, TCE_4K, READ_WRITE), 0);
 	expect(dma_map(v->fd, at, ua, TCE_4K, READ_WRITE), -ENOMEM);
-	/* Not at the page of another table, either, and nothing of the range */
+	/* A range that begins in an existing table fails, too, and maps nothing */
 	expect(dma_map(v->fd, at - TCE_4K, ua, 2 * TCE_4K, READ_WRITE),
 	       base_page() < 2 * TCE_4K ? -EINVAL : -ENOMEM);
 	device_reaches(v, 0, at - TREE_STEP, ua);
@@ -169,35 +172,35 @@ TEST(a_tree_of_tables_grows_exactly_as_far_as_the_limit, .intree = "defect 13")
 	expect(dma_map(v->fd, at, ua, TCE_4K, READ_WRITE), 0);
 	device_reaches(v, 0, at, ua);
 	expect(window_remove(v->fd, start), 0);
-	expect_ledger("removed", before, 0);
+	expect_ledger("after the window was removed", before, 0);
 }
 
 /*
- * A user without privileges. The group's file has been given to it, as an
- * administrator would; it has a limit on locked memory and tries what it can.
+ * A user without privileges, to whom an administrator has given the group's file. The user
+ * has a limit on locked memory.
  */
 #define USER		1000
-#define REGIONS		8192		/* as many as the user's limit allows */
+#define REGIONS		8192		/* the user's limit allows no more pages */
 #define TREE_LIMIT	MIB(64)
-#define SLACK		MIB(2)		/* what the system does meanwhile */
-#define TABLE_SLACK	MIB(16)		/* pages on lists of the CPUs */
+#define SLACK		MIB(2)		/* kernel memory that other processes use */
+#define TABLE_SLACK	MIB(16)		/* pages in per-CPU lists */
 
 /**
- * struct siege - a user's attempt at using up the kernel's memory
- * @prepare: what is needed for it, not measured; in the user's process
+ * struct siege - a user's attempt to use up the kernel's memory
+ * @prepare: preparation, which is not measured; runs in the user's process
  * @run: the attempt
  * @limit: the user's RLIMIT_MEMLOCK
- * @ua: memory that the user has
- * @done: how often it succeeded, set by run()
- * @charged: bytes by which it has raised the user's locked memory
- * @before: bytes of slabs and the like before the attempt
- * @most: the most that were seen in between
- * @after: the same after it, with the user still there
- * @taken_before: all memory but that of users, before the attempt
- * @taken_after: and after it
- * @step: enum step, how far both processes are
+ * @ua: memory of the user
+ * @done: number of successful requests, set by run()
+ * @charged: growth of the user's locked_vm in bytes
+ * @before: kernel_memory() before the attempt
+ * @most: maximum of kernel_memory() during the attempt
+ * @after: kernel_memory() after the attempt, before the user closes the container
+ * @taken_before: taken_memory() before the attempt
+ * @taken_after: taken_memory() after the attempt
+ * @step: progress of both processes, an enum step
  *
- * In memory shared with the user's process.
+ * The struct is in memory shared with the user's process.
  */
 struct siege {
 	void (*prepare)(struct siege *siege, struct vfio *v);
@@ -236,7 +239,7 @@ bool has_plain_slabs(void)
 
 int64_t taken_memory(void)
 {
-	/* Or they may be megabytes off on each processor */
+	/* Without this, the counts may be wrong by megabytes for each CPU */
 	refresh_counters();
 	return meminfo("MemTotal") - meminfo("MemFree") - meminfo("Cached") -
 	       meminfo("Buffers") - meminfo("AnonPages") - meminfo("Hugetlb");
@@ -245,7 +248,7 @@ int64_t taken_memory(void)
 static void need_plain_slabs(void)
 {
 	if (!has_plain_slabs())
-		skip("this kernel debugs its slabs, what they take is its own");
+		skip("slab debugging on this kernel changes the size of slabs");
 }
 
 static int64_t kernel_memory(void)
@@ -260,8 +263,8 @@ static void become_a_user(uint64_t limit)
 
 	if (setrlimit(RLIMIT_MEMLOCK, &memlock) || setgroups(0, NULL) ||
 	    setresgid(USER, USER, USER) || setresuid(USER, USER, USER))
-		fail("can't become a user: %s", strerror(errno));
-	/* Or /proc/self would be root's */
+		fail("cannot become an unprivileged user: %s", strerror(errno));
+	/* Make the new user, not root, the owner of /proc/self */
 	prctl(PR_SET_DUMPABLE, 1);
 }
 
@@ -335,7 +338,7 @@ static void besiege(struct siege *siege)
 	come_to(siege, DISMISSED);
 	expect_child_ok(pid);
 	give_group_to(0, 0);
-	expect_soon("what the user took is given back", as_before_the_siege,
+	expect_soon("the kernel memory that the user used is freed", as_before_the_siege,
 		    siege);
 }
 
@@ -354,11 +357,11 @@ static struct siege *new_siege(void (*prepare)(struct siege *, struct vfio *),
 static void expect_at_most(const char *what, int64_t saw, int64_t most)
 {
 	if (saw > most)
-		fail("%s: expected %lld bytes at the most, saw %lld", what,
+		fail("%s: expected at most %lld bytes, saw %lld", what,
 		     (long long)most, (long long)saw);
 }
 
-/* Regions of one page */
+/* The user registers as many regions of one page as possible */
 
 static void prepare_pages(struct siege *siege, struct vfio *v)
 {
@@ -377,7 +380,7 @@ static void register_all_pages(struct siege *siege, struct vfio *v)
 		expect(spapr_register(v->fd, siege->ua + i * p, p), -ENOMEM);
 }
 
-/* A registration, a region, and where its page is: slabs of 64, 192 and 8 */
+/* The slabs of a registration, of a region, and of its array of extents */
 #define REGION_COST	(64 + 192 + 8)
 
 TEST(a_users_regions_cost_little_beside_what_is_charged, .setup = BARE)
@@ -400,8 +403,8 @@ TEST(a_users_regions_cost_little_beside_what_is_charged, .setup = BARE)
 }
 
 /*
- * Tables: as many lower tables as there can be, and in each the most that the
- * view can be made to take, two runs in every 512 entries.
+ * The user makes as many lower tables as possible, and makes the view of each as large as
+ * possible, with two runs in every 512 entries.
  */
 
 static void map_two_runs(struct vfio *v, uint64_t at, uint8_t *ua)
@@ -420,7 +423,7 @@ static void fill_tree(struct siege *siege, struct vfio *v)
 {
 	uint64_t start = new_tree(v, TREE_SIZE, 2), tables;
 
-	/* Without a limit this would go on to twice as much */
+	/* If the limit does not apply, the loop ends at twice the limit */
 	for (tables = 0; tables < 2 * TREE_LIMIT / TREE_TABLE; tables++) {
 		uint64_t at = start + tables * TREE_STEP;
 
@@ -432,7 +435,7 @@ static void fill_tree(struct siege *siege, struct vfio *v)
 	siege->done = tables;
 }
 
-/* The view takes as much as the tables, which are charged */
+/* A view takes at most as much memory as its tables, which are charged */
 TEST(a_users_tables_and_views_are_bounded_by_the_charge,
      .setup = BARE, .intree = "defect 13")
 {
@@ -441,11 +444,11 @@ TEST(a_users_tables_and_views_are_bounded_by_the_charge,
 
 	(void)v;
 	if (under_hypervisor())
-		skip("tables have one level here");
+		skip("on pseries tables have one level");
 	besiege(siege);
 	taken = siege->taken_after - siege->taken_before;
 	dprintf(STDOUT_FILENO,
-		"# %llu lower tables: charged %lld KiB, all took %lld KiB, of that %lld KiB of slabs\n",
+		"# %llu lower tables: charged %lld KiB, total growth %lld KiB, %lld KiB of it slabs\n",
 		(unsigned long long)siege->done,
 		(long long)siege->charged >> 10, (long long)taken >> 10,
 		(long long)(siege->after - siege->before) >> 10);
@@ -456,7 +459,7 @@ TEST(a_users_tables_and_views_are_bounded_by_the_charge,
 		       2 * siege->charged + TABLE_SLACK);
 }
 
-/* The same in a window of one level, all of which is charged with it */
+/* Fill the view of a one-level window, whose table is charged when it is created */
 #define FLAT_SIZE	GIB(4)
 
 static void fill_flat(struct siege *siege, struct vfio *v)
@@ -481,19 +484,19 @@ TEST(a_users_views_are_bounded_by_the_tables_charge, .setup = BARE)
 		(unsigned long long)siege->done,
 		(long long)siege->charged >> 10, (long long)used >> 10);
 	/*
-	 * Of a hypervisor's table there is only the kernel's copy, in vmalloc
-	 * memory, which is among what was counted
+	 * On pseries the kernel has only its copy of the table, in vmalloc memory, which
+	 * kernel_memory() includes
 	 */
 	most = under_hypervisor() ? 2 * siege->charged : siege->charged / 2;
 	expect_at_most("views", used, most + SLACK);
 }
 
 /*
- * Windows' tables of 16 MiB each. The platform has them as long as any group
- * does, whether the container knows of that or not.
+ * Tables of 16 MiB each. The platform keeps a table while any group has it, even if the
+ * container has removed the window.
  */
 #define TABLE_ROUNDS	16
-/* A quarter of what would be lost: debugging may keep as much as one table */
+/* A leak would lose four times as much. A debug kernel may keep one table allocated. */
 #define TABLES_LEFT	(TABLE_ROUNDS * MIB(16) / 4)
 
 TEST(tables_are_given_back_with_windows_and_groups)
@@ -503,7 +506,7 @@ TEST(tables_are_given_back_with_windows_and_groups)
 
 	for (int i = 0; i < TABLE_ROUNDS; i++)
 		expect(window_remove(v->fd, new_window(v, 12, GIB(8), 1)), 0);
-	expect_at_most("of windows removed", taken_memory() - before,
+	expect_at_most("tables of removed windows", taken_memory() - before,
 		       TABLES_LEFT);
 	for (int i = 0; two && i < TABLE_ROUNDS; i++) {
 		uint64_t start = new_window(v, 12, GIB(8), 1);
@@ -512,11 +515,11 @@ TEST(tables_are_given_back_with_windows_and_groups)
 		expect(vfio_detach(v, 1), 0);
 		expect(window_remove(v->fd, start), 0);
 	}
-	expect_at_most("of a group that left", taken_memory() - before,
+	expect_at_most("tables of a detached group", taken_memory() - before,
 		       TABLES_LEFT);
 }
 
-/* Containers that have no group have no backend */
+/* The user opens containers without a group. They have no backend. */
 
 #define CONTAINERS	500
 
@@ -560,7 +563,7 @@ TEST(containers_without_a_group_never_come_to_the_backend, .setup = BARE)
 	expect_at_most("500 containers", siege->after - siege->before, SLACK);
 }
 
-/* Requests without end; what they leave to RCU must not pile up */
+/* Make many requests: the memory that they free with RCU must not accumulate */
 
 #define FLOOD		4000
 #define FLOOD_MOST	MIB(32)
@@ -572,7 +575,7 @@ static void prepare_flood(struct siege *siege, struct vfio *v)
 	expect(dma_map(v->fd, IOVA, siege->ua, MIB(2), READ_WRITE), 0);
 }
 
-/* Each time an array is made of a run, and one that is done with */
+/* Each round makes an array of a run, and frees the array again */
 static void split_and_join(struct siege *siege, struct vfio *v)
 {
 	uint64_t off = MIB(1);
@@ -612,23 +615,23 @@ TEST(a_flood_of_requests_leaves_nothing_and_piles_up_little, .setup = BARE)
 	(void)v;
 	besiege(siege);
 	dprintf(STDOUT_FILENO,
-		"# %llu requests: slabs grew by %lld KiB at the most, by %lld KiB in the end\n",
+		"# %llu requests: slabs grew by at most %lld KiB, by %lld KiB in the end\n",
 		(unsigned long long)siege->done,
 		(long long)(siege->most - siege->before) >> 10,
 		(long long)(siege->after - siege->before) >> 10);
 	expect(siege->charged, 0);
-	expect_at_most("in the middle", siege->most - siege->before,
+	expect_at_most("during the requests", siege->most - siege->before,
 		       FLOOD_MOST);
 }
 
 /*
- * Memory cgroups. The test's process goes into a group of its own with its
- * memory already there, so that all the group is charged for is the kernel's.
+ * Memory cgroups. The test's process joins a new cgroup after it has allocated its own
+ * memory. So the cgroup is charged only for memory of the kernel.
  */
 #define CGROUPS		"/tmp/cgroup"
 #define CGROUP		CGROUPS "/tce2"
 
-/* A number in a file of "name number" lines */
+/* Read a number from a file with lines "name number"; -1 if there is no such name */
 static int64_t cgroup_number(const char *file, const char *name)
 {
 	long long number = -1, value;
@@ -638,7 +641,7 @@ static int64_t cgroup_number(const char *file, const char *name)
 	snprintf(path, sizeof(path), CGROUP "/%s", file);
 	f = fopen(path, "re");
 	if (!f)
-		fail("can't read %s", path);
+		fail("cannot read %s", path);
 	while (fgets(line, sizeof(line), f))
 		if (sscanf(line, "%63s %lld", key, &value) == 2 &&
 		    !strcmp(key, name))
@@ -648,8 +651,8 @@ static int64_t cgroup_number(const char *file, const char *name)
 }
 
 /*
- * The kernel brings this up to date when many pages have been charged or every
- * two seconds; up to 6.15 also when cpu.stat is read, which is quicker.
+ * The kernel updates memory.stat when many pages have been charged, or every two seconds.
+ * Up to 6.15, reading cpu.stat updates it at once.
  */
 static int64_t cgroup_kernel(void)
 {
@@ -663,38 +666,38 @@ static void make_cgroup(void)
 	mkdir(CGROUPS, 0755);
 	if (access(CGROUPS "/cgroup.procs", F_OK) &&
 	    mount("none", CGROUPS, "cgroup2", 0, NULL))
-		skip("no cgroups in this kernel");
+		skip("the kernel has no cgroup2");
 	if (!write_text(CGROUPS "/cgroup.subtree_control", "+memory"))
-		skip("no memory cgroups in this kernel");
-	/* One that a failed test left has no process any more */
+		skip("the kernel has no memory cgroups");
+	/* Remove the cgroup of a test that failed before; it has no process any more */
 	rmdir(CGROUP);
 	if (mkdir(CGROUP, 0755))
 		fail("mkdir " CGROUP ": %s", strerror(errno));
 	if (cgroup_kernel() < 0)
-		skip("memory cgroups don't tell kernel memory here");
+		skip("memory.stat of this kernel does not count kernel memory");
 }
 
 static void join_cgroup(void)
 {
 	if (!write_text(CGROUP "/cgroup.procs", "0"))
-		fail("can't join the cgroup");
+		fail("cannot join the cgroup");
 }
 
 static void leave_cgroup(void)
 {
 	if (!write_text(CGROUPS "/cgroup.procs", "0"))
-		fail("can't leave the cgroup");
+		fail("cannot leave the cgroup");
 	if (rmdir(CGROUP))
 		fail("rmdir " CGROUP ": %s", strerror(errno));
 }
 
-/* The charge is made in pages, of which each CPU keeps the rest of one */
+/* Surplus of the charge: the kernel charges whole pages, and each CPU keeps part of a page */
 static int64_t rests_of_pages(void)
 {
 	return sysconf(_SC_NPROCESSORS_ONLN) * base_page();
 }
 
-/* For expect_soon(): what has been freed is no longer charged, arg is before */
+/* A condition for expect_soon(): the charge has returned to the value at arg */
 static bool is_uncharged(void *arg)
 {
 	const int64_t *before = arg;
@@ -703,8 +706,8 @@ static bool is_uncharged(void *arg)
 }
 
 /*
- * What the group is charged. If that is less than it should be it may be what it
- * was two seconds ago.
+ * Read the cgroup's charge. A value below @least may be two seconds old, so it is read
+ * again later.
  */
 static int64_t cgroup_kernel_now(int64_t least)
 {
@@ -716,7 +719,7 @@ static int64_t cgroup_kernel_now(int64_t least)
 	return cgroup_kernel();
 }
 
-/* Expects @each bytes for each object, or 1/64 more or less, as for higher nodes */
+/* Check that each object is charged @each bytes. Upper nodes may change the sum by 1/64. */
 static void expect_charged(const char *what, int64_t before, int64_t count,
 			   int64_t each)
 {
@@ -734,11 +737,12 @@ static void expect_charged(const char *what, int64_t before, int64_t count,
 		     (long long)each);
 }
 
-/* The slabs' pointer to the group, for each object */
+/* Each slab object has a pointer to its cgroup */
 #define OWNER		8
 #define REGION_CHARGE	(REGION_COST + 3 * OWNER)
 
-TEST(regions_are_charged_to_the_memory_cgroup, .intree = "charges none of it")
+TEST(regions_are_charged_to_the_memory_cgroup,
+     .intree = "charges no kernel memory to the cgroup")
 {
 	enum { COUNT = 16384 };
 	uint64_t p = base_page();
@@ -753,14 +757,15 @@ TEST(regions_are_charged_to_the_memory_cgroup, .intree = "charges none of it")
 	expect_charged("regions", before, COUNT, REGION_CHARGE);
 	for (int i = 0; i < COUNT; i++)
 		unregister_ok(v, ua + i * p, p);
-	expect_soon("the charge is gone", is_uncharged, &before);
+	expect_soon("the cgroup is uncharged", is_uncharged, &before);
 	leave_cgroup();
 }
 
-/* Bytes for an array and for its share of the node above, which has 64 arrays */
+/* Bytes of an array and of its share of the node above, which has 64 arrays */
 #define ARRAY_CHARGE	(4096 + OWNER + (512 + OWNER) / 64)
 
-TEST(arrays_of_views_are_charged_to_the_memory_cgroup, .intree = "charges none of it")
+TEST(arrays_of_views_are_charged_to_the_memory_cgroup,
+     .intree = "charges no kernel memory to the cgroup")
 {
 	enum { COUNT = 512 };		/* each of 2 MiB of bus addresses */
 	uint8_t *ua = mapped(v, IOVA, base_page());
@@ -774,18 +779,19 @@ TEST(arrays_of_views_are_charged_to_the_memory_cgroup, .intree = "charges none o
 		map_two_runs(v, start + off, ua);
 	expect_charged("arrays of a view", before, COUNT, ARRAY_CHARGE);
 	expect(dma_unmap(v->fd, start, GIB(1)), 0);
-	expect_soon("the charge is gone", is_uncharged, &before);
+	expect_soon("the cgroup is uncharged", is_uncharged, &before);
 	leave_cgroup();
 }
 
 /*
- * Mappings so far from one another that each needs a node of the view, half of
- * the one above, and a node of the xarray that has the lower tables. The tables
- * themselves, which the platform allocates, are charged to locked memory alone.
+ * The mappings are so far apart that each needs a node of the view, half of the node
+ * above, and a node of the xarray of lower tables. The platform allocates the tables
+ * themselves, which are charged only to locked_vm.
  */
 #define NODE_CHARGE	((512 + OWNER) * 3 / 2 + 576 + OWNER)
 
-TEST(nodes_of_trees_are_charged_to_the_memory_cgroup, .intree = "charges none of it")
+TEST(nodes_of_trees_are_charged_to_the_memory_cgroup,
+     .intree = "charges no kernel memory to the cgroup")
 {
 	enum { COUNT = 256 };
 	const uint64_t size = 1ULL << 40;
@@ -803,6 +809,6 @@ TEST(nodes_of_trees_are_charged_to_the_memory_cgroup, .intree = "charges none of
 			       TCE_4K, READ_WRITE), 0);
 	expect_charged("mappings far apart", before, COUNT, NODE_CHARGE);
 	expect(window_remove(v->fd, start), 0);
-	expect_soon("the charge is gone", is_uncharged, &before);
+	expect_soon("the cgroup is uncharged", is_uncharged, &before);
 	leave_cgroup();
 }

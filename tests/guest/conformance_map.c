@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conformance: MAP_DMA and UNMAP_DMA. What a mapping lets the device reach, and
- * what everything that isn't a mapping does not.
+ * Conformance: MAP_DMA and UNMAP_DMA. The device reaches mapped memory and nothing else.
  *
- * Defects 14 and 16 of the in-tree driver happen when the kernel can't allocate
- * a table level at that moment, which nothing here can bring about; the tests
- * of replaced entries cover the counting that 16 gets wrong. Defect 17 needs
- * device memory in the kernel's list of regions, which this machine hasn't got.
- * The first half of defect 19 needs an allocation of the kernel's to fail, too.
+ * No test here shows defects 14, 16 and 17, and the first half of defect 19, of the
+ * in-tree driver. Defects 14, 16 and 19 need a failed allocation in the kernel, which
+ * these tests cannot cause. The tests of replaced entries cover the counts that defect 16
+ * gets wrong. Defect 17 needs device memory in the kernel's list of registered memory,
+ * which the emulated machines do not have.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -99,7 +98,7 @@ TEST(the_device_copies_both_ways_in_the_default_window)
 	device_reaches(v, 0, IOVA + last, ua + last);
 }
 
-/* From the end of one page into the next, which lies elsewhere in memory */
+/* Transfer across two pages that are not adjacent in physical memory */
 TEST(a_dma_may_cross_page_borders)
 {
 	uint8_t *ua = mem_scattered(MIB(2));
@@ -120,7 +119,7 @@ TEST(the_first_and_the_last_page_of_the_default_window_work)
 	device_reaches(v, 0, end - TCE_4K, last + base_page() - TCE_4K);
 }
 
-/* Rows say what is odd; otherwise it is a good request for other memory */
+/* Each row has one bad member. The other members are a valid request for other memory. */
 TEST(bad_map_requests_change_nothing, .intree = "defects 1, 9, 11", .crashes = true)
 {
 	uint8_t *ua = mapped(v, IOVA, SIZE), *area = memory(3 * SIZE);
@@ -174,7 +173,7 @@ TEST(bad_map_requests_change_nothing, .intree = "defects 1, 9, 11", .crashes = t
 	device_reaches(v, 0, IOVA, ua);
 	device_reaches(v, 0, IOVA + SIZE - TCE_4K, ua + SIZE - TCE_4K);
 	if (!ok)
-		fail("rows of the table were answered otherwise");
+		fail("requests returned unexpected answers, see above");
 }
 
 TEST(bad_unmap_requests_change_nothing, .intree = "defect 11", .crashes = true)
@@ -204,7 +203,7 @@ TEST(bad_unmap_requests_change_nothing, .intree = "defect 11", .crashes = true)
 	device_reaches(v, 0, IOVA, ua);
 	device_reaches(v, 0, IOVA + SIZE - TCE_4K, ua + SIZE - TCE_4K);
 	if (!ok)
-		fail("rows of the table were answered otherwise");
+		fail("requests returned unexpected answers, see above");
 }
 
 TEST(map_and_unmap_accept_a_larger_argsz)
@@ -249,13 +248,13 @@ TEST(an_iova_in_no_window_is_no_such_address)
 		ok &= row_is(row, dma_unmap(v->fd, nowhere[i], TCE_4K), -ENXIO);
 	}
 	if (!ok)
-		fail("addresses outside every window were answered otherwise");
+		fail("expected ENXIO outside each window, see above");
 	unregister_ok(v, ua, base_page());
 }
 
 /*
- * Defect 1. The last page stays mapped to what it was, and the device reaches
- * nothing behind the window.
+ * Try ranges past the end of a window (defect 1). The last page stays mapped to the old
+ * memory, and the device reaches nothing after the window.
  */
 static void past_the_end(struct vfio *v, uint64_t end, struct sink *sink)
 {
@@ -298,12 +297,12 @@ TEST(a_range_past_the_end_of_a_multi_level_window_is_refused,
 	uint64_t start;
 
 	if (under_hypervisor())
-		skip("a hypervisor's tables have one level");
+		skip("on pseries tables have one level");
 	start = new_window(v, 12, GIB(64), 2);
 	past_the_end(v, start + GIB(64), &sink);
 }
 
-/* As SPDK does: nothing mapped, nothing reached */
+/* SPDK maps without REGISTER_MEMORY: nothing is mapped, and the device reaches nothing */
 TEST(unregistered_memory_is_refused_and_not_reached)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
@@ -334,7 +333,7 @@ TEST(a_partly_registered_range_is_refused_and_not_reached)
 	unregister_ok(v, ua, SIZE / 2);
 }
 
-/* Defect 9 */
+/* A failed MAP_DMA changes no entry (defect 9) */
 TEST(a_failed_map_leaves_the_earlier_mapping_whole, .intree = "defect 9")
 {
 	uint8_t *ua = mapped(v, IOVA, SIZE), *other = memory(SIZE);
@@ -385,7 +384,7 @@ TEST(mapping_a_mapped_entry_replaces_it, .intree = "defect 3")
 	unregister_ok(v, new, base_page());
 }
 
-/* Defect 16: every count belongs to the region that is mapped now */
+/* Each count belongs to the region that is mapped now (defect 16) */
 TEST(replaced_entries_are_counted_exactly, .intree = "defect 3")
 {
 	uint8_t *a = mapped(v, IOVA, SIZE), *b = registered(v, SIZE);
@@ -498,20 +497,20 @@ TEST(unmap_of_the_whole_default_window_takes_everything)
 	expect(dma_unmap(v->fd, 0, end), 0);
 	expect(dma_unmap(v->fd, 0, end), 0);
 	if (now_ms() - begin > patient_ms(2000))
-		fail("expected to be quick, it took %llu ms",
+		fail("unmapping the window took too long: %llu ms",
 		     (unsigned long long)(now_ms() - begin));
 	unregister_ok(v, a, SIZE);
 	unregister_ok(v, b, SIZE);
 }
 
-/* A table of TCEs ends at 16 MiB with 4K pages, at 32 MiB with 64K pages */
+/* A lower table maps 16 MiB on a kernel with 4K pages, 32 MiB with 64K pages */
 TEST(a_map_may_span_two_tables_of_a_tree, .intree = "defect 3")
 {
 	uint64_t p = base_page(), border = MIB(32), start;
 	uint8_t *old = registered(v, 2 * p), *new = registered(v, 2 * p);
 
 	if (under_hypervisor())
-		skip("a hypervisor's tables have one level");
+		skip("on pseries tables have one level");
 	start = new_window(v, 12, GIB(64), 2);
 	expect(dma_map(v->fd, start + border - p, old, 2 * p, READ_WRITE), 0);
 	expect(dma_map(v->fd, start + 2 * border, old, p, READ_WRITE), 0);
@@ -519,7 +518,7 @@ TEST(a_map_may_span_two_tables_of_a_tree, .intree = "defect 3")
 	device_reaches(v, 0, start + border - p, new);
 	device_reaches(v, 0, start + border, new + p);
 	device_reaches(v, 0, start + 2 * border, old);
-	/* The second half of it into a table that is not there yet */
+	/* The second half of the range is in a lower table that does not exist yet */
 	expect(dma_map(v->fd, start + 3 * border - p, new, 2 * p, READ_WRITE),
 	       0);
 	device_reaches(v, 0, start + 3 * border - p, new);
@@ -565,7 +564,7 @@ TEST(mapping_again_changes_the_permission_both_ways)
 	unregister_ok(v, ua, base_page());
 }
 
-/* IODA2 can't express "no reads", so only the device's writes are checked */
+/* IODA2 can't deny reads of an entry that can be written, so only writes are checked */
 TEST(a_mapping_for_writing_only_is_written_by_the_device)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
@@ -579,7 +578,7 @@ TEST(a_mapping_for_writing_only_is_written_by_the_device)
 		fail("expected the device to write, it did not");
 }
 
-/* A base page of 64K takes sixteen IOMMU pages, which are mapped in reverse order */
+/* A 64K base page needs sixteen IOMMU pages, which are mapped in reverse order */
 TEST(a_base_page_may_be_mapped_by_4k_iommu_pages)
 {
 	uint64_t p = base_page(), count = p / TCE_4K;
@@ -594,24 +593,25 @@ TEST(a_base_page_may_be_mapped_by_4k_iommu_pages)
 }
 
 /*
- * Large IOMMU pages. Windows of 2 MiB pages, in slot 1; the sink stays in the
- * default window.
+ * Large IOMMU pages: a window of 2 MiB pages in slot 1. The sink stays in the default
+ * window.
  */
 static uint64_t window_of_2m(struct vfio *v)
 {
 	if (!has_page_shift(v, 21))
-		skip("platform has no 2 MiB IOMMU pages");
+		skip("the platform offers no 2 MiB IOMMU pages");
 	return new_window(v, 21, GIB(64), 1);
 }
 
-TEST(a_tce_larger_than_what_backs_it_is_refused, .intree = "answers EPERM")
+TEST(a_tce_larger_than_what_backs_it_is_refused,
+     .intree = "returns EPERM instead of EINVAL")
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint8_t *ua = mem_scattered(MIB(4));
 	uint64_t start = window_of_2m(v);
 
 	if (mem_contiguous(ua, MIB(2)))
-		skip("memory happens to be contiguous");
+		skip("the memory happens to be contiguous");
 	expect(spapr_register(v->fd, ua, MIB(4)), 0);
 	expect(dma_map(v->fd, start, ua, MIB(2), READ_WRITE), -EINVAL);
 	expect(dma_map(v->fd, start, ua, MIB(4), READ_WRITE), -EINVAL);
@@ -626,7 +626,7 @@ TEST(a_large_tce_maps_a_hugepage, .intree = "defect 3")
 	size_t last = MIB(4) - TCE_4K;
 
 	if (!ua)
-		skip("no 2 MiB hugepages to be had");
+		skip("no 2 MiB hugepage is available");
 	expect(spapr_register(v->fd, ua, MIB(4)), 0);
 	expect(dma_map(v->fd, start, ua, MIB(4), READ_WRITE), 0);
 	device_reaches(v, 0, start, ua);
@@ -638,14 +638,14 @@ TEST(a_large_tce_maps_a_hugepage, .intree = "defect 3")
 }
 
 TEST(a_large_tce_maps_a_transparent_hugepage,
-     .intree = "large IOMMU pages over hugetlb only")
+     .intree = "maps large IOMMU pages only over hugepages")
 {
 	uint64_t start = window_of_2m(v);
 	uint8_t *ua = mem_thp(MIB(2));
 	size_t last = MIB(2) - TCE_4K;
 
 	if (!ua)
-		skip("no transparent hugepage to be had");
+		skip("no transparent hugepage is available");
 	expect(spapr_register(v->fd, ua, MIB(2)), 0);
 	expect(dma_map(v->fd, start, ua, MIB(2), READ_WRITE), 0);
 	device_reaches(v, 0, start, ua);
@@ -672,13 +672,13 @@ TEST(requests_misaligned_to_a_large_tce_are_refused, .intree = "defect 11")
 	bool ok;
 
 	if (!ua)
-		skip("no 2 MiB hugepages to be had");
+		skip("no 2 MiB hugepage is available");
 	expect(spapr_register(v->fd, ua, MIB(4)), 0);
 	expect(dma_map(v->fd, start, ua, MIB(2), READ_WRITE), 0);
 	ok = map_rows_hold(v, maps, ARRAY_SIZE(maps));
 	ok &= unmap_rows_hold(v, unmaps, ARRAY_SIZE(unmaps));
 	if (!ok)
-		fail("rows of the table were answered otherwise");
+		fail("requests returned unexpected answers, see above");
 	expect(dma_unmap(v->fd, start, MIB(2)), 0);
 	unregister_ok(v, ua, MIB(4));
 }
@@ -689,7 +689,7 @@ TEST(small_tces_map_the_inside_of_a_hugepage)
 	size_t odd = MIB(1) + 3 * TCE_4K;
 
 	if (!ua)
-		skip("no 2 MiB hugepages to be had");
+		skip("no 2 MiB hugepage is available");
 	expect(spapr_register(v->fd, ua, MIB(2)), 0);
 	expect(dma_map(v->fd, IOVA, ua + odd, TCE_4K, READ_WRITE), 0);
 	device_reaches(v, 0, IOVA, ua + odd);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conformance: REGISTER_MEMORY and UNREGISTER_MEMORY. Which memory may be
- * registered, what that pins and charges, and when it can be taken back.
+ * Conformance: REGISTER_MEMORY and UNREGISTER_MEMORY. The tests check which memory can be
+ * registered, its pins and charges, and when memory can be unregistered.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -15,7 +15,7 @@
 
 #define SIZE	MIB(1)
 
-/* One request of a table; the row says what is odd about it */
+/* A row of a table of requests; @row names the bad member */
 struct region_row {
 	const char *row;
 	uint32_t argsz;
@@ -50,10 +50,10 @@ static void expect_rows(struct vfio *v, unsigned long nr,
 		expect_ledger(row->row, before, 0);
 	}
 	if (!ok)
-		fail("rows of the table were answered otherwise");
+		fail("requests returned unexpected answers, see above");
 }
 
-TEST(register_pins_and_charges_every_page_once, .intree = "defect 18: unpins later")
+TEST(register_pins_and_charges_every_page_once, .intree = "defect 18: unpins pages late")
 {
 	struct ledger before = ledger();
 	uint8_t *ua = registered(v, SIZE);
@@ -63,7 +63,8 @@ TEST(register_pins_and_charges_every_page_once, .intree = "defect 18: unpins lat
 	expect_ledger("unregistered", before, 0);
 }
 
-TEST(unregister_has_given_back_when_it_returns, .intree = "defect 18: unpins later")
+TEST(unregister_has_given_back_when_it_returns,
+     .intree = "defect 18: unpins pages late")
 {
 	uint8_t *ua = memory(SIZE);
 	struct ledger before = ledger();
@@ -98,7 +99,7 @@ TEST(registering_a_region_twice_is_busy)
 	expect(spapr_unregister(v->fd, ua, SIZE), -ENOENT);
 }
 
-/* Defect 18: found out before anything was pinned */
+/* The overlap is found before any page is pinned (defect 18) */
 TEST(a_partial_overlap_is_refused_before_anything_is_pinned)
 {
 	uint64_t p = base_page();
@@ -134,7 +135,7 @@ TEST(neighbours_are_no_overlap)
 }
 
 TEST(bad_register_requests_change_nothing,
-     .intree = "defect 11: size 0 gives ENOMEM and a WARNING")
+     .intree = "defect 11: size 0 returns ENOMEM with a WARNING")
 {
 	uint8_t *ua = memory(SIZE);
 	uint64_t at = (uintptr_t)ua, p = base_page();
@@ -173,16 +174,16 @@ TEST(memory_outside_user_space_is_a_fault)
 		  -EFAULT },
 		{ "kernel's vmalloc space", FULL, 0, 0xc008000000000000ULL, p,
 		  -EFAULT },
-		{ "behind the largest user address", FULL, 0, 1ULL << 52, p,
+		{ "after the largest user address", FULL, 0, 1ULL << 52, p,
 		  -EFAULT },
-		{ "last page but one", FULL, 0, -2 * p, p, -EFAULT },
+		{ "second last page", FULL, 0, -2 * p, p, -EFAULT },
 	};
 
 	expect_rows(v, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, rows,
 		    ARRAY_SIZE(rows));
 }
 
-/* Defect 11. The hole is at the front, in the middle and at the end by turns */
+/* The hole is at the front, then in the middle, then at the end (defect 11) */
 TEST(a_range_with_a_hole_is_a_fault_and_pins_nothing, .intree = "defect 11")
 {
 	static const int holes[] = { 0, 7, 15 };
@@ -198,10 +199,10 @@ TEST(a_range_with_a_hole_is_a_fault_and_pins_nothing, .intree = "defect 11")
 		expect_ledger("refused", before, 0);
 		if (mmap(hole, p, PROT_READ | PROT_WRITE, MAP_PRIVATE |
 			 MAP_ANONYMOUS | MAP_FIXED, -1, 0) != hole)
-			fail("can't mend the hole");
+			fail("cannot map the hole again");
 	}
 	expect(spapr_register(v->fd, ua, 16 * p), 0);
-	expect_ledger("hole mended", before, 16 * p);
+	expect_ledger("hole mapped again", before, 16 * p);
 }
 
 TEST(a_huge_range_with_holes_is_refused_quickly, .intree = "defect 11")
@@ -227,7 +228,7 @@ TEST(memory_that_may_not_be_accessed_is_a_fault, .intree = "defect 11")
 	expect_ledger("refused", before, 0);
 }
 
-/* A page of known content that the process itself may only read */
+/* Allocate a page of known content that the process may only read */
 static uint8_t *read_only_page(void)
 {
 	uint8_t *ua = memory(base_page());
@@ -237,7 +238,7 @@ static uint8_t *read_only_page(void)
 	return ua;
 }
 
-/* Defect 12, here and in the next three */
+/* The in-tree driver registers no read-only memory (defect 12), so it fails such tests */
 TEST(read_only_memory_can_be_registered_and_read_by_the_device, .intree = "defect 12")
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
@@ -279,12 +280,12 @@ TEST(read_only_file_mappings_can_be_registered, .intree = "defect 12")
 
 	if (fd < 0 || ftruncate(fd, base_page()) ||
 	    pwrite(fd, read_only_page(), PROBE, 0) != PROBE)
-		fail("can't make a file");
+		fail("cannot create a file");
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	reopened = open(path, O_RDONLY | O_CLOEXEC);
 	ua = mmap(NULL, base_page(), PROT_READ, MAP_SHARED, reopened, 0);
 	if (ua == MAP_FAILED)
-		fail("can't map the file for reading");
+		fail("cannot map the file for reading");
 	before = ledger();
 	expect(spapr_register(v->fd, ua, base_page()), 0);
 	expect(dma_map(v->fd, IOVA, ua, base_page(), READ_WRITE), -EPERM);
@@ -311,7 +312,7 @@ TEST(read_only_memory_never_touched_reads_as_zeros, .intree = "defect 12")
 	unregister_ok(v, ua, base_page());
 }
 
-/* The second half may be mapped for writing, the first may not */
+/* The first half is read-only, so only the second half may be mapped for writing */
 TEST(a_region_may_be_writable_in_parts, .intree = "defect 12")
 {
 	uint64_t p = base_page();
@@ -327,8 +328,8 @@ TEST(a_region_may_be_writable_in_parts, .intree = "defect 12")
 }
 
 /*
- * A hugepage that the process may only read, in a region of base pages: an IOMMU
- * page over it takes many blocks of the region, one as read-only as the other
+ * A read-only hugepage in a region of base pages. An IOMMU page over it covers many blocks
+ * of the region, all of which are read-only.
  */
 TEST(a_large_iommu_page_of_read_only_memory_is_not_writable, .intree = "defect 12")
 {
@@ -336,11 +337,11 @@ TEST(a_large_iommu_page_of_read_only_memory_is_not_writable, .intree = "defect 1
 	uint64_t start;
 
 	if (!has_page_shift(v, 21))
-		skip("platform has no 2 MiB IOMMU pages");
+		skip("the platform offers no 2 MiB IOMMU pages");
 	if (!ua || !huge || mremap(huge, MIB(2), MIB(2),
 				   MREMAP_MAYMOVE | MREMAP_FIXED, ua) != ua ||
 	    !mem_contiguous(ua, MIB(2)) || mprotect(ua, MIB(2), PROT_READ))
-		skip("no hugepage to be had");
+		skip("no transparent hugepage is available");
 	start = new_window(v, 21, MIB(64), 1);
 	expect(spapr_register(v->fd, ua, MIB(4)), 0);
 	expect(dma_map(v->fd, start, ua, MIB(2), READ_WRITE), -EPERM);
@@ -368,9 +369,9 @@ static void map_disk(uint8_t *at, int prot)
 	int fd = open(DISK, O_RDWR | O_CLOEXEC);
 
 	if (fd < 0)
-		skip("no disk");
+		skip("the machine has no disk");
 	if (mmap(at, base_page(), prot, MAP_SHARED | MAP_FIXED, fd, 0) != at)
-		fail("can't map the disk: %s", strerror(errno));
+		fail("cannot map the disk: %s", strerror(errno));
 	close(fd);
 }
 
@@ -385,9 +386,10 @@ static bool kernel_pins_files_on_disks(void)
 }
 
 /*
- * Of what a device writes, the kernel learns too late to write it to the disk. So
- * it refuses to pin such memory for writing, and what was pinned before is let
- * go. For reading it may be.
+ * The kernel can't track a device's writes to a shared mapping of a disk, so written data
+ * might not reach the disk. Therefore the kernel refuses to pin such memory for writing, and
+ * the module unpins the pages that it has pinned before. The kernel pins such memory for
+ * reading.
  */
 TEST(shared_memory_of_a_disk_is_a_fault_unless_read_only, .intree = "defect 12")
 {
@@ -396,12 +398,12 @@ TEST(shared_memory_of_a_disk_is_a_fault_unless_read_only, .intree = "defect 12")
 	struct ledger before = ledger();
 
 	if (kernel_pins_files_on_disks())
-		skip("this kernel pins it");
+		skip("kernels before 6.5 pin shared memory of files on disks");
 	map_disk(ua + 3 * p, PROT_READ | PROT_WRITE);
 	expect(spapr_register(v->fd, ua + 3 * p, p), -EFAULT);
-	expect_ledger("the disk refused", before, 0);
+	expect_ledger("after the disk was refused", before, 0);
 	expect(spapr_register(v->fd, ua, 4 * p), -EFAULT);
-	expect_ledger("memory and the disk refused", before, 0);
+	expect_ledger("after memory with the disk was refused", before, 0);
 	map_disk(ua + 3 * p, PROT_READ);
 	expect(spapr_register(v->fd, ua, 4 * p), 0);
 	expect_ledger("registered", before, 4 * p);
@@ -426,7 +428,7 @@ TEST(a_hugepage_is_charged_as_its_base_pages)
 	int64_t locked = vmlck();
 
 	if (!ua)
-		skip("no 2 MiB hugepages to be had");
+		skip("no 2 MiB hugepage is available");
 	expect(spapr_register(v->fd, ua, MIB(4)), 0);
 	expect(vmlck() - locked, MIB(4));
 	unregister_ok(v, ua, MIB(4));
@@ -440,14 +442,14 @@ TEST(a_range_within_a_hugepage_can_be_registered)
 	int64_t locked = vmlck();
 
 	if (!ua)
-		skip("no 2 MiB hugepages to be had");
+		skip("no 2 MiB hugepage is available");
 	expect(spapr_register(v->fd, ua + p, 4 * p), 0);
 	expect(vmlck() - locked, 4 * p);
 	expect(dma_map(v->fd, IOVA, ua + 2 * p, p, READ_WRITE), 0);
 	device_reaches(v, 0, IOVA, ua + 2 * p);
 }
 
-TEST(unregister_in_a_fresh_container_is_no_entry, .intree = "says EPERM")
+TEST(unregister_in_a_fresh_container_is_no_entry, .intree = "returns EPERM instead of ENOENT")
 {
 	expect(spapr_unregister(v->fd, memory(SIZE), SIZE), -ENOENT);
 	expect(call(v->fd, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, NULL), -EFAULT);
@@ -465,8 +467,8 @@ TEST(bad_unregister_requests_change_nothing)
 		{ "size 1", FULL, 0, at, 1, -EINVAL },
 		{ "size one more", FULL, 0, at, SIZE + 1, -EINVAL },
 		{ "address one more", FULL, 0, at + 1, SIZE, -EINVAL },
-		{ "half of it", FULL, 0, at, SIZE / 2, -ENOENT },
-		{ "the other half", FULL, 0, at + SIZE / 2, SIZE / 2, -ENOENT },
+		{ "first half", FULL, 0, at, SIZE / 2, -ENOENT },
+		{ "second half", FULL, 0, at + SIZE / 2, SIZE / 2, -ENOENT },
 		{ "a page more", FULL, 0, at, SIZE + p, -ENOENT },
 		{ "a page before", FULL, 0, at - p, SIZE, -ENOENT },
 		{ "never registered", FULL, 0, at + SIZE, SIZE, -ENOENT },
@@ -496,7 +498,7 @@ TEST(register_and_unregister_accept_a_larger_argsz)
 	expect(call(v->fd, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, last), 0);
 }
 
-/* Defect 3: refused, still registered, still reached, and later it works */
+/* Unregistering mapped memory changes nothing, and works after the unmap (defect 3) */
 TEST(unregister_while_mapped_is_busy_and_retryable, .intree = "defect 3")
 {
 	struct ledger before = ledger();
@@ -538,7 +540,7 @@ TEST(memory_unmapped_by_the_process_stays_with_the_device)
 	unregister_ok(v, ua, base_page());
 }
 
-/* Even pages first, then the odd ones; taken back in an order of its own */
+/* Register the even pages, then the odd pages; unregister all in another order */
 TEST(many_regions_come_and_go_exactly, .intree = "defect 3")
 {
 	enum { PAGES = 256, STRIDE = 37 };	/* coprime */

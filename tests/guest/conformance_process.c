@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conformance: processes. Who may use a container, and what becomes of its
- * memory when processes fork, exec, exit or are killed.
+ * Conformance: processes. A container is bound to one process. The tests show the answers
+ * to other processes, and the container's memory after fork, exec, exit and kill.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -18,7 +18,7 @@
 
 #define SIZE	MIB(1)
 
-/* For a process that isn't the one the container belongs to */
+/* Check the answers to a process that does not own the container */
 static void expect_stranger(struct vfio *v)
 {
 	struct vfio_iommu_spapr_tce_info info;
@@ -96,7 +96,7 @@ static void scribble(void *arg)
 	memset(written->ua, 0xff, base_page());
 }
 
-/* Copy on write must give the copy to the child */
+/* Copy-on-write must give the copied page to the child, and keep the parent's page */
 TEST(fork_leaves_the_memory_with_the_parent_and_its_device)
 {
 	struct written written = { mapped(v, IOVA, base_page()) };
@@ -109,10 +109,9 @@ TEST(fork_leaves_the_memory_with_the_parent_and_its_device)
 }
 
 /*
- * Exec. A child sets up a container with a private page holding a secret and a
- * page of a file, then executes this program again. The new image is a
- * stranger; its device still reads the old image's page, until the last
- * descriptor is closed.
+ * Exec. A child maps a private page with a secret and a page of a file, then executes
+ * this program again. The new program does not own the container. The device still reads
+ * the old program's page, until the last descriptor is closed.
  */
 #define SECRET_SEED	1234567
 
@@ -132,7 +131,7 @@ static void exec_with_everything_mapped(void *arg)
 	secret = mapped(v, IOVA, base_page());
 	pattern_fill(secret, PROBE, SECRET_SEED);
 	if (file < 0 || ftruncate(file, base_page()))
-		fail("can't make a file");
+		fail("cannot create a file");
 	shared = mmap(NULL, base_page(), PROT_READ | PROT_WRITE, MAP_SHARED,
 		      file, 0);
 	expect(spapr_register(v->fd, shared, base_page()), 0);
@@ -151,7 +150,7 @@ static void exec_with_everything_mapped(void *arg)
 	fail("exec: %s", strerror(errno));
 }
 
-/* What the new image does: main() calls it for --after-exec */
+/* The new program's part: main() calls this function for the option --after-exec */
 int after_exec(int argc, char **argv)
 {
 	struct vfio v;
@@ -170,16 +169,16 @@ int after_exec(int argc, char **argv)
 	shared = mmap(NULL, base_page(), PROT_READ | PROT_WRITE, MAP_SHARED,
 		      file, 0);
 	if (shared == MAP_FAILED)
-		fail("can't map the file");
+		fail("cannot map the file");
 	expect(edu_to_device(&v.edu[0], IOVA, 0, PROBE), 0);
 	expect(edu_from_device(&v.edu[0], SINK_IOVA, 0, PROBE), 0);
 	if (!pattern_is(shared, PROBE, SECRET_SEED))
-		fail("expected the device to keep the old image's memory");
+		fail("expected the device to read the old program's page, it did not");
 	return 0;
 }
 
 TEST(exec_makes_a_stranger_and_keeps_the_memory_until_close,
-     .setup = BARE, .intree = "defect 18: unpins later")
+     .setup = BARE, .intree = "defect 18: unpins pages late")
 {
 	int64_t before = pins();
 
@@ -188,8 +187,8 @@ TEST(exec_makes_a_stranger_and_keeps_the_memory_until_close,
 }
 
 /*
- * The end of a process with everything in use: two windows, mappings in both,
- * hugepages where there are any.
+ * Exit of a process with two windows, mappings in both of them, and a registered hugepage
+ * if there is one.
  */
 static void use_everything(struct vfio *v)
 {
@@ -258,7 +257,7 @@ TEST(kill_with_everything_mapped_gives_everything_back, .setup = BARE)
 	expect_soon("pages unpinned, backend unused", as_found, &before);
 }
 
-/* Waits until it is told to end; the container lives in its descriptors */
+/* Keep inherited descriptors of the container open until the parent closes the pipe */
 static void hold_descriptors(void *arg)
 {
 	struct channel *channel = arg;
@@ -277,7 +276,7 @@ static void use_everything_and_leave_a_holder(void *arg)
 	start_child(hold_descriptors, arg);
 }
 
-/* The owner is gone with its address space; the fd's last holder matters */
+/* The owner has exited, and its address space is freed; a child has the container open */
 TEST(memory_stays_pinned_while_anybody_holds_the_container, .setup = BARE)
 {
 	struct found before = found();
@@ -290,7 +289,7 @@ TEST(memory_stays_pinned_while_anybody_holds_the_container, .setup = BARE)
 	in_child(use_everything_and_leave_a_holder, &hold);
 	held = pins() - before.pins;
 	if (held < (int64_t)(MIB(8) / base_page()))
-		fail("expected 8 MiB pinned while held, saw %lld pages",
+		fail("expected 8 MiB pinned while the container is open, saw %lld pages",
 		     (long long)held);
 	close(hold.fd[0]);
 	close(hold.fd[1]);

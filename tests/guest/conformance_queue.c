@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Conformance: thousands of threads map the same entries of a window, while another
- * thread detaches the group or removes a window. VFIO holds locks that all tenants
- * share while it detaches a group. So it must wait for few of the container's requests.
- * The tests count these requests, because elapsed time depends on the machine.
+ * thread detaches the group or removes a window. While VFIO detaches a group, it holds
+ * locks that the containers of all users share. So VFIO must wait for only a few of the
+ * container's requests. The tests count these requests, because elapsed time depends on
+ * the machine.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -23,15 +24,15 @@
 #define SIZE		MIB(64)		/* of each request */
 
 /**
- * struct queue - the threads, and what they have done
+ * struct queue - threads that make requests, and their progress
  * @v: the container
- * @ua: memory that all of them map
+ * @ua: memory that all threads map
  * @thread: the threads
- * @threads: how many there are
- * @begun: how many have made their first request
- * @done: requests that were carried out
- * @odd: an answer that no thread should get, or 0
- * @lock: guards @ended
+ * @threads: number of threads
+ * @begun: number of threads that have made their first request
+ * @done: number of completed requests
+ * @odd: an unexpected answer that a thread got, or 0
+ * @lock: protects @ended
  * @end: signalled when @ended is set
  * @ended: the threads may end
  */
@@ -55,7 +56,7 @@ static int counted(const int *counter)
 	return __atomic_load_n(counter, __ATOMIC_SEQ_CST);
 }
 
-/* Keeps the threads asleep: thousands of threads that exit would take all CPUs */
+/* Sleep until the end of the test: thousands of exiting threads would use all CPUs */
 static void rest_until_the_end(void)
 {
 	pthread_mutex_lock(&queue.lock);
@@ -64,7 +65,7 @@ static void rest_until_the_end(void)
 	pthread_mutex_unlock(&queue.lock);
 }
 
-/* Until the group has left, and with it the backend */
+/* Map until the group is detached and the container loses its backend */
 static void *map_over_and_over(void *unused)
 {
 	int ret;
@@ -75,7 +76,7 @@ static void *map_over_and_over(void *unused)
 		if (!ret)
 			__atomic_add_fetch(&queue.done, 1, __ATOMIC_SEQ_CST);
 	} while (!ret);
-	/* The window has gone, or the container has no backend any more */
+	/* ENXIO: no window is at this address any more. EINVAL: the container has no backend. */
 	if (ret != -ENXIO && ret != -EINVAL)
 		__atomic_store_n(&queue.odd, ret, __ATOMIC_SEQ_CST);
 	rest_until_the_end();
@@ -102,10 +103,10 @@ static void queue_up(struct vfio *v, void *(*run)(void *), void *arg)
 	pthread_attr_setstacksize(&attr, STACK);
 	for (int i = 0; i < queue.threads; i++) {
 		if (pthread_create(&queue.thread[i], &attr, run, arg))
-			fail("no thread %d", i);
+			fail("cannot create thread %d", i);
 	}
 	pthread_attr_destroy(&attr);
-	expect_soon("all threads have begun", all_have_begun, &queue);
+	expect_soon("each thread has begun", all_have_begun, &queue);
 }
 
 static void await_queue(void)
@@ -139,7 +140,7 @@ static void bind(int slot)
 	write_device_to("/sys/bus/pci/drivers_probe", slot);
 }
 
-/* As the administrator gives a device to another tenant */
+/* Unbind and bind the other device, as an administrator does for another user */
 static void *rebind_another(void *arg)
 {
 	uint64_t *ms = arg, began = now_ms();
@@ -151,8 +152,8 @@ static void *rebind_another(void *arg)
 }
 
 /*
- * Each makes a window, and takes it back because its address can't be told; or finds
- * that another thread's window has the slot
+ * Create a window whose address can't be written, so that the window is removed again and
+ * TCE_CREATE returns EFAULT. It returns ENOSPC if another thread's window uses the slot.
  */
 static void *create_over_and_over(void *arg)
 {
@@ -164,14 +165,14 @@ static void *create_over_and_over(void *arg)
 		ret = call(queue.v->fd, VFIO_IOMMU_SPAPR_TCE_CREATE, create);
 		__atomic_add_fetch(&queue.done, 1, __ATOMIC_SEQ_CST);
 	} while (ret == -EFAULT || ret == -ENOSPC);
-	/* No group, or no backend */
+	/* ENXIO: the container has no group any more. EINVAL: it has no backend any more. */
 	if (ret != -ENXIO && ret != -EINVAL)
 		__atomic_store_n(&queue.odd, ret, __ATOMIC_SEQ_CST);
 	rest_until_the_end();
 	return NULL;
 }
 
-/* Unbinds the group's device, and the other device at the same time */
+/* Unbind the group's device; at the same time unbind and bind the other device */
 static void unbind_both(struct vfio *v)
 {
 	uint64_t began = now_ms(), ms, other_ms;
@@ -184,7 +185,7 @@ static void unbind_both(struct vfio *v)
 	pthread_join(other, NULL);
 	printf("# unbound in %d ms, the other device unbound and bound in %d ms\n",
 	       (int)ms, (int)other_ms);
-	/* The group's file is of no use any more */
+	/* The group's file can't be used after the unbind */
 	close(v->group[0]);
 	v->group[0] = -1;
 }
@@ -200,8 +201,8 @@ static void remove_window(struct vfio *v)
 }
 
 /*
- * Makes this thread SCHED_FIFO, so that the test measures how long locks are waited
- * for, not how long thousands of threads share the CPUs.
+ * Run this thread as SCHED_FIFO, so that the test measures the wait for locks, not the time
+ * in which thousands of threads share the CPUs.
  */
 static void come_first(void)
 {
@@ -211,7 +212,7 @@ static void come_first(void)
 		fail("SCHED_FIFO: %s", strerror(errno));
 }
 
-/* act() ends all requests of the queue, and has to wait for few of them */
+/* Check that act(), which ends all requests of the queue, waits for few of them */
 static void waits_for_few(struct vfio *v, const char *name,
 			  void (*act)(struct vfio *v))
 {
@@ -223,7 +224,7 @@ static void waits_for_few(struct vfio *v, const char *name,
 	began = now_ms();
 	act(v);
 	waited += counted(&queue.done);
-	printf("# %s with %d threads in a queue: %d requests later, %d ms\n",
+	printf("# %s with %d queued threads: done after %d requests, %d ms\n",
 	       name, queue.threads, waited, (int)(now_ms() - began));
 	expect(waited < queue.threads / 10, true);
 	await_queue();
@@ -232,24 +233,24 @@ static void waits_for_few(struct vfio *v, const char *name,
 static void queue_maps(struct vfio *v)
 {
 	if (injecting())
-		skip("it counts requests that are carried out");
+		skip("--fail-nth repeats calls, which would count as requests");
 	queue_up(v, map_over_and_over, NULL);
 }
 
-TEST(unbinding_does_not_wait_for_queued_maps, .intree = "waits for all of them")
+TEST(unbinding_does_not_wait_for_queued_maps, .intree = "waits for all queued requests")
 {
 	queue_maps(v);
 	waits_for_few(v, "two devices unbound, one bound", unbind_both);
 	bind(0);
 }
 
-TEST(detach_does_not_wait_for_queued_maps, .intree = "waits for all of them")
+TEST(detach_does_not_wait_for_queued_maps, .intree = "waits for all queued requests")
 {
 	queue_maps(v);
 	waits_for_few(v, "group detached", detach);
 }
 
-/* Locks for writing over and over, to find that no window begins there */
+/* Make TCE_REMOVE lock for writing again and again; no window begins at this address */
 static void *remove_over_and_over(void *unused)
 {
 	while (!__atomic_load_n(&queue.ended, __ATOMIC_SEQ_CST))
@@ -257,32 +258,33 @@ static void *remove_over_and_over(void *unused)
 	return unused;
 }
 
-TEST(detach_does_not_wait_for_maps_behind_a_writer, .intree = "waits for all of them")
+TEST(detach_does_not_wait_for_maps_behind_a_writer,
+     .intree = "waits for all queued requests")
 {
 	pthread_t writer;
 
 	queue_maps(v);
 	if (pthread_create(&writer, NULL, remove_over_and_over, NULL))
 		fail("pthread_create");
-	/* By then the maps have been turned away by this writer before */
+	/* After this time the writer has made each map back off at least once */
 	usleep(patient_ms(500) * 1000);
 	waits_for_few(v, "group detached beside TCE_REMOVE", detach);
 	pthread_join(writer, NULL);
 }
 
-TEST(removing_a_window_does_not_wait_for_queued_maps, .intree = "waits for all of them")
+TEST(removing_a_window_does_not_wait_for_queued_maps, .intree = "waits for all queued requests")
 {
 	queue_maps(v);
 	waits_for_few(v, "window removed", remove_window);
 }
 
-TEST(detach_does_not_wait_for_queued_tce_creates, .intree = "waits for all of them")
+TEST(detach_does_not_wait_for_queued_tce_creates, .intree = "waits for all queued requests")
 {
 	struct vfio_iommu_spapr_tce_create *create =
 		(void *)memory(base_page());
 
 	if (injecting())
-		skip("it counts requests that are carried out");
+		skip("--fail-nth repeats calls, which would count as requests");
 	*create = (struct vfio_iommu_spapr_tce_create){
 		.argsz = sizeof(*create), .page_shift = 12,
 		.window_size = GIB(1), .levels = 1,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conformance: threads that run freely against each other. The answers must fit some
- * order of the calls, the counts must be exact at the end, and the kernel must survive.
- * If a call has two possible answers, both have to occur. Races in which each round of
- * calls is judged are in conformance_race_map.c and conformance_race_register.c.
+ * Conformance: threads that make requests concurrently, without barriers. The answers must
+ * fit some order of the calls, the counts must be exact at the end, and the kernel must
+ * survive. If a call has two possible answers, both have to occur. Races in which each
+ * round of calls is checked are in conformance_race_map.c and conformance_race_register.c.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -16,14 +16,14 @@
 
 #define SIZE		KIB(512)
 
-/* arg of the workers: the memory they work on, and results of their calls */
+/* Data of the workers (struct workers, @arg): the memory they use, counts of their answers */
 struct seen {
 	uint8_t *ua;
 	unsigned long done;
 	unsigned long refused;
 };
 
-/* Answered 0, or with the error that there may be instead */
+/* Count the answer of a call in @seen. Return true if the answer is 0 */
 static bool is_done(struct seen *seen, int ret)
 {
 	__atomic_fetch_add(ret ? &seen->refused : &seen->done, 1,
@@ -47,7 +47,7 @@ static void map_and_unmap_own_range(struct workers *workers, int number)
 }
 
 TEST(threads_may_map_different_ranges_at_once,
-     .race = "map, map of a neighbour", .intree = "defect 15")
+     .race = "map, map of another range", .intree = "defect 15")
 {
 	uint8_t *ua = registered(v, MAX_THREADS * SIZE);
 	struct workers workers = { .v = v, .arg = ua };
@@ -58,7 +58,7 @@ TEST(threads_may_map_different_ranges_at_once,
 	unregister_ok(v, ua, MAX_THREADS * SIZE);
 }
 
-/* Odd threads map one region, even ones the other, over the same entries */
+/* Odd threads map one region, even threads the other, over the same entries */
 static void map_and_unmap_same_range(struct workers *workers, int number)
 {
 	uint8_t **ua = workers->arg;
@@ -96,7 +96,7 @@ static void map_in_window_1(struct workers *workers, int number)
 	expect_either(dma_unmap(workers->v->fd, iova, SIZE), 0, -ENXIO);
 }
 
-/* Defect 4 */
+/* The in-tree driver maps without a lock (defect 4) */
 TEST(mapping_while_windows_come_and_go_is_safe,
      .race = "map, remove and create window", .intree = "defect 4", .crashes = true)
 {
@@ -115,7 +115,7 @@ TEST(mapping_while_windows_come_and_go_is_safe,
 	expect(window_remove(v->fd, WINDOW1_START), 0);
 	unregister_ok(v, seen.ua, SIZE);
 	race_saw("maps in the window", seen.done);
-	race_saw("maps without it", seen.refused);
+	race_saw("maps without the window", seen.refused);
 }
 
 static void ask_for_info(struct workers *workers, int number)
@@ -128,8 +128,8 @@ static void ask_for_info(struct workers *workers, int number)
 }
 
 /*
- * Exactly two windows fit, whoever makes them; a hypervisor's default window
- * only before the other
+ * At most two windows can exist, and any thread may make them. On pseries the default window
+ * can be made only while there is no other window.
  */
 static void make_and_remove_a_window(struct workers *workers, int number)
 {
@@ -157,10 +157,10 @@ TEST(threads_making_windows_never_get_the_same_one,
 	expect(new_window(v, 12, GIB(1), 1), 0);
 	expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
 	race_saw("windows made", seen.done);
-	race_saw("not, there were two", seen.refused);
+	race_saw("windows refused, two existed", seen.refused);
 }
 
-/* One page stays mapped, and both devices must reach it whenever attached */
+/* One page stays mapped, and each attached device must reach it */
 TEST(mapping_while_a_group_comes_and_goes_is_safe,
      .setup = TWO_GROUPS, .race = "attach and detach, map", .intree = "defect 5")
 {
@@ -186,15 +186,15 @@ TEST(mapping_while_a_group_comes_and_goes_is_safe,
 }
 
 /*
- * Regions of a page each. Some stay, and of those that come and go each thread has
- * a few next to them, on one side or the other: the fewer there are in all, the
- * more often a lookup meets with a tree that is being balanced.
+ * Regions of one page: STAY regions stay registered. Beside them, each thread registers and
+ * unregisters COME regions. There are few regions, so that more lookups meet a tree that is
+ * being rebalanced.
  */
 #define STAY		4
 #define COME		3
 #define BESIDE		(MAX_THREADS / 2 * COME)
 
-/* What each makes of the region tree is another thread's way through it */
+/* Change the region tree while other threads search it */
 static void register_and_unregister_beside(struct workers *workers, int number)
 {
 	size_t first = number / 2 * COME + (number % 2 ? BESIDE + STAY : 0);
@@ -209,12 +209,12 @@ static void register_and_unregister_beside(struct workers *workers, int number)
 }
 
 /*
- * Most of the maps find the last of what stays to be read-only: finding is then
- * all that they do.
+ * The last of the regions that stay is read-only. So most maps only look up the regions,
+ * and return EPERM.
  */
 TEST(mapping_while_other_memory_comes_and_goes_never_fails,
      .race = "map, register and unregister elsewhere",
-     .intree = "defects 12, 18: unpins later")
+     .intree = "defects 12, 18: unpins pages late")
 {
 	size_t p = base_page();
 	uint8_t *area = memory((2 * BESIDE + STAY) * p);
@@ -222,7 +222,7 @@ TEST(mapping_while_other_memory_comes_and_goes_never_fails,
 	struct workers workers = { .v = v, .arg = area };
 	struct ledger before;
 
-	/* What the default window costs isn't the matter */
+	/* Make the default window now, so that its charge is in the ledger */
 	mapped(v, SINK_IOVA, p);
 	before = ledger();
 
@@ -243,7 +243,7 @@ TEST(mapping_while_other_memory_comes_and_goes_never_fails,
 	expect_ledger("all unregistered", before, 0);
 }
 
-/* All of them take the same page back whenever nobody has it mapped */
+/* Each thread unregisters the same page whenever no thread has it mapped */
 static void map_and_try_to_unregister(struct workers *workers, int number)
 {
 	uint64_t iova = IOVA + number * MIB(4);
@@ -279,10 +279,10 @@ TEST(what_a_thread_has_mapped_no_other_can_unregister,
 		      -ENOENT);
 	expect_ledger("all unregistered", before, 0);
 	race_saw("times mapped", seen.done);
-	race_saw("times not, it was unregistered", seen.refused);
+	race_saw("times not mapped, because it was unregistered", seen.refused);
 }
 
-/* What changes nothing, or isn't served here at all */
+/* Make requests that change nothing, or that the backend refuses */
 static void ask_anything(int fd)
 {
 	struct vfio_iommu_spapr_tce_info info;
@@ -294,7 +294,7 @@ static void ask_anything(int fd)
 	call(fd, VFIO_IOMMU_DISABLE, NULL);
 }
 
-/* Any answer will do: the container may end at any moment */
+/* Accept any answer, because the container may be closed at any moment */
 static void do_anything(struct workers *workers, int number)
 {
 	int fd = workers->v->fd;
@@ -311,7 +311,7 @@ static void do_anything(struct workers *workers, int number)
 		window_remove(fd, WINDOW1_START);
 }
 
-/* So long until the container ends, another time in each round */
+/* Let the calls of other threads begin: wait for a time that differs from round to round */
 static void let_them_begin(void)
 {
 	pause_ms(1 + score->rounds * 7 % 50);
@@ -333,7 +333,7 @@ TEST(closing_the_container_during_calls_is_safe,
 		workers_start(&workers, race_threads(), do_anything);
 		let_them_begin();
 		close(fd);
-		/* While it has a group the container does not end */
+		/* The group keeps the container open, so close the group, too */
 		close(v->group[0]);
 		v->fd = -1;
 		v->group[0] = -1;
@@ -342,14 +342,14 @@ TEST(closing_the_container_during_calls_is_safe,
 		vfio_close(v);
 		expect_ledger("container closed", before, 0);
 	}
-	race_saw("maps meanwhile", score->served);
+	race_saw("maps during the race", score->served);
 }
 
 /*
- * When the last group leaves, the backend's data of the container is freed. The VFIO
- * core reads container->iommu_data without a lock before it calls the backend, which
- * the backend can't prevent. The backend can wait for calls that have begun, and none
- * of these calls may leave anything behind.
+ * When the last group is detached, the backend's data of the container is freed. The VFIO
+ * core reads container->iommu_data without a lock before it calls the backend. The backend
+ * can't prevent this, but it can wait for calls that have begun. These calls must leave no
+ * resources in use.
  */
 TEST(closing_the_group_during_calls_is_safe,
      .setup = BARE, .race = "close of the last group, any ioctl",
@@ -368,11 +368,11 @@ TEST(closing_the_group_during_calls_is_safe,
 		v->group[0] = -1;
 		pause_ms(score->rounds % 8);
 		workers_stop(&workers);
-		/* The group has taken it all, and the container is still open */
+		/* All resources are released, although the container is open */
 		expect_ledger("group closed", before, 0);
 		vfio_close(v);
 	}
-	race_saw("maps meanwhile", score->served);
+	race_saw("maps during the race", score->served);
 }
 
 static bool have_turned(void *arg)
@@ -380,7 +380,7 @@ static bool have_turned(void *arg)
 	return score->turns != *(uint64_t *)arg;
 }
 
-/* However long it takes them to come to it */
+/* Wait until a thread has made its calls once, however slow the machine is */
 static void await_turn(uint64_t before)
 {
 	expect_soon("the calls of one thread are made", have_turned, &before);
@@ -392,7 +392,7 @@ static void be_busy(struct vfio *v)
 	struct workers *workers = calloc(1, sizeof(*workers));
 
 	if (!workers)
-		fail("no memory for the test itself");
+		fail("cannot allocate memory for the test itself");
 	open_container(v, 0);
 	workers->v = v;
 	workers->arg = memory(MAX_THREADS * SIZE);
@@ -422,7 +422,7 @@ TEST(a_kill_in_the_middle_of_calls_is_safe,
 		expect_soon("pages unpinned, backend unused", as_found,
 			    &before);
 	}
-	race_saw("maps meanwhile", score->served);
+	race_saw("maps during the race", score->served);
 }
 
 static void be_busy_and_exit(void *v)
@@ -441,10 +441,10 @@ TEST(an_exit_in_the_middle_of_calls_is_safe,
 		expect_soon("pages unpinned, backend unused", as_found,
 			    &before);
 	}
-	race_saw("maps meanwhile", score->served);
+	race_saw("maps during the race", score->served);
 }
 
-/* The other threads end in the middle of what they do; the container may stay */
+/* exec ends the other threads during their calls; in odd rounds the container stays open */
 static void be_busy_and_exec(void *arg)
 {
 	struct vfio *v = arg;
@@ -473,10 +473,10 @@ TEST(an_exec_in_the_middle_of_calls_is_safe,
 		expect_soon("pages unpinned, backend unused", as_found,
 			    &before);
 	}
-	race_saw("maps meanwhile", score->served);
+	race_saw("maps during the race", score->served);
 }
 
-/* Registers a page, maps it over the thread's own, and lets it all go again */
+/* Register the thread's range, map it, write to it, unmap it and unregister it */
 static void register_map_and_write(struct workers *workers, int number)
 {
 	uint8_t *ua = (uint8_t *)workers->arg + number * SIZE;
@@ -503,9 +503,9 @@ static void scribble_on_all(void *arg)
 	memset(forked->stays, 0xff, base_page());
 }
 
-/* A fork marks everything read-only to copy it later, but not what is pinned */
+/* fork() write-protects pages to copy them later, except pinned pages */
 TEST(forks_while_threads_map_leave_the_memory_with_the_device,
-     .race = "fork, register and map", .intree = "defect 18: unpins later")
+     .race = "fork, register and map", .intree = "defect 18: unpins pages late")
 {
 	struct forked forked = {
 		.ua = memory(MAX_THREADS * SIZE),
@@ -518,7 +518,7 @@ TEST(forks_while_threads_map_leave_the_memory_with_the_device,
 	while (race_round()) {
 		int pid = start_child(scribble_on_all, &forked);
 
-		/* Both write: each must get its own, the device the parent's */
+		/* Parent and child write; the device must keep the parent's page */
 		memset(forked.stays, score->rounds, PROBE);
 		expect_child_ok(pid);
 		if (score->rounds % 16 == 1)
@@ -526,9 +526,9 @@ TEST(forks_while_threads_map_leave_the_memory_with_the_device,
 	}
 	workers_stop(&workers);
 	device_reaches(v, 0, SINK_IOVA, forked.stays);
-	expect_ledger("forked", before, 0);
+	expect_ledger("after the forks", before, 0);
 	for (int i = 0; i < race_threads(); i++)
-		/* 1 as it was made, if the thread never had its turn */
+		/* If the thread has never written, the page has the initial value 1 */
 		expect_either(forked.ua[i * SIZE], i, 1);
 }
 
@@ -542,7 +542,7 @@ struct intrusion {
 	uint8_t *ua;
 };
 
-/* Another mm, so whatever it asks of a bound container is not permitted */
+/* This process has another mm, so its requests to a bound container return EPERM */
 static void intrude(void *arg)
 {
 	struct intrusion *shared = arg;
@@ -558,7 +558,7 @@ static void intrude(void *arg)
 
 TEST(a_stranger_cannot_slip_in_while_the_container_is_bound,
      .setup = BARE, .race = "register, unregister of another process",
-     .with_others = true, .intree = "the process is checked once")
+     .with_others = true, .intree = "checks the process only once")
 {
 	struct intrusion *shared = shared_memory(sizeof(*shared));
 	int pid;
@@ -577,6 +577,6 @@ TEST(a_stranger_cannot_slip_in_while_the_container_is_bound,
 	shared->stop = true;
 	expect_child_ok(pid);
 	expect(shared->undone, 0);
-	race_saw("times not permitted", shared->not_permitted);
-	race_saw("times there was nothing yet", shared->not_found);
+	race_saw("times EPERM", shared->not_permitted);
+	race_saw("times ENOENT, before the registration", shared->not_found);
 }

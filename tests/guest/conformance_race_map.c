@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conformance: calls begun at the same moment, by threads that meet at a barrier
- * before and after. Each round is judged: the answers must fit some order of the
- * calls, and the mappings, registrations, charges and pins must fit the answers. If
- * the answers tell the order, each order has to occur. This file has the races of
- * mappings and windows; races of registrations are in conformance_race_register.c.
+ * Conformance: calls that threads begin at the same moment, between two barriers. Each
+ * round is checked: the answers must fit some order of the calls, and the mappings,
+ * registrations, charges and pins must fit the answers. If the answers show which call
+ * came first, each possible order must occur in some round of a long race. This file has
+ * the races of mappings and windows;
+ * conformance_race_register.c has the races of registrations.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -13,15 +14,15 @@
 #include <string.h>
 #include <unistd.h>
 
-/* More than one leaf of the map engine, in 4 KiB IOMMU pages */
+/* More than one leaf of the view, in 4 KiB IOMMU pages */
 #define SIZE		MIB(4)
 #define LAST		(SIZE - TCE_4K)
-/* Where it goes: not at the beginning of a leaf */
+/* Start of the mapping, which is not the start of a leaf */
 #define AT		(IOVA + TCE_4K)
 
 /*
- * Maps memory before AT, and leaves it mapped. So the leaf isn't a single run, in which
- * little could go wrong between two threads.
+ * Map other memory before AT, and leave it mapped, so that the leaf is not a single run. In
+ * a leaf that is a single run, most races between two threads would not show.
  */
 static uint8_t *neighbour(struct vfio *v)
 {
@@ -31,7 +32,7 @@ static uint8_t *neighbour(struct vfio *v)
 	return ua;
 }
 
-/* It has stayed, alone */
+/* Check that the mapping before AT is unchanged, and the only one of its memory */
 static void expect_neighbour(struct vfio *v, uint8_t *ua)
 {
 	expect(spapr_unregister(v->fd, ua, base_page()), -EBUSY);
@@ -46,7 +47,10 @@ static void device_reaches_both_ends(struct vfio *v, uint8_t *ua)
 	device_reaches(v, 0, AT + LAST, ua + LAST);
 }
 
-/* All of SIZE is mapped to ua: its first and last page each keep it busy */
+/*
+ * Check that all of ua is mapped at AT: the region is busy while its first and last pages
+ * are mapped, and while only its last page is mapped
+ */
 static void expect_mapped_whole(struct vfio *v, uint8_t *ua)
 {
 	if (now_and_then())
@@ -61,7 +65,7 @@ static void expect_mapped_whole(struct vfio *v, uint8_t *ua)
 }
 
 /*
- * Map and map
+ * Race: map, map
  */
 
 static int map_one_of_two(struct call_race *race, int number)
@@ -80,7 +84,7 @@ TEST(of_maps_of_the_same_entries_one_is_whole,
 		.v = v, .arg = ua, .run = map_one_of_two, .by_turns = true,
 		.sides.outcome = {
 			"times the second region was mapped in the end",
-			"times the first",
+			"times the first region was mapped in the end",
 		},
 	};
 
@@ -90,14 +94,14 @@ TEST(of_maps_of_the_same_entries_one_is_whole,
 		int last = first ? 0 : 1;
 
 		expect(call_race_count(&race, 0, 1, 0), race.threads);
-		/* One is as good as never mapped, and has been unregistered */
+		/* The region that was mapped first has been replaced, so it is unregistered now */
 		if (first) {
 			expect(first, -EBUSY);
 			unregister_ok(v, ua[1], SIZE);
 		}
 		expect(spapr_register(v->fd, ua[!last], SIZE), 0);
 		expect_mapped_whole(v, ua[last]);
-		/* The last one stays: so the first to be mapped has won */
+		/* The last map replaces the other map, so the side that mapped first has won */
 		call_race_judge(&race, !last);
 	}
 	unregister_ok(v, ua[0], SIZE);
@@ -106,9 +110,9 @@ TEST(of_maps_of_the_same_entries_one_is_whole,
 }
 
 /*
- * Each thread maps in a leaf of its own that did not exist before. The first of the
- * maps also makes the default window. If another map overwrote this window, its pages
- * would stay counted permanently (defect 15). Afterwards exactly one more window fits.
+ * Each thread maps in a separate leaf that does not exist yet. The first of the maps also
+ * makes the default window. If another map overwrote this window, its pages would stay
+ * counted permanently (defect 15). Afterwards exactly one more window fits.
  */
 #define APART		MIB(4)
 
@@ -128,7 +132,7 @@ TEST(of_many_first_maps_one_makes_the_default_window,
 		.v = v, .run = map_first, .by_turns = true,
 		.sides.outcome = {
 			"times an even thread was the first",
-			"times an odd one",
+			"times an odd thread was the first",
 		},
 	};
 	size_t size = MAX_THREADS * base_page();
@@ -151,26 +155,26 @@ TEST(of_many_first_maps_one_makes_the_default_window,
 		expect(window_create(v->fd, 12, MIB(64), 1, NULL), -ENOSPC);
 		expect(window_remove(v->fd, WINDOW1_START), 0);
 		expect(window_remove(v->fd, 0), 0);
-		expect_in_order("no window", before, 0);
+		expect_in_order("without windows", before, 0);
 		vfio_close(v);
 	}
 	call_race_end(&race);
 }
 
 /*
- * Maps below a table level that does not exist yet: the platform allocates it for
- * the first thread. In the largest window of two levels a level takes 8 base pages.
+ * The threads map below a table level that does not exist yet: the platform allocates it
+ * for the first thread. In the largest window of two levels a level takes 8 base pages.
  * A second allocation of the same level would never be freed (defect 20).
  */
 #define LEVEL		(8 * base_page())
-/* Of one level, and in different leaves of the map engine */
+/* Distance of the mapped pages: they share a table level, but no leaf of the view */
 #define LEAF		MIB(2)
-/* What else goes on meanwhile, once the first rounds have taken what they need */
+/* Memory that other processes may use in the rounds after FIRST_ROUNDS, which fill caches */
 #define NOISE		MIB(3)
 #define FIRST_ROUNDS	128
 #define LATER_ROUNDS	128
 
-/* Two levels of LEVEL bytes, and pages of 4 KiB */
+/* Bytes of a window with two levels of LEVEL bytes and with pages of 4 KiB */
 static uint64_t tree_size(void)
 {
 	return (LEVEL / sizeof(uint64_t)) * (LEVEL / sizeof(uint64_t)) *
@@ -185,7 +189,7 @@ static int map_in_leaf(struct call_race *race, int number)
 		       (void *)start[1], TCE_4K, READ_WRITE);
 }
 
-/* When what is freed a grace period later has been */
+/* Return taken_memory() after an RCU grace period, in which more memory is freed */
 static int64_t memory_at_rest(void)
 {
 	usleep(patient_ms(300) * 1000);
@@ -200,15 +204,15 @@ TEST(of_first_maps_below_one_level_none_loses_memory,
 		.v = v, .arg = arg, .run = map_in_leaf, .by_turns = true,
 		.sides.outcome = {
 			"times an even thread was the first",
-			"times an odd one",
+			"times an odd thread was the first",
 		},
 	};
 	int64_t before = 0, lost;
 
 	if (under_hypervisor())
-		skip("tables have one level here");
+		skip("on pseries tables have one level");
 	if (LEVEL * LATER_ROUNDS < 8 * NOISE)
-		skip("a level is too small to be missed");
+		skip("with 4K pages a lost level is too small to be measured");
 	call_race_begin(&race, race_threads());
 	while (race_goes_on() ||
 	       score->rounds < FIRST_ROUNDS + LATER_ROUNDS) {
@@ -223,15 +227,15 @@ TEST(of_first_maps_below_one_level_none_loses_memory,
 	}
 	call_race_end(&race);
 	lost = memory_at_rest() - before;
-	dprintf(STDOUT_FILENO, "# %lld KiB less are free%s\n",
+	dprintf(STDOUT_FILENO, "# free memory has shrunk by %lld KiB%s\n",
 		(long long)lost >> 10, has_plain_slabs() ? "" :
-		", which this kernel's debugging may keep");
+		", which the kernel's debugging may use");
 	if (has_plain_slabs() && lost > (int64_t)NOISE)
 		fail("%lld bytes are lost", (long long)lost);
 }
 
 /*
- * Map and unmap
+ * Race: map, unmap
  */
 
 static int map_or_unmap(struct call_race *race, int number)
@@ -248,7 +252,7 @@ TEST(of_map_and_unmap_the_last_decides_for_every_entry,
 	struct call_race race = {
 		.v = v, .arg = ua, .run = map_or_unmap, .by_turns = true,
 		.sides.outcome = {
-			"times unmapped in the end", "times mapped",
+			"times unmapped in the end", "times mapped in the end",
 		},
 	};
 
@@ -270,7 +274,7 @@ TEST(of_map_and_unmap_the_last_decides_for_every_entry,
 }
 
 /*
- * Map and remove window
+ * Race: map, remove window
  */
 
 #define SMALL_WINDOW	MIB(16)
@@ -293,7 +297,7 @@ TEST(maps_in_a_window_that_goes_leave_nothing_mapped,
 	struct call_race race = {
 		.v = v, .arg = ua, .run = map_or_remove_window,
 		.sides.outcome = {
-			"times removed before the maps", "times after one",
+			"times removed before each map", "times removed after a map",
 		},
 	};
 	struct ledger before;
@@ -329,7 +333,7 @@ TEST(of_removals_of_a_window_exactly_one_succeeds,
 		.v = v, .run = remove_window,
 		.sides.outcome = {
 			"times removed by the first thread",
-			"times by another",
+			"times removed by another thread",
 		},
 	};
 	struct ledger before;
@@ -351,7 +355,7 @@ TEST(of_removals_of_a_window_exactly_one_succeeds,
 }
 
 /*
- * Attach and create window
+ * Race: attach a group, create a window
  */
 
 #define GROUP_WINDOW	(WINDOW1_START + MIB(1))
@@ -368,10 +372,10 @@ static int attach_or_create_window(struct call_race *race, int number)
 }
 
 /**
- * struct watch - the second group's window, by what its platform says in the log
- * @log: the log
- * @has: whether the group has it
- * @given: how often it was given it
+ * struct watch - the second group's window, as the platform logs it
+ * @log: descriptor of the log
+ * @has: 1 if the group has the window, else 0
+ * @given: number of times that the platform gave the window to the group
  */
 struct watch {
 	int log;
@@ -391,15 +395,16 @@ static void watch_window(struct watch *watch)
 			watch->has++;
 			watch->given++;
 		} else if (strstr(record, "Removing DMA window #1")) {
-			/* Also where there is none, as the group joins */
+			/* The platform logs this also when a group without the window attaches */
 			watch->has = 0;
 		}
 	}
 }
 
 /*
- * A window that the group lacks, or has kept, is seen by none but its device, and
- * what that takes would be most of the time in every round. So the log is watched.
+ * Only DMA of the group's device shows that the group lacks a window, or has kept a
+ * removed window. DMA in each round would be too slow, so the test reads the platform's
+ * messages in the log.
  */
 TEST(a_group_that_joins_has_the_windows_that_there_are,
      .setup = BARE, .race = "attach, create and remove window", .intree = "defect 5")
@@ -407,8 +412,8 @@ TEST(a_group_that_joins_has_the_windows_that_there_are,
 	struct call_race race = {
 		.v = v, .run = attach_or_create_window,
 		.sides.outcome = {
-			"times attached before most others were done",
-			"times after that",
+			"times attached before most of the other calls",
+			"times attached after most of the other calls",
 		},
 	};
 	unsigned long windows_seen[2] = {};
@@ -446,7 +451,7 @@ TEST(a_group_that_joins_has_the_windows_that_there_are,
 			expect(window_remove(v->fd, WINDOW1_START), 0);
 	}
 	race_saw("times without a window in the end", windows_seen[0]);
-	race_saw("times with one", windows_seen[1]);
+	race_saw("times with a window in the end", windows_seen[1]);
 	race_saw("windows given to the group", watch.given);
 	close(watch.log);
 	expect(dma_unmap(v->fd, IOVA, base_page()), 0);
@@ -454,7 +459,7 @@ TEST(a_group_that_joins_has_the_windows_that_there_are,
 }
 
 /*
- * Map and unregister
+ * Race: map, unregister
  */
 
 static int map_or_unregister(struct call_race *race, int number)
@@ -466,7 +471,7 @@ static int map_or_unregister(struct call_race *race, int number)
 	return dma_map(fd, AT, race->arg, SIZE, READ_WRITE);
 }
 
-/* Defect 2: a map that says 0 has mapped, and then unregister says EBUSY */
+/* If the map succeeds first, UNREGISTER_MEMORY must return EBUSY (defect 2) */
 TEST(of_map_and_unregister_exactly_one_succeeds,
      .race = "map, unregister", .intree = "defects 2, 3")
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Conformance: threads, containers and processes that register the same memory at the
- * same moment, or one of which unmaps it meanwhile. As in conformance_race_map.c, each
- * round is judged, and each order has to occur.
+ * same moment, or while another thread unmaps it. As in conformance_race_map.c, each
+ * round is checked, and each possible order of the calls must occur in some round.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -13,7 +13,7 @@
 #define SIZE		MIB(4)
 
 /*
- * Register and register, unregister and unregister
+ * Races: register, register; unregister, unregister
  */
 
 static int register_all(struct call_race *race, int number)
@@ -24,7 +24,7 @@ static int register_all(struct call_race *race, int number)
 
 TEST(of_registers_of_a_region_all_but_one_are_busy,
      .race = "register, register of the same region",
-     .intree = "defect 18: unpins later")
+     .intree = "defect 18: unpins pages late")
 {
 	uint8_t *ua = memory(SIZE);
 	struct ledger before = ledger();
@@ -32,7 +32,7 @@ TEST(of_registers_of_a_region_all_but_one_are_busy,
 		.v = v, .arg = ua, .run = register_all,
 		.sides.outcome = {
 			"times registered by the first thread",
-			"times by another",
+			"times registered by another thread",
 		},
 	};
 
@@ -59,9 +59,9 @@ static int register_overlapping(struct call_race *race, int number)
 			      overlapping_size(number));
 }
 
-/* One page more in every other thread */
+/* Every other thread registers one page more */
 TEST(of_overlapping_registers_exactly_one_succeeds,
-     .race = "register, register that overlaps", .intree = "defect 18: unpins later")
+     .race = "register, register that overlaps", .intree = "defect 18: unpins pages late")
 {
 	uint8_t *ua = memory(overlapping_size(1));
 	struct ledger before = ledger();
@@ -69,7 +69,7 @@ TEST(of_overlapping_registers_exactly_one_succeeds,
 		.v = v, .arg = ua, .run = register_overlapping,
 		.by_turns = true,
 		.sides.outcome = {
-			"times the shorter was registered", "times the longer",
+			"times the shorter range won", "times the longer range won",
 		},
 	};
 
@@ -80,7 +80,7 @@ TEST(of_overlapping_registers_exactly_one_succeeds,
 			  call_race_count(&race, winner, 2, -EBUSY) +
 			  call_race_count(&race, !winner, 2, -EINVAL);
 
-		/* Where the first one failed, the others have judged by its size */
+		/* Another thread may have seen the range of a call that failed later */
 		if (injecting())
 			all = 1 + call_race_count(&race, 0, 1, -EBUSY) +
 			      call_race_count(&race, 0, 1, -EINVAL);
@@ -100,7 +100,7 @@ static int unregister_all(struct call_race *race, int number)
 }
 
 TEST(of_unregisters_of_a_region_exactly_one_succeeds,
-     .race = "unregister, unregister", .intree = "defect 18: unpins later")
+     .race = "unregister, unregister", .intree = "defect 18: unpins pages late")
 {
 	uint8_t *ua = memory(base_page());
 	struct ledger before = ledger();
@@ -108,7 +108,7 @@ TEST(of_unregisters_of_a_region_exactly_one_succeeds,
 		.v = v, .arg = ua, .run = unregister_all,
 		.sides.outcome = {
 			"times unregistered by the first thread",
-			"times by another",
+			"times unregistered by another thread",
 		},
 	};
 
@@ -118,7 +118,7 @@ TEST(of_unregisters_of_a_region_exactly_one_succeeds,
 		score->rounds++;
 		call_race_run(&race);
 		expect(call_race_count(&race, 0, 1, 0), 1);
-		/* Busy as long as the memory is being unpinned */
+		/* EBUSY while the memory is being unpinned */
 		expect(call_race_count(&race, 0, 1, -ENOENT) +
 		       call_race_count(&race, 0, 1, -EBUSY),
 		       race.threads - 1);
@@ -128,7 +128,7 @@ TEST(of_unregisters_of_a_region_exactly_one_succeeds,
 	call_race_end(&race);
 }
 
-/* Two containers, threads by turns in one and the other, and one region */
+/* Two containers and one region; even threads use the first container, odd threads the second */
 struct shared_region {
 	struct vfio *v[2];
 	uint8_t *ua;
@@ -136,7 +136,7 @@ struct shared_region {
 	bool unregister;
 };
 
-/* For a region that is left by the container that had it: so many at a time */
+/* Number of regions that are mapped, but not registered any more */
 #define LEFT	16
 
 static int register_shared(struct call_race *race, int number)
@@ -149,7 +149,7 @@ static int register_shared(struct call_race *race, int number)
 	return spapr_register(fd, shared->ua, base_page());
 }
 
-/* Of the threads of each container one has succeeded, the others got either answer */
+/* Check that a single call in each container returned 0, and all other calls @one or @other */
 static void expect_one_each(const struct call_race *race, int one, int other)
 {
 	for (int i = 0; i < 2; i++) {
@@ -165,14 +165,14 @@ static void expect_one_each(const struct call_race *race, int one, int other)
 
 TEST(two_containers_at_once_pin_and_unpin_a_region_once,
      .race = "register, register in another container",
-     .intree = "defect 18: unpins later")
+     .intree = "defect 18: unpins pages late")
 {
 	struct vfio other;
 	struct shared_region shared = { .v = { v, &other } };
 	struct call_race race = {
 		.arg = &shared, .run = register_shared, .by_turns = true,
 		.sides.outcome = {
-			"times one container was the first", "times the other",
+			"times one container was first", "times the other was first",
 		},
 	};
 	struct ledger before;
@@ -188,7 +188,7 @@ TEST(two_containers_at_once_pin_and_unpin_a_region_once,
 		expect_in_order("registered in both", before, base_page());
 		shared.unregister = true;
 		call_race_run(&race);
-		/* Busy as long as the memory is being unpinned */
+		/* EBUSY while the memory is being unpinned */
 		expect_one_each(&race, -ENOENT, -EBUSY);
 		call_race_judge(&race, call_race_first(&race) % 2);
 		expect_in_order("unregistered in both", before, 0);
@@ -198,8 +198,8 @@ TEST(two_containers_at_once_pin_and_unpin_a_region_once,
 }
 
 /*
- * The last page of a region that no container has registered is unmapped while
- * the region is registered again
+ * Unmap the last page of a region that no container has registered, while other threads
+ * register the region again.
  */
 static int unmap_or_register(struct call_race *race, int number)
 {
@@ -210,7 +210,7 @@ static int unmap_or_register(struct call_race *race, int number)
 	return spapr_register(shared->v[1]->fd, shared->ua, base_page());
 }
 
-/* Regions that nobody has registered any more, but that are mapped */
+/* Make regions that are mapped, but that no container has registered any more */
 static void leave_only_mapped(struct vfio *v, struct vfio *other, uint8_t *ua)
 {
 	uint64_t p = base_page();
@@ -240,7 +240,7 @@ static bool is_created_again(const struct shared_region *shared)
 	return ret;
 }
 
-/* One round for one of the regions; @bytes were pinned before, including its own */
+/* Run a round with one region; @bytes were pinned before, including this region */
 static void take_up_region(struct call_race *race, struct ledger before,
 			   int64_t bytes)
 {
@@ -251,7 +251,7 @@ static void take_up_region(struct call_race *race, struct ledger before,
 	expect(race->answer[0], 0);
 	expect(call_race_count(race, 1, 1, 0), 1);
 	expect(call_race_count(race, 1, 1, -EBUSY), race->threads - 2);
-	expect_in_order("registered once more", before, bytes);
+	expect_in_order("registered again", before, bytes);
 	call_race_judge(race, !is_created_again(shared));
 	unregister_ok(shared->v[1], shared->ua, base_page());
 	expect_in_order("unregistered", before, bytes - base_page());
@@ -271,7 +271,7 @@ TEST(a_region_is_joined_or_created_again_while_its_last_user_goes,
 
 	need_two_devices();
 	open_container(&other, 1);
-	/* It has its own, and the default window that is charged once and for all */
+	/* Charge the other container's memory and default window before ledger() */
 	mapped(&other, SINK_IOVA, base_page());
 	ua = memory(LEFT * base_page());
 	before = ledger();
@@ -291,8 +291,8 @@ TEST(a_region_is_joined_or_created_again_while_its_last_user_goes,
 }
 
 /*
- * Close and register. The closed container puts its reference without checking the
- * region's other users, which come and go meanwhile.
+ * Race: close, register. Close puts the container's reference to the region, without checking
+ * for other users. Meanwhile another container registers and unregisters the region.
  */
 
 static int close_or_register(struct call_race *race, int number)
@@ -315,14 +315,14 @@ static int close_or_register(struct call_race *race, int number)
 
 TEST(a_region_outlives_a_container_that_is_closed_for_those_who_join,
      .setup = BARE, .race = "close, register and unregister in another container",
-     .intree = "defect 18: unpins later")
+     .intree = "defect 18: unpins pages late")
 {
 	struct vfio other;
 	struct shared_region shared = { .v = { v, &other } };
 	struct call_race race = {
 		.arg = &shared, .run = close_or_register,
 		.sides.outcome = {
-			"times registered when it was closed", "times not",
+			"times registered at the close", "times not registered",
 		},
 	};
 	struct ledger before;
@@ -350,7 +350,7 @@ TEST(a_region_outlives_a_container_that_is_closed_for_those_who_join,
 }
 
 /*
- * munmap and register, map
+ * Races: munmap, register; munmap, map
  */
 
 static void map_again(uint8_t *ua, size_t size)
@@ -360,7 +360,7 @@ static void map_again(uint8_t *ua, size_t size)
 		fail("mmap");
 }
 
-/* Away and back, so that registering may see it whole, in part or not */
+/* Unmap half of the memory and map it again: a registration finds all of it, or a hole */
 static int munmap_or_register(struct call_race *race, int number)
 {
 	uint8_t *ua = race->arg, *half = ua + SIZE / 2;
@@ -375,7 +375,7 @@ static int munmap_or_register(struct call_race *race, int number)
 }
 
 TEST(registering_what_is_being_unmapped_pins_all_or_nothing,
-     .race = "munmap, register", .intree = "defect 18: unpins later")
+     .race = "munmap, register", .intree = "defect 18: unpins pages late")
 {
 	uint8_t *ua = memory(SIZE);
 	struct call_race race = {
@@ -391,7 +391,7 @@ TEST(registering_what_is_being_unmapped_pins_all_or_nothing,
 		int done = call_race_count(&race, 1, 1, 0);
 		int faulted = call_race_count(&race, 1, 1, -EFAULT);
 
-		/* Who comes after one that has succeeded is busy */
+		/* After a call has succeeded, other calls return EBUSY */
 		expect(done + faulted + call_race_count(&race, 1, 1, -EBUSY),
 		       race.threads - 1);
 		expect_either(done, 0, 1);
@@ -413,11 +413,11 @@ static int munmap_or_map(struct call_race *race, int number)
 }
 
 /*
- * What is registered can be mapped although the process has it no more, for it
- * is pinned; a page given back and used by somebody else would be a disaster
+ * Registered memory is pinned, so it can be mapped after the process has unmapped it. The
+ * device must not reach pages that were freed and reused.
  */
 TEST(mapping_what_is_being_unmapped_maps_what_was_registered,
-     .race = "munmap, map", .intree = "defect 18: unpins later")
+     .race = "munmap, map", .intree = "defect 18: unpins pages late")
 {
 	uint8_t *ua = memory(SIZE);
 	struct call_race race = {
@@ -429,7 +429,7 @@ TEST(mapping_what_is_being_unmapped_maps_what_was_registered,
 	};
 	struct ledger before;
 
-	/* What the default window costs isn't the matter */
+	/* Make the default window now, so that its charge is in the ledger */
 	mapped(v, SINK_IOVA, base_page());
 	before = ledger();
 	call_race_begin(&race, race_threads());
@@ -450,10 +450,10 @@ TEST(mapping_what_is_being_unmapped_maps_what_was_registered,
 }
 
 /*
- * Two processes and one container
+ * Race: two processes bind one container
  */
 
-/* Shared by two processes, which have the same descriptors */
+/* Data of two processes with the same descriptor table */
 struct owners {
 	pthread_barrier_t barrier;
 	volatile int fd;
@@ -476,7 +476,7 @@ static void be_the_other_owner(void *arg)
 						base_page());
 		race_turn();
 		pthread_barrier_wait(&owners->barrier);
-		/* The winner's goes with the container */
+		/* Wait for the close, which removes the winner's registration */
 		pthread_barrier_wait(&owners->barrier);
 	}
 }
@@ -494,7 +494,7 @@ static int start_the_other_owner(struct owners *owners)
 
 TEST(of_two_processes_that_bind_a_container_one_owns_it,
      .setup = BARE, .race = "register, register of another process",
-     .with_others = true, .intree = "the process is checked once")
+     .with_others = true, .intree = "checks the process only once")
 {
 	struct owners *owners = shared_memory(sizeof(*owners));
 	int64_t locked = vmlck();
@@ -502,7 +502,7 @@ TEST(of_two_processes_that_bind_a_container_one_owns_it,
 
 	owners->sides = (struct race_sides){
 		.outcome = {
-			"times the first process bound it", "times the other",
+			"times the first process bound it", "times the other process bound it",
 		},
 	};
 	owners->ua = memory(base_page());

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conformance: the interface for code that runs with the data MMU off. The
- * module vfio_spapr_tce2_selftest (tests/selftest) asks the questions with
- * MSR[DR] clear and compares the answers with those of virtual mode and of
- * get_user_pages(); what there is to ask about is made here.
+ * Conformance: the interface for code that runs with the data MMU off. The module
+ * vfio_spapr_tce2_selftest (tests/selftest) makes the calls with MSR[DR] clear, and
+ * compares the answers with virtual mode and with get_user_pages(). This file makes the
+ * regions and windows for which the module makes its calls.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -17,11 +17,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define INTREE	.intree = "has no such interface", .crashes = true
+#define INTREE	.intree = "has no interface for real mode", .crashes = true
 
 #define COMMAND "/sys/kernel/debug/vfio_spapr_tce2_selftest/command"
 
-/* As in tests/selftest/main.c */
+/* Flags of the self-test's commands (tests/selftest/main.c) */
 #define FLAG_WRITE	1
 #define FLAG_HOLD	2
 #define FLAG_RACING	4
@@ -29,13 +29,13 @@
 
 /**
  * struct question - a command for the self-test
- * @name: its name
- * @base: first address
- * @size: bytes
+ * @name: name of the command
+ * @base: first address of the range that the questions are about
+ * @size: bytes of the range
  * @shift: log2 of the IOMMU page size, 12 if 0
- * @count: how many questions, 1 if 0
+ * @count: number of questions, 1 if 0
  * @flags: FLAG_*
- * @extra: what the command says
+ * @extra: argument that only some commands have
  */
 struct question {
 	const char *name;
@@ -51,7 +51,7 @@ struct question {
 	((struct question){						\
 		.name = command, .base = address, .size = bytes, __VA_ARGS__ })
 
-/* Answers of each kind that were right, and those that were not */
+/* Numbers of the self-test's correct answers of each kind, and of its wrong answers */
 struct answer {
 	uint64_t ok;
 	uint64_t read_only;
@@ -68,7 +68,7 @@ static int self_test(void)
 	return fd;
 }
 
-/* 0 or -errno */
+/* Ask the self-test; return 0 or -errno */
 static int try(int fd, struct question q, struct answer *answer)
 {
 	char text[256];
@@ -85,7 +85,7 @@ static int try(int fd, struct question q, struct answer *answer)
 	if (sscanf(text, "ok %" SCNu64 " read_only %" SCNu64 " too_hard %" SCNu64
 		   " wrong %" SCNu64, &answer->ok, &answer->read_only,
 		   &answer->too_hard, &answer->wrong) != 4)
-		fail("self-test says '%s'", text);
+		fail("the self-test gives no valid answer: '%s'", text);
 	return 0;
 }
 
@@ -95,11 +95,11 @@ static struct answer ask(int fd, struct question q)
 	int ret = try(fd, q, &answer);
 
 	if (ret)
-		fail("self-test '%s' says %d", q.name, ret);
+		fail("self-test '%s' returns %d", q.name, ret);
 	return answer;
 }
 
-/* All answered, and rightly */
+/* Check that each question has the right answer */
 static void expect_all_ok(struct answer answer, uint64_t count)
 {
 	expect(answer.wrong, 0);
@@ -109,13 +109,13 @@ static void expect_all_ok(struct answer answer, uint64_t count)
 }
 
 /*
- * For each kind of memory and size of IOMMU page. There are 13 of them with 4K
- * pages and 15 with 64K pages, each with holding what is found and without: a
- * million.
+ * Number of questions for each pair of a kind of memory and a size of IOMMU page, with and
+ * without holding the page. There are 13 such pairs with 4K pages and 15 with 64K pages: a
+ * million questions.
  */
 #define ROUNDS		40000
 
-/* Every size of IOMMU page that the memory can bear, up to 1 << @largest */
+/* Translate with each size of IOMMU page up to 1 << @largest */
 static void translate_all(struct vfio *v, uint8_t *ua, uint64_t size,
 			  unsigned int largest)
 {
@@ -125,7 +125,7 @@ static void translate_all(struct vfio *v, uint8_t *ua, uint64_t size,
 	struct answer answer;
 
 	if (!ua)
-		skip("no such memory to be had");
+		skip("no memory with this kind of pages is available");
 	expect(spapr_register(v->fd, ua, size), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(shifts); i++) {
 		if (shifts[i] > largest)
@@ -175,7 +175,7 @@ TEST(real_mode_translates_hugepages_of_1g, INTREE)
 	translate_all(v, mem_hugetlb(GIB(1), 1), GIB(1), 30);
 }
 
-/* Many regions with gaps between them: some questions have no answer */
+/* Register many regions with gaps between them, in which no page is found */
 TEST(real_mode_finds_the_right_one_of_many_regions, INTREE)
 {
 	uint64_t p = base_page(), size = 512 * p, found, count = 10000;
@@ -187,10 +187,10 @@ TEST(real_mode_finds_the_right_one_of_many_regions, INTREE)
 		expect(spapr_register(v->fd, ua + at, 3 * p), 0);
 	answer = ask(fd, QUESTION("translate", ua, size, .count = count));
 	expect(answer.wrong, 0);
-	/* Three of four pages are there */
+	/* Three of four pages are registered */
 	found = answer.ok * 100 / count;
 	if (found < 70 || found > 80)
-		fail("%" PRIu64 " of 100 found, not about 75", found);
+		fail("found %" PRIu64 " of 100 pages, expected about 75", found);
 	expect(answer.too_hard, count - answer.ok);
 	for (uint64_t at = 0; at < size; at += 4 * p)
 		unregister_ok(v, ua + at, 3 * p);
@@ -240,7 +240,7 @@ TEST(read_only_memory_is_read_only_in_real_mode, INTREE)
 	close(fd);
 }
 
-/* What is held in real mode is as if it were mapped */
+/* Memory held in real mode counts as mapped */
 TEST(memory_held_in_real_mode_stays, INTREE)
 {
 	struct ledger before = ledger();
@@ -253,7 +253,7 @@ TEST(memory_held_in_real_mode_stays, INTREE)
 	expect(answer.ok, 1);
 	expect(spapr_unregister(v->fd, ua, p), -EBUSY);
 	answer = ask(fd, QUESTION("drop", ua, p));
-	/* The registration is one more, so none of them was the last */
+	/* The registration also counts the region, so no drop drops the last count */
 	expect_all_ok(answer, 3);
 	unregister_ok(v, ua, p);
 	expect_ledger("unregistered", before, 0);
@@ -272,7 +272,7 @@ TEST(the_last_hold_is_left_to_virtual_mode, INTREE)
 	expect(answer.ok, 1);
 	vfio_close(v);
 	expect_ledger("container closed", before, p);
-	/* Nobody may begin to map what no container registers any more */
+	/* Real mode must not begin to hold memory that no container has registered */
 	answer = ask(fd, QUESTION("translate", ua, p, .count = 10,
 				  .flags = FLAG_HOLD | FLAG_RACING));
 	expect(answer.too_hard, 10);
@@ -291,7 +291,7 @@ TEST(what_real_mode_marks_is_dirty_when_unpinned, INTREE)
 	struct answer answer;
 
 	if (is_dirty(ua))
-		skip("fresh anonymous memory is dirty here");
+		skip("this kernel marks fresh anonymous memory dirty");
 	answer = ask(fd, QUESTION("dirty", ua, p));
 	expect_all_ok(answer, 1);
 	unregister_ok(v, ua, 2 * p);
@@ -299,7 +299,7 @@ TEST(what_real_mode_marks_is_dirty_when_unpinned, INTREE)
 	close(fd);
 }
 
-/* Runs, arrays and what was never mapped; 4K TCEs, in the default window */
+/* The default window has 4K TCEs: runs, arrays, and entries that were never mapped */
 TEST(real_mode_reads_what_each_tce_maps, INTREE)
 {
 	uint8_t *ua = registered(v, MIB(16));
@@ -311,10 +311,10 @@ TEST(real_mode_reads_what_each_tce_maps, INTREE)
 	expect(dma_map(v->fd, IOVA, ua, MIB(8), READ_WRITE), 0);
 	answer = ask(fd, q);
 	expect(answer.wrong, 0);
-	/* Behind it nothing was ever mapped */
+	/* The second half of the range was never mapped */
 	if (answer.too_hard < q.count / 3 || answer.ok < q.count / 3)
-		fail("%" PRIu64 " too hard", answer.too_hard);
-	/* One page upside down makes two runs of a leaf, so an array */
+		fail("%" PRIu64 " questions too hard, expected about half", answer.too_hard);
+	/* A page out of order makes two runs of a leaf, so the leaf becomes an array */
 	for (uint64_t at = 0; at < MIB(8); at += MIB(1))
 		expect(dma_map(v->fd, IOVA + at + KIB(8), ua + MIB(9), TCE_4K,
 			       READ_ONLY), 0);
@@ -339,7 +339,7 @@ TEST(real_mode_refuses_pointers_that_it_can_t_follow, INTREE)
 
 	ret = try(fd, QUESTION("refuse", ua, p, .extra = IOVA), &answer);
 	if (ret == -EOPNOTSUPP)
-		skip("page descriptors can't be had in real mode on this kernel");
+		skip("real mode cannot find this kernel's page descriptors");
 	expect(ret, 0);
 	expect(answer.wrong, 0);
 	expect(answer.ok, 0);
@@ -357,7 +357,7 @@ static void find_pages_of(struct vfio *v, int fd, uint8_t *ua, uint64_t size)
 		return;
 	expect(spapr_register(v->fd, ua, size), 0);
 	answer = ask(fd, QUESTION("pages", ua, size, .count = 5000));
-	/* Each found, and a reference of each dropped */
+	/* Each page is found, and a reference to each page is put */
 	expect_all_ok(answer, 2 * 5000);
 	unregister_ok(v, ua, size);
 }
@@ -369,23 +369,23 @@ TEST(real_mode_finds_and_puts_page_descriptors, INTREE)
 	struct answer answer;
 	int ret;
 
-	/* Registered before they are asked for, and after */
+	/* Register this memory before the first question, and other memory after it */
 	expect(spapr_register(v->fd, ua, MIB(4)), 0);
 	ret = try(fd, QUESTION("pages", ua, MIB(4), .count = 5000), &answer);
 	if (ret == -EOPNOTSUPP)
-		skip("page descriptors can't be had in real mode on this kernel");
+		skip("real mode cannot find this kernel's page descriptors");
 	expect(ret, 0);
 	expect_all_ok(answer, 2 * 5000);
 	find_pages_of(v, fd, mem_scattered(MIB(2)), MIB(2));
 	find_pages_of(v, fd, mem_thp(MIB(16)), MIB(16));
-	/* Begins in the middle of a large page, whose count is before it */
+	/* Begin inside a hugepage: its reference count is in the head page */
 	find_pages_of(v, fd, huge ? huge + MIB(1) : NULL, MIB(3));
 	find_pages_of(v, fd, mem_hugetlb(GIB(1), 1), GIB(1));
 	unregister_ok(v, ua, MIB(4));
 	close(fd);
 }
 
-/* The first memory that the index knows: it has to grow, or registering fails */
+/* The index of page descriptors is empty, so REGISTER_MEMORY must add nodes to it */
 TEST(registering_finds_page_descriptors_too, INTREE)
 {
 	int fd = self_test();
@@ -394,7 +394,7 @@ TEST(registering_finds_page_descriptors_too, INTREE)
 
 	ret = try(fd, QUESTION("index", NULL, MIB(4)), &answer);
 	if (ret == -EOPNOTSUPP)
-		skip("page descriptors can't be had in real mode on this kernel");
+		skip("real mode cannot find this kernel's page descriptors");
 	expect(ret, 0);
 	find_pages_of(v, fd, mem_base(MIB(4)), MIB(4));
 	close(fd);
@@ -410,9 +410,9 @@ TEST(real_mode_does_not_drop_the_last_reference, INTREE)
 	expect(spapr_register(v->fd, ua, MIB(4)), 0);
 	ret = try(fd, QUESTION("pages", ua, MIB(4)), &answer);
 	if (ret == -EOPNOTSUPP)
-		skip("page descriptors can't be had in real mode on this kernel");
+		skip("real mode cannot find this kernel's page descriptors");
 	expect(ret, 0);
-	/* Where its descriptors are stays known, and its pages are the next */
+	/* The index keeps the descriptors, and the self-test allocates the freed pages */
 	unregister_ok(v, ua, MIB(4));
 	munmap(ua, MIB(4));
 	answer = ask(fd, QUESTION("last", NULL, MIB(4), .count = 4096));
@@ -422,15 +422,15 @@ TEST(real_mode_does_not_drop_the_last_reference, INTREE)
 }
 
 /*
- * Against other threads
+ * Concurrent requests of other threads
  */
 
 #define REGION		MIB(1)
 #define REGIONS		16
 
 /*
- * Registers and unregisters every other region, in an order that depends on the
- * thread. A call may fail because another thread was faster, or real mode holds pages.
+ * Register and unregister every other region, in an order that depends on the thread. A
+ * call may fail because another thread was faster, or because real mode holds pages.
  */
 static void register_odd_regions(struct workers *workers, int number)
 {
@@ -471,18 +471,18 @@ TEST(real_mode_is_right_while_memory_comes_and_goes,
 	printf("# %" PRIu64 " answered, %" PRIu64 " too hard\n", sum.ok,
 	       sum.too_hard);
 	/*
-	 * Half of it is always there, but for a moment of rebalancing, in which
-	 * a busy host may leave the guest
+	 * Half of the memory is always registered. A lookup fails only while the tree is
+	 * rebalanced, but a busy host may stop the guest at that moment.
 	 */
 	if (sum.ok < (sum.ok + sum.too_hard) / 4)
-		fail("only %" PRIu64 " answered", sum.ok);
+		fail("only %" PRIu64 " questions answered", sum.ok);
 	for (int i = 0; i < REGIONS; i++)
 		expect_either(spapr_unregister(v->fd, ua + i * REGION, REGION),
 			      0, i % 2 ? -ENOENT : 0);
 	close(fd);
 }
 
-/* The container's registration may be gone while real mode has its page */
+/* The container may be closed while real mode holds its page */
 static void open_register_and_close(struct workers *workers, int number)
 {
 	struct vfio own;
@@ -493,7 +493,10 @@ static void open_register_and_close(struct workers *workers, int number)
 	vfio_close(&own);
 }
 
-/* Whoever of the two is last unpins it, and nobody else begins to hold it */
+/*
+ * The last user of the memory, a container or real mode, unpins it. After this, real mode
+ * must not hold the memory again.
+ */
 TEST(real_mode_holds_nothing_of_a_container_that_has_gone,
      INTREE, .setup = BARE, .race = "real mode holds, close of the container")
 {
@@ -503,7 +506,7 @@ TEST(real_mode_holds_nothing_of_a_container_that_has_gone,
 	uint64_t ok = 0, too_hard = 0;
 	int fd = self_test();
 
-	/* One device a thread */
+	/* One thread for each device */
 	workers_start(&workers, vfio_devices(), open_register_and_close);
 	while (race_round()) {
 		struct answer answer;
@@ -526,7 +529,7 @@ TEST(real_mode_holds_nothing_of_a_container_that_has_gone,
 #define CHAOS_IOVA	IOVA
 #define CHAOS_SIZE	MIB(8)
 
-/* Maps or unmaps a random range, so that leaves change between run and array */
+/* Map or unmap a random range, so that leaves change between run and array */
 static void map_or_unmap_range(struct workers *workers, int number)
 {
 	static __thread unsigned int seed;
@@ -556,7 +559,7 @@ TEST(real_mode_reads_tces_rightly_while_they_change,
 	while (race_round()) {
 		struct answer answer;
 
-		/* Not many, for each is compared in its turn among the maps */
+		/* Ask few questions: each comparison must wait for a lock that the maps hold */
 		answer = ask(fd, QUESTION("window", (void *)CHAOS_IOVA,
 					  CHAOS_SIZE, .count = 100,
 					  .flags = FLAG_RACING,
@@ -569,15 +572,15 @@ TEST(real_mode_reads_tces_rightly_while_they_change,
 	workers_stop(&workers);
 	printf("# %" PRIu64 " mapped, %" PRIu64 " not, %" PRIu64 " too hard\n",
 	       ok, empty, too_hard);
-	/* Half of it is mapped at any time */
+	/* About half of the range is mapped at any time */
 	if (too_hard > ok || empty > 20 * ok)
-		fail("mapped entries are not found");
+		fail("real mode does not find mapped entries");
 	expect(dma_unmap(v->fd, CHAOS_IOVA, CHAOS_SIZE), 0);
 	unregister_ok(v, ua, CHAOS_SIZE);
 	close(fd);
 }
 
-/* The window goes, the handle stays: what it says is never wrong */
+/* Remove the window while the self-test has its handle: no answer may be wrong */
 static void make_and_remove_window_1(struct workers *workers, int number)
 {
 	uint64_t start;

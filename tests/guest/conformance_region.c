@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conformance: what becomes of registered memory, page by page. How much of it
- * there may be, what the process may do to it meanwhile, which pages are dirty
- * afterwards, and which kinds of memory are moved or refused.
+ * Conformance: the pages of registered memory. The tests cover large regions, many regions,
+ * changes that the process makes to registered memory, dirty pages, and kinds of memory
+ * that are migrated or refused.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -22,7 +22,7 @@ static uint64_t frame_of(const uint8_t *ua)
 	uint64_t frame;
 
 	if (!mem_frames(ua, 1, &frame))
-		fail("can't read /proc/self/pagemap");
+		fail("cannot read /proc/self/pagemap");
 	return frame;
 }
 
@@ -33,12 +33,12 @@ static uint64_t page_flags(uint64_t frame)
 
 	if (fd < 0 || pread(fd, &flags, sizeof(flags), frame * sizeof(flags)) !=
 			      sizeof(flags))
-		fail("can't read /proc/kpageflags");
+		fail("cannot read /proc/kpageflags");
 	close(fd);
 	return flags;
 }
 
-/* Whether the kernel takes a page to have been written to */
+/* Check that the kernel has marked a page dirty */
 bool is_dirty(const uint8_t *ua)
 {
 	return page_flags(frame_of(ua)) & KPF_DIRTY;
@@ -51,7 +51,7 @@ TEST(gibibytes_are_registered_exactly, .intree = "defect 18")
 	uint8_t *ua = mem_thp(size);
 
 	if (!ua)
-		skip("no 2 GiB of transparent hugepages to be had");
+		skip("no 2 GiB of transparent hugepages are available");
 	expect(spapr_register(v->fd, ua, size), 0);
 	expect_ledger("registered", before, size);
 	expect(dma_map(v->fd, IOVA, ua + size - base_page(), base_page(),
@@ -64,10 +64,10 @@ TEST(gibibytes_are_registered_exactly, .intree = "defect 18")
 	expect_ledger("unregistered", before, 0);
 }
 
-/* A hundred thousand, or as many as fit into a GiB */
+/* Register a hundred thousand regions of one page, or as many as fit into 1 GiB */
 TEST(many_thousand_regions_are_registered_exactly, .intree = "defects 3, 18")
 {
-	enum { STRIDE = 4099 };		/* prime */
+	enum { STRIDE = 4099 };		/* a prime, so that each region gets its turn */
 	uint64_t p = base_page();
 	uint64_t regions = fewer(GIB(1) / p < 100000 ? GIB(1) / p : 100000);
 	uint8_t *area = memory(2 * regions * p);
@@ -80,7 +80,7 @@ TEST(many_thousand_regions_are_registered_exactly, .intree = "defects 3, 18")
 	expect_ledger("registered", before, regions * p);
 	expect(dma_map(v->fd, IOVA, ua, p, READ_WRITE), 0);
 	device_reaches(v, 0, IOVA, ua);
-	/* The page behind it belongs to no region */
+	/* The next page belongs to no region */
 	expect(dma_map(v->fd, IOVA + p, ua + p, p, READ_WRITE), -EINVAL);
 	expect(dma_unmap(v->fd, IOVA, p), 0);
 	for (uint64_t i = 0; i < regions; i++)
@@ -106,7 +106,7 @@ TEST(memory_discarded_by_the_process_stays_with_the_device)
 	unregister_ok(v, ua, base_page());
 }
 
-/* Anonymous memory becomes dirty, to the kernel, only when it is told so */
+/* DMA sets no dirty bit in page tables: only the backend marks anonymous memory dirty */
 TEST(only_memory_that_was_mapped_for_writing_is_dirty)
 {
 	static const uint32_t perm[] = { 0, READ_ONLY, WRITE_ONLY, READ_WRITE };
@@ -116,7 +116,7 @@ TEST(only_memory_that_was_mapped_for_writing_is_dirty)
 		uint8_t *ua = registered(v, p);
 
 		if (is_dirty(ua))
-			skip("fresh anonymous memory is dirty here");
+			skip("this kernel marks fresh anonymous memory dirty");
 		if (perm[i]) {
 			expect(dma_map(v->fd, IOVA, ua, p, perm[i]), 0);
 			expect(dma_unmap(v->fd, IOVA, p), 0);
@@ -126,14 +126,14 @@ TEST(only_memory_that_was_mapped_for_writing_is_dirty)
 	}
 }
 
-/* A scattered region knows of each page by itself */
+/* In a scattered region each page is a block, with a separate dirty flag */
 TEST(the_neighbours_of_a_written_page_stay_clean)
 {
 	uint64_t p = base_page(), size = 16 * p;
 	uint8_t *ua = mem_scattered(size);
 
 	if (!ua || mem_contiguous(ua + 4 * p, 4 * p))
-		skip("no scattered memory to be had");
+		skip("the memory happens to be contiguous");
 	expect(spapr_register(v->fd, ua, size), 0);
 	expect(dma_map(v->fd, IOVA, ua + 5 * p, p, READ_WRITE), 0);
 	expect(dma_unmap(v->fd, IOVA, p), 0);
@@ -143,28 +143,28 @@ TEST(the_neighbours_of_a_written_page_stay_clean)
 	expect(is_dirty(ua + 15 * p), 0);
 }
 
-/* Has page 5 elsewhere than behind page 4 */
+/* Make sure that page 5 does not follow page 4 in physical memory */
 static void scatter(uint8_t *ua)
 {
 	uint64_t p = base_page(), frame[2];
 
 	for (int tries = 0; tries < 8; tries++) {
 		if (!mem_frames(ua + 4 * p, 2, frame) || !frame[0])
-			fail("the kernel doesn't tell page frames");
+			fail("/proc/self/pagemap does not have the page frames");
 		if (frame[1] != frame[0] + 1)
 			return;
 		if (madvise(ua + 5 * p, p, MADV_DONTNEED))
 			fail("madvise");
-		/* Or the next page would be the one that was just given back */
+		/* Allocate a page, or page 5 would get the frame that was just freed */
 		mem_base(p);
 		ua[5 * p] = 1;
 	}
-	skip("no scattered memory to be had");
+	skip("the memory stays contiguous");
 }
 
 /*
- * The same for more pages than a node of the store has blocks, once one of them
- * isn't where it should be. The last may only be read, so each is looked at.
+ * Map more pages than a node of the region's store has blocks, with one page out of order.
+ * The last page is read-only, so MAP_DMA checks each block.
  */
 TEST(a_large_scattered_mapping_is_dirty_to_its_end, .intree = "defect 12")
 {
@@ -173,7 +173,7 @@ TEST(a_large_scattered_mapping_is_dirty_to_its_end, .intree = "defect 12")
 	uint8_t *ua = mem_base(pages * p);
 
 	if (!ua || mprotect(ua + (last + 1) * p, p, PROT_READ))
-		skip("no memory to be had");
+		skip("cannot allocate memory");
 	scatter(ua);
 	expect(spapr_register(v->fd, ua, pages * p), 0);
 	expect(dma_map(v->fd, IOVA, ua + p, last * p, READ_WRITE), 0);
@@ -197,7 +197,7 @@ TEST(memory_of_a_device_is_a_fault)
 	expect_ledger("refused", before, 0);
 }
 
-/* Registers memory that has yet to be faulted in, and plenty of it */
+/* Register a large range whose pages must be faulted in */
 static void register_for_long(void *arg)
 {
 	struct vfio *v = arg;
@@ -239,7 +239,7 @@ TEST(a_kill_ends_registration_and_unpins_exactly)
 	expect_soon("some pages pinned", many_are_pinned, &pinned);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
-	expect_soon("all of them unpinned", none_is_pinned, &pinned);
+	expect_soon("all pages unpinned", none_is_pinned, &pinned);
 }
 
 #define BLOCKS	"/sys/devices/system/memory"
@@ -272,7 +272,7 @@ static uint64_t block_frames(void)
 	return size / base_page();
 }
 
-/* Makes a block of memory movable: one that is free and can be put offline */
+/* Find a block of memory that can be put offline, and make it movable */
 static int movable_block(void)
 {
 	for (int block = 255; block > 0; block--) {
@@ -285,7 +285,7 @@ static int movable_block(void)
 	return -1;
 }
 
-/* Pages that hotplug must be able to take away may not be pinned for long */
+/* Pages that memory hotplug must be able to remove may not be pinned for long */
 TEST(movable_memory_is_migrated_before_it_is_pinned)
 {
 	uint64_t p = base_page(), size = 64 * p, frames = block_frames();

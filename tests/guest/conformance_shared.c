@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conformance: two containers of one process, each with a device. They share
- * the memory that is registered, and nothing else.
+ * Conformance: two containers of one process, each with a device. They share only the
+ * registered memory.
  */
 #include "conformance.h"
 
 #define SIZE	MIB(1)
 
-/* The two containers: a has slot 0's device, b has slot 1's */
+/* Container a has the device of slot 0, and container b has the device of slot 1 */
 static struct vfio b;
 
 static struct vfio *two_containers(struct vfio *a)
@@ -19,7 +19,7 @@ static struct vfio *two_containers(struct vfio *a)
 }
 
 TEST(a_region_of_two_containers_is_pinned_and_charged_once,
-     .setup = BARE, .intree = "defect 18: unpins later")
+     .setup = BARE, .intree = "defect 18: unpins pages late")
 {
 	struct vfio *a = two_containers(v);
 	struct ledger before = ledger();
@@ -92,7 +92,7 @@ TEST(memory_of_one_container_can_be_mapped_in_the_other,
 	vfio_close(&b);
 }
 
-/* Once the registering container is gone, the other's unmap is the last user */
+/* After container a is closed, the mapping in container b is the region's last user */
 TEST(memory_of_a_closed_container_stays_with_the_others_device,
      .setup = BARE, .intree = "defect 3")
 {
@@ -113,7 +113,7 @@ TEST(memory_of_a_closed_container_stays_with_the_others_device,
 }
 
 TEST(closing_both_containers_releases_what_they_shared,
-     .setup = BARE, .intree = "defect 18: unpins later")
+     .setup = BARE, .intree = "defect 18: unpins pages late")
 {
 	struct vfio *a = two_containers(v);
 	struct ledger before = ledger();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Functions for races: their duration and progress; struct workers, threads that run
- * freely; and struct call_race, in which each thread makes one call and the answers are
- * judged before the next round. A call_race has two sides. The side that won the last
- * round is delayed.
+ * Functions for races. They control the duration and count the progress. The threads of
+ * struct workers repeat their calls without a barrier. In each round of a struct call_race
+ * each thread makes one call, and the test checks the answers before the next round. A
+ * call_race has two sides. The side that has won a round is delayed in the next round.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -13,21 +13,21 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Where nobody says for how long; and the least that may come of it */
+/* Default duration of a race, and the minimum number of rounds or turns */
 #define RACE_MS		1000
 #define LEAST		10
 
-/* From when on a race has lasted, so that whatever can happen has to have */
+/* After this time and number of rounds, a race must have shown each possible outcome */
 #define LASTING_S	5
 #define LASTING_ROUNDS	200
 
-/* For now_and_then(): one round in LOOK is checked by DMA, which is slow */
+/* Rounds from one check by DMA to the next (now_and_then()), because DMA is slow */
 #define LOOK		256
 
 struct score *score;
 unsigned int race_seconds;
 
-/* The first call starts the clock. A slow machine takes the time it needs */
+/* Return true until the race is over. A slow machine continues to LEAST rounds or turns. */
 bool race_goes_on(void)
 {
 	uint64_t now = now_ms();
@@ -41,7 +41,7 @@ bool race_goes_on(void)
 	       (score->threads && score->turns < LEAST);
 }
 
-/* The same for the main thread, when it does something in each round */
+/* Begin a round in which the main thread takes part */
 bool race_round(void)
 {
 	score->main = true;
@@ -51,20 +51,20 @@ bool race_round(void)
 	return true;
 }
 
-/* The others race, and this thread lets them */
+/* Wait while other threads race */
 void race_wait(void)
 {
 	while (race_goes_on())
 		usleep(10000);
 }
 
-/* For what takes too long to be done in every round */
+/* Return true once in LOOK rounds, for checks that are too slow for each round */
 bool now_and_then(void)
 {
 	return score->rounds % LOOK == 2;
 }
 
-/* What is lost stays lost, so it is enough to look every few rounds */
+/* Check the ledger in every eighth round; this suffices, because a leak is permanent */
 void expect_in_order(const char *when, struct ledger before,
 		     int64_t bytes)
 {
@@ -72,7 +72,7 @@ void expect_in_order(const char *when, struct ledger before,
 		expect_ledger(when, before, bytes);
 }
 
-/* More than there are processors, and room for one of another kind */
+/* Return a number of threads greater than that of processors; one more thread may be added */
 int race_threads(void)
 {
 	long threads = sysconf(_SC_NPROCESSORS_ONLN) + 2;
@@ -80,27 +80,30 @@ int race_threads(void)
 	return threads < MAX_THREADS ? threads : MAX_THREADS - 1;
 }
 
-/* Counts one turn of a thread */
+/* Count one turn of a thread */
 void race_turn(void)
 {
 	__atomic_fetch_add(&score->turns, 1, __ATOMIC_RELAXED);
 }
 
-/* What must have happened in between, wherever it did */
+/* Count an event that must happen during the race, in any thread or child */
 void race_served(bool was)
 {
 	if (was)
 		__atomic_fetch_add(&score->served, 1, __ATOMIC_RELAXED);
 }
 
-/* A test may start workers more than once: keeps the largest number of threads */
+/* Keep the largest number of threads: a test may start workers more than once */
 void race_has_threads(unsigned int threads)
 {
 	if (score->threads < threads)
 		score->threads = threads;
 }
 
-/* On one processor, or with calls that are repeated, some things can't happen */
+/*
+ * Return true if each possible outcome must have occurred. Some outcomes can't occur on one
+ * processor, or while --fail-nth repeats calls.
+ */
 static bool race_has_lasted(void)
 {
 	return race_seconds >= LASTING_S &&
@@ -112,30 +115,30 @@ void race_saw(const char *what, unsigned long times)
 {
 	dprintf(STDOUT_FILENO, "# %lu %s\n", times, what);
 	if (!times && race_has_lasted())
-		fail("expected some in %llu rounds, saw none: %s",
+		fail("never seen in %llu rounds: %s",
 		     (unsigned long long)(score->rounds ?: score->turns), what);
 }
 
 /*
- * The sides of a race
+ * Delay of the two sides of a race
  */
 
-/* The step doubles each time that a side wins again */
+/* The step of the delay doubles when the same side wins again, from LEAST_STEP to MOST_STEP */
 #define LEAST_STEP	16
 #define MOST_STEP	65536
-/* Tens of milliseconds, for kernels in which calls take that long */
+/* Largest delay: tens of milliseconds, because calls take that long in slow kernels */
 #define MOST_DELAY	16000000
 
 void sides_delay(const struct race_sides *sides, bool second)
 {
 	long turns = second ? -sides->delay : sides->delay;
 
-	/* asm, so that the compiler keeps the loop */
+	/* The asm keeps the compiler from removing the loop */
 	for (long i = 0; i < turns; i++)
 		__asm__ volatile("");
 }
 
-/* Counts a win of a side, and delays this side more, or the other side less */
+/* Count a win, and delay the winner more, or the loser less */
 void sides_record(struct race_sides *sides, bool second)
 {
 	long delay = sides->delay;
@@ -158,7 +161,7 @@ void sides_report(const struct race_sides *sides)
 }
 
 /*
- * Workers
+ * Threads that repeat an operation (struct workers)
  */
 
 struct worker {
@@ -186,7 +189,7 @@ void workers_start(struct workers *workers, int threads, worker_fn *run)
 		pthread_t thread;
 
 		if (!worker || workers->threads == MAX_THREADS)
-			fail("too many threads in a test");
+			fail("cannot start more threads in the test");
 		*worker = (struct worker){ workers, run, workers->threads };
 		if (pthread_create(&thread, NULL, worker_main, worker))
 			fail("pthread_create");
@@ -204,7 +207,7 @@ void workers_stop(struct workers *workers)
 }
 
 /*
- * Races of single calls
+ * Threads that make one call each in a round (struct call_race)
  */
 
 struct racer {
@@ -219,7 +222,7 @@ static bool is_second(const struct call_race *race, int number)
 
 /*
  * A barrier wakes one thread after the other, which takes longer than most calls. So
- * the first threads that have a processor spin here until all of them have one.
+ * threads spin here until as many as can run at once have arrived.
  */
 #define MOST_TURNS	100000
 
@@ -262,7 +265,7 @@ void call_race_begin(struct call_race *race, int threads)
 		struct racer *self = malloc(sizeof(*self));
 
 		if (!self)
-			fail("no memory for the test itself");
+			fail("cannot allocate memory for the test itself");
 		*self = (struct racer){ race, i };
 		if (pthread_create(&race->thread[i], NULL, racer_main, self))
 			fail("pthread_create");
@@ -270,7 +273,7 @@ void call_race_begin(struct call_race *race, int threads)
 	race_has_threads(threads);
 }
 
-/* Runs one round, when everything is prepared */
+/* Let each thread make its call once, and return when all calls have returned */
 void call_race_run(struct call_race *race)
 {
 	race->begun = 0;
@@ -279,7 +282,7 @@ void call_race_run(struct call_race *race)
 	pthread_barrier_wait(&race->barrier);
 }
 
-/* Runs another round, for the caller to judge; false when the race is over */
+/* Run another round, whose winner the caller records; return false when the race is over */
 bool call_race_round(struct call_race *race)
 {
 	if (!race_goes_on()) {
@@ -291,7 +294,7 @@ bool call_race_round(struct call_race *race)
 	return true;
 }
 
-/* Records the winner of the round that was just run */
+/* Record the winner of the last round */
 void call_race_judge(struct call_race *race, bool second)
 {
 	sides_record(&race->sides, second);
@@ -307,7 +310,7 @@ void call_race_end(struct call_race *race)
 	sides_report(&race->sides);
 }
 
-/* Who was done before all others */
+/* Return the number of the thread whose call returned first */
 int call_race_first(const struct call_race *race)
 {
 	int first = 0;
@@ -317,7 +320,7 @@ int call_race_first(const struct call_race *race)
 	return first;
 }
 
-/* How many of the threads first, first + step ... had this answer */
+/* Count the threads first, first + step ... that had this answer */
 int call_race_count(const struct call_race *race, int first, int step,
 		    int answer)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Conformance: user pages that are missing. The process handles its page faults itself
- * (userfaultfd). So it decides how long a request waits that reads, writes or pins a
- * missing page. No other request may wait for that page.
+ * (userfaultfd). So it decides how long a request waits for a missing page that the
+ * request reads, writes or pins. No other request may wait for that page.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -72,7 +72,7 @@ static void userfault_start(struct userfault *uf, void *(*run)(void *))
 		fail("no page fault");
 }
 
-/* What the thread that waited is answered */
+/* Deliver the page; return the answer of the request that waited for it */
 static int userfault_end(struct userfault *uf)
 {
 	struct uffdio_copy copy = {
@@ -97,7 +97,7 @@ static void *register_missing_page(void *arg)
 }
 
 TEST(a_page_that_does_not_come_keeps_nobody_waiting,
-     .intree = "does not wait for such pages")
+     .intree = "REGISTER_MEMORY fails instead of waiting for the page")
 {
 	struct ledger before = ledger();
 	struct userfault uf;
@@ -110,12 +110,12 @@ TEST(a_page_that_does_not_come_keeps_nobody_waiting,
 	expect(spapr_unregister(v->fd, uf.page, base_page()), -EBUSY);
 	expect(dma_unmap(v->fd, IOVA, base_page()), 0);
 	unregister_ok(v, ua, base_page());
-	/* The last group goes, and the container with it */
+	/* The last group is detached, so VFIO releases the container's backend */
 	expect(vfio_detach(v, 0), 0);
-	/* A call that failed once its page had come is made again, too late */
+	/* --fail-nth repeats a failed call after the container has lost its backend */
 	expect_either(userfault_end(&uf), -ENODEV,
 		      injecting() ? -EINVAL : -ENODEV);
-	expect_ledger("when the page has come", before, 0);
+	expect_ledger("after the page was delivered", before, 0);
 }
 
 static void *call_with_missing_page(void *arg)
@@ -132,13 +132,13 @@ static bool backend_has_refs(void *arg)
 }
 
 TEST(a_request_that_outlives_the_container_keeps_the_module,
-     .intree = "used after it was freed", .crashes = true)
+     .intree = "uses the container after it was freed", .crashes = true)
 {
 	struct userfault uf;
 	int refs;
 
 	if (!backend_module)
-		skip("any backend may serve it");
+		skip("--backend any names no module to check");
 	refs = module_refs(backend_module);
 	userfault_begin(&uf, v);
 	uf.nr = VFIO_IOMMU_SPAPR_REGISTER_MEMORY;
@@ -147,12 +147,12 @@ TEST(a_request_that_outlives_the_container_keeps_the_module,
 	expect(module_refs(backend_module), refs);
 	expect(userfault_end(&uf), -EINVAL);
 	refs--;
-	expect_soon("the module is let go", backend_has_refs, &refs);
+	expect_soon("the use count of the module is decremented", backend_has_refs, &refs);
 }
 
 /*
- * Another process's request that began before the container was anybody's, and
- * is read when it is this one's
+ * A request of another process. The request begins before the container is bound to a
+ * process. Its argument is read after the container was bound to this process.
  */
 union request {
 	struct vfio_iommu_spapr_register_memory memory;
@@ -161,12 +161,12 @@ union request {
 };
 
 /**
- * struct stranger - that process, in memory shared with it
+ * struct stranger - another process and its request, in memory shared with the process
  * @v: the container
- * @nr: what it asks
- * @request: with what
- * @ret: what it is answered
- * @step: how far the two are
+ * @nr: number of the ioctl that the process makes
+ * @request: the argument of the ioctl
+ * @ret: the answer to the ioctl
+ * @step: progress of both processes
  */
 struct stranger {
 	struct vfio *v;
@@ -227,12 +227,12 @@ static void expect_refused_once_bound(struct vfio *v, struct stranger *stranger,
 }
 
 TEST(a_request_that_was_begun_before_the_binding_is_a_strangers,
-     .setup = BARE, .with_others = true, .intree = "says EPERM without reading it")
+     .setup = BARE, .with_others = true, .intree = "returns EPERM without reading the request")
 {
 	struct stranger *stranger = shared_memory(sizeof(*stranger));
 	uint8_t *ua = memory(2 * base_page());
 
-	/* Here, as it is not for a child to skip the test */
+	/* Check for userfaultfd here, because a child can't skip the test */
 	close(userfaultfd());
 	stranger->request.memory = (struct vfio_iommu_spapr_register_memory){
 		.argsz = sizeof(stranger->request.memory),
@@ -241,7 +241,7 @@ TEST(a_request_that_was_begun_before_the_binding_is_a_strangers,
 	};
 	stranger->nr = VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY;
 	expect_refused_once_bound(v, stranger, ua);
-	/* Beside it: at the same place it would find the owner's */
+	/* Register the next page, because the owner has registered this one */
 	stranger->request.memory.vaddr += base_page();
 	stranger->nr = VFIO_IOMMU_SPAPR_REGISTER_MEMORY;
 	expect_refused_once_bound(v, stranger, ua);
@@ -260,8 +260,8 @@ TEST(a_request_that_was_begun_before_the_binding_is_a_strangers,
 }
 
 /*
- * A page for the answer. It is present when TCE_CREATE reads its request, and gone when
- * the window has been made
+ * Tests with a page fault at the answer of TCE_CREATE: the page is present when TCE_CREATE
+ * reads its request, and missing when TCE_CREATE writes the address of the new window.
  */
 
 #define ANSWER_TRIES	1000
@@ -284,7 +284,7 @@ static void userfault_drop(struct userfault *uf)
 		fail("MADV_DONTNEED: %s", strerror(errno));
 }
 
-/* Returns true if the thread waits for the page, false if the request has returned */
+/* Wait for a page fault of the thread; false if its request has returned instead */
 static bool userfault_is_waiting(struct userfault *uf)
 {
 	struct pollfd fault = { .fd = uf->fd, .events = POLLIN };
@@ -307,7 +307,7 @@ static uint64_t now_us(void)
 	return now.tv_sec * 1000000ULL + now.tv_nsec / 1000;
 }
 
-/* Begins a request and drops the page after @us microseconds; true if the answer waits */
+/* Begin a request, drop the page after @us microseconds, and return true if the answer waits */
 static bool answer_waits(struct userfault *uf, int64_t locked, unsigned int us)
 {
 	uint64_t end = now_us() + us;
@@ -330,7 +330,7 @@ static bool answer_waits(struct userfault *uf, int64_t locked, unsigned int us)
 	return false;
 }
 
-/* Begins a TCE_CREATE that waits for the page of its answer */
+/* Begin a TCE_CREATE that waits for the page of its answer */
 static void begin_answer(struct userfault *uf, struct vfio *v)
 {
 	struct vfio_iommu_spapr_tce_create create = {
@@ -341,11 +341,11 @@ static void begin_answer(struct userfault *uf, struct vfio *v)
 
 	need_two_processors();
 	if (injecting())
-		skip("each failure would have to come in this very moment");
-	/* After this the default window exists */
+		skip("--fail-nth would have to discard the page again for each failure");
+	/* MAP_DMA makes the default window */
 	mapped(v, IOVA, base_page());
 	userfault_begin(uf, v);
-	/* poll() of a userfaultfd that blocks says that there is an error */
+	/* poll() reports an error for a blocking userfaultfd */
 	if (fcntl(uf->fd, F_SETFL, O_NONBLOCK))
 		fail("fcntl: %s", strerror(errno));
 	memcpy(uf->content, &create, sizeof(create));
@@ -355,10 +355,11 @@ static void begin_answer(struct userfault *uf, struct vfio *v)
 		if (answer_waits(uf, locked, i * 10 % 2000))
 			return;
 	}
-	fail("the answer never waited for its page");
+	fail("TCE_CREATE never waited for the page of its answer");
 }
 
-TEST(a_window_is_of_no_use_before_its_address_is_told, .intree = "uses it at once")
+TEST(a_window_is_of_no_use_before_its_address_is_told,
+     .intree = "maps in the window before TCE_CREATE returns")
 {
 	struct userfault uf;
 	uint8_t *ua;
@@ -378,7 +379,7 @@ TEST(a_window_is_of_no_use_before_its_address_is_told, .intree = "uses it at onc
 }
 
 TEST(a_window_whose_address_waits_to_be_told_goes_with_the_container,
-     .intree = "answers 0: it copies with no lock held")
+     .intree = "returns 0, because it writes the answer without a lock")
 {
 	struct userfault uf;
 

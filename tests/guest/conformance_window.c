@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conformance: TCE_GET_INFO, TCE_CREATE and TCE_REMOVE. Which windows there can
- * be, where they start, what they cost, and what goes with them.
+ * Conformance: TCE_GET_INFO, TCE_CREATE and TCE_REMOVE. The tests check which windows can
+ * be created, their starts and charges, and the effect of TCE_REMOVE on mappings.
  */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -14,14 +14,17 @@
 #define REMOVE_FULL	sizeof(struct vfio_iommu_spapr_tce_remove)
 #define INFO_SHORT	offsetof(struct vfio_iommu_spapr_tce_info, ddw)
 
-/* A window with far more TCEs than anybody maps */
+/* A window with far more TCEs than clients map */
 struct huge {
 	unsigned int shift;
 	unsigned int levels;
 	uint64_t size;
 };
 
-/* What one level has is there at once, though a hypervisor keeps half of it */
+/*
+ * On pseries the only level is allocated at once: a table in the hypervisor, and a copy
+ * in Linux. So the window is smaller there.
+ */
 static struct huge huge_window(void)
 {
 	if (under_hypervisor())
@@ -36,7 +39,7 @@ TEST(get_info_describes_the_platform)
 	expect(info.flags, VFIO_IOMMU_SPAPR_INFO_DDW);
 	expect(info.dma32_window_start, 0);
 	if (!info.dma32_window_size)
-		fail("expected a default window, its size is 0");
+		fail("expected a default window, saw dma32_window_size 0");
 	expect(info.ddw.max_dynamic_windows_supported, 2);
 	if (under_hypervisor()) {
 		expect(info.dma32_window_size, GIB(1));
@@ -108,7 +111,7 @@ TEST(a_second_window_starts_at_bit_59)
 	device_reaches(v, 0, IOVA, low);
 }
 
-/* The default window needn't have been used to be there */
+/* No request has made the pending default window, but another window can't start at 0 */
 TEST(the_pending_default_window_keeps_its_place)
 {
 	uint8_t *ua;
@@ -139,7 +142,7 @@ TEST(a_removed_default_window_makes_room_for_a_larger_one)
 	expect(window_remove(v->fd, 0), 0);
 	unregister_ok(v, ua, base_page());
 	expect(new_window(v, 12, GIB(4), 1), start);
-	/* Not in the last 64 KiB, which are the bridge's 32-bit MSI addresses */
+	/* The last 64 KiB below 4 GiB are the 32-bit MSI addresses of the host bridge */
 	ua = mapped(v, start + GIB(4) - MIB(1), base_page());
 	device_reaches(v, 0, start + GIB(4) - MIB(1), ua);
 }
@@ -169,7 +172,10 @@ TEST(a_third_window_is_no_space)
 	expect(vmlck(), locked);
 }
 
-/* A hypervisor would take the other window away with it, so it refuses */
+/*
+ * On pseries the default window can be created again only while there is no other window,
+ * because its creation would remove the other window (spapr_tce_create_table()).
+ */
 TEST(a_default_window_can_be_had_again)
 {
 	uint8_t *ua = registered(v, base_page());
@@ -195,7 +201,7 @@ TEST(a_default_window_can_be_had_again)
 	expect(window_create(v->fd, 12, GIB(1), 1, NULL), -ENOSPC);
 }
 
-/* The first and the last page of a window, and nothing behind it */
+/* Check the first and the last page of a window, and that the window ends there */
 static void both_ends_work(struct vfio *v, unsigned int shift, uint64_t size)
 {
 	uint64_t start = new_window(v, shift, size, 1), page = 1ULL << shift;
@@ -229,8 +235,8 @@ TEST(windows_of_every_offered_page_size_work)
 #define DPDK_WINDOW	(1ULL << 47)	/* bytes, for user addresses */
 
 /*
- * What DPDK does; the table of one level is too big to be allocated, unless it
- * is a hypervisor that has it
+ * Search for the number of levels as DPDK does. On powernv the table of one level is too
+ * large to be allocated. On pseries the hypervisor allocates it.
  */
 TEST(dpdks_search_for_levels_ends_in_a_window, .intree = "defects 6, 13")
 {
@@ -240,7 +246,7 @@ TEST(dpdks_search_for_levels_ends_in_a_window, .intree = "defects 6, 13")
 	int ret = -1;
 
 	if (!has_page_shift(v, 21))
-		skip("platform has no 2 MiB IOMMU pages");
+		skip("the platform offers no 2 MiB IOMMU pages");
 	expect(window_remove(v->fd, info.dma32_window_start), 0);
 	locked = vmlck();
 	for (uint32_t levels = 1; ret && levels <= info.ddw.levels; levels++) {
@@ -250,15 +256,15 @@ TEST(dpdks_search_for_levels_ends_in_a_window, .intree = "defects 6, 13")
 	}
 	expect(ret, 0);
 	expect(start, want);
-	/* The copy that the kernel keeps of a table of one level */
+	/* A one-level table, as on pseries, is charged in full: 8 bytes for each TCE */
 	if (info.ddw.levels == 1)
 		expect(vmlck() - locked, DPDK_WINDOW >> 21 << 3);
 	else if (vmlck() - locked > (int64_t)MIB(64))
-		fail("expected an empty window to cost little, it costs %lld bytes",
+		fail("expected at most 64 MiB charged for an empty window, saw %lld bytes",
 		     (long long)(vmlck() - locked));
 }
 
-/* What QEMU does for a guest's default window */
+/* Search for the number of levels as QEMU does for a guest's default window */
 TEST(qemus_window_with_levels_found_by_trying_is_in_its_place)
 {
 	struct vfio_iommu_spapr_tce_info info = info_of(v);
@@ -283,7 +289,7 @@ struct create_row {
 	uint32_t levels;
 };
 
-/* All EINVAL; defects 6 and 8 */
+/* Each request returns EINVAL (defects 6 and 8) */
 TEST(bad_create_requests_change_nothing, .intree = "defects 6, 8", .crashes = true)
 {
 	struct vfio_iommu_spapr_tce_info info = info_of(v), after;
@@ -312,7 +318,7 @@ TEST(bad_create_requests_change_nothing, .intree = "defects 6, 8", .crashes = tr
 		{ "size 0", CREATE_FULL, 0, 12, 0, 1 },
 		{ "size 1", CREATE_FULL, 0, 12, 1, 1 },
 		{ "size half a page", CREATE_FULL, 0, 12, 2048, 1 },
-		{ "size half a large page", CREATE_FULL, 0, 21, MIB(1), 1 },
+		{ "size half a large IOMMU page", CREATE_FULL, 0, 21, MIB(1), 1 },
 		{ "size no power of two", CREATE_FULL, 0, 12, GIB(3), 1 },
 		{ "size one short", CREATE_FULL, 0, 12, GIB(1) - 1, 1 },
 		{ "size one page more", CREATE_FULL, 0, 12, GIB(1) + 4096, 1 },
@@ -338,18 +344,18 @@ TEST(bad_create_requests_change_nothing, .intree = "defects 6, 8", .crashes = tr
 		ok &= row_is(rows[i].row,
 			     call(v->fd, VFIO_IOMMU_SPAPR_TCE_CREATE, &create),
 			     -EINVAL);
-		ok &= row_is("VmLck after it", vmlck(), locked);
+		ok &= row_is("VmLck after the request", vmlck(), locked);
 	}
 	expect_bad_pointers_fault(v->fd, VFIO_IOMMU_SPAPR_TCE_CREATE);
 	after = info_of(v);
 	expect(memcmp(&info, &after, sizeof(info)), 0);
 	if (!ok)
-		fail("rows of the table were answered otherwise");
+		fail("requests returned unexpected answers, see above");
 	expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
 	expect(window_create(v->fd, 12, GIB(1), 1, NULL), -ENOSPC);
 }
 
-/* EINVAL or ENOMEM, as the platform's limits lie */
+/* The platform's limits decide whether TCE_CREATE returns EINVAL or ENOMEM */
 TEST(a_window_beyond_the_hardware_is_refused, .intree = "defect 6")
 {
 	uint32_t most = info_of(v).ddw.levels;
@@ -369,14 +375,14 @@ TEST(a_window_beyond_the_hardware_is_refused, .intree = "defect 6")
 	expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
 }
 
-/* Defect 6: a table of one level with 2^28 entries */
+/* A table of one level with 2^28 entries can't be allocated (defect 6) */
 TEST(a_table_too_big_to_allocate_is_no_memory_and_costs_nothing, .intree = "defect 6")
 {
 	int64_t locked = vmlck();
 	uint8_t *ua;
 
 	if (under_hypervisor())
-		skip("the hypervisor allocates the tables");
+		skip("on pseries the hypervisor allocates the tables");
 	expect(window_create(v->fd, 12, 1ULL << 40, 1, NULL), -ENOMEM);
 	expect(window_create(v->fd, 12, 1ULL << 40, 1, NULL), -ENOMEM);
 	expect(vmlck(), locked);
@@ -385,7 +391,7 @@ TEST(a_table_too_big_to_allocate_is_no_memory_and_costs_nothing, .intree = "defe
 	expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
 }
 
-/* Defect 7: neither window nor slot nor charge stays */
+/* The request leaves no window, no used slot and no charge (defect 7) */
 TEST(a_create_that_cannot_answer_leaves_nothing, .intree = "defect 7")
 {
 	struct vfio_iommu_spapr_tce_create create = {
@@ -398,7 +404,7 @@ TEST(a_create_that_cannot_answer_leaves_nothing, .intree = "defect 7")
 	int64_t locked;
 
 	mprotect(read_only, base_page(), PROT_READ);
-	mapped(v, IOVA, base_page());	/* the default window is there */
+	mapped(v, IOVA, base_page());	/* makes the default window */
 	locked = vmlck();
 	for (int i = 0; i < 3; i++) {
 		expect(call(v->fd, VFIO_IOMMU_SPAPR_TCE_CREATE, read_only),
@@ -428,7 +434,7 @@ TEST(create_ignores_reserved_fields_and_a_larger_argsz)
 	expect(last->levels, 1);
 }
 
-/* Defect 13: what isn't there isn't charged */
+/* Levels that do not exist are not charged (defect 13) */
 TEST(a_huge_empty_window_costs_little, .intree = "defect 13")
 {
 	struct huge huge = huge_window();
@@ -442,7 +448,7 @@ TEST(a_huge_empty_window_costs_little, .intree = "defect 13")
 	if (huge.levels == 1)
 		expect(vmlck() - locked, huge.size >> huge.shift << 3);
 	else if (vmlck() - locked > (int64_t)MIB(64))
-		fail("expected less than 64 MiB, saw %lld bytes charged",
+		fail("expected at most 64 MiB charged, saw %lld bytes",
 		     (long long)(vmlck() - locked));
 	ua = mapped(v, last, base_page());
 	device_reaches(v, 0, last, ua);
@@ -456,11 +462,11 @@ static void expect_quick(const char *what, uint64_t begin)
 	uint64_t took = now_ms() - begin;
 
 	if (took > patient_ms(1000))
-		fail("%s: expected to be quick, it took %llu ms", what,
+		fail("%s took too long: %llu ms", what,
 		     (unsigned long long)took);
 }
 
-/* Defect 13: time grows with what is mapped, not with the window */
+/* The time must depend on the number of mappings, not on the size of the window (defect 13) */
 TEST(unmapping_and_removing_a_huge_window_is_quick, .intree = "defect 13")
 {
 	struct huge huge = huge_window();
@@ -523,7 +529,7 @@ TEST(removing_one_window_leaves_the_other, .intree = "defect 3")
 	expect(spapr_unregister(v->fd, high, base_page()), -EBUSY);
 }
 
-/* Defect 10 */
+/* TCE_REMOVE takes only the start of a window (defect 10) */
 TEST(an_address_inside_a_window_does_not_remove_it, .intree = "defect 10")
 {
 	uint64_t start = new_window(v, 12, GIB(1), 1), p = base_page();
@@ -547,7 +553,7 @@ struct remove_row {
 	uint64_t start;
 };
 
-/* All EINVAL, while the default window is pending */
+/* Each request returns EINVAL. The default window is pending. */
 TEST(bad_remove_requests_change_nothing, .intree = "defect 10")
 {
 	static const struct remove_row rows[] = {
@@ -556,7 +562,7 @@ TEST(bad_remove_requests_change_nothing, .intree = "defect 10")
 		{ "flag 0", REMOVE_FULL, 1, 0 },
 		{ "all flags", REMOVE_FULL, ~0U, 0 },
 		{ "inside the pending window", REMOVE_FULL, 0, IOVA },
-		{ "one more", REMOVE_FULL, 0, 1 },
+		{ "address 1", REMOVE_FULL, 0, 1 },
 		{ "no such window", REMOVE_FULL, 0, WINDOW1_START },
 		{ "2^63", REMOVE_FULL, 0, 1ULL << 63 },
 		{ "2^64 - 1", REMOVE_FULL, 0, ~0ULL },
@@ -576,7 +582,7 @@ TEST(bad_remove_requests_change_nothing, .intree = "defect 10")
 	}
 	expect_bad_pointers_fault(v->fd, VFIO_IOMMU_SPAPR_TCE_REMOVE);
 	if (!ok)
-		fail("rows of the table were answered otherwise");
+		fail("requests returned unexpected answers, see above");
 	expect(new_window(v, 12, GIB(1), 1), WINDOW1_START);
 }
 
@@ -615,7 +621,7 @@ TEST(slot_zero_may_change_its_page_size)
 	uint8_t *ua = registered(v, base_page());
 
 	if (!has_page_shift(v, 16))
-		skip("platform has no 64 KiB IOMMU pages");
+		skip("the platform offers no 64 KiB IOMMU pages");
 	expect(window_remove(v->fd, 0), 0);
 	expect(new_window(v, 16, GIB(4), 1), start);
 	expect(dma_map(v->fd, start + IOVA, ua, TCE_4K, READ_WRITE), -EINVAL);
@@ -629,11 +635,11 @@ TEST(slot_zero_may_change_its_page_size)
 #define TEST_ORDER LAST
 
 /*
- * A hypervisor has only one place for windows unlike its default one. A request
- * that fails there would cost the device every later one, until a reboot.
+ * pseries has only one slot for windows that differ from the default window. A request
+ * that fails in the hypervisor would make each later request fail, until a reboot.
  */
 TEST(a_window_that_cannot_be_had_costs_no_later_one,
-     .intree = "on pseries the device is lost until a reboot")
+     .intree = "on pseries the device gets no window until a reboot")
 {
 	uint64_t start = first_start(v, 12, GIB(4));
 	uint8_t *ua = registered(v, base_page());

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Owns the details that no test should have to show: finding the edu devices,
- * opening VFIO, driving the edu DMA engine, allocating memory with a known
- * physical backing, and reading the kernel's counters.
+ * Functions of lib.h: find the edu devices, open VFIO, drive the edu DMA engine, allocate
+ * memory with a known physical backing, and read the kernel's counts.
  */
 #define _GNU_SOURCE
 #include "lib.h"
@@ -28,7 +27,7 @@ size_t base_page(void)
 	return size;
 }
 
-/* Whether this is a hypervisor's guest, pseries: it has no TCE tables of its own */
+/* Check for pseries, a hypervisor's guest, whose TCE tables belong to the hypervisor */
 bool under_hypervisor(void)
 {
 	FILE *f = fopen("/proc/cpuinfo", "re");
@@ -51,7 +50,7 @@ uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* One line of a small text file, without its newline; false if there is none */
+/* Read the first line of a file without its newline; false if the file has no line */
 bool read_line(const char *path, char *line, int size)
 {
 	FILE *f = fopen(path, "re");
@@ -66,7 +65,7 @@ bool read_line(const char *path, char *line, int size)
 	return ok;
 }
 
-/* The number that a text is, with nothing before and behind it */
+/* Parse a number; fail if the text contains any other character */
 bool number_of(const char *text, uint64_t *number)
 {
 	char *end;
@@ -103,10 +102,10 @@ bool write_number(const char *path, int64_t number)
 }
 
 /*
- * Oracles
+ * Counts that show leaks
  */
 
-/* Bytes this process is charged for locked memory (locked_vm) */
+/* locked_vm of this process, in bytes */
 int64_t vmlck(void)
 {
 	FILE *f = fopen("/proc/self/status", "re");
@@ -123,15 +122,15 @@ int64_t vmlck(void)
 }
 
 /*
- * The kernel's counters of pages are kept per CPU and folded together about once
- * a second; this does it at once
+ * Make the kernel add its per-CPU page counts to the totals now, which it otherwise does
+ * about once a second.
  */
 void refresh_counters(void)
 {
 	write_number("/proc/sys/vm/stat_refresh", 1);
 }
 
-/* Pages pinned in the whole system */
+/* Pinned pages of the whole system */
 int64_t pins(void)
 {
 	long long acquired = 0, released = 0;
@@ -152,7 +151,7 @@ int64_t pins(void)
 	return found == 2 ? acquired - released : -1;
 }
 
-/* A figure of /proc/meminfo, in bytes; 0 if there is none of that name */
+/* Read a value of /proc/meminfo in bytes; 0 if it has no such name */
 int64_t meminfo(const char *name)
 {
 	FILE *f = fopen("/proc/meminfo", "re");
@@ -169,7 +168,7 @@ int64_t meminfo(const char *name)
 	return kib * 1024;
 }
 
-/* Use count of a module, -1 if it isn't loaded */
+/* Return the use count of a module, -1 if it is not loaded */
 int module_refs(const char *name)
 {
 	FILE *f = fopen("/proc/modules", "re");
@@ -187,7 +186,8 @@ int module_refs(const char *name)
 }
 
 /*
- * Memory. All of it is private, anonymous and touched, unless said otherwise.
+ * Allocation of memory, which is private, anonymous and present unless a comment says
+ * otherwise
  */
 
 static void *reserve_aligned(size_t size, size_t align)
@@ -206,7 +206,7 @@ static void touch(uint8_t *ua, size_t size)
 		ua[off] = 1;
 }
 
-/* Base pages, never huge ones */
+/* Allocate base pages, never large pages */
 void *mem_base(size_t size)
 {
 	void *ua = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -220,9 +220,9 @@ void *mem_base(size_t size)
 }
 
 /*
- * Base pages that aren't neighbours in physical memory: touched by turns with
- * those of a second mapping, which stays. Aligned to 2 MiB, as a client would
- * that hopes for large IOMMU pages.
+ * Allocate base pages that are not adjacent in physical memory: they are touched by turns
+ * with the pages of a second mapping, which stays. The memory is aligned to 2 MiB, like
+ * memory of a client that uses large IOMMU pages.
  */
 void *mem_scattered(size_t size)
 {
@@ -259,7 +259,7 @@ static bool reserve_hugetlb(size_t page, size_t count)
 	return read_number(spare) >= (int64_t)count;
 }
 
-/* Pages from the hugetlb pool, which is enlarged for it; NULL if it can't be */
+/* Allocate hugepages, from an enlarged pool if necessary; NULL if too few are available */
 void *mem_hugetlb(size_t page, size_t count)
 {
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB |
@@ -276,7 +276,7 @@ void *mem_hugetlb(size_t page, size_t count)
 	return ua;
 }
 
-/* Transparent 2 MiB hugepages; NULL if the kernel hasn't given such */
+/* Allocate transparent 2 MiB hugepages; NULL if part of the memory has base pages */
 void *mem_thp(size_t size)
 {
 	uint8_t *ua = reserve_aligned(size, MIB(2));
@@ -293,8 +293,8 @@ void *mem_thp(size_t size)
 #define FRAME_MASK	((1ULL << 55) - 1)	/* of a pagemap entry */
 
 /*
- * The page frame numbers of base pages that follow one another from ua on, 0
- * where there is none; false if the kernel doesn't tell.
+ * Find the frame numbers of consecutive base pages from ua on, 0 for pages that are not
+ * present. Return false if the kernel does not provide them.
  */
 bool mem_frames(const void *ua, size_t pages, uint64_t *frames)
 {
@@ -312,7 +312,7 @@ bool mem_frames(const void *ua, size_t pages, uint64_t *frames)
 	return ok;
 }
 
-/* Returns true if memory is physically contiguous and naturally aligned */
+/* Check that memory is physically contiguous and naturally aligned */
 bool mem_contiguous(const void *ua, size_t size)
 {
 	size_t pages = size / base_page();
@@ -329,7 +329,7 @@ bool mem_contiguous(const void *ua, size_t size)
 	return ok;
 }
 
-/* Different for every seed, and at every offset (xorshift64*) */
+/* Return a word that differs for every seed and at every offset (xorshift64*) */
 static uint64_t pattern_next(uint64_t *state)
 {
 	*state ^= *state >> 12;
@@ -361,7 +361,7 @@ bool pattern_is(const void *ua, size_t len, uint64_t seed)
 }
 
 /*
- * The interface's calls
+ * Calls of the SPAPR TCE v2 interface
  */
 
 static int plain_call(int fd, unsigned long nr, void *arg)
@@ -482,7 +482,7 @@ int eeh_op(int fd, uint32_t op)
 
 enum {
 	EDU_ID		= 0x00,
-	EDU_LIVENESS	= 0x04,	/* reads back inverted */
+	EDU_LIVENESS	= 0x04,	/* reads as the inverse of the value written */
 	EDU_DMA_SRC	= 0x80,
 	EDU_DMA_DST	= 0x88,
 	EDU_DMA_COUNT	= 0x90,
@@ -525,7 +525,7 @@ static void edu_write64(struct edu *edu, unsigned int reg, uint64_t value)
 		edu->swap ? __builtin_bswap64(value) : value;
 }
 
-/* Finds the registers' byte order; fails if it isn't an edu device at all */
+/* Find the byte order of the registers; fail if the device is not an edu device */
 static int edu_self_check(struct edu *edu)
 {
 	const uint32_t probe = 0x12345678;
@@ -547,7 +547,7 @@ static int region_info(int fd, uint32_t index, struct vfio_region_info *info)
 	return call(fd, VFIO_DEVICE_GET_REGION_INFO, info);
 }
 
-/* Lets the device answer on its BAR and do DMA */
+/* Enable the device's BAR and its DMA */
 int edu_enable(struct edu *edu)
 {
 	uint64_t where = edu->config + PCI_COMMAND_OFFSET;
@@ -580,7 +580,7 @@ static int edu_map_bar(struct edu *edu)
 	return 0;
 }
 
-/* Makes an edu of an open VFIO device, which it then owns */
+/* Initialize @edu from the descriptor of an open VFIO device, which edu_close() will close */
 int edu_adopt(struct edu *edu, int fd)
 {
 	struct vfio_region_info info;
@@ -599,7 +599,7 @@ int edu_adopt(struct edu *edu, int fd)
 	return ret;
 }
 
-/* The mapping of the BAR holds the device open, so that goes first */
+/* Unmap the BAR first, because its mapping keeps the device open */
 void edu_close(struct edu *edu)
 {
 	if (edu->bar)
@@ -609,7 +609,7 @@ void edu_close(struct edu *edu)
 	*edu = (struct edu){ .fd = -1 };
 }
 
-/* Starts the DMA engine and waits for it; what it reached isn't known here */
+/* Run the DMA engine until it is done; the device does not report failed accesses */
 static int edu_dma(struct edu *edu, uint64_t src, uint64_t dst, size_t len,
 		   uint64_t command)
 {
@@ -629,7 +629,7 @@ static int edu_dma(struct edu *edu, uint64_t src, uint64_t dst, size_t len,
 	return 0;
 }
 
-/* The device reads len bytes at iova into its buffer at off */
+/* Let the device read len bytes at iova into its buffer at off */
 int edu_to_device(struct edu *edu, uint64_t iova, size_t off, size_t len)
 {
 	if (off + len > EDU_BUFFER)
@@ -637,7 +637,7 @@ int edu_to_device(struct edu *edu, uint64_t iova, size_t off, size_t len)
 	return edu_dma(edu, iova, EDU_BUFFER_ADDR + off, len, 0);
 }
 
-/* The device writes len bytes of its buffer from off to iova */
+/* Let the device write len bytes of its buffer at off to iova */
 int edu_from_device(struct edu *edu, uint64_t iova, size_t off, size_t len)
 {
 	if (off + len > EDU_BUFFER)
@@ -647,7 +647,7 @@ int edu_from_device(struct edu *edu, uint64_t iova, size_t off, size_t len)
 }
 
 /*
- * VFIO
+ * VFIO containers, groups and devices
  */
 
 #define PCI_DEVICES	"/sys/bus/pci/devices"
@@ -668,7 +668,7 @@ bool is_edu(const char *name)
 	return read_number(path) == 0x11e8;
 }
 
-/* The IOMMU group of a PCI device, -1 if it has none */
+/* Return the IOMMU group of a PCI device, -1 without a group */
 int group_of(const char *name)
 {
 	char path[320], link[320];
@@ -682,7 +682,7 @@ int group_of(const char *name)
 	return atoi(strrchr(link, '/') + 1);
 }
 
-/* Number of edu devices with a group; they fill the slots in order of address */
+/* Count the edu devices that have a group; assign them to slots in order of address */
 int vfio_devices(void)
 {
 	static int found = -1;
@@ -718,7 +718,7 @@ int vfio_device_group(int slot)
 	return slot < vfio_devices() ? devices[slot].group : -1;
 }
 
-/* Nothing open; vfio_close() may follow */
+/* Initialize @v without open descriptors, so that vfio_close() may be called at any time */
 void vfio_init(struct vfio *v)
 {
 	v->fd = -1;
@@ -728,7 +728,7 @@ void vfio_init(struct vfio *v)
 	}
 }
 
-/* An empty container: no group, no backend */
+/* Open an empty container, which has no group and no backend */
 int vfio_open(struct vfio *v)
 {
 	vfio_init(v);
@@ -736,7 +736,7 @@ int vfio_open(struct vfio *v)
 	return v->fd < 0 ? -errno : 0;
 }
 
-/* Adds the group of a slot's device to the container */
+/* Add the group of a slot's device to the container */
 int vfio_attach(struct vfio *v, int slot)
 {
 	char path[32];
@@ -761,7 +761,7 @@ int vfio_set_iommu(struct vfio *v, unsigned long type)
 	return call(v->fd, VFIO_SET_IOMMU, (void *)type);
 }
 
-/* Opens a slot's device if it isn't; for DMA, as it may cost a bus reset */
+/* Open a slot's device unless it is open. Call this only for DMA: it may reset the bus */
 int vfio_open_device(struct vfio *v, int slot)
 {
 	int fd, ret;
@@ -777,7 +777,7 @@ int vfio_open_device(struct vfio *v, int slot)
 	return ret;
 }
 
-/* A container with the first slot's group, in which nothing is mapped */
+/* Open a v2 container with slot 0's group and without mappings */
 int vfio_own(struct vfio *v)
 {
 	int ret = vfio_open(v);
@@ -787,7 +787,7 @@ int vfio_own(struct vfio *v)
 	return ret ?: vfio_set_iommu(v, VFIO_SPAPR_TCE_v2_IOMMU);
 }
 
-/* Whether the first slot's device reaches a page at an address: 0, 1 or -errno */
+/* Let slot 0's device write to iova; return 1 if @page changes, else 0 or -errno */
 int vfio_device_writes(struct vfio *v, uint64_t iova, uint8_t *page)
 {
 	const uint64_t seed = 7;
@@ -801,7 +801,7 @@ int vfio_device_writes(struct vfio *v, uint64_t iova, uint8_t *page)
 	return !pattern_is(page, EDU_BUFFER, seed);
 }
 
-/* Takes a group out of the container, explicitly */
+/* Remove a group from the container with VFIO_GROUP_UNSET_CONTAINER */
 int vfio_detach(struct vfio *v, int slot)
 {
 	int ret;

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the guest's test programs share: a VFIO container with up to two edu
- * devices, the calls of the SPAPR TCE v2 interface, the device's DMA engine,
- * memory of every kind of backing, and the oracles that tell whether anything
- * was left behind.
+ * Functions that the guest's test programs share: a VFIO container with up to two edu
+ * devices, the calls of the SPAPR TCE v2 interface, the device's DMA engine, memory with
+ * each kind of backing, and the counts that show leaks.
  *
- * Calls return 0 (or what the kernel answered, if positive) or -errno. Nothing
- * here prints or exits: that is up to the program.
+ * Calls return 0, a positive answer of the kernel, or -errno. These functions neither
+ * print nor exit; the programs do.
  */
 #ifndef GUEST_LIB_H
 #define GUEST_LIB_H
@@ -26,26 +25,26 @@
 #define READ_WRITE	(READ_ONLY | WRITE_ONLY)
 
 /*
- * Windows of IODA2: slot 0 at 0, slot 1 where PCI address bit 59 is set. QEMU's
- * hypervisor puts every window there that is not the default one.
+ * Start of the second window. IODA2: window 0 starts at 0, window 1 at PCI address bit 59.
+ * On pseries, QEMU's hypervisor puts each window except the default one there.
  */
 #define WINDOW1_START	(1ULL << 59)
-/* Page size of the default window's TCEs, bytes */
+/* Bytes of an IOMMU page of the default window, which one TCE maps */
 #define TCE_4K		KIB(4)
 
 size_t base_page(void);
 bool under_hypervisor(void);
 
-/* The edu device: its buffer is the only memory of its own, in bytes */
+/* Size in bytes of the edu device's buffer, its only memory */
 #define EDU_BUFFER	4096
 
 /**
  * struct edu - an open edu device
  * @fd: VFIO device, -1 when closed
  * @config: file offset of the configuration space region
- * @bar: BAR 0, mapped
- * @bar_size: bytes of it
- * @swap: its registers have the other byte order than the CPU
+ * @bar: mapping of BAR 0
+ * @bar_size: size of BAR 0 in bytes
+ * @swap: the byte order of the device's registers differs from the CPU's
  */
 struct edu {
 	int fd;
@@ -67,10 +66,10 @@ bool is_edu(const char *name);
 int group_of(const char *name);
 
 /**
- * struct vfio - a container and what is attached to it
+ * struct vfio - a container with its groups and devices
  * @fd: the container
- * @group: group of the edu device of each slot, -1 when not attached
- * @edu: the device of each slot, opened on demand
+ * @group: descriptor of the group of each slot's device, -1 when not attached
+ * @edu: the edu device of each slot, opened on demand
  */
 struct vfio {
 	int fd;
@@ -93,11 +92,11 @@ int vfio_detach(struct vfio *v, int slot);
 void vfio_close(struct vfio *v);
 
 /**
- * struct hooks - who carries out what the kernel is asked here
- * @call: an ioctl; 0 or more, or -errno
- * @close: closes a group or a container
+ * struct hooks - functions that make the system calls of the interface
+ * @call: make an ioctl; return its result or -errno
+ * @close: close a group or a container
  *
- * Those of plain_hooks, unless a program puts itself in between.
+ * Equal to plain_hooks unless a program intercepts the calls.
  */
 struct hooks {
 	int (*call)(int fd, unsigned long nr, void *arg);

@@ -16,13 +16,13 @@
 
 /* kmemleak reports no object that is younger than five seconds */
 #define OLD_ENOUGH	6
-#define PAGE_BITS	16	/* of the largest page size; modules start on page boundaries */
+#define PAGE_BITS	16	/* log2 of the largest page size; a module begins at a page */
 #define MOST_PLACES	4096
 /* The common prefix of all vmalloc() and module addresses */
 #define VMALLOC_BITS	48
 #define VMALLOC_START	0xc008
 
-/* Each address range the module's .text has had; the last range is the current one */
+/* Each address range in which the module's .text was loaded; the last range is current */
 static uint64_t places[MOST_PLACES];
 static size_t place_count;
 static uint64_t last_place;
@@ -72,7 +72,7 @@ static bool next_symbol(FILE *symbols, struct symbol *symbol)
 		      &symbol->kind, symbol->name, symbol->module) >= 3;
 }
 
-/* Find a kernel function's range: it ends at the next symbol */
+/* Find the address range of a kernel function, which ends at the next symbol */
 bool text_of_function(const char *name, struct text *text)
 {
 	FILE *symbols = fopen("/proc/kallsyms", "re");
@@ -91,7 +91,7 @@ bool text_of_function(const char *name, struct text *text)
 	return found;
 }
 
-/* Find the module's text, rounded up to a page: another module may begin there */
+/* Find the range of the module's text; it ends at a page, where another module may begin */
 bool text_of_ours(struct text *text)
 {
 	FILE *symbols = fopen("/proc/kallsyms", "re");
@@ -114,7 +114,7 @@ bool text_of_ours(struct text *text)
 	return last;
 }
 
-/* Scan twice: an object found only once may still be in use by a running function */
+/* Scan twice, because one scan may miss the pointer of a running function to its object */
 bool find_leaks(void)
 {
 	sleep(OLD_ENOUGH);
@@ -144,7 +144,7 @@ bool ours_has_no_leaks(void)
 	return none;
 }
 
-/* Check whether a word is a whole address in a range */
+/* Check that a word is an address, with no other character, in a range */
 static bool is_address_in(const char *word, const struct text *text)
 {
 	uint64_t address;
@@ -209,8 +209,9 @@ static bool left_behind(const struct text *text)
 }
 
 /*
- * Check that no allocation made in any recorded range is leaked. The module had
- * this text in its last range. Fail also if that range is unknown.
+ * Check that no allocation made in any recorded range is leaked. @text is the module's
+ * text in the last recorded range. Fail if that range is unknown or does not match
+ * @text, or if the list of ranges is full.
  */
 bool ours_left_nothing(const struct text *text)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Read the kernel log since log_mark(): complaints, and lines of this module.
+ * Read the kernel log since log_mark(): count and print complaints and this module's lines.
  */
 #define _GNU_SOURCE
 #include "lib.h"
@@ -21,7 +21,7 @@
 	"INFO: (task|rcu|possible|trying)|MCE: |LOCKUP|"	\
 	"DMA-API: |list_(add|del) corruption|refcount_t: "
 #define COMPLAINT_WORDS	"WARNING|Call Trace|leak|" FAULT_WORDS
-/* Logged for every out-of-tree or unsigned module */
+/* Lines that the kernel logs for every out-of-tree or unsigned module */
 #define OF_ANY_MODULE						\
 	"loading out-of-tree module taints|module verification failed"
 
@@ -29,7 +29,7 @@
 #define LEVEL_DEBUG	7
 #define LEVELS		8
 
-/* Taint bits of a bad page, an oops, a warning and a soft lockup */
+/* Taint flags for a bad page, an oops, a warning and a soft lockup */
 #define TAINTS		0x42a0
 
 static const char *expected;
@@ -83,7 +83,7 @@ static struct line line_of(char *text)
 	return line;
 }
 
-/* The first line after the last mark, or the first one if there is none */
+/* Return the text after the last mark, or the whole log if it has no mark */
 static char *since_mark(char *log)
 {
 	char *from = log, *mark = log;
@@ -126,7 +126,7 @@ static bool matches(const char *text, const char *pattern)
 	return found;
 }
 
-/* A line of this module, above the level of debug messages */
+/* Check for a line of this module, except debug messages */
 static bool is_own(const struct line *line)
 {
 	return strstr(line->text, OUR_MODULE ": ") &&
@@ -139,7 +139,7 @@ static uint64_t taints_now(void)
 	return read_number("/proc/sys/kernel/tainted") & TAINTS;
 }
 
-/* Check the kernel log from this point on */
+/* Write a mark to the kernel log: later checks begin there, and ignore earlier taints */
 void log_mark(void)
 {
 	write_text("/dev/kmsg", "<4>" MARK);
@@ -164,7 +164,7 @@ size_t log_count(const char *text)
 	return count;
 }
 
-/* If the mark is lost, other lines may be lost as well */
+/* Check that the log still has the mark; if not, other lines may be lost as well */
 bool log_is_whole(void)
 {
 	return log_count(MARK);
@@ -188,7 +188,7 @@ static void count_words(const struct line *line, void *arg)
 			!matches(line->text, OF_ANY_MODULE);
 }
 
-/* How many lines since the mark have one of these words, which are a regular expression */
+/* Count the lines since the mark that match an extended regular expression */
 size_t log_count_lines(const char *pattern)
 {
 	struct words words = { .pattern = pattern };

@@ -228,8 +228,8 @@ bool bind_edus(const char *prefix)
 
 	for (size_t i = 0; i < found; i++) {
 		/*
-		 * Otherwise each open resets the bus below the bridge, which takes
-		 * a second. Kernels without this file do not reset.
+		 * Disable the reset at each open: it resets the bus below the bridge,
+		 * which takes a second. Kernels without this file do not reset.
 		 */
 		write_text(device_path(edu[i], "reset_method"), "\n");
 		if (!probe_with(edu[i], "vfio-pci"))
@@ -249,7 +249,7 @@ bool edus_are_bound(size_t count)
 	return bound == count;
 }
 
-/* Wait: the driver finds the disk some time after it was bound to the controller */
+/* Wait for the disk, which the driver finds some time after it was bound to the device */
 bool await_disk(void)
 {
 	struct stat disk;
@@ -283,7 +283,7 @@ static bool reserve_pages(unsigned int kilobytes, unsigned int count)
 	return write_number(path, count) && read_number(path) == count;
 }
 
-/* Reserve huge pages of each size that the kernel supports */
+/* Reserve hugepages of each size that the kernel supports */
 bool reserve_hugepages(unsigned int of_2m, unsigned int of_1g)
 {
 	bool ok = reserve_pages(2048, of_2m);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Print results as TAP; results that several programs share.
+ * Print results as TAP, and check the results that several programs share.
  */
 #include "lib.h"
 #include "machine.h"
@@ -38,7 +38,7 @@ int tap_end(void)
 /* Load and unload the module; it is loaded afterwards */
 void tap_load_cycle(void)
 {
-	tap("in-tree backend, vfio-pci and then the module load", load_backends());
+	tap("in-tree driver, vfio-pci and this module load in this order", load_backends());
 	tap("module unloads while unused", unload_module(OUR_MODULE));
 	tap("module is not in /proc/modules after it is unloaded", !module_is_loaded(OUR_MODULE));
 	tap("module loads again", load_ours());
@@ -51,7 +51,7 @@ void tap_bind_edus(void)
 	tap("both edu devices are bound to vfio-pci", edus_are_bound(2));
 }
 
-/* lockdep disables itself at its first complaint, which may be older than the mark */
+/* Check that lockdep is enabled: it disables itself at any complaint, also before the mark */
 static void tap_lockdep(void)
 {
 	char *stats, *at;

@@ -24,7 +24,7 @@ bool succeeds_in_child(bool (*run)(void *arg), void *arg);
 bool read_whole(const char *path, char **text);
 
 /*
- * Modules (lib_machine.c). The in-tree backend is loaded first and this module last,
+ * Modules (lib_machine.c). The in-tree driver is loaded first and this module last,
  * because VFIO first asks the backend that was loaded last.
  */
 
@@ -38,7 +38,7 @@ bool load_backends(void);
  * PCI devices (lib_machine.c)
  */
 
-#define PCI_ADDRESS	16	/* bytes that "0000:00:00.0" needs */
+#define PCI_ADDRESS	16	/* bytes for an address such as "0000:00:00.0" */
 #define DISK		"/dev/nvme0n1"
 #define DISK_CLASS	0x010802
 
@@ -54,8 +54,8 @@ bool load_disk(void);
 bool reserve_hugepages(unsigned int of_2m, unsigned int of_1g);
 
 /*
- * The kernel's log (lib_log.c). Lines of this module below the level of debug messages
- * count as complaints, except the lines that the program expects.
+ * The kernel's log (lib_log.c). Complaints are warnings, call traces and faults, and lines of
+ * this module, except debug messages and lines that the program expects.
  */
 
 enum complaints {
