@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Shows a person what the backend does: memory registered, mapped in two
- * windows, reached by a real device exactly as far as it may, and everything
- * given back. One line a step, printed only after the step was proven.
+ * tce2-demo: show step by step that the backend works. Memory is registered and
+ * mapped in two windows. A PCI device reaches the mapped memory, but no other
+ * memory. At the end, all memory and windows are released. Each line is printed
+ * after its step was verified.
  *
- * Exit status 0 only if every step was.
+ * Exit status 0 if every step succeeded.
  */
 #include "lib.h"
 #include "machine.h"
@@ -20,7 +21,7 @@
 #define BASE_SIZE	MIB(64)
 #define BASE_IOVA	MIB(256)	/* in the default window */
 #define WINDOW_SIZE	GIB(1024)
-#define PROBE		EDU_BUFFER	/* bytes a DMA moves */
+#define PROBE		EDU_BUFFER	/* bytes of each DMA transfer */
 
 static struct vfio vfio;
 static uint64_t seed = 1;
@@ -62,10 +63,11 @@ failed(const char *fmt, ...)
 static void need(int ret, const char *what)
 {
 	if (ret)
-		failed("%s: %s", what, ret < 0 ? strerror(-ret) : "odd answer");
+		failed("%s: %s", what,
+		       ret < 0 ? strerror(-ret) : "unexpected return value");
 }
 
-/* "64 MiB"; two at most in one call of say() */
+/* Return a size as text, like "64 MiB"; the text is valid until the second next call */
 static const char *amount(uint64_t bytes)
 {
 	static const char *const unit[] = { "bytes", "KiB", "MiB", "GiB", "TiB" };
@@ -83,7 +85,7 @@ static const char *amount(uint64_t bytes)
 	return text[turn];
 }
 
-/* The device carries PROBE bytes from one address to another: compared */
+/* Let the device copy PROBE bytes from @src_iova to @dst_iova, and compare the data */
 static void copy_proven(uint64_t src_iova, uint8_t *src, uint64_t dst_iova,
 			uint8_t *dst, const char *what)
 {
@@ -93,7 +95,7 @@ static void copy_proven(uint64_t src_iova, uint8_t *src, uint64_t dst_iova,
 	need(edu_from_device(&vfio.edu[0], dst_iova, 0, PROBE),
 	     "DMA from device");
 	if (!pattern_is(dst, PROBE, seed))
-		failed("%s: the bytes that arrived are not those sent", what);
+		failed("%s: the device copied wrong data", what);
 }
 
 static void open_container(void)
@@ -103,17 +105,17 @@ static void open_container(void)
 	if (before < 0)
 		failed("module " OUR_MODULE " is not loaded");
 	if (!vfio_devices())
-		failed("no edu device with an IOMMU group");
+		failed("found no edu device with an IOMMU group");
 	need(vfio_open(&vfio), "open /dev/vfio/vfio");
 	need(vfio_attach(&vfio, 0), "attach the device's group");
 	need(vfio_set_iommu(&vfio, VFIO_SPAPR_TCE_v2_IOMMU),
 	     "VFIO_SET_IOMMU(SPAPR TCE v2)");
 	after = module_refs(OUR_MODULE);
 	if (after != before + 1)
-		failed("container is served by another backend");
+		failed("another backend handles the container");
 	need(vfio_open_device(&vfio, 0), "open the device");
-	say("device %s (IOMMU group %d): container handled by " OUR_MODULE
-	    " (its use count went %d -> %d)", vfio_device_name(0),
+	say("opened a container with device %s (IOMMU group %d): " OUR_MODULE
+	    " handles it, use count %d -> %d", vfio_device_name(0),
 	    vfio_device_group(0), before, after);
 }
 
@@ -124,13 +126,13 @@ static void show_info(void)
 
 	need(get_info(vfio.fd, &info), "VFIO_IOMMU_SPAPR_TCE_GET_INFO");
 	if (!(info.flags & VFIO_IOMMU_SPAPR_INFO_DDW))
-		failed("no dynamic windows offered");
+		failed("the container offers no dynamic DMA windows");
 	for (int shift = 12; shift < 64; shift++)
 		if (info.ddw.pgsizes & (1ULL << shift))
 			snprintf(sizes + strlen(sizes),
 				 sizeof(sizes) - strlen(sizes), "%s%s",
 				 *sizes ? ", " : "", amount(1ULL << shift));
-	say("offered: default window of %s at %#x, %u windows, up to %u levels, IOMMU pages of %s",
+	say("the container offers a default window of %s at bus address %#x, %u windows, up to %u table levels, IOMMU pages of %s",
 	    amount(info.dma32_window_size), info.dma32_window_start,
 	    info.ddw.max_dynamic_windows_supported, info.ddw.levels, sizes);
 }
@@ -146,7 +148,7 @@ static void get_hugepages(void)
 	huge.size = MIB(32);
 	huge.ua = mem_hugetlb(huge.page, huge.size / huge.page);
 	if (!huge.ua)
-		failed("no hugepages to be had");
+		failed("cannot allocate hugepages");
 }
 
 static void register_memory(void)
@@ -155,12 +157,12 @@ static void register_memory(void)
 
 	base = mem_base(BASE_SIZE);
 	if (!base)
-		failed("no memory");
+		failed("cannot allocate memory");
 	get_hugepages();
 	need(spapr_register(vfio.fd, base, BASE_SIZE), "register base pages");
 	need(spapr_register(vfio.fd, huge.ua, huge.size), "register hugepages");
 	if (vmlck() - locked != (int64_t)(BASE_SIZE + huge.size))
-		failed("charged %lld bytes", (long long)(vmlck() - locked));
+		failed("registering charged %lld bytes", (long long)(vmlck() - locked));
 	say("registered %s of base pages and %s of hugepages: VmLck %lld -> %lld MiB, %lld pages pinned",
 	    amount(BASE_SIZE), amount(huge.size), (long long)(locked >> 20),
 	    (long long)(vmlck() >> 20), (long long)(pins() - pinned));
@@ -178,7 +180,7 @@ static void use_default_window(void)
 		    "default window");
 	copy_proven(BASE_IOVA + last, base + last, BASE_IOVA, base,
 		    "default window");
-	say("device read %d bytes from the first page and wrote them to the last, and back: compared equal",
+	say("the device copied %d bytes from the first page to the last and back: the data is correct",
 	    PROBE);
 }
 
@@ -189,20 +191,23 @@ static void use_second_window(void)
 	need(window_create(vfio.fd, __builtin_ctzll(huge.page), WINDOW_SIZE, 1,
 			   &huge.window), "create the second window");
 	if (huge.window != WINDOW1_START)
-		failed("second window starts at %#llx",
+		failed("the second window starts at %#llx",
 		       (unsigned long long)huge.window);
 	need(dma_map(vfio.fd, huge.window, huge.ua, huge.size, READ_WRITE),
 	     "map in the second window");
-	say("second window at %#llx (1 << 59) with %s IOMMU pages, hugepage memory mapped there",
+	say("created a second window at %#llx (1 << 59) with %s IOMMU pages, and mapped the hugepages in it",
 	    (unsigned long long)huge.window, amount(huge.page));
 	copy_proven(BASE_IOVA, base, huge.window + last, huge.ua + last,
 		    "second window");
 	copy_proven(huge.window + last, huge.ua + last, BASE_IOVA, base,
 		    "second window");
-	say("device copied from the 32-bit window to the end of the 64-bit one, and back: compared equal");
+	say("the device copied data from the default window to the end of the second window and back: the data is correct");
 }
 
-/* What the device reads at iova isn't what lies, or lay, behind it at ua */
+/*
+ * Check that the device does not read the memory at @ua through @iova. The memory was
+ * mapped at @iova before.
+ */
 static void not_readable(uint64_t iova, uint8_t *ua)
 {
 	uint64_t secret = ++seed;
@@ -213,12 +218,13 @@ static void not_readable(uint64_t iova, uint8_t *ua)
 	need(edu_from_device(&vfio.edu[0], BASE_IOVA, 0, PROBE),
 	     "DMA from device");
 	if (pattern_is(base, PROBE, secret))
-		failed("device read memory behind the unmapped %#llx",
+		failed("the device read memory through the unmapped address %#llx",
 		       (unsigned long long)iova);
 	if (pattern_is(base, PROBE, seed))
-		failed("device did not write to a mapped address");
+		failed("the device did not write to a mapped address");
 }
 
+/* Check that the device does not write to the memory at @ua through @iova */
 static void not_writable(uint64_t iova, uint8_t *ua)
 {
 	uint64_t secret = ++seed;
@@ -228,7 +234,7 @@ static void not_writable(uint64_t iova, uint8_t *ua)
 	need(edu_to_device(&vfio.edu[0], BASE_IOVA, 0, PROBE), "DMA to device");
 	need(edu_from_device(&vfio.edu[0], iova, 0, PROBE), "DMA from device");
 	if (!pattern_is(ua, PROBE, secret))
-		failed("device wrote to memory behind the unmapped %#llx",
+		failed("the device wrote to memory through the unmapped address %#llx",
 		       (unsigned long long)iova);
 }
 
@@ -239,11 +245,11 @@ static void reach_nothing(void)
 	need(dma_unmap(vfio.fd, BASE_IOVA + hole, base_page()), "unmap a page");
 	not_readable(BASE_IOVA + hole, base + hole);
 	not_writable(BASE_IOVA + hole, base + hole);
-	say("unmapped the page at %#llx: device neither reads nor writes it any more",
+	say("unmapped the page at %#llx: the device can no longer read or write it",
 	    (unsigned long long)(BASE_IOVA + hole));
 	not_writable(BASE_IOVA + BASE_SIZE, base + BASE_SIZE - PROBE);
 	not_writable(huge.window + huge.size, huge.ua);
-	say("DMA to addresses never mapped, in either window, reached nothing");
+	say("the device wrote to addresses never mapped, in both windows: no memory was changed");
 }
 
 static void busy_while_mapped(void)
@@ -251,10 +257,10 @@ static void busy_while_mapped(void)
 	int ret = spapr_unregister(vfio.fd, base, BASE_SIZE);
 
 	if (ret != -EBUSY)
-		failed("unregister of mapped memory answered %d", ret);
+		failed("unregistering mapped memory returned %d", ret);
 	copy_proven(BASE_IOVA, base, huge.window, huge.ua,
-		    "after the refused unregister");
-	say("unregistering mapped memory was refused with EBUSY, and the device still works");
+		    "after the failed unregister");
+	say("unregistering mapped memory failed with EBUSY, and the device can still use the memory");
 }
 
 static void give_back(int64_t locked, int64_t pinned, int refs)
@@ -268,15 +274,15 @@ static void give_back(int64_t locked, int64_t pinned, int refs)
 	if (pins() != pinned)
 		failed("%lld pages are still pinned",
 		       (long long)(pins() - pinned));
-	say("unmapped, second window removed with its mappings, unregistered: no page is pinned any more");
+	say("unmapped the default window, removed the second window, unregistered the memory: all pages are unpinned");
 	vfio_close(&vfio);
 	if (vmlck() != locked)
 		failed("VmLck is %lld KiB, was %lld KiB",
 		       (long long)(vmlck() >> 10), (long long)(locked >> 10));
 	if (module_refs(OUR_MODULE) != refs)
-		failed("module is still in use (%d)", module_refs(OUR_MODULE));
-	say("closed: VmLck back at %lld MiB, use count of " OUR_MODULE
-	    " back at %d", (long long)(locked >> 20), refs);
+		failed("the module's use count is still %d", module_refs(OUR_MODULE));
+	say("closed the container: VmLck is back at %lld MiB, the use count of " OUR_MODULE
+	    " is back at %d", (long long)(locked >> 20), refs);
 }
 
 static void name_machine(void)
@@ -291,20 +297,20 @@ static void name_machine(void)
 	if (f)
 		fclose(f);
 	uname(&kernel);
-	say("Linux %s is up, on %s with %ld CPUs", kernel.release, cpu,
+	say("Linux %s is running on %s with %ld CPUs", kernel.release, cpu,
 	    sysconf(_SC_NPROCESSORS_ONLN));
 }
 
 static void load_modules(void)
 {
 	if (!load_module(IN_TREE_MODULE))
-		failed("the in-tree backend does not load");
+		failed("cannot load the in-tree driver");
 	if (!load_module("vfio-pci"))
-		failed("vfio-pci does not load");
-	say("the in-tree backend " IN_TREE_MODULE " is loaded");
+		failed("cannot load vfio-pci");
+	say("the in-tree driver " IN_TREE_MODULE " is loaded");
 	if (!load_module(OUR_MODULE))
-		failed(OUR_MODULE " does not load");
-	say(OUR_MODULE " is loaded after it, so VFIO asks " OUR_MODULE " first");
+		failed(OUR_MODULE " cannot be loaded");
+	say(OUR_MODULE " is loaded: VFIO asks " OUR_MODULE " before the in-tree driver");
 }
 
 static void bind_devices(void)
@@ -313,7 +319,7 @@ static void bind_devices(void)
 	size_t found = find_edus(edu, SLOTS);
 
 	if (!bind_edus("# edu "))
-		failed("vfio-pci cannot be bound to the device");
+		failed("cannot bind the edu devices to vfio-pci");
 	for (size_t i = 0; i < found; i++)
 		say("edu device %s (IOMMU group %d) is bound to vfio-pci", edu[i],
 		    group_of(edu[i]));
@@ -324,9 +330,9 @@ static void unload_and_check(void)
 	if (!unload_module(OUR_MODULE))
 		failed(OUR_MODULE " cannot be unloaded");
 	say(OUR_MODULE " is unloaded");
-	if (log_print_complaints("DEMO: the kernel complained: ", ANY_COMPLAINT))
-		failed("the kernel's log has warnings");
-	say("the kernel's log is free of warnings");
+	if (log_print_complaints("DEMO: kernel log: ", ANY_COMPLAINT))
+		failed("the kernel log has warnings");
+	say("the kernel log has no warnings");
 }
 
 static void use_backend(void)
