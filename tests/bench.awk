@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# From the values that tce2-bench prints, one JSON object a line, to a report:
-# -v format=txt, json or svg; kernel, module, qemu, machine and command are
-# facts that go along. A figure has several values for each backend; the median counts.
-# The backend "before" is this one as of an older commit.
-# Ratios say how many times less this backend needs than the in-tree one.
+# Make a report of the values that tce2-bench prints, one JSON object a line. The variable
+# format is txt, json or svg. The variables kernel, module, qemu, machine and command
+# describe the measurement, and are printed in the report. A figure (a measured quantity)
+# has several values for each backend; the report has the median.
+# The backend "ours" is this module, "before" is this module as of an older commit.
+# A ratio is the value of the in-tree driver divided by the value of "ours".
 
 function text_of(key,	at) {
 	at = index($0, "\"" key "\": \"")
@@ -31,7 +32,7 @@ function text_of(key,	at) {
 	}
 }
 
-# Keeps the values of an id sorted
+# Insert a value into the sorted list of values of an id, which is a figure and a backend
 function insert(id, x,	i) {
 	for (i = ++count[id]; i > 1 && value[id, i - 1] > x; i--)
 		value[id, i] = value[id, i - 1]
@@ -57,13 +58,15 @@ function most(figure, backend,	id) {
 	return value[id, count[id]]
 }
 
-# (What mapping allocates, in-tree allocates with the window: no ratio.)
+# Check whether a figure has a ratio. memory.mapping has no ratio, because the in-tree
+# driver allocates this memory with the window.
 function both(figure) {
 	return figure !~ /^memory.mapping/ && has(figure, "in-tree") && has(figure, "ours") && median(figure, "ours") > 0
 }
 
-# Values that spread so far are about as large as what can be told apart; then
-# the ratio is the least that any two of them give
+# Check whether the values of a figure vary by more than 50%, because they are small compared
+# with the measuring error. ratio() then returns a lower bound: the smallest value of the
+# in-tree driver divided by the largest value of "ours".
 function vague(figure) {
 	return spread(figure) > 50
 }
@@ -74,7 +77,8 @@ function ratio(figure) {
 	return median(figure, "in-tree") / median(figure, "ours")
 }
 
-# How far apart the values lie, in percent of the median, of the worse backend
+# Return the spread of a figure: the largest minus the smallest value of a backend, in percent
+# of the median, for the backend with the largest spread.
 function spread(figure,	i, n, name, percent, worst) {
 	n = split("in-tree before ours none", name, " ")
 	for (i = 1; i <= n; i++) {
@@ -88,7 +92,8 @@ function spread(figure,	i, n, name, percent, worst) {
 	return worst + 0
 }
 
-# What more regions add to a map of one TCE is the price of finding its region
+# Compute the cost of finding a region: the cost of mapping one TCE with many registered
+# regions, minus the cost with one region
 function derive_lookup(	i, n, regions, from, to, name, b) {
 	n = split("64 1024 8192", regions, " ")
 	split("in-tree ours before", name, " ")
@@ -106,37 +111,37 @@ function derive_lookup(	i, n, regions, from, to, name, b) {
 	}
 }
 
-# The heading that a figure stands under, after a digit to sort by
+# Return the heading above a figure; the first character is a sort key
 function group(figure,	part) {
 	if (figure ~ /^memory/)
-		return "3 Kernel memory for what is registered or mapped"
+		return "3 Kernel memory for registered regions and for mappings"
 	if (figure ~ /^growth/)
-		return "A Growth: so many TCEs of 4K in one call, or so many regions"
+		return "A Growth: cost by number of 4K TCEs in one call, and by number of regions"
 	if (figure ~ /^realmode/)
 		return "B Real mode: one lookup and translation, against mm_iommu in virtual mode"
 	if (figure ~ /^kvm/)
-		return "C KVM: hypercalls handled in the kernel, with calls or lists of 512 TCEs"
+		return "C KVM: hypercalls handled in the kernel, 512 TCEs by single calls or by lists"
 	if (figure ~ /one-page/)
-		return "2 Registering one page, with so many regions there"
+		return "2 Registering one page, by number of registered regions"
 	if (figure ~ /^cache/)
 		return "1 Registering 1 GiB as one region"
 	if (figure ~ /-regions/)
-		return "4 Mapping, with so many regions registered"
+		return "4 Mapping, by number of registered regions"
 	if (figure ~ /^floor/)
 		return "5 The floor: a loop that stores big-endian TCEs"
 	if (figure ~ /^hcalls/)
 		return "9 Hypercalls per TCE"
 	if (figure ~ /256t/)
-		return "7 A window of 256 TiB, 64K TCEs, 2 levels, with 16 TCEs or none"
+		return "7 A window of 256 TiB, 64K TCEs, 2 levels, with 16 TCEs mapped or none"
 	if (figure ~ /threads/)
-		return "8 Threads with ranges of their own in one window"
+		return "8 Threads that map separate ranges of one window"
 	split(figure, part, ".")
 	sub(/-/, " TCEs, ", part[2])
 	sub(/-/, " ", part[2])
 	return "6 A window of " part[2]
 }
 
-# The headings that occur, sorted by their digit, else as they come
+# Collect the headings of all figures, sorted by the sort key, then by first occurrence
 function headings(	i, j, title) {
 	for (i = 1; i <= figures; i++) {
 		title = group(order[i])
@@ -171,7 +176,7 @@ function ratio_text(figure) {
 	return (vague(figure) ? ">" : "") times(ratio(figure))
 }
 
-# How this backend's value has changed since the older commit
+# Return the change from the value of "before" to the value of "ours"
 function change(figure,	was) {
 	if (!has(figure, "before") || !has(figure, "ours"))
 		return "-"
@@ -179,7 +184,7 @@ function change(figure,	was) {
 	return was ? sprintf("%+.1f%%", (median(figure, "ours") - was) * 100 / was) : "-"
 }
 
-# The two columns about the older commit, or nothing
+# Return the columns for the value of "before" and for the change, if "before" was measured
 function before_columns(was, changed) {
 	return compared ? sprintf(" %12s %9s", was, changed) : ""
 }
@@ -193,7 +198,7 @@ function row(figure,	mine) {
 		spread(figure), unit[figure]
 }
 
-# Hypercalls have a table of their own: a line a backend, a column a kind
+# Print hypercalls in a separate table: a line for each backend, a column for each kind
 function hcall_row(figure, backend,	i, n, kind) {
 	printf "%-46s %-8s", backend == "ours" ? "" : figure, backend
 	n = split("all put get indirect stuff", kind, " ")
@@ -217,13 +222,13 @@ function hcall_table(	i, figure) {
 function as_text(	t, i) {
 	printf "kernel   %s\nmodule   %s\nqemu     %s\n", kernel, module, qemu
 	printf "machine  %s\ncommand  %s\n", machine, command
-	print "\nratio    times less than in-tree"
+	print "\nratio    in-tree divided by ours; \">\" is a lower bound, for a spread above 50%"
 	if (compared)
-		print "before   this module as of the commit of the command, in a boot of its own"
-	print "spread   of the values, in percent of their median; if large, the least ratio is told"
-	print "page     a base page of the kernel"
-	print "UNREGISTER of the in-tree driver returns before it unpins: compare the totals,"
-	print "which include what is left to the kernel (known to about 20000 instructions)"
+		print "before   this module as of the commit in the command, measured in another boot"
+	print "spread   largest minus smallest value, in percent of the median"
+	print "page     base page of the kernel"
+	print "The in-tree driver unpins after UNREGISTER has returned. Compare the totals, which"
+	print "include this deferred work (measured to about 20000 instructions)."
 	for (t = 1; t <= titles; t++) {
 		if (heading[t] ~ /Hypercalls/) {
 			printf "\n%s\n\n", substr(heading[t], 3)
@@ -278,7 +283,7 @@ function as_json(	i) {
 	print "  ]\n}"
 }
 
-# The chart shows what most users would ask for first
+# Select the figures of the chart, which most users look for first
 function charted(figure) {
 	if (!both(figure))
 		return 0
@@ -297,7 +302,7 @@ function svg_text(x, y, anchor, text) {
 	printf "<text x=\"%d\" y=\"%d\" text-anchor=\"%s\">%s</text>\n", x, y, anchor, escaped(text)
 }
 
-# Pixels of a ratio: a decade is 90 wide, and 1 lies at 390
+# Return the x coordinate of a ratio: ratio 1 is at 390, and ratio 10 is 90 pixels right of it
 function place(x) {
 	return 390 + 90 * log(x) / log(10)
 }
@@ -328,7 +333,7 @@ function svg_scale(height,	decade) {
 	}
 }
 
-# The bars under a heading, from y on; returns where the next heading may begin
+# Draw a heading and its bars below y; return the y coordinate below the last bar
 function svg_group(title, y,	i) {
 	svg_bold(10, y + 20, substr(title, 3))
 	y += 26
@@ -353,7 +358,7 @@ function as_svg(	t, i, y, height, bars) {
 	printf "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"860\" height=\"%d\"", height
 	print " font-family=\"sans-serif\" font-size=\"11\">"
 	print "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>"
-	svg_bold(10, 18, "How many times less this backend needs than the in-tree one (log scale)")
+	svg_bold(10, 18, "Cost of the in-tree driver divided by the cost of this module (log scale)")
 	svg_text(10, 34, "start", kernel ", QEMU " qemu ", " machine)
 	svg_scale(height)
 	y = 62

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Which hypercalls of QEMU's trace belong to which phase of tce2-bench (see
-# tests/guest/bench_hcalls.c): reads the trace, then the guest's HCALLS lines,
-# and prints a value for each phase and kind of hypercall, as tce2-bench would.
-# Fails if a phase has no hypercall, or there is no phase: then the two don't match.
+# Count the hypercalls of each phase of tce2-bench hcalls (tests/guest/bench_hcalls.c). Reads
+# QEMU's trace, which marks divide into phases. Then reads the guest's HCALLS lines, which
+# describe the phases. Prints a value for each phase and kind of hypercall in the format of
+# tce2-bench. Fails if a phase has no hypercall or if the guest printed no phase: then the
+# trace and the lines do not belong together.
 
 function text_of(key,	at) {
 	at = index($0, "\"" key "\": ")
@@ -34,7 +35,8 @@ BEGIN {
 
 match($0, /spapr_iommu_pci_[a-z]+ /) {
 	name = substr($0, RSTART + 16, RLENGTH - 17)
-	# Bus addresses from 0x20000000 to 0x2fffffff are marks, one each 4K
+	# A TCE at a bus address from 0x20000000 to 0x2fffffff is a mark; the mark at
+	# 0x20000000 + N * 4K begins phase N
 	if (match($0, / ioba=0x2[0-9a-f]* /) && RLENGTH == 17)
 		phase = number_of(substr($0, RSTART + 9, 4))
 	else

@@ -1,25 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The benchmark, guest side: this backend and the in-tree one by turns, in the
- * same process and on the same memory. Prints one line for each value measured:
+ * tce2-bench [PART...]: compare the cost of calls to this module and to the
+ * in-tree driver, the two backends of VFIO. The backends are measured by turns in
+ * one process, on the same memory. Prints one line for each measured value:
  *
  *	BENCH: {"figure": ..., "backend": ..., "unit": ..., "value": ...}
  *
- *	tce2-bench [cache] [memory] [map] [growth] [realmode] [kvm] [threads] [hcalls]
+ * PARTs are cache, memory, map, growth, realmode, kvm, threads and hcalls. The
+ * default is all parts except threads and hcalls, whose cost an instruction count
+ * does not show.
  *
- * Without arguments: all that instructions can judge, hence not the last two.
+ * The in-tree driver is always loaded. VFIO first asks the backend that was
+ * loaded last, so this module's turn begins with modprobe and ends with rmmod.
+ * In each turn, the use count of the measured module must rise when a container
+ * is opened.
  *
- * The in-tree backend is loaded all the time. VFIO asks the backend loaded last,
- * so this module's turn begins with modprobe and ends with rmmod; the use count
- * of the modules proves each time who serves.
- *
- * Deferred work. The in-tree driver unpins in an RCU callback after UNREGISTER
- * has returned. To find what that costs, this program occupies the only CPU by
- * a loop that reads the clock: each time the kernel takes the CPU away shows as
- * a gap. The sum of the gaps in SPIN_NS, less that of the same time with
- * nothing pending (clock ticks), is the deferred work. As the CPU never idles
- * -icount never warps the clock. The pin counters of the kernel prove
- * that nothing was left pending.
+ * Deferred work: the in-tree driver unpins in an RCU callback after UNREGISTER
+ * has returned. To measure the callback, this program keeps the only CPU busy
+ * with a loop that reads the clock. Whenever the kernel takes the CPU, there is a
+ * gap between two readings. The gaps are added up for SPIN_NS, once with deferred
+ * work and once without. The second sum is the cost of clock ticks, so the
+ * difference is the cost of the deferred work. The loop also keeps the CPU from
+ * being idle, because QEMU's -icount advances the clock of an idle CPU. The
+ * kernel's counts of pins must show that all deferred work was done.
  */
 #define _GNU_SOURCE
 #include "bench.h"
@@ -37,8 +40,8 @@
 
 #define ROUNDS		2
 #define SPIN_NS		60000000.0	/* several grace periods on one CPU */
-#define GAP_TICKS	150		/* no loop of gaps_ns() takes that long */
-#define SETTLE_SPINS	100		/* at most, for all to be unpinned */
+#define GAP_TICKS	150		/* more than one iteration of the loop in gaps_ns() */
+#define SETTLE_SPINS	100		/* longest wait for deferred work, in units of SPIN_NS */
 
 struct backend {
 	const char *name;
@@ -77,12 +80,12 @@ die(const char *fmt, ...)
 void need(int ret, const char *what)
 {
 	if (ret)
-		die("%s: %s (%d)", what, ret < 0 ? strerror(-ret) : "odd answer",
-		    ret);
+		die("%s: %s (%d)", what,
+		    ret < 0 ? strerror(-ret) : "unexpected return value", ret);
 }
 
 /*
- * Figures
+ * Printing of measured values
  */
 
 static void print_figure(const char *name, va_list ap, const char *rest)
@@ -123,7 +126,7 @@ void refused(int error, const char *name, ...)
 }
 
 /*
- * Time
+ * The clock, and the deferred work of the kernel
  */
 
 double ns_since(uint64_t start)
@@ -146,7 +149,7 @@ double median(double *sample, int count)
 	return sample[count / 2];
 }
 
-/* Time that the kernel took from a loop of SPIN_NS */
+/* Run a loop for SPIN_NS; return the time in which the kernel used the CPU instead */
 static double gaps_ns(void)
 {
 	double tick = 1e9 / __ppc_get_timebase_freq();
@@ -154,7 +157,7 @@ static double gaps_ns(void)
 	uint64_t end = start + SPIN_NS / tick;
 
 	while (last < end) {
-		/* Reading the clock is slow for the emulator, so not too often */
+		/* Reading the clock is slow in the emulator, so read it rarely */
 		for (int i = 0; i < 16; i++)
 			asm volatile("");
 		now = ticks();
@@ -165,13 +168,13 @@ static double gaps_ns(void)
 	return gaps * tick;
 }
 
-/* Lets the kernel finish what earlier calls have left to it */
+/* Give the kernel time to finish the deferred work of earlier calls */
 void settle(void)
 {
 	gaps_ns();
 }
 
-/* Lets the kernel finish booting: until as little happens as ever */
+/* Wait until booting has ended: until 10 calls of gaps_ns() return almost the minimum */
 static void wait_for_quiet(void)
 {
 	double least = SPIN_NS;
@@ -192,28 +195,28 @@ static void wait_for_unpinning(void)
 		if (pins() == pins_before)
 			return;
 	}
-	die("%lld pages stay pinned", (long long)(pins() - pins_before));
+	die("%lld pages are still pinned", (long long)(pins() - pins_before));
 }
 
 /*
- * What the calls just made have left to the kernel to do, which it does
- * meanwhile. Everything registered must have been unregistered.
+ * Let the kernel do the deferred work of the last calls; return its cost in
+ * nanoseconds. All memory must have been unregistered.
  */
 double deferred_ns(void)
 {
 	double busy = gaps_ns(), idle;
 
 	if (pins() != pins_before)
-		die("deferred work takes longer than it is watched");
+		die("deferred work did not end while it was measured");
 	idle = gaps_ns();
 	return busy > idle ? busy - idle : 0;
 }
 
 /*
- * Backends
+ * The turns of the backends
  */
 
-/* Unlike fork() this leaves the page tables of this process as they are */
+/* Don't use fork(), which changes the page tables of this process and so the costs */
 void run_program(const char *program, const char *module)
 {
 	char *argv[] = { (char *)program, (char *)module, NULL };
@@ -222,7 +225,7 @@ void run_program(const char *program, const char *module)
 
 	ret = posix_spawnp(&pid, program, NULL, NULL, argv, environ);
 	if (ret || waitpid(pid, &status, 0) != pid || status)
-		die("%s %s fails", program, module);
+		die("%s %s failed", program, module);
 }
 
 static void open_container(void)
@@ -234,10 +237,10 @@ static void open_container(void)
 	need(vfio_set_iommu(&vfio, VFIO_SPAPR_TCE_v2_IOMMU),
 	     "VFIO_SET_IOMMU(SPAPR TCE v2)");
 	if (module_refs(backend->module) != before + 1)
-		die("container is not served by %s", backend->module);
+		die("the container is not handled by %s", backend->module);
 }
 
-/* Console output and loaded modules go on to cost instructions: settle() */
+/* Call settle() because console output and module loading leave deferred work */
 static void begin_turn(void)
 {
 	fflush(stdout);
@@ -291,10 +294,10 @@ void each_backend(void (*measure)(void *arg), void *arg)
 }
 
 /*
- * Memory
+ * User memory of each kind
  */
 
-/* Bytes of THP behind an address, from /proc/self/smaps */
+/* Return the bytes of THP in the mapping that contains @ua, from /proc/self/smaps */
 static uint64_t thp_bytes(const void *ua)
 {
 	unsigned long long start, end, kib;
@@ -321,7 +324,7 @@ static void touch_every(uint8_t *ua, uint64_t count, uint64_t page,
 		ua[i * stride % count * page] = 1;
 }
 
-/* @count is a power of two, so an odd stride meets every page */
+/* @count must be a power of two: then the odd stride reaches every page once */
 void touch_scattered(uint8_t *ua, uint64_t count, uint64_t page)
 {
 	touch_every(ua, count, page, 7919);
@@ -349,7 +352,7 @@ static bool memory_hugetlb(struct memory *mem, uint64_t page)
 	return mem->ua;
 }
 
-/* @size is a power of two; false if the kernel hasn't got such memory */
+/* Allocate @size bytes, a power of two; return false if the kernel has no such memory */
 bool memory_get(struct memory *mem, enum memory_kind kind, uint64_t size)
 {
 	uint64_t pages = size / base_page();
@@ -376,7 +379,7 @@ void memory_put(struct memory *mem)
 static const struct part {
 	const char *name;
 	void (*run)(void);
-	bool on_demand;		/* wants another machine than the rest */
+	bool on_demand;		/* not a default part: needs a machine with other options */
 } parts[] = {
 	{ "cache", bench_cache, false },
 	{ "memory", bench_memory, false },
@@ -396,16 +399,16 @@ static bool wanted(int argc, char **argv, const struct part *part)
 	return argc == 1 && !part->on_demand;
 }
 
-/* Allocate huge pages first, before memory is fragmented */
+/* Reserve hugepages first, before memory is fragmented */
 static void prepare(void)
 {
 	if (!reserve_hugepages(512, 1))
-		puts("no hugepages");
+		puts("cannot reserve hugepages");
 	log_mark();
 	if (!load_module(IN_TREE_MODULE) || !load_module("vfio-pci") || !bind_edus("# edu "))
-		die("the in-tree backend or vfio-pci does not load");
+		die("cannot load the in-tree driver, or bind the devices to vfio-pci");
 	if (mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, NULL))
-		die("tracefs can't be mounted");
+		die("cannot mount tracefs");
 }
 
 int main(int argc, char **argv)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the parts of the benchmark share: the clock, the backends by turns,
- * memory of every backing, and figures.
+ * Functions that the parts of the benchmark share: they read the clock, measure
+ * each backend in turn, allocate memory of each kind, and print figures.
  *
- * Under QEMU -icount shift=0 each instruction takes the guest one nanosecond,
- * so what the clock counts is instructions. bench.c does not know and need not.
+ * Under QEMU's -icount shift=0 the guest's clock advances by one nanosecond with
+ * each instruction, so the measured nanoseconds are instructions. The code does
+ * not depend on -icount.
  */
 #ifndef GUEST_BENCH_H
 #define GUEST_BENCH_H
@@ -15,10 +16,10 @@
 
 extern struct vfio vfio;
 
-/* Ends the program unless a call went well */
+/* End the program if a call failed */
 void need(int ret, const char *what);
 
-/* Time base, in ticks of about two nanoseconds; reading it costs one instruction */
+/* Read the time base, in ticks of about two nanoseconds. Costs one instruction. */
 static inline uint64_t ticks(void)
 {
 	return __ppc_get_timebase();
@@ -28,32 +29,35 @@ double ns_since(uint64_t start);
 double median(double *sample, int count);
 
 /*
- * Runs @measure once for each backend and round. A container is open and empty
- * while it runs; it leaves nothing registered behind, nor mapped.
+ * Run @measure once for each backend and round, with a new container in "vfio".
+ * @measure must unregister and unmap all memory before it returns.
  */
 void each_backend(void (*measure)(void *arg), void *arg);
 const char *backend_name(void);
-/* Whose the next figures are, for what both do in one go */
+/* Set the backend that figure() prints, for parts that do not call each_backend() */
 void figures_of(bool ours);
 void run_program(const char *program, const char *module);
 
-/* Whether the platform has windows of such TCEs, and so many levels */
+/* Check that the platform offers windows with this page size and number of levels */
 bool offered(unsigned int shift, unsigned int levels);
 
 /*
- * One measured value. A figure is named by dots: group.what.variant. What the
- * backend refuses is reported too, with the errno.
+ * Print a measured value, or the error of a refused call. A figure's name has the
+ * form group.action.variant.
  */
 __attribute__((format(printf, 3, 4)))
 void figure(double value, const char *unit, const char *name, ...);
 __attribute__((format(printf, 2, 3)))
 void refused(int error, const char *name, ...);
 
-/* Work done by the kernel behind this program's back, see bench.c */
+/* Wait for deferred work of the kernel, and measure deferred work (see bench.c) */
 void settle(void);
 double deferred_ns(void);
 
-/* SCATTERED: base pages without neighbours; FRESH: as the kernel hands them out */
+/*
+ * SCATTERED: base pages that are adjacent in user memory but not in physical memory
+ * FRESH: base pages in the order in which the kernel allocates them
+ */
 enum memory_kind { SCATTERED, FRESH, THP, HUGE_2M, HUGE_1G, KINDS };
 
 extern const char *const kind_name[KINDS];
@@ -66,7 +70,7 @@ struct memory {
 	uint64_t mapped;
 };
 
-/* Touches pages in an order that leaves no neighbours in physical memory */
+/* Touch pages in an order that makes adjacent user pages not physically adjacent */
 void touch_scattered(uint8_t *ua, uint64_t count, uint64_t page);
 
 bool memory_get(struct memory *mem, enum memory_kind kind, uint64_t size);

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The benchmark's part about the region cache: what it costs to register and
- * unregister memory of every backing, and to find one region among many.
+ * Part "cache" of the benchmark: the cost of registering and unregistering memory
+ * of each kind, and of finding one region among many.
  */
 #include "bench.h"
 
 #include <stdio.h>
 
-#define REPEATS		65	/* of short calls; the median counts */
-#define LARGE_REPEATS	3	/* of long ones, each is reported */
-#define MANY		256	/* one-page regions unregistered at once */
+#define REPEATS		65	/* for short calls; the median is printed */
+#define LARGE_REPEATS	3	/* for long calls; each value is printed */
+#define MANY		256	/* one-page regions in measure_small() */
 
 static const char per_page[] = "instructions per page";
 static const char per_call[] = "instructions per call";
 
-/* One region of a GiB */
+/* Register and unregister one region of 1 GiB */
 static void measure_large_once(const struct memory *mem)
 {
 	const char *kind = kind_name[mem->kind];
@@ -42,7 +42,7 @@ static void measure_large(void *arg)
 		measure_large_once(arg);
 }
 
-/* Unregistering regions of one page, everything included */
+/* Measure unregistering MANY regions of one page, including the deferred work */
 static void measure_small(void *arg)
 {
 	uint8_t *ua = arg;
@@ -63,7 +63,7 @@ static void measure_small(void *arg)
 }
 
 /*
- * Many regions
+ * Calls by the number of registered regions
  */
 
 static const unsigned int region_counts[] = { 1, 64, 1024, 8192 };
@@ -71,7 +71,7 @@ static const unsigned int region_counts[] = { 1, 64, 1024, 8192 };
 #define MAX_REGIONS	8192
 #define IOVA		MIB(256)	/* in the default window, 4K TCEs */
 
-/* REGISTER and UNREGISTER of one page more than there are */
+/* Register and unregister one page while @regions other regions are registered */
 static void measure_one_more(uint8_t *ua, unsigned int regions)
 {
 	double reg[REPEATS], unreg[REPEATS];
@@ -91,7 +91,7 @@ static void measure_one_more(uint8_t *ua, unsigned int regions)
 	       "cache.unregister-returns.one-page.%u-regions", regions);
 }
 
-/* MAP and UNMAP of one TCE that points into a region */
+/* Map and unmap one TCE of a region */
 static void measure_one_tce(uint8_t *ua, unsigned int regions,
 			    const char *which)
 {
@@ -112,7 +112,7 @@ static void measure_one_tce(uint8_t *ua, unsigned int regions,
 	       regions, which);
 }
 
-/* MAP and UNMAP of 512 TCEs that point into as many regions as it takes */
+/* Map and unmap 512 TCEs over several adjacent regions of one page */
 static void measure_many_tces(uint8_t *ua, unsigned int regions)
 {
 	double tces = MIB(2) / TCE_4K;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The benchmark's part about growth: whether mapping costs the same for each
- * TCE however many are mapped at once, and however many regions there are. A
- * hugepage mapped over and over makes up for memory that the machine hasn't got.
+ * Part "growth" of the benchmark: how the cost of mapping one TCE grows with the
+ * number of TCEs in a call and with the number of regions. The machine has too
+ * little memory for MOST_TCES, so one hugepage is mapped repeatedly in the user
+ * address space.
  */
 #define _GNU_SOURCE
 #include "bench.h"
@@ -58,7 +59,7 @@ static void measure_sizes(void *arg)
 	need(spapr_unregister(vfio.fd, ua, MOST_TCES * TCE_4K), "unregister");
 }
 
-/* Regions of a page each lie below the one that is mapped, or above it */
+/* Map in one region, each time with more one-page regions registered above it */
 static void measure_regions(void *arg)
 {
 	static const int counts[] = { 1, 64, 1024, MOST_REGIONS };
@@ -85,7 +86,7 @@ static void measure_regions(void *arg)
 	need(spapr_unregister(vfio.fd, ua, run), "unregister");
 }
 
-/* So much memory, a GiB of it being the rest's as well; NULL without hugepages */
+/* Fill @size bytes of address space with one 1 GiB hugepage; NULL without hugepages */
 static uint8_t *repeated(uint64_t size)
 {
 	int fd = memfd_create("bench", MFD_CLOEXEC | MFD_HUGETLB |
@@ -112,7 +113,7 @@ void bench_growth(void)
 	uint8_t *ua = repeated(MOST_TCES * TCE_4K);
 
 	if (!ua) {
-		printf("BENCH-NOTE: no hugepage to map over and over\n");
+		printf("BENCH-NOTE: no hugepage to map repeatedly\n");
 		return;
 	}
 	each_backend(measure_sizes, ua);

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The benchmark's part about hypercalls, for pseries: there a TCE is written by
- * asking the hypervisor, and that is what it costs. QEMU serves hypercalls
- * outside of the guest, so its clock doesn't show them; its trace does.
+ * Part "hcalls" of the benchmark: the number of hypercalls that each action makes
+ * on pseries. There the hypervisor writes the TCEs, and hypercalls are most of the
+ * cost. QEMU executes hypercalls outside of the guest, so the guest's clock does
+ * not count their instructions. Therefore the hypercalls are counted in QEMU's trace.
  *
- * To tell which hypercall of the trace belongs to what, this program maps a TCE
- * of its own, a mark, at a bus address that nothing else is mapped at: MARKS and
- * n TCEs begin the nth phase. For each phase that counts there is a line
+ * Marks divide the trace into phases. A mark is a TCE at a bus address that is
+ * used for marks only: the nth phase begins when this program maps the nth TCE
+ * after the bus address MARKS. For each phase that tests/hcalls.awk evaluates, this
+ * program prints
  *
  *	HCALLS: {"phase": 3, "backend": ..., "tces": 16384, "figure": ...}
  *
- * and tests/hcalls.awk brings the two together.
+ * tests/hcalls.awk reads the trace and these lines.
  */
 #include "bench.h"
 
@@ -57,7 +59,7 @@ static void measure_size(const struct job *job, uint64_t window, uint64_t size)
 	next_phase();
 }
 
-/* The window is new, so the largest size shows what a first map costs */
+/* Measure SIZE first, so that only SIZE includes the cost of the first map in a window */
 static void measure(void *arg)
 {
 	struct job *job = arg;
@@ -71,7 +73,7 @@ static void measure(void *arg)
 	measure_size(job, window, SIZE);
 	measure_size(job, window, page);
 	need(window_remove(vfio.fd, window), "remove window");
-	/* The marks with it */
+	/* Unmap the marks, which are in the default window */
 	need(window_remove(vfio.fd, 0), "remove the default window");
 	need(spapr_unregister(vfio.fd, mark_page, base_page()), "unregister");
 	need(spapr_unregister(vfio.fd, job->mem.ua, SIZE), "unregister");

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The benchmark's part about KVM: what one TCE of a guest's hypercall costs where
- * KVM handles it in the kernel. The module vfio_spapr_tce2_kvmplay makes the calls
- * in KVM's order and reads the clock around them; ioctls of its own are not in it,
- * nor is what KVM needs to enter and leave the guest. The check before each map is.
+ * Part "kvm" of the benchmark: the cost of one TCE in a guest's hypercall that KVM
+ * handles in the kernel. The module vfio_spapr_tce2_kvmplay makes the same calls as
+ * KVM in the same order, and reads the clock before and after them. The time includes
+ * KVM's check of each TCE before a map. It does not include the ioctls of
+ * vfio_spapr_tce2_kvmplay, or the entry and exit of a guest.
  */
 #define _GNU_SOURCE
 #include "bench.h"
@@ -16,20 +17,20 @@
 
 #include "../kvmplay/kvmplay.h"
 
-#define TCES		KVMPLAY_LIST	/* per call, or calls with one each */
+#define TCES		KVMPLAY_LIST	/* TCEs of an action, in one call or in one call each */
 #define REPEATS		9
 #define WINDOW_SIZE	GIB(1)
-#define UNTOUCHED	MIB(512)	/* from here on nothing is ever mapped */
+#define UNTOUCHED	MIB(512)	/* no TCE at or above this offset is ever mapped */
 
 static const char per_tce[] = "instructions per TCE";
 
 /**
- * struct job - what is measured
- * @name: of the window's page size
- * @shift: log2 of it
- * @mem: memory for twice as many TCEs as a call has
- * @start: of the window
- * @play: an open /dev/tce2-kvmplay
+ * struct job - a window to measure
+ * @name: name of the window's page size
+ * @shift: log2 of the window's page size
+ * @mem: memory for twice the TCEs of a call
+ * @start: bus address of the window
+ * @play: file descriptor of /dev/tce2-kvmplay
  */
 struct job {
 	const char *name;
@@ -94,7 +95,7 @@ static double ns_of(uint64_t ticks)
 	return ticks * (1e9 / __ppc_get_timebase_freq());
 }
 
-/* A backend that leaves hypercalls to userspace leaves the first one, too */
+/* Check whether hypercalls go to userspace; if so, report all actions as refused */
 static bool left_to_userspace(const struct job *job)
 {
 	struct kvmplay_call call = call_of(job, PUT_MAP);
@@ -108,7 +109,7 @@ static bool left_to_userspace(const struct job *job)
 	return true;
 }
 
-/* In the order of the actions each finds what it needs */
+/* The order of the actions matters: each needs the TCEs of the previous actions */
 static void measure_actions(const struct job *job)
 {
 	double sample[ACTIONS][REPEATS];
@@ -130,7 +131,7 @@ static void measure_actions(const struct job *job)
 		       action_name[a], job->name);
 }
 
-/* A hypervisor's tables are not mapped in the kernel: an ioctl does it */
+/* On pseries KVM maps nothing in the kernel, so MAP_DMA maps before each unmap */
 static void measure_unmaps(const struct job *job)
 {
 	double sample[2][REPEATS];
@@ -173,7 +174,7 @@ static void measure_window(void *arg)
 	job->play = open(KVMPLAY_DEVICE, O_RDWR | O_CLOEXEC);
 	need(job->play < 0, "open " KVMPLAY_DEVICE);
 	attach(job);
-	/* This module gives memory to KVM with the first map */
+	/* At the first map, this module adds the memory to the list that KVM searches */
 	need(dma_map(vfio.fd, job->start, job->mem.ua, 1ULL << job->shift,
 		     READ_WRITE), "map");
 	need(dma_unmap(vfio.fd, job->start, 1ULL << job->shift), "unmap");

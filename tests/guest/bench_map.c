@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The benchmark's part about the map engine: what it costs to map, replace and
- * unmap with every window that makes a difference, over every backing; the
- * floor that no map engine can go below; windows that are almost empty.
+ * Part "map" of the benchmark: the cost of mapping, replacing and unmapping for
+ * each layout of a window and each kind of memory. This part also measures a loop
+ * that only stores TCEs, which is the lower bound for any backend, and unmapping
+ * in windows that are almost empty.
  */
 #include "bench.h"
 
@@ -10,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WARM_TCES	32768	/* maps of more TCEs than that are not repeated */
+#define WARM_TCES	32768	/* calls with more TCEs are not repeated */
 #define REPEATS		9
 
 static const char per_tce[] = "instructions per TCE";
@@ -43,7 +44,7 @@ static const struct {
 struct job {
 	struct memory mem;
 	const struct layout *layout;
-	uint64_t start;		/* of the window */
+	uint64_t start;		/* bus address of the window */
 };
 
 /* An action on a range at the beginning of the window */
@@ -89,7 +90,7 @@ static void measure_size(const struct job *job, uint64_t size,
 		       kind_name[job->mem.kind]);
 }
 
-/* The first map also makes what the window needs; false where it is refused */
+/* Measure the first map, which allocates table levels and the view; false if it fails */
 static bool measure_first(const struct job *job)
 {
 	double tces = job->mem.size >> job->layout->shift;
@@ -184,8 +185,8 @@ static void measure_sparse(void *arg)
 }
 
 /*
- * The floor: what storing as many big-endian TCEs costs, one at a time as a
- * table that a device reads must be written
+ * Measure the lower bound: a loop that stores big-endian TCEs. It stores them one
+ * by one, because a device may read the table at any time.
  */
 static void store_tces(uint64_t *table, uint64_t count)
 {

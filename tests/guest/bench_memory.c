@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The benchmark's part about memory: what the kernel keeps allocated for a
- * registered region. Three sources make up the sum:
+ * Part "memory" of the benchmark: the kernel memory that is allocated for
+ * registered regions and for mappings. It is the sum of three sources:
  *
- *	slab	this process's kmalloc and kfree events, from the kernel's tracer
- *	pages	its page allocation events, without those that the other sources
- *		count
- *	vmalloc	VmallocUsed of /proc/meminfo, as the tracer doesn't see it
+ *	slab	kmalloc and kfree events of this process, from the kernel's tracer
+ *	pages	page allocation events of this process, except pages that the
+ *		other sources count
+ *	vmalloc	VmallocUsed of /proc/meminfo, because the tracer does not show it
  *
- * That is exact to the byte, where the counters of /proc/meminfo know whole
- * slabs only. Hugepages of which there is one serve a large region by being
- * mapped many times over.
+ * The sum is exact to the byte, while the slab figures of /proc/meminfo count whole
+ * slabs. The machine has only 1 GiB of hugepages, so a region larger than 1 GiB maps
+ * the same hugepages repeatedly.
  */
 #define _GNU_SOURCE
 #include "bench.h"
@@ -78,10 +78,10 @@ static void object_add(unsigned long long id, long long bytes)
 	if (nr_objects < OBJECTS)
 		objects[nr_objects++] = (struct object){ id, bytes };
 	else
-		printf("BENCH-NOTE: too many objects\n");
+		printf("BENCH-NOTE: too many allocations, the sum is too small\n");
 }
 
-/* The newest of that name; one that is older than the trace isn't there */
+/* Remove the newest object with this id; objects older than the trace are unknown */
 static void object_remove(unsigned long long id)
 {
 	for (size_t i = nr_objects; i--;) {
@@ -92,7 +92,7 @@ static void object_remove(unsigned long long id)
 	}
 }
 
-/* The number after a key of an event, 0 if there is none */
+/* Return the number after a key of an event, or 0 if the key is missing */
 static unsigned long long field(const char *line, const char *key, int base)
 {
 	const char *at = strstr(line, key);
@@ -100,7 +100,7 @@ static unsigned long long field(const char *line, const char *key, int base)
 	return at ? strtoull(at + strlen(key), NULL, base) : 0;
 }
 
-/* Pages that slabs are made of, and what vmalloc or user memory is made of */
+/* Check whether an event is about pages of slabs, of vmalloc or of user memory */
 static bool counted_elsewhere(const char *line)
 {
 	return strstr(line, "__GFP_COMP") || strstr(line, "HIGHMEM") ||
@@ -121,7 +121,7 @@ static void count_event(const char *line)
 		object_remove(field(line, " pfn=", 16));
 }
 
-/* Bytes that this process has had the kernel allocate and not free */
+/* Return the bytes that the kernel has allocated for this process and not freed */
 static long long trace_end(void)
 {
 	char line[512];
@@ -156,7 +156,7 @@ static long long vmalloc_used(void)
 	return kib * 1024;
 }
 
-/* Bytes for memory registered as so many regions of the same size */
+/* Return the bytes allocated to register a number of regions of the same size */
 static double register_measured(uint8_t *ua, uint64_t size, int regions)
 {
 	long long bytes = -vmalloc_used();
@@ -177,14 +177,14 @@ static void measure_memory(void *arg)
 	struct memory *mem = arg;
 	double gib = (double)mem->size / GIB(1);
 
-	/* What the first registration sets up isn't the region's */
+	/* Exclude allocations that only the first registration makes */
 	need(spapr_register(vfio.fd, first_page, base_page()), "register");
 	figure(register_measured(mem->ua, mem->size, 1) / gib, "bytes per GiB",
 	       "memory.region-of-%.0fg.%s", gib, kind_name[mem->kind]);
 	need(spapr_unregister(vfio.fd, first_page, base_page()), "unregister");
 }
 
-/* Regions of a single page: what a region costs at least */
+/* Measure the kernel memory of the smallest region, which has a single page */
 static void measure_least(void *arg)
 {
 	figure(register_measured(arg, base_page(), MANY) / MANY,
@@ -192,9 +192,11 @@ static void measure_least(void *arg)
 }
 
 /*
- * What MAP_DMA allocates in a window whose table is there in full: the view as it
- * grows. (The in-tree driver's view, 8 bytes a TCE of the window, comes with the
- * window, mapped or not; so does the kernel's copy of it here, for KVM.)
+ * Measure the memory that MAP_DMA allocates in a window of one level, whose table is
+ * allocated with the window. This module allocates the view, which grows with the
+ * mappings. The in-tree driver keeps the user addresses in the platform's userspace copy
+ * of the table instead. The copy is not measured: the platform allocates it with the
+ * window, 8 bytes for each TCE, mapped or not. With this module only KVM uses the copy.
  */
 
 #define VIEW_TCES	1024
@@ -210,14 +212,14 @@ static void map_all(uint64_t start, const struct memory *mem)
 	need(dma_map(vfio.fd, start, mem->ua, mem->size, READ_WRITE), "map");
 }
 
-/* Every TCE has other neighbours in user memory than in the window */
+/* Map adjacent TCEs to memory that is not adjacent */
 static void map_shuffled(uint64_t start, const struct memory *mem)
 {
 	for (uint64_t i = 0; i < VIEW_TCES; i++)
 		map_tce(start, i, mem->ua + i * 7919 % VIEW_TCES * TCE_4K);
 }
 
-/* 64 TCEs, as far from one another as the window allows */
+/* Map 64 TCEs at equal distances all over the window */
 static void map_alone(uint64_t start, const struct memory *mem)
 {
 	for (uint64_t i = 0; i < 64; i++)
@@ -251,7 +253,7 @@ static void measure_view(void *arg)
 	need(spapr_unregister(vfio.fd, mem->ua, mem->size), "unregister");
 }
 
-/* Maps a GiB of a file over and over until @mem is full */
+/* Fill the addresses of @mem with mappings of the same GiB of a file */
 static bool map_repeated(const struct memory *mem, int fd)
 {
 	uint64_t off;
@@ -265,7 +267,7 @@ static bool map_repeated(const struct memory *mem, int fd)
 	return true;
 }
 
-/* A large region over one GiB of hugepages */
+/* Prepare memory for a large region, all of it the same GiB of hugepages */
 static bool memory_repeated(struct memory *mem, enum memory_kind kind)
 {
 	unsigned int shift = kind == HUGE_1G ? 30 : 21;

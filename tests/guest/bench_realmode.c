@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The benchmark's part about real mode: what one lookup and translation costs
- * with the data MMU off, with it on, and in the kernel's own list of regions,
- * which knows no real mode. The module vfio_spapr_tce2_selftest does all three on
- * the same random pages; what the same takes with functions that do nothing is
- * subtracted.
+ * Part "realmode" of the benchmark: the cost of one lookup and translation of a user
+ * address. This module's functions are measured with the data MMU off and with the data
+ * MMU on. The kernel's own list of regions (mm_iommu), which does not support real mode,
+ * is measured with the MMU on. The module vfio_spapr_tce2_selftest makes all three
+ * measurements on the same random pages, and subtracts the time of empty functions.
  */
 #define _GNU_SOURCE
 #include "bench.h"
@@ -17,7 +17,7 @@
 
 static const char per_translation[] = "instructions per translation";
 
-/* What the self-test measured, in ns for all of them */
+/* Results of the self-test, in ns for all translations */
 struct times {
 	long long real;
 	long long virtual;

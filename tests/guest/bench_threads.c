@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The benchmark's part about parallelism: threads that map and unmap ranges of
- * their own in one window. Only wall time can judge it, so the machine must run
- * without -icount and with as many CPUs as threads.
+ * Part "threads" of the benchmark: threads that map and unmap separate ranges of one
+ * window. It measures wall time, so the machine must run without -icount and have a
+ * CPU for each thread.
  */
 #include "bench.h"
 
 #include <pthread.h>
 
 #define MAX_THREADS	4
-#define RANGE		MIB(16)		/* one thread's, 4096 TCEs */
+#define RANGE		MIB(16)		/* bytes that each thread maps, 4096 TCEs */
 #define LOOPS		16
 
 struct worker {
