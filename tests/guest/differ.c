@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The differential test: options, sequences one after the other on fresh
- * containers, figures. differ.h says what the other files do.
+ * Main program of the differential test (differ.h): run sequences of random calls, each
+ * sequence on new containers, and print the numbers of calls made.
  *
  *	differ [--seed S] [--calls N] [--sequence-length L] [--only-sequence N]
  *		[--verbose]
  *
- * It stops after N calls were compared, or at the first difference that isn't
- * intended. That is shown as a short sequence, and `--seed S --only-sequence N`
- * runs the whole one again. Both backends are loaded, and no client is there.
+ * The test stops after N compared calls, or at the first difference that is not
+ * intended. After such a difference it prints a short sequence that shows the
+ * difference; `--seed S --only-sequence N` runs the complete sequence again. Both
+ * backends must be loaded, and no other client may run.
  */
 #include "differ.h"
 
@@ -30,7 +31,7 @@ static uint64_t sequence_seed(const struct sequence *q)
 	return mix(q->seed, q->number);
 }
 
-/* Which device a side has changes from one sequence to the next */
+/* Return the device of a side: the two sides exchange their devices after each sequence */
 static int slot_of(const struct sequence *q, enum side side)
 {
 	return (q->number + side) % SLOTS;
@@ -47,15 +48,18 @@ bool sequence_begin(struct run_state *r, const struct sequence *q)
 	for (int side = 0; side < SIDES; side++)
 		if (!side_open(&r->side[side], side, slot_of(q, side),
 			       q->limit, mix(tag, side))) {
-			differs(r, 0, "%s can't be had", side_name[side]);
+			differs(r, 0, "cannot open a container of %s", side_name[side]);
 			return false;
 		}
-	/* With nothing pinned there are no pages of another sequence */
+	/* Forget changes of the pin counter before this sequence */
 	pins_moved(r);
 	return true;
 }
 
-/* Nothing may stay pinned, nor charged but by what the in-tree driver loses */
+/*
+ * Close the containers of both sides. No page may stay pinned, and no byte may stay
+ * charged, except the bytes that the in-tree driver leaks.
+ */
 void sequence_end(struct run_state *r, const struct sequence *q)
 {
 	int64_t pinned, vmlck[SIDES];
@@ -63,24 +67,24 @@ void sequence_end(struct run_state *r, const struct sequence *q)
 
 	for (int side = 0; side < SIDES; side++)
 		if (!side_close(&r->side[side], q->kill, &vmlck[side]))
-			differs(r, 0, "%s is still in use after the end",
+			differs(r, 0, "%s is still in use after the sequence",
 				side_name[side]);
 	until = now_ms() + SETTLE_MS;
-	/* The in-tree driver unpins in its own time */
+	/* The in-tree driver unpins asynchronously */
 	while ((pinned = pins()) != r->pins_before && now_ms() < until)
 		usleep(2000);
 	if (pinned != r->pins_before)
-		differs(r, 0, "%lld pages stay pinned",
+		differs(r, 0, "%lld pages are still pinned",
 			(long long)(pinned - r->pins_before));
 	figures.cut += r->over;
 	if (q->kill)
 		return;
 	if (vmlck[OURS])
-		differs(r, 0, "%s: %lld bytes stay charged", side_name[OURS],
+		differs(r, 0, "%s: %lld bytes are still charged", side_name[OURS],
 			(long long)vmlck[OURS]);
-	/* Where it ended early, nobody knows what that one has lost */
+	/* If the sequence ended early, the in-tree driver's leaks are unknown */
 	if (!r->over && vmlck[INTREE] != r->m.leaked)
-		differs(r, 0, "%s: %lld bytes stay charged instead of %lld",
+		differs(r, 0, "%s: %lld bytes are still charged instead of %lld",
 			side_name[INTREE], (long long)vmlck[INTREE],
 			(long long)r->m.leaked);
 }
@@ -94,7 +98,7 @@ static void show_step(const struct run_state *r, const struct op *op)
 		printf("# %s\n", r->failed);
 }
 
-/* Runs a known sequence but for some of its steps; true if it passes */
+/* Run a sequence again, except the steps in @without; return true if it passes */
 bool replay(const struct sequence *q, const bool *without, char *failed,
 	    uint32_t *nr)
 {
@@ -110,7 +114,7 @@ bool replay(const struct sequence *q, const bool *without, char *failed,
 	return !r.failed[0];
 }
 
-/* How most begin: without the default window, slow to clear */
+/* The first step of most sequences: remove the default window, which is slow to clear */
 static struct op remove_default(const struct model *m)
 {
 	return (struct op){
@@ -143,7 +147,10 @@ static void steps(struct run_state *r, struct sequence *q, struct rng *rng)
 	show_step(r, &q->op[q->ops - 1]);
 }
 
-/* Some are short of memory to lock, and the default window is some of it */
+/*
+ * Choose RLIMIT_MEMLOCK for a sequence, or 0 for no limit. Some sequences have a low limit,
+ * because the default window is charged against it, too.
+ */
 static int64_t a_limit(struct rng *rng)
 {
 	static const int64_t limits[] = { MIB(4), MIB(12), MIB(32) };
@@ -179,14 +186,14 @@ static bool run_sequence(unsigned int number)
 			print_op(&q.op[q.ops - 1]);
 		fflush(stdout);
 		shrink(&q, r.failed, r.failed_nr);
-		/* What was tried again and again was compared once */
+		/* Do not count the calls that shrink() has made */
 		figures = tried;
 	}
 	free(q.op);
 	return !r.failed[0];
 }
 
-/* What the calls are made up from */
+/* Read the properties of the machine, which determine the generated calls */
 static bool look_at_machine(void)
 {
 	struct vfio_iommu_spapr_tce_info info = { .argsz = sizeof(info) };
@@ -206,13 +213,13 @@ static bool look_at_machine(void)
 	machine.pgsizes = info.ddw.pgsizes;
 	machine.max_levels = info.ddw.levels;
 	machine.default_size = info.dma32_window_size;
-	/* For an owner and another process on each side, with one to spare */
+	/* Five sets of hugepages: one for each of two processes on each side, and a spare set */
 	huge = mem_hugetlb(MIB(2), 5 * HUGE_PAGES);
 	machine.has_huge = huge;
 	if (huge)
 		munmap(huge, 5 * HUGE_PAGES * MIB(2));
 	if (ret)
-		printf("# no v2 container: %s\n", strerror(-ret));
+		printf("# cannot open a v2 container: %s\n", strerror(-ret));
 	return !ret;
 }
 
@@ -220,12 +227,12 @@ static void print_figures(uint64_t begin)
 {
 	uint64_t ms = now_ms() - begin;
 
-	printf("# %lu calls compared (%lu bursts), %lu asked of %s alone, %lu sequences, seed %llu\n",
+	printf("# %lu calls compared (%lu bursts), %lu made on %s only, %lu sequences, seed %llu\n",
 	       figures.calls, figures.bursts, figures.only_ours,
 	       side_name[OURS], figures.sequences, (unsigned long long)seed);
 	printf("# %lu probes by the devices, %lu of mapped memory\n",
 	       figures.probes, figures.reached);
-	printf("# %lu writes by the devices, %lu to memory that is mapped for it, %lu to what may be read only\n",
+	printf("# %lu writes by the devices, %lu to memory mapped for writing, %lu to memory mapped read-only\n",
 	       figures.writes, figures.written, figures.refused);
 	printf("# %lu forks; %llu ms, %llu calls a second\n", figures.forks,
 	       (unsigned long long)ms,
@@ -246,7 +253,7 @@ static int run_all(void)
 	bool ok = true;
 
 	if (vfio_devices() < SLOTS) {
-		printf("# needs two edu devices\n");
+		printf("# this test needs two edu devices\n");
 		return 1;
 	}
 	if (!look_at_machine())
@@ -275,7 +282,7 @@ static uint64_t take_number(const char *text)
 	uint64_t number;
 
 	if (!number_of(text, &number)) {
-		fprintf(stderr, "differ: '%s' is no number\n", text);
+		fprintf(stderr, "differ: '%s' is not a number\n", text);
 		usage();
 	}
 	return number;

@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The differential test: the same calls for a container of this module and for
- * one of the in-tree driver, one by one, and every answer compared.
+ * The differential test: make the same calls on a container of this module and on a
+ * container of the in-tree driver, one by one, and compare all answers.
  *
  *	differ.c		options, sequences, figures
- *	differ_generate.c	makes calls up, from a seed and the model
- *	differ_model.c		what both containers hold after the same calls
+ *	differ_generate.c	generates calls from a seed and the model
+ *	differ_model.c		the state of both containers after the same calls
  *	differ_side.c		the two containers and the processes that call
- *	differ_step.c		has both sides carry a call out, and compares
- *	differ_intended.c	the intended differences, with their repair
- *	differ_never.c		the calls that the in-tree driver is spared
- *	differ_probe.c		what the devices reach
- *	differ_shrink.c		makes a failing sequence short
- *	differ_print.c		calls as C
+ *	differ_step.c		makes a call on both sides and compares the answers
+ *	differ_intended.c	the intended differences and their repairs
+ *	differ_never.c		calls that are not made on the in-tree driver
+ *	differ_probe.c		DMA by the devices
+ *	differ_shrink.c		shortens a failing sequence
+ *	differ_print.c		prints calls as C
  *
- * There is one model for both sides: where an intended difference leaves them
- * in different states, the step that found it brings them together again.
+ * The container of a backend, with its device and its callers, is a side. One model has
+ * the state in which both sides should be. An intended difference may leave the sides in
+ * different states. The step that finds the difference then repairs it: it makes calls
+ * that bring both sides back to the state of the model.
  */
 #ifndef GUEST_DIFFER_H
 #define GUEST_DIFFER_H
@@ -29,19 +31,19 @@
 
 enum side { OURS, INTREE, SIDES };
 
-/* Who calls: three threads of one process, a child that it forked, another */
+/* The callers: three threads of one process, its forked child, a second process */
 enum actor { THREAD0, THREAD1, THREAD2, CHILD, SECOND, ACTORS };
 
-/* The same by address space */
+/* The processes of the callers, each with a separate address space */
 enum process { NOBODY = -1, OWNER, FORKED, STRANGER, PROCESSES };
 
-/* Where a call's structure lies */
+/* Possible locations of a request's structure in memory */
 enum where {
-	IN_MEMORY,	/* with bytes behind it that must stay as they are */
-	AT_PAGE_END,	/* nothing is mapped behind it */
-	CUT_SHORT,	/* its last byte is where nothing is mapped */
+	IN_MEMORY,	/* followed by bytes that must not change */
+	AT_PAGE_END,	/* followed by an unmapped page */
+	CUT_SHORT,	/* the last byte is in an unmapped page */
 	READ_ONLY_PAGE,
-	NOWHERE,	/* nothing is mapped there */
+	NOWHERE,	/* in an unmapped page */
 	AT_NULL,
 	IN_KERNEL,
 	BY_VALUE,	/* no structure: the argument is a number */
@@ -50,7 +52,7 @@ enum where {
 
 #define ARG_BYTES	64
 
-/* struct vfio_iommu_type1_dma_unmap without the data behind it: there is none */
+/* struct vfio_iommu_type1_dma_unmap without the array "data", which no call uses */
 struct unmap {
 	uint32_t argsz;
 	uint32_t flags;
@@ -64,9 +66,9 @@ _Static_assert(sizeof(struct unmap) ==
 	       offsetof(struct vfio_iommu_type1_dma_unmap, iova) &&
 	       offsetof(struct unmap, size) ==
 	       offsetof(struct vfio_iommu_type1_dma_unmap, size),
-	       "not what UNMAP_DMA takes");
+	       "struct unmap must match the request of UNMAP_DMA");
 
-/* Any request; all begin with the same two fields */
+/* The structure of any request; all begin with argsz and flags */
 union request {
 	uint8_t byte[ARG_BYTES];
 	uint64_t value;
@@ -85,10 +87,10 @@ union request {
 
 /**
  * struct call - one ioctl on the container
- * @nr: its number
- * @actor: who calls
- * @where: where the structure lies
- * @arg: the structure
+ * @nr: number of the ioctl
+ * @actor: caller
+ * @where: location of the structure in memory
+ * @arg: the structure, or the number that is passed instead of an address (BY_VALUE)
  */
 struct call {
 	uint32_t nr;
@@ -98,10 +100,10 @@ struct call {
 };
 
 /**
- * struct answer - what a call has given on one side
- * @ret: 0 or more, or -errno
- * @out: the structure afterwards, and what lies behind it
- * @vmlck: locked memory of the caller's process afterwards, bytes
+ * struct answer - result of a call on one side
+ * @ret: return value of the ioctl, or -errno
+ * @out: the structure and the following bytes after the call
+ * @vmlck: locked memory of the caller's process after the call, in bytes
  */
 struct answer {
 	int ret;
@@ -111,18 +113,18 @@ struct answer {
 
 #define MAX_BURST	3
 #define MAX_PROBES	5
-#define MAX_WRITES	2	/* probes that are for writing, too */
-#define STAMP_BYTES	16	/* what a device writes: stamp and number */
+#define MAX_WRITES	2	/* number of addresses of a probe to which devices also write */
+#define STAMP_BYTES	16	/* size of a device's write: stamp and number */
 
 enum kind { CALL, BURST, FORK, PROBE };
 
 /**
  * struct op - one step of a sequence
- * @kind: a call; calls by threads at once; the owner forks a new child; the
- *	devices are asked what they reach, to read at all addresses and to write
- *	at the first few
- * @count: calls, or bus addresses
- * @call: the calls
+ * @kind: CALL makes one call, BURST makes calls by several threads at the same time.
+ *	FORK lets the owner of the container fork a new child. PROBE lets the devices
+ *	read at all bus addresses of the step and write at the first MAX_WRITES of them.
+ * @count: number of calls, or of bus addresses to probe
+ * @call: the calls to make
  * @iova: bus addresses to probe
  */
 struct op {
@@ -133,11 +135,11 @@ struct op {
 };
 
 /*
- * Memory: every process has the same at the same addresses, in units of the
- * base page from ARENA on.
+ * User memory. All processes have the same layout, which begins at ARENA and is in
+ * units of base pages.
  */
 #define ARENA		0x100000000000ULL
-#define HUGE		(ARENA + MIB(64))	/* huge, then base pages */
+#define HUGE		(ARENA + MIB(64))	/* hugepages, then base pages */
 #define SINK		(ARENA + MIB(128))
 #define SCRATCH		(ARENA + MIB(192))
 #define ELSEWHERE	(ARENA + MIB(256))	/* mapped in SECOND only */
@@ -148,7 +150,7 @@ struct op {
 #define HIGH_PAGES	16
 #define ARENA_PAGES	(LOW_PAGES + RO_PAGES + HOLE_PAGES + HIGH_PAGES)
 #define HUGE_PAGES	2
-#define TAIL_BYTES	MIB(2)	/* base pages behind the huge ones */
+#define TAIL_BYTES	MIB(2)	/* base pages after the hugepages */
 
 bool is_huge(uint64_t ua);
 bool is_mapped(uint64_t ua, uint64_t size);
@@ -156,7 +158,7 @@ bool is_writable(uint64_t ua, uint64_t size);
 uint64_t writable_pages(uint64_t ua, uint64_t size);
 
 /*
- * The machine
+ * Properties of the machine
  */
 
 struct machine {
@@ -171,7 +173,7 @@ struct machine {
 extern struct machine machine;
 
 /*
- * The model
+ * The model: the state of the containers
  */
 
 #define WINDOWS		2
@@ -187,10 +189,10 @@ struct window {
 	uint64_t size;
 	unsigned int shift;
 	unsigned int levels;
-	int64_t grown;	/* bytes charged here for levels that came later */
+	int64_t grown;	/* bytes that this module charged for levels that mappings made */
 };
 
-/* Entries of a window that this module has made levels of its table for */
+/* A range of entries for which a mapping has made a table level, with this module */
 struct grown {
 	int slot;
 	uint64_t first;
@@ -202,7 +204,7 @@ struct region {
 	uint64_t size;
 };
 
-/* A mapped range of bus addresses, and the user memory that it maps */
+/* A mapped range of bus addresses, and its user memory */
 struct run {
 	uint64_t iova;
 	uint64_t size;
@@ -211,18 +213,18 @@ struct run {
 };
 
 /**
- * struct model - what both containers hold
- * @bound: process that the container is bound to, or NOBODY
- * @enabled: memory was registered, be it gone again
- * @pending: the default window is still to be made
- * @window: by slot
- * @region: registered
- * @run: mapped
- * @grown: where tables of several levels have grown
- * @leaked: bytes that the in-tree driver won't give back
- * @limit: RLIMIT_MEMLOCK that holds for the calls, or 0
- * @gone: bus addresses, first and last ones, that were unmapped last
- * @gone_next: where the next one goes
+ * struct model - state of both containers
+ * @bound: process to which the container is bound, negative if unbound
+ * @enabled: memory was registered at least once
+ * @pending: the default window exists for callers, but its table has not been made yet
+ * @window: windows, by slot
+ * @region: registered regions
+ * @run: mapped ranges
+ * @grown: entries for which this module made table levels after TCE_CREATE
+ * @leaked: bytes that the in-tree driver never uncharges
+ * @limit: RLIMIT_MEMLOCK of the callers, 0 for no limit
+ * @gone: first and last bus addresses of the latest unmapped ranges
+ * @gone_next: index of the next entry in @gone
  */
 struct model {
 	enum process bound;
@@ -278,18 +280,18 @@ void model_apply(struct model *m, const struct call *call,
 		 const struct answer *a);
 
 /*
- * The sides
+ * The sides: a container of each backend
  */
 
 /**
- * struct side_state - one container and those who call it
- * @vfio: the container with its group and device
- * @slot: which of the devices
- * @channel: how the callers are told what to do, by actor
- * @owner: the owner's process
- * @second: the other process
+ * struct side_state - one container and its callers
+ * @vfio: container, group and device
+ * @slot: number of the device
+ * @channel: channels to the callers, by actor
+ * @owner: process with the callers THREAD0 to THREAD2
+ * @second: process with the caller SECOND
  * @vmlck: locked memory of each process after its last call
- * @tag: what this side's memory is marked with, by process
+ * @tag: mark of this side's memory, see tag_of()
  */
 struct side_state {
 	struct vfio vfio;
@@ -321,21 +323,20 @@ uint64_t place_of_stamp(int i);
 uint8_t *sink_of(enum side side);
 
 /*
- * Running
+ * A running sequence, and its results
  */
 
 /**
- * struct run_state - a sequence that is being run
- * @m: what both sides hold
- * @side: the sides
- * @pins_before: pinned pages of the system when nothing had begun
- * @pins: and when they were last looked at
- * @promised: by how much the answers since then say that those have grown
- * @late: the in-tree driver has some of these to unpin
- * @over: the sides can't be brought together again: the sequence ends, and that
- *	is no failure
- * @failed: what differed, or ""
- * @failed_nr: the call that did, to tell failures apart
+ * struct run_state - a running sequence
+ * @m: model of the state of both sides
+ * @side: containers and callers of both sides
+ * @pins_before: pinned pages of the system before the sequence
+ * @pins: pinned pages of the system at the last reading
+ * @promised: change of the pinned pages since the last reading, as implied by the answers
+ * @late: the in-tree driver may still have to unpin some of these pages
+ * @over: the sides cannot be repaired, so the sequence ends without a failure
+ * @failed: text about the first difference, or ""
+ * @failed_nr: ioctl number of the differing call, to tell failures apart
  */
 struct run_state {
 	struct model m;
@@ -371,14 +372,14 @@ struct call call_create(const struct model *m, unsigned int shift,
 struct call call_remove(const struct model *m, uint64_t start);
 
 /**
- * struct result - what one call gave on both sides
- * @r: the sequence; its model is as before the call until it is repaired
+ * struct result - results of one call on both sides
+ * @r: the running sequence; during the comparison its model has the state before the call
  * @call: the call
- * @a: the answers
- * @before: locked memory of the caller's process, bytes
- * @charged: by how much that grew
- * @skew: bytes that the in-tree driver charges more, as far as explained
- * @explained: that the answers differ
+ * @a: answers of both sides
+ * @before: locked memory of the caller's process before the call, in bytes
+ * @charged: increase of the locked memory during the call
+ * @skew: bytes by which the in-tree driver's charge should exceed this module's charge
+ * @explained: the difference between the answers is intended
  */
 struct result {
 	struct run_state *r;
@@ -391,12 +392,12 @@ struct result {
 };
 
 /**
- * struct intended - a difference that is intended
- * @name: its name in the table at the end
- * @row: the row of Documentation/differences.rst, and why
- * @is: whether it is what a result shows; explains answers and charges
- * @repair: brings both sides to the same state again, or NULL
- * @count: how often it was met
+ * struct intended - an intended difference
+ * @name: name in the table that is printed at the end
+ * @row: beginning of the row in Documentation/differences.rst that has the reason
+ * @is: check whether a result shows the difference; set @explained and @skew of the result
+ * @repair: bring both sides to the same state again, or NULL
+ * @count: number of results that showed the difference
  */
 struct intended {
 	const char *name;
@@ -415,21 +416,19 @@ void intended_late_unpin(void);
 void intended_print(void);
 
 /**
- * struct never - calls that the in-tree driver is spared
- * @name: which
- * @reason: what they would do to it
- * @is: whether a call is one
- * @may_be: what this module may answer, where it is asked alone; it must change
- *	nothing
- * @nobody: it isn't asked either: what is lost is not the in-tree driver's
- * @count: how often there was one
+ * struct never - calls that are not made on the in-tree driver
+ * @name: name of these calls
+ * @reason: effect of these calls on the in-tree driver
+ * @is: check whether a call belongs to these calls
+ * @may_be: errors that this module may return; the call must not change this module's state
+ * @count: number of such calls
  */
 struct never {
 	const char *name;
 	const char *reason;
 	bool (*is)(const struct model *m, const struct call *call);
 	int may_be[3];
-	bool nobody;
+	bool nobody;	/* made on no side: on this module the calls would harm the test, too */
 	unsigned long count;
 };
 
@@ -450,13 +449,13 @@ struct op generate_malformed(struct rng *rng, const struct model *m);
 struct op generate_last(struct rng *rng, const struct model *m);
 
 /**
- * struct sequence - all that a sequence's course depends on
- * @number: its number in the run
- * @seed: of the run
- * @limit: RLIMIT_MEMLOCK, or 0
- * @kill: the processes are killed before the containers are closed
- * @op: the steps
- * @ops: how many
+ * struct sequence - the complete input of a sequence
+ * @number: number of the sequence in the run
+ * @seed: seed of the run
+ * @limit: RLIMIT_MEMLOCK of the callers, 0 for no limit
+ * @kill: kill the processes before the containers are closed
+ * @op: steps
+ * @ops: number of steps
  */
 struct sequence {
 	uint64_t seed;

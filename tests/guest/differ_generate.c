@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Makes calls up: mostly such as a client might make in the state that the
- * model shows, some of them with one thing wrong, some from who must not call.
- * All that is random comes from the seed.
+ * Generate calls. Most are calls that a client might make in the current state of its
+ * container. Some have one error, and some come from a process to which the container is
+ * not bound. All random choices come from the seed.
  */
 #include "differ.h"
 
@@ -41,12 +41,12 @@ static uint64_t page(void)
 }
 
 /*
- * Callers and structures
+ * Choice of the caller, and errors in a request
  */
 
 static enum actor an_actor(struct rng *rng, const struct model *m)
 {
-	/* The third has a CPU of its own, so it takes longer */
+	/* THREAD2 runs on another CPU than the other callers, so its calls take longer */
 	static const enum actor owners[] = {
 		THREAD0, THREAD0, THREAD0, THREAD0, THREAD1, THREAD1, THREAD1,
 		THREAD2,
@@ -81,7 +81,7 @@ static uint32_t an_argsz(struct rng *rng, size_t size)
 	return sizes[below(rng, ARRAY_SIZE(sizes))];
 }
 
-/* A number near one that matters */
+/* Return a limit of valid sizes or addresses, or a number near such a limit */
 static uint64_t a_number(struct rng *rng)
 {
 	static const uint64_t bases[] = {
@@ -96,7 +96,7 @@ static uint64_t a_number(struct rng *rng)
 	       offsets[below(rng, ARRAY_SIZE(offsets))];
 }
 
-/* One of the 64-bit fields that such a request has */
+/* Return a random 64-bit field of the request */
 static uint64_t *a_field(struct rng *rng, struct call *call)
 {
 	union request *arg = &call->arg;
@@ -144,7 +144,7 @@ static void spoil_field(struct rng *rng, struct call *call)
 	*field = values[below(rng, ARRAY_SIZE(values))];
 }
 
-/* One thing wrong, or nearly */
+/* Put one error into a call, or an unusual value */
 static void spoil(struct rng *rng, struct call *call)
 {
 	size_t size = size_of_request(call);
@@ -188,7 +188,7 @@ static struct region a_region(struct rng *rng, const struct model *m)
 	return m->regions ? m->region[below(rng, m->regions)] : none;
 }
 
-/* Somewhere in a window: at its ends often, and where something is mapped */
+/* Return an address in a window, often at its ends or at a mapped range */
 static uint64_t an_iova(struct rng *rng, const struct model *m,
 			const struct window *w)
 {
@@ -236,7 +236,7 @@ static void make_map(struct rng *rng, const struct model *m, struct call *call)
 	map->size = (1 + below(rng, pages)) << w.shift;
 	if (percent(rng, 60) && map->size > 4 * one)
 		map->size = (1 + below(rng, 4)) << w.shift;
-	/* Behind the region, where nothing may be registered */
+	/* Map beyond the end of the region, where memory may not be registered */
 	if (percent(rng, 8))
 		map->size += one * (1 + below(rng, 3));
 }
@@ -296,7 +296,7 @@ static void make_unregister(struct rng *rng, const struct model *m,
 {
 	struct region region = a_region(rng, m);
 
-	/* More often one that can go */
+	/* Prefer regions without mappings, which can be unregistered */
 	for (int i = 0; i < 3 && region_is_mapped(m, &region); i++)
 		region = a_region(rng, m);
 	call->arg.memory.argsz = sizeof(call->arg.memory);
@@ -368,7 +368,7 @@ static void make_remove(struct rng *rng, const struct model *m,
 
 static void make_eeh(struct rng *rng, struct call *call)
 {
-	/* No reset: differ_never.c */
+	/* Exclude resets, which take seconds (differ_never.c) */
 	static const uint32_t ops[] = {
 		VFIO_EEH_PE_DISABLE, VFIO_EEH_PE_ENABLE,
 		VFIO_EEH_PE_UNFREEZE_IO, VFIO_EEH_PE_UNFREEZE_DMA,
@@ -379,7 +379,7 @@ static void make_eeh(struct rng *rng, struct call *call)
 
 	eeh->argsz = percent(rng, 70) ? sizeof(*eeh) : 12;
 	eeh->op = ops[below(rng, ARRAY_SIZE(ops))];
-	/* An error that could be injected would be */
+	/* Make the type or the function invalid: with valid values an error would be injected */
 	eeh->err.type = percent(rng, 50) ? 99 : below(rng, 2);
 	eeh->err.func = percent(rng, 50) ? 20 + below(rng, 9) : ~0U;
 	if (eeh->err.type == 99 && percent(rng, 60))
@@ -423,7 +423,7 @@ static void make_unknown(struct rng *rng, struct call *call)
 	}
 }
 
-/* What a client would be likely to do next, given what there is */
+/* Choose an ioctl that a client is likely to call next in this state */
 static uint32_t a_number_of_ioctl(struct rng *rng, const struct model *m)
 {
 	bool windows = m->pending || m->window[0].live || m->window[1].live;
@@ -486,7 +486,7 @@ static void make_call(struct rng *rng, const struct model *m,
 }
 
 /*
- * Steps
+ * Generation of steps
  */
 
 static struct op a_call(struct rng *rng, const struct model *m)
@@ -502,7 +502,7 @@ static struct op a_call(struct rng *rng, const struct model *m)
 	return op;
 }
 
-/* A request that would bind a container, but is refused for what it says */
+/* Generate a malformed request of an ioctl that binds the container */
 struct op generate_malformed(struct rng *rng, const struct model *m)
 {
 	static const uint32_t nrs[] = {
@@ -533,7 +533,7 @@ struct op generate_malformed(struct rng *rng, const struct model *m)
 	return op;
 }
 
-/* Calls by all threads at once; most that come to mind don't go together */
+/* Generate calls by all threads at the same time; try again if burst_may_be() refuses them */
 static struct op a_burst(struct rng *rng, const struct model *m)
 {
 	static const uint32_t nrs[] = {
@@ -557,7 +557,7 @@ static struct op a_burst(struct rng *rng, const struct model *m)
 	return op;
 }
 
-/* What has been unmapped in a window that is still there; false if nothing */
+/* Choose an address that was unmapped before, in a window that still exists */
 static bool a_gone_iova(struct rng *rng, const struct model *m, uint64_t *iova)
 {
 	struct window w;
@@ -599,7 +599,7 @@ static uint64_t an_iova_to_probe(struct rng *rng, const struct model *m)
 	return an_iova(rng, m, &w) & ~(TCE_4K - 1);
 }
 
-/* Somewhere that may be read only; 0 if there is nothing such at hand */
+/* Return an address that is mapped read-only, or 0 if the search finds no such address */
 static uint64_t a_read_only_iova(struct rng *rng, const struct model *m)
 {
 	for (int tries = 0; m->runs && tries < 8; tries++) {
@@ -612,7 +612,7 @@ static uint64_t a_read_only_iova(struct rng *rng, const struct model *m)
 	return 0;
 }
 
-/* The devices are asked at the end of each sequence, too */
+/* Generate a probe, which is also the last step of each sequence */
 struct op generate_last(struct rng *rng, const struct model *m)
 {
 	struct op op = { .kind = PROBE, .count = MAX_PROBES };

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The model: what both containers hold. It follows the calls that both sides
- * have answered alike, and knows what each backend charges for a window.
+ * The model: the state that both containers have after the same calls. This file applies
+ * successful calls to the model, and computes each backend's charge for a window.
  */
 #include "differ.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* A table's levels and page size may span fewer bus address bits than this */
+/* Limit of the bus address bits that the levels and the page size of a table span */
 #define MAX_BUS_ADDRESS_BITS	55
 
 struct machine machine;
@@ -46,7 +46,7 @@ bool may_call(const struct model *m, const struct call *call)
 }
 
 /*
- * User memory
+ * User memory, which has a fixed layout
  */
 
 static bool within(uint64_t ua, uint64_t size, uint64_t start, uint64_t len)
@@ -97,7 +97,7 @@ bool is_writable(uint64_t ua, uint64_t size)
 	return all_pages(ua, size, page_is_writable);
 }
 
-/* How many base pages can be written from ua on */
+/* Count the base pages from @ua to the first page that is not writable */
 uint64_t writable_pages(uint64_t ua, uint64_t size)
 {
 	uint64_t pages = 0;
@@ -109,10 +109,10 @@ uint64_t writable_pages(uint64_t ua, uint64_t size)
 }
 
 /*
- * Requests
+ * Validity of requests
  */
 
-/* What a backend reads, and what it writes back at the most */
+/* Return the size of a request: a backend reads these bytes, and writes no others */
 size_t size_of_request(const struct call *call)
 {
 	switch (call->nr) {
@@ -147,14 +147,14 @@ static size_t least_argsz(const struct call *call)
 	return size_of_request(call);
 }
 
-/* Whether a backend gets to read it */
+/* Check that a backend can read the request */
 bool is_read(const struct call *call)
 {
 	return call->where == IN_MEMORY || call->where == AT_PAGE_END ||
 	       call->where == READ_ONLY_PAGE;
 }
 
-/* Whether size and flags pass */
+/* Check that argsz and flags are valid */
 bool head_is_valid(const struct call *call)
 {
 	uint32_t known = 0;
@@ -166,7 +166,7 @@ bool head_is_valid(const struct call *call)
 }
 
 /*
- * Windows
+ * Windows and their charges
  */
 
 struct window window_of_default(void)
@@ -177,7 +177,10 @@ struct window window_of_default(void)
 	};
 }
 
-/* Bytes of bus address that the in-tree driver takes for a window's */
+/*
+ * Return the bytes that the in-tree driver's table for a window covers. On bare metal a table
+ * has at least a page of TCEs.
+ */
 uint64_t window_span(const struct window *w)
 {
 	uint64_t least = (page() / 8) << w->shift;
@@ -185,7 +188,7 @@ uint64_t window_span(const struct window *w)
 	return machine.hypervisor || w->size > least ? w->size : least;
 }
 
-/* The slot of the window that has an address, as the in-tree driver sees it */
+/* Return the slot of the window in which the in-tree driver finds an address, or -1 */
 int window_at(const struct model *m, uint64_t iova, struct window *w)
 {
 	for (int slot = 0; slot < WINDOWS; slot++) {
@@ -212,7 +215,7 @@ static unsigned int log2_of(uint64_t n)
 	return 63 - __builtin_clzll(n);
 }
 
-/* log2 of the bytes of each table of a tree: pci-ioda-tce.c's division */
+/* Return log2 of the bytes of each table in a tree, computed as in pci-ioda-tce.c */
 unsigned int level_shift(const struct window *w)
 {
 	unsigned int bits = log2_of(w->size) - w->shift;
@@ -221,7 +224,7 @@ unsigned int level_shift(const struct window *w)
 	return shift > machine.page_shift ? shift : machine.page_shift;
 }
 
-/* The platform refuses such a table before it makes any */
+/* Check for a table with too many bus address bits, which the platform refuses at once */
 bool spans_too_much(const struct window *w)
 {
 	return !machine.hypervisor &&
@@ -234,7 +237,7 @@ static int64_t whole_pages(uint64_t bytes)
 	return bytes & ~(page() - 1);
 }
 
-/* Bytes that the platform names for a table, hypervisor's or in memory; or 0 */
+/* Return the table size that the platform reports and the in-tree driver charges, or 0 */
 int64_t charge_in_tree(const struct window *w)
 {
 	uint64_t direct, table, bytes = 0;
@@ -258,7 +261,7 @@ int64_t charge_in_tree(const struct window *w)
 	return whole_pages(2 * bytes);
 }
 
-/* Bytes charged here for a new window */
+/* Return the bytes that this module charges for a new window */
 int64_t charge_ours(const struct window *w)
 {
 	if (w->levels == 1)
@@ -266,7 +269,7 @@ int64_t charge_ours(const struct window *w)
 	return whole_pages(2ULL << level_shift(w));
 }
 
-/* How many entries or tables the in-tree driver visits to clear a window */
+/* Return the number of entries or tables that the in-tree driver visits to clear a window */
 uint64_t clear_steps(const struct window *w)
 {
 	uint64_t entries = window_span(w) >> w->shift;
@@ -288,8 +291,8 @@ static bool has_grown(const struct model *m, int slot, unsigned int bits,
 }
 
 /*
- * Bytes charged here for the tables below the root that a mapping makes: those
- * on the way to its entries that no mapping before it has made
+ * Return the bytes that this module charges for the table levels that a mapping makes:
+ * all levels between the root and the mapped entries that no earlier mapping has made.
  */
 int64_t growth(const struct model *m, int slot, uint64_t iova, uint64_t size)
 {
@@ -308,7 +311,7 @@ int64_t growth(const struct model *m, int slot, uint64_t iova, uint64_t size)
 }
 
 /*
- * Regions and what is mapped
+ * Registered regions and mapped ranges
  */
 
 bool overlaps_region(const struct model *m, uint64_t ua, uint64_t size)
@@ -328,7 +331,7 @@ int find_region(const struct model *m, uint64_t ua, uint64_t size)
 	return -1;
 }
 
-/* The region that has all of it, or NULL */
+/* Return the region that contains the whole range, or NULL */
 const struct region *region_at(const struct model *m, uint64_t ua,
 			       uint64_t size)
 {
@@ -339,9 +342,9 @@ const struct region *region_at(const struct model *m, uint64_t ua,
 }
 
 /*
- * log2 of the largest IOMMU page that the in-tree driver lets into a region: as
- * the region is aligned, but base pages unless it begins with huge ones. (Then
- * it does not look whether others are.)
+ * Return log2 of the largest IOMMU page that the in-tree driver allows in a region. If
+ * the region begins with a hugepage, the alignment of the region decides, even if other
+ * pages are base pages. Otherwise only base pages are allowed.
  */
 unsigned int largest_shift_in_tree(const struct region *r)
 {
@@ -352,7 +355,7 @@ unsigned int largest_shift_in_tree(const struct region *r)
 	return shift < 21 ? shift : 21;
 }
 
-/* Whether each IOMMU page of it lies in a region */
+/* Check that each IOMMU page of a range is within a region */
 bool all_registered(const struct model *m, uint64_t ua, uint64_t size,
 		    unsigned int shift)
 {
@@ -407,14 +410,14 @@ static void add_run(struct model *m, uint64_t iova, uint64_t size, uint64_t ua,
 	m->run[m->runs++] = (struct run){ iova, size, ua, perm };
 }
 
-/* Where a device could still get if something was forgotten */
+/* Record the ends of an unmapped range, where later probes look for stale translations */
 static void note_gone(struct model *m, uint64_t first, uint64_t last)
 {
 	m->gone[m->gone_next++ % MAX_GONE] = first & ~(TCE_4K - 1);
 	m->gone[m->gone_next++ % MAX_GONE] = last & ~(TCE_4K - 1);
 }
 
-/* What is left of a run on both sides of a hole in it */
+/* Remove a range from all mapped ranges; keep the parts of each before and after the range */
 void model_unmap(struct model *m, uint64_t iova, uint64_t size)
 {
 	if (!size)
@@ -456,7 +459,7 @@ void model_grow(struct model *m, int slot, uint64_t iova, uint64_t size)
 	if (!bytes)
 		return;
 	if (m->growns == MAX_GROWN) {
-		fputs("differ: tables have grown too often\n", stderr);
+		fputs("differ: too many grown tables in the model\n", stderr);
 		exit(2);
 	}
 	w->grown += bytes;
@@ -525,7 +528,7 @@ static void apply_unregister(struct model *m, const struct call *call)
 		m->region[i] = m->region[--m->regions];
 }
 
-/* A call that both sides have answered with success */
+/* Apply a call that has succeeded on both sides */
 void model_apply(struct model *m, const struct call *call,
 		 const struct answer *a)
 {

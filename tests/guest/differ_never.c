@@ -1,23 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the in-tree driver is spared, as it would crash, write outside its
- * tables, leak pages until a reboot, run for ever, or fill the kernel's log
- * with what this test takes for a defect. "defect N" is that of
- * Documentation/differences.rst. This module is asked alone, and may only refuse.
+ * Calls that are not made on the in-tree driver, because it would crash, write outside its
+ * tables, leak pages until reboot, loop almost endlessly, or log messages that this test
+ * takes for defects. "defect N" refers to Documentation/differences.rst. The calls are
+ * made on this module only, and must fail.
  *
- * Not made up at all, for either side, because one call is no more than half of
- * it: MAP_DMA and UNMAP_DMA against TCE_CREATE, TCE_REMOVE and
- * UNREGISTER_MEMORY in other threads (defects 2, 4), first MAPs of several
- * threads at once (defect 15), groups that leave while others stay (defect 5),
- * failing allocations (defects 14, 16, 19), device memory in regions (defect
- * 17), EEH resets, which take seconds each and reset the devices.
+ * The following cases are generated for no side, because a single call cannot make them:
+ *
+ * - MAP_DMA and UNMAP_DMA during TCE_CREATE, TCE_REMOVE or UNREGISTER_MEMORY in other
+ *   threads (defects 2, 4)
+ * - first MAPs of several threads at the same time (defect 15)
+ * - detaching one of several groups (defect 5)
+ * - failing allocations (defects 14, 16, 19)
+ * - device memory in regions (defect 17)
+ *
+ * The test makes no EEH resets: each takes seconds and resets the devices.
  */
 #include "differ.h"
 
 #include <stdlib.h>
 #include <sys/utsname.h>
 
-/* Where the answer is decided by what the fields mean */
+/*
+ * Check that a call is ioctl @nr with valid caller, argsz and flags. Then the other fields
+ * decide the answer.
+ */
 static bool judged(const struct model *m, const struct call *call, uint32_t nr)
 {
 	return call->nr == nr && may_call(m, call) && head_is_valid(call);
@@ -86,7 +93,7 @@ static bool smaller_than_a_page(const struct model *m, const struct call *call)
 	       call->arg.create.window_size >> call->arg.create.page_shift == 0;
 }
 
-/* The divisions below make sense for it */
+/* Check that sizes and shifts are valid, so that the following functions can compute with them */
 static bool well_formed(const struct call *call)
 {
 	struct window w = wanted(call);
@@ -116,7 +123,7 @@ static bool is_default(const struct window *w)
 	return w->shift == DEFAULT_SHIFT && w->size == machine.default_size;
 }
 
-/* A hypervisor has one place for a window that isn't the default one */
+/* Check for a second window: a hypervisor has room for one window besides the default window */
 static bool place_is_taken(const struct model *m)
 {
 	return m->window[1].live ||
@@ -136,8 +143,9 @@ static bool has_no_levels(const struct model *m, const struct call *call)
 }
 
 /*
- * Linux takes a small window with 4 KiB pages in slot 0 for the default one
- * when it goes; and what the firmware can't make costs all later ones.
+ * Check for a window after which Linux creates no window for the device until reboot.
+ * Linux does so after the firmware has failed to create a window. It also takes a small
+ * window with 4 KiB pages in slot 0 for the default window when it removes the window.
  */
 static bool costs_the_device(const struct model *m, const struct call *call)
 {
@@ -181,7 +189,7 @@ static bool points_into_the_kernel(const struct model *m,
 static struct never nevers[] = {
 	{ .name = "UNREGISTER of mapped memory", .is = unregisters_what_is_mapped,
 	  .may_be = { -EBUSY },
-	  .reason = "defect 3: pages stay pinned until a reboot" },
+	  .reason = "defect 3: pages stay pinned until reboot" },
 	{ .name = "MAP past the table", .is = maps_past_the_table,
 	  .may_be = { -EINVAL, -ENXIO },
 	  .reason = "defect 1: writes outside the table" },
@@ -196,18 +204,18 @@ static struct never nevers[] = {
 	  .may_be = { -ENOMEM, -EINVAL, -ENOSPC },
 	  .reason = "a kernel warning" },
 	{ .name = "window without levels", .is = has_no_levels,
-	  .may_be = { -EINVAL }, .reason = "defect 19: accepted" },
-	{ .name = "window that costs the device", .is = costs_the_device,
+	  .may_be = { -EINVAL }, .reason = "defect 19: the driver accepts it" },
+	{ .name = "window that disables the device", .is = costs_the_device,
 	  .nobody = true,
-	  .reason = "the kernel makes no window for it until a reboot" },
-	{ .name = "window where there is no place", .is = has_no_place,
+	  .reason = "the kernel creates no window for the device until reboot" },
+	{ .name = "window without room", .is = has_no_place,
 	  .may_be = { -ENOSPC, -EPERM },
-	  .reason = "the kernel makes no window for it until a reboot" },
+	  .reason = "the kernel creates no window for the device until reboot" },
 	{ .name = "window of many entries", .is = slow_to_clear, .nobody = true,
-	  .reason = "defect 13: minutes for its removal" },
+	  .reason = "defect 13: its removal takes minutes" },
 	{ .name = "REGISTER of size 0", .is = registers_nothing,
 	  .may_be = { -EINVAL }, .reason = "defect 11: a kernel warning" },
-	{ .name = "REGISTER of more than can be", .is = registers_too_much,
+	{ .name = "REGISTER of more memory than exists", .is = registers_too_much,
 	  .may_be = { -EFAULT, -EINVAL },
 	  .reason = "a kernel warning of vmalloc" },
 	{ .name = "structure in kernel memory", .is = points_into_the_kernel,
@@ -225,9 +233,9 @@ struct never *never_for(const struct model *m, const struct call *call)
 
 void never_print(void)
 {
-	printf("# spared the in-tree driver:\n");
+	printf("# calls not made on the in-tree driver:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(nevers); i++)
 		printf("# %6lu  %s (%s)%s\n", nevers[i].count, nevers[i].name,
 		       nevers[i].reason,
-		       nevers[i].nobody ? ", nobody asked" : "");
+		       nevers[i].nobody ? ", not made on this module either" : "");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Calls as C: with names and numbers that can be pasted into a program.
+ * Print calls as C, with names and numbers that can be pasted into a program.
  */
 #include "differ.h"
 
@@ -11,10 +11,10 @@ static const char *const actors[ACTORS] = {
 };
 
 static const char *const places[PLACES] = {
-	[AT_PAGE_END]		= "at a page's end",
-	[CUT_SHORT]		= "cut short by a hole",
+	[AT_PAGE_END]		= "at the end of a page",
+	[CUT_SHORT]		= "last byte unmapped",
 	[READ_ONLY_PAGE]	= "in a read-only page",
-	[NOWHERE]		= "not mapped",
+	[NOWHERE]		= "unmapped",
 	[AT_NULL]		= "NULL",
 	[IN_KERNEL]		= "a kernel address",
 };
@@ -105,21 +105,21 @@ void print_op(const struct op *op)
 		print_call(&op->call[0]);
 		break;
 	case BURST:
-		printf("#   at once:");
+		printf("#   at the same time:");
 		for (int i = 0; i < op->count; i++) {
 			printf("\n#\t");
 			print_call(&op->call[i]);
 		}
 		break;
 	case FORK:
-		printf("#   fork(); /* the owner's child from now on */");
+		printf("#   fork(); /* a new child of the owner */");
 		break;
 	case PROBE:
 		printf("#   device_reads(");
 		for (int i = 0; i < op->count; i++)
 			printf("%s%#llx", i ? ", " : "",
 			       (unsigned long long)op->iova[i]);
-		printf("); /* and writes at the first %d of them */",
+		printf("); /* and writes at the first %d addresses */",
 		       MAX_WRITES);
 		break;
 	}

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the devices reach. Each reads at some bus addresses into its buffer, and
- * then writes that to the sink, a page that is mapped for it meanwhile. Memory
- * is marked with whose it is and where, so what comes tells what was reached.
- * From the sink it has read stamps besides, which it writes to a few of the
- * addresses once the sink is gone; the callers look where those have come to.
- * A transfer takes the device a tenth of a second, hence both work at once, and
- * only a few of the addresses are written to.
+ * DMA by the devices. Each device reads at some bus addresses into its buffer, and then
+ * writes the buffer to the sink, a page that is mapped temporarily. All user memory is
+ * marked with its process and address, so the marks in the sink show which memory the
+ * device has read.
+ *
+ * The device also reads stamps from the sink. After the sink is unmapped, the device
+ * writes the stamps to the first few addresses, and the callers search their memory for
+ * the stamps.
+ *
+ * A transfer takes a tenth of a second. To save time, both devices work at the same time,
+ * and write to only a few of the addresses.
  */
 #include "differ.h"
 
@@ -14,18 +18,18 @@
 #include <string.h>
 
 #define MARK_BYTES	16
-#define STAMPS		2048	/* where they are in the sink and the buffer */
+#define STAMPS		2048	/* offset of the stamps in the sink and the buffer */
 
 /**
- * struct prober - what one device does
- * @r: the sequence
- * @side: which
- * @op: where to read
- * @sink_iova: where the sink is
- * @ret: the device's failure, or 0
- * @mark: what was read
- * @stamp: what is written
- * @found: where it was found
+ * struct prober - the work of one device in a probe
+ * @r: the running sequence
+ * @side: side of the device
+ * @op: addresses to probe
+ * @sink_iova: bus address of the sink
+ * @ret: error of the device, or 0
+ * @mark: mark that the device has read at each address
+ * @stamp: stamp that the device writes
+ * @found: for each address written, the user address where the callers found the stamp
  */
 struct prober {
 	struct run_state *r;
@@ -38,7 +42,7 @@ struct prober {
 	uint64_t found[MAX_WRITES];
 };
 
-/* Registers the sink's page, unless it still is */
+/* Register the sink's page unless it is registered */
 bool sink_register(struct run_state *r)
 {
 	if (r->m.bound == NOBODY)
@@ -47,13 +51,13 @@ bool sink_register(struct run_state *r)
 	       both_ok(r, call_register(&r->m, SINK, base_page()));
 }
 
-/* PCI's 32-bit message interrupts: whatever is written there is one */
+/* Check for the bus addresses of 32-bit MSIs, where a write raises an interrupt */
 static bool is_for_interrupts(uint64_t iova)
 {
 	return iova >> 16 == 0xffff;
 }
 
-/* A page of a window that is free for the sink */
+/* Find a page of a window that is free for the sink */
 static bool free_page(const struct model *m, const struct window *w,
 		      uint64_t *iova)
 {
@@ -107,8 +111,9 @@ static void *run_drain(void *arg)
 }
 
 /*
- * Not where there is no window, which on IODA2 may lead into one after all, and
- * not what the machine would take for an interrupt
+ * Check that a probe may write to a bus address. Addresses of MSIs are excluded, and so
+ * are addresses outside all windows, because IODA2 may translate them as addresses inside
+ * a window.
  */
 static bool may_be_written(const struct model *m, uint64_t iova)
 {
@@ -145,7 +150,7 @@ static void on_both(struct prober *prober, void *(*run)(void *))
 		run(&prober[INTREE]);
 }
 
-/* Where a mark says that the device has been, 0 if it isn't one of ours */
+/* Return the user address in a mark, or 0 if the mark is not from the bound process */
 static uint64_t reached(struct run_state *r, const struct prober *p, int i)
 {
 	uint64_t tag = tag_of(&r->side[p->side], r->m.bound);
@@ -153,7 +158,7 @@ static uint64_t reached(struct run_state *r, const struct prober *p, int i)
 	return p->mark[i][0] == tag ? p->mark[i][1] : 0;
 }
 
-/* What a device must reach there; the sink isn't marked, so nothing of that */
+/* Return the user address that a device must read, 0 for none or for the sink without marks */
 static uint64_t expected(const struct model *m, uint64_t iova)
 {
 	const struct run *run = run_at(m, iova);
@@ -161,7 +166,7 @@ static uint64_t expected(const struct model *m, uint64_t iova)
 
 	if (!run)
 		return 0;
-	/* IODA2 lets them read what is mapped for writing only */
+	/* Unlike a hypervisor, IODA2 lets devices read memory that is mapped write-only */
 	if (machine.hypervisor && !(run->perm & READ_ONLY))
 		return 0;
 	ua = run->ua + (iova - run->iova);
@@ -169,8 +174,9 @@ static uint64_t expected(const struct model *m, uint64_t iova)
 }
 
 /*
- * Where there is no window, IODA2 may take an address for one inside a window,
- * of which it ignores the upper bits: what is there must be the same for both.
+ * Return the user address that both devices must read. Outside all windows IODA2 ignores
+ * upper bits of the bus address, and may translate it as an address inside a window. Both
+ * devices must then read the same memory.
  */
 static uint64_t wanted(struct run_state *r, const struct prober *prober, int i)
 {
@@ -192,7 +198,7 @@ static void check_one(struct run_state *r, const struct prober *prober, int i)
 	figures.reached += want != 0;
 	if (saw[OURS] != want || saw[INTREE] != want)
 		differs(r, 0,
-			"at %#lx the device reads memory of %#lx with %s, %#lx with %s, and should of %#lx",
+			"at %#lx the device reads the memory at %#lx with %s, at %#lx with %s, expected %#lx",
 			prober->op->iova[i], saw[OURS], side_name[OURS],
 			saw[INTREE], side_name[INTREE], want);
 }
@@ -201,13 +207,13 @@ static void check(struct run_state *r, const struct prober *prober)
 {
 	for (int side = 0; side < SIDES; side++)
 		if (prober[side].ret)
-			differs(r, 0, "%s: the device fails: %d",
+			differs(r, 0, "%s: the device failed: %d",
 				side_name[side], prober[side].ret);
 	for (int i = 0; i < prober->op->count && !r->failed[0]; i++)
 		check_one(r, prober, i);
 }
 
-/* Smaller pages than a window's can't be mapped in it */
+/* Create a window for the sink; its IOMMU pages must not be larger than the sink, a base page */
 static struct call call_for_room(const struct model *m)
 {
 	unsigned int shift = machine.page_shift < 16 ? DEFAULT_SHIFT : 16;
@@ -215,7 +221,7 @@ static struct call call_for_room(const struct model *m)
 	return call_create(m, shift, machine.hypervisor ? GIB(2) : MIB(64), 1);
 }
 
-/* No window has room for the sink: the sequence's last probe makes one */
+/* Replace all windows by a window with room for the sink; the sequence ends afterwards */
 static bool make_room(struct run_state *r)
 {
 	struct model *m = &r->m;
@@ -229,7 +235,7 @@ static bool make_room(struct run_state *r)
 	return both_ok(r, call_for_room(m));
 }
 
-/* Has both devices write to the sink what they have read */
+/* Let both devices write the data that they have read to the sink */
 static bool drain(struct run_state *r, struct prober *prober)
 {
 	const struct window *w;
@@ -252,7 +258,7 @@ static bool drain(struct run_state *r, struct prober *prober)
 	return both_ok(r, call_unmap(&r->m, iova, 1ULL << w->shift));
 }
 
-/* What a device must be able to write there; the sink isn't looked through */
+/* Return the user address that a device must write, 0 for none or for the sink (not searched) */
 static uint64_t writable(const struct model *m, uint64_t iova)
 {
 	const struct run *run = run_at(m, iova);
@@ -277,12 +283,12 @@ static void check_write(struct run_state *r, const struct prober *prober, int i)
 	for (int side = 0; side < SIDES; side++)
 		if (prober[side].found[i] != want)
 			differs(r, 0,
-				"at %#lx the device writes to memory of %#lx with %s, and should to %#lx",
+				"at %#lx the device writes to the memory at %#lx with %s, expected %#lx",
 				iova, prober[side].found[i], side_name[side],
 				want);
 }
 
-/* Has both devices write, and looks for it */
+/* Let both devices write their stamps, and search the callers' memory for them */
 static void probe_writes(struct run_state *r, struct prober *prober)
 {
 	on_both(prober, run_writer);
@@ -290,7 +296,7 @@ static void probe_writes(struct run_state *r, struct prober *prober)
 		if (prober[side].ret ||
 		    !side_find(&r->side[side], actor_of(r->m.bound),
 			       prober[side].stamp, prober[side].found)) {
-			differs(r, 0, "%s: no writing: %d", side_name[side],
+			differs(r, 0, "%s: cannot write or find stamps: %d", side_name[side],
 				prober[side].ret);
 			return;
 		}
@@ -298,7 +304,7 @@ static void probe_writes(struct run_state *r, struct prober *prober)
 		check_write(r, prober, i);
 }
 
-/* Stamps are new each time, as those of before stay where they are */
+/* Make new stamps for each probe, because the old stamps stay in memory */
 static void make_stamps(struct prober *p)
 {
 	static uint64_t number;
@@ -327,7 +333,7 @@ void probe(struct run_state *r, const struct op *op)
 	for (int side = 0; side < SIDES; side++)
 		make_stamps(&prober[side]);
 	on_both(prober, run_prober);
-	/* What they must have reached is what was there then */
+	/* Compare the reads with the state before the sink was mapped */
 	then = *r;
 	if (drain(r, prober)) {
 		check(&then, prober);
@@ -337,8 +343,8 @@ void probe(struct run_state *r, const struct op *op)
 			probe_writes(r, prober);
 		return;
 	}
-	/* In a tight limit there may be no room */
+	/* Under a low limit there may be no room for the sink */
 	r->over = true;
 	if (!r->m.limit)
-		differs(r, 0, "the sink can't be mapped");
+		differs(r, 0, "cannot map the sink");
 }

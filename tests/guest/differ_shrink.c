@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Makes a failing sequence short: steps are left out, fewer and fewer at a
- * time, as long as what remains still fails with the same request.
+ * Shorten a failing sequence: leave out many steps at a time, then fewer and fewer. A
+ * step stays out only if the remaining sequence still fails with the same ioctl.
  */
 #include "differ.h"
 
@@ -11,7 +11,7 @@
 #define MAX_TRIES	400
 #define MAX_MS		240000
 
-/* Removes the steps from the sequence */
+/* Remove the steps in @without from the sequence */
 static void take_out(struct sequence *q, const bool *without)
 {
 	int kept = 0;
@@ -30,7 +30,7 @@ static bool still_fails(const struct sequence *q, const bool *without,
 	return !replay(q, without, failed, &other) && other == nr;
 }
 
-/* Makes a pass that leaves out @count steps at a time; true if it has removed any */
+/* Try to leave out @count steps at a time; return true if steps were removed */
 static bool pass(struct sequence *q, int count, uint32_t nr, char *failed,
 		 int *tries, uint64_t until)
 {
@@ -65,7 +65,7 @@ void shrink(struct sequence *q, const char *failed, uint32_t nr)
 
 	snprintf(said, sizeof(said), "%s", failed);
 	if (!still_fails(q, NULL, nr, said)) {
-		printf("# it doesn't fail again: what is printed is all of it\n");
+		printf("# the failure does not repeat; the complete sequence follows\n");
 	} else {
 		for (int count = (q->ops + 1) / 2; count >= 1; ) {
 			bool any = pass(q, count, nr, said, &tries, until);
@@ -76,7 +76,7 @@ void shrink(struct sequence *q, const char *failed, uint32_t nr)
 			count = count > 1 ? count / 2 : 1;
 		}
 	}
-	printf("# %d steps after %d tries, the last of which fails:\n", q->ops,
+	printf("# %d steps after %d tries, the last step fails:\n", q->ops,
 	       tries);
 	for (int i = 0; i < q->ops; i++)
 		print_op(&q->op[i]);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The two sides: for each a container, a device, and the processes that call.
- * A caller waits for what it is to do on its channel, in memory that it shares
- * with the program.
+ * The two sides, one for each backend. Each side has a container, a device, and processes
+ * that make the calls. A caller waits for commands on its channel, a structure in memory
+ * that it shares with the main process.
  */
 #define _GNU_SOURCE
 #include "differ.h"
@@ -31,17 +31,17 @@
 enum command { DO_CALL, DO_FORK, DO_CLOSE, DO_CONTIGUOUS, DO_FIND };
 
 /**
- * struct channel - how one caller is told what to do
- * @request: posted when there is something
- * @done: posted when it is done
- * @command: what
- * @call: for DO_CALL
- * @answer: to it; its ret for the others
- * @ua: for DO_CONTIGUOUS, as are the two that follow
- * @size: bytes
- * @block: bytes of each block that is to be contiguous
- * @stamp: what devices have written, for DO_FIND
- * @found: where it was found, by its number
+ * struct channel - commands to one caller
+ * @request: posted when there is a command
+ * @done: posted when the command is done
+ * @command: the command
+ * @call: the call, for DO_CALL
+ * @answer: the call's answer; other commands set only its ret and vmlck
+ * @ua: start of the range, for DO_CONTIGUOUS
+ * @size: bytes of the range, for DO_CONTIGUOUS
+ * @block: bytes of each block that must be contiguous, for DO_CONTIGUOUS
+ * @stamp: stamp that the devices have written, for DO_FIND
+ * @found: user address where each stamp was found, for DO_FIND
  */
 struct channel {
 	sem_t request;
@@ -62,7 +62,7 @@ const char *const side_name[SIDES] = { "vfio_spapr_tce2",
 static struct channel *channels[SIDES];
 static uint8_t *sinks[SIDES];
 
-/* In a caller's process */
+/* State of this process, if it is a caller */
 static struct {
 	int fd;
 	struct channel *channel;
@@ -85,7 +85,7 @@ static void *shared(size_t size)
 	return ua;
 }
 
-/* All work in turns, so on one CPU, but for a thread that is for bursts */
+/* Run on one CPU: THREAD2 has a CPU for bursts; the others run by turns and share a CPU */
 static void stay_on(int cpu)
 {
 	cpu_set_t cpus;
@@ -109,14 +109,14 @@ uint8_t *sink_of(enum side side)
 	return sinks[side];
 }
 
-/* What a process's memory is marked with; a forked one has its parent's */
+/* Return the mark of a process in its memory; a forked child has its parent's mark */
 uint64_t tag_of(const struct side_state *s, enum process process)
 {
 	return process == STRANGER ? ~s->tag : s->tag;
 }
 
 /*
- * A caller's memory
+ * Memory of a caller, and its marks
  */
 
 static uint8_t *map_at(uint64_t ua, size_t size, int flags)
@@ -132,8 +132,8 @@ static uint8_t *map_at(uint64_t ua, size_t size, int flags)
 }
 
 /*
- * Each 4 KiB says whose it is and where. Behind that is room for what devices
- * write there.
+ * Write the process's mark and the user address at the start of each 4 KiB. The following
+ * bytes have room for the stamps that devices write.
  */
 static void mark(uint64_t ua, size_t size)
 {
@@ -169,7 +169,7 @@ static void make_memory(enum side side, bool second)
 	munmap((void *)hole, HOLE_PAGES * p);
 	if (machine.has_huge)
 		make_huge();
-	/* Nothing to move: another mapping of the same page */
+	/* With old size 0, mremap() makes another mapping of the same page */
 	if (mremap(sinks[side], 0, p, MREMAP_MAYMOVE | MREMAP_FIXED,
 		   (void *)SINK) == MAP_FAILED)
 		_exit(3);
@@ -178,8 +178,8 @@ static void make_memory(enum side side, bool second)
 }
 
 /*
- * Calls. Each actor has scratch pages of its own: one to write, then one where
- * nothing is mapped, one to read, another hole.
+ * Calls. Each actor has four scratch pages for the structures of its requests: a writable
+ * page, an unmapped page, a read-only page, and another unmapped page.
  */
 
 static uint8_t *scratch_of(enum actor actor)
@@ -197,7 +197,7 @@ static void make_scratch(void)
 	}
 }
 
-/* Puts the structure where it belongs; returns the ioctl's argument */
+/* Copy the structure to its place; return the ioctl's argument */
 static void *place(const struct call *call)
 {
 	size_t p = base_page(), size = size_of_request(call);
@@ -232,7 +232,7 @@ static void *place(const struct call *call)
 	}
 }
 
-/* Reading the charge takes longer than most calls */
+/* Check whether the charge must be read after a call: reading it is slower than most calls */
 static bool may_charge(uint32_t nr)
 {
 	return nr != VFIO_IOMMU_SPAPR_TCE_GET_INFO && nr != VFIO_EEH_PE_OP;
@@ -264,7 +264,7 @@ static bool in_blocks(uint64_t ua, uint64_t size, uint64_t block)
 	return true;
 }
 
-/* Where in 4 KiB a device writes the stamp of that number: behind the mark */
+/* Return the offset of stamp @i in each 4 KiB; the stamps follow the mark */
 uint64_t place_of_stamp(int i)
 {
 	return (i + 1) * STAMP_BYTES;
@@ -280,7 +280,7 @@ static void find_in(struct channel *channel, uint64_t ua)
 	}
 }
 
-/* Looks through all memory but the sink for what devices have written */
+/* Search all memory except the sink for the stamps that devices have written */
 static void find_stamps(struct channel *channel)
 {
 	memset(channel->found, 0, sizeof(channel->found));
@@ -356,7 +356,7 @@ static void *serve_thread(void *arg)
 	return NULL;
 }
 
-/* From now on the caller is charged against a limit */
+/* Set the caller's RLIMIT_MEMLOCK, and give up CAP_IPC_LOCK, which overrides the limit */
 static void be_limited(int64_t limit)
 {
 	struct __user_cap_header_struct header = {
@@ -373,7 +373,10 @@ static void be_limited(int64_t limit)
 		_exit(3);
 }
 
-/* A group's descriptor would keep the group, the other side's its container */
+/*
+ * Close all descriptors except @fd. Inherited descriptors would keep a group or the
+ * container of the other side open.
+ */
 static void keep_only(int fd)
 {
 	for (int other = STDERR_FILENO + 1; other < 256; other++)
@@ -409,7 +412,7 @@ static pid_t start(enum side side, struct side_state *s, bool second,
 }
 
 /*
- * From the program
+ * Functions that the main process calls
  */
 
 static void post(struct side_state *s, enum actor actor, enum command command)
@@ -443,7 +446,7 @@ static void take_answer(struct side_state *s, const struct call *call,
 	s->vmlck[process_of(call->actor)] = answer->vmlck;
 }
 
-/* False if it never came back */
+/* Make a call on one side; return false if it does not return in time */
 bool side_call(struct side_state *s, const struct call *call,
 	       struct answer *answer)
 {
@@ -454,7 +457,10 @@ bool side_call(struct side_state *s, const struct call *call,
 	return true;
 }
 
-/* All calls at once; VmLck is what it is when the last has ended */
+/*
+ * Make all calls at the same time. The VmLck in an answer may have been read before the
+ * other calls ended.
+ */
 bool side_burst(struct side_state *s, const struct op *op,
 		struct answer *answer)
 {
@@ -475,7 +481,7 @@ bool side_fork(struct side_state *s)
 {
 	struct channel *child = &s->channel[CHILD];
 
-	/* The one before may have been killed while it waited */
+	/* Reset the semaphores: the previous child may have been killed while it waited */
 	sem_init(&child->request, 1, 0);
 	sem_init(&child->done, 1, 0);
 	s->vmlck[FORKED] = 0;
@@ -483,7 +489,7 @@ bool side_fork(struct side_state *s)
 	       !s->channel[THREAD0].answer.ret;
 }
 
-/* Returns true if memory consists of physically contiguous blocks of 2^shift bytes */
+/* Return true if memory consists of physically contiguous blocks of 2^shift bytes */
 bool side_contiguous(struct side_state *s, enum actor actor, uint64_t ua,
 		     uint64_t size, unsigned int shift)
 {
@@ -495,7 +501,7 @@ bool side_contiguous(struct side_state *s, enum actor actor, uint64_t ua,
 	return command(s, actor, DO_CONTIGUOUS) && channel->answer.ret == 1;
 }
 
-/* Where in a caller's memory the devices have written stamps; 0 for none */
+/* Find the user address to which the devices have written each stamp, 0 if not found */
 bool side_find(struct side_state *s, enum actor actor, uint64_t stamp,
 	       uint64_t *found)
 {
@@ -518,7 +524,7 @@ static bool choose_backend(enum side side)
 	return ok;
 }
 
-/* The container of a side, which must be served by that side's backend */
+/* Open the container of a side; the side's backend must handle it */
 static bool open_served(struct side_state *s, enum side side)
 {
 	int before = module_refs(side_name[side]);
@@ -532,10 +538,10 @@ static bool open_served(struct side_state *s, enum side side)
 		ret = vfio_set_iommu(&s->vfio, VFIO_SPAPR_TCE_v2_IOMMU);
 	choose_backend(OURS);
 	if (ret)
-		printf("# no container of %s: %s\n", side_name[side],
+		printf("# cannot open a container of %s: %s\n", side_name[side],
 		       strerror(-ret));
 	else if (module_refs(side_name[side]) != before + 1)
-		printf("# the container isn't served by %s\n",
+		printf("# the container is not handled by %s\n",
 		       side_name[side]);
 	else
 		return true;
@@ -578,7 +584,7 @@ static void end_processes(struct side_state *s)
 	s->second = 0;
 }
 
-/* Of the process that a container was bound to, once nobody has it open */
+/* Close the container in all processes; return the bytes still charged to them, or -1 */
 static int64_t vmlck_after_close(struct side_state *s)
 {
 	static const enum actor one_each[] = { THREAD0, CHILD, SECOND };
@@ -597,9 +603,9 @@ static int64_t vmlck_after_close(struct side_state *s)
 }
 
 /*
- * Ends a side. *@vmlck is what stays charged to its processes after the
- * container has gone, -1 if they went first. False if the backend is still in
- * use some time later.
+ * End a side. *@vmlck is set to the bytes that are still charged after the container was
+ * closed, or to -1 if the processes ended first. Return false if the backend is still in
+ * use after a timeout.
  */
 bool side_close(struct side_state *s, bool kill_first, int64_t *vmlck)
 {

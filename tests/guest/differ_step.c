@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One step of a sequence: a call goes to both sides, the answers are compared,
- * and so are locked memory and pinned pages. What differs must be intended.
+ * One step of a sequence: make a call on both sides, and compare the answers, the locked
+ * memory and the pinned pages. Each difference must be intended.
  */
 #include "differ.h"
 
@@ -13,7 +13,7 @@
 
 struct figures figures;
 
-/* Only the first difference counts: what follows may come of it */
+/* Record a difference, but only the first, because it may cause later differences */
 void differs(struct run_state *r, uint32_t nr, const char *fmt, ...)
 {
 	va_list ap;
@@ -26,7 +26,7 @@ void differs(struct run_state *r, uint32_t nr, const char *fmt, ...)
 	r->failed_nr = nr;
 }
 
-/* Pages that were pinned, or if negative unpinned, since this was last asked */
+/* Return the change of the count of pins since the last call of this function */
 int64_t pins_moved(struct run_state *r)
 {
 	int64_t now = pins(), moved = now - r->pins;
@@ -41,9 +41,9 @@ static bool unpins(const struct call *call, const struct answer *a)
 }
 
 /*
- * Reading the counter is what takes longest: it is looked at where it should
- * move, and now and then otherwise, for all calls on both sides since the last
- * time.
+ * Reading the count of pins is slower than any call. Read it after calls that should
+ * change it, and after every 16th of the other calls. Each check covers all calls on
+ * both sides since the last reading.
  */
 static bool is_time_for_pins(const struct call *call)
 {
@@ -54,7 +54,7 @@ static bool is_time_for_pins(const struct call *call)
 	       ++turn % 16 == 0;
 }
 
-/* What an answer promises of pinned pages */
+/* Return the change of the pinned pages that an answer implies */
 static int64_t pages_promised(const struct call *call, const struct answer *a)
 {
 	int64_t pages = call->arg.memory.size >> machine.page_shift;
@@ -66,7 +66,7 @@ static int64_t pages_promised(const struct call *call, const struct answer *a)
 	return 0;
 }
 
-/* Holds both to that; the in-tree driver may take its time to unpin */
+/* Compare the count of pins with the answers; the in-tree driver may unpin late */
 static void check_pins(struct run_state *r, uint32_t nr)
 {
 	uint64_t until = now_ms() + SETTLE_MS;
@@ -92,7 +92,7 @@ static void promise(struct run_state *r, enum side side,
 	r->late |= side == INTREE && unpins(call, a);
 }
 
-/* A call on one side alone; its answer, or -ETIMEDOUT */
+/* Make a call on one side; return its answer, or -ETIMEDOUT, or -ECANCELED after a failure */
 int call_on(struct run_state *r, enum side side, const struct call *call,
 	    struct answer *answer)
 {
@@ -103,7 +103,7 @@ int call_on(struct run_state *r, enum side side, const struct call *call,
 	if (r->failed[0])
 		return -ECANCELED;
 	if (!side_call(&r->side[side], call, answer)) {
-		differs(r, call->nr, "%s never answered", side_name[side]);
+		differs(r, call->nr, "%s did not answer in time", side_name[side]);
 		return -ETIMEDOUT;
 	}
 	promise(r, side, call, answer);
@@ -112,7 +112,7 @@ int call_on(struct run_state *r, enum side side, const struct call *call,
 	return answer->ret;
 }
 
-/* Mapping the sink may be what makes a level of a window's table */
+/* Check this module's charge for a MAP of the sink: only new table levels are charged */
 static void check_growth(struct run_state *r, const struct call *call,
 			 int64_t charged)
 {
@@ -133,7 +133,7 @@ static void check_growth(struct run_state *r, const struct call *call,
 			side_name[OURS], (long long)charged, (long long)bytes);
 }
 
-/* A call that must succeed on both; enters it into the model */
+/* Make a call that must succeed on both sides, and apply it to the model */
 bool both_ok(struct run_state *r, struct call call)
 {
 	const int64_t *vmlck = &r->side[OURS].vmlck[process_of(call.actor)];
@@ -144,7 +144,7 @@ bool both_ok(struct run_state *r, struct call call)
 	for (int side = 0; side < SIDES; side++)
 		ret[side] = call_on(r, side, &call, &a[side]);
 	if (ret[OURS] != ret[INTREE] && !r->m.limit)
-		differs(r, call.nr, "%s says %d, %s %d to what both should do",
+		differs(r, call.nr, "%s returns %d, %s returns %d from a call that must succeed",
 			side_name[OURS], ret[OURS], side_name[INTREE],
 			ret[INTREE]);
 	if (ret[OURS] || ret[INTREE])
@@ -155,7 +155,7 @@ bool both_ok(struct run_state *r, struct call call)
 }
 
 /*
- * The calls of repairs and of the sink
+ * Calls for repairs and for the sink
  */
 
 static struct call call_of(const struct model *m, uint32_t nr, size_t size)
@@ -229,10 +229,10 @@ struct call call_remove(const struct model *m, uint64_t start)
 }
 
 /*
- * Comparing
+ * Comparison of the answers
  */
 
-/* What of a call's structure is still to be seen afterwards, bytes */
+/* Return the number of bytes of the structure that can be compared after the call */
 static size_t bytes_seen(const struct call *call)
 {
 	if (call->where == IN_MEMORY || call->where == READ_ONLY_PAGE)
@@ -240,7 +240,7 @@ static size_t bytes_seen(const struct call *call)
 	return call->where == AT_PAGE_END ? size_of_request(call) : 0;
 }
 
-/* Whether a call may have written to a byte of its structure */
+/* Check whether a call may have written to byte @i of its structure */
 static bool may_write(const struct call *call, const struct answer *a, size_t i)
 {
 	size_t start = offsetof(struct vfio_iommu_spapr_tce_create, start_addr);
@@ -253,7 +253,7 @@ static bool may_write(const struct call *call, const struct answer *a, size_t i)
 	       i < size_of_request(call);
 }
 
-/* The structures, whether or not the answers are meant to be the same */
+/* Compare the structures after the call, even if the return values differ as intended */
 static void compare_structures(struct result *res)
 {
 	const struct call *call = res->call;
@@ -283,7 +283,7 @@ static void compare_answers(struct result *res)
 	const struct answer *ours = &res->a[OURS], *intree = &res->a[INTREE];
 
 	if (ours->ret != intree->ret && !res->explained)
-		differs(res->r, res->call->nr, "%s says %d, %s %d",
+		differs(res->r, res->call->nr, "%s returns %d, %s returns %d",
 			side_name[OURS], ours->ret, side_name[INTREE],
 			intree->ret);
 	compare_structures(res);
@@ -301,7 +301,7 @@ static void compare_charges(struct result *res)
 			(long long)res->skew);
 }
 
-/* Calls that bind a container to the process that makes the first of them */
+/* Check for an ioctl that binds an unbound container to the calling process */
 bool binds(const struct call *call)
 {
 	return call->nr == VFIO_IOMMU_SPAPR_REGISTER_MEMORY ||
@@ -309,7 +309,7 @@ bool binds(const struct call *call)
 	       call->nr == VFIO_IOMMU_SPAPR_TCE_REMOVE;
 }
 
-/* Whether a side is bound, which another process can tell */
+/* Check whether a side is bound: then a call by another process is refused */
 void check_bound(struct run_state *r, enum side side, bool bound)
 {
 	struct call call = call_of(&r->m, VFIO_IOMMU_SPAPR_TCE_GET_INFO,
@@ -320,7 +320,7 @@ void check_bound(struct run_state *r, enum side side, bool bound)
 	ret = call_on(r, side, &call, NULL);
 	if (ret != want)
 		differs(r, call.nr,
-			"%s says %d to another process, and should say %d",
+			"%s returns %d to another process, expected %d",
 			side_name[side], ret, want);
 }
 
@@ -373,7 +373,7 @@ static bool is_one_of(int ret, const int *may_be, int count)
 	return false;
 }
 
-/* A call that may only be refused, and is asked of this module alone */
+/* Make a call on this module only, which must refuse it */
 static void step_ours(struct run_state *r, const struct call *call,
 		      const struct never *never)
 {
@@ -384,15 +384,15 @@ static void step_ours(struct run_state *r, const struct call *call,
 
 	figures.only_ours++;
 	if (!is_one_of(ret, never->may_be, ARRAY_SIZE(never->may_be)))
-		differs(r, call->nr, "%s says %d to what can only be refused (%s)",
+		differs(r, call->nr, "%s returns %d from a call that must be refused (%s)",
 			side_name[OURS], ret, never->name);
 	else if (a.vmlck != before)
-		differs(r, call->nr, "%s has charged %lld bytes for a refusal (%s)",
+		differs(r, call->nr, "%s has charged %lld bytes for a refused call (%s)",
 			side_name[OURS], (long long)(a.vmlck - before),
 			never->name);
 	if (r->m.bound != NOBODY || !binds(call))
 		return;
-	/* It may be bound now, or not: both are from here on */
+	/* The refused call may have bound this side, so bind both sides */
 	r->m.bound = process_of(call->actor);
 	bind = call_remove(&r->m, 3);
 	for (int side = 0; side < SIDES; side++)
@@ -414,7 +414,7 @@ static void step_call(struct run_state *r, const struct call *call)
 }
 
 /*
- * Bursts: calls that succeed, and give the same in whatever order
+ * Bursts: calls that succeed, with the same result in any order
  */
 
 static bool in_window(const struct model *m, uint64_t iova, uint64_t size)
@@ -455,7 +455,7 @@ static bool meet(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 	return a - b < b_size || b - a < a_size;
 }
 
-/* MAP and UNMAP have different structures, but the same fields */
+/* Get iova and size of a MAP or UNMAP; their structures differ */
 static void bus_range(const struct call *call, uint64_t *iova, uint64_t *size)
 {
 	bool map = call->nr == VFIO_IOMMU_MAP_DMA;
@@ -482,7 +482,10 @@ static bool commute(const struct call *a, const struct call *b)
 	return !meet(iova[0], size[0], iova[1], size[1]);
 }
 
-/* In a sequence that is made shorter a burst may have lost its ground */
+/*
+ * Check that all calls of a burst must succeed in this state. In a shortened sequence the
+ * state may differ from the state for which the burst was generated.
+ */
 bool burst_may_be(const struct model *m, const struct op *op)
 {
 	if (m->bound != OWNER || m->pending)
@@ -498,7 +501,7 @@ bool burst_may_be(const struct model *m, const struct op *op)
 	return true;
 }
 
-/* One side's share; its charge is read when all have ended */
+/* Make the calls of a burst on one side; return the charge, read after all calls */
 static int64_t burst_on(struct run_state *r, enum side side,
 			const struct op *op, struct answer *a)
 {
@@ -506,7 +509,7 @@ static int64_t burst_on(struct run_state *r, enum side side,
 	struct call look = { .nr = VFIO_CHECK_EXTENSION, .where = BY_VALUE };
 
 	if (!side_burst(&r->side[side], op, a)) {
-		differs(r, op->call[0].nr, "%s never answered a burst",
+		differs(r, op->call[0].nr, "%s did not answer a burst in time",
 			side_name[side]);
 		return 0;
 	}
@@ -530,13 +533,13 @@ static void step_burst(struct run_state *r, const struct op *op)
 	figures.calls += op->count;
 	if (charged[OURS] != charged[INTREE])
 		differs(r, op->call[0].nr,
-			"a burst: %s charges %lld bytes, %s %lld",
+			"in a burst %s charges %lld bytes, %s charges %lld",
 			side_name[OURS], (long long)charged[OURS],
 			side_name[INTREE], (long long)charged[INTREE]);
 	for (int i = 0; i < op->count && !r->failed[0]; i++) {
 		if (a[OURS][i].ret || a[INTREE][i].ret)
 			differs(r, op->call[i].nr,
-				"call %d of a burst: %s says %d, %s %d", i,
+				"in call %d of a burst %s returns %d, %s returns %d", i,
 				side_name[OURS], a[OURS][i].ret,
 				side_name[INTREE], a[INTREE][i].ret);
 		else
@@ -546,12 +549,12 @@ static void step_burst(struct run_state *r, const struct op *op)
 
 static void step_fork(struct run_state *r)
 {
-	/* A container that is bound to the child would be nobody's */
+	/* Do not fork if the container is bound to the old child, which the new child replaces */
 	if (r->m.bound == FORKED)
 		return;
 	for (int side = 0; side < SIDES; side++)
 		if (!side_fork(&r->side[side]))
-			differs(r, 0, "the owner of %s can't fork",
+			differs(r, 0, "the owner of %s cannot fork",
 				side_name[side]);
 	figures.forks++;
 }

@@ -10,8 +10,8 @@ FAULTS='BUG|Oops|UBSAN|memory corruption|INFO: (task|rcu|possible|trying)'
 FAULTS="$FAULTS|MCE: |LOCKUP|DMA-API: |list_(add|del) corruption|refcount_t: "
 COMPLAINTS="WARNING|Call Trace|leak|$FAULTS"
 
-# Kernel lines of level warning or worse, and any that look like a splat,
-# whatever their level.
+# Print lines of the kernel log with level warning or worse, and lines of any level that
+# look like a splat (COMPLAINTS).
 kernel_complaints() {
 	dmesg -r | awk -v splat="$COMPLAINTS" '
 		match($0, /^<[0-9]+>/) {
@@ -22,47 +22,47 @@ kernel_complaints() {
 		}'
 }
 
-# What a kernel keeps saying of itself after a bad page, an oops, a warning or a
-# soft lockup, though the log may have lost it.
+# Print the kernel's taint flags for a bad page, an oops, a warning and a soft lockup. The
+# flags stay set even if the log has lost the message.
 kernel_taints() {
 	echo $(($(cat /proc/sys/kernel/tainted) & 0x42a0))
 }
 
-# kernel_mark: from here on the kernel's log counts.
+# Write a mark to the kernel log. Later functions look only at lines after the mark.
 kernel_mark() {
 	echo "<4>tce2: mark" >/dev/kmsg
 	# shellcheck disable=SC2034 # read by tests/dkms
 	TAINTS=$(kernel_taints)
 }
 
-# If so much came that the mark is gone, then what else is gone is not known.
+# Check that the log still has the mark. Without it, later lines may be lost, too.
 log_is_whole() {
 	dmesg -r | grep -q 'tce2: mark'
 }
 
-# What comes after the mark
+# Print the lines after the last mark
 since_mark() {
 	awk '/tce2: mark/ { lines = 0; next }
 		{ line[++lines] = $0 }
 		END { for (i = 1; i <= lines; i++) print line[i] }'
 }
 
-# What our own module has said above debug level since the mark. What the kernel
-# says of any module that is neither its own nor signed isn't that.
+# Print the lines of this module since the mark, except debug lines and the kernel's own
+# lines about unsigned and out-of-tree modules.
 own_lines() {
 	dmesg -r | since_mark | grep "$OURS: " | grep -v '^<[0-9]*7>\|^<15>' |
 		grep -vE 'loading out-of-tree module taints|module verification failed'
 }
 
-# What a test run must not cause, since the mark: a splat, or a line of our own
-# module. Other lines are the emulated machine's.
+# Print the lines since the mark that a test run must not cause: splats, and lines of this
+# module. Other lines come from the emulated machine.
 kernel_splats() {
 	kernel_complaints | since_mark | grep -E "$COMPLAINTS" |
 		grep -vE 'loading out-of-tree module taints|module verification failed'
 	own_lines
 }
 
-# The PCI addresses of the edu devices.
+# Print the PCI addresses of the edu devices.
 edu_devices() {
 	for device in /sys/bus/pci/devices/*; do
 		if [ "$(cat "$device/vendor") $(cat "$device/device")" = "0x1234 0x11e8" ]; then
@@ -71,12 +71,11 @@ edu_devices() {
 	done
 }
 
-# bind_edu: gives them all to vfio-pci; prints "ADDRESS GROUP" for each.
+# Bind all edu devices to vfio-pci; print "ADDRESS GROUP" for each.
 bind_edu() {
 	for address in $(edu_devices); do
 		device=/sys/bus/pci/devices/$address
-		# An open would reset the bus behind the bridge, and that takes
-		# a second each time.
+		# Disable resets: each open would reset the bus below the bridge, for a second.
 		{ echo >"$device/reset_method"; } 2>/dev/null
 		echo vfio-pci >"$device/driver_override"
 		echo "$address" >/sys/bus/pci/drivers_probe

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tce2-job_conformance [OPTION...]: run tce2-conformance with checks around it, as TAP.
+ * tce2-job_conformance [OPTION...]: run tce2-conformance and further tests. Prints TAP.
  * Loads and unloads the module, rebinds a disk from nvme to vfio-pci and back, runs
  * tce2-conformance with the OPTIONs, and checks the kernel log.
  */
@@ -16,7 +16,7 @@
 
 #define SELFTEST	OUR_MODULE "_selftest"
 #define KVMPLAY		OUR_MODULE "_kvmplay"
-/* Logged because some cases call the KVM hooks in an unknown order */
+/* A message that this module logs, because some cases call the hooks in another order than KVM */
 #define EXPECTED	"KVM uses the TCE table"
 
 #define DISK_BYTES	MIB(16)
@@ -51,7 +51,7 @@ static ssize_t move_in(int fd, uint8_t *data, size_t len)
 	return read(fd, data, len);
 }
 
-/* Write new data to the disk and drop the page cache */
+/* Write new data to the disk and empty the page cache */
 static bool disk_writes(void)
 {
 	uint8_t *data = malloc(DISK_BYTES);
@@ -76,7 +76,7 @@ static bool disk_reads(void)
 	return ok;
 }
 
-/* Print a result; %s in its name is replaced with the turn */
+/* Print the result of a test; %s in the name is replaced with @turn, first or second */
 static void tap_of_turn(const char *name, const char *turn, bool ok)
 {
 	char text[128];
@@ -85,12 +85,16 @@ static void tap_of_turn(const char *name, const char *turn, bool ok)
 	tap(text, ok);
 }
 
-/* nvme must find the kernel's DMA windows restored after the client */
+/*
+ * Test that nvme works before and after a client of its disk. nvme needs the kernel's DMA
+ * windows, so they must be restored after the client.
+ */
 static void tap_turn(const char *turn, const char *disk)
 {
 	tap_of_turn("the disk works with nvme before its %s client", turn,
 		    disk_writes());
-	tap_of_turn("the disk can be bound to vfio-pci for its %s client", turn, give(disk, "vfio-pci"));
+	tap_of_turn("the disk can be bound to vfio-pci for its %s client", turn,
+		    give(disk, "vfio-pci"));
 	tap_of_turn("the %s client maps the disk's group in two windows", turn,
 		    hold_group(group_of(disk)));
 	tap_of_turn("nvme can be bound to the disk after its %s client", turn,
@@ -110,7 +114,7 @@ static void tap_device_comes_back(void)
 	tap("the disk can be read after both clients", disk_reads());
 }
 
-/* powernv removes the windows of a group in use when a device is added to it */
+/* Test adding a device to a group in use: powernv then removes the windows of the group */
 static void tap_device_joins_group_in_use(void)
 {
 	char edu[1][PCI_ADDRESS], *function;
@@ -126,7 +130,7 @@ static void tap_device_joins_group_in_use(void)
 	    use_group_while_plugging(edu[0]));
 }
 
-/* Reload the in-tree backend; this module must still handle the next container */
+/* Reload the in-tree driver; this module must still handle the next container */
 static bool in_tree_comes_again(void)
 {
 	char edu[1][PCI_ADDRESS];
@@ -135,7 +139,7 @@ static bool in_tree_comes_again(void)
 	       find_edus(edu, 1) && hold_group(group_of(edu[0]));
 }
 
-/* False if the options select one case or only the races */
+/* Return false if the options select one case or only the races */
 static bool runs_all_cases(int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++)
@@ -159,7 +163,7 @@ static void print_mmu(void)
 
 static void tap_before(bool all)
 {
-	/* A case of tce2-conformance maps the disk into its memory */
+	/* A case of tce2-conformance maps the disk with mmap() */
 	load_disk();
 	tap_load_cycle();
 	tap("the self-test of real mode loads", load_module(SELFTEST));
@@ -167,7 +171,7 @@ static void tap_before(bool all)
 	if (all)
 		tap_device_comes_back();
 	tap_bind_edus();
-	tap("this module handles a container after the in-tree backend is reloaded",
+	tap("this module handles a container after the in-tree driver is reloaded",
 	    in_tree_comes_again());
 }
 

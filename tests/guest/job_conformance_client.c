@@ -29,7 +29,7 @@ static void need(bool good, const char *what)
 	_exit(1);
 }
 
-/* Map in two windows of a group and exit, so that the kernel must clean up */
+/* Map in two windows of a group and exit without unmapping: the kernel must clean up */
 static bool hold_in_child(void *arg)
 {
 	int refs = module_refs(OUR_MODULE), *group = arg, fd;
@@ -82,10 +82,10 @@ static void own_and_write(struct vfio *v, uint8_t *page)
 	need(vfio_device_writes(v, IOVA, page) == 1, "the device does not write");
 }
 
-/* The owner has mappings in a window that is no longer set on the group */
+/* Check that the owner can map and unmap, although its window is no longer set on the group */
 static void use_and_close(struct vfio *v, uint8_t *page)
 {
-	need(!vfio_device_writes(v, IOVA, page), "the group has its window");
+	need(!vfio_device_writes(v, IOVA, page), "the group still has its window");
 	need(!map(v, IOVA + MIB(1), page), "MAP after the device was plugged in");
 	need(!dma_unmap(v->fd, IOVA, base_page()), "UNMAP after the device was plugged in");
 	need(!map(v, IOVA, page), "MAP again");
@@ -100,7 +100,7 @@ static bool use_in_child(void *arg)
 
 	need(page && vfio_devices(), "no memory or no device");
 	own_and_write(&v, page);
-	need(!is_in_group(device), "the other device is already there");
+	need(!is_in_group(device), "the other device is already in the group");
 	need(write_text(RESCAN, "1"), RESCAN);
 	need(is_in_group(device), "the other device was not found");
 	use_and_close(&v, page);
@@ -110,8 +110,9 @@ static bool use_in_child(void *arg)
 }
 
 /*
- * Use a group while the rescan finds a removed device of the group again. powernv then
- * removes the windows from the group. The owner must lose neither the windows nor the group.
+ * Use a group while a PCI rescan finds a removed device of the group again. powernv then
+ * unsets the windows of the group. The requests of the group's owner must still succeed,
+ * and the owner's device must work again in the next container.
  */
 bool use_group_while_plugging(const char *device)
 {

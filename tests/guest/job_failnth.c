@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tce2-job_failnth [OPTION...]: inject failures, as TAP, on a kernel with fault
- * injection. Loads the module with each allocation failing in turn, selects the allocations
- * and user copies that may fail, runs tce2-conformance with each of them failing, and checks
- * the kernel log and kmemleak. OPTIONs are passed to tce2-conformance.
+ * tce2-job_failnth [OPTION...]: test failures of allocations and user copies, on a kernel
+ * with fault injection. Prints TAP. Loads the module with each allocation failing in turn.
+ * Then selects the allocations and user copies that may fail, and runs tce2-conformance with
+ * each of them failing. Checks the kernel log and kmemleak. OPTIONs are passed to
+ * tce2-conformance.
  *
- * Only calls made by the module under test may fail (job_failnth_inject.c). How VFIO
- * handles failures of its own calls is not tested.
+ * Only calls made by the module under test may fail (job_failnth_inject.c). Failures of
+ * VFIO's calls are not tested.
  */
 #include "job_failnth.h"
 #include "lib.h"
@@ -21,8 +22,9 @@
 #define FUNCTIONS	8	/* of a PCI device */
 
 /*
- * If this module fails to open a container, VFIO falls through to the in-tree backend, so
- * unload that. Reload it once before: this module must notice that the backend is loaded.
+ * Unload the in-tree driver. Otherwise VFIO would try the in-tree driver whenever this
+ * module failed to open a container. Reload the in-tree driver once before: this module
+ * must notice the load, and register again to stay first in VFIO's list.
  */
 static bool unload_in_tree(void)
 {
@@ -46,7 +48,7 @@ static int run_conformance(int argc, char **argv)
 	return status;
 }
 
-/* Adding a second device would make the platform set up the group again */
+/* Leave one device in each group: for a second device the platform would repeat the setup */
 static bool remove_neighbours(void)
 {
 	char edu[SLOTS][PCI_ADDRESS], path[64];
@@ -85,12 +87,13 @@ static void tap_loading(void)
 {
 	tap("this kernel has fault injection", !access("/proc/self/fail-nth", W_OK));
 	tap("this kernel has kmemleak", !access(KMEMLEAK, F_OK));
-	tap("in-tree backend, vfio-pci and then the module load", load_backends());
+	tap("in-tree driver, vfio-pci and this module load in this order", load_backends());
 	tap("failures can be injected into module loading", inject_into_beginnings());
 	tap("this module is loaded whole or not at all", sweep_loading_ours());
-	tap("and is told of the in-tree backend whole, or says so", sweep_loading_in_tree());
+	tap("and is told of the in-tree backend whole, or says so",
+	    sweep_loading_in_tree());
 	log_expect(ASKED_FIRST);
-	tap("the in-tree backend unloads", unload_in_tree());
+	tap("the in-tree driver unloads", unload_in_tree());
 }
 
 int main(int argc, char **argv)
@@ -98,7 +101,7 @@ int main(int argc, char **argv)
 	int status;
 
 	tap_begin();
-	/* A case of tce2-conformance maps the disk into its memory */
+	/* A case of tce2-conformance maps the disk with mmap() */
 	load_disk();
 	tap_loading();
 	tap("the self-test loads", load_module(SELFTEST));

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Interfaces between the parts of tce2-job_failnth.
+ * Interfaces between the source files of tce2-job_failnth.
  */
 #ifndef GUEST_JOB_FAILNTH_H
 #define GUEST_JOB_FAILNTH_H
 
 #include <stdbool.h>
 
-/* Logged if this module fails to register again after the in-tree backend was loaded */
-#define ASKED_FIRST	OUR_MODULE ": " IN_TREE_MODULE " is asked first now, error -12"
+/* This module logs this text if it fails to register again after the in-tree driver loads */
+#define ASKED_FIRST	OUR_MODULE ": " IN_TREE_MODULE \
+			" gets new containers now: cannot register again, error -12"
 
 /* job_failnth_inject.c */
 bool inject_into_beginnings(void);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * DMA by a device whose group the platform failed to set up when the last owner
- * returned it. Each call selected by inject_into_return() fails once. The next
- * owner of the group maps nothing, and lets the device write to the owner's memory
- * through powernv's bypass.
+ * Test that a device reaches no memory after the setup of its group failed. When an
+ * owner returns a group, the platform sets up the group's default window. Each call
+ * in this setup that inject_into_return() selects fails once. The next owner of the
+ * group maps nothing. It then lets the device write to the owner's memory through
+ * powernv's bypass window: the write must not arrive.
  */
 #include "job_failnth.h"
 #include "lib.h"
@@ -15,7 +16,7 @@
 
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
 #define MOST_FAILURES	200
-/* What the platform says when it goes on without a default window */
+/* The platform logs this text if it failed to set up a group's default window */
 #define LEFT_OPEN	"Failed to configure 32-bit TCE table"
 
 #define IOVA		MIB(16)
@@ -28,7 +29,7 @@ static void set_fail_nth(unsigned int value)
 		exit(2);
 }
 
-/* A group or a container; the group goes back to the platform with its last */
+/* Close a group or a container; the last close returns the group to the platform */
 static void failing_close(int fd)
 {
 	set_fail_nth(nth);
@@ -41,12 +42,12 @@ static void failing_close(int fd)
 static void own(struct vfio *v)
 {
 	if (vfio_own(v)) {
-		printf("# no container to be had\n");
+		printf("# cannot open a container\n");
 		exit(2);
 	}
 }
 
-/* What its owner has mapped it does write to, or its silence would say nothing */
+/* Check that the device can write to mapped memory: otherwise a missing write proves nothing */
 static bool device_can_write(uint8_t *page)
 {
 	struct vfio v;
@@ -60,6 +61,7 @@ static bool device_can_write(uint8_t *page)
 	return wrote;
 }
 
+/* Check whether the device reaches an unmapped page through the bypass */
 static bool bypass_is_open(uint8_t *page)
 {
 	struct vfio v;
@@ -77,7 +79,10 @@ static bool bypass_is_open(uint8_t *page)
 	return wrote;
 }
 
-/* Run in a child process. True if such groups existed and no device reached memory. */
+/*
+ * Run in a child process. Return true if the setup of a group failed at least once, and
+ * no device reached memory.
+ */
 bool bypass_reaches_nothing(void *unused)
 {
 	uint8_t *page = mem_base(base_page());
@@ -90,7 +95,7 @@ bool bypass_reaches_nothing(void *unused)
 		return false;
 	}
 	if (!device_can_write(page)) {
-		printf("# the device does not write even where it may\n");
+		printf("# the device does not write to mapped memory\n");
 		return false;
 	}
 	for (nth = 1; nth <= MOST_FAILURES; nth++) {

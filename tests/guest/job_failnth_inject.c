@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Select the allocations and user copies that may fail: those with a given range of code
- * in their call trace. Other allocations of the same system call never fail. The selection
- * alone makes none fail; /proc/thread-self/fail-nth then chooses the one that fails.
+ * Select the allocations and user copies that may fail. A given range of code must be in
+ * their call trace, so other allocations of the same system call never fail. The selection
+ * alone causes no failure: /proc/thread-self/fail-nth makes the nth selected call fail.
  */
 #include "job_failnth.h"
 #include "lib.h"
@@ -51,9 +51,10 @@ static bool inject(const char *attribute, const struct text *require,
 }
 
 /*
- * kmemleak and debugobjects allocate a record for each allocation, but work without it. An
- * xarray repeats a failed node allocation. One failure of these caches has no effect, and
- * would end the sweep over a call too early.
+ * kmemleak and debugobjects allocate a record for each allocation, but also work without a
+ * record. An xarray repeats a failed node allocation. So a single failure in these caches
+ * has no effect: the request would succeed, and the sweep over its failures would end too
+ * early.
  */
 static bool is_harmless(const char *cache)
 {
@@ -111,7 +112,7 @@ bool inject_into_return(void)
 	return inject_into_function("pnv_pci_ioda2_setup_default_config");
 }
 
-/* Return an empty range for a missing function, such as one of another platform */
+/* Return the range of a function, or an empty range if this kernel lacks the function */
 static struct text function_or_nowhere(const char *name)
 {
 	struct text text;
@@ -120,9 +121,10 @@ static struct text function_or_nowhere(const char *name)
 }
 
 /*
- * Callers whose page allocations never fail. After pseries failed to create a window, it
- * never creates one for that device again. SLUB repeats a failed page allocation, so one
- * failure has no effect.
+ * Return the kernel function whose page allocations must not fail. On pseries the function
+ * makes the table of a window: after one failure, pseries never creates a window for that
+ * device again. On powernv it is part of SLUB, which repeats a failed page allocation, so
+ * an injected failure would have no effect.
  */
 static struct text no_pages_for(void)
 {
@@ -145,7 +147,7 @@ void print_injection(void)
 	struct text no_pages = no_pages_for(), ours;
 
 	if (text_of_ours(&ours))
-		printf("# failures are injected into calls from %#llx %#llx, not by %#llx %#llx\n",
+		printf("# failures are injected into calls from code at %#llx-%#llx, but not at %#llx-%#llx\n",
 		       (unsigned long long)ours.first, (unsigned long long)ours.end,
 		       (unsigned long long)no_pages.first,
 		       (unsigned long long)no_pages.end);

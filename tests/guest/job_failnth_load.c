@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Load modules with each allocation failing in turn. A module must be loaded afterwards if,
- * and only if, loading it succeeds.
+ * Load modules with each allocation failing in turn. Afterwards the module must be loaded
+ * if the load succeeded, and must not be loaded if the load failed.
  */
 #define _GNU_SOURCE
 #include "job_failnth.h"
@@ -23,12 +23,12 @@
 #define MOST_FAILURES	100
 #define MOST_SWEEPS	3
 
-/* The outcome of loading a module once */
+/* The outcome of loading a module once with the nth selected call failing */
 enum outcome {
-	UNTOUCHED,	/* loaded; fewer than n calls were made, so none failed */
+	UNTOUCHED,	/* loaded; fewer than n calls were made, so no call failed */
 	REFUSED,	/* not loaded, -ENOMEM */
 	SURVIVED,	/* loaded, although a call failed */
-	WRONG,		/* anything else; details were printed */
+	WRONG,		/* any other outcome; details were printed */
 };
 
 /* Number of REFUSED outcomes in the last sweep */
@@ -40,7 +40,10 @@ static enum outcome wrong(const char *what)
 	return WRONG;
 }
 
-/* Return the number of calls left before the failing one; 0 if it has failed */
+/*
+ * Return the number of calls that succeed before a call fails, 0 if a call has failed, or -1
+ * on error
+ */
 static long still_to_pass(int fd)
 {
 	char text[16] = "";
@@ -66,7 +69,7 @@ static enum outcome load_failing(const char *file, unsigned int n)
 	ret = syscall(SYS_finit_module, module, "", 0) ? -errno : 0;
 	left = still_to_pass(nth);
 	if (left < 0 || (left && ret) || (ret && ret != -ENOMEM)) {
-		printf("# %u: %d, %ld to pass\n", n, ret, left);
+		printf("# failing call %u: result %d, %ld calls left before it\n", n, ret, left);
 		return WRONG;
 	}
 	if (left)
@@ -74,7 +77,11 @@ static enum outcome load_failing(const char *file, unsigned int n)
 	return ret ? REFUSED : SURVIVED;
 }
 
-/* Load in a child named LOADER: its leak records may have unknown addresses */
+/*
+ * Load in a child process named LOADER. After a failed load, functions of the module have
+ * no name in kmemleak's records. In records of LOADER, lib_leak.c takes each function
+ * without a name for a function of the module.
+ */
 static enum outcome load_once(const char *file, unsigned int n)
 {
 	int status;
@@ -156,7 +163,10 @@ static bool sweep_until(bool (*enough)(void), const char *module)
 	return false;
 }
 
-/* At least 3 failures refuse a load: 1 allocation by the kernel, 2 by registration */
+/*
+ * Check that at least 3 different failures refused a load: 1 allocation by the kernel's
+ * module loader, and 2 allocations by this module's registration with VFIO
+ */
 static bool all_were_refused(void)
 {
 	return refused >= 3;
@@ -174,8 +184,8 @@ static bool was_asked_first(void)
 }
 
 /*
- * When the in-tree backend is loaded, this module registers again to stay first in VFIO's
- * list. If that fails, it logs ASKED_FIRST, and VFIO then asks the in-tree backend first.
+ * When the in-tree driver is loaded, this module registers again to stay first in VFIO's
+ * list. If that fails, it logs ASKED_FIRST, and VFIO then asks the in-tree driver first.
  */
 bool sweep_loading_in_tree(void)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tce2-job_load: test loading, as TAP, on kernels whose VFIO refuses every device on POWER.
- * There the module only loads, logs that it is of no use, unloads and loads again.
+ * tce2-job_load: test loading on kernels whose VFIO refuses every device on POWER. There the
+ * module can only be loaded and unloaded. Each load logs that VFIO is unusable. Prints TAP.
  */
 #include "machine.h"
 

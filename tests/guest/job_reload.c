@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tce2-job_reload [SECONDS]: load and unload backends while containers are opened, as
+ * tce2-job_reload [SECONDS]: load and unload backends while containers are opened. Prints
  * TAP. Runs one race after the other, each for SECONDS (default: 5) and until every
  * expected backend has handled a container. The races reload this module, reload
- * the in-tree backend, and toggle this module's parameter "enabled". Meanwhile clients
+ * the in-tree driver, and toggle this module's parameter "enabled". Meanwhile clients
  * open containers (job_reload_client.c).
  */
 #include "job_reload.h"
@@ -17,7 +17,7 @@
 #define SWITCH		"/sys/module/" OUR_MODULE "/parameters/enabled"
 #define LEAST_ROUNDS	5
 #define MOST_SECONDS	86400
-#define SETTLE_MS	20000	/* the in-tree backend unpins asynchronously */
+#define SETTLE_MS	20000	/* the in-tree driver unpins asynchronously */
 
 static unsigned int seconds = 5;
 static int64_t pins_before;
@@ -28,10 +28,10 @@ static struct {
 } total;
 
 /**
- * struct race - an operation that is repeated while containers are opened
+ * struct race - an operation that is repeated while clients open containers
  * @name: name in the report
- * @round: run the operation once
- * @wanted: bit mask of the servers that must each handle a container
+ * @round: function that runs the operation once
+ * @wanted: bit mask (enum server) of the backends that must each handle a container
  */
 struct race {
 	const char *name;
@@ -85,7 +85,7 @@ static bool round_of_the_switch(void)
 	return true;
 }
 
-/* Run rounds until the time is over and each wanted server has handled a container */
+/* Run rounds until the time is over and each wanted backend has handled a container */
 static bool run_race(const struct race *race)
 {
 	uint64_t begin = now_ms(), ms;
@@ -154,11 +154,11 @@ static void tap_race_of_the_in_tree_backend(void)
 		"rmmod_in_tree_and_open", round_of_the_in_tree_backend, 1 << OURS,
 	};
 
-	tap("the in-tree backend can be reloaded while containers are opened", run_race(&race));
+	tap("the in-tree driver can be reloaded while containers are opened", run_race(&race));
 	tap("this module handled every container during these reloads", only_ours_served());
-	tap("neither backend is in use after the in-tree backend was reloaded", are_unused());
-	tap("every page is unpinned after the in-tree backend was reloaded", are_all_unpinned());
-	tap("this module handles a container after the in-tree backend was reloaded",
+	tap("neither backend is in use after the in-tree driver was reloaded", are_unused());
+	tap("every page is unpinned after the in-tree driver was reloaded", are_all_unpinned());
+	tap("this module handles a container after the in-tree driver was reloaded",
 	    server_of_next() == OURS);
 }
 
@@ -173,7 +173,7 @@ static void tap_race_of_the_switch(void)
 	tap("neither backend is in use after enabled was toggled", are_unused());
 	tap("every page is unpinned after enabled was toggled", are_all_unpinned());
 	tap("this module handles a container after enabled was toggled", server_of_next() == OURS);
-	tap("with enabled=0 the next container falls through to the in-tree backend",
+	tap("with enabled=0 the next container falls through to the in-tree driver",
 	    switch_to(false) && server_of_next() == IN_TREE);
 	tap("with enabled=1 this module handles the next container",
 	    switch_to(true) && server_of_next() == OURS);

@@ -7,11 +7,11 @@
 
 #include "lib.h"
 
-/* Which backend has handled a container */
+/* The backend that handles a container, with a value for no backend */
 enum server { OURS, IN_TREE, NOBODY, SERVERS };
 
 #define ASKERS		3
-/* Each client of a device has one thread more while it closes a container */
+/* Each client of a device has a second thread while it closes a container */
 #define CLIENT_THREADS	(SLOTS + ASKERS)
 
 bool clients_start(void);

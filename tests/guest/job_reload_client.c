@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One client for each device repeatedly opens a container, maps memory and closes the
- * container during another call. A container must work with either backend. Only
- * SET_IOMMU may fail: if no backend is loaded. Other clients call CHECK_EXTENSION on
- * containers without a group, for which VFIO asks all backends.
+ * Clients of job_reload.c. One client for each device repeatedly opens a container, maps
+ * memory and closes the container during another call. A container must work with each
+ * backend. Only SET_IOMMU may fail, and only while no backend is loaded. Other clients call
+ * CHECK_EXTENSION on containers without a group, for which VFIO asks all backends.
  *
  * Each client is a process, which exits at the first wrong result.
  */
@@ -25,10 +25,10 @@
 
 /**
  * struct shared - memory shared by the clients and their parent
- * @over: the clients must end
+ * @over: set by the parent when the clients must end
  * @failed: a client failed and printed the reason
- * @served: containers handled by each backend, by slot
- * @asked: CHECK_EXTENSION calls of all clients without a group
+ * @served: number of containers that each backend has handled, for each device's client
+ * @asked: number of CHECK_EXTENSION calls by all clients without a group
  */
 struct shared {
 	volatile bool over;
@@ -48,7 +48,7 @@ static void need(int ret, int want, const char *what)
 	       ret < 0 ? strerror(-ret) : "no error");
 	fflush(stdout);
 	shared->failed = true;
-	/* Exit with no valid server: server_of_next() reads the status */
+	/* server_of_next() reads the status as an enum server, so return an invalid value */
 	_exit(SERVERS);
 }
 
@@ -60,14 +60,17 @@ static uint8_t *memory(void)
 	return ua;
 }
 
-/* VFIO now asks only the container's backend; only the in-tree backend offers v1 */
+/*
+ * Return the backend of a container. After SET_IOMMU, VFIO passes CHECK_EXTENSION only to
+ * the container's backend, and only the in-tree driver has the v1 extension.
+ */
 static enum server server_of(struct vfio *v)
 {
 	return check_extension(v->fd, VFIO_SPAPR_TCE_IOMMU) > 0 ? IN_TREE :
 								  OURS;
 }
 
-/* Calls with equal results in both backends; the backend undoes the last two on close */
+/* Make calls that both backends answer alike; the close of the container undoes the last two */
 static void work(struct vfio *v, uint8_t *ua)
 {
 	struct vfio_iommu_spapr_tce_info info;
@@ -101,8 +104,8 @@ static void *register_until_over(void *arg)
 }
 
 /*
- * Close the last group during a call. That call may then hold the only reference to the
- * backend. The in-tree backend would crash here.
+ * Close the container's last group while another thread is in a call. The call may then
+ * hold the only reference to the backend. The in-tree driver would crash here.
  */
 static void lose_backend(struct vfio *v, int slot, uint8_t *ua)
 {
@@ -143,13 +146,13 @@ static void open_until_over(int slot)
 
 	while (!shared->over) {
 		shared->served[slot][one_container(slot, ua)]++;
-		/* A backend in use cannot be unloaded */
+		/* Pause without a container: a module in use cannot be unloaded */
 		usleep(rand() % 5000);
 	}
-	need(vmlck() - locked, 0, "locked memory left");
+	need(vmlck() - locked, 0, "locked memory at the end");
 }
 
-/* SET_IOMMU must fail without a group, whatever CHECK_EXTENSION returned */
+/* Call CHECK_EXTENSION without a group; SET_IOMMU must then fail, whatever the answer was */
 static void ask_until_over(int number)
 {
 	(void)number;
@@ -206,7 +209,7 @@ bool clients_failed(void)
 	return shared->failed;
 }
 
-/* Return the bit mask of servers that have handled a container in this race */
+/* Return the bit mask of the backends that have handled a container in this race */
 unsigned int clients_seen(void)
 {
 	unsigned int seen = 0;
@@ -231,10 +234,10 @@ bool clients_stop(void)
 		      !status;
 	}
 	for (int slot = 0; slot < SLOTS; slot++)
-		printf("# ours %lu in-tree %lu nobody %lu by slot %d\n",
+		printf("# containers: ours %lu, in-tree %lu, refused %lu, slot %d\n",
 		       shared->served[slot][OURS], shared->served[slot][IN_TREE],
 		       shared->served[slot][NOBODY], slot);
-	printf("# asked %lu times\n", shared->asked);
+	printf("# CHECK_EXTENSION without a group: %lu calls\n", shared->asked);
 	return ok;
 }
 

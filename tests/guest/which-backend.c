@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tce2-which-backend [wait]: opens a container with the first edu device and prints
- * the module that handles it, which is the module whose use count went up. With `wait`
- * it then keeps the container open until end of input. Status 0 if a backend handles
- * the container.
+ * tce2-which-backend [wait]: open a container with the first edu device and print the
+ * module that handles it, which is the module whose use count went up. With `wait`, keep
+ * the container open until end of input. Exit status 0 if a backend handles the container.
  */
 #include "lib.h"
 
@@ -16,7 +15,7 @@ static const char *const backends[] = {
 
 static int refuse(const char *what, int error)
 {
-	printf("nobody: %s: %d\n", what, error);
+	printf("no backend: %s: %d\n", what, error);
 	return 1;
 }
 
@@ -43,7 +42,7 @@ int main(int argc, char **argv)
 	for (i = 0; i < ARRAY_SIZE(backends); i++)
 		if (module_refs(backends[i]) == refs[i] + 1)
 			backend = backends[i];
-	puts(backend ? backend : "nobody");
+	puts(backend ? backend : "no backend");
 	fflush(stdout);
 	while (argc > 1 && read(STDIN_FILENO, &byte, 1) > 0)
 		;
