@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// An array indexed by a field of a structure that userspace has filled. A processor
-// may read behind the array before it knows that the field was refused, and what it
-// has read shows in the caches: array_index_nospec() keeps it from that.
+// Find arrays that are indexed by a member of a structure from userspace. Even if the code
+// refuses an index that is too large, a processor may speculatively read beyond the end of
+// the array, and its caches then disclose the data (Spectre v1). array_index_nospec()
+// prevents this.
 virtual report
 
 @user@

@@ -8,11 +8,11 @@
 . /lib/functions.sh
 
 DISK=/dev/nvme0n1
-# In MiB: the size of the known content, and the place for the guest's copy
+# Size of the known content of the disk, and offset at which the guest writes a copy, in MiB
 CONTENT=32
 COPY_AT=64
 
-# await_disk: its driver finds the disk some time after it was loaded, or given it
+# await_disk: wait until nvme has found the disk, after nvme was loaded or bound to the disk
 await_disk() {
 	disk_tries=0
 	until [ -b $DISK ]; do
@@ -30,7 +30,7 @@ disk_sum() {
 	disk_read "$@" | md5sum | cut -d' ' -f1
 }
 
-# read_content SUM [DISK]
+# read_content SUM [DISK]: succeed if the content has this MD5 sum
 read_content() {
 	[ -n "${2:-}" ] || await_disk && [ "$(disk_sum 0 $CONTENT "${2:-}")" = "$1" ]
 }
@@ -47,12 +47,12 @@ write_copy() {
 		drop_caches
 }
 
-# read_copy SUM [DISK]
+# read_copy SUM [DISK]: succeed if the copy has this MD5 sum
 read_copy() {
 	[ "$(disk_sum $COPY_AT $CONTENT "${2:-}")" = "$1" ]
 }
 
-# seconds COMMAND...: print how long it takes, to 10 ms
+# seconds COMMAND...: print the duration of a command in seconds, to 10 ms
 seconds() {
 	read -r began _ </proc/uptime
 	"$@" || return
@@ -64,7 +64,7 @@ read_64M() {
 	dd if="$DISK" of=/dev/null bs=1M iflag=direct count=64 2>/dev/null
 }
 
-# small_reads COUNT
+# small_reads COUNT: read COUNT blocks of 4 KiB, one at a time
 small_reads() {
 	dd if="$DISK" of=/dev/null bs=4k iflag=direct count="$1" 2>/dev/null
 }
@@ -94,7 +94,7 @@ no_complaints() {
 }
 
 kernel_mark
-# What drmgr expects
+# drmgr needs these directories and this module
 PATH=$PATH:/usr/sbin
 mkdir -p /var/log /var/lock /run
 modprobe rpadlpar_io

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Preloaded into a client: counts its VFIO and KVM ioctls in a text file.
+ * A library that is preloaded into a client (LD_PRELOAD). It counts the client's VFIO and
+ * KVM ioctls in a text file.
  *
  * TCE2_IOCTLS names the file. Each line has a request, the number of calls and the
- * number of failed calls. The file is a shared mapping, so it is complete after
- * SIGKILL too. TCE2_HIDE_KVM_TCES=1 makes KVM say that it has no in-kernel
- * TCE tables for VFIO, and no device that could get them: KVM warns when a group was
- * added to that device and never given a table (6.12, kvm_vfio_release()).
+ * number of failed calls. The counts are written through a shared mapping, so the file is
+ * complete even after SIGKILL.
+ *
+ * TCE2_HIDE_KVM_TCES=1 hides KVM's in-kernel TCE tables for VFIO from the client. KVM's
+ * VFIO device must be hidden, too: KVM warns if a group was added to this device without
+ * a table (6.12, kvm_vfio_release()).
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -34,8 +37,9 @@
 	{ .number = (ioctl_number), .name = (ioctl_name), .container = true }
 
 /*
- * Container and device requests share numbers. A container request is counted only on
- * a descriptor that has seen VFIO_CHECK_EXTENSION or VFIO_SET_IOMMU.
+ * Some ioctls of a container have the same number as an ioctl of a device. A number is
+ * counted as an ioctl of a container only after VFIO_CHECK_EXTENSION or VFIO_SET_IOMMU
+ * was called on the same descriptor.
  */
 static struct request {
 	unsigned long number;
@@ -67,7 +71,7 @@ static char *text;
 static bool hide_kvm_tces;
 static int (*next_ioctl)(int fd, unsigned long number, ...);
 
-/* Padded with blanks: awk takes leading zeros for an octal number. */
+/* Print a number padded with blanks, because awk reads a number with leading zeros as octal. */
 static void print_number(char *end, unsigned long number)
 {
 	int i;
@@ -76,7 +80,7 @@ static void print_number(char *end, unsigned long number)
 		*--end = number || !i ? '0' + number % 10 : ' ';
 }
 
-/* Only digits change, so a reader sees whole lines. */
+/* Update the counts in a line. Only digits change, so another reader always sees whole lines. */
 static void write_line(size_t index)
 {
 	char *line = text + index * LINE_WIDTH;
@@ -126,7 +130,7 @@ __attribute__((constructor)) static void start(void)
 	hide_kvm_tces = getenv("TCE2_HIDE_KVM_TCES");
 	if (path)
 		open_file(path);
-	/* Programs started by the client are not counted. */
+	/* Do not count the ioctls of programs that the client starts. */
 	unsetenv("LD_PRELOAD");
 }
 

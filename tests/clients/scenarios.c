@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tce2-scenarios ours|intree SUM SCENARIO...: runs clients in the emulated POWER9. SUM is
- * the MD5 of the first 32 MiB of the disks. A SCENARIO has its option after a colon.
- * Prints TAP and lines "# figure SCENARIO NAME VALUE".
+ * tce2-scenarios ours|intree SUM SCENARIO...: run scenarios with clients of VFIO, QEMU and
+ * DPDK, in the emulated POWER9, with this module or with the in-tree driver. SUM is the MD5
+ * sum of the first 32 MiB of each disk. A SCENARIO may have an option after a colon. Prints
+ * TAP and lines "# figure SCENARIO NAME VALUE".
  */
 #include "lib.h"
 #include "scenarios.h"
@@ -99,7 +100,7 @@ static void tap_before(void)
 	snprintf(name, sizeof(name), "the modules load: %s", settings.backend);
 	tap(name, load_backend());
 	tap("KVM loads", load_module("kvm_hv"));
-	/* A debug kernel may have no histograms */
+	/* Counting hypercalls is optional: a debug kernel may lack trace histograms */
 	if (!trace_hypercalls())
 		puts("# hypercalls are not traced");
 	load_module("nvme");
@@ -132,7 +133,7 @@ int main(int argc, char **argv)
 		fputs("usage: tce2-scenarios ours|intree SUM SCENARIO...\n", stderr);
 		return 2;
 	}
-	/* QEMU and DPDK are in the directories of Debian's packages */
+	/* QEMU and DPDK come from Debian's packages, which install programs in /usr/bin */
 	setenv("PATH", "/bin:/sbin:/usr/bin", 1);
 	tap_begin();
 	tap_before();

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Clients in the emulated POWER9: what a scenario checks, the processes of clients, and
- * a KVM guest.
+ * Interfaces between the source files of tce2-scenarios: the checks of a scenario, the
+ * processes of clients, and a KVM guest.
  *
- * Functions of type bool return whether they succeeded.
+ * Functions of type bool return true on success.
  */
 #ifndef CLIENTS_SCENARIOS_H
 #define CLIENTS_SCENARIOS_H
@@ -15,12 +15,12 @@
 #define MOST_DISKS	2
 
 /**
- * struct settings - what does not change while the scenarios run
+ * struct settings - constants of all scenarios
  * @backend: "ours" or "intree"
  * @module: the backend's module
  * @is_ours: the backend is this module
- * @sum: MD5 of the known content at the beginning of the disks
- * @patience: time limits are multiplied by this
+ * @sum: MD5 sum of the known content at the beginning of each disk
+ * @patience: factor by which all time limits are multiplied
  */
 struct settings {
 	const char *backend;
@@ -34,7 +34,7 @@ extern struct settings settings;
 
 /*
  * Results and figures of a scenario (scenarios_judge.c). A failure of the in-tree driver
- * is skipped, and counted in the table of the host.
+ * is reported as skipped, and is counted in the table that tests/runner/clients.py prints.
  */
 
 void set_scenario(const char *name, const char *option);
@@ -57,14 +57,14 @@ void kvm_leaks(const char *reason);
 const char *kvm_leak(void);
 
 /*
- * The disks (scenarios_disk.c)
+ * Checks of the disks' content (scenarios_disk.c)
  */
 
 size_t disks(char addresses[MOST_DISKS][PCI_ADDRESS]);
 bool copy_is_on_disk(void);
 
 /*
- * Hypercalls of a KVM guest (scenarios_trace.c)
+ * Counts of the hypercalls of a KVM guest (scenarios_trace.c)
  */
 
 bool trace_hypercalls(void);
@@ -78,9 +78,9 @@ void hypercall_figures(void);
 #define IOCTLS		"/tmp/ioctls"
 
 /**
- * struct client - a program that was started
- * @pid: 0 before it was started and after it has ended
- * @status: of waitpid(), after it has ended
+ * struct client - a started program
+ * @pid: process ID, 0 before the start and after the end
+ * @status: status from waitpid() after the end
  */
 struct client {
 	pid_t pid;
@@ -97,18 +97,18 @@ void print_tail(const char *path, const char *name, size_t lines);
 char *last_lines(char *text, size_t lines);
 
 /*
- * A KVM guest, which is driven through its console and QEMU's monitor
+ * A KVM guest, which is controlled through its console and QEMU's monitor
  * (scenarios_guest.c)
  */
 
 #define MOST_OPTIONS	8
 
 /**
- * struct guest - what a guest is started with
- * @processors: how many it has
- * @arguments: more arguments of its kernel
- * @options: more options of QEMU, up to a NULL
- * @hide_kvm_tces: KVM has no in-kernel TCE tables for VFIO
+ * struct guest - configuration of a guest
+ * @processors: number of virtual processors
+ * @arguments: additional arguments for the guest's kernel
+ * @options: additional options for QEMU; NULL ends the list
+ * @hide_kvm_tces: hide KVM's in-kernel TCE tables for VFIO from QEMU (ioctls.c)
  */
 struct guest {
 	unsigned int processors;
@@ -117,7 +117,7 @@ struct guest {
 	bool hide_kvm_tces;
 };
 
-/* A condition for which await() waits, with its argument */
+/* A condition for which await() waits */
 typedef bool condition_fn(long long arg);
 
 void guest_start(const struct guest *guest, const char *device);
@@ -139,7 +139,8 @@ __attribute__((format(printf, 1, 2)))
 void monitor(const char *format, ...);
 
 /*
- * Scenarios (scenarios_kvm.c, scenarios_dpdk.c). The option is what follows the colon.
+ * The scenarios (scenarios_kvm.c, scenarios_dpdk.c). @option is the text after the colon of
+ * the command-line argument.
  */
 
 void boot_with_disk(const char *arguments);

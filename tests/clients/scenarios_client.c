@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Processes of clients, whose ioctls are counted (ioctls.c), and their logs.
+ * Start and stop the processes of clients, count their ioctls (ioctls.c), and print their
+ * logs.
  */
 #define _GNU_SOURCE
 #include "lib.h"
@@ -24,8 +25,8 @@ static void redirect(int to, const char *path, int flags)
 }
 
 /*
- * Start a program that writes to a log, and count its ioctls in a file. The log of the
- * last program is removed, so that it is not read until this one writes.
+ * Start a program that writes to a log, and count its ioctls in a file. Remove the log of
+ * the previous program first: otherwise a caller could read the old log.
  */
 bool client_start(struct client *client, char *const argv[], const char *log,
 		  const char *ioctls)
@@ -79,7 +80,7 @@ void client_kill(struct client *client)
 	client_wait(client);
 }
 
-/* A number of /proc/PID/status, such as VmRSS; -1 without the process */
+/* Return a number of /proc/PID/status, such as VmRSS, or -1 if the process does not exist */
 long long client_kilobytes(const struct client *client, const char *name)
 {
 	char path[32], line[128];
@@ -96,7 +97,7 @@ long long client_kilobytes(const struct client *client, const char *name)
 	return kilobytes;
 }
 
-/* The last lines of a text */
+/* Return the last lines of a text */
 char *last_lines(char *text, size_t lines)
 {
 	char *at = text + strlen(text);
@@ -107,8 +108,8 @@ char *last_lines(char *text, size_t lines)
 }
 
 /*
- * Print a line of a log. The monitor draws its line again for each character that it
- * gets, and moves the cursor before that.
+ * Print a line of a log. QEMU's monitor redraws the line after each input character, so
+ * print only the text after the last cursor movement.
  */
 static void print_line(const char *name, const char *line)
 {
@@ -127,7 +128,7 @@ static void print_line(const char *name, const char *line)
 	putchar('\n');
 }
 
-/* Print the last lines of a log, without empty ones */
+/* Print the last lines of a log, except empty lines */
 void print_tail(const char *path, const char *name, size_t lines)
 {
 	char *text, *rest, *line;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The disks, which a guest writes and the host reads.
+ * Check a disk after a guest used it. At its beginning a disk has known content. The guest
+ * writes a copy of this content to the disk, and this program checks the copy.
  */
 #define _GNU_SOURCE
 #include "lib.h"
@@ -16,19 +17,19 @@
 
 #define NODE_TRIES	20
 
-/* Where the guest's copy of the content is, in MiB; inner.sh has the same numbers */
+/* Offset and size of the guest's copy in MiB, as in inner.sh */
 #define COPY_AT		64
 #define CONTENT		32
 
-/* The PCI addresses of the disks */
+/* Get the PCI addresses of the disks; return their number */
 size_t disks(char addresses[MOST_DISKS][PCI_ADDRESS])
 {
 	return devices_of_class(DISK_CLASS, addresses, MOST_DISKS);
 }
 
 /*
- * Find the block device of an NVMe disk. With multipath its directory is nvme0c0n1 while
- * the device is nvme0n1.
+ * Find the block device of an NVMe disk. With multipath the directory in sysfs is called
+ * nvme0c0n1, but the block device is called nvme0n1.
  */
 static bool find_node(const char *address, char *node, size_t size)
 {
@@ -94,7 +95,7 @@ static bool clear_copy(const char *node)
 	return ok;
 }
 
-/* The host reads the right copy from the first disk */
+/* Check that the first disk has the copy, and then clear the copy */
 bool copy_is_on_disk(void)
 {
 	char address[MOST_DISKS][PCI_ADDRESS], node[32];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Scenarios with DPDK: testpmd forwards packets between two network cards on one hub, so
- * each packet that a card sends is received by the other.
+ * Scenarios with DPDK: testpmd forwards packets between two network cards. QEMU connects
+ * both cards to one hub, so each card receives all packets that the other card sends.
  */
 #include "lib.h"
 #include "scenarios.h"
@@ -30,7 +30,7 @@ bool has_cards(void)
 	return device_of_class(CARD_CLASS, card);
 }
 
-/* Reserve huge pages, and give the cards to vfio-pci */
+/* Reserve hugepages, and bind the cards to vfio-pci */
 bool cards_to_vfio(void)
 {
 	char card[MOST_CARDS][PCI_ADDRESS];
@@ -73,7 +73,7 @@ static void print_log(void)
 	print_tail(LOG, "testpmd", LOG_LINES);
 }
 
-/* Packets received by all ports, from the last statistics that testpmd has printed */
+/* Return the packets received by all ports, from the last statistics in testpmd's log */
 static long long packets_received(void)
 {
 	long long port, sum = 0, last = 0;
@@ -93,7 +93,7 @@ static long long packets_received(void)
 	return last;
 }
 
-/* Wait until that many packets were received */
+/* Wait until @packets packets were received; false after a timeout */
 static bool forwards(long long packets, unsigned int seconds)
 {
 	uint64_t deadline = now_ms() + 1000ULL * seconds * settings.patience;
@@ -125,7 +125,7 @@ static void judge_forwarding(void)
 	figure("testpmd-locked-kB", client_kilobytes(&testpmd, "VmLck"));
 }
 
-/* A killed testpmd leaves its files */
+/* Check that all hugepages are free, after removing the files that a killed testpmd left */
 static void judge_hugepages(void)
 {
 	glob_t files;
@@ -134,10 +134,13 @@ static void judge_hugepages(void)
 		for (size_t i = 0; i < files.gl_pathc; i++)
 			unlink(files.gl_pathv[i]);
 	globfree(&files);
-	judge("all huge pages are free afterwards", hugepages_are_back());
+	judge("all hugepages are free afterwards", hugepages_are_back());
 }
 
-/* start, again, killed or after: start, forward, and stop; killed by SIGKILL */
+/*
+ * Start testpmd, let it forward packets, and stop it. With the option "killed", stop it with
+ * SIGKILL. The options "start", "again" and "after" only give a name to each run.
+ */
 void scenario_testpmd(const char *option)
 {
 	scenario_begins("testpmd", option);
@@ -159,12 +162,13 @@ void scenario_both(const char *option)
 	scenario_begins("both", option);
 	boot_with_disk("disable_ddw");
 	judge("guest boots", guest_boots(120));
-	/* The figures of this scenario are the guest's */
+	/* Count testpmd's ioctls in another file: the figures of this scenario are QEMU's ioctls */
 	start_testpmd(IOCTLS ".testpmd");
 	judge_forwarding();
 	judge_io();
 	phase_ends("io");
-	judge("testpmd forwards after that", forwards(packets_received() + 2000, 180));
+	judge("testpmd forwards after that",
+	      forwards(packets_received() + 2000, 180));
 	judge("testpmd stops", testpmd_stops());
 	judge_io();
 	judge_guest_log();

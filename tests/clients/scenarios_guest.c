@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A KVM guest of Debian's QEMU. inner.sh of the guest reads commands from its console,
- * and QEMU's monitor plugs devices. Both write to files.
+ * Run a KVM guest in Debian's QEMU. In the guest, inner.sh reads commands from the console.
+ * QEMU's monitor plugs devices. Console and monitor read from pipes and write to files.
  *
- * This program has both ends of the pipes to them open. Otherwise opening a pipe would
- * block until QEMU opens it, or after QEMU has ended.
+ * This program opens the pipes for reading and writing. If it opened them for writing only,
+ * the open would block until QEMU opens the other end, and without end if QEMU has ended.
  */
 #define _GNU_SOURCE
 #include "lib.h"
@@ -74,7 +74,7 @@ static void start_qemu(const char *processors, const char *arguments, const char
 	client_start(&qemu, (char *const *)argv, QEMU_LOG, IOCTLS);
 }
 
-/* Start a guest with a device, in a QEMU whose ioctls are counted */
+/* Start a guest with a device, and count QEMU's ioctls */
 void guest_start(const struct guest *guest, const char *device)
 {
 	char processors[12], arguments[256];
@@ -98,7 +98,7 @@ bool guest_runs(void)
 	return client_runs(&qemu);
 }
 
-/* A number of QEMU's /proc/PID/status; -1 without QEMU */
+/* Return a number of QEMU's /proc/PID/status, or -1 if QEMU does not run */
 long long guest_kilobytes(const char *name)
 {
 	return client_kilobytes(&qemu, name);
@@ -126,7 +126,7 @@ void guest_kill(void)
 	close_pipes();
 }
 
-/* Print no logs when a wait ends in vain */
+/* Choose whether await() prints the logs if it fails */
 void guest_quiet(bool quiet)
 {
 	is_quiet = quiet;
@@ -141,7 +141,7 @@ static void print_logs(void)
 	print_tail(CONSOLE_LOG, "con.log", LOG_LINES);
 }
 
-/* Wait until a condition holds. Give up when time is over, and when QEMU has ended. */
+/* Wait until a condition holds; false after a timeout, or if QEMU has ended */
 bool await(unsigned int seconds, condition_fn *holds, long long arg)
 {
 	uint64_t deadline = now_ms() + 1000ULL * seconds * settings.patience;
@@ -156,7 +156,7 @@ bool await(unsigned int seconds, condition_fn *holds, long long arg)
 	return true;
 }
 
-/* What the guest has written to its console; the caller frees it */
+/* Return the text that the guest has written to its console; the caller frees it */
 char *console(void)
 {
 	char *text;
@@ -164,7 +164,7 @@ char *console(void)
 	return read_whole(CONSOLE_LOG, &text) ? text : strdup("");
 }
 
-/* What QEMU's monitor has written; the caller frees it */
+/* Return the text that QEMU's monitor has written; the caller frees it */
 char *monitor_output(void)
 {
 	char *text;
@@ -172,7 +172,7 @@ char *monitor_output(void)
 	return read_whole(MONITOR_LOG, &text) ? text : strdup("");
 }
 
-/* The number of lines of the console that begin with a word and a blank */
+/* Count the lines of the console that begin with a word and a blank */
 static unsigned int count_lines(const char *word)
 {
 	char *text = console(), *rest = text, *line;
@@ -189,7 +189,7 @@ bool console_has(const char *word)
 	return count_lines(word);
 }
 
-/* The rest of the last line of the guest that begins with a word, or "" */
+/* Find the guest's last line that begins with a word; return the rest of the line, or "" */
 const char *answer(const char *word)
 {
 	static char last[128];
@@ -209,13 +209,13 @@ static bool has_booted(long long times)
 	return count_lines("READY") >= times;
 }
 
-/* Wait for the next boot */
+/* Wait until the guest has finished its next boot */
 bool guest_boots(unsigned int seconds)
 {
 	return await(seconds, has_booted, ++boots);
 }
 
-/* Have the guest run a command, whose status does not matter */
+/* Let the guest run a command; do not wait for its end */
 void tell(const char *command)
 {
 	dprintf(console_in, "%u %s\n", ++asked, command);
@@ -229,7 +229,7 @@ static bool is_answered(long long number)
 	return console_has(word);
 }
 
-/* Have the guest run a command; return whether it succeeded */
+/* Let the guest run a command; return true if it succeeds in time */
 bool ask(unsigned int seconds, const char *format, ...)
 {
 	char command[256], word[24];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Results and figures of a scenario, and what has to be the same at its end as at its
- * begin.
+ * Print results and figures of a scenario. Check at its end that all counters (pinned pages,
+ * free hugepages, use counts) have the same values as at its beginning.
  */
 #include "lib.h"
 #include "scenarios.h"
@@ -17,10 +17,10 @@
 static char scenario[32];
 static const char *leak;
 
-/* At the begin of the scenario */
+/* Counts at the beginning of the scenario */
 static int64_t pins_before, hugepages_before;
 
-/* The file of the client's ioctls at the end of the last phase, and two of its numbers */
+/* Ioctl counts at the end of the last phase: all counts as text, MAP_DMA and UNMAP_DMA */
 static char *phase;
 static long long maps, unmaps;
 
@@ -29,7 +29,7 @@ void set_scenario(const char *name, const char *option)
 	snprintf(scenario, sizeof(scenario), "%s%s%s", name, *option ? "-" : "", option);
 }
 
-/* Print a line for the table of the host */
+/* Print a line that tests/runner/clients.py reads for its table */
 void figure_text(const char *name, const char *value)
 {
 	printf("# figure %s %s %s\n", scenario, name, value);
@@ -45,7 +45,7 @@ void figure_of(const char *kind, const char *name, long long value)
 	printf("# figure %s %s-%s %lld\n", scenario, kind, name, value);
 }
 
-/* Print a result of the scenario; return whether it is good */
+/* Print a result of the scenario as TAP; return @ok */
 bool judge(const char *name, bool ok)
 {
 	char text[160];
@@ -67,7 +67,7 @@ void judge_handled(const char *what)
 	judge(name, handled_by_backend());
 }
 
-/* A result that a known defect of the kernel prevents */
+/* Report a result as skipped, because a known defect of the kernel prevents it */
 void tap_known(const char *name, const char *reason)
 {
 	char text[160];
@@ -76,13 +76,13 @@ void tap_known(const char *name, const char *reason)
 	tap(text, true);
 }
 
-/* KVM has leaked a reference to a table, which keeps the module */
+/* Record that KVM leaks a reference to a table: the module will stay in use */
 void kvm_leaks(const char *reason)
 {
 	leak = reason;
 }
 
-/* The reason, or NULL */
+/* Return the reason of the leak, or NULL if KVM has leaked no reference */
 const char *kvm_leak(void)
 {
 	return leak;
@@ -101,7 +101,7 @@ static void print_use_counts(void)
 	       use_count(OUR_MODULE), use_count(IN_TREE_MODULE));
 }
 
-/* The backend is in use and the other is not, so it handles all containers */
+/* Check that only the expected backend is in use, which then handles all containers */
 bool handled_by_backend(void)
 {
 	const char *other = settings.is_ours ? IN_TREE_MODULE : OUR_MODULE;
@@ -126,7 +126,7 @@ bool is_unused(void)
 	return ok;
 }
 
-/* The last references to a container are put some time after its process has ended */
+/* Wait for asynchronous work: until all pages are unpinned and no backend is in use */
 void settle(void)
 {
 	for (int i = 0; i < SETTLE_TRIES; i++) {
@@ -158,7 +158,7 @@ static void forget_phase(void)
 	phase = NULL;
 }
 
-/* The number of these ioctls of the client at the end of the last phase */
+/* Return the client's count of an ioctl at the end of the last phase */
 long long phase_calls(const char *request)
 {
 	size_t len = strlen(request);
@@ -177,7 +177,7 @@ static void print_ioctls(const char *name)
 	}
 }
 
-/* Print the ioctls since the last phase; return the number of MAP_DMA ioctls */
+/* End a phase of the scenario: print its ioctl counts, return its number of MAP_DMA ioctls */
 long long phase_ends(const char *name)
 {
 	long long maps_before = maps, unmaps_before = unmaps;
@@ -185,7 +185,7 @@ long long phase_ends(const char *name)
 
 	forget_phase();
 	read_whole(IOCTLS, &phase);
-	/* Each line has a newline at its end, except in a file that is not yet filled */
+	/* The file may have no complete line yet */
 	len = phase ? strlen(phase) : 0;
 	if (len && phase[len - 1] != '\n')
 		forget_phase();
@@ -197,11 +197,11 @@ long long phase_ends(const char *name)
 	return maps - maps_before;
 }
 
-/* Note what has to be the same at the scenario's end */
+/* Begin a scenario: read the counts that must be the same at its end */
 void scenario_begins(const char *name, const char *option)
 {
 	set_scenario(name, option);
-	/* Direct reads unpin their last pages some time after they have ended */
+	/* Wait: earlier direct I/O unpins its last pages asynchronously */
 	sleep(1);
 	pins_before = pins();
 	hugepages_before = read_number(HUGEPAGES);

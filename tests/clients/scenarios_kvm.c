@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Scenarios with QEMU and KVM: Debian's QEMU gets an NVMe disk through vfio-pci, and the
- * guest (inner.sh) reads and writes.
+ * Scenarios with QEMU and KVM: Debian's QEMU assigns an NVMe disk to a guest through
+ * vfio-pci, and the guest (inner.sh) reads and writes the disk.
  */
 #define _GNU_SOURCE
 #include "lib.h"
@@ -14,17 +14,20 @@
 
 #define BOOT_SECONDS	120
 #define DIMM_KB		262144
-#define DIMM_MEMORY_KB	131072	/* what the guest sees of 256 MiB, at least */
+#define DIMM_MEMORY_KB	131072	/* lower bound of MemTotal for 256 MiB */
 #define MOST_RESIDENT_KB 2000000
-/* KVM charges its own TCE table of 2 MiB */
+/* Maximum VmLck without the disk: KVM still charges its TCE table of 2 MiB */
 #define MOST_UNPLUGGED_KB 4096
 #define BOOT_TRIES	5
 
-/* The slot of addr=1. The guest has no rtas_errd, so these tests call drmgr. */
+/*
+ * Commands to unplug and plug the disk: 0x40000008 is the slot of QEMU's addr=1. They call
+ * drmgr because the guest has no rtas_errd, which would call it.
+ */
 #define DRMGR_REMOVE	"drmgr -c pci -r -s 0x40000008 -n"
 #define DRMGR_ADD	"drmgr -c pci -a -s 0x40000008 -n"
 
-/* The option of QEMU for the first disk */
+/* Return QEMU's option for the first disk */
 static const char *first_disk(void)
 {
 	static char device[64];
@@ -43,7 +46,7 @@ void boot_with_disk(const char *arguments)
 	guest_start(&guest, first_disk());
 }
 
-/* Without a dynamic window, a guest has only the default one */
+/* Return the kernel arguments for a guest with or without a dynamic DMA window */
 static const char *dma_arguments(const char *option)
 {
 	return strcmp(option, "on") ? "disable_ddw" : "";
@@ -85,7 +88,7 @@ static void end_with_copy(void)
 	judge_copy_on_disk();
 }
 
-/* Print the seconds that a command takes in the guest */
+/* Print the duration of a command in the guest, in seconds */
 static void timed(const char *name, const char *command)
 {
 	if (ask(120, "seconds %s", command))
@@ -94,7 +97,7 @@ static void timed(const char *name, const char *command)
 
 static void boot_figures(void)
 {
-	/* The kernel reads the partition table some time after the disk has appeared */
+	/* Wait until the kernel has read the partition table of the new disk */
 	ask(30, "await_disk && sleep 0.5");
 	figure_text("booted-seconds", answer("READY"));
 	figure("locked-kB", guest_kilobytes("VmLck"));
@@ -102,8 +105,9 @@ static void boot_figures(void)
 }
 
 /*
- * off, on or hidden: without a dynamic window, with one, or without one and without KVM's
- * TCE tables
+ * Read and write the disk. The option "on" gives the guest a dynamic DMA window, and "off"
+ * does not. With "hidden" the guest has no dynamic DMA window, and QEMU does not use KVM's
+ * in-kernel TCE tables.
  */
 void scenario_io(const char *option)
 {
@@ -132,7 +136,7 @@ void scenario_io(const char *option)
 	judge_copy_on_disk();
 }
 
-/* QEMU resets the guest, then the guest reboots itself */
+/* Reboot the guest twice: QEMU resets it, then the guest reboots itself */
 void scenario_reboot(const char *option)
 {
 	scenario_begins("reboot", option);
@@ -172,7 +176,7 @@ static void judge_unplugged(void)
 	      locked >= 0 && locked < MOST_UNPLUGGED_KB);
 }
 
-/* device_del and device_add while the guest runs */
+/* Unplug and plug the disk with device_del and device_add while the guest runs */
 void scenario_unplug(const char *option)
 {
 	scenario_begins("unplug", option);
@@ -199,7 +203,7 @@ static void judge_keeps_reading(void)
 	judge("guest keeps reading", ask(30, "keep_reading %s", settings.sum));
 }
 
-/* SIGKILL while the disk writes to the guest's memory */
+/* Kill QEMU with SIGKILL while the disk writes to the guest's memory */
 void scenario_killed(const char *option)
 {
 	scenario_begins("killed", option);
@@ -215,7 +219,7 @@ void scenario_killed(const char *option)
 	end_with_copy();
 }
 
-/* The guest's memory in units of 128 MiB */
+/* Check the size of the guest's memory, in units of 128 MiB */
 static bool memory_is(long long units)
 {
 	return ask(10, "memory_kilobytes") &&
@@ -250,8 +254,8 @@ static void judge_dimm(void)
 }
 
 /*
- * off or on: plug and unplug a DIMM while the guest reads into its memory, without and
- * with a dynamic window
+ * Plug and unplug a DIMM while the guest reads from the disk. The option "on" gives the
+ * guest a dynamic DMA window, and "off" does not.
  */
 void scenario_dimm(const char *option)
 {
@@ -270,7 +274,7 @@ void scenario_dimm(const char *option)
 	end_with_copy();
 }
 
-/* Print why a boot has failed, if the guest says so */
+/* Print the oops of a failed boot, if the console shows an oops */
 static void print_oops(void)
 {
 	char *text = console(), *rest = text, *line;
@@ -282,9 +286,9 @@ static void print_oops(void)
 }
 
 /*
- * Start a guest, again if its boot fails: an emulated KVM guest with two processors or two
- * disks may stall or oops at an MMIO access in its boot, with either backend. probe is
- * what the guest runs to wait for its devices.
+ * Start a guest, and start it again if its boot fails. An emulated KVM guest with two
+ * processors or two disks may stall or oops at an MMIO access during its boot, with each of
+ * the two backends. The guest runs the command @probe to wait for its devices.
  */
 static bool boots_at_last(const struct guest *guest, const char *probe)
 {
@@ -312,7 +316,7 @@ static void judge_content_of(const char *node)
 	judge(name, ask(120, "read_content %s %s", settings.sum, node));
 }
 
-/* The options of QEMU for a second disk, on a host bridge of its own or on the same one */
+/* Add a second disk to the guest, on the same host bridge or on another host bridge */
 static void add_second_disk(struct guest *guest, bool shared)
 {
 	static char device[64];
@@ -331,15 +335,15 @@ static void add_second_disk(struct guest *guest, bool shared)
 }
 
 /*
- * phbs or shared: two disks in a guest, each with its own host bridge and container, or
- * both in one container
+ * Use two disks in a guest. The option "phbs" gives each disk a separate host bridge and
+ * container. The option "shared" puts both disks into one container.
  */
 void scenario_groups(const char *option)
 {
 	bool shared = !strcmp(option, "shared");
 	/*
-	 * QEMU maps no BAR that shares a page with another one, and MMIO that KVM has to
-	 * emulate fails under TCG. So each BAR gets 64 KiB.
+	 * Align each BAR to 64 KiB. If two BARs share a page, QEMU does not map them, and
+	 * KVM must emulate each MMIO access. This emulation fails under TCG.
 	 */
 	struct guest guest = {
 		.processors = 1,
@@ -349,8 +353,9 @@ void scenario_groups(const char *option)
 	scenario_begins("groups", option);
 	add_second_disk(&guest, shared);
 	/*
-	 * kvm_spapr_tce_attach_iommu_group() of 6.12, with any backend. The in-tree
-	 * driver does not count tables.
+	 * In 6.12, kvm_spapr_tce_attach_iommu_group() leaks a reference with each backend.
+	 * The leak has no effect on the in-tree driver, whose use count does not
+	 * include tables.
 	 */
 	if (shared && settings.is_ours)
 		kvm_leaks("KVM leaks a reference to a table that two groups share");
@@ -388,8 +393,9 @@ static bool hostile_is_done(long long unused)
 }
 
 /*
- * QEMU frees a DIMM's memory in its RCU thread, which may wait long for the lock that
- * busy virtual processors hold. Until then each DIMM takes memory from the outer machine.
+ * Check that QEMU has freed the memory of the last DIMM, so that the emulated POWER9 has
+ * memory for the next DIMM. QEMU frees the memory in its RCU thread, which may have to wait
+ * for a lock that busy virtual processors hold.
  */
 static bool may_plug_again(long long unused)
 {
@@ -410,7 +416,7 @@ static unsigned int plug_until_hostile_is_done(void)
 	return plugged;
 }
 
-/* Print how often the module has made each hypercall, and how often that succeeded */
+/* Print the counts of the module's hypercalls, and of its successful hypercalls */
 static void hostile_figures(void)
 {
 	char *text = console(), *rest = text, *line;
@@ -444,8 +450,8 @@ static void judge_hostile(unsigned int seconds, unsigned int seed)
 }
 
 /*
- * SECONDS:SEED: a module in the guest makes random hypercalls from two processors while a
- * DIMM is plugged and unplugged, then QEMU is killed
+ * Load a module into the guest that makes random hypercalls on two processors. Meanwhile
+ * plug and unplug a DIMM. Then kill QEMU during hypercalls. The option is SECONDS:SEED.
  */
 void scenario_hostile(const char *option)
 {
@@ -466,7 +472,7 @@ void scenario_hostile(const char *option)
 	judge_hostile(seconds, seed);
 	phase_ends("hostile");
 	hypercall_figures();
-	/* QEMU is killed in the middle of hypercalls */
+	/* Kill QEMU during hypercalls */
 	ask(30, "echo 600 %u >/sys/kernel/debug/hostile &", seed);
 	sleep(2);
 	guest_kill();

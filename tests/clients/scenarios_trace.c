@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The share of a KVM guest's TCE hypercalls that is answered in the kernel. The entry of
- * each hypercall is matched with its exit, because only the exit has the result.
+ * Measure which share of a KVM guest's TCE hypercalls KVM handles in the kernel. The kernel's
+ * tracer combines the trace events at the entry and at the exit of each hypercall, because
+ * only the exit event has the result.
  */
 #include "lib.h"
 #include "scenarios.h"
@@ -19,7 +20,7 @@
 	".trace(tce_hcall,$req,ret,$tces)"
 #define HISTOGRAM	"hist:keys=req,ret:vals=tces"
 
-/* A flag of the result: userspace has to handle the hypercall */
+/* A flag in the result of a hypercall: KVM has left the hypercall to userspace */
 #define RESUME_FLAG_HOST	2
 
 static struct hypercall {

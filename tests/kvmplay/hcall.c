@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * TCE hypercalls as KVM carries them out (arch/powerpc/kvm/book3s_64_vio.c), with
- * every hook of struct iommu_table_ops and every call of mm_iommu in KVM's order.
+ * TCE hypercalls as KVM carries them out (arch/powerpc/kvm/book3s_64_vio.c). All hooks of
+ * struct iommu_table_ops and all functions of mm_iommu are called in KVM's order. Each of
+ * these calls is a step; enum kvmplay_step names the steps (M1, X1, K and so on).
  *
- * Guest memory is the opener's: TCEs have user addresses, so there are no memslots.
- * Like KVM, nothing here holds RCU or a reference between two hooks. A call can be
- * told to stop before or after a hook. It spins there, because code of KVM does not
- * sleep there either.
+ * Guest memory is the memory of the process that opened the file. TCEs contain user
+ * addresses, so there are no memslots. Like KVM, this code holds neither RCU nor a
+ * reference between two hooks. A call can stop before or after a step, so that a test can
+ * make another request meanwhile. The stopped call spins and does not sleep, like KVM.
  */
 #include <linux/delay.h>
 #include <linux/dma-direction.h>
@@ -32,16 +33,16 @@
 #define PERM	((u64)(TCE_PCI_READ | TCE_PCI_WRITE))
 
 /**
- * struct play_run - a hypercall that runs
- * @guest: the table of the guest
- * @flags: as of struct kvmplay_call
- * @stop: where to stop; the step is KVMPLAY_NOWHERE after that
- * @tce: index of the TCE that is being put
- * @subpage: index of the IOMMU page of that TCE
- * @list: TCEs of H_PUT_TCE_INDIRECT in memory of the caller
- * @klist: or in the kernel's, for a storm
- * @steps: how often each step was taken
- * @odds: how often each enum kvmplay_odd was met
+ * struct play_run - a running hypercall
+ * @guest: TCE table of the guest
+ * @flags: flags of struct kvmplay_call
+ * @stop: step at which to stop; set to KVMPLAY_NOWHERE by the stop, so that it happens once
+ * @tce: index of the current TCE
+ * @subpage: index of the current IOMMU page in this TCE
+ * @list: TCEs of H_PUT_TCE_INDIRECT in user memory
+ * @klist: TCEs of H_PUT_TCE_INDIRECT in kernel memory, for random hypercalls (a storm)
+ * @steps: number of times that each enum kvmplay_step was carried out
+ * @odds: number of unexpected events, by enum kvmplay_odd
  */
 struct play_run {
 	struct play_guest *guest;
@@ -56,7 +57,7 @@ struct play_run {
 };
 
 /*
- * Stops and checks
+ * Stops at a step, and checks of the hooks' side effects
  */
 
 static noinline void stop_here(struct play_run *run)
@@ -92,7 +93,7 @@ static void after(struct play_run *run, enum kvmplay_step step)
 		stop_here(run);
 }
 
-/* What hooks have to leave as it was */
+/* State of the task that the hooks must not change */
 struct play_mark {
 	int preempt;
 	int rcu;
@@ -100,7 +101,10 @@ struct play_mark {
 	unsigned long switches;
 };
 
-/* Without kernel preemption each switch of this task is one that a hook asked for */
+/*
+ * Return the number of context switches that this task has requested. Without kernel
+ * preemption, the task has requested all of its switches.
+ */
 static unsigned long own_switches(void)
 {
 	return current->nvcsw +
@@ -142,7 +146,10 @@ static bool is_writable(enum dma_data_direction dir)
 	return dir == DMA_FROM_DEVICE || dir == DMA_BIDIRECTIONAL;
 }
 
-/* X1, X0, XR and zap. The kernel marks the old page dirty if it was writable. */
+/*
+ * Exchange an entry: step X1, X0, XR or ZAP. If the hook returns a writable direction for
+ * the old entry, the kernel marks the old page dirty.
+ */
 static long exchange(struct play_run *run, enum kvmplay_step step,
 		     struct iommu_table *tbl, unsigned long entry,
 		     unsigned long *hpa, enum dma_data_direction *dir)
@@ -157,7 +164,7 @@ static long exchange(struct play_run *run, enum kvmplay_step step,
 	return ret;
 }
 
-/* Drops the count that the old entry had in the kernel's list */
+/* Decrement the old entry's count in the kernel's list */
 static long drop_old(struct play_run *run, struct iommu_table *tbl,
 		     unsigned long entry)
 {
@@ -194,7 +201,7 @@ static long unmap_page(struct play_run *run, struct iommu_table *tbl,
 	return H_TOO_HARD;
 }
 
-/* Finds the page that a map is for, and takes a count of it */
+/* Find the page to map, and count it in the kernel's list */
 static struct mm_iommu_table_group_mem_t *
 take_page(struct play_run *run, struct iommu_table *tbl, unsigned long ua,
 	  unsigned long *hpa)
@@ -247,7 +254,7 @@ static long map_page(struct play_run *run, struct iommu_table *tbl,
 }
 
 /*
- * One TCE of the guest, which may be several IOMMU pages
+ * Hypercalls for one TCE of the guest, which may cover several IOMMU pages
  */
 
 static unsigned long subpages(const struct play_guest *guest,
@@ -303,7 +310,7 @@ static long map_tce(struct play_run *run, struct iommu_table *tbl,
 	return ret;
 }
 
-/* The cleanup after an error, which drops no count and invalidates nothing */
+/* Clean up after an error. Like KVM, drop no count and invalidate no TCE cache. */
 static void zap_tce(struct play_run *run, struct iommu_table *tbl,
 		    unsigned long entry)
 {
@@ -329,7 +336,7 @@ static void zap_tce(struct play_run *run, struct iommu_table *tbl,
 	list_for_each_entry_srcu(table, &(guest)->tables, next, \
 				 srcu_read_lock_held(&play_srcu))
 
-/* Whether every table could have the page: changes nothing */
+/* Check that the page can be mapped in every table; change nothing */
 static bool is_known(struct play_run *run, unsigned long ua)
 {
 	struct mm_iommu_table_group_mem_t *mem;
@@ -418,7 +425,10 @@ static long put_tce(struct play_run *run, u64 ioba, u64 tce)
 			    unmap_in_tables(run, entry);
 }
 
-/* Reads a TCE of the list. It is read twice, and its owner may change it. */
+/*
+ * Read a TCE of the list. Like KVM, the hypercall reads each TCE twice: to check it, and to
+ * map it. The guest may change the TCE between the reads.
+ */
 static bool read_list(struct play_run *run, u32 i, u64 *tce)
 {
 	if (run->list)
@@ -448,7 +458,7 @@ static long put_tce_indirect(struct play_run *run, u64 ioba, u32 npages)
 			return H_TOO_HARD;
 		ret = map_in_tables(run, entry + i, tce);
 	}
-	/* What the caller counts as done */
+	/* The caller reports run->tce as the number of TCEs put */
 	if (ret == H_SUCCESS)
 		run->tce = npages;
 	return ret;
@@ -478,7 +488,7 @@ static long stuff_tce(struct play_run *run, u64 ioba, u64 npages)
 	return ret;
 }
 
-/* H_PUT_TCE for pages that follow one another */
+/* Make an H_PUT_TCE for each of several adjacent pages */
 static long put_series(struct play_run *run, const struct kvmplay_call *call)
 {
 	u64 page = 1ULL << run->guest->page_shift;
@@ -518,10 +528,10 @@ static long run_call(struct play_run *run, struct kvmplay_call *call)
 
 /**
  * play_call() - carry out a hypercall
- * @guest: the table of the guest
- * @call: the hypercall, which the answer goes to
+ * @guest: TCE table of the guest
+ * @call: the hypercall; receives the answer
  *
- * Return: 0; -EINVAL for an unknown call, or if no table was attached ever.
+ * Return: 0; -EINVAL for an unknown call, or if no table was ever attached.
  */
 int play_call(struct play_guest *guest, struct kvmplay_call *call)
 {
@@ -542,10 +552,10 @@ int play_call(struct play_guest *guest, struct kvmplay_call *call)
 }
 
 /*
- * Storms
+ * Storms: random hypercalls for some time
  */
 
-/* Knuth's MMIX generator, below @limit */
+/* Return a random number below @limit (Knuth's MMIX generator) */
 static u64 random(u64 *state, u64 limit)
 {
 	*state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
@@ -558,7 +568,7 @@ static u64 random_tce(const struct play_guest *guest,
 	u64 pages = storm->ua_size >> guest->page_shift;
 	u64 ua = storm->ua + (random(state, pages) << guest->page_shift);
 
-	/* One in eight permits nothing */
+	/* One TCE in eight has no permissions */
 	return ua | (random(state, 8) ? 1 + random(state, 3) : 0);
 }
 
@@ -608,11 +618,12 @@ static int run_storm(struct play_guest *guest, struct kvmplay_storm *storm,
 }
 
 /**
- * play_storm() - random hypercalls for some time
- * @guest: the table of the guest
- * @storm: which, and what became of them
+ * play_storm() - make random hypercalls for some time
+ * @guest: TCE table of the guest
+ * @storm: parameters of the hypercalls; receives the counts
  *
- * Return: 0, also if a signal ends it; -EINVAL; -ENOMEM.
+ * Return: 0, also if a signal ends the storm; -EINVAL for bad parameters, or if no table
+ * was ever attached; -ENOMEM.
  */
 int play_storm(struct play_guest *guest, struct kvmplay_storm *storm)
 {
@@ -631,14 +642,14 @@ int play_storm(struct play_guest *guest, struct kvmplay_storm *storm)
 }
 
 /*
- * Hooks in an order that KVM does not have
+ * Hooks in an order that KVM never uses
  */
 
 /**
- * struct play_bracket - what of a map has been done
+ * struct play_bracket - a map that has begun with step M1 and ends with step K
  * @tbl: the table
- * @pua: what M1 returned, or NULL after K
- * @entry: of that M1
+ * @pua: pointer that M1 returned, or NULL after K
+ * @entry: entry that was passed to M1
  */
 struct play_bracket {
 	struct iommu_table *tbl;
@@ -654,7 +665,7 @@ static void raw_m1(struct play_bracket *b, unsigned long entry,
 	step->ret = !!b->pua;
 }
 
-/* Without the count that KVM takes: nobody else may use the memory */
+/* Step X1 without KVM's count in the kernel's list: the page must have no other user */
 static void raw_x1(struct play_run *run, struct play_bracket *b,
 		   unsigned long entry, struct kvmplay_raw_step *step)
 {
@@ -712,10 +723,10 @@ static int raw_step(struct play_run *run, struct play_bracket *b,
 
 /**
  * play_raw() - call hooks one by one
- * @guest: the table of the guest
- * @raw: the hooks, and what they answered
+ * @guest: TCE table of the guest
+ * @raw: the hooks; receives their answers
  *
- * Returns to user space with no map open, as hooks may hold RCU during one.
+ * Hooks may hold RCU from M1 to K. If no K follows the last M1, play_raw() calls K.
  *
  * Return: 0; -EINVAL for an unknown hook, or if no table is attached.
  */

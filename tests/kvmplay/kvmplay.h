@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The ioctls of /dev/tce2-kvmplay, which plays KVM's part in TCE hypercalls.
- * Included by the module (tests/kvmplay) and by the guest's programs.
+ * Ioctls of /dev/tce2-kvmplay, which plays KVM's part in TCE hypercalls.
+ * Included by the module (tests/kvmplay) and by programs of the emulated machine.
  *
- * Each open file is one TCE table of a guest, bound to the opener's mm. A table of
- * a guest has IOMMU tables attached; each hypercall is carried out in all of them,
- * by the hooks of struct iommu_table_ops, in KVM's order.
+ * Each open file is the TCE table of a guest, bound to the mm of the process that
+ * opened the file. IOMMU tables are attached to the guest's table. A hypercall changes
+ * all attached tables through the hooks of struct iommu_table_ops, in KVM's order.
  */
 #ifndef KVMPLAY_H
 #define KVMPLAY_H
@@ -20,21 +20,21 @@
 #define KVMPLAY_TOO_HARD	9999
 #define KVMPLAY_PARAMETER	(-4)
 
-/* TCEs of one H_PUT_TCE_INDIRECT, LoPAR 14.5.4.2.3 */
+/* Maximum number of TCEs in one H_PUT_TCE_INDIRECT, LoPAR 14.5.4.2.3 */
 #define KVMPLAY_LIST		512
 
-/* A thread never stops for longer: interrupts are on, but nothing else runs */
+/* Longest stop: the stopped call spins with interrupts on, and no other task runs on its CPU */
 #define KVMPLAY_STOP_MS		2000
 
 /**
- * struct kvmplay_attach - attach the first IOMMU table that fits, or detach a group
+ * struct kvmplay_attach - attach the first matching IOMMU table, or detach a group
  * @group: number of the IOMMU group
  * @page_shift: log2 of the page size of the guest's TCEs
- * @start: first bus address
- * @size: bytes
+ * @start: first bus address of the guest's table
+ * @size: bytes that the guest's table covers
  *
- * DETACH reads only @group. Like KVM it drops tables that the group still has, and
- * the reference is put in an RCU callback.
+ * KVMPLAY_DETACH reads only @group. Like KVM, it detaches only tables that the group still
+ * has, and puts their references in RCU callbacks.
  */
 struct kvmplay_attach {
 	__u32 group;
@@ -50,20 +50,20 @@ enum kvmplay_op {
 };
 
 /**
- * enum kvmplay_step - where a hypercall can be stopped; how often it came there
- * @KVMPLAY_NOWHERE: do not stop
- * @KVMPLAY_VALIDATE: check of one TCE, before anything is changed
+ * enum kvmplay_step - steps of a hypercall, which are counted, and at which a call can stop
+ * @KVMPLAY_NOWHERE: no step: do not stop
+ * @KVMPLAY_VALIDATE: check of one TCE, before any change
  * @KVMPLAY_M1: useraddrptr(alloc=true)
  * @KVMPLAY_LOOKUP: mm_iommu_lookup() for a map
  * @KVMPLAY_INC: mm_iommu_mapped_inc()
  * @KVMPLAY_X1: iommu_tce_xchg_no_kill() of a map
- * @KVMPLAY_STORE: store of the user address
+ * @KVMPLAY_STORE: store of the user address through the pointer from useraddrptr()
  * @KVMPLAY_K: iommu_tce_kill()
  * @KVMPLAY_X0: iommu_tce_xchg_no_kill() of an unmap
  * @KVMPLAY_U: useraddrptr(alloc=false), for the old entry
- * @KVMPLAY_XR: iommu_tce_xchg_no_kill() that puts an entry back
+ * @KVMPLAY_XR: iommu_tce_xchg_no_kill() that restores an entry
  * @KVMPLAY_ZAP: iommu_tce_xchg_no_kill() of the cleanup after an error
- * @KVMPLAY_STEPS: how many there are
+ * @KVMPLAY_STEPS: number of steps
  */
 enum kvmplay_step {
 	KVMPLAY_NOWHERE,
@@ -82,17 +82,18 @@ enum kvmplay_step {
 };
 
 /**
- * enum kvmplay_odd - what a hypercall met that KVM would warn about, or should
- * @KVMPLAY_WARN_HPA: WARN_ON_ONCE: a registered address that does not translate
- * @KVMPLAY_WARN_X1: WARN_ON_ONCE: X1 failed
- * @KVMPLAY_WARN_X0: WARN_ON_ONCE: X0 failed
- * @KVMPLAY_WARN_STUFF: WARN_ON_ONCE: H_STUFF_TCE failed with an odd result
- * @KVMPLAY_DIRTIED: the kernel marked a page dirty on the word of a hook
+ * enum kvmplay_odd - unexpected events in a hypercall, which are counted
+ * @KVMPLAY_WARN_HPA: a registered address does not translate (WARN_ON_ONCE of KVM)
+ * @KVMPLAY_WARN_X1: X1 failed (WARN_ON_ONCE of KVM)
+ * @KVMPLAY_WARN_X0: X0 failed (WARN_ON_ONCE of KVM)
+ * @KVMPLAY_WARN_STUFF: H_STUFF_TCE failed with an unexpected result (WARN_ON_ONCE of KVM)
+ * @KVMPLAY_DIRTIED: the kernel marked a page dirty because of a hook's result
  * @KVMPLAY_SLEPT: a hook slept or rescheduled
- * @KVMPLAY_UNBALANCED: a hook left preemption or RCU nested after K
- * @KVMPLAY_ODDS: how many there are
+ * @KVMPLAY_UNBALANCED: hooks left preemption, RCU or lock nesting changed after K
+ * @KVMPLAY_ODDS: number of these events
  *
- * The platform's own ops cause DIRTIED for every writable entry that they replace.
+ * With the platform's own iommu_table_ops, KVMPLAY_DIRTIED counts every writable entry that
+ * is replaced.
  */
 enum kvmplay_odd {
 	KVMPLAY_WARN_HPA,
@@ -106,17 +107,17 @@ enum kvmplay_odd {
 };
 
 /* Flags of calls and storms */
-#define KVMPLAY_NO_VALIDATE	1	/* as if the list changed after the check */
+#define KVMPLAY_NO_VALIDATE	1	/* skip the check, as if the list changed after the check */
 #define KVMPLAY_ATOMIC		2	/* hooks run with preemption disabled */
-#define KVMPLAY_UNCHECKED	4	/* do not look for SLEPT and UNBALANCED */
+#define KVMPLAY_UNCHECKED	4	/* do not check for SLEPT and UNBALANCED */
 
 /**
- * struct kvmplay_stop - where a call is to stop once, until RELEASE
+ * struct kvmplay_stop - a step where a call stops once, until KVMPLAY_RELEASE
  * @step: enum kvmplay_step
- * @after: after the step, not before it
- * @tce: at this TCE of the call
- * @subpage: at this IOMMU page of that TCE
- * @ms: at most so long
+ * @after: stop after the step, not before it
+ * @tce: index of the TCE in the call
+ * @subpage: index of the IOMMU page in this TCE
+ * @ms: longest duration of the stop in milliseconds
  * @reserved: 0
  */
 struct kvmplay_stop {
@@ -133,17 +134,17 @@ struct kvmplay_stop {
  * @op: enum kvmplay_op
  * @flags: KVMPLAY_NO_VALIDATE, KVMPLAY_ATOMIC, KVMPLAY_UNCHECKED
  * @ioba: first bus address
- * @tce: for PUT: user address and permissions of the first page; the address
- *	grows by a page for each further one unless there are no permissions
- * @list: for INDIRECT: address of so many TCEs of that form, __u64 each
- * @npages: pages
+ * @tce: for PUT: user address and permissions of the first page. With permissions, the
+ *	address grows by a page for each following page.
+ * @list: for INDIRECT: address of @npages TCEs, each a __u64 like @tce
+ * @npages: number of pages
  * @ret: answer: result of the last hypercall
- * @stop: where to stop
- * @done: answer: TCEs put, or for STUFF all or none
+ * @stop: step at which to stop
+ * @done: answer: number of TCEs put; for STUFF @npages or 0
  * @reserved: 0
- * @odds: answer: by enum kvmplay_odd
- * @steps: answer: by enum kvmplay_step
- * @ticks: answer: time base ticks of the hypercalls' bodies
+ * @odds: answer: number of unexpected events, by enum kvmplay_odd
+ * @steps: answer: number of steps carried out, by enum kvmplay_step
+ * @ticks: answer: duration of the hypercalls without the ioctl, in time base ticks
  */
 struct kvmplay_call {
 	__u32 op;
@@ -162,20 +163,20 @@ struct kvmplay_call {
 };
 
 /**
- * struct kvmplay_storm - random hypercalls for some time
+ * struct kvmplay_storm - make random hypercalls for some time
  * @ioba: first bus address
  * @ua: first user address
- * @ua_size: bytes of memory
+ * @ua_size: bytes of user memory to map
  * @entries: pages of the guest's table to use, at most KVMPLAY_LIST in one call
- * @flags: as of a call
- * @ms: how long
- * @seed: of the random numbers
+ * @flags: flags of each hypercall, as in struct kvmplay_call
+ * @ms: duration in milliseconds
+ * @seed: seed of the random numbers
  * @calls: answer: hypercalls made
- * @success: answer: of these, H_SUCCESS
- * @too_hard: answer: of these, H_TOO_HARD
+ * @success: answer: hypercalls that returned H_SUCCESS
+ * @too_hard: answer: hypercalls that returned H_TOO_HARD
  * @maps: answer: IOMMU pages mapped (X1)
  * @unmaps: answer: IOMMU pages unmapped or found empty (X0)
- * @odds: answer: by enum kvmplay_odd
+ * @odds: answer: number of unexpected events, by enum kvmplay_odd
  */
 struct kvmplay_storm {
 	__u64 ioba;
@@ -194,13 +195,13 @@ struct kvmplay_storm {
 };
 
 /**
- * struct kvmplay_raw_step - one hook alone, in an order that KVM does not have
+ * struct kvmplay_raw_step - one call of a hook, in an order that KVM never uses
  * @step: KVMPLAY_M1, KVMPLAY_X1, KVMPLAY_STORE, KVMPLAY_X0 or KVMPLAY_K
- * @pages: for K
+ * @pages: for K: number of IOMMU pages
  * @ioba: bus address
  * @tce: for X1 and STORE: user address and permissions
- * @ret: answer: for M1 whether there is a pointer, for X1 and X0 their result
- * @direction: answer: old enum dma_data_direction of X1 and X0
+ * @ret: answer: for M1, 1 if the hook returned a pointer; for X1 and X0, the hook's result
+ * @direction: answer: for X1 and X0, enum dma_data_direction of the old entry
  */
 struct kvmplay_raw_step {
 	__u32 step;
@@ -214,11 +215,11 @@ struct kvmplay_raw_step {
 #define KVMPLAY_RAW_STEPS	12
 
 /**
- * struct kvmplay_raw - hooks of the first table, one after the other
- * @count: how many
+ * struct kvmplay_raw - call hooks of the first attached table, one after the other
+ * @count: number of hooks
  * @reserved: 0
- * @step: the hooks; a last K, for the last M1, is made where there is none
- * @odds: answer: by enum kvmplay_odd
+ * @step: the hooks; if no K follows the last M1, a K is added at the end
+ * @odds: answer: number of unexpected events, by enum kvmplay_odd
  */
 struct kvmplay_raw {
 	__u32 count;
@@ -228,9 +229,9 @@ struct kvmplay_raw {
 };
 
 /**
- * struct kvmplay_read - a hardware entry
+ * struct kvmplay_read - read an entry of a table
  * @ioba: bus address
- * @table: which of the attached tables
+ * @table: index of the attached table
  * @refs: answer: references to that table
  * @tce: answer: the entry as the platform reads it
  */
@@ -242,10 +243,10 @@ struct kvmplay_read {
 };
 
 /**
- * struct kvmplay_lookup - the kernel's list of registered memory
+ * struct kvmplay_lookup - look up memory in the kernel's list of registered memory
  * @ua: user address
- * @size: bytes
- * @found: answer: one region of the list has it all
+ * @size: bytes of the range
+ * @found: answer: 1 if a single region of the list contains the range
  * @hpa: answer: host physical address
  */
 struct kvmplay_lookup {
@@ -264,11 +265,11 @@ struct kvmplay_lookup {
 #define KVMPLAY_RAW		_IOWR(KVMPLAY_IOC, 4, struct kvmplay_raw)
 #define KVMPLAY_READ		_IOWR(KVMPLAY_IOC, 5, struct kvmplay_read)
 #define KVMPLAY_LOOK		_IOWR(KVMPLAY_IOC, 6, struct kvmplay_lookup)
-/* Argument: milliseconds to wait for. ETIME: no call has stopped */
+/* Wait until a call stops; fail with ETIME after as many milliseconds as the argument */
 #define KVMPLAY_WAIT_STOPPED	_IO(KVMPLAY_IOC, 7)
-/* Lets the stopped call go on. ENOENT: no call is stopped */
+/* Let the stopped call continue; fail with ENOENT if no call is stopped */
 #define KVMPLAY_RELEASE		_IO(KVMPLAY_IOC, 8)
-/* Puts all tables before it returns, including tables that KVM would leak */
+/* Detach all tables and put all references at once, also references that KVM would leak */
 #define KVMPLAY_DETACH_ALL	_IO(KVMPLAY_IOC, 9)
 
 #endif /* KVMPLAY_H */

@@ -2,13 +2,13 @@
 /*
  * /dev/tce2-kvmplay: plays KVM's part in TCE hypercalls, for tests only.
  *
- * Attaches IOMMU tables of VFIO containers the way the VFIO device of KVM does
- * (virt/kvm/vfio.c), through symbols of the kernel alone: it works with tables of
+ * Attaches IOMMU tables of VFIO containers as the VFIO device of KVM does
+ * (virt/kvm/vfio.c). It uses only symbols of the kernel, so it works with the tables of
  * any backend. The hypercalls are in hcall.c.
  *
- * Locks: play_guest.lock. Reading a list of tables takes play_srcu, because a
- * call may be stopped: KVM relies on not sleeping there, and a table must not go
- * while this module's own code has it.
+ * Locks: play_guest.lock protects attaching and detaching. Readers of a list of tables hold
+ * play_srcu. KVM does not sleep while it reads its list, so it needs no lock there. This
+ * module holds a lock because a call may stop, and no table may be freed while a call uses it.
  */
 #include <linux/delay.h>
 #include <linux/err.h>
@@ -31,7 +31,7 @@
 DEFINE_SRCU(play_srcu);
 
 /*
- * Attaching and detaching
+ * Attaching tables to a guest's table, and detaching them
  */
 
 static void free_table(struct rcu_head *rcu)
@@ -42,7 +42,7 @@ static void free_table(struct rcu_head *rcu)
 	kfree(table);
 }
 
-/* Calls of this module are over. KVM puts the reference in an RCU callback. */
+/* Free a table that no call uses any more. Like KVM, put its reference in an RCU callback. */
 static void free_table_after_calls(struct rcu_head *rcu)
 {
 	call_rcu(rcu, free_table);
@@ -89,7 +89,7 @@ static bool fits(const struct play_guest *guest, const struct iommu_table *tbl)
 	       tbl->it_size << shift >= guest->size;
 }
 
-/* A reference to the first table of the group that fits */
+/* Get a reference to the first table of the group that matches the guest's table */
 static struct iommu_table *get_fitting(const struct play_guest *guest,
 				       struct iommu_group *group)
 {
@@ -116,8 +116,8 @@ static struct play_table *find_table(struct play_guest *guest,
 }
 
 /*
- * KVM never puts the reference that it took to a table which it already had.
- * Here it is put when the file is closed.
+ * If a table is attached again, KVM never puts the second reference. Here the second
+ * reference is put when the file is closed.
  */
 static void add_table(struct play_guest *guest, struct play_table *table)
 {
@@ -147,7 +147,7 @@ static int attach_group(struct play_guest *guest, struct iommu_group *group)
 	return 0;
 }
 
-/* The first table says what the guest's looks like, as KVM_CREATE_SPAPR_TCE would */
+/* Set the range and page size of the guest's table (KVM_CREATE_SPAPR_TCE) at the first ATTACH */
 static int set_shape(struct play_guest *guest, const struct kvmplay_attach *arg)
 {
 	u64 mask = (1ULL << arg->page_shift) - 1;
@@ -180,7 +180,10 @@ static int do_attach(struct play_guest *guest, const struct kvmplay_attach *arg)
 	return ret;
 }
 
-/* KVM looks for tables that the group still has: a removed window stays attached */
+/*
+ * Check whether a group still has a table. Like KVM, DETACH detaches only such tables, so
+ * the table of a removed window stays attached.
+ */
 static bool has_table(struct iommu_group *group, const struct play_table *table)
 {
 	struct iommu_table_group *tg = iommu_group_get_iommudata(group);
@@ -218,7 +221,7 @@ static void free_tables(struct list_head *tables)
 		free_table(&table->rcu);
 }
 
-/* Puts every reference, from this process and before it returns */
+/* Put all references in the context of this process, before the return */
 static int do_detach_all(struct play_guest *guest)
 {
 	LIST_HEAD(tables);
@@ -232,7 +235,7 @@ static int do_detach_all(struct play_guest *guest)
 }
 
 /*
- * Questions
+ * Queries of tables and of registered memory
  */
 
 static struct play_table *nth_table(struct play_guest *guest, u32 n)
@@ -284,7 +287,7 @@ static int do_lookup(struct play_guest *guest, struct kvmplay_lookup *arg)
 }
 
 /*
- * Stops
+ * Waiting for a stopped call, and releasing it
  */
 
 static int do_wait_stopped(struct play_guest *guest, unsigned long ms)
@@ -310,10 +313,10 @@ static int do_release(struct play_guest *guest)
 }
 
 /*
- * The device
+ * The file operations of /dev/tce2-kvmplay
  */
 
-/* Runs a call with its argument copied in and out */
+/* Copy an ioctl's argument from the user, evaluate the expression, copy the argument back */
 #define COPIED(type, expression) ({					\
 	struct type *arg = memdup_user(user, sizeof(*arg));		\
 	long ret = PTR_ERR_OR_ZERO(arg);				\
@@ -424,7 +427,7 @@ static int __init play_init(void)
 static void __exit play_exit(void)
 {
 	misc_deregister(&play_device);
-	/* Callbacks of the first kind start those of the second */
+	/* SRCU callbacks queue RCU callbacks, so wait for the SRCU callbacks first */
 	srcu_barrier(&play_srcu);
 	rcu_barrier();
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the two halves of vfio_spapr_tce2_kvmplay share. */
+/* Interfaces between the source files of vfio_spapr_tce2_kvmplay. */
 #ifndef PLAY_H
 #define PLAY_H
 
@@ -19,10 +19,10 @@ struct mm_struct;
 
 /**
  * struct play_table - an IOMMU table attached to a guest's table
- * @next: in play_guest.tables
- * @rcu: for the callbacks that put the reference to @tbl
- * @kref: groups that have attached it
- * @tbl: the table
+ * @next: entry in play_guest.tables or play_guest.leaked
+ * @rcu: for the SRCU and RCU callbacks that put the reference to @tbl
+ * @kref: counts the groups that have attached @tbl
+ * @tbl: the IOMMU table
  */
 struct play_table {
 	struct list_head next;
@@ -32,19 +32,19 @@ struct play_table {
 };
 
 /**
- * struct play_guest - TCE table of a guest: an open file
- * @lock: held to attach and detach
- * @mm: the opener's, which hypercalls look memory up in
+ * struct play_guest - TCE table of a guest, one for each open file
+ * @lock: protects @page_shift to @leaked while tables are attached and detached
+ * @mm: mm of the process that opened the file; hypercalls look up memory in it
  * @page_shift: log2 of the page size of the guest's TCEs, 0 before the first ATTACH
- * @start: first bus address
- * @size: bytes
+ * @start: first bus address of the guest's table
+ * @size: bytes that the guest's table covers
  * @tables: struct play_table, read under play_srcu, changed under @lock
  * @leaked: struct play_table of references that KVM would never put
  * @stopped: a call has stopped
- * @release: it may go on
+ * @release: the stopped call may continue
  */
 struct play_guest {
-	struct mutex lock;	/* guards page_shift to leaked */
+	struct mutex lock;	/* protects page_shift to leaked */
 	struct mm_struct *mm;
 	unsigned int page_shift;
 	u64 start;
@@ -57,10 +57,10 @@ struct play_guest {
 
 extern struct srcu_struct play_srcu;
 
-/* A flag between a stopped call and the thread that drives it */
+/* Set a flag that a stopped call and the thread that controls it share */
 static inline void play_set(bool *flag, bool value)
 {
-	/* Whatever was done before the flag changed is visible to its reader */
+	/* The reader of the flag sees all earlier stores */
 	smp_store_release(flag, value);
 }
 
@@ -70,7 +70,7 @@ static inline bool play_is_set(const bool *flag)
 	return smp_load_acquire(flag);
 }
 
-/* hcall.c: the caller holds play_srcu for reading */
+/* Functions of hcall.c, whose caller holds play_srcu for reading */
 int play_call(struct play_guest *guest, struct kvmplay_call *call);
 int play_storm(struct play_guest *guest, struct kvmplay_storm *storm);
 int play_raw(struct play_guest *guest, struct kvmplay_raw *raw);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Included before all else where the module counts its lines (TCE2_COVERAGE=1).
- * What is marked noinstr would not be counted, and what is counted writes to the
- * module's data, which real mode can't reach.
+ * Included first if the module counts its executed lines (TCE2_COVERAGE=1). Redefines
+ * noinstr, because the compiler does not count lines of noinstr functions. The counters are
+ * module data, which real mode cannot access, so with TCE2_COVERAGE=1 the functions under
+ * test run with the data MMU on.
  */
 #ifndef SELFTEST_COVERAGE_H
 #define SELFTEST_COVERAGE_H

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Self-test of the real-mode interface: the half in virtual mode, for tests
- * only. It uses nothing of the module but what include/tce2_kapi.h offers.
+ * Self-test of the real-mode interface. This module is only for tests, and is never
+ * installed. It uses vfio_spapr_tce2 only through include/tce2_kapi.h. This file runs in
+ * virtual mode, and real.S switches to real mode.
  *
- * A test program writes a command to debugfs, vfio_spapr_tce2_selftest/command,
- * and reads back numbers. The command is carried out for the memory of the
- * process that opened the file: questions are asked with the data MMU off, and each
- * answer is compared with that of virtual mode and with what get_user_pages()
- * says. What a command holds stays held until the file is closed.
+ * A test program writes a command to vfio_spapr_tce2_selftest/command in debugfs, and reads
+ * numbers back from this file. The command applies to the memory of the process that opened
+ * the file.
+ * Queries are made with the data MMU off. Each answer is compared with the answer of
+ * virtual mode and with the page that get_user_pages() returns. The command "hold" holds
+ * a page until the command "drop", or until the file is closed.
  *
- * Locks: a file's mutex. Calls: real.S, the exported functions, the kernel's mm.
+ * Locks: a mutex for each open file. Calls: real.S, the exported functions of
+ * vfio_spapr_tce2, the kernel's mm.
  */
 #include <linux/debugfs.h>
 #include <linux/fs.h>
@@ -31,28 +34,28 @@
 #include "selftest.h"
 #include "tce2_kapi.h"
 
-/* Questions asked at a time with interrupts off */
+/* Queries made in one batch, with interrupts off */
 #define BATCH		64
 
 #define RESULT_BYTES	256
 #define WILD_VALUE	0x7463653277696c64ULL
 
 /* Flags of a command */
-#define FLAG_WRITE	1	/* ask for writing */
-#define FLAG_HOLD	2	/* hold what is found while it is compared */
-#define FLAG_RACING	4	/* others change the answers: "too hard" is fine */
-#define FLAG_VIRTUAL	8	/* leave the data MMU on */
-#define FLAG_GOING	16	/* so may the containers: no second hold then */
+#define FLAG_WRITE	1	/* query pages for writing */
+#define FLAG_HOLD	2	/* hold pages during the comparison */
+#define FLAG_RACING	4	/* other threads change the mappings; accept TCE2_RM_TOO_HARD */
+#define FLAG_VIRTUAL	8	/* make the queries with the data MMU on */
+#define FLAG_GOING	16	/* another thread closes containers; a second hold may fail */
 
 /**
- * struct st_answer - one question and what was answered with the data MMU off
- * @at: the user or bus address that was asked about
+ * struct st_answer - one query and its answer with the data MMU off
+ * @at: user or bus address of the query
  * @status: enum tce2_rm_status
- * @region: the region found
- * @held: its page is held
- * @value: the address found: physical, or user for a bus address
+ * @region: region found
+ * @held: the page is held
+ * @value: physical address of a user address, or user address of a bus address
  * @perm: permissions found for a bus address
- * @page: the page descriptor found
+ * @page: page descriptor found
  */
 struct st_answer {
 	u64 at;
@@ -65,23 +68,24 @@ struct st_answer {
 };
 
 /**
- * struct st_job - what is asked, and where real mode may write
- * @ops: the functions under test
+ * struct st_job - a batch of queries, in memory that real mode can access
+ * @ops: functions under test
  * @cache: region cache of the process
- * @window: a window, where that is asked about
- * @base: first address to ask about
- * @size: bytes from there on
+ * @window: window to query, or NULL
+ * @base: first address to query
+ * @size: bytes to query
  * @shift: log2 of the IOMMU page size
- * @write: ask for writing
- * @hold: hold what is found
- * @real: with the data MMU off
- * @pages: IOMMU pages held or dropped at once
- * @first_ua: user address that @base is mapped to, while others change that
+ * @write: query pages for writing
+ * @hold: hold the pages found
+ * @real: run with the data MMU off
+ * @pages: IOMMU pages to hold or drop at once
+ * @first_ua: user address to which other threads map @base; in do_refuse() a mapped bus
+ *	address
  * @random: state of the random numbers
- * @count: questions in this batch
- * @answer: and their answers
+ * @count: queries in this batch
+ * @answer: answers in this batch
  *
- * In kmalloc() memory.
+ * Allocated with kmalloc(), because real mode needs the linear mapping.
  */
 struct st_job {
 	struct tce2_rm_ops ops;
@@ -104,20 +108,20 @@ typedef void st_fn(struct st_job *job);
 
 /**
  * struct st_file - an open file
- * @lock: one command at a time
- * @job: what real mode is given
- * @held_ua: user address of the page that "hold" holds
- * @held_shift: log2 of its size
- * @held: how often
- * @region: its region
- * @ok: answers that were right
- * @read_only: right ones, TCE2_RM_READ_ONLY
- * @too_hard: right ones, TCE2_RM_TOO_HARD
- * @wrong: others
- * @result: text to be read
+ * @lock: serializes commands
+ * @job: memory that real mode may access
+ * @held_ua: user address of the page held by the command "hold"
+ * @held_shift: log2 of the size of the held page
+ * @held: number of holds of the held page
+ * @region: region that contains the held page
+ * @ok: number of correct answers TCE2_RM_OK
+ * @read_only: number of correct answers TCE2_RM_READ_ONLY
+ * @too_hard: number of correct answers TCE2_RM_TOO_HARD
+ * @wrong: number of wrong answers
+ * @result: text that read() returns
  */
 struct st_file {
-	struct mutex lock;	/* guards everything below */
+	struct mutex lock;	/* protects all following members */
 	struct st_job *job;
 	u64 held_ua;
 	unsigned int held_shift;
@@ -132,7 +136,7 @@ struct st_file {
 
 static struct dentry *directory;
 
-/* A function under test, with up to five arguments */
+/* Call a function with up to five arguments, in the mode of the job */
 static unsigned long call(const struct st_job *job, void *function,
 			  unsigned long a, unsigned long b, unsigned long c,
 			  unsigned long d, unsigned long e)
@@ -154,7 +158,7 @@ static unsigned long call(const struct st_job *job, void *function,
 #define CALL5(job, fn, a, b, c, d, e) \
 	call(job, fn, ARG(a), ARG(b), ARG(c), ARG(d), ARG(e))
 
-/* Warns if the data MMU is not in the state that the job asks for */
+/* Warn if the data MMU is not in the state that the job requires */
 static void check_mode(const struct st_job *job)
 {
 	bool off = !(call(job, st_msr, 0, 0, 0, 0, 0) & MSR_DR);
@@ -162,7 +166,7 @@ static void check_mode(const struct st_job *job)
 	WARN_ON_ONCE(off != job->real);
 }
 
-/* Runs a batch with interrupts off, and says how long it took in ns */
+/* Run a batch of queries with interrupts off; return the duration of the batch in ns */
 static u64 run(struct st_job *job, st_fn *fn, u64 flags)
 {
 	unsigned long irq_flags;
@@ -179,7 +183,7 @@ static u64 run(struct st_job *job, st_fn *fn, u64 flags)
 	return began;
 }
 
-/* A random IOMMU page of what is asked about (Knuth's MMIX generator) */
+/* Return a random IOMMU page of the job's range (Knuth's MMIX generator) */
 static u64 random_page(struct st_job *job)
 {
 	job->random = job->random * 6364136223846793005ULL +
@@ -188,7 +192,7 @@ static u64 random_page(struct st_job *job)
 			    job->shift);
 }
 
-/* Looks up and translates random IOMMU pages, and holds them if asked to */
+/* Look up and translate random IOMMU pages, and hold them if job->hold is set */
 static void translate(struct st_job *job)
 {
 	unsigned int i;
@@ -213,7 +217,7 @@ static void translate(struct st_job *job)
 	}
 }
 
-/* Drops what is held; what can't be dropped here, being the last, still is */
+/* Drop the holds of a batch, except the last hold of each page, which real mode cannot drop */
 static void drop(struct st_job *job)
 {
 	unsigned int i;
@@ -227,7 +231,7 @@ static void drop(struct st_job *job)
 	}
 }
 
-/* Marks what is held as written to */
+/* Mark held pages dirty */
 static void mark_dirty(struct st_job *job)
 {
 	unsigned int i;
@@ -238,7 +242,7 @@ static void mark_dirty(struct st_job *job)
 			      job->answer[i].at, job->shift);
 }
 
-/* Reads random entries of the window */
+/* Read random entries of the window */
 static void read_tces(struct st_job *job)
 {
 	unsigned int i;
@@ -253,7 +257,7 @@ static void read_tces(struct st_job *job)
 	}
 }
 
-/* Finds the descriptors of what was translated */
+/* Find the descriptors of translated pages */
 static void find_pages(struct st_job *job)
 {
 	unsigned int i;
@@ -266,7 +270,7 @@ static void find_pages(struct st_job *job)
 	}
 }
 
-/* Drops a reference to each page found */
+/* Put a reference to each page found */
 static void put_pages(struct st_job *job)
 {
 	unsigned int i;
@@ -277,7 +281,7 @@ static void put_pages(struct st_job *job)
 			      job->answer[i].page);
 }
 
-/* Where a byte of the process's memory is, whatever any cache says */
+/* Check with get_user_pages() that @hpa is the physical address of @ua */
 static bool is_at(u64 ua, u64 hpa)
 {
 	struct page *page;
@@ -297,7 +301,7 @@ static void drop_memory(struct tce2_cache *cache, u64 ua, unsigned int shift, u6
 	tce2_memory_drop(cache, &memory);
 }
 
-/* What real mode would have had to say, from virtual mode's answer */
+/* Look up a user address in virtual mode; return the status that real mode must have returned */
 static enum tce2_rm_status virtual_status(struct st_job *job, u64 ua,
 					  struct tce2_region **region)
 {
@@ -321,7 +325,7 @@ static bool is_right(struct st_job *job, const struct st_answer *answer,
 	u64 offset;
 
 	if (answer->status == TCE2_RM_OK) {
-		/* Any byte of the page will do */
+		/* Compare a random byte of the page */
 		offset = (answer->at * 0x9e3779b97f4a7c15ULL + job->random) &
 			 ((1ULL << job->shift) - 1);
 		if (!is_at(answer->at + offset, answer->value + offset))
@@ -356,7 +360,7 @@ static void say_counts(struct st_file *file)
 		 file->read_only, file->too_hard, file->wrong);
 }
 
-/* Drops what the answers hold: in real mode unless it is the last */
+/* Drop the holds of all answers; drop the last hold of a page in virtual mode */
 static void drop_answers(struct st_job *job, u64 flags)
 {
 	unsigned int i;
@@ -369,7 +373,7 @@ static void drop_answers(struct st_job *job, u64 flags)
 	}
 }
 
-/* One batch of questions, compared */
+/* Make one batch of queries and compare the answers */
 static void translate_batch(struct st_file *file, u64 flags)
 {
 	struct st_job *job = file->job;
@@ -383,14 +387,14 @@ static void translate_batch(struct st_file *file, u64 flags)
 }
 
 /**
- * struct st_args - the numbers of a command
- * @base: first address
- * @size: bytes
+ * struct st_args - arguments of a command
+ * @base: first address of the range to query
+ * @size: bytes of the range
  * @shift: log2 of the IOMMU page size
- * @count: questions
+ * @count: number of queries
  * @flags: FLAG_*
- * @extra: what the command says
- * @device: a PCI device's name
+ * @extra: number, used differently by each command
+ * @device: name of a PCI device
  */
 struct st_args {
 	u64 base;
@@ -404,7 +408,7 @@ struct st_args {
 
 typedef int st_command(struct st_file *file, const struct st_args *args);
 
-/* Asks @args->count times, a batch after the other */
+/* Make @args->count queries, in batches */
 static int ask(struct st_file *file, const struct st_args *args,
 	       void (*batch)(struct st_file *file, u64 flags))
 {
@@ -422,13 +426,13 @@ static int ask(struct st_file *file, const struct st_args *args,
 	return 0;
 }
 
-/* Translations of random pages of a range */
+/* Translate random pages of a range */
 static int do_translate(struct st_file *file, const struct st_args *args)
 {
 	return ask(file, args, translate_batch);
 }
 
-/* What real mode reads of a window, against virtual mode and the client */
+/* Read entries in real mode; compare them with virtual mode and with the client's mapping */
 static void window_batch(struct st_file *file, u64 flags)
 {
 	struct st_job *job = file->job;
@@ -446,8 +450,9 @@ static void window_batch(struct st_file *file, u64 flags)
 			     (flags & FLAG_RACING) || ret || !perm);
 		else if (flags & FLAG_RACING)
 			/*
-			 * Unmapped, which is counted as read-only, or linear
-			 * from the start of the range on
+			 * The entry must be unmapped, or map the page at
+			 * the same offset from first_ua. An unmapped entry
+			 * is counted as TCE2_RM_READ_ONLY
 			 */
 			note(file, answer->perm ? TCE2_RM_OK :
 						  TCE2_RM_READ_ONLY,
@@ -460,7 +465,7 @@ static void window_batch(struct st_file *file, u64 flags)
 	}
 }
 
-/* The window of a device's group in a slot */
+/* Get the window of a device's group in a slot */
 static struct tce2_window *find_window(const char *name, u64 slot)
 {
 	struct device *dev = bus_find_device_by_name(&pci_bus_type, NULL, name);
@@ -479,15 +484,16 @@ static struct tce2_window *find_window(const char *name, u64 slot)
 }
 
 /*
- * Reads entries of a device's window; while others change them, those that are
- * mapped must lead to @args->extra and what follows
+ * Read entries of a device's window. If other threads change the entries meanwhile, the
+ * entry at an offset from @args->base must be unmapped, or map the user memory at the same
+ * offset from @args->extra.
  */
 static int do_window(struct st_file *file, const struct st_args *args)
 {
 	struct st_job *job = file->job;
 	int ret;
 
-	/* Of which slot, is in the highest bit of the bus addresses */
+	/* Bit 59 of the bus addresses is the slot */
 	job->window = find_window(args->device, args->base >> 59);
 	if (!job->window)
 		return -ENODEV;
@@ -498,7 +504,7 @@ static int do_window(struct st_file *file, const struct st_args *args)
 	return ret;
 }
 
-/* Holds one page @args->extra times until "drop", or until the file is closed */
+/* Hold a page @args->extra times until "drop", or until the file is closed */
 static int do_hold(struct st_file *file, const struct st_args *args)
 {
 	struct st_job *job = file->job;
@@ -520,7 +526,7 @@ static int do_hold(struct st_file *file, const struct st_args *args)
 	return 0;
 }
 
-/* Drops all of it, in real mode as far as that can be done there */
+/* Drop all held pages, in real mode where possible */
 static int do_drop(struct st_file *file, const struct st_args *args)
 {
 	struct st_job *job = file->job;
@@ -543,7 +549,7 @@ static int do_drop(struct st_file *file, const struct st_args *args)
 	return 0;
 }
 
-/* Marks a page as written to */
+/* Mark a page dirty */
 static int do_dirty(struct st_file *file, const struct st_args *args)
 {
 	struct st_job *job = file->job;
@@ -560,13 +566,13 @@ static int do_dirty(struct st_file *file, const struct st_args *args)
 	return 0;
 }
 
-/* The page that a translation has led to */
+/* Return the page at a translated address */
 static struct page *page_of(const struct st_answer *answer)
 {
 	return pfn_to_page(PHYS_PFN(answer->value));
 }
 
-/* Whether a descriptor is that of a page: they are the same memory */
+/* Check that @found, an address in the linear mapping, is the descriptor of @page */
 static bool is_descriptor(struct page *page, struct page *found)
 {
 	struct page *backing = vmalloc_to_page(page);
@@ -575,14 +581,14 @@ static bool is_descriptor(struct page *page, struct page *found)
 			  __pa(found);
 }
 
-/* Takes a reference to each page found, which real mode is to drop */
+/* Get a reference to each page, put it in real mode, and count the errors */
 static unsigned int wrong_puts(struct st_job *job, u64 flags)
 {
 	const unsigned int count = job->count;
 	unsigned int i, wrong = 0;
 	int before[BATCH];
 
-	/* Several may be parts of one large page, with one count */
+	/* Read all counts first: several pages may belong to one large page with a single count */
 	for (i = 0; i < count; i++)
 		before[i] = page_count(page_of(&job->answer[i]));
 	for (i = 0; i < count; i++)
@@ -621,7 +627,7 @@ static void pages_batch(struct st_file *file, u64 flags)
 				   job->answer[i].page));
 	if (file->wrong)
 		goto drop;
-	/* The kernel may drop references of its own meanwhile, but not for long */
+	/* The kernel may put other references meanwhile, so try again */
 	while (wrong_puts(job, flags)) {
 		if (!--tries) {
 			file->wrong++;
@@ -633,7 +639,7 @@ drop:
 	drop_answers(job, flags);
 }
 
-/* Has descriptors of pages looked up from now on */
+/* Enable the lookup of page descriptors */
 static int do_index(struct st_file *file, const struct st_args *args)
 {
 	say_counts(file);
@@ -648,8 +654,9 @@ static int do_pages(struct st_file *file, const struct st_args *args)
 }
 
 /*
- * A page of nobody else, of which the only reference must not be dropped. Its
- * descriptor is found if it was registered before, or was near such a page.
+ * Check that real mode does not drop the last reference to a page. @found is set to whether
+ * real mode finds the descriptor: it does if the page, or a page near it, was registered
+ * before.
  */
 static bool last_reference_stays(struct st_job *job, struct page *page,
 				 bool *found)
@@ -677,7 +684,7 @@ static int do_last(struct st_file *file, const struct st_args *args)
 	for (i = 0; i < args->count && !file->ok; i++) {
 		bool found;
 
-		/* From where user memory is taken and has just been given back */
+		/* Allocate like user memory, to get pages that were just freed */
 		page = alloc_page(GFP_HIGHUSER_MOVABLE);
 		if (!page)
 			break;
@@ -701,7 +708,7 @@ static void read_wild(struct st_job *job)
 	job->answer[0].value = CALL1(job, st_read, job->answer[0].at);
 }
 
-/* Reads a vmalloc() address, which no code may do in real mode */
+/* Read a vmalloc() address; no kernel code may do this with the data MMU off */
 static int do_wild(struct st_file *file, const struct st_args *args)
 {
 	struct st_job *job = file->job;
@@ -722,9 +729,9 @@ static int do_wild(struct st_file *file, const struct st_args *args)
 }
 
 /*
- * Passes such an address in place of every pointer there is, with all else as it
- * should be; what each function says becomes an answer. The page to ask about is
- * that of the first answer, the wild address that of the last.
+ * Call each function with a vmalloc() address in place of each pointer argument in turn,
+ * with all other arguments valid. Store the result of each call in an answer. On entry the
+ * first answer has a valid page, and the last answer has the vmalloc() address.
  */
 static void pass_wild(struct st_job *job)
 {
@@ -758,7 +765,7 @@ static void pass_wild(struct st_job *job)
 	job->count = i;
 }
 
-/* The same with nothing wild: each has to be answered */
+/* Check that the functions succeed if all arguments are valid */
 static bool all_answered(struct st_job *job)
 {
 	struct st_answer *answer = job->answer;
@@ -772,8 +779,8 @@ static bool all_answered(struct st_job *job)
 }
 
 /*
- * The functions refuse to follow such a pointer; @args->extra is a bus address
- * that is mapped in the device's window
+ * Check that the functions refuse vmalloc() addresses. @args->extra is a bus address that
+ * is mapped in the device's window.
  */
 static int do_refuse(struct st_file *file, const struct st_args *args)
 {
@@ -818,7 +825,7 @@ free:
 	return ret;
 }
 
-/* The kernel's own regions, which know no real mode */
+/* Translate with the kernel's own list of regions, which does not support real mode */
 static void translate_kernel(struct st_job *job)
 {
 	struct mm_iommu_table_group_mem_t *mem;
@@ -834,7 +841,7 @@ static void translate_kernel(struct st_job *job)
 	}
 }
 
-/* What there is to that besides the two functions */
+/* Do the same as translate_kernel() with empty functions, to measure the overhead */
 static void translate_nothing(struct st_job *job)
 {
 	unsigned int i;
@@ -848,7 +855,7 @@ static void translate_nothing(struct st_job *job)
 	}
 }
 
-/* Registers pages @args->extra apart in the kernel's list, or takes them back */
+/* Register pages @args->extra bytes apart in the kernel's list, or unregister them */
 static int kernel_regions(const struct st_args *args, bool add)
 {
 	u64 ua, step = args->extra;
@@ -873,8 +880,8 @@ static int kernel_regions(const struct st_args *args, bool add)
 }
 
 /*
- * Nanoseconds for @args->count translations of random pages, and for as many
- * with functions that do nothing; in a benchmark one is an instruction
+ * Measure @args->count translations of random pages in nanoseconds, minus the time of
+ * empty functions. The benchmark runs on a machine where a nanosecond is an instruction.
  */
 static int do_time(struct st_file *file, const struct st_args *args)
 {
@@ -904,8 +911,7 @@ static int do_time(struct st_file *file, const struct st_args *args)
 }
 
 /*
- * Not a question: what the process has registered and mapped. @args->count is 0
- * if no TCE is to be read
+ * Print the state of the process (state.c). If @args->count is 0, no TCE is read.
  */
 static int do_state(struct st_file *file, const struct st_args *args)
 {
@@ -964,7 +970,7 @@ static int run_command(struct st_file *file, const char *name,
 	return -ENOENT;
 }
 
-/* "NAME BASE SIZE SHIFT COUNT FLAGS EXTRA DEVICE", numbers in hexadecimal */
+/* Run a command "NAME BASE SIZE SHIFT COUNT FLAGS EXTRA DEVICE", numbers in hexadecimal */
 static ssize_t command_write(struct file *filp, const char __user *buf,
 			     size_t len, loff_t *pos)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Self-test of the real-mode interface: the few instructions that run with the
- * data MMU off besides the functions under test. src/realmode-check looks at
- * them as at those.
+ * Self-test of the real-mode interface: the instructions of the self-test module that
+ * run with the data MMU off. Like the functions under test, they must pass
+ * src/realmode-check.
  */
 
 #define MSR_DR		0x10
@@ -14,10 +14,10 @@
 
 /*
  * st_call_real - call a function with the data MMU off
- * r3 to r7: its arguments; r8: the function, by its global entry point
+ * r3 to r7: arguments of the function; r8: global entry point of the function
  *
- * Interrupts are off, as the hardware sees it. Only the stack is touched, which
- * is in the linear mapping.
+ * The caller has hard-disabled interrupts. The code accesses only the stack, which is
+ * in the linear mapping.
  */
 	.globl	st_call_real
 	.type	st_call_real, @function
@@ -46,7 +46,7 @@ st_call_real:
 	.size	st_call_real, . - st_call_real
 
 /*
- * st_msr - the machine state register
+ * st_msr - return the machine state register
  */
 	.globl	st_msr
 	.type	st_msr, @function
@@ -56,7 +56,7 @@ st_msr:
 	.size	st_msr, . - st_msr
 
 /*
- * st_nothing - a function that does nothing, for what a call costs
+ * st_nothing - do nothing, to measure the cost of a call
  */
 	.globl	st_nothing
 	.type	st_nothing, @function
@@ -65,7 +65,7 @@ st_nothing:
 	.size	st_nothing, . - st_nothing
 
 /*
- * st_read - the doubleword at the address in r3
+ * st_read - return the doubleword at the address in r3
  */
 	.globl	st_read
 	.type	st_read, @function

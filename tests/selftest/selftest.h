@@ -6,21 +6,21 @@
 
 struct tce2_cache;
 
-/* Whether the functions under test can run in real mode: coverage.h */
+/* False if the functions under test cannot run in real mode (coverage.h) */
 #ifdef ST_COVERAGE
 #define ST_REAL_MODE	false
 #else
 #define ST_REAL_MODE	true
 #endif
 
-/* See real.S */
+/* Functions of real.S */
 unsigned long st_call_real(unsigned long a, unsigned long b, unsigned long c,
 			   unsigned long d, unsigned long e, void *function);
 unsigned long st_msr(void);
 unsigned long st_nothing(unsigned long a, ...);
 unsigned long st_read(const u64 *address);
 
-/* See state.c */
+/* Function of state.c */
 void st_state(struct tce2_cache *cache, u64 iova, u64 size, char *text,
 	      size_t len);
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Self-test: what the module holds for a process, in one line of numbers that
- * are the same if and only if the state is.
+ * Self-test: print the state of vfio_spapr_tce2 for a process, as one line of numbers. Two
+ * lines are equal if and only if the states are equal.
  *
- * A request that fails has to leave everything as it was; the tests that make
- * requests fail ask here before and after. Unlike main.c this looks into the
- * module's own structures, and reads the tables that the hardware walks.
+ * A failing request must not change the state, so tests that make requests fail compare
+ * the state before and after. Unlike main.c, this file reads the module's internal
+ * structures and the tables that the hardware walks.
  *
- * Locks: the cache's and those that tce2_window_get() takes.
- * Calls: the exported functions, the platform's table ops.
+ * Locks: the lock of the region cache, and the locks that tce2_window_get() takes.
+ * Calls: the exported functions of vfio_spapr_tce2, the platform's table ops.
  */
 #include <linux/iommu.h>
 #include <linux/kernel.h>
@@ -26,29 +26,29 @@
 #include "tce2_tce_v2.h"
 #include "tce2_view_format.h"
 
-/* Tables looked into, at the most: each of the devices has two slots */
+/* Maximum number of tables to read; each device has two slots for tables */
 #define MOST_TABLES	16
-/* Entries of a hypervisor's table, which are slow to read */
+/* Maximum number of entries to read from a hypervisor's table, because this is slow */
 #define MOST_GETS	1024
-/* Entries of which the view is asked as well */
+/* Maximum number of entries to look up in the view */
 #define MOST_VIEWED	1024
 
 #define TCE_PERM	(TCE_PCI_READ | TCE_PCI_WRITE)
 
 /**
- * struct st_state - what is found
- * @users: users of the process's cache, the one who asks included
- * @regions: its regions
- * @used: sum of their used counters
- * @mapped: sum of their mapped counters
- * @region_digest: all of them, with their counters and extents
- * @windows: windows that serve the process
- * @window_digest: where and how large they are
- * @charged: pages charged for their tables
- * @entries: TCEs that map something
- * @content: which these are, and what the view says of them
- * @objects: users, windows, tables and the view's nodes: what is kept once it is
- *	there, also by a request that fails
+ * struct st_state - state of a process
+ * @users: users of the process's cache, including the self-test
+ * @regions: number of regions
+ * @used: sum of the regions' used counts
+ * @mapped: sum of the regions' mapped counts
+ * @region_digest: digest of all regions with their counts and extents
+ * @windows: number of the process's windows
+ * @window_digest: digest of the windows' addresses and sizes
+ * @charged: pages charged for the windows' tables
+ * @entries: number of TCEs that map memory
+ * @content: digest of these TCEs and of their entries in the view
+ * @objects: number of users, windows, tables and view nodes. A failing request may leave
+ *	more objects than before
  */
 struct st_state {
 	u64 users;
@@ -64,7 +64,7 @@ struct st_state {
 	u64 objects;
 };
 
-/* One number of two, unlike that of any others (after splitmix64) */
+/* Hash two numbers into one (after splitmix64) */
 static u64 mix(u64 a, u64 b)
 {
 	a = (a + 0x9e3779b97f4a7c15ULL) ^ (b * 0xd6e8feb86659fd93ULL);
@@ -109,7 +109,7 @@ static void add_entry(struct st_state *state, struct tce2_window *window,
 		state->content += mix(iova ^ ua, perm);
 }
 
-/* Tables are long and mostly empty: so many entries are looked at together */
+/* Number of entries that are tested for 0 at once, because tables are long and mostly empty */
 #define TOGETHER	8
 
 static bool are_empty(const __be64 *tces)
@@ -118,7 +118,10 @@ static bool are_empty(const __be64 *tces)
 		 tces[4] | tces[5] | tces[6] | tces[7]);
 }
 
-/* A table in memory, and those below it; @first is the entry it begins with */
+/*
+ * Add the TCEs of one level of a table in memory, and of all lower levels. @first is the
+ * number of the first entry below @tces.
+ */
 static void add_tces(struct st_state *state, struct tce2_window *window,
 		     const __be64 *tces, unsigned int level, u64 first)
 {
@@ -147,7 +150,7 @@ static void add_tces(struct st_state *state, struct tce2_window *window,
 	cond_resched();
 }
 
-/* Tables of the kernel's copy for KVM, which is a tree like the hardware's */
+/* Count the tables of the userspace copy for KVM, which is a tree like the hardware's */
 static u64 count_copies(const struct iommu_table *tbl, const __be64 *copy,
 			unsigned int level)
 {
@@ -163,7 +166,7 @@ static u64 count_copies(const struct iommu_table *tbl, const __be64 *copy,
 	return count;
 }
 
-/* Nodes and arrays of the view */
+/* Count the nodes and arrays of the view */
 static u64 count_nodes(u64 word, unsigned int level)
 {
 	u64 i, count = 1;
@@ -177,7 +180,7 @@ static u64 count_nodes(u64 word, unsigned int level)
 	return count;
 }
 
-/* The hypervisor's, where a request is about to change them */
+/* Add the TCEs of a hypervisor's table in the range of a request */
 static void ask_for_tces(struct st_state *state, struct tce2_window *window,
 			 u64 iova, u64 size)
 {
@@ -219,7 +222,7 @@ static void add_window(struct st_state *state, struct tce2_window *window,
 		ask_for_tces(state, window, iova, size);
 }
 
-/* A window that several groups have counts once: @seen has @count tables */
+/* Add a table to @seen; return false if it was added before, because groups share a window */
 static bool is_new(struct iommu_table **seen, unsigned int *count,
 		   struct iommu_table *tbl)
 {
@@ -264,15 +267,17 @@ static void add_windows(struct st_state *state, u64 iova, u64 size)
 }
 
 /**
- * st_state() - the state of what the current process has
- * @cache: its region cache
- * @iova: first bus address that a request is about
- * @size: bytes of it; with 0 no TCE is read. Tables in memory are read whole
- * @text: where to put the numbers
- * @len: bytes there
+ * st_state() - print the state of the current process
+ * @cache: region cache of the process
+ * @iova: first bus address of a request
+ * @size: bytes of the request; if 0, no TCE is read. A hypervisor's table is read only in
+ *	the range of the request, a table in memory completely
+ * @text: buffer for the numbers
+ * @len: bytes of the buffer
  *
- * One thread of the process runs, and nobody else has its containers. To be
- * looked into a window is got, from when on arrays of its view are freed by RCU.
+ * The process must have a single running thread, and no other process may use its
+ * containers. This function calls tce2_window_get() for each window. Afterwards the view
+ * of the window frees arrays by RCU.
  */
 void st_state(struct tce2_cache *cache, u64 iova, u64 size, char *text,
 	      size_t len)

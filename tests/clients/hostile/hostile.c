@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Loaded into a KVM guest: makes random TCE hypercalls on one LIOBN from every CPU.
+ * A module for a KVM guest. It makes random TCE hypercalls for one LIOBN on every CPU.
  *
- * Writing "SECONDS SEED" to /sys/kernel/debug/hostile starts it and returns when the
- * time is over; reading shows how many calls of each kind got which answer. The calls
- * are those a guest must not make: addresses outside its RAM, TCEs without permission,
- * lists another CPU rewrites during the call, lists that cross a page, entries beyond
- * the window. `first` and `entries` bound the bus addresses that are used.
+ * A write of "SECONDS SEED" to /sys/kernel/debug/hostile makes hypercalls and returns
+ * when the time is over. A read returns the number of calls by hypercall and result.
+ * Many hypercalls are invalid. They have addresses outside the guest's RAM, TCEs without
+ * permissions, lists that another CPU changes during the call, lists that cross a page,
+ * or entries beyond the window. The parameters `first` and `entries` limit the bus
+ * addresses that are used.
  */
 #include <linux/debugfs.h>
 #include <linux/delay.h>
@@ -50,7 +51,7 @@ struct attacker {
 
 static struct attacker attackers[MAX_THREADS];
 static u32 liobn;
-/* Shared by all CPUs, so a list changes while the hypervisor reads it. */
+/* Shared by all CPUs, so the list changes while the hypervisor reads it. */
 static __be64 *list;
 static struct dentry *file;
 
@@ -59,7 +60,7 @@ static unsigned long below(struct attacker *me, unsigned long limit)
 	return prandom_u32_state(&me->random) % limit;
 }
 
-/* Half of the calls hit a few entries, so that CPUs collide. */
+/* Choose one of a few entries for half of the calls, so that CPUs use the same entries. */
 static unsigned long pick_entry(struct attacker *me)
 {
 	switch (below(me, 64)) {
@@ -86,7 +87,7 @@ static unsigned long pick_tce(struct attacker *me)
 		address |= 1UL << 60;
 		break;
 	case 2:
-		/* Bits that are neither address nor permission */
+		/* Set bits that are neither address nor permission */
 		address |= below(me, 1UL << TCE_SHIFT);
 		break;
 	}
@@ -241,7 +242,7 @@ static const struct file_operations hostile_operations = {
 	.release = single_release,
 };
 
-/* The host bridge's default window: LIOBN, start and size */
+/* Get the LIOBN from the host bridge's ibm,dma-window: LIOBN, start and size */
 static int find_liobn(void)
 {
 	struct device_node *node;
