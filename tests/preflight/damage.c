@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tce2-preflight's own code over damaged files, in one process under ASan and
- * UBSan: a module cut at every byte, and bits of each kind of file turned.
+ * Runs the code of tce2-preflight on damaged files, in one process with ASan and
+ * UBSan: on a module truncated at every byte, and on files with flipped bits.
  *
  * usage: damage KIND MODULE MODULES-DIR BUILD-DIR BTF VFIO SEED COUNT
  *
- * KIND is cut, module, layout, symvers, config, btf or vfio. "cut" opens the module
- * truncated at every length, which must fail with a reason, and counts the lengths that
- * were accepted, and the ones refused without a reason. The other kinds
- * flip bits in copies of a file, run every check on each copy, print both
- * reports to /dev/null, and count the copies. "layout" damages the module as
- * "module" does, but the types of the kernel are read as well.
+ * KIND is cut, module, layout, symvers, config, btf or vfio.
+ *
+ * "cut" opens the module truncated to every length. It counts the lengths that
+ * module_open() accepted, and the lengths that it refused without a reason. Both
+ * counts must be 0.
+ *
+ * The other kinds flip bits in COUNT copies of a file. They run every check except
+ * "load-order" on each copy, and print the text and JSON reports to /dev/null. At the
+ * end they print the number of copies. "layout" damages the module like "module", but
+ * also reads the kernel's types.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,7 +25,7 @@
 
 #include "../../tools/preflight/preflight.h"
 
-#define RATE	16	/* bits turned at most */
+#define RATE	16	/* maximum number of bits to flip in a copy */
 
 static uint64_t random_state;
 
@@ -33,7 +37,7 @@ static uint64_t next_random(void)
 	return random_state;
 }
 
-/* A file in memory that has a path */
+/* A damaged copy of a file: a memfd, and its path in /proc */
 struct copy {
 	int fd;
 	char path[64];
@@ -71,7 +75,7 @@ static void read_or_die(struct file *file, const char *path)
 	}
 }
 
-/* The module with a piece of it missing at its end */
+/* Opens the module truncated to every length. */
 static void cut_module(const char *path)
 {
 	struct file file;
@@ -103,7 +107,7 @@ static void turn_bits(unsigned char *data, size_t size)
 {
 	int bits = 1 + next_random() % RATE;
 
-	/* What begins or ends a file says where all else is. */
+	/* Flip one bit of four in the first 256 bytes, where most formats have a header. */
 	while (bits--) {
 		size_t at = next_random() % size;
 
@@ -139,7 +143,7 @@ static void look(struct request *request)
 	report_free(&report);
 }
 
-/* Damages the file that @member of the request names, @count times. */
+/* Runs the checks @count times, with a damaged copy of @path in @member. */
 static void damage(const struct request *request, const char **member,
 		   const char *path, unsigned long count)
 {
@@ -164,7 +168,7 @@ static void damage(const struct request *request, const char **member,
 	file_free(&file);
 }
 
-/* vfio.ko has no option: it is replaced in a modules directory of its own. */
+/* Damages vfio.ko in a modules directory, because no option of tce2-preflight names it. */
 static void damage_vfio(const struct request *request, const char *path,
 			unsigned long count)
 {

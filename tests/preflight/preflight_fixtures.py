@@ -106,7 +106,7 @@ def preflight(programs: None, kernel_64k: Kernel, module: Path, work: Path) -> P
 
 @pytest.fixture(scope="session")
 def damage_count() -> int:
-    """Return the number of random damages of a file, from PREFLIGHT_DAMAGE."""
+    """Return the number of damaged copies of a file, from PREFLIGHT_DAMAGE."""
     return number(os.environ, "PREFLIGHT_DAMAGE", 100)
 
 

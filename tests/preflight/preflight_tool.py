@@ -52,7 +52,7 @@ class Kernel:
 
     @property
     def release(self) -> str:
-        """What `uname -r` says."""
+        """The release, as `uname -r` prints it."""
         return release(self.label)
 
     @property
@@ -127,7 +127,7 @@ def edited_copy(file: Path, copy: Path, pattern: str, replacement: str) -> Path:
 
 
 def sanitized(*command: str | Path, patience: int = PATIENCE) -> Done:
-    """Run a program that was built with ASan and UBSan; fail if one of them complains."""
+    """Run a program that was built with ASan and UBSan; fail if a sanitizer complains."""
     __tracebackhide__ = True
     # timeout(1) also stops the children of the program
     done = run("timeout", str(patience), *command, env=without_settings(**ENVIRONMENT),
@@ -150,7 +150,10 @@ class Preflight:
 
     def command(self, *options: str | Path, module: Path | None = None,
                 kernel: Kernel | None = None) -> list[str]:
-        """Return the command that checks the module, or another module, for the kernel."""
+        """Return the command that checks a module for a kernel.
+
+        Without module or kernel, use the module and the kernel of this object.
+        """
         kernel = kernel or self.kernel
         return [str(word) for word in (
             TOOL, "--module", module or self.module, "--build", kernel.build,
@@ -158,7 +161,7 @@ class Preflight:
 
     def check(self, *options: str | Path, module: Path | None = None,
               kernel: Kernel | None = None) -> Done:
-        """Check the module, or another module, for the kernel."""
+        """Check a module for a kernel; module and kernel are as in command()."""
         return sanitized(*self.command(*options, module=module, kernel=kernel))
 
     def json(self, *options: str | Path, module: Path | None = None) -> tuple[int, bytes]:
@@ -176,9 +179,9 @@ class Preflight:
         return status, json.loads(text)
 
     def changed_module(self, section: str, name: str, offset: int, new: bytes) -> Path:
-        """Return a copy of the module with new bytes at an offset from a name in a section.
+        """Return a copy of the module with new bytes in a section.
 
-        The first occurrence of the name is used.
+        offset is relative to the first occurrence of a name in the section.
         """
         elf = self.module.read_bytes()
         place = sections(elf)[section]
@@ -250,11 +253,11 @@ class Root:
         self.put(f"usr/lib/udev/rules.d/{rule.name}", rule.read_text())
 
     def check(self, *options: str | Path) -> Done:
-        """Check the module for this root."""
+        """Run the tool on the module for the kernel in this root filesystem."""
         return sanitized(TOOL, "--module", self.module, *options, self.path)
 
     def check_order(self, modprobe: str, module: Path | None = None) -> Done:
-        """Check the module, or another module, with these lines in modprobe.d."""
+        """Check the module, or another module, with the lines modprobe in modprobe.d."""
         self.put("etc/modprobe.d/test.conf", f"{modprobe}\n")
         return sanitized(TOOL, "--root", self.path, "--module", module or self.module, "-v",
                          self.release)
@@ -269,7 +272,7 @@ def put_fifo(file: Path) -> Path:
 
 
 def retyped(base: Path, btf: str | Path, copy: Path, *change: str) -> Path:
-    """Copy BTF with one type changed; tests/preflight/retype.c says how. Return the copy."""
+    """Copy BTF and change one type, as tests/preflight/retype.c describes; return the copy."""
     done = run(SANITIZED / "retype", base, btf, copy, *change)
     if done.status:
         pytest.fail(done.explain(), pytrace=False)

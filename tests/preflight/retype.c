@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Changes one type in BTF, as another kernel might have it.
+ * Changes one type in BTF, to simulate a kernel with another type.
  *
  * usage: retype BASE BTF OUT anonymous STRUCT
  *	retype BASE BTF OUT larger STRUCT
  *	retype BASE BTF OUT value ENUM ENUMERATOR
  *
- * BASE is vmlinux's BTF, BTF that of a module on top of it, or "-" for BASE
- * itself to be changed. The structure gets a last member without a name, a
- * union with a pointer "secret" in it, or is only larger; the enumerator gets
- * another value.
+ * BASE is the BTF of vmlinux. BTF is the split BTF of a module, or "-" to change
+ * BASE. OUT receives the changed BTF.
+ *
+ * "anonymous" appends an anonymous union with a pointer "secret" to the
+ * structure. "larger" only changes the structure's size. "value" changes the
+ * value of the enumerator.
  */
 #include <bpf/btf.h>
 #include <stdio.h>
@@ -27,7 +29,7 @@ static struct btf_type *find(struct btf *btf, const char *name, int kind)
 	int id = btf__find_by_name_kind(btf, name, kind);
 
 	if (id < 0)
-		die("there is no such type");
+		die("no such type");
 	return (struct btf_type *)btf__type_by_id(btf, id);
 }
 
@@ -38,11 +40,15 @@ static int add_union(struct btf *btf)
 
 	if (pointer < 0 || id < 0 ||
 	    btf__add_field(btf, "secret", pointer, 0, 0))
-		die("no union can be added");
+		die("cannot add a union");
 	return id;
 }
 
-/* A new structure takes the name of the old one, which no type refers to. */
+/*
+ * Adds a copy of the structure with one more member, and renames the original. No
+ * other type in BTF may refer to the structure, because it would continue to refer
+ * to the original.
+ */
 static void add_member(struct btf *btf, const char *name)
 {
 	const struct btf_type *old;
@@ -52,7 +58,7 @@ static void add_member(struct btf *btf, const char *name)
 	old = find(btf, name, BTF_KIND_STRUCT);
 	size = old->size;
 	if (hidden < 0 || btf__add_struct(btf, name, size + 8) < 0)
-		die("no structure can be added");
+		die("cannot add a structure");
 	for (i = 0; ; i++) {
 		old = find(btf, name, BTF_KIND_STRUCT);
 		if (i == btf_vlen(old))
@@ -61,10 +67,10 @@ static void add_member(struct btf *btf, const char *name)
 				   btf__name_by_offset(btf, btf_members(old)[i].name_off),
 				   btf_members(old)[i].type,
 				   btf_member_bit_offset(old, i), 0))
-			die("a member can't be copied");
+			die("cannot copy a member");
 	}
 	if (btf__add_field(btf, NULL, with, size * 8, 0))
-		die("no member can be added");
+		die("cannot add a member");
 	find(btf, name, BTF_KIND_STRUCT)->name_off = hidden;
 }
 
@@ -80,7 +86,7 @@ static void change_value(struct btf *btf, const char *name, const char *value)
 		at[i].val += 16;
 		return;
 	}
-	die("there is no such enumerator");
+	die("no such enumerator");
 }
 
 static void write_out(struct btf *btf, const char *path)
@@ -90,7 +96,7 @@ static void write_out(struct btf *btf, const char *path)
 	FILE *file = fopen(path, "w");
 
 	if (!data || !file || fwrite(data, size, 1, file) != 1 || fclose(file))
-		die("it can't be written");
+		die("cannot write the output file");
 }
 
 int main(int argc, char **argv)
@@ -101,9 +107,9 @@ int main(int argc, char **argv)
 		die("usage: retype BASE BTF OUT anonymous|larger|value NAME [NAME]");
 	base = btf__parse_raw(argv[1]);
 	btf = strcmp(argv[2], "-") ? btf__parse_raw_split(argv[2], base) : base;
-	/* What can be added to can be changed, and is written as changed. */
+	/* Add a string, because libbpf then copies the BTF to memory that can be changed. */
 	if (!base || !btf || btf__add_str(btf, "hidden") < 0)
-		die("it can't be read");
+		die("cannot read the BTF");
 	if (!strcmp(argv[4], "anonymous"))
 		add_member(btf, argv[5]);
 	else if (!strcmp(argv[4], "larger"))

@@ -14,14 +14,14 @@ from runner.command import Done
 pytest_plugins = ["preflight_fixtures"]
 
 Damage = Callable[[str, Path], Done]
-# Number of damaged copies of each kind of file, as a fraction of PREFLIGHT_DAMAGE
+# Number of damaged copies of each kind of file, as a multiple of PREFLIGHT_DAMAGE
 SHARES = {"module": 20, "layout": 0.25, "symvers": 1, "config": 1, "btf": 0.5, "vfio": 0.5}
 
 
 @pytest.fixture(scope="session")
 def damage(programs: None, kernel_64k: Kernel, module: Path, btf: Path, damage_seed: int,
            damage_count: int) -> Damage:
-    """Return a function that damages a kind of file; its copies go to a directory."""
+    """Return a function that runs the program damage for a kind of file, in a directory."""
     del programs
     # Time-out in seconds
     patience = 300 + 6 * damage_count

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""tce2-preflight --json."""
+"""Test tce2-preflight --json: the JSON report."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def odd_version(preflight: Preflight) -> Path:
     return preflight.changed_module(".modinfo", "version=", 8, b'"\\\xff\x01\xc3')
 
 
-def test_json_escapes_what_a_name_contains(preflight: Preflight, odd_version: Path) -> None:
+def test_json_escapes_special_characters(preflight: Preflight, odd_version: Path) -> None:
     version = preflight.report(module=odd_version)[1]["module"]["version"]
     assert all(character in version for character in '"\\\ufffd')
 
 
-def test_json_is_valid_utf_8_for_any_name(preflight: Preflight, odd_version: Path) -> None:
+def test_json_is_valid_utf_8_for_an_invalid_string(preflight: Preflight, odd_version: Path) -> None:
     assert '"format":1' in preflight.json(module=odd_version)[1].decode("utf-8", "strict")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""tce2-preflight: compare the module's layout record with the kernel's types."""
+"""Test tce2-preflight: the module's layout record is compared with the kernel's types."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from runner.command import run
 
 pytest_plugins = ["preflight_fixtures"]
 
-# Offsets of the fields "offset" and "size" in a row of the record, from the member's name
+# In a row of the layout record: the fields "offset" and "size", relative to the member's name
 MEMBER_OFFSET = 164
 MEMBER_SIZE = 168
 
@@ -56,19 +56,20 @@ MEMBER_SIZE = 168
     pytest.param("char []", 0, b"C", r'fail +layout .*module.name differs: built with "Char',
                  id="another_type_in_struct_module_is_named"),
 ])
-def test_in_the_record(name: str, offset: int, new: bytes, line: str, preflight: Preflight) -> None:
+def test_a_changed_layout_record_is_named(name: str, offset: int, new: bytes, line: str,
+                                          preflight: Preflight) -> None:
     module = preflight.changed_module(LAYOUT, name, offset, new)
     preflight.check(module=module).expect(FAIL, line)
 
 
 def test_layout_is_unknown_with_a_record_of_another_version(preflight: Preflight) -> None:
     preflight.check(module=preflight.changed_module(LAYOUT, "tce2", 4, b"\3")).expect(
-        UNKNOWN, r"unknown +layout .*version 3, this program knows 2")
+        UNKNOWN, r"unknown +layout .*version 3, this program supports only version 2")
 
 
 def test_layout_is_unknown_without_a_record(preflight: Preflight) -> None:
     preflight.check(module=preflight.module_without(LAYOUT)).expect(
-        UNKNOWN, r"unknown +layout .*carries no record")
+        UNKNOWN, r"unknown +layout .*has no layout record")
 
 
 def test_layout_is_unknown_without_btf_in_the_kernel(preflight: Preflight,
@@ -80,7 +81,7 @@ def test_layout_is_unknown_without_btf_in_the_kernel(preflight: Preflight,
 def test_layout_is_unknown_with_the_btf_of_another_kernel(preflight: Preflight,
                                                           kernel_4k: Kernel) -> None:
     preflight.check("--vmlinux", kernel_4k.vmlinux).expect(
-        UNKNOWN, r"unknown +layout .*it is of kernel 6.12")
+        UNKNOWN, r"unknown +layout .*for kernel 6.12")
 
 
 def test_a_file_with_only_btf_is_enough(preflight: Preflight, btf: Path) -> None:
@@ -99,15 +100,15 @@ def test_layout_is_unknown_if_the_btf_is_truncated(preflight: Preflight, btf: Pa
                  id="a_member_within_one_without_a_name_is_named"),
     pytest.param(["larger", "vfio_iommu_driver_ops"],
                  r"fail +layout .*vfio_iommu_driver_ops has 136 bytes, "
-                 r"the module gives it one of 112",
+                 r"the module's has 112",
                  id="a_structure_larger_than_the_one_of_the_module_is_named"),
     pytest.param(["value", "vfio_group_type", "VFIO_NO_IOMMU"],
                  r"fail +layout +VFIO_NO_IOMMU of enum vfio_group_type differs: "
                  r"built as 2, the kernel has 18",
                  id="an_enumerator_with_another_value_is_named"),
 ])
-def test_in_the_types_of_vfio(change: list[str], line: str, preflight: Preflight, btf: Path,
-                              work: Path) -> None:
+def test_a_changed_type_in_vfios_btf_is_named(change: list[str], line: str, preflight: Preflight,
+                                              btf: Path, work: Path) -> None:
     """Change one type in the BTF of vfio.ko."""
     kernel = preflight.kernel
     vfio = work / "root" / "kernel" / "drivers" / "vfio" / "vfio.ko"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""tce2-preflight --root: find what loads the module."""
+"""Test tce2-preflight --root: the udev rule or configuration that loads the module."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_udev_rule_that_the_administrator_hides_loads_nothing(root: Root) -> N
 def test_a_file_of_modules_load_d_that_loads_the_module_is_named(root: Root) -> None:
     root.put("etc/modules-load.d/test.conf", "vfio-spapr-tce2\n")
     root.check_order("").expect(
-        OK, r"ok +load-order .*/modules-load.d/test.conf has the module")
+        OK, r"ok +load-order .*/modules-load.d/test.conf loads the module")
 
 
 def test_a_file_of_modules_load_d_with_another_name_loads_nothing(root: Root) -> None:
@@ -59,25 +59,25 @@ def test_a_module_with_enabled_0_is_noted(root: Root) -> None:
 
 @pytest.fixture
 def without_backend(root: Root) -> Root:
-    """Return a root whose kernel has no in-tree backend."""
+    """Return a root whose kernel has no in-tree driver."""
     (root.vfio_dir / "vfio_iommu_spapr_tce.ko").unlink()
     root.depmod()
     return root
 
 
-def test_without_the_in_tree_backend_its_soft_dependency_loads_nothing(
+def test_without_the_in_tree_driver_its_soft_dependency_loads_nothing(
         without_backend: Root) -> None:
     without_backend.check_order(SOFTDEP).expect(FAIL, NOTHING)
 
 
-def test_without_the_in_tree_backend_its_udev_rule_loads_nothing(without_backend: Root) -> None:
+def test_without_the_in_tree_driver_its_udev_rule_loads_nothing(without_backend: Root) -> None:
     without_backend.add_udev_rule()
     without_backend.check_order("").expect(FAIL, NOTHING)
 
 
 @pytest.fixture
 def with_vfio_built_in(root: Root) -> Root:
-    """Return a root whose kernel has VFIO and the in-tree backend built in."""
+    """Return a root whose kernel has VFIO and the in-tree driver built in."""
     with (root.modules / "modules.builtin").open("a") as builtin:
         for name in ("vfio", "vfio_iommu_spapr_tce"):
             (root.vfio_dir / f"{name}.ko").unlink()

@@ -11,7 +11,7 @@ from preflight_tool import FAIL, OK, TOOL, UNKNOWN, Root, changed_copy, put_fifo
 
 pytest_plugins = ["preflight_fixtures"]
 
-# Lines of modprobe.d: load this module after, or before, the in-tree backend
+# Lines of modprobe.d: load this module after, or before, the in-tree driver
 AFTER = "softdep vfio_iommu_spapr_tce post: vfio_spapr_tce2"
 BEFORE = "softdep vfio_iommu_spapr_tce pre: vfio_spapr_tce2"
 INSTALL = "install vfio_iommu_spapr_tce /bin/true"
@@ -38,20 +38,20 @@ def test_a_root_with_its_modules_below_usr_is_enough(root: Root) -> None:
 def test_a_root_with_several_kernels_is_refused(root: Root) -> None:
     shutil.copytree(root.modules, root.modules.parent / "other", symlinks=True)
     sanitized(TOOL, root.path).expect(
-        UNKNOWN, r"several kernels \(.*other.*\); say which: --root")
+        UNKNOWN, r"several kernels \(.*other.*\); select one with --root")
 
 
-def test_the_in_tree_backend_may_be_loaded_first(root: Root) -> None:
+def test_the_in_tree_driver_may_be_loaded_first(root: Root) -> None:
     root.check_order(AFTER).expect(OK, r"ok +load-order")
 
 
-def test_the_in_tree_backend_loaded_last_is_noted(root: Root) -> None:
-    """The module registers again when the in-tree backend is loaded."""
+def test_the_in_tree_driver_loaded_last_is_noted(root: Root) -> None:
+    """The module registers again when the in-tree driver is loaded."""
     root.check_order(BEFORE).expect(OK, f"note +{TOO_LATE}")
 
 
-def test_the_in_tree_backend_loaded_last_fails_a_module_that_registers_once(root: Root,
-                                                                            work: Path) -> None:
+def test_the_in_tree_driver_loaded_last_fails_a_module_that_registers_once(root: Root,
+                                                                           work: Path) -> None:
     """Replace the module's import of register_module_notifier() with another symbol."""
     at = root.module.read_bytes().rindex(b"register_module_notifier\0")
     module = changed_copy(root.module, work / "once.ko", at, b"R")
@@ -94,7 +94,7 @@ def test_load_order_is_unknown_without_the_indexes(root: Root) -> None:
 def test_load_order_is_unknown_if_an_index_names_a_missing_module(root: Root) -> None:
     (root.vfio_dir / "vfio.ko").unlink()
     root.check().expect(
-        UNKNOWN, r"unknown +load-order .*vfio.ko, which is not there: run depmod")
+        UNKNOWN, r"unknown +load-order .*vfio.ko, which does not exist: run depmod")
 
 
 @pytest.mark.parametrize("index", ["dep", "alias", "builtin"])
@@ -103,13 +103,13 @@ def test_load_order_is_unknown_if_an_index_is_damaged(index: str, root: Root) ->
     file = root.modules / f"modules.{index}.bin"
     changed_copy(file, file, 8, b"\xff" * (file.stat().st_size - 8))
     sanitized(TOOL, "--root", root.path, "-m", root.module, root.release).expect(
-        UNKNOWN, r"unknown +load-order .*can.t read the modules. indexes")
+        UNKNOWN, r"unknown +load-order .*cannot read the module indexes")
 
 
 def test_load_order_is_unknown_with_a_fifo_in_modprobe_d(root: Root) -> None:
     put_fifo(root.path / "etc" / "modprobe.d" / "fifo.conf")
     root.check().expect(
-        UNKNOWN, r"unknown +load-order .*/modprobe.d/fifo.conf is no regular file")
+        UNKNOWN, r"unknown +load-order .*/modprobe.d/fifo.conf is not a regular file")
 
 
 def test_a_fifo_among_the_udev_rules_is_ignored(root: Root) -> None:
@@ -119,4 +119,4 @@ def test_a_fifo_among_the_udev_rules_is_ignored(root: Root) -> None:
 
 def test_load_order_is_unknown_if_an_index_is_a_fifo(root: Root) -> None:
     put_fifo(root.modules / "modules.dep.bin")
-    root.check().expect(UNKNOWN, r"unknown +load-order .*can.t read the modules. indexes")
+    root.check().expect(UNKNOWN, r"unknown +load-order .*cannot read the module indexes")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""tce2-preflight: symbols and CRCs, with a changed Module.symvers or module."""
+"""Test tce2-preflight: symbols and CRCs, with a changed Module.symvers or module."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EACH_CRC = r"^0x[0-9a-f]+"
 NAMESPACE = rf"(\t{SYMBOL}\t.*)$"
 # Pattern in the kernel configuration
 FORCE_LOAD = r"^(# )?CONFIG_MODULE_FORCE_LOAD[= ].*"
-# In __versions the CRC precedes the name
+# Offset of the CRC from the name in the section __versions
 BEFORE_NAME = -8
 BAD_CRC = b"\xad\x0b\0\0"
 
@@ -40,8 +40,8 @@ BAD_CRC = b"\xad\x0b\0\0"
     pytest.param(NAMESPACE, r"\1module:kvm,vfio_*", OK, r"ok +symbols",
                  id="a_symbol_for_this_module_among_others_is_good"),
 ])
-def test_in_module_symvers(pattern: str, replacement: str, status: int, line: str,
-                           preflight: Preflight) -> None:
+def test_a_changed_module_symvers_is_judged(pattern: str, replacement: str, status: int, line: str,
+                                            preflight: Preflight) -> None:
     preflight.check("--symvers", preflight.symvers(pattern, replacement)).expect(status, line)
 
 
@@ -56,8 +56,9 @@ def test_in_module_symvers(pattern: str, replacement: str, status: int, line: st
                  rf"fail +symbols +{SYMBOL} is only for modules whose license",
                  id="a_license_other_than_the_gpl_is_named"),
 ])
-def test_in_the_module(section: str, name: str, offset: int, new: bytes, line: str,
-                       preflight: Preflight) -> None:
+def test_a_changed_symbol_table_of_the_module_is_named(section: str, name: str, offset: int,
+                                                       new: bytes, line: str,
+                                                       preflight: Preflight) -> None:
     module = preflight.changed_module(section, name, offset, new)
     preflight.check(module=module).expect(FAIL, line)
 
@@ -71,7 +72,7 @@ def without_one_crc(preflight: Preflight) -> Path:
 def test_a_crc_that_only_the_module_lacks_is_named(preflight: Preflight,
                                                    without_one_crc: Path) -> None:
     preflight.check("--accept-unknown-crcs", module=without_one_crc).expect(
-        FAIL, rf"fail +symbols .*module has no CRC of {SYMBOL} .*insists on one")
+        FAIL, rf"fail +symbols .*module has no CRC of {SYMBOL} .*requires one")
 
 
 def test_json_has_the_status_of_a_crc_that_only_the_module_lacks(preflight: Preflight,
@@ -86,7 +87,7 @@ def test_a_module_without_crcs_is_refused_by_a_kernel_that_has_crcs(preflight: P
     config = preflight.config(FORCE_LOAD, "# CONFIG_MODULE_FORCE_LOAD is not set")
     preflight.check("--accept-unknown-crcs", "--config", config,
                     module=preflight.module_without("__versions")).expect(
-        FAIL, r"fail +symbols .*no CRCs at all, .*insists on them")
+        FAIL, r"fail +symbols .*no CRCs at all, .*requires them")
 
 
 def test_a_module_without_crcs_is_unknown_if_its_load_may_be_forced(preflight: Preflight) -> None:
@@ -113,12 +114,13 @@ def test_a_module_symvers_that_does_not_exist_is_named(preflight: Preflight, wor
 
 def test_symbols_are_unknown_if_module_symvers_is_truncated(preflight: Preflight,
                                                             work: Path) -> None:
-    """The truncated last line still looks like a valid line."""
+    """Truncate the last column only, so that the last line still looks valid."""
     lines = (preflight.kernel.build / "Module.symvers").read_text().splitlines(keepends=True)
     (work / "cut").write_text("".join(lines[:100])[:-2])
     preflight.check("--symvers", work / "cut").expect(
-        UNKNOWN, r"unknown +symbols .*line 100 is damaged or cut off")
+        UNKNOWN, r"unknown +symbols .*line 100 is damaged or truncated")
 
 
 def test_symbols_are_unknown_without_module_symvers(preflight: Preflight, work: Path) -> None:
-    preflight.check("--build", work).expect(UNKNOWN, r"unknown +symbols .*no Module.symvers")
+    preflight.check("--build", work).expect(
+        UNKNOWN, r"unknown +symbols .*Module.symvers was not found")

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What loads the module without modprobe's configuration: a udev rule, which
- * does it when the in-tree backend appears, or a line of modules-load.d.
+ * Searches for files that load the module without modprobe's configuration.
  *
- * Only rules that name both modules count; udev's language is not evaluated.
+ * These files are udev rules, which load the module after the in-tree driver
+ * was loaded, and files in modules-load.d. The search does not evaluate udev
+ * rules: it finds a rule only if one line names both modules.
  *
  * Calls: file.
  */
@@ -13,7 +14,10 @@
 
 #include "preflight.h"
 
-/* A file hides one of the same name in a directory further down. */
+/*
+ * In order of precedence: udev and systemd ignore a file if an earlier
+ * directory has a file of the same name.
+ */
 static const char * const rules_at[] = {
 	"etc/udev/rules.d", "run/udev/rules.d", "usr/local/lib/udev/rules.d",
 	"usr/lib/udev/rules.d", "lib/udev/rules.d", NULL
@@ -26,13 +30,13 @@ static const char * const lists_at[] = {
 };
 
 /**
- * struct search - what is looked for, in which files
- * @root: below which directory
- * @at: directories below that, ended by NULL
- * @suffix: of the files' names
- * @matches: whether a line is it
- * @module: for @matches
- * @other: for @matches
+ * struct search - search for a line in configuration files
+ * @root: root directory
+ * @at: directories below @root to search, ended by NULL
+ * @suffix: suffix of the names of the files to read
+ * @matches: predicate for the line to find
+ * @module: name of the module that the line must load
+ * @other: name of the module whose loading triggers a udev rule, or NULL
  */
 struct search {
 	const char *root;
@@ -141,12 +145,12 @@ static bool search_all(const struct search *search, char path[PATH_SIZE])
 
 /**
  * autoload_find_rule() - find the udev rule that loads a module
- * @target: the kernel, and the root it is in
+ * @target: the kernel, and its root directory
  * @module: the module's name
- * @other: the module whose appearance makes udev load it
- * @path: gets the rule's file, or becomes empty
+ * @other: name of the module whose loading triggers the rule
+ * @path: receives the path of the rule's file, or becomes empty
  *
- * Return: whether there is one
+ * Return: true if a rule was found
  */
 bool autoload_find_rule(const struct target *target, const char *module,
 			const char *other, char path[PATH_SIZE])
@@ -161,11 +165,11 @@ bool autoload_find_rule(const struct target *target, const char *module,
 
 /**
  * autoload_find_list() - find the modules-load.d file that loads a module
- * @target: the kernel, and the root it is in
+ * @target: the kernel, and its root directory
  * @module: the module's name
- * @path: gets the file, or becomes empty
+ * @path: receives the path of the file, or becomes empty
  *
- * Return: whether there is one
+ * Return: true if a file was found
  */
 bool autoload_find_list(const struct target *target, const char *module,
 			char path[PATH_SIZE])

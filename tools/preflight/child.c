@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A process of its own for libkmod.
+ * Runs libkmod in a child process.
  *
- * libkmod trusts the indexes that depmod writes: a damaged one makes it read
- * where nothing is, or never end, and it waits for the other end of a FIFO. What
- * it is asked is therefore asked in a child that may die of it, and the answer is
- * a text.
+ * libkmod trusts the indexes that depmod writes. A damaged index makes libkmod
+ * read out of bounds or loop without end, and libkmod blocks on a FIFO. So only a
+ * child process with a time limit calls libkmod. The child returns its answer as
+ * text through a pipe.
  *
  * Calls: nothing.
  */
@@ -17,9 +17,9 @@
 
 #include "preflight.h"
 
-/* An honest question takes some milliseconds. */
+/* With valid indexes the child needs some milliseconds of CPU time. */
 #define CPU_SECONDS	1
-/* Of which a busy machine may make many more, but not without an end. */
+/* Time limit of a child that blocks, long enough for a busy machine. */
 #define WALL_SECONDS	5
 
 static void __attribute__((__noreturn__))
@@ -37,7 +37,7 @@ be_child(int end, void (*ask)(const void *question, char *text, size_t room),
 	_exit(length < 1);
 }
 
-/* All that the child writes, and its end is in it */
+/* Returns false if the answer is incomplete, that is, not NUL-terminated. */
 static bool read_answer(int end, char *text, size_t room)
 {
 	size_t used = 0;
@@ -51,13 +51,13 @@ static bool read_answer(int end, char *text, size_t room)
 }
 
 /**
- * ask_in_child() - ask something that may not survive it
- * @ask: what to do; leaves a text of less than @room bytes
- * @question: for @ask
- * @text: gets the text
- * @room: bytes there
+ * ask_in_child() - call a function that may crash, in a child process
+ * @ask: function to call; stores a NUL-terminated answer of at most @room bytes
+ * @question: argument of @ask
+ * @text: receives the answer
+ * @room: size of @text in bytes
  *
- * Return: whether there was an answer
+ * Return: true if the child exited normally with a complete answer
  */
 bool ask_in_child(void (*ask)(const void *question, char *text, size_t room),
 		  const void *question, char *text, size_t room)

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Checks "vermagic", "page-size", "config" and "signature": what of the
- * kernel's build decides whether the module can be loaded.
+ * Checks "vermagic", "page-size", "config" and "signature".
  *
- * Calls: report, child, libkmod for who signed.
+ * Each check examines a property of the kernel's build that can prevent the
+ * kernel from loading the module.
+ *
+ * Calls: report, child, libkmod (for the signer of a module).
  */
 #include <libkmod.h>
 #include <stdio.h>
@@ -14,15 +16,15 @@
 #include "preflight.h"
 
 /**
- * config_get() - what the kernel's configuration says of an option
+ * config_get() - look up an option in the kernel's configuration
  * @target: the kernel
- * @option: its name without CONFIG_
- * @value: gets the value
+ * @option: the option's name without CONFIG_
+ * @value: receives the value
  *
- * "n" stands for an option that the file says is not set; one that it does not
- * mention has no value.
+ * The value is "n" if the file has the line "# CONFIG_... is not set". An
+ * option without a line in the file has no value.
  *
- * Return: where the value begins, or NULL for none
+ * Return: the first byte of the value, or NULL if the option has no value
  */
 const char *config_get(const struct target *target, const char *option,
 		       struct bytes *value)
@@ -54,12 +56,12 @@ const char *config_get(const struct target *target, const char *option,
 }
 
 /**
- * config_is() - whether an option has one of some values of one letter
+ * config_is() - check that an option has one of several one-letter values
  * @target: the kernel
- * @option: its name without CONFIG_
- * @values: the letters
+ * @option: the option's name without CONFIG_
+ * @values: the values, such as "ym"
  *
- * Return: whether it has
+ * Return: true if the option has one of the values
  */
 bool config_is(const struct target *target, const char *option,
 	       const char *values)
@@ -71,8 +73,8 @@ bool config_is(const struct target *target, const char *option,
 }
 
 /*
- * As the kernel's same_magic(): the release does not count for a module that
- * has CRCs, provided that the kernel looks at them.
+ * Same rule as the kernel's same_magic(): the releases may differ if the module
+ * has CRCs and the kernel compares CRCs.
  */
 static bool same_magic(const char *built, const char *kernel, bool has_crcs)
 {
@@ -84,8 +86,8 @@ static bool same_magic(const char *built, const char *kernel, bool has_crcs)
 }
 
 /**
- * check_vermagic() - compare the version strings
- * @report: gets the findings
+ * check_vermagic() - compare the module's vermagic with the kernel's
+ * @report: receives the finding
  * @module: the module
  * @target: the kernel
  */
@@ -110,8 +112,8 @@ void check_vermagic(struct report *report, const struct module *module,
 		status = STATUS_FAIL;
 	report_add(report, status, "vermagic",
 		   status == STATUS_OK ?
-		   "built for \"%s\", the kernel takes that for its own \"%s\"" :
-		   "built for \"%s\", the kernel wants \"%s\"",
+		   "built for \"%s\", which the kernel accepts as equal to its \"%s\"" :
+		   "built for \"%s\", but the kernel has \"%s\"",
 		   module->vermagic, target->vermagic);
 }
 
@@ -135,14 +137,14 @@ static void check_page_size(struct report *report, const struct module *module,
 
 	if (module->layout.size < sizeof(struct tce2_layout_header)) {
 		report_add(report, STATUS_UNKNOWN, "page-size",
-			   "the module does not say what page size it was built for");
+			   "the module has no record of the page size that it was built for");
 		return;
 	}
 	built = get_le32(module->layout.data +
 			 offsetof(struct tce2_layout_header, page_shift));
 	if (built > 24 || kernel > 24 || !kernel)
 		report_add(report, STATUS_UNKNOWN, "page-size",
-			   "the kernel's configuration or the module names no page size that there is");
+			   "the page size of the module or of the kernel is missing or invalid");
 	else
 		report_add(report, built == kernel ? STATUS_OK : STATUS_FAIL,
 			   "page-size",
@@ -150,25 +152,31 @@ static void check_page_size(struct report *report, const struct module *module,
 			   1u << built >> 10, 1u << kernel >> 10);
 }
 
-/* What must be on where the kernel has it, and why */
+/*
+ * Required options, with their possible values and the reason. If "everywhere"
+ * is false, the option is required only on kernels that have this option.
+ */
 static const struct {
 	const char *option;
 	const char *values;
 	bool everywhere;
 	const char *reason;
 } needed[] = {
-	{ "PPC64", "y", true, "the module is for 64-bit POWER" },
+	{ "PPC64", "y", true, "the module supports only 64-bit POWER" },
 	{ "CPU_LITTLE_ENDIAN", "y", true, "the module is little-endian" },
-	{ "MODULES", "y", true, "there are no modules without" },
-	{ "IOMMU_API", "y", true, "VFIO has no groups without" },
-	{ "SPAPR_TCE_IOMMU", "y", true, "nothing makes TCE tables without" },
-	{ "VFIO", "ym", true, "this is a backend of VFIO" },
-	/* Newer than Linux 6.1, whose VFIO always has both */
-	{ "VFIO_GROUP", "y", false, "there are no groups to attach without" },
-	{ "VFIO_CONTAINER", "y", false, "VFIO takes no backends without" },
+	{ "MODULES", "y", true, "without it the kernel cannot load modules" },
+	{ "IOMMU_API", "y", true, "without it VFIO has no groups" },
+	{ "SPAPR_TCE_IOMMU", "y", true, "without it VFIO cannot create TCE tables" },
+	{ "VFIO", "ym", true, "the module is a backend of VFIO" },
+	/* Linux 6.1 has neither option: its VFIO always has both features. */
+	{ "VFIO_GROUP", "y", false, "without it there are no groups to attach" },
+	{ "VFIO_CONTAINER", "y", false, "without it VFIO accepts no backends" },
 };
 
-/* auto.conf has what is set alone: off and unheard of look the same there. */
+/*
+ * auto.conf lists only options that are set. If an option is absent from it,
+ * the option may be off, or the kernel may lack the option.
+ */
 static bool tells_what_is_off(const struct target *target)
 {
 	static const char form[] = "\n# CONFIG_";
@@ -191,7 +199,7 @@ static bool check_options(struct report *report, const struct target *target)
 			if (all)
 				continue;
 			report_add(report, STATUS_UNKNOWN, "config",
-				   "whether CONFIG_%s is off, or not in this kernel at all, %s can't tell: it has only what is set",
+				   "CONFIG_%s is off, or is not an option of this kernel: %s lists only options that are set",
 				   needed[i].option, target->config);
 			good = false;
 			continue;
@@ -205,8 +213,8 @@ static bool check_options(struct report *report, const struct target *target)
 }
 
 /**
- * check_config() - look at the kernel's configuration
- * @report: gets the findings
+ * check_config() - check the kernel's page size and required options
+ * @report: receives the findings
  * @module: the module
  * @target: the kernel
  */
@@ -217,14 +225,14 @@ void check_config(struct report *report, const struct module *module,
 
 	if (!target->config[0]) {
 		report_add(report, STATUS_UNKNOWN, "config",
-			   "no configuration of the kernel was found; name the file with --config");
+			   "the kernel's configuration was not found; name the file with --config");
 		return;
 	}
-	/* Any kernel has this, so a file without it is something else. */
+	/* The configuration of any POWER kernel has at least one of these options. */
 	if (!config_get(target, "PPC", &value) &&
 	    !config_get(target, "MODULES", &value)) {
 		report_add(report, STATUS_UNKNOWN, "config",
-			   "%s: it is no configuration of a POWER kernel, or damaged",
+			   "%s: not the configuration of a POWER kernel, or damaged",
 			   target->config);
 		return;
 	}
@@ -234,7 +242,7 @@ void check_config(struct report *report, const struct module *module,
 			   "all options that the module needs are set");
 }
 
-/* What makes a kernel insist on signatures from the moment it boots */
+/* Finds the option that makes the kernel enforce signatures from boot. */
 static const char *enforced_by(const struct target *target)
 {
 	static const char * const options[] = {
@@ -251,7 +259,7 @@ static const char *enforced_by(const struct target *target)
 	return NULL;
 }
 
-/* The value of a key in what modinfo would print of a module */
+/* Question for the child process: the value that modinfo prints for a module's key */
 struct question {
 	const char *path;
 	const char *key;
@@ -289,7 +297,7 @@ static void ask_info(const void *data, char *text, size_t room)
 	kmod_unref(ctx);
 }
 
-/* False if libkmod finds no such thing, or dies of it */
+/* Returns false if libkmod does not find the key, or crashes. */
 static bool signature_info(const char *path, const char *key, char text[256])
 {
 	const struct question question = { path, key };
@@ -306,7 +314,7 @@ static void report_signed(struct report *report, const struct module *module,
 		     signature_info(target->in_tree, "sig_key", theirs) &&
 		     !strcmp(ours, theirs);
 	const char *who = signature_info(module->path, "signer", signer) ?
-			  signer : "somebody";
+			  signer : "an unknown signer";
 
 	if (known || !enforced)
 		report_add(report, STATUS_OK, "signature",
@@ -314,7 +322,7 @@ static void report_signed(struct report *report, const struct module *module,
 			   ", with the key of the kernel's own modules" : "");
 	else
 		report_add(report, STATUS_UNKNOWN, "signature",
-			   "CONFIG_%s is set and the module is signed by %s; whether the machine trusts that key can't be seen from here",
+			   "CONFIG_%s is set, and the module is signed by %s; whether the kernel trusts this key is unknown",
 			   enforced, who);
 }
 
@@ -323,19 +331,19 @@ static void report_unsigned(struct report *report, const struct target *target,
 {
 	if (enforced)
 		report_add(report, STATUS_FAIL, "signature",
-			   "the module is not signed, and CONFIG_%s makes the kernel refuse those",
+			   "the module is not signed, and CONFIG_%s makes the kernel refuse unsigned modules",
 			   enforced);
 	else if (config_is(target, "PPC_SECURE_BOOT", "y"))
 		report_add(report, STATUS_NOTE, "signature",
-			   "the module is not signed: the kernel refuses it on machines that boot securely");
+			   "the module is not signed; the kernel refuses it on a machine with secure boot");
 	else
 		report_add(report, STATUS_OK, "signature",
-			   "the module is not signed, and need not be unless the kernel's command line has module.sig_enforce or lockdown");
+			   "the module is not signed; the kernel refuses it only with module.sig_enforce or lockdown on its command line");
 }
 
 /**
- * check_signature() - compare what the kernel wants with what the module has
- * @report: gets the findings
+ * check_signature() - check that the kernel accepts the module's signature
+ * @report: receives the findings
  * @module: the module
  * @target: the kernel
  */
@@ -346,14 +354,14 @@ void check_signature(struct report *report, const struct module *module,
 
 	if (module->trailing)
 		report_add(report, STATUS_NOTE, "signature",
-			   "%llu bytes that are no signature follow the module in its file",
+			   "the file has %llu bytes after the module that are not a signature",
 			   (unsigned long long)module->trailing);
 	if (module->signature == SIGNATURE_BAD)
 		report_add(report, STATUS_FAIL, "signature",
 			   "the module's signature is damaged");
 	else if (!target->config[0])
 		report_add(report, STATUS_UNKNOWN, "signature",
-			   "the module is %ssigned; without the kernel's configuration it is unknown whether it must be",
+			   "the module is %ssigned; without the kernel's configuration, it is unknown whether the kernel enforces signatures",
 			   module->signature == SIGNATURE_NONE ? "not " : "");
 	else if (module->signature == SIGNATURE_NONE)
 		report_unsigned(report, target, enforced);

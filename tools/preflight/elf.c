@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ELF files of ppc64le, on any machine.
+ * Reads ELF files for ppc64le, on a machine of any architecture.
  *
- * elf_open() checks once that every header and every section is within the
- * file; whoever asks for a section afterwards gets bytes that are there.
- * Strings that may lack their end are handed out only with it.
+ * elf_open() checks that all section headers and all sections lie within the
+ * file. elf_section() and elf_symbols() therefore return valid ranges.
+ * string_at() returns only strings that are NUL-terminated within their table.
  *
- * Calls: file (numbers, errors).
+ * Calls: file (for numbers and errors).
  */
 #include <elf.h>
 #include <stdio.h>
@@ -32,10 +32,10 @@ static int other_machine(unsigned int machine, struct error *err)
 
 	for (i = 0; i < ARRAY_SIZE(machines); i++) {
 		if (machines[i].machine == machine)
-			return fail(err, "it is an ELF file for %s, not for ppc64le",
+			return fail(err, "an ELF file for %s, not for ppc64le",
 				    machines[i].name);
 	}
-	return fail(err, "it is an ELF file for machine %u, not for ppc64le",
+	return fail(err, "an ELF file for machine %u, not for ppc64le",
 		    machine);
 }
 
@@ -46,21 +46,21 @@ static int check_ident(struct bytes in, struct error *err)
 	if (in.size < EI_NIDENT || memcmp(in.data, ELFMAG, SELFMAG))
 		return fail(err, in.size < SELFMAG ||
 			    !memcmp(in.data, ELFMAG, SELFMAG) ?
-			    "it is truncated within its first bytes" :
-			    "it is no ELF file");
+			    "truncated in the ELF identification" :
+			    "not an ELF file");
 	if (in.size < sizeof(Elf64_Ehdr))
-		return fail(err, "it is truncated within the ELF header");
+		return fail(err, "truncated in the ELF header");
 	if (in.data[EI_DATA] != ELFDATA2LSB) {
 		machine = in.data[offsetof(Elf64_Ehdr, e_machine) + 1];
 		return fail(err, machine == EM_PPC64 ?
-			    "it is for big-endian ppc64, not for ppc64le" :
-			    "it is a big-endian ELF file, not one for ppc64le");
+			    "an ELF file for big-endian ppc64, not for ppc64le" :
+			    "a big-endian ELF file, not for ppc64le");
 	}
 	machine = get_le16(in.data + offsetof(Elf64_Ehdr, e_machine));
 	if (machine != EM_PPC64)
 		return other_machine(machine, err);
 	if (in.data[EI_CLASS] != ELFCLASS64)
-		return fail(err, "it is no 64-bit ELF file");
+		return fail(err, "not a 64-bit ELF file");
 	return 0;
 }
 
@@ -73,7 +73,7 @@ struct section {
 	uint32_t link;
 };
 
-/* The header's place has been checked by elf_open(). */
+/* elf_open() has checked that the header lies within the file. */
 static struct section section_header(const struct elf *elf, unsigned int i)
 {
 	const unsigned char *at = elf->bytes.data + elf->headers +
@@ -109,11 +109,11 @@ static int check_headers(struct elf *elf, struct error *err)
 	if (!elf->headers || !elf->sections ||
 	    get_le16(at + offsetof(Elf64_Ehdr, e_shentsize)) !=
 	    sizeof(Elf64_Shdr))
-		return fail(err, "it is an ELF file without section headers");
+		return fail(err, "an ELF file without section headers");
 	elf->end = elf->headers + elf->sections * sizeof(Elf64_Shdr);
 	if (elf->headers > size || elf->end > size)
 		return fail(err,
-			    "it is truncated or damaged: its section headers are at %llu to %llu, it has %llu bytes",
+			    "truncated or damaged: the section headers are at %llu to %llu, but the file has %llu bytes",
 			    (unsigned long long)elf->headers,
 			    (unsigned long long)elf->end,
 			    (unsigned long long)size);
@@ -132,7 +132,7 @@ static int check_sections(struct elf *elf, struct error *err)
 		if (header.offset > elf->bytes.size ||
 		    header.size > elf->bytes.size - header.offset)
 			return fail(err,
-				    "it is truncated or damaged: section %u lies outside of it",
+				    "truncated or damaged: section %u lies outside the file",
 				    i);
 		if (header.offset + header.size > elf->end)
 			elf->end = header.offset + header.size;
@@ -147,18 +147,18 @@ static int find_names(struct elf *elf, struct error *err)
 
 	if (i >= elf->sections ||
 	    section_header(elf, i).type != SHT_STRTAB)
-		return fail(err, "it is damaged: its sections have no names");
+		return fail(err, "damaged: the sections have no names");
 	elf->names = section_bytes(elf, i);
 	return 0;
 }
 
 /**
- * elf_open() - look at a ppc64le ELF file
- * @elf: gets what there is to know; uses @bytes as long as it is used
- * @bytes: the file
- * @err: what is wrong with it, without the file's name
+ * elf_open() - parse and check the headers of a ppc64le ELF file
+ * @elf: receives the result; refers to the memory of @bytes
+ * @bytes: contents of the file
+ * @err: receives the reason for a failure, without the file's name
  *
- * Return: 0, or -1
+ * Return: 0, or -1 if the file is damaged or for another architecture
  */
 int elf_open(struct elf *elf, struct bytes bytes, struct error *err)
 {
@@ -170,11 +170,11 @@ int elf_open(struct elf *elf, struct bytes bytes, struct error *err)
 }
 
 /**
- * string_at() - a string of a string table
+ * string_at() - return a string of a string table
  * @strings: the table
- * @offset: where it begins
+ * @offset: offset of the string
  *
- * Return: the string, or NULL if it is not within the table
+ * Return: the string, or NULL if it does not end within the table
  */
 const char *string_at(struct bytes strings, uint64_t offset)
 {
@@ -185,12 +185,14 @@ const char *string_at(struct bytes strings, uint64_t offset)
 }
 
 /**
- * elf_section() - the content of a section
+ * elf_section() - find the contents of the first section with a name
  * @elf: the file
- * @name: the section's name; the first of that name counts
- * @out: gets the content; nothing if there is none
+ * @name: the section's name
+ * @out: receives the contents, or becomes empty
  *
- * Return: whether there is such a section with content
+ * Compressed sections and sections of type SHT_NOBITS have no contents.
+ *
+ * Return: true if the section exists and has contents
  */
 bool elf_section(const struct elf *elf, const char *name, struct bytes *out)
 {
@@ -210,11 +212,11 @@ bool elf_section(const struct elf *elf, const char *name, struct bytes *out)
 }
 
 /**
- * elf_symbols() - the symbol table
+ * elf_symbols() - find the symbol table
  * @elf: the file
- * @symbols: gets the table, of Elf64_Sym
- * @strings: gets the symbols' names
- * @err: why there is none, without the file's name
+ * @symbols: receives the table, an array of Elf64_Sym
+ * @strings: receives the string table with the symbols' names
+ * @err: receives the reason for a failure, without the file's name
  *
  * Return: 0, or -1
  */
@@ -230,21 +232,22 @@ int elf_symbols(const struct elf *elf, struct bytes *symbols,
 			continue;
 		if (header.link >= elf->sections ||
 		    section_header(elf, header.link).type != SHT_STRTAB)
-			return fail(err, "it is damaged: its symbols have no names");
+			return fail(err, "damaged: the symbols have no names");
 		*symbols = section_bytes(elf, i);
 		*strings = section_bytes(elf, header.link);
 		return 0;
 	}
-	return fail(err, "it has no symbol table");
+	return fail(err, "no symbol table");
 }
 
 /**
- * modinfo_next() - the next value of a key in .modinfo
- * @modinfo: the section: strings "key=value", each with its end
+ * modinfo_next() - find the next value of a key in .modinfo
+ * @modinfo: the section: NUL-terminated strings "key=value"
  * @key: the key
- * @after: a value found before, or NULL for the first
+ * @after: the previous value, or NULL to find the first value
  *
- * Return: the value, or NULL if there is none, or its end is missing
+ * Return: the value, or NULL if no further value exists, or if it is not
+ *	NUL-terminated
  */
 const char *modinfo_next(struct bytes modinfo, const char *key,
 			 const char *after)
@@ -264,7 +267,7 @@ const char *modinfo_next(struct bytes modinfo, const char *key,
 }
 
 /**
- * modinfo_get() - the first value of a key in .modinfo
+ * modinfo_get() - find the first value of a key in .modinfo
  * @modinfo: the section
  * @key: the key
  *

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Files, read whole and uncompressed.
+ * Reads whole files, and decompresses them.
  *
- * Kernel modules come as they are or packed by gzip, xz or zstd; which it is
- * the first bytes say, not the name. libkmod unpacks modules too, but gives out
- * no section of them, and Debian's knows no gzip.
+ * Kernel modules may be compressed with gzip, xz or zstd. The first bytes of
+ * a file tell the format; its name is ignored. libkmod can decompress modules
+ * as well, but gives no access to their sections, and Debian builds it without
+ * support for gzip.
  *
  * Calls: zlib, liblzma, libzstd.
  */
@@ -23,15 +24,18 @@
 
 #include "preflight.h"
 
-/* More than any module or kernel has; a packed file may claim anything. */
+/*
+ * Limit of the decompressed size, larger than any module or kernel. A damaged
+ * file could otherwise exhaust the memory.
+ */
 #define MIB		1048576UL
 #define UNPACKED_MAX	(1024 * MIB)
 #define FIRST_SIZE	MIB
 
 /**
- * fail() - note why something can't be done
- * @err: where to
- * @format: as for printf
+ * fail() - store the reason for a failure
+ * @err: receives the reason
+ * @format: the reason, as for printf()
  *
  * Return: -1
  */
@@ -46,8 +50,8 @@ int fail(struct error *err, const char *format, ...)
 }
 
 /**
- * get_le16() - read a little-endian number
- * @at: its first byte
+ * get_le16() - read a 16-bit little-endian number
+ * @at: the first byte of the number
  *
  * Return: the number
  */
@@ -57,8 +61,8 @@ uint16_t get_le16(const unsigned char *at)
 }
 
 /**
- * get_le32() - read a little-endian number
- * @at: its first byte
+ * get_le32() - read a 32-bit little-endian number
+ * @at: the first byte of the number
  *
  * Return: the number
  */
@@ -68,8 +72,8 @@ uint32_t get_le32(const unsigned char *at)
 }
 
 /**
- * get_le64() - read a little-endian number
- * @at: its first byte
+ * get_le64() - read a 64-bit little-endian number
+ * @at: the first byte of the number
  *
  * Return: the number
  */
@@ -78,7 +82,7 @@ uint64_t get_le64(const unsigned char *at)
 	return get_le32(at) | (uint64_t)get_le32(at + 4) << 32;
 }
 
-/* What is being unpacked: how much there is, and how much there is room for. */
+/* Output of a decompressor: bytes in use, and bytes allocated */
 struct unpacked {
 	unsigned char *data;
 	size_t used;
@@ -91,7 +95,7 @@ static int make_room(struct unpacked *out, struct error *err)
 	unsigned char *data;
 
 	if (room > UNPACKED_MAX)
-		return fail(err, "it unpacks to more than %lu MiB",
+		return fail(err, "larger than %lu MiB after decompression",
 			    UNPACKED_MAX / MIB);
 	data = realloc(out->data, room);
 	if (!data)
@@ -123,7 +127,7 @@ static int unpack_xz(struct unpacked *out, struct bytes in, struct error *err)
 	if (ret == LZMA_STREAM_END)
 		return 0;
 	return fail(err, ret == LZMA_BUF_ERROR ?
-		    "its xz data is truncated" : "its xz data is damaged");
+		    "truncated xz data" : "damaged xz data");
 }
 
 static int unpack_gzip(struct unpacked *out, struct bytes in,
@@ -135,7 +139,7 @@ static int unpack_gzip(struct unpacked *out, struct bytes in,
 	};
 	int ret;
 
-	/* 16: the data has gzip's header */
+	/* Adding 16 makes zlib expect a gzip header. */
 	ret = inflateInit2(&stream, 16 + MAX_WBITS);
 	while (ret == Z_OK) {
 		if (out->used == out->room && make_room(out, err)) {
@@ -151,7 +155,7 @@ static int unpack_gzip(struct unpacked *out, struct bytes in,
 	if (ret == Z_STREAM_END)
 		return 0;
 	return fail(err, ret == Z_BUF_ERROR ?
-		    "its gzip data is truncated" : "its gzip data is damaged");
+		    "truncated gzip data" : "damaged gzip data");
 }
 
 static int unpack_zstd_stream(struct unpacked *out, ZSTD_DStream *stream,
@@ -167,11 +171,11 @@ static int unpack_zstd_stream(struct unpacked *out, ZSTD_DStream *stream,
 		output = (ZSTD_outBuffer){ out->data, out->room, out->used };
 		left = ZSTD_decompressStream(stream, &output, &input);
 		if (ZSTD_isError(left))
-			return fail(err, "its zstd data is damaged (%s)",
+			return fail(err, "damaged zstd data (%s)",
 				    ZSTD_getErrorName(left));
 		if (left && input.pos == input.size &&
 		    output.pos == out->used)
-			return fail(err, "its zstd data is truncated");
+			return fail(err, "truncated zstd data");
 		out->used = output.pos;
 	}
 	return 0;
@@ -234,11 +238,11 @@ static int map(struct file *file, int fd, struct error *err)
 	if (fstat(fd, &stat))
 		return fail(err, "%s", strerror(errno));
 	if (S_ISDIR(stat.st_mode))
-		return fail(err, "it is a directory");
+		return fail(err, "is a directory");
 	if (!S_ISREG(stat.st_mode))
-		return fail(err, "it is no regular file");
+		return fail(err, "not a regular file");
 	if (!stat.st_size)
-		return fail(err, "it is empty");
+		return fail(err, "the file is empty");
 	data = mmap(NULL, stat.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (data == MAP_FAILED)
 		return fail(err, "%s", strerror(errno));
@@ -248,12 +252,12 @@ static int map(struct file *file, int fd, struct error *err)
 }
 
 /**
- * file_read() - take a file, and unpack it if need be
- * @file: gets the content; file_free() is for the caller, unless it fails
- * @path: the file
- * @err: why not; begins with the path
+ * file_read() - read a file, and decompress it if necessary
+ * @file: receives the contents; the caller frees them with file_free()
+ * @path: path of the file
+ * @err: receives the reason for a failure, which begins with the path
  *
- * Return: 0, or -1
+ * Return: 0, or -1 with @file empty
  */
 int file_read(struct file *file, const char *path, struct error *err)
 {
@@ -275,8 +279,8 @@ int file_read(struct file *file, const char *path, struct error *err)
 }
 
 /**
- * file_free() - give a file's content back
- * @file: the file; may be one that was never read
+ * file_free() - free the contents of a file
+ * @file: the file; may be empty
  */
 void file_free(struct file *file)
 {
@@ -288,10 +292,10 @@ void file_free(struct file *file)
 }
 
 /**
- * file_exists() - whether there is something readable
- * @path: its name
+ * file_exists() - check that a path exists and is readable
+ * @path: the path
  *
- * Return: whether there is
+ * Return: true if it exists and is readable
  */
 bool file_exists(const char *path)
 {

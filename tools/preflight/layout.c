@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Check "layout": what the module was built with against the kernel's types.
+ * Check "layout": compare the module's layout records with the kernel's types.
  *
- * The module's records are compared one by one: place, size, and the type as C
- * spells it; of an enumerator the value. A structure that the module gives to
- * the kernel must moreover have every member that the kernel will look for; one
- * that the kernel makes may have grown as it likes.
+ * The check compares the offset, the size and the C type of each member, and
+ * the value of each enumerator. A structure that the module gives to the kernel
+ * must also have every member of the kernel's structure, because the kernel may
+ * use each of them. A structure that the kernel makes may have additional members.
  *
  * Calls: types, report, libbpf.
  */
@@ -20,19 +20,19 @@
 
 #define CHECK	"layout"
 
-/* Types within types; no kernel's go as deep, a damaged file's may. */
+/* Maximum depth of nested types; only damaged BTF exceeds it. */
 #define DEPTH_MAX	16
-/* Nor has any structure so many members. */
+/* Maximum number of members of a structure; only damaged BTF exceeds it. */
 #define MEMBERS_MAX	1000
 
 #define RECORD_SIZE	sizeof(struct tce2_layout_record)
 
 /**
- * struct member - a member of one of the kernel's structures
- * @type: its type
- * @offset: in bytes
- * @size: in bytes
- * @bit_field: it is one, and has no place in bytes
+ * struct member - member of a structure of the kernel
+ * @type: BTF id of the member's type
+ * @offset: offset in bytes
+ * @size: size in bytes
+ * @bit_field: true for a bit field, whose offset in bytes may not be exact
  */
 struct member {
 	uint32_t type;
@@ -49,8 +49,10 @@ static const char *name_of(const struct btf *btf, uint32_t offset)
 }
 
 /*
- * Looks into members without a name, whose members count as the structure's.
- * @left bounds the whole search, which in a damaged file could go round.
+ * Finds a member by name. Also searches anonymous structures and unions inside
+ * the structure, because C treats their members as members of the structure.
+ * @left limits the number of members visited, because a type in a damaged file
+ * may contain itself.
  */
 static bool find_member(const struct btf *btf, uint32_t id, const char *name,
 			uint32_t base, int *left, struct member *found)
@@ -84,7 +86,7 @@ static bool find_member(const struct btf *btf, uint32_t id, const char *name,
 	return false;
 }
 
-/* Text that grows up to the end of its room */
+/* Text in a buffer of fixed size; append() truncates longer text */
 struct text {
 	char *data;
 	size_t room;
@@ -98,7 +100,7 @@ static void append(struct text *text, const char *more)
 	text->data[text->used] = '\0';
 }
 
-/* The compilers' names of C's types, as the sources write them */
+/* Converts a compiler's name of a basic type to the spelling in the sources. */
 static const char *usual_name(const char *name)
 {
 	static const char * const names[][2] = {
@@ -167,7 +169,7 @@ static void append_type(struct text *text, const struct btf *btf, uint32_t id,
 		append_type(text, btf, type->type, depth + 1);
 		return;
 	case BTF_KIND_ARRAY:
-		/* How long it is its size tells. */
+		/* check_place() compares the sizes of arrays, and so their lengths. */
 		append_type(text, btf, btf_array(type)->type, depth + 1);
 		append(text, " []");
 		return;
@@ -188,7 +190,7 @@ static void append_type(struct text *text, const struct btf *btf, uint32_t id,
 	append(text, usual_name(name_of(btf, type->name_off)));
 }
 
-/* But for the blanks, which the compiler and this file set as they like */
+/* Ignores spaces, because layout records and append_type() differ in their spaces. */
 static bool same_type(const char *a, const char *b)
 {
 	for (;; a++, b++) {
@@ -202,9 +204,9 @@ static bool same_type(const char *a, const char *b)
 }
 
 /**
- * struct record - a record of the module, with strings that end
- * @row: what the report shows of it
- * @type: the member's type
+ * struct record - layout record of the module, with NUL-terminated strings
+ * @row: the part of the record that the report prints
+ * @type: C type of the member
  * @kind: an enum tce2_layout_kind
  */
 struct record {
@@ -232,7 +234,7 @@ static struct record read_record(const struct module *module, size_t i)
 	return record;
 }
 
-/* How many records there are, or -1 */
+/* Returns the number of records, or -1 if the module has no usable records. */
 static int count_records(const struct module *module, struct error *err)
 {
 	const unsigned char *at = module->layout.data;
@@ -240,26 +242,29 @@ static int count_records(const struct module *module, struct error *err)
 	struct tce2_layout_header header;
 
 	if (!size)
-		return fail(err, "the module carries no record of what it was built with");
+		return fail(err, "the module has no layout record");
 	if (size < sizeof(header))
-		return fail(err, "the module's record of the layout is damaged");
+		return fail(err, "the module's layout record is damaged");
 	header.magic = get_le32(at);
 	header.version = get_le32(at + 4);
 	header.record_size = get_le32(at + 8);
 	records = get_le32(at + 12);
 	if (header.magic != TCE2_LAYOUT_MAGIC)
-		return fail(err, "the module's record of the layout is damaged");
+		return fail(err, "the module's layout record is damaged");
 	if (header.version != TCE2_LAYOUT_VERSION ||
 	    header.record_size != RECORD_SIZE)
 		return fail(err,
-			    "the module's record of the layout has version %u, this program knows %u",
+			    "the module's layout record has version %u, this program supports only version %u",
 			    header.version, TCE2_LAYOUT_VERSION);
 	if (!records || records > (size - sizeof(header)) / RECORD_SIZE)
-		return fail(err, "the module's record of the layout is cut off");
+		return fail(err, "the module's layout record is truncated");
 	return records;
 }
 
-/* What is only read may be const there. */
+/*
+ * Returns the type of a member without const. The kernel may declare a member
+ * const that the module only reads.
+ */
 static uint32_t without_const(const struct btf *btf, uint32_t id)
 {
 	const struct btf_type *type = btf__type_by_id(btf, id);
@@ -305,8 +310,8 @@ static void check_place(struct report *report, struct record *record,
 }
 
 /*
- * A member that the kernel has not: fine in a structure that the module gives,
- * if the kernel's ends before it.
+ * Reports a member that the kernel lacks. It may be absent if the module gives the
+ * structure to the kernel, and the kernel's structure ends before the member.
  */
 static void check_absent(struct report *report, struct record *record,
 			 const struct record *object)
@@ -339,7 +344,7 @@ static bool has_record(const struct module *module, int records,
 	return false;
 }
 
-/* A type of the kernel's that is looked into */
+/* Structure of the kernel, and its offset in the outermost structure */
 struct type {
 	const struct btf *btf;
 	uint32_t id;
@@ -347,8 +352,10 @@ struct type {
 };
 
 /*
- * The kernel must not call what the module does not know of. Members without a
- * name have theirs looked at; @left bounds that, as in find_member().
+ * Checks that the kernel has no member that the module lacks. Otherwise the kernel
+ * could call a function that the module does not set. Also checks the members of
+ * anonymous structures and unions. As in find_member(), @left limits the number of
+ * members.
  */
 static void check_given(struct report *report, const struct module *module,
 			int records, struct record *object,
@@ -376,9 +383,9 @@ static void check_given(struct report *report, const struct module *module,
 		}
 		object->row.status = STATUS_FAIL;
 		report_add(report, STATUS_FAIL, CHECK,
-			   "the kernel's %s has a member that the module does not know: %s at offset %u",
+			   "the kernel's %s has a member that the module lacks: %s at offset %u",
 			   object->row.object,
-			   *name ? name : "one without a name", inner.base);
+			   *name ? name : "an anonymous member", inner.base);
 	}
 }
 
@@ -390,11 +397,11 @@ static void check_given_size(struct report *report, struct record *object)
 		return;
 	row->status = STATUS_FAIL;
 	report_add(report, STATUS_FAIL, CHECK,
-		   "the kernel's %s has %u bytes, the module gives it one of %u",
+		   "the kernel's %s has %u bytes, the module's has %u",
 		   row->object, row->target_size, row->size);
 }
 
-/* The structure that the following records are of, and where it was found */
+/* Structure or enumeration of the current records, and its BTF in the kernel */
 struct place {
 	struct record object;
 	const struct btf *btf;
@@ -457,7 +464,7 @@ static void check_value(struct report *report, struct record *record,
 			   row->target_offset);
 	else
 		report_add(report, STATUS_FAIL, CHECK,
-			   "the kernel's enum %s has no %s, which the module was built with (%u)",
+			   "the kernel's enum %s has no %s, which the module was built with (value %u)",
 			   row->object, row->member, row->offset);
 }
 
@@ -513,11 +520,11 @@ static size_t check_records(struct report *report, const struct module *module,
 }
 
 /**
- * check_layout() - compare the module's records with the kernel's types
- * @report: gets the findings, and a row for each record
+ * check_layout() - compare the module's layout records with the kernel's types
+ * @report: receives the findings, and a row for each record
  * @module: the module
  * @types: the kernel's types, or NULL
- * @why_no_types: why there are none
+ * @why_no_types: the reason if @types is NULL
  */
 void check_layout(struct report *report, const struct module *module,
 		  const struct types *types, const char *why_no_types)
@@ -537,6 +544,6 @@ void check_layout(struct report *report, const struct module *module,
 			   why_no_types);
 	else if (good == (size_t)records)
 		report_add(report, STATUS_OK, CHECK,
-			   "all %d structures, members and enumerators are as the module was built with",
+			   "all %d structures, members, enumerations and enumerators match",
 			   records);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The module that is looked at: what it imports, what it was built against,
- * whether it is signed.
+ * Reads the module to check: its imports with their CRCs, its modinfo, its
+ * layout records and the form of its signature.
  *
  * Calls: file, elf.
  */
@@ -14,14 +14,16 @@
 #include "../../include/tce2_layout.h"
 #include "preflight.h"
 
-/* An entry of __versions: a number as long as a pointer, then the name */
+/* An entry of __versions: the CRC as unsigned long, and the name after it */
 #define VERSION_SIZE	64
 #define VERSION_NAME	8
 
 #define SIGNATURE_MARK	"~Module signature appended~\n"
 
-/* What stands between a PKCS#7 signature and the mark, all bytes but for the
- * last four 0 or the type; those are the signature's length, big-endian
+/*
+ * The kernel's struct module_signature, which lies between the PKCS#7 signature
+ * and the mark. The last four bytes are the length of the signature in
+ * big-endian byte order. Of the other bytes, only the type is not 0.
  */
 #define TRAILER_SIZE	12
 #define TRAILER_TYPE	2
@@ -36,10 +38,10 @@ static int by_name(const void *left, const void *right)
 }
 
 /**
- * module_import() - find an import
+ * module_import() - find an import of a module
  * @module: the module
- * @name: its name
- * @length: characters of that
+ * @name: name of the symbol; need not be NUL-terminated
+ * @length: length of @name
  *
  * Return: the import, or NULL
  */
@@ -76,7 +78,7 @@ static void add_import(struct module *module, const char *name, bool weak)
 	};
 }
 
-/* The loader makes .TOC. itself. */
+/* Ignores .TOC., because the kernel's module loader defines it. */
 static int read_imports(struct module *module, struct error *err)
 {
 	struct bytes symbols, strings;
@@ -92,14 +94,14 @@ static int read_imports(struct module *module, struct error *err)
 			continue;
 		name = string_at(strings, get_le32(at));
 		if (!name)
-			return fail(err, "it is damaged: symbol %zu has no name",
+			return fail(err, "damaged: symbol %zu has no name",
 				    i);
 		if (*name && strcmp(name, ".TOC."))
 			add_import(module, name,
 				   ELF64_ST_BIND(at[4]) == STB_WEAK);
 	}
 	if (!module->imports)
-		return fail(err, "it imports nothing: no kernel module");
+		return fail(err, "not a kernel module: it imports no symbol");
 	return 0;
 }
 
@@ -119,7 +121,10 @@ static void note_crc(struct module *module, const char *name, uint32_t crc)
 	import->crc = crc;
 }
 
-/* The kernel compares the CRC of this one too, though nothing imports it. */
+/*
+ * Adds module_layout to the imports: the kernel also compares the CRC of this
+ * symbol, although the module does not import it.
+ */
 static void import_module_layout(struct module *module, struct bytes versions)
 {
 	size_t at;
@@ -143,7 +148,7 @@ static int read_versions(struct module *module, struct error *err)
 	if (elf_section(&module->elf, "__versions", &versions)) {
 		if (versions.size % VERSION_SIZE)
 			return fail(err,
-				    "it is damaged: __versions has %zu bytes, no multiple of %d",
+				    "damaged: __versions has %zu bytes, not a multiple of %d",
 				    versions.size, VERSION_SIZE);
 		module->has_versions = versions.size;
 		import_module_layout(module, versions);
@@ -153,14 +158,16 @@ static int read_versions(struct module *module, struct error *err)
 		entry.data = versions.data + at;
 		name = string_at(entry, VERSION_NAME);
 		if (!name)
-			return fail(err, "it is damaged: a name in __versions has no end");
+			return fail(err, "damaged: a name in __versions is not terminated");
 		note_crc(module, name, get_le32(versions.data + at));
 	}
 	return 0;
 }
 
-/* Kernels with long symbol names have the CRCs twice: names and numbers each
- * in a section of their own, and prefer those.
+/*
+ * For symbols with long names (CONFIG_EXTENDED_MODVERSIONS), the build stores
+ * CRCs in one more section, and the names in another. The kernel prefers these
+ * sections to __versions.
  */
 static int read_long_versions(struct module *module, struct error *err)
 {
@@ -175,7 +182,7 @@ static int read_long_versions(struct module *module, struct error *err)
 		name = string_at(names, at);
 		if (!name)
 			return fail(err,
-				    "it is damaged: __version_ext_names ends before __version_ext_crcs");
+				    "damaged: __version_ext_names has fewer entries than __version_ext_crcs");
 		note_crc(module, name, get_le32(crcs.data + i * 4));
 		at += strlen(name) + 1;
 	}
@@ -219,14 +226,14 @@ static void read_signature(struct module *module)
 static int read_info(struct module *module, struct error *err)
 {
 	if (module->elf.type != ET_REL)
-		return fail(err, "it is no kernel module but a program or a library");
+		return fail(err, "not a kernel module but a program or a library");
 	if (!elf_section(&module->elf, ".modinfo", &module->modinfo))
-		return fail(err, "it is no kernel module: it has no section .modinfo");
+		return fail(err, "not a kernel module: it has no section .modinfo");
 	module->name = modinfo_get(module->modinfo, "name");
 	module->version = modinfo_get(module->modinfo, "version");
 	module->vermagic = modinfo_get(module->modinfo, "vermagic");
 	if (!module->name)
-		return fail(err, "it is no kernel module: .modinfo has no name");
+		return fail(err, "not a kernel module: .modinfo has no name");
 	return 0;
 }
 
@@ -242,12 +249,14 @@ static int read_module(struct module *module, struct error *err)
 }
 
 /**
- * module_open() - look at a module
- * @module: gets what there is to know
- * @path: its file; used as long as @module is
- * @err: what is wrong with it
+ * module_open() - read and check a module
+ * @module: receives the properties of the module
+ * @path: path of the module; must remain valid as long as @module is in use
+ * @err: receives the reason for a failure
  *
- * Return: 0, or -1; module_close() is for the caller in either case
+ * The caller calls module_close(), also after a failure.
+ *
+ * Return: 0, or -1
  */
 int module_open(struct module *module, const char *path, struct error *err)
 {
@@ -262,8 +271,8 @@ int module_open(struct module *module, const char *path, struct error *err)
 }
 
 /**
- * module_close() - forget a module
- * @module: the module; may be one that failed to open
+ * module_close() - free the memory of a module
+ * @module: the module; module_open() may have failed
  */
 void module_close(struct module *module)
 {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Check "load-order": whether anything loads the module, and whether the in-tree
- * backend would be loaded after it.
+ * Check "load-order": check that the module is loaded automatically, and after
+ * the in-tree driver.
  *
- * VFIO asks the backend that registered last first. Which is last is up to the
- * soft dependencies and commands in the root's modprobe.d and to vfio.ko's own;
- * libkmod is asked, as modprobe asks it, what it would load in which order. It
- * only says, it loads nothing.
+ * VFIO asks its backends in the reverse order of their registration. The backends
+ * are loaded in an order that depends on the soft dependencies and install commands
+ * in modprobe.d, and on the soft dependencies of vfio.ko. The check gets this
+ * order from dry runs of libkmod, the library of modprobe. It loads no module.
  *
  * Calls: autoload, child, report, libkmod.
  */
@@ -24,14 +24,14 @@
 #define CHECK	"load-order"
 #define IN_TREE	"vfio_iommu_spapr_tce"
 
-#define DAMAGED	"libkmod can't read the modules' indexes in %s: run depmod for this kernel"
+#define DAMAGED	"libkmod cannot read the module indexes in %s: run depmod for this kernel"
 
 static const char * const config_at[] = {
 	"etc/modprobe.d", "run/modprobe.d", "usr/local/lib/modprobe.d",
 	"usr/lib/modprobe.d", "lib/modprobe.d",
 };
 
-/* Commands that bring the modules in; "" stands for the module itself. */
+/* Arguments of modprobe commands to try; "" stands for the module's name. */
 static const char * const orders[][2] = {
 	{ "" }, { "vfio_pci" }, { IN_TREE },
 	{ "vfio_pci", "" }, { "", "vfio_pci" },
@@ -39,12 +39,12 @@ static const char * const orders[][2] = {
 };
 
 /**
- * struct loads - what some commands would load
- * @module: name of the module that is looked at
- * @count: modules so far
- * @ours: when the module was loaded; 0 if it was not
- * @in_tree: when the in-tree backend was
- * @command: an install command that decides instead; empty if there is none
+ * struct loads - modules that a sequence of modprobe commands would load
+ * @module: name of the module to check
+ * @count: number of modules loaded until now
+ * @ours: value of @count when the module was loaded, or 0
+ * @in_tree: value of @count when the in-tree driver was loaded, or 0
+ * @command: first install command that modprobe would run, or empty
  */
 struct loads {
 	const char *module;
@@ -54,16 +54,16 @@ struct loads {
 	char command[256];
 };
 
-/* libkmod passes no pointer of its caller's to note_load(). */
+/* A global variable, because libkmod passes no user pointer to note_load() */
 static struct loads loads;
 
 /**
- * struct question - what is asked of libkmod in a process of its own
+ * struct question - arguments of ask_order() and ask_path()
  * @target: the kernel
- * @module: the module
- * @name: the name of a module to look for
- * @rule: udev rule that loads the module, or empty
- * @list: file of modules-load.d that does, or empty
+ * @module: the module, for ask_order()
+ * @name: name of the module to find, for ask_path()
+ * @rule: path of the udev rule that loads the module, or empty
+ * @list: path of the file in modules-load.d that loads the module, or empty
  */
 struct question {
 	const struct target *target;
@@ -74,10 +74,10 @@ struct question {
 };
 
 /**
- * struct answer - findings for the parent, in lines that begin with the status
- * @text: the lines
- * @room: bytes there
- * @used: of those
+ * struct answer - findings for the parent process
+ * @text: a line for each finding: the status as a digit, and the text
+ * @room: size of @text in bytes
+ * @used: number of bytes in use
  */
 struct answer {
 	char *text;
@@ -128,7 +128,7 @@ static void note_load(struct kmod_module *module, bool install,
 			 name, kmod_module_get_install_commands(module));
 }
 
-/* modprobe passes over what is built in or absent, with its dependencies. */
+/* Like modprobe, ignores a built-in or missing module and its dependencies. */
 static void load(struct kmod_ctx *ctx, const char *name)
 {
 	const unsigned int flags = KMOD_PROBE_DRY_RUN |
@@ -143,7 +143,7 @@ static void load(struct kmod_ctx *ctx, const char *name)
 	kmod_module_unref(module);
 }
 
-/* Where the index says that a module is; to be freed, NULL for nowhere */
+/* Returns a module's path from the index for the caller to free, or NULL. */
 static char *index_path(struct kmod_ctx *ctx, const char *name)
 {
 	struct kmod_module *module;
@@ -168,7 +168,7 @@ static bool is_installed(struct kmod_ctx *ctx, const struct module *module)
 	return installed;
 }
 
-/* Nothing can be loaded in any order by an index of what was there once. */
+/* Reports that the index lists a deleted module, so that the load order is unknown. */
 static bool is_stale(struct kmod_ctx *ctx, struct answer *answer)
 {
 	static const char * const names[] = { "vfio", "vfio_pci", IN_TREE };
@@ -181,7 +181,7 @@ static bool is_stale(struct kmod_ctx *ctx, struct answer *answer)
 		stale = path && !file_exists(path);
 		if (stale)
 			tell(answer, STATUS_UNKNOWN,
-			     "modules.dep has %s, which is not there: run depmod for this kernel",
+			     "modules.dep lists %s, which does not exist: run depmod for this kernel",
 			     path);
 		free(path);
 	}
@@ -189,8 +189,8 @@ static bool is_stale(struct kmod_ctx *ctx, struct answer *answer)
 }
 
 /*
- * Before the module is installed the kernel's index has nothing of it, so what
- * it depends on is taken from the module itself.
+ * Loads the module. If it is not installed, the index does not list it, so its
+ * dependencies are read from its .modinfo.
  */
 static void load_ours(struct kmod_ctx *ctx, const struct module *module)
 {
@@ -229,8 +229,8 @@ static const char *command_name(const char *order, const struct module *module)
 }
 
 /*
- * VFIO asks the backend that came last first, but a module that is told of
- * others' loading can come once more.
+ * VFIO first asks the backend that registered last. A module with a module
+ * notifier can register again after the in-tree driver was loaded.
  */
 static void describe_wrong(const struct module *module,
 			   const char * const order[2], struct answer *answer)
@@ -243,16 +243,16 @@ static void describe_wrong(const struct module *module,
 	     command_name(order[0], module), order[1] ? "; modprobe " : "",
 	     order[1] ? command_name(order[1], module) : "",
 	     returns ? ", which then registers again to be asked first" :
-	     ", so VFIO asks that one first");
+	     ", so VFIO asks " IN_TREE " first");
 }
 
-/* Whether modprobe brings the module in when it is asked for something else */
+/* True if a modprobe command that names only another module also loads this module */
 static bool is_brought_in(const char * const order[2])
 {
 	return *order[0] && !order[1] && loads.ours;
 }
 
-/* Whether an iterator over a part of the configuration has a module */
+/* Searches a part of modprobe's configuration for a module. */
 static bool config_has(struct kmod_config_iter *iter, const char *name)
 {
 	bool found = false;
@@ -264,8 +264,8 @@ static bool config_has(struct kmod_config_iter *iter, const char *name)
 }
 
 /*
- * Whether a soft dependency is on the module; libkmod sees none on what is not
- * installed.
+ * Searches the configuration for a soft dependency on the module. Dry runs do
+ * not show this dependency if the module is not installed.
  */
 static bool config_wants(struct kmod_ctx *ctx, const char *name)
 {
@@ -278,7 +278,7 @@ static bool config_wants(struct kmod_ctx *ctx, const char *name)
 	return found;
 }
 
-/* As the kernel reads a parameter that is on or off */
+/* Parses the value of the parameter like the kernel's kstrtobool() */
 static bool is_switched_off(struct kmod_ctx *ctx, const char *name)
 {
 	static const char option[] = "enabled=";
@@ -309,7 +309,7 @@ static void tell_ignored_command(struct kmod_ctx *ctx, struct answer *answer)
 	command = kmod_module_get_install_commands(module);
 	if (command)
 		tell(answer, STATUS_NOTE,
-		     "modprobe ignores \"install " IN_TREE " %s\", because that module has a soft dependency",
+		     "modprobe ignores \"install " IN_TREE " %s\", because " IN_TREE " has a soft dependency",
 		     command);
 	kmod_module_unref(module);
 }
@@ -338,16 +338,16 @@ static void tell_nothing_loads(struct kmod_ctx *ctx,
 
 	if (question->rule[0] && !blacklisted && find_in_tree(ctx) == BUILT_IN)
 		tell(answer, STATUS_UNKNOWN,
-		     IN_TREE " is built in; whether udev is told of it, so that %s loads the module, can't be seen from here",
+		     IN_TREE " is built in; it is unknown whether udev gets an event for it, so that %s loads the module",
 		     question->rule);
 	else
 		tell(answer, installed ? STATUS_FAIL : STATUS_NOTE,
-		     "nothing loads the module%s: modprobe loads it only when asked for %s, and there is no udev rule %s; install the soft dependency (modprobe.d) or the udev rule of its package",
+		     "nothing loads the module%s: modprobe loads it only when asked for %s, and no udev rule %s; install the soft dependency (modprobe.d) or the udev rule of the package",
 		     installed ? "" : ", which is not installed for this kernel",
-		     name, question->rule[0] ? "that can work" : "for it");
+		     name, question->rule[0] ? "can load it" : "names it");
 }
 
-/* Who loads the module, if modprobe does not do it in a wrong order */
+/* Reports how the module is loaded; describe_wrong() reports a wrong load order. */
 static void tell_loader(struct kmod_ctx *ctx, const struct question *question,
 			bool by_modprobe, struct answer *answer)
 {
@@ -357,20 +357,20 @@ static void tell_loader(struct kmod_ctx *ctx, const struct question *question,
 
 	if (blacklisted)
 		tell(answer, STATUS_NOTE,
-		     "%s is blacklisted: udev and modules-load.d don't load it, modprobe does if it is named or a soft dependency",
+		     "%s is blacklisted: udev and modules-load.d do not load it, but modprobe loads it by name or as a soft dependency",
 		     name);
 	if (by_modprobe || (!installed && config_wants(ctx, name)))
 		tell(answer, STATUS_OK,
-		     "whatever modprobe is asked for, it loads %s before the module or not at all%s",
+		     "modprobe never loads %s after the module%s",
 		     IN_TREE, installed ? "" :
-		     "; soft dependencies on the module count only once it is installed for this kernel");
+		     "; soft dependencies on the module take effect once it is installed for this kernel");
 	else if (question->list[0] && !blacklisted)
-		tell(answer, STATUS_OK, "%s has the module loaded at boot",
+		tell(answer, STATUS_OK, "%s loads the module at boot",
 		     question->list);
 	else if (question->rule[0] && !blacklisted &&
 		 find_in_tree(ctx) == LOADABLE)
 		tell(answer, STATUS_OK,
-		     "the udev rule %s loads the module when %s appears",
+		     "the udev rule %s loads the module when %s is loaded",
 		     question->rule, IN_TREE);
 	else
 		tell_nothing_loads(ctx, question, blacklisted, answer);
@@ -389,7 +389,7 @@ static void describe_orders(struct kmod_ctx *ctx,
 
 		if (loads.command[0]) {
 			tell(answer, STATUS_UNKNOWN,
-			     "\"%s\" decides what is loaded when",
+			     "the command \"%s\" in modprobe.d determines the load order",
 			     loads.command);
 			return;
 		}
@@ -403,7 +403,7 @@ static void describe_orders(struct kmod_ctx *ctx,
 		tell_ignored_command(ctx, answer);
 	if (is_switched_off(ctx, module->name))
 		tell(answer, STATUS_NOTE,
-		     "the module is switched off (enabled=0 in modprobe.d): the in-tree backend will serve");
+		     "the module is switched off (enabled=0 in modprobe.d): the in-tree driver will handle all containers");
 	if (!wrong || !brought_in)
 		tell_loader(ctx, question, brought_in, answer);
 }
@@ -425,7 +425,7 @@ static void ask_order(const void *data, char *text, size_t room)
 	ctx = kmod_new(question->target->modules, config);
 	if (!ctx) {
 		tell(&answer, STATUS_UNKNOWN,
-		     "libkmod can't read the configuration");
+		     "libkmod cannot read the configuration of modprobe");
 		return;
 	}
 	kmod_set_log_priority(ctx, 0);
@@ -452,11 +452,11 @@ static void ask_path(const void *data, char *text, size_t room)
 }
 
 /**
- * order_find_module() - where modprobe would take a module from
+ * order_find_module() - find the file from which modprobe would load a module
  * @target: the kernel
  * @name: the module's name
- * @path: gets its path
- * @err: why there is none
+ * @path: receives the path of the file
+ * @err: receives the reason for a failure
  *
  * Return: 0, or -1
  */
@@ -490,13 +490,13 @@ static bool has_config(const struct target *target)
 	return false;
 }
 
-/* What administrators link a file to that is to have nothing */
+/* True for /dev/null: administrators link a file to it to disable the file. */
 static bool is_null(struct stat info)
 {
 	return S_ISCHR(info.st_mode) && info.st_rdev == makedev(1, 3);
 }
 
-/* A file that libkmod would wait for, or read without an end */
+/* Finds a special file in modprobe.d: libkmod would block on it or read it without end. */
 static bool find_odd_file(const char *root, char path[PATH_SIZE])
 {
 	struct dirent *entry;
@@ -524,10 +524,10 @@ static bool find_odd_file(const char *root, char path[PATH_SIZE])
 }
 
 /**
- * check_order() - tell which backend would be loaded last
- * @report: gets the finding
+ * check_order() - check how and in which order the module is loaded
+ * @report: receives the findings
  * @module: the module
- * @target: the kernel, and the root it is in
+ * @target: the kernel, and its root directory
  */
 void check_order(struct report *report, const struct module *module,
 		 const struct target *target)
@@ -541,7 +541,7 @@ void check_order(struct report *report, const struct module *module,
 	autoload_find_list(target, module->name, question.list);
 	if (!has_config(target) || !target->modules[0]) {
 		report_add(report, STATUS_NOTE, CHECK,
-			   "not looked at: there is no modprobe.d beside this kernel (name the machine's root with --root)");
+			   "not checked: no modprobe.d directory was found for this kernel (use --root to name the root directory of its machine)");
 		return;
 	}
 	if (!file_exists(index)) {
@@ -551,7 +551,7 @@ void check_order(struct report *report, const struct module *module,
 	}
 	if (find_odd_file(target->root, odd)) {
 		report_add(report, STATUS_UNKNOWN, CHECK,
-			   "%s is no regular file: modprobe would wait for what it says",
+			   "%s is not a regular file: modprobe would block on it",
 			   odd);
 		return;
 	}

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tce2-preflight: tells before an upgrade whether the module will work on a
- * kernel. tce2-preflight(8) describes it.
+ * tce2-preflight: checks before an upgrade that the module will work on a
+ * kernel. See tce2-preflight(8).
  *
- * Owns the command line and the order of the checks.
+ * This file parses the command line and runs the checks in order.
  *
  * Calls: module, target, types, the checks, report.
  */
@@ -18,27 +18,27 @@
 #define PROGRAM	"tce2-preflight"
 #define MODULE	"vfio_spapr_tce2"
 
-/* Those for a verdict are documented; so is this one. */
+/* Documented in tce2-preflight(8); scripts rely on the values. */
 enum { EXIT_OK, EXIT_FAIL, EXIT_UNKNOWN, EXIT_USAGE };
 
 static void print_usage(FILE *out)
 {
 	fputs("usage: " PROGRAM " [OPTION]... VERSION|DIRECTORY\n"
-	      "Tells whether " MODULE " will work on a kernel, without loading it.\n\n"
-	      "  -m, --module=FILE    the module (otherwise the one installed for the kernel)\n"
-	      "  -r, --root=DIR       where /lib/modules, /boot, /etc/modprobe.d are\n"
+	      "Checks whether " MODULE " will work on a kernel, without loading it.\n\n"
+	      "  -m, --module=FILE    the module (default: the module installed for the kernel)\n"
+	      "  -r, --root=DIR       root directory with /lib/modules, /boot, /etc/modprobe.d\n"
 	      "  -b, --build=DIR      the kernel's build tree (Module.symvers, .config)\n"
-	      "      --symvers=FILE   its Module.symvers\n"
-	      "      --config=FILE    its configuration\n"
-	      "      --vmlinux=FILE   its image, with BTF\n"
-	      "      --machine=NAME   powernv or pseries; otherwise either will do\n"
+	      "      --symvers=FILE   the kernel's Module.symvers\n"
+	      "      --config=FILE    the kernel's configuration\n"
+	      "      --vmlinux=FILE   the kernel's image, with BTF\n"
+	      "      --machine=NAME   powernv or pseries (default: support for one is enough)\n"
 	      "      --accept-unknown-crcs\n"
-	      "                       do without CRCs where there are none\n"
+	      "                       accept symbols of which the kernel has no CRC\n"
 	      "  -j, --json           print JSON\n"
-	      "  -v, --verbose        print each symbol and each member, too\n"
-	      "  -h, --help           print this\n"
+	      "  -v, --verbose        also print each symbol and each member\n"
+	      "  -h, --help           print this help\n"
 	      "  -V, --version        print the version\n\n"
-	      "Exit status: 0 it will work, 1 it will not, 2 it can't be told, 3 wrong usage.\n",
+	      "Exit status: 0 will work, 1 will not work, 2 unknown, 3 wrong usage.\n",
 	      out);
 }
 
@@ -125,7 +125,7 @@ static struct request read_command_line(int argc, char **argv)
 	}
 	if (request.machine && strcmp(request.machine, "powernv") &&
 	    strcmp(request.machine, "pseries")) {
-		fprintf(stderr, PROGRAM ": --machine=%s: there are powernv and pseries\n",
+		fprintf(stderr, PROGRAM ": --machine=%s: must be powernv or pseries\n",
 			request.machine);
 		exit(EXIT_USAGE);
 	}
@@ -203,7 +203,7 @@ int main(int argc, char **argv)
 		ret = EXIT_UNKNOWN;
 	}
 	if (fflush(stdout) || ferror(stdout)) {
-		fprintf(stderr, PROGRAM ": can't write the result: %s\n",
+		fprintf(stderr, PROGRAM ": cannot write the result: %s\n",
 			strerror(errno));
 		return EXIT_UNKNOWN;
 	}

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * tce2-preflight: what its files share.
+ * tce2-preflight: types and functions that its files share.
  *
- * Data flows one way: file -> elf -> module, target (what is looked at) ->
- * symbols, config, layout, order, ... (checks, one a concern) -> report.
+ * Data flows one way:
  *
- * Whatever is read from a file may be wrong in any way; a function that finds
- * it so returns -1 and leaves a sentence in a struct error.
+ *	file -> elf -> module, target, types -> the checks -> report
+ *
+ * The checks are in symbols.c, config.c, layout.c, vfio.c and order.c.
+ *
+ * Every input file may be damaged. A function that finds damage returns -1 and
+ * stores the reason in a struct error.
  */
 #ifndef TCE2_PREFLIGHT_H
 #define TCE2_PREFLIGHT_H
@@ -21,8 +24,8 @@
 #define __printf(at, from)	__attribute__((__format__(printf, at, from)))
 
 /**
- * struct error - why something could not be done
- * @text: a sentence without its full stop
+ * struct error - reason for a failure
+ * @text: the reason, without a full stop
  */
 struct error {
 	char text[PATH_SIZE + 256];
@@ -31,9 +34,9 @@ struct error {
 int fail(struct error *err, const char *format, ...) __printf(2, 3);
 
 /**
- * struct bytes - a piece of memory that somebody else owns
- * @data: its first byte, or NULL
- * @size: bytes
+ * struct bytes - range of memory; another structure owns the memory
+ * @data: the first byte, or NULL
+ * @size: number of bytes
  */
 struct bytes {
 	const unsigned char *data;
@@ -45,9 +48,9 @@ uint32_t get_le32(const unsigned char *at);
 uint64_t get_le64(const unsigned char *at);
 
 /**
- * struct file - a file's content, uncompressed
- * @bytes: the content
- * @mapped: it is mapped, otherwise on the heap
+ * struct file - uncompressed contents of a file
+ * @bytes: the contents
+ * @mapped: true if @bytes is an mmap() of the file, false if it is on the heap
  */
 struct file {
 	struct bytes bytes;
@@ -59,13 +62,13 @@ void file_free(struct file *file);
 bool file_exists(const char *path);
 
 /**
- * struct elf - a 64-bit little-endian POWER ELF file; every section is within
- * @bytes: the file
- * @type: e_type
+ * struct elf - 64-bit little-endian POWER ELF file
+ * @bytes: the file; every section lies within it
+ * @type: e_type of the ELF header
  * @sections: number of section headers
- * @headers: where they are
- * @names: the section of their names
- * @end: first byte behind everything that a header describes
+ * @headers: file offset of the section headers
+ * @names: contents of the section that has the section names
+ * @end: end of the last section or of the section headers, whichever is higher
  */
 struct elf {
 	struct bytes bytes;
@@ -86,16 +89,16 @@ const char *modinfo_next(struct bytes modinfo, const char *key,
 const char *modinfo_get(struct bytes modinfo, const char *key);
 
 /**
- * enum symbol_status - what the kernel has for an import of the module
- * @SYMBOL_NOT_LOOKED_UP: no list of the kernel's symbols was found
- * @SYMBOL_OK: the same symbol with the same CRC
- * @SYMBOL_NO_CRC: the symbol; the kernel has no CRC of it
- * @SYMBOL_WEAK_ABSENT: nothing, but the module can do without
- * @SYMBOL_MISSING: nothing
- * @SYMBOL_CRC_DIFFERS: the symbol with another CRC
- * @SYMBOL_CRC_ABSENT: the symbol with a CRC, of which the module has none
- * @SYMBOL_GPL_ONLY: a symbol that the module's license can't have
- * @SYMBOL_NAMESPACE: a symbol of a namespace the module doesn't import
+ * enum symbol_status - result of looking up an import of the module
+ * @SYMBOL_NOT_LOOKED_UP: no valid list of the kernel's exports was found
+ * @SYMBOL_OK: the kernel exports the symbol with the same CRC
+ * @SYMBOL_NO_CRC: the kernel exports the symbol without a CRC
+ * @SYMBOL_WEAK_ABSENT: the kernel lacks the symbol, but the import is weak
+ * @SYMBOL_MISSING: the kernel does not export the symbol
+ * @SYMBOL_CRC_DIFFERS: the kernel exports the symbol with another CRC
+ * @SYMBOL_CRC_ABSENT: the kernel has a CRC of the symbol, but the module lacks it
+ * @SYMBOL_GPL_ONLY: the module's license does not allow this import
+ * @SYMBOL_NAMESPACE: the module does not import the symbol's namespace
  */
 enum symbol_status {
 	SYMBOL_NOT_LOOKED_UP,
@@ -111,15 +114,15 @@ enum symbol_status {
 };
 
 /**
- * struct import - a symbol that the module takes from the kernel
- * @name: in the module's string table
- * @weak: it may be absent
- * @has_crc: the module says which CRC it was built against
- * @crc: that
- * @status: what came of the comparison
- * @target_crc: the kernel's CRC, 0 for none
- * @owner: the kernel's module that has it, as in Module.symvers
- * @space: the namespace, as there
+ * struct import - symbol that the module imports from the kernel
+ * @name: the symbol's name, in the module's string table
+ * @weak: true for a weak symbol, which the kernel may lack
+ * @has_crc: true if the module records the CRC it was built against
+ * @crc: the recorded CRC
+ * @status: result of the comparison
+ * @target_crc: the kernel's CRC, or 0 for no CRC
+ * @owner: "vmlinux" or the module that exports the symbol, from Module.symvers
+ * @space: the symbol's namespace, from Module.symvers; empty for no namespace
  */
 struct import {
 	const char *name;
@@ -133,10 +136,12 @@ struct import {
 };
 
 /**
- * enum signature - how a module is signed
- * @SIGNATURE_NONE: not at all
- * @SIGNATURE_PRESENT: as the kernel wants it; who signed is another question
- * @SIGNATURE_BAD: the kernel refuses to look at it, whatever it enforces
+ * enum signature - form of a module's signature
+ * @SIGNATURE_NONE: the module is not signed
+ * @SIGNATURE_PRESENT: the signature is well-formed, but the kernel may not trust
+ *	its key
+ * @SIGNATURE_BAD: the signature is malformed; the kernel refuses the module, even
+ *	if it does not enforce signatures
  */
 enum signature {
 	SIGNATURE_NONE,
@@ -145,20 +150,20 @@ enum signature {
 };
 
 /**
- * struct module - the module that is looked at
- * @path: its file
- * @file: what that contains
- * @elf: the same, as ELF
- * @modinfo: section .modinfo
- * @layout: section of include/tce2_layout.h, empty if there is none
- * @name: of the module
+ * struct module - module to check
+ * @path: path of the module's file
+ * @file: contents of the file
+ * @elf: ELF structure of @file
+ * @modinfo: contents of section .modinfo
+ * @layout: contents of the section TCE2_LAYOUT_SECTION, or empty
+ * @name: name of the module
  * @version: MODULE_VERSION, or NULL
- * @vermagic: of the kernel it was built for
- * @has_versions: it carries CRCs
- * @import: its imports, sorted by name
- * @imports: how many
- * @signature: whether it is signed
- * @trailing: bytes behind the module that are no signature
+ * @vermagic: vermagic of the kernel that the module was built for, or NULL
+ * @has_versions: true if the module has CRCs of its imports
+ * @import: imports, sorted by name
+ * @imports: number of imports
+ * @signature: form of the module's signature
+ * @trailing: number of bytes after the module that are not a signature
  */
 struct module {
 	const char *path;
@@ -182,18 +187,19 @@ struct import *module_import(const struct module *module, const char *name,
 			     size_t length);
 
 /**
- * struct request - what the command line says
+ * struct request - arguments of the command line
  * @target: the kernel: its release, or a directory
- * @module: the module's file, or NULL
- * @root: where /lib/modules, /boot and /etc/modprobe.d are, or NULL
- * @build: directory of Module.symvers and .config, or NULL
- * @symvers: Module.symvers, or NULL
- * @config: the kernel's configuration, or NULL
- * @vmlinux: ELF file with BTF, or BTF alone, or NULL
- * @machine: "powernv" or "pseries", or NULL for either
- * @accept_unknown_crcs: do not say "unknown" for them alone
- * @json: for programs
- * @verbose: everything, not only what matters
+ * @module: path of the module, or NULL
+ * @root: directory with /lib/modules, /boot and /etc/modprobe.d, or NULL
+ * @build: directory with Module.symvers and .config, or NULL
+ * @symvers: path of Module.symvers, or NULL
+ * @config: path of the kernel's configuration, or NULL
+ * @vmlinux: path of an ELF file with BTF or of raw BTF, or NULL
+ * @machine: "powernv" or "pseries"; NULL if support for one of them is sufficient
+ * @accept_unknown_crcs: true if missing CRCs alone do not make the verdict
+ *	"unknown"
+ * @json: true to print JSON
+ * @verbose: true to also print each symbol and each member
  */
 struct request {
 	const char *target;
@@ -210,24 +216,24 @@ struct request {
 };
 
 /**
- * struct target - the kernel that the module shall run on
- * @root: directory that the kernel belongs to; empty for "/"
- * @has_root: there is one
- * @release: `uname -r` of the kernel; empty if nothing tells
- * @modules: its /lib/modules directory, or empty
+ * struct target - kernel to check
+ * @root: root directory of the kernel's machine; empty for "/"
+ * @has_root: true if the root directory is known
+ * @release: `uname -r` of the kernel; empty if unknown
+ * @modules: the kernel's /lib/modules directory, or empty
  * @symvers: path of Module.symvers, or empty
  * @config: path of the configuration, or empty
- * @vmlinux: path of what has the kernel's BTF, or empty
- * @in_tree: a module of the kernel's own, vfio if that is one, or empty
+ * @vmlinux: path of the file with the kernel's BTF, or empty
+ * @in_tree: path of any module of the kernel, preferably vfio.ko, or empty
  * @vfio: path of vfio.ko, or empty
- * @vermagic: that of @in_tree, or NULL
- * @in_tree_file: what that contains
- * @in_tree_elf: the same, as ELF
- * @why_no_vermagic: what is wrong with @in_tree
- * @symvers_file: what @symvers contains
- * @config_file: what @config contains
- * @has_symbol_dma_owner: the kernel has iommu_group_claim_dma_owner
- * @has_symbol_take_ownership: the kernel has iommu_take_ownership
+ * @vermagic: vermagic of @in_tree, or NULL
+ * @in_tree_file: contents of @in_tree
+ * @in_tree_elf: ELF structure of @in_tree_file
+ * @why_no_vermagic: reason why @vermagic is NULL
+ * @symvers_file: contents of @symvers
+ * @config_file: contents of @config
+ * @has_symbol_dma_owner: true if @symvers has iommu_group_claim_dma_owner
+ * @has_symbol_take_ownership: true if @symvers has iommu_take_ownership
  */
 struct target {
 	char root[PATH_SIZE];
@@ -256,11 +262,11 @@ int target_module(const struct target *target, const char *name,
 		  char path[PATH_SIZE]);
 
 /**
- * enum status - what a check found
- * @STATUS_OK: as it should be
- * @STATUS_NOTE: worth knowing, stops nothing
- * @STATUS_UNKNOWN: it could not be told
- * @STATUS_FAIL: the module would not load, or not work
+ * enum status - result of a check, in increasing severity
+ * @STATUS_OK: the check passed
+ * @STATUS_NOTE: information that does not change the verdict
+ * @STATUS_UNKNOWN: the check could not decide
+ * @STATUS_FAIL: the module would not load, or would not work
  */
 enum status {
 	STATUS_OK,
@@ -272,8 +278,8 @@ enum status {
 /**
  * struct finding - one result of a check
  * @check: the check's name
- * @status: what it found
- * @text: in words
+ * @status: the result
+ * @text: the result in words
  */
 struct finding {
 	const char *check;
@@ -282,15 +288,15 @@ struct finding {
 };
 
 /**
- * struct layout_row - one member or enumerator, here and there
- * @object: structure or enumeration
- * @member: member or enumerator; empty for the object
- * @status: result
- * @offset: as built; an enumerator's value
- * @size: as built
- * @found: the kernel has it
- * @target_offset: of the kernel
- * @target_size: of the kernel
+ * struct layout_row - comparison of one layout record with the kernel
+ * @object: name of the structure or enumeration
+ * @member: name of the member or enumerator; empty for the object itself
+ * @status: result of the comparison
+ * @offset: offset that the module was built with, or an enumerator's value
+ * @size: size that the module was built with
+ * @found: true if the kernel has the object or member
+ * @target_offset: the kernel's offset, or an enumerator's value
+ * @target_size: the kernel's size
  */
 struct layout_row {
 	char object[33];
@@ -305,10 +311,10 @@ struct layout_row {
 
 /**
  * struct report - all results
- * @finding: results, in the order of the checks
- * @findings: how many
- * @row: comparison of the layout
- * @rows: how many
+ * @finding: findings, in the order of the checks
+ * @findings: number of findings
+ * @row: comparisons of the layout records
+ * @rows: number of rows
  */
 struct report {
 	struct finding *finding;

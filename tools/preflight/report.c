@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The results: collected, and printed for people or for programs.
+ * Collects the results, and prints them as text or as JSON.
  *
- * What is printed may come from a damaged file, so people get no control
- * characters and programs get valid JSON in valid UTF-8. tce2-preflight(8)
- * documents the JSON; what is added there later must not change what is there.
+ * Strings in the results may come from a damaged file. The text therefore has
+ * no control characters, and the JSON is always valid and in UTF-8.
+ * tce2-preflight(8) documents the JSON. Later versions may add members to it,
+ * but must not change existing members.
  *
  * Calls: nothing.
  */
@@ -32,18 +33,18 @@ static const char * const symbol_names[] = {
 };
 
 /**
- * grow() - room for one more in an array
+ * grow() - make room for one more element in an array
  * @array: the array, or NULL
- * @count: how many there are
- * @size: of one
+ * @count: number of elements in the array
+ * @size: size of an element
  *
- * Ends the program, as for an error, where memory does.
+ * If no memory is available, ends the program with exit status 2.
  *
- * Return: the array
+ * Return: the array, which may have moved
  */
 void *grow(void *array, size_t count, size_t size)
 {
-	/* There is room up to the next power of two. */
+	/* The capacity is always a power of two. */
 	if (array && count & (count - 1))
 		return array;
 	array = reallocarray(array, count ? count * 2 : 1, size);
@@ -55,10 +56,10 @@ void *grow(void *array, size_t count, size_t size)
 
 /**
  * report_add() - add a finding
- * @report: where to
- * @status: what was found
- * @check: by which check
- * @format: in words, as for printf
+ * @report: the report
+ * @status: result of the check
+ * @check: name of the check
+ * @format: the result in words, as for printf()
  */
 void report_add(struct report *report, enum status status, const char *check,
 		const char *format, ...)
@@ -85,9 +86,9 @@ void report_add(struct report *report, enum status status, const char *check,
 }
 
 /**
- * report_row() - add a row of the layout's comparison
- * @report: where to
- * @row: what to add
+ * report_row() - add the comparison of a layout record
+ * @report: the report
+ * @row: the comparison
  */
 void report_row(struct report *report, const struct layout_row *row)
 {
@@ -96,8 +97,8 @@ void report_row(struct report *report, const struct layout_row *row)
 }
 
 /**
- * report_free() - forget the results
- * @report: the results
+ * report_free() - free the memory of a report
+ * @report: the report
  */
 void report_free(struct report *report)
 {
@@ -110,8 +111,10 @@ void report_free(struct report *report)
 }
 
 /**
- * report_verdict() - the worst of the findings
- * @report: the results
+ * report_verdict() - find the worst status of all findings
+ * @report: the report
+ *
+ * A note counts as STATUS_OK.
  *
  * Return: STATUS_OK, STATUS_UNKNOWN or STATUS_FAIL
  */
@@ -169,7 +172,7 @@ static bool all_ok(const struct report *report, const char *check)
 	return true;
 }
 
-/* The checks that have nothing else to say, in one line */
+/* Prints the names of the checks that have only "ok" findings, in one line. */
 static void print_good(const struct report *report)
 {
 	const char *before = "";
@@ -196,7 +199,7 @@ static void print_verdict(const struct report *report,
 {
 	static const char * const verdicts[] = {
 		[STATUS_OK]		= "will work",
-		[STATUS_UNKNOWN]	= "could not be told",
+		[STATUS_UNKNOWN]	= "unknown",
 		[STATUS_FAIL]		= "will not work",
 	};
 	enum status verdict = report_verdict(report);
@@ -262,11 +265,11 @@ static void print_rows(const struct report *report)
 }
 
 /**
- * report_human() - print the results for people
- * @report: the results
+ * report_human() - print the results as text
+ * @report: the report
  * @module: the module
  * @target: the kernel
- * @verbose: everything
+ * @verbose: true to also print each "ok" finding, each symbol and each member
  */
 void report_human(const struct report *report, const struct module *module,
 		  const struct target *target, bool verbose)
@@ -285,7 +288,7 @@ void report_human(const struct report *report, const struct module *module,
 		print_rows(report);
 }
 
-/* Bytes of the UTF-8 character that begins here, or 0 if none does */
+/* Returns the length of the UTF-8 character at @at, or 0 if it is invalid. */
 static size_t utf8_length(const unsigned char *at)
 {
 	size_t length, i;
@@ -299,7 +302,7 @@ static size_t utf8_length(const unsigned char *at)
 		if ((at[i] & 0xc0) != 0x80)
 			return 0;
 	}
-	/* Too long a form, a surrogate, more than Unicode has */
+	/* An overlong form, a surrogate, or a code point above U+10FFFF */
 	if ((at[0] == 0xe0 && at[1] < 0xa0) ||
 	    (at[0] == 0xed && at[1] > 0x9f) ||
 	    (at[0] == 0xf0 && at[1] < 0x90) ||
@@ -332,14 +335,14 @@ static void json_string(const char *text)
 	putchar('"');
 }
 
-/* A member "name": string, after another one */
+/* Prints a member with a string value, after another member. */
 static void json_member(const char *name, const char *value)
 {
 	printf(",\"%s\":", name);
 	json_string(value);
 }
 
-/* An empty path is none. */
+/* Prints a member with a path, or with null if the path is empty. */
 static void json_path(const char *name, const char *path)
 {
 	json_member(name, path[0] ? path : NULL);
@@ -446,8 +449,8 @@ static void json_begin(enum status verdict, const char *error)
 }
 
 /**
- * report_json() - print the results for programs
- * @report: the results
+ * report_json() - print the results as JSON
+ * @report: the report
  * @module: the module
  * @target: the kernel
  */
@@ -464,8 +467,8 @@ void report_json(const struct report *report, const struct module *module,
 }
 
 /**
- * report_json_error() - print for programs that there are no results
- * @text: why
+ * report_json_error() - print an error as JSON, instead of results
+ * @text: the reason
  */
 void report_json_error(const char *text)
 {

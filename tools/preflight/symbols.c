@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Check "symbols": what the module imports against what the kernel exports.
+ * Check "symbols": compare the module's imports with the kernel's exports.
  *
- * Module.symvers has a line for each export: CRC, name, owner, kind of export
- * and namespace, separated by tabs. A CRC of 0 stands for none. Two symbols in
- * it also tell which VFIO the kernel has; they are noted for the check of that.
+ * Module.symvers has a line for each export, with the CRC, name, owner, kind of
+ * export and namespace, separated by tabs. A CRC of 0 means that the kernel has
+ * no CRC. This check also looks up two symbols for check "vfio", and stores the
+ * results in struct target.
  *
  * Calls: module, report.
  */
@@ -24,7 +25,7 @@ struct line {
 	struct bytes space;
 };
 
-/* Takes what is before the next tab, or all. */
+/* Removes the field before the next tab, or the last field, from a line. */
 static struct bytes next_field(struct bytes *line)
 {
 	const unsigned char *tab = line->size ?
@@ -85,7 +86,7 @@ static void copy(char *to, size_t room, struct bytes from)
 	snprintf(to, room, "%.*s", (int)from.size, (const char *)from.data);
 }
 
-/* As include/linux/license.h has it */
+/* Same licenses as license_is_gpl_compatible() of include/linux/license.h */
 static bool is_gpl_compatible(const char *license)
 {
 	static const char * const licenses[] = {
@@ -101,7 +102,11 @@ static bool is_gpl_compatible(const char *license)
 	return false;
 }
 
-/* "module:a,b*" is for those modules alone, any other for who imports it. */
+/*
+ * Returns true if the module may use a symbol of the namespace. A namespace
+ * "module:a,b*" lists the modules that may use it. For any other namespace, the
+ * module must import the namespace.
+ */
 static bool may_use_space(const struct module *module, const char *space)
 {
 	size_t length, name = strlen(module->name);
@@ -161,7 +166,7 @@ static void take_line(struct module *module, struct target *target,
 	import->status = judge(module, import, line);
 }
 
-/* The number of the first line that is none, or 0 */
+/* Returns the number of the first invalid line, or 0. */
 static size_t read_symvers(struct module *module, struct target *target)
 {
 	struct bytes rest = target->symvers_file.bytes, text;
@@ -175,7 +180,7 @@ static size_t read_symvers(struct module *module, struct target *target)
 				       end ? (size_t)(end - rest.data) :
 				       rest.size };
 		number++;
-		/* A last line without its end was cut, and the CRC may be. */
+		/* A line without newline is truncated, even if it looks valid. */
 		if (!end || !parse_line(text, &line))
 			return number;
 		take_line(module, target, &line);
@@ -201,10 +206,14 @@ static void report_symbol(struct report *report, const struct module *module,
 			   import->target_crc);
 		break;
 	case SYMBOL_CRC_ABSENT:
-		/* Without any, report_no_versions() says so once. */
+		/*
+		 * In Debian's kernels check_version() refuses such a module; in
+		 * upstream kernels it only warns. A module without any CRC is
+		 * reported once, by report_no_versions().
+		 */
 		if (module->has_versions)
 			report_add(report, STATUS_FAIL, CHECK,
-				   "the module has no CRC of %s (%s), the kernel insists on one",
+				   "the module has no CRC of %s (%s), but the kernel requires one",
 				   import->name, import->owner);
 		break;
 	case SYMBOL_GPL_ONLY:
@@ -239,7 +248,7 @@ static void settle_absent(struct module *module)
 	}
 }
 
-/* The one case where CONFIG_MODULE_FORCE_LOAD has the kernel look away */
+/* Only a module without any CRC is affected by CONFIG_MODULE_FORCE_LOAD. */
 static void report_no_versions(struct report *report,
 			       const struct module *module,
 			       const struct target *target, size_t absent)
@@ -247,10 +256,10 @@ static void report_no_versions(struct report *report,
 	bool forced = config_is(target, "MODULE_FORCE_LOAD", "y");
 
 	report_add(report, forced ? STATUS_UNKNOWN : STATUS_FAIL, CHECK,
-		   "the module has no CRCs at all, the kernel has those of %zu of %zu imports and %s",
+		   "the module has no CRCs at all, but the kernel has CRCs of %zu of %zu imports, and %s",
 		   absent, module->imports, forced ?
-		   "would load it without comparing any (CONFIG_MODULE_FORCE_LOAD)" :
-		   "insists on them");
+		   "would load the module without comparing CRCs (CONFIG_MODULE_FORCE_LOAD)" :
+		   "requires them");
 }
 
 static void report_crcs(struct report *report, const struct module *module,
@@ -261,21 +270,21 @@ static void report_crcs(struct report *report, const struct module *module,
 	if (unknown)
 		report_add(report, accept ? STATUS_NOTE : STATUS_UNKNOWN,
 			   CHECK,
-			   "%zu of %zu imports are there, but the kernel has no CRC of them to tell whether they are the same%s",
+			   "%zu of %zu imports cannot be compared, because the kernel has no CRC of them%s",
 			   unknown, module->imports,
-			   accept ? "" : " (--accept-unknown-crcs does without)");
+			   accept ? "" : " (--accept-unknown-crcs accepts them)");
 	if (count[SYMBOL_OK])
 		report_add(report, STATUS_OK, CHECK,
-			   "%zu of %zu imports are there with the same CRC",
+			   "%zu of %zu imports have the same CRC in the kernel",
 			   count[SYMBOL_OK], module->imports);
 }
 
 /**
- * check_symbols() - compare imports with exports
- * @report: gets the findings
- * @module: the module, whose imports get their status
- * @target: the kernel
- * @request: whether missing CRCs are accepted
+ * check_symbols() - compare the module's imports with the kernel's exports
+ * @report: receives the findings
+ * @module: the module; receives the status of its imports
+ * @target: the kernel; the check sets the members has_symbol_*
+ * @request: the command line, which may accept missing CRCs
  */
 void check_symbols(struct report *report, struct module *module,
 		   struct target *target, const struct request *request)
@@ -284,13 +293,13 @@ void check_symbols(struct report *report, struct module *module,
 
 	if (!target->symvers[0]) {
 		report_add(report, STATUS_UNKNOWN, CHECK,
-			   "no Module.symvers of the kernel was found: install its headers or name the file with --symvers");
+			   "the kernel's Module.symvers was not found: install the kernel's headers, or name the file with --symvers");
 		return;
 	}
 	bad = read_symvers(module, target);
 	if (bad) {
 		report_add(report, STATUS_UNKNOWN, CHECK,
-			   "%s: line %zu is damaged or cut off",
+			   "%s: line %zu is damaged or truncated",
 			   target->symvers, bad);
 		return;
 	}

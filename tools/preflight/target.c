@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The kernel that the module shall run on: where its files are.
+ * Finds the files of the kernel to check.
  *
- * Knows where distributions put a kernel's modules, configuration, exported
- * symbols and image, below a root directory that need not be this machine's.
- * What is not found stays an empty path, and is the checks' to judge.
+ * Lists the paths at which distributions install a kernel's modules,
+ * configuration, Module.symvers and image. These paths are relative to a root
+ * directory, which may belong to another machine. If a file was not found, its
+ * path in struct target is empty. Each check decides the effect of a missing file.
  *
  * Calls: file, elf.
  */
@@ -19,7 +20,7 @@
 
 #include "preflight.h"
 
-/* Below the root; Debian, Fedora and others do not agree. */
+/* Parents of the kernels' modules directories, in different distributions */
 static const char * const modules_at[] = { "lib/modules", "usr/lib/modules" };
 
 static bool is_directory(const char *path)
@@ -29,7 +30,10 @@ static bool is_directory(const char *path)
 	return !stat(path, &info) && S_ISDIR(info.st_mode);
 }
 
-/* What is too long for a path isn't there. */
+/*
+ * Returns false and an empty path if the path is too long. No file has such a
+ * path.
+ */
 static bool __printf(2, 3)
 join(char path[PATH_SIZE], const char *format, ...)
 {
@@ -67,7 +71,7 @@ static int set_release(struct target *target, const char *release,
 	size_t length = strlen(release);
 
 	if (length >= sizeof(target->release))
-		return fail(err, "%.60s...: no kernel has so long a name",
+		return fail(err, "%.60s...: too long for the release of a kernel",
 			    release);
 	memcpy(target->release, release, length + 1);
 	return 0;
@@ -88,7 +92,7 @@ static bool use_release(struct target *target, const char *release)
 	return false;
 }
 
-/* How many kernels there are below a root; their names are listed. */
+/* Returns the number of kernels below a root, and joins their names. */
 static int list_kernels(const char *root, const char *at,
 			char names[PATH_SIZE])
 {
@@ -114,7 +118,7 @@ static int list_kernels(const char *root, const char *at,
 	return kernels;
 }
 
-/* A directory that has lib/modules with one kernel; 1 if it has not. */
+/* Uses a root directory with one kernel. Returns 1 if the directory has no kernel. */
 static int use_root(struct target *target, const char *dir, struct error *err)
 {
 	char names[PATH_SIZE];
@@ -125,7 +129,7 @@ static int use_root(struct target *target, const char *dir, struct error *err)
 		kernels = list_kernels(dir, modules_at[i], names);
 		if (kernels > 1)
 			return fail(err,
-				    "%s has several kernels (%s); say which: --root %s VERSION",
+				    "%s has several kernels (%s); select one with --root %s VERSION",
 				    dir, names, dir);
 		if (!kernels)
 			continue;
@@ -138,7 +142,10 @@ static int use_root(struct target *target, const char *dir, struct error *err)
 	return 1;
 }
 
-/* The root is what is left when lib/modules/RELEASE is taken away. */
+/*
+ * Uses the modules directory of a kernel. The root directory is the part of the
+ * path before lib/modules/RELEASE.
+ */
 static int use_modules(struct target *target, const char *dir,
 		       struct error *err)
 {
@@ -148,7 +155,7 @@ static int use_modules(struct target *target, const char *dir,
 
 	join(target->modules, "%s", dir);
 	if (!release || set_release(target, release + 1, err))
-		return fail(err, "%s: it is no kernel's directory", dir);
+		return fail(err, "%s: not the modules directory of a kernel", dir);
 	for (i = ARRAY_SIZE(modules_at); i-- && !target->has_root; ) {
 		join(tail, "/%s/%s", modules_at[i], target->release);
 		length = strlen(tail);
@@ -186,7 +193,7 @@ static int use_directory(struct target *target, const char *name, char *build,
 	int ret;
 
 	if (!realpath(name, dir))
-		return fail(err, "%s: there is no such directory", name);
+		return fail(err, "%s: no such directory", name);
 	ret = use_root(target, dir, err);
 	if (ret <= 0)
 		return ret;
@@ -195,7 +202,7 @@ static int use_directory(struct target *target, const char *name, char *build,
 	if (is_build_directory(dir))
 		return use_build(target, dir, build);
 	return fail(err,
-		    "%s: it has no kernel: neither lib/modules/VERSION nor modules.dep, Module.symvers or .config",
+		    "%s: no kernel found: the directory has neither lib/modules/VERSION nor modules.dep, Module.symvers or .config",
 		    name);
 }
 
@@ -211,13 +218,13 @@ static int use_target(struct target *target, const struct request *request,
 		}
 		if (!is_directory(name))
 			return fail(err,
-				    "no kernel %s: neither %s/lib/modules/%s nor a directory of that name is there",
+				    "no kernel %s: neither %s/lib/modules/%s nor a directory of this name exists",
 				    name, target->root, name);
 	}
 	return use_directory(target, name, build, err);
 }
 
-/* The link is meant for the root it is in. */
+/* An absolute link is relative to the kernel's root directory, not this machine's. */
 static void follow_build_link(const struct target *target, char *build)
 {
 	char link[PATH_SIZE], to[PATH_SIZE];
@@ -260,9 +267,9 @@ static void find_build(const struct target *target, char *build)
 }
 
 /*
- * Where a file may be. @base says below what: the build tree, the modules
- * directory or the root; @suffix is put between the parts of a name that ends
- * in the release.
+ * Possible path of a file. @name is relative to @base: the build tree, the modules
+ * directory or the root directory. If @suffix is not NULL, the kernel's release and
+ * @suffix follow @name.
  */
 enum base { BUILD, MODULES, ROOT };
 
@@ -298,7 +305,7 @@ static const struct place vmlinux_places[] = {
 	{ ROOT, "usr/lib/debug/boot/vmlinux-", "" },
 };
 
-/* True if there is such a place and it has a readable file. */
+/* Returns true if a readable file has this path. */
 static bool try_place(const struct target *target, const char *build,
 		      const struct place *place, char path[PATH_SIZE])
 {
@@ -332,12 +339,12 @@ static void find_file(const struct target *target, const char *build,
 }
 
 /**
- * target_module() - find a module of the kernel's own
+ * target_module() - find a module of the kernel below kernel/drivers/vfio
  * @target: the kernel
- * @name: below kernel/drivers/vfio, without its suffix
- * @path: gets the file's name
+ * @name: path of the module below this directory, without suffix
+ * @path: receives the path of the file
  *
- * Return: 0, or -1 if there is none
+ * Return: 0, or -1 if the kernel has no such file
  */
 int target_module(const struct target *target, const char *name,
 		  char path[PATH_SIZE])
@@ -356,7 +363,10 @@ int target_module(const struct target *target, const char *name,
 	return -1;
 }
 
-/* Any module of the kernel's own will do: lines "path: what it depends on" */
+/*
+ * Finds the first module of the kernel in modules.dep, which has lines
+ * "path: dependencies". Modules outside of kernel/ are not part of the kernel.
+ */
 static void find_any_module(const struct target *target, char path[PATH_SIZE])
 {
 	static const char prefix[] = "kernel/";
@@ -392,7 +402,7 @@ static void find_in_tree(struct target *target)
 		join(target->in_tree, "%s", target->vfio);
 }
 
-/* Without one nothing is lost but the kernel's own word on its vermagic. */
+/* Reads the kernel's vermagic. A failure affects only check_vermagic(). */
 static void read_in_tree(struct target *target)
 {
 	struct error *err = &target->why_no_vermagic;
@@ -400,7 +410,7 @@ static void read_in_tree(struct target *target)
 	struct error why;
 
 	if (!target->in_tree[0]) {
-		fail(err, "no module of the kernel's own was found");
+		fail(err, "no module of the kernel was found");
 		return;
 	}
 	if (file_read(&target->in_tree_file, target->in_tree, err))
@@ -412,18 +422,19 @@ static void read_in_tree(struct target *target)
 	elf_section(&target->in_tree_elf, ".modinfo", &modinfo);
 	target->vermagic = modinfo_get(modinfo, "vermagic");
 	if (!target->vermagic)
-		fail(err, "%s: it has no vermagic", target->in_tree);
+		fail(err, "%s: no vermagic in .modinfo", target->in_tree);
 }
 
 /**
  * target_find() - find a kernel and its files
- * @target: gets what there is to know
- * @request: which kernel, and what is named explicitly
- * @err: why there is none
+ * @target: receives the properties of the kernel
+ * @request: the command line, with the kernel and with paths of its files
+ * @err: receives the reason for a failure
  *
- * A file that is named explicitly must be readable.
+ * Fails if Module.symvers or the configuration was found or named, but cannot
+ * be read. The caller calls target_free(), also after a failure.
  *
- * Return: 0, or -1; target_free() is for the caller in either case
+ * Return: 0, or -1
  */
 int target_find(struct target *target, const struct request *request,
 		struct error *err)
@@ -432,14 +443,14 @@ int target_find(struct target *target, const struct request *request,
 
 	*target = (struct target){ .has_root = request->root };
 	if (request->root && !realpath(request->root, target->root))
-		return fail(err, "%s: there is no such directory",
+		return fail(err, "%s: no such directory",
 			    request->root);
 	if (!strcmp(target->root, "/"))
 		target->root[0] = '\0';
 	if (use_target(target, request, build, err))
 		return -1;
 	if (request->build && !is_directory(request->build))
-		return fail(err, "%s: there is no such directory",
+		return fail(err, "%s: no such directory",
 			    request->build);
 	if (request->build)
 		join(build, "%s", request->build);
@@ -463,7 +474,7 @@ int target_find(struct target *target, const struct request *request,
 }
 
 /**
- * target_free() - forget a kernel
+ * target_free() - free the memory of a target
  * @target: the kernel
  */
 void target_free(struct target *target)

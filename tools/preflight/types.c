@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The kernel's types, from its BTF: vmlinux's, and vfio.ko's on top of that.
+ * Reads the kernel's types from the BTF of vmlinux and of vfio.ko. The latter is
+ * split BTF, whose types refer to types of vmlinux.
  *
- * The types that the checks ask for are found in one pass over each. libbpf
- * reads the format; what it then hands out is still bounded here, because a
- * damaged file may name any type or string.
+ * One pass over each BTF finds all types that the checks look up. libbpf parses
+ * the format. This file still checks the results of libbpf, because a damaged
+ * BTF may refer to any type or string.
  *
  * Calls: file, elf, libbpf.
  */
@@ -21,7 +22,7 @@
 
 /*
  * Names of structures and enumerations, in one array, because C has one name space for
- * both. Only the check "vfio" looks up the first; the module uses all others.
+ * both. Only the check "vfio" looks up the first name; the module uses all others.
  */
 static const char * const objects[] = {
 	"pci_controller",
@@ -37,13 +38,13 @@ static const char * const functions[] = {
 };
 
 /**
- * struct types - what was found
+ * struct types - types of a kernel
  * @base: BTF of vmlinux
- * @vfio: BTF of vfio.ko, or NULL
- * @why_no_vfio: why there is none
- * @object: id of each of the objects, 0 for none
- * @in: which BTF that is of
- * @function: which of the functions there are
+ * @vfio: split BTF of vfio.ko, or NULL
+ * @why_no_vfio: the reason if @vfio is NULL
+ * @object: BTF ids of objects[], or 0 for objects that were not found
+ * @in: BTF to which each id in @object belongs
+ * @function: true for each of functions[] that the kernel has
  */
 struct types {
 	struct btf *base;
@@ -90,8 +91,8 @@ static void note_types(struct types *types, const struct btf *btf,
 }
 
 /*
- * A module's BTF says nothing of the vmlinux it stands on, and on another one
- * would mean other types.
+ * Checks that vmlinux has the release of the kernel. The split BTF of vfio.ko
+ * refers to types of its vmlinux by id, but does not identify this vmlinux.
  */
 static int check_release(const struct elf *elf, const struct target *target,
 			 struct error *err)
@@ -116,11 +117,11 @@ static int check_release(const struct elf *elf, const struct target *target,
 		if (at[length] == ' ' || !at[length])
 			break;
 	}
-	return fail(err, "it is of kernel %.*s, not of %s", (int)length, at,
+	return fail(err, "for kernel %.*s, not for %s", (int)length, at,
 		    target->release);
 }
 
-/* The BTF in an ELF file, or a file that is nothing else */
+/* Finds the BTF in an ELF file, or in a file with only BTF. */
 static int find_btf(const struct target *target, struct bytes file,
 		    struct bytes *btf, struct error *err)
 {
@@ -133,19 +134,19 @@ static int find_btf(const struct target *target, struct bytes file,
 	if (elf_open(&elf, file, err))
 		return -1;
 	if (!elf_section(&elf, ".BTF", btf))
-		return fail(err, "it has no BTF");
+		return fail(err, "no BTF");
 	return target ? check_release(&elf, target, err) : 0;
 }
 
 static int damaged_btf(struct error *err)
 {
-	return fail(err, "its BTF is damaged, or newer than this program (libbpf: %s)",
+	return fail(err, "the BTF is damaged, or in a format too new for this program (libbpf: %s)",
 		    strerror(errno));
 }
 
 /*
- * BTF on top of another. libbpf 1.1 has btf__new_split() in its header but not
- * in its library: what can be called wants a file, so it gets one in memory.
+ * Parses split BTF. libbpf 1.1 declares btf__new_split(), but does not export
+ * it. btf__parse_raw_split() requires a file, so the BTF is copied to a memfd.
  */
 static struct btf *parse_split(struct bytes bytes, struct btf *base,
 			       struct error *err)
@@ -156,7 +157,7 @@ static struct btf *parse_split(struct bytes bytes, struct btf *base,
 
 	fd = memfd_create("btf", MFD_CLOEXEC);
 	if (fd < 0 || write(fd, bytes.data, bytes.size) != bytes.size) {
-		fail(err, "no room for its BTF: %s", strerror(errno));
+		fail(err, "cannot copy the BTF to a memfd: %s", strerror(errno));
 	} else {
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 		btf = btf__parse_raw_split(path, base);
@@ -218,18 +219,18 @@ static int no_messages(enum libbpf_print_level level, const char *format,
 }
 
 /**
- * types_open() - read a kernel's types
+ * types_open() - read the types of a kernel
  * @target: the kernel
- * @err: why there are none
+ * @err: receives the reason for a failure
  *
- * Return: the types, for types_close(), or NULL
+ * Return: the types, which the caller frees with types_close(), or NULL
  */
 struct types *types_open(const struct target *target, struct error *err)
 {
 	struct types *types;
 
 	if (!target->vmlinux[0]) {
-		fail(err, "no image of the kernel was found; name one that has BTF with --vmlinux");
+		fail(err, "the kernel's image was not found; name an image with BTF with --vmlinux");
 		return NULL;
 	}
 	types = grow(NULL, 0, sizeof(*types));
@@ -249,10 +250,10 @@ struct types *types_open(const struct target *target, struct error *err)
 /**
  * types_btf() - find a structure or an enumeration
  * @types: the kernel's types
- * @name: one of those that this file knows
- * @id: gets its id
+ * @name: one of the names in objects[]
+ * @id: receives the BTF id
  *
- * Return: the BTF that the id is of, or NULL
+ * Return: the BTF to which the id belongs, or NULL
  */
 const struct btf *types_btf(const struct types *types, const char *name,
 			    uint32_t *id)
@@ -269,11 +270,11 @@ const struct btf *types_btf(const struct types *types, const char *name,
 }
 
 /**
- * types_have_function() - whether the kernel has a function
+ * types_have_function() - check that the kernel has a function
  * @types: the kernel's types
- * @name: one of the functions that this file knows
+ * @name: one of the names in functions[]
  *
- * Return: whether it has
+ * Return: true if the kernel has the function
  */
 bool types_have_function(const struct types *types, const char *name)
 {
@@ -287,10 +288,10 @@ bool types_have_function(const struct types *types, const char *name)
 }
 
 /**
- * types_vfio_error() - why the types of vfio.ko are not known
+ * types_vfio_error() - get the reason why the types of vfio.ko are unknown
  * @types: the kernel's types
  *
- * Return: the reason, or NULL if they are
+ * Return: the reason, or NULL if the types are known
  */
 const char *types_vfio_error(const struct types *types)
 {
@@ -298,7 +299,7 @@ const char *types_vfio_error(const struct types *types)
 }
 
 /**
- * types_close() - forget a kernel's types
+ * types_close() - free the types of a kernel
  * @types: the types, or NULL
  */
 void types_close(struct types *types)

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Check "vfio": whether VFIO on this kernel takes any device on POWER.
+ * Check "vfio": check that VFIO of this kernel attaches devices on POWER.
  *
- * Since Linux 5.19 VFIO wants the platform to answer for a device's IOMMU, and
- * POWER did so from 6.4 on bare metal (powernv) and from 6.11 in a hypervisor's
- * guest (pseries). Distributions backport, so the version is the last thing
- * asked:
+ * Since Linux 5.19, VFIO claims the DMA ownership of each group, which requires
+ * iommu_ops. POWER has iommu_ops since Linux 6.4, which is enough on bare metal
+ * (powernv). A hypervisor's guest (pseries) makes DMA windows for VFIO since
+ * Linux 6.11. Distributions backport these changes, so the check uses the version
+ * only if it finds neither Module.symvers nor BTF. In these files it looks for signs:
  *
- *  - struct pci_controller got a member "iommu" with the platform's answer;
- *  - iommu_take_ownership() stopped being exported by the same change, while
- *    iommu_group_claim_dma_owner() came with what made it necessary;
- *  - spapr_tce_create_table() is what pseries makes windows with.
+ *  - iommu_group_claim_dma_owner() is exported since Linux 5.19;
+ *  - struct pci_controller has a member "iommu" since POWER has iommu_ops;
+ *  - iommu_take_ownership() was exported until POWER had iommu_ops;
+ *  - spapr_tce_create_table() makes DMA windows on pseries.
  *
  * Calls: types, report, libbpf.
  */
@@ -24,7 +25,7 @@
 
 #define VERSION(major, minor)	((major) * 1000 + (minor))
 
-/* Whether a kernel has something, as far as can be told, and by what */
+/* Answer to the question if the kernel has a feature, and the source of the answer */
 struct answer {
 	enum { NO, YES, UNTOLD } known;
 	const char *by;
@@ -62,7 +63,7 @@ static bool has_member(const struct types *types, const char *object,
 	return false;
 }
 
-/* Whether VFIO asks the platform at all */
+/* Checks if VFIO requires iommu_ops. */
 static struct answer vfio_asks(const struct target *target,
 			       const struct types *types)
 {
@@ -120,24 +121,24 @@ static void report_machines(struct report *report, struct answer platform,
 	bool wanted = request->machine && !strcmp(request->machine, "pseries");
 
 	if (pseries.known == YES || (request->machine && !wanted))
-		report_add(report, STATUS_OK, CHECK, "VFIO takes devices on %s (told from its %s)",
+		report_add(report, STATUS_OK, CHECK, "VFIO attaches devices on %s (known from the kernel's %s)",
 			   pseries.known == YES ? "powernv and pseries" : "powernv",
 			   platform.by);
 	else if (pseries.known == NO)
 		report_add(report, wanted ? STATUS_FAIL : STATUS_NOTE, CHECK,
-			   "VFIO takes devices on powernv only: pseries makes no windows (told from its %s)",
+			   "VFIO attaches devices on powernv only, because pseries cannot make DMA windows (known from the kernel's %s)",
 			   pseries.by);
 	else
 		report_add(report, wanted ? STATUS_UNKNOWN : STATUS_NOTE, CHECK,
-			   "VFIO takes devices on powernv; whether it does on pseries can't be told");
+			   "VFIO attaches devices on powernv; it is unknown whether it does on pseries");
 }
 
 /**
- * check_vfio() - tell whether VFIO takes devices
- * @report: gets the findings
- * @target: the kernel, after check_symbols()
- * @types: its types, or NULL
- * @request: which machine it is for
+ * check_vfio() - check that VFIO attaches devices
+ * @report: receives the findings
+ * @target: the kernel; check_symbols() must have run
+ * @types: the kernel's types, or NULL
+ * @request: the command line, which may name the machine
  */
 void check_vfio(struct report *report, const struct target *target,
 		const struct types *types, const struct request *request)
@@ -147,10 +148,10 @@ void check_vfio(struct report *report, const struct target *target,
 
 	if (asks.known == UNTOLD || platform.known == UNTOLD)
 		report_add(report, STATUS_UNKNOWN, CHECK,
-			   "whether VFIO takes devices on POWER can't be told without the kernel's symbols, BTF or version");
+			   "it is unknown whether VFIO attaches devices on POWER: the kernel's symbols, BTF and version were not found");
 	else if (asks.known == YES && platform.known == NO)
 		report_add(report, STATUS_FAIL, CHECK,
-			   "VFIO of this kernel takes no device at all on POWER, whatever the backend (Linux 5.19 to 6.3; told from its %s)",
+			   "VFIO of this kernel attaches no device on POWER, with any backend (like Linux 5.19 to 6.3; known from the kernel's %s)",
 			   platform.by);
 	else
 		report_machines(report, platform,
