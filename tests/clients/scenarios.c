@@ -104,9 +104,9 @@ static void tap_before(void)
 	if (!trace_hypercalls())
 		puts("# hypercalls are not traced");
 	load_module("nvme");
-	tap("vfio-pci takes the disks", disks_to_vfio());
+	tap("the disks can be bound to vfio-pci", disks_to_vfio());
 	if (has_cards())
-		tap("vfio-pci takes the network cards", cards_to_vfio());
+		tap("the network cards can be bound to vfio-pci", cards_to_vfio());
 }
 
 static bool no_complaints(void)

@@ -167,7 +167,7 @@ void scenario_both(const char *option)
 	judge_forwarding();
 	judge_io();
 	phase_ends("io");
-	judge("testpmd forwards after that",
+	judge("testpmd still forwards packets after the guest's I/O",
 	      forwards(packets_received() + 2000, 180));
 	judge("testpmd stops", testpmd_stops());
 	judge_io();

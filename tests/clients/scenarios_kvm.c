@@ -243,14 +243,14 @@ static void judge_dimm(void)
 
 	judge_keeps_reading();
 	plug_dimm();
-	judge("guest has the DIMM", await(60, memory_is, 3));
+	judge("guest has the memory of the DIMM", await(60, memory_is, 3));
 	judge("the DIMM is charged", locked_is(locked + DIMM_KB));
 	figure("locked-dimm-kB", guest_kilobytes("VmLck"));
 	sleep(1);
 	monitor("device_del dimm1");
 	judge("guest releases the DIMM", await(60, memory_is, 1));
 	judge("the DIMM is uncharged after the unplug", await(30, locked_is, locked));
-	judge("all reads during plug and unplug were right", ask(120, "stop_reading"));
+	judge("all reads during plug and unplug returned the right data", ask(120, "stop_reading"));
 }
 
 /*

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of scripts/check-evidence, run on copies of the documents and of the tests.
+"""Tests of scripts/check-evidence, which run it on copies of the documents and of the tests.
 
-The unchanged copy must pass. Each copy with one inserted error must be refused.
+check-evidence must accept the unchanged copy, and refuse each copy with one inserted error.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def sources(work: Path) -> Path:
 
 
 ERRORS = {
-    # Documentation/differences.rst
+    # Errors in Documentation/differences.rst
     "a row without id": Error(
         DIFFERENCES, r"^M4  ", "    ", "row", '"Misaligned iova: returns 1" has no id'),
     "a row that begins in lower case": Error(
@@ -94,14 +94,14 @@ ERRORS = {
     "a row that exists only in tce2-differ's list": Error(
         "tests/guest/differ_intended.c", r'(\.row = ")Size 0', r"\1Size 1", "differ",
         'no row begins with "Size 1: returns 0"'),
-    # Documentation/security.rst
+    # Errors in Documentation/security.rst
     "a promise without number": Error(
         SECURITY, r"^7\. ", "", "row",
         '"A client gets the same answers as from the in-tree driver, except'),
     "a promise without entry": Error(
         SECURITY, r"^8\. ", r"9. A new promise.\n\g<0>", "entry",
         f"S9 has no entry in {EVIDENCE}"),
-    # Documentation/evidence.rst
+    # Errors in Documentation/evidence.rst
     "an entry without row": Error(
         EVIDENCE, r"^M15$", "M99", "entry", "M99 is no row and no promise"),
     "an id of two entries": Error(
@@ -110,12 +110,12 @@ ERRORS = {
         EVIDENCE, r"(^G9$(?s:.)*?:none:) .*", r"\1", "reason",
         "G9 has neither a test nor a reason"),
     "an entry with test and reason": Error(
-        EVIDENCE, r"^G9$", r"\g<0>\n\t:guest: ``unregister_elsewhere_is_not_found``",
-        "reason", "G9 has tests, and a reason"),
+        EVIDENCE, r"^G9$", r"\g<0>\n\t:guest: ``unregister_in_another_container_returns_enoent``",
+        "reason", "G9 has both tests and a reason"),
     "a test of another directory": Error(
         EVIDENCE, r"(^M10$(?s:.)*?):unit:", r"\1:guest:", "test",
         'tests/guest has no test "unmap_before_any_map_makes_no_default_window"'),
-    # The tests
+    # Errors in the tests
     "a renamed test of the guest": Error(
         "tests/guest/conformance_container.c", r"^TEST\(v2_is_the_only_", r"\g<0>real_", "test",
         'tests/guest has no test "v2_is_the_only_iommu_type_of_the_container"'),
@@ -140,10 +140,10 @@ ERRORS = {
         "tests/guest/conformance_window.c",
         r"(does_not_remove_it.*(?:\n.*)?defect )10", r"\g<1>9", "intree",
         "the entry of D9 does not name an_address_inside_a_window"),
-    # This list of tests continues on a second line of the entry
+    # Here the entry's list of tests continues on a second line
     "a test of two defects named in only one entry": Error(
         "tests/guest/conformance_ddw.c", r'"defects 6, 13"\)\n\{', r'"defects 6, 14")\n{',
-        "intree", "the entry of D14 does not name a_window_is_had_exactly"),
+        "intree", "the entry of D14 does not name a_window_is_created_exactly"),
     "a test of a defect that does not exist": Error(
         "tests/guest/conformance_window.c",
         r"(does_not_remove_it.*(?:\n.*)?defect )10", r"\g<1>99", "intree",
@@ -155,12 +155,12 @@ def test_documents_and_tests_agree() -> None:
     assert check().expect(0).output == ""
 
 
-def test_a_copy_is_accepted(sources: Path) -> None:
+def test_an_unchanged_copy_of_the_sources_passes_check_evidence(sources: Path) -> None:
     assert check(sources).expect(0).output == ""
 
 
 @pytest.mark.parametrize("error", ERRORS.values(), ids=[name.replace(" ", "_") for name in ERRORS])
-def test_the_checker_refuses(error: Error, sources: Path) -> None:
+def test_check_evidence_reports_each_error(error: Error, sources: Path) -> None:
     change(sources, error.path, error.pattern, error.replacement)
     check(sources).expect(1, f"^[^:]+:[0-9]+:{error.kind}: {re.escape(error.text)}")
 
@@ -180,11 +180,12 @@ def test_complaints_are_sorted_by_file_and_line(sources: Path) -> None:
     assert places == sorted(places, key=lambda place: (place[0], int(place[1])))
 
 
-@pytest.mark.parametrize("name", ["a_copy_is_accepted", "a_copy_is_refused"])
+@pytest.mark.parametrize("name", [
+    "an_unchanged_copy_of_the_sources_passes_check_evidence", "a_copy_is_refused"])
 def test_an_entry_may_name_a_test_in_python(name: str, sources: Path) -> None:
     (sources / "tests" / "evidence").symlink_to(Path(__file__).parent)
     change(sources, EVIDENCE, r"^M15$", rf"\g<0>\n\t:evidence: ``{name}``")
-    there_is = name == "a_copy_is_accepted"
+    there_is = name == "an_unchanged_copy_of_the_sources_passes_check_evidence"
     done = check(sources).expect(0 if there_is else 1)
     assert done.says(f'tests/evidence has no test "{name}"') != there_is
 

@@ -13,7 +13,7 @@
 
 #define INTREE_MODULE	"vfio_iommu_spapr_tce"
 
-TEST(the_container_is_served_by_the_backend_under_test, .setup = BARE)
+TEST(the_backend_under_test_handles_the_container, .setup = BARE)
 {
 	int before;
 
@@ -29,7 +29,7 @@ TEST(the_container_is_served_by_the_backend_under_test, .setup = BARE)
 	expect(module_refs(backend_module), before);
 }
 
-TEST(v1_containers_are_left_to_the_in_tree_driver, .setup = BARE)
+TEST(v1_containers_fall_through_to_the_in_tree_driver, .setup = BARE)
 {
 	int ours = module_refs("vfio_spapr_tce2");
 	int theirs = module_refs(INTREE_MODULE);
@@ -43,7 +43,7 @@ TEST(v1_containers_are_left_to_the_in_tree_driver, .setup = BARE)
 	expect(module_refs("vfio_spapr_tce2"), ours);
 }
 
-TEST(v2_is_offered_before_a_backend_is_chosen, .setup = BARE)
+TEST(check_extension_offers_v2_before_a_backend_is_chosen, .setup = BARE)
 {
 	expect(vfio_open(v), 0);
 	expect(check_extension(v->fd, VFIO_SPAPR_TCE_v2_IOMMU), 1);
@@ -70,7 +70,7 @@ TEST(v2_is_the_only_iommu_type_of_the_container, .intree = "offers v1 in a v2 co
 		fail("CHECK_EXTENSION offers types that the container does not support");
 }
 
-TEST(eeh_is_offered_exactly_where_it_is_enabled)
+TEST(check_extension_offers_eeh_exactly_where_it_is_enabled)
 {
 	expect(check_extension(v->fd, VFIO_EEH), eeh_is_enabled());
 }
@@ -79,7 +79,7 @@ TEST(eeh_is_offered_exactly_where_it_is_enabled)
  * The list leaves out VFIO_IOMMU_GET_INFO and VFIO_IOMMU_DIRTY_PAGES of type1, which have
  * the numbers of SPAPR_TCE_GET_INFO and SPAPR_REGISTER_MEMORY.
  */
-TEST(enable_disable_and_unknown_calls_are_not_known)
+TEST(enable_disable_and_unknown_ioctls_return_enotty)
 {
 	static const unsigned long unknown[] = {
 		VFIO_IOMMU_ENABLE, VFIO_IOMMU_DISABLE,
@@ -127,7 +127,7 @@ TEST(two_groups_share_windows_and_mappings, .setup = TWO_GROUPS)
 	}
 }
 
-TEST(removing_a_window_takes_it_from_both_groups, .setup = TWO_GROUPS)
+TEST(removing_a_window_removes_it_from_both_groups, .setup = TWO_GROUPS)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint64_t start = new_window(v, 12, GIB(1), 1);
@@ -139,7 +139,7 @@ TEST(removing_a_window_takes_it_from_both_groups, .setup = TWO_GROUPS)
 	unregister_ok(v, ua, base_page());
 }
 
-TEST(a_group_attached_late_can_dma_at_once)
+TEST(a_device_of_a_group_attached_later_reaches_existing_mappings)
 {
 	uint8_t *low, *high;
 	uint64_t start;
@@ -156,7 +156,7 @@ TEST(a_group_attached_late_can_dma_at_once)
 }
 
 /* The second group attaches before, or after, the first MAP_DMA makes the default window */
-TEST(a_second_group_joins_where_tables_can_be_shared,
+TEST(a_second_group_attaches_if_tables_can_be_shared,
      .intree = "defect 5; on pseries the group attaches, then no MAP_DMA works")
 {
 	int want = under_hypervisor() ? -EPERM : 0;
@@ -202,19 +202,19 @@ static void detach_one(struct vfio *v, int leaves, int stays)
 	unregister_ok(v, ua, base_page());
 }
 
-TEST(detaching_the_first_group_takes_nothing_from_the_second,
+TEST(detaching_the_first_group_keeps_the_mappings_of_the_second,
      .setup = TWO_GROUPS, .intree = "defect 5")
 {
 	detach_one(v, 0, 1);
 }
 
-TEST(detaching_the_second_group_takes_nothing_from_the_first,
+TEST(detaching_the_second_group_keeps_the_mappings_of_the_first,
      .setup = TWO_GROUPS, .intree = "defect 5")
 {
 	detach_one(v, 1, 0);
 }
 
-TEST(a_group_may_leave_and_come_back, .setup = TWO_GROUPS, .intree = "defect 5")
+TEST(a_group_can_be_detached_and_attached_again, .setup = TWO_GROUPS, .intree = "defect 5")
 {
 	uint8_t *ua = mapped(v, IOVA, base_page());
 
@@ -224,7 +224,7 @@ TEST(a_group_may_leave_and_come_back, .setup = TWO_GROUPS, .intree = "defect 5")
 	device_reaches(v, 0, IOVA, ua);
 }
 
-TEST(the_last_group_to_leave_gives_everything_back, .intree = "defect 18: unpins pages late")
+TEST(detaching_the_last_group_releases_all_resources, .intree = "defect 18: unpins pages late")
 {
 	struct ledger before = ledger();
 	int refs = backend_module ? module_refs(backend_module) : 0;
@@ -238,7 +238,7 @@ TEST(the_last_group_to_leave_gives_everything_back, .intree = "defect 18: unpins
 	expect(dma_unmap(v->fd, IOVA, MIB(1)), -EINVAL);
 }
 
-TEST(a_container_can_be_used_again_after_its_last_group_left)
+TEST(a_container_can_be_used_again_after_its_last_group_was_detached)
 {
 	uint8_t *ua = mapped(v, IOVA, base_page());
 

@@ -373,31 +373,31 @@ static void every_window_of(unsigned int shift, const char *none)
 		pthread_join(worker[d].thread, NULL);
 }
 
-TEST(every_window_of_4k_pages_can_be_had, .setup = BARE, .intree = "defect 6")
+TEST(every_kind_of_window_of_4k_pages_can_be_created, .setup = BARE, .intree = "defect 6")
 {
 	(void)v;
 	every_window_of(12, "the platform offers no 4 KiB IOMMU pages");
 }
 
-TEST(every_window_of_64k_pages_can_be_had, .setup = BARE, .intree = "defect 6")
+TEST(every_kind_of_window_of_64k_pages_can_be_created, .setup = BARE, .intree = "defect 6")
 {
 	(void)v;
 	every_window_of(16, "the platform offers no 64 KiB IOMMU pages");
 }
 
-TEST(every_window_of_2m_pages_can_be_had, .setup = BARE, .intree = "defect 6")
+TEST(every_kind_of_window_of_2m_pages_can_be_created, .setup = BARE, .intree = "defect 6")
 {
 	(void)v;
 	every_window_of(21, "the platform offers no 2 MiB IOMMU pages");
 }
 
-TEST(every_window_of_16m_pages_can_be_had, .setup = BARE, .intree = "defect 6")
+TEST(every_kind_of_window_of_16m_pages_can_be_created, .setup = BARE, .intree = "defect 6")
 {
 	(void)v;
 	every_window_of(24, "the platform offers no 16 MiB IOMMU pages");
 }
 
-TEST(every_window_of_1g_pages_can_be_had, .setup = BARE, .intree = "defect 6")
+TEST(every_kind_of_window_of_1g_pages_can_be_created, .setup = BARE, .intree = "defect 6")
 {
 	(void)v;
 	every_window_of(30, "the platform offers no 1 GiB IOMMU pages");
@@ -585,7 +585,7 @@ static void half_of_the_cycles(struct vfio *v, struct cycles *cycles,
 }
 
 /* Half of the cycles use slot 1 beside a window in use; the other half use slot 0 alone */
-TEST(windows_come_and_go_thousands_of_times, .intree = "defects 6, 7, 13")
+TEST(creating_and_removing_thousands_of_windows_leaks_nothing, .intree = "defects 6, 7, 13")
 {
 	struct cycles cycles = {
 		.ua = contiguous_memory(BLOCK),
@@ -674,7 +674,7 @@ static void at_the_limit(struct vfio *v, const struct request *request,
 	limit_memlock(RLIM_INFINITY);
 }
 
-TEST(a_window_is_had_exactly_when_the_memlock_limit_covers_it,
+TEST(a_window_is_created_exactly_if_the_memlock_limit_covers_it,
      .intree = "defects 6, 13")
 {
 	uint8_t *ua = mapped(v, IOVA, base_page());
@@ -690,7 +690,7 @@ TEST(a_window_is_had_exactly_when_the_memlock_limit_covers_it,
 }
 
 /* The limit is one page too low for the default window, then exactly enough for it */
-TEST(a_failing_create_beside_the_pending_default_costs_nothing, .intree = "defect 6")
+TEST(a_failed_create_beside_the_pending_default_window_charges_nothing, .intree = "defect 6")
 {
 	static const struct request like_default = { 12, 18, 1 };
 	struct ledger before = ledger();
@@ -808,19 +808,19 @@ static void join_leave_and_rejoin(struct vfio *v, int stays, int leaves)
 	unregister_ok(v, two.high, BLOCK);
 }
 
-TEST(the_second_group_joins_leaves_and_rejoins_live_windows,
+TEST(the_second_group_attaches_detaches_and_reattaches_to_live_windows,
      .setup = BARE, .intree = "defect 5")
 {
 	join_leave_and_rejoin(v, 0, 1);
 }
 
-TEST(a_group_of_a_lower_address_may_be_the_second, .setup = BARE, .intree = "defect 5")
+TEST(a_group_with_a_lower_pci_address_may_attach_second, .setup = BARE, .intree = "defect 5")
 {
 	join_leave_and_rejoin(v, 1, 0);
 }
 
 /* The group that was attached when the windows were made is detached, and attached again */
-TEST(windows_outlive_the_group_they_were_made_with,
+TEST(windows_stay_when_the_group_they_were_made_with_is_detached,
      .setup = BARE, .intree = "defect 5")
 {
 	struct two_windows two;
@@ -847,7 +847,7 @@ TEST(windows_outlive_the_group_they_were_made_with,
 	}
 }
 
-TEST(a_window_of_two_groups_is_removed_with_one_left,
+TEST(a_window_of_two_groups_can_be_removed_after_one_is_detached,
      .setup = TWO_GROUPS, .intree = "defect 5")
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
@@ -1097,7 +1097,7 @@ static void both_devices_work(struct vfio *v)
 	}
 }
 
-TEST(a_storm_leaves_everything_in_order,
+TEST(random_concurrent_requests_leak_nothing,
      .race = "any ioctl, attach and detach", .intree = "defect 4", .crashes = true)
 {
 	struct vfio_iommu_spapr_tce_create create = {

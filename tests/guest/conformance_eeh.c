@@ -27,13 +27,13 @@ static void need_eeh(void)
 		skip("EEH is not enabled on this machine");
 }
 
-TEST(the_state_is_normal)
+TEST(the_eeh_state_of_a_working_device_is_normal)
 {
 	need_eeh();
 	expect(eeh_op(v->fd, VFIO_EEH_PE_GET_STATE), VFIO_EEH_PE_STATE_NORMAL);
 }
 
-TEST(the_state_is_asked_of_both_groups, .setup = TWO_GROUPS)
+TEST(the_eeh_state_of_two_groups_is_normal, .setup = TWO_GROUPS)
 {
 	need_eeh();
 	expect(eeh_op(v->fd, VFIO_EEH_PE_GET_STATE), VFIO_EEH_PE_STATE_NORMAL);
@@ -46,7 +46,7 @@ TEST(eeh_needs_no_memory_and_no_window)
 	expect(eeh_op(v->fd, VFIO_EEH_PE_GET_STATE), VFIO_EEH_PE_STATE_NORMAL);
 }
 
-TEST(disable_and_enable_succeed)
+TEST(eeh_disable_and_enable_succeed)
 {
 	need_eeh();
 	expect(eeh_op(v->fd, VFIO_EEH_PE_DISABLE), 0);
@@ -61,7 +61,7 @@ static void expect_arrived(const char *op, int ret)
 		fail("%s: expected the platform's answer, saw %d", op, ret);
 }
 
-TEST(unfreezing_arrives_at_the_platform)
+TEST(eeh_unfreeze_requests_reach_the_platform)
 {
 	need_eeh();
 	expect_arrived("UNFREEZE_IO", eeh_op(v->fd, VFIO_EEH_PE_UNFREEZE_IO));
@@ -113,7 +113,7 @@ TEST(bad_eeh_requests_are_refused)
 		fail("requests returned unexpected answers, see above");
 }
 
-TEST(the_short_struct_is_all_that_is_read)
+TEST(eeh_reads_only_the_short_struct_unless_it_injects)
 {
 	struct vfio_eeh_pe_op op = {
 		.argsz = ~0U,
@@ -149,7 +149,7 @@ TEST(injecting_an_unknown_error_is_refused_by_the_platform)
 }
 
 /* Address and mask are 0, so the error hits no address that the device uses */
-TEST(injecting_an_error_arrives_at_the_platform)
+TEST(eeh_error_injection_reaches_the_platform)
 {
 	need_eeh();
 	expect_arrived("INJECT_ERR", inject(v, 0, 0));

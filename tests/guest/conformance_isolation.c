@@ -329,7 +329,7 @@ TEST(transparent_hugepages_unmapped_and_freed_are_out_of_reach)
 	unmap_and_free(v, TRANSPARENT);
 }
 
-TEST(hugetlb_pages_unmapped_and_freed_are_out_of_reach)
+TEST(hugepages_unmapped_and_freed_are_out_of_reach)
 {
 	unmap_and_free(v, HUGETLB);
 }
@@ -389,7 +389,7 @@ TEST(transparent_hugepages_of_a_closed_container_are_out_of_reach, .setup = BARE
 	close_and_free(TRANSPARENT);
 }
 
-TEST(hugetlb_pages_of_a_closed_container_are_out_of_reach, .setup = BARE)
+TEST(hugepages_of_a_closed_container_are_out_of_reach, .setup = BARE)
 {
 	(void)v;
 	close_and_free(HUGETLB);
@@ -406,7 +406,7 @@ static void own_detach_and_close(void *arg)
 	vfio_close(&v);
 }
 
-TEST(pages_of_a_container_that_its_group_left_are_out_of_reach, .setup = BARE)
+TEST(pages_of_a_container_without_its_group_are_out_of_reach, .setup = BARE)
 {
 	struct estate *estate = new_estate(BASE_PAGES, size_of(BASE_PAGES));
 
@@ -573,7 +573,7 @@ static void live_next_door(void *arg)
 }
 
 /* The owners take turns, so each can check that its memory is unchanged */
-TEST(devices_of_two_processes_have_only_their_own_memory)
+TEST(devices_of_two_processes_reach_only_their_own_memory)
 {
 	struct neighbour neighbour = {
 		new_pair(MINE_IOVA), new_pair(THEIRS_IOVA),
@@ -588,7 +588,7 @@ TEST(devices_of_two_processes_have_only_their_own_memory)
 }
 
 /* If two groups can share a container, slot 1's group stays in the old container */
-TEST(a_group_that_moves_has_only_its_new_containers_memory)
+TEST(a_group_that_moves_reaches_only_its_new_containers_memory)
 {
 	bool two = !under_hypervisor() && vfio_devices() > 1;
 	struct pair of_a = new_pair(MINE_IOVA), of_b = new_pair(THEIRS_IOVA);
@@ -659,7 +659,7 @@ static void move_other_memory_there(uint8_t *ua)
  * The device reaches the registered pages, and no page that replaces them at their user
  * address. Unregistering the user address still releases the registered pages.
  */
-TEST(what_takes_the_place_of_mapped_memory_is_not_reached)
+TEST(memory_that_replaces_mapped_memory_is_not_reached)
 {
 	static void (*const replace[])(uint8_t *) = {
 		unmap_it, discard_it, move_it_away, move_other_memory_there,
@@ -698,8 +698,8 @@ static void try_the_childs_copy(void *arg)
 			    &heritage->sink);
 }
 
-/* fork_leaves_the_memory_with_the_parent_and_its_device checks the parent's memory */
-TEST(the_copy_of_a_forked_child_is_not_reached)
+/* fork_keeps_mapped_pages_with_the_parent_and_its_device checks the parent's memory */
+TEST(a_forked_childs_copy_of_mapped_memory_is_not_reached)
 {
 	struct heritage heritage = {
 		.v = v,

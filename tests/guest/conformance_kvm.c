@@ -32,7 +32,7 @@
  * Unmapping by KVM
  */
 
-TEST_F(guest, kvm_unmaps_what_an_ioctl_mapped)
+TEST_F(guest, kvm_unmaps_entries_that_map_dma_has_mapped)
 {
 	struct sink sink = sink_at(v, SINK_IOBA);
 	uint8_t *ua = mapped(v, GUEST_IOBA, SIZE);
@@ -48,7 +48,7 @@ TEST_F(guest, kvm_unmaps_what_an_ioctl_mapped)
 	unregister_ok(v, ua, SIZE);
 }
 
-TEST_F(guest, stuff_unmaps_every_run_of_its_range)
+TEST_F(guest, h_stuff_tce_unmaps_each_run_of_its_range)
 {
 	uint64_t leaf = 512 * TCE_4K;
 	uint8_t *ua = registered(v, SIZE);
@@ -64,14 +64,14 @@ TEST_F(guest, stuff_unmaps_every_run_of_its_range)
 	unregister_ok(v, ua, SIZE);
 }
 
-TEST_F(guest, an_unmap_of_what_was_never_mapped_succeeds)
+TEST_F(guest, an_unmap_by_kvm_of_entries_never_mapped_succeeds)
 {
 	expect(stuff(&guest, WINDOW1_START, TCES(GUEST_SIZE)), 0);
 	expect(put_none(&guest, GUEST_IOBA), 0);
 	expect(put_none(&guest, WINDOW1_START + GUEST_SIZE - TCE_4K), 0);
 }
 
-TEST_F(guest, an_unmap_of_a_few_pages_leaves_the_others_of_the_run)
+TEST_F(guest, an_unmap_by_kvm_of_a_few_pages_keeps_the_rest_of_the_run)
 {
 	struct sink sink = sink_at(v, SINK_IOBA);
 	uint8_t *ua = mapped(v, GUEST_IOBA, SIZE);
@@ -87,7 +87,7 @@ TEST_F(guest, an_unmap_of_a_few_pages_leaves_the_others_of_the_run)
 	unregister_ok(v, ua, SIZE);
 }
 
-TEST_F(guest, an_address_outside_the_guests_table_is_h_parameter)
+TEST_F(guest, an_address_outside_the_guests_table_returns_h_parameter)
 {
 	uint8_t *ua = guest_arm(v);
 	uint64_t end = WINDOW1_START + GUEST_SIZE;
@@ -126,7 +126,7 @@ static void expect_end(struct vfio *v, uint64_t size, uint8_t *ua)
 	expect(window_remove(v->fd, WINDOW1_START), 0);
 }
 
-TEST(a_list_past_the_end_of_the_table_changes_nothing_there,
+TEST(a_list_of_tces_past_the_end_of_the_table_writes_no_entry_there,
      .intree = "the platform writes outside its table", .crashes = true)
 {
 	uint8_t *ua = registered(v, base_page());
@@ -141,7 +141,7 @@ TEST(a_list_past_the_end_of_the_table_changes_nothing_there,
  * Mapping by KVM, and the entries of KVM's list that it needs
  */
 
-TEST_F(guest, a_map_before_any_map_ioctl_is_too_hard, .intree = NO_LIST)
+TEST_F(guest, a_map_by_kvm_before_any_map_ioctl_returns_h_too_hard, .intree = NO_LIST)
 {
 	uint8_t *ua = registered(v, SIZE);
 	struct ledger before = ledger();
@@ -153,7 +153,7 @@ TEST_F(guest, a_map_before_any_map_ioctl_is_too_hard, .intree = NO_LIST)
 	unregister_ok(v, ua, SIZE);
 }
 
-TEST_F(guest, the_first_map_ioctl_gives_all_memory_to_kvm, .intree = NO_LIST)
+TEST_F(guest, the_first_map_ioctl_enters_all_memory_in_the_kernels_list, .intree = NO_LIST)
 {
 	uint8_t *a = registered(v, SIZE), *b = registered(v, SIZE), *c;
 	int64_t before = vmlck();
@@ -171,7 +171,7 @@ TEST_F(guest, the_first_map_ioctl_gives_all_memory_to_kvm, .intree = NO_LIST)
 	device_reaches(v, 0, GUEST_IOBA + TCE_4K, b + SIZE - TCE_4K);
 }
 
-TEST_F(kernel_guest, memory_registered_later_is_given_to_kvm_at_once)
+TEST_F(kernel_guest, memory_registered_later_is_entered_in_the_kernels_list_at_once)
 {
 	struct before before;
 	uint8_t *ua;
@@ -240,7 +240,7 @@ TEST_F(kernel_guest, permissions_of_kvms_tces_are_enforced)
 	device_cannot_write(v, 0, GUEST_IOBA, ua, &sink);
 }
 
-TEST(what_kvm_mapped_for_writing_is_dirty_after_unregister)
+TEST(memory_that_kvm_mapped_for_writing_is_dirty_after_unregister)
 {
 	int file = memfd_create("tce2", 0);
 	struct guest g = guest_armed(v);
@@ -261,7 +261,7 @@ TEST(what_kvm_mapped_for_writing_is_dirty_after_unregister)
 	guest_close(&g);
 }
 
-TEST_F(armed_guest, a_hypervisors_windows_are_mapped_by_ioctl_alone)
+TEST_F(armed_guest, on_pseries_kvm_does_not_map_in_the_kernel)
 {
 	uint8_t *ua = registered(v, SIZE);
 	const uint64_t list[] = { (uintptr_t)ua | READ_WRITE };
@@ -281,7 +281,7 @@ TEST_F(armed_guest, a_hypervisors_windows_are_mapped_by_ioctl_alone)
  * Memory that is not entered in the kernel's list
  */
 
-TEST_F(armed_guest, read_only_memory_is_never_given_to_kvm,
+TEST_F(armed_guest, read_only_memory_never_enters_the_kernels_list,
        .intree = "registers no read-only memory")
 {
 	uint8_t *ua = memory(SIZE);
@@ -319,17 +319,17 @@ static void remapped(struct vfio *v, size_t from, size_t size)
 	guest_close(&g);
 }
 
-TEST(memory_replaced_after_register_is_never_given_to_kvm, .intree = NO_LIST)
+TEST(memory_replaced_after_register_never_enters_the_kernels_list, .intree = NO_LIST)
 {
 	remapped(v, 0, SIZE);
 }
 
-TEST(one_page_replaced_after_register_keeps_all_from_kvm, .intree = NO_LIST)
+TEST(a_region_with_one_replaced_page_never_enters_the_kernels_list, .intree = NO_LIST)
 {
 	remapped(v, SIZE / 2, base_page());
 }
 
-TEST_F(guest, memory_no_longer_accessible_is_never_given_to_kvm, .intree = NO_LIST)
+TEST_F(guest, memory_made_inaccessible_never_enters_the_kernels_list, .intree = NO_LIST)
 {
 	uint8_t *ua = registered(v, SIZE);
 	int64_t before = vmlck();
@@ -344,7 +344,7 @@ TEST_F(guest, memory_no_longer_accessible_is_never_given_to_kvm, .intree = NO_LI
 	unregister_ok(v, ua, SIZE);
 }
 
-TEST_F(guest, giving_memory_to_kvm_needs_no_room_under_the_limit)
+TEST_F(guest, entering_memory_in_the_kernels_list_needs_no_room_under_the_limit)
 {
 	uint8_t *ua = registered(v, SIZE);
 	int64_t limit = vmlck() + base_page();
@@ -470,7 +470,7 @@ TEST_F(armed_guest, a_list_with_memory_that_is_not_registered_changes_nothing)
 }
 
 /* The memory may be unregistered after KVM has checked it, before KVM maps it */
-TEST_F(kernel_guest, a_list_that_fails_in_the_middle_keeps_what_was_mapped)
+TEST_F(kernel_guest, a_list_that_fails_in_the_middle_keeps_its_earlier_mappings)
 {
 	uint8_t *ua = registered(v, SIZE), *other = memory(SIZE);
 	uint64_t *list = list_of(ua, 8);
@@ -557,7 +557,7 @@ TEST(a_tce_across_leaves_is_mapped_and_unmapped)
 }
 
 /* KVM checks only the first IOMMU page */
-TEST(a_large_tce_that_fails_in_the_middle_leaves_nothing, .intree = "KVM leaks counts")
+TEST(a_large_tce_that_fails_in_the_middle_leaves_no_mapping, .intree = "KVM leaks counts")
 {
 	struct guest g = guest_in_window(v, 12, 22);
 	uint8_t *ua = memory(MIB(4)), *old;
@@ -617,7 +617,7 @@ TEST(kvm_maps_2m_pages)
 }
 
 /* KVM warns about memory in its list that has smaller pages than the window */
-TEST(memory_too_small_for_the_windows_pages_makes_kvm_warn_of_nothing,
+TEST(memory_too_small_for_the_windows_pages_causes_no_kvm_warning,
      .intree = "KVM warns about the memory")
 {
 	uint8_t *huge = mem_hugetlb(MIB(2), 1), *small;
@@ -786,7 +786,7 @@ TEST(a_window_can_be_created_again_while_kvm_has_the_removed_one,
 	guest_close(&g);
 }
 
-TEST(a_closed_container_leaves_kvm_a_dead_table,
+TEST(kvm_cannot_map_in_the_table_of_a_closed_container,
      .setup = BARE, .intree = "KVM maps in the removed window's table")
 {
 	struct before before = before_all();
@@ -804,7 +804,7 @@ TEST(a_closed_container_leaves_kvm_a_dead_table,
 	expect_soon("the table is freed and refunded", as_before, &before);
 }
 
-TEST(a_detached_group_leaves_kvm_a_dead_table,
+TEST(kvm_cannot_map_in_the_table_of_a_detached_group,
      .setup = BARE, .intree = "KVM maps in the removed window's table")
 {
 	struct before before = before_all();
@@ -838,7 +838,7 @@ TEST_F(armed_guest, a_table_that_kvm_puts_first_stays_with_the_container)
 
 #define KEPT	3	/* windows that fit under the limit */
 
-TEST(windows_that_kvm_keeps_run_into_the_memlock_limit,
+TEST(tables_that_kvm_keeps_count_towards_the_memlock_limit,
      .intree = "refunds the charge with the window")
 {
 	struct guest g[KEPT + 1];
@@ -874,7 +874,7 @@ TEST(windows_that_kvm_keeps_run_into_the_memlock_limit,
  * KVM gets a reference for each group, but does not put it if the guest has the table
  * already (kvm_spapr_tce_attach_iommu_group())
  */
-TEST(a_table_of_two_groups_that_kvm_leaks_stays_until_the_end,
+TEST(a_table_that_kvm_leaks_stays_charged_until_the_guest_closes,
      .setup = TWO_GROUPS, .intree = "refunds the charge with the window")
 {
 	struct before before;
@@ -903,7 +903,7 @@ TEST(a_table_of_two_groups_that_kvm_leaks_stays_until_the_end,
 	expect_soon("the table is freed and refunded", as_before, &before);
 }
 
-TEST(two_groups_with_windows_of_their_own_get_each_tce, .setup = BARE)
+TEST(two_groups_with_separate_windows_get_each_tce, .setup = BARE)
 {
 	struct guest g = guest_new(12);
 	struct vfio b;
@@ -1015,7 +1015,7 @@ static void call_as_another_process(void *arg)
 }
 
 /* The view stores the leaf as one run at first, then as an array */
-TEST_F(armed_guest, another_process_changes_no_entry,
+TEST_F(armed_guest, a_hypercall_of_another_process_changes_no_entry,
        .intree = "relies on KVM to check the process")
 {
 	uint8_t *ua = mapped(v, GUEST_IOBA, SIZE);
@@ -1060,7 +1060,7 @@ static void exit_kvm_last(void *v)
 	exit_in_use(v, false);
 }
 
-TEST(exit_with_kvm_attached_gives_everything_back, .setup = BARE)
+TEST(exit_with_kvm_attached_releases_all_resources, .setup = BARE)
 {
 	struct found before = found();
 
@@ -1181,7 +1181,7 @@ TEST_F(armed_guest, an_in_tree_container_may_register_the_memory_later,
 }
 
 /* KVM finds the memory in its list, but this container has not registered it */
-TEST_F(armed_guest, memory_of_only_the_in_tree_driver_keeps_its_counts,
+TEST_F(armed_guest, memory_that_only_the_in_tree_driver_registered_keeps_its_counts,
        .intree = "has no parameter enabled")
 {
 	struct sink sink = sink_at(v, SINK_IOBA);
@@ -1282,7 +1282,7 @@ static void trips(struct vfio *v, const struct kvmplay_raw_step *step,
 	expect(window_remove(v->fd, WINDOW1_START), 0);
 }
 
-TEST(hooks_in_an_unknown_order_end_kvms_maps_in_that_window,
+TEST(hooks_in_an_unexpected_order_end_kvms_maps_in_that_window,
      .intree = "accepts hooks in each order")
 {
 	uint8_t *ua = registered(v, SIZE);
@@ -1300,7 +1300,7 @@ TEST(hooks_in_an_unknown_order_end_kvms_maps_in_that_window,
 }
 
 /* KVM may end a map before its last hooks, and may call the hooks X0 and K without a map */
-TEST_F(armed_guest, hooks_that_kvm_may_leave_out_are_no_unknown_order)
+TEST_F(armed_guest, calls_that_kvm_may_omit_do_not_trigger_the_tripwire)
 {
 	uint8_t *ua = registered(v, SIZE);
 	const struct kvmplay_raw_step early[] = { M1(0), K(0), X0(0), K(0) };

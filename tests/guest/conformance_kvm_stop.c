@@ -243,12 +243,12 @@ static void unregister_loses(struct vfio *v, uint32_t step)
 	guest_close(&g);
 }
 
-TEST(unregister_between_m1_and_lookup_wins, .intree = "defect 18")
+TEST(unregister_between_begin_and_lookup_succeeds_and_kvm_maps_nothing, .intree = "defect 18")
 {
 	unregister_wins(v, KVMPLAY_M1);
 }
 
-TEST(unregister_between_lookup_and_count_wins,
+TEST(unregister_between_lookup_and_count_succeeds_and_kvm_maps_nothing,
      .intree = LEAKS, .crashes = true)
 {
 	unregister_wins(v, KVMPLAY_LOOKUP);
@@ -259,12 +259,12 @@ TEST(unregister_after_kvms_count_returns_ebusy, .intree = LEAKS)
 	unregister_loses(v, KVMPLAY_INC);
 }
 
-TEST(unregister_after_x1_returns_ebusy, .intree = LEAKS)
+TEST(unregister_after_kvms_tce_exchange_returns_ebusy, .intree = LEAKS)
 {
 	unregister_loses(v, KVMPLAY_X1);
 }
 
-TEST(unregister_before_k_returns_ebusy, .intree = LEAKS)
+TEST(unregister_before_tce_kill_returns_ebusy, .intree = LEAKS)
 {
 	unregister_loses(v, KVMPLAY_STORE);
 }
@@ -289,7 +289,7 @@ TEST_F(kernel_guest, memory_may_be_registered_again_before_kvm_counts_it,
 	unregister_ok(v, ua, SIZE);
 }
 
-TEST_F(kernel_guest, memory_that_kvm_replaces_can_be_unregistered_after_k, .intree = LEAKS)
+TEST_F(kernel_guest, memory_that_kvm_replaces_can_be_unregistered_after_tce_kill, .intree = LEAKS)
 {
 	uint8_t *a = registered(v, SIZE), *b = registered(v, SIZE);
 	struct stopped s;
@@ -376,20 +376,20 @@ static void remove_during(struct vfio *v, struct kvmplay_call call,
 	expect_locked_soon(before);
 }
 
-TEST(tce_remove_before_m1_leaves_nothing_to_map, .intree = LEAKS, .crashes = true)
+TEST(tce_remove_before_kvm_begins_a_map_leaves_nothing_to_map, .intree = LEAKS, .crashes = true)
 {
 	remove_during(v, put_of(GUEST_IOBA, (void *)1, 0), KVMPLAY_M1, BEFORE,
 		      TOO_HARD);
 }
 
-TEST(tce_remove_around_x0_leaves_nothing_to_unmap, .intree = LEAKS, .crashes = true)
+TEST(tce_remove_during_an_unmap_by_kvm_leaves_nothing_to_unmap, .intree = LEAKS, .crashes = true)
 {
 	remove_during(v, put_none_of(GUEST_IOBA), KVMPLAY_X0, BEFORE, 0);
 	remove_during(v, put_none_of(GUEST_IOBA), KVMPLAY_X0, AFTER, 0);
 	remove_during(v, put_none_of(GUEST_IOBA), KVMPLAY_K, BEFORE, 0);
 }
 
-TEST(tce_remove_before_the_cleanup_leaves_nothing_to_clean,
+TEST(tce_remove_before_the_cleanup_leaves_no_entry_to_unmap,
      .intree = LEAKS, .crashes = true)
 {
 	if (under_hypervisor())
@@ -426,7 +426,7 @@ TEST(kvm_may_put_the_last_reference_after_a_call, .intree = LEAKS, .crashes = tr
  */
 
 /* X0 does the whole unmap and reports an empty entry, so KVM restores no entry later */
-TEST_F(guest, memory_can_be_unregistered_after_x0_unmapped_it,
+TEST_F(guest, memory_can_be_unregistered_before_kvm_finishes_its_unmap,
        .intree = LEAKS, .crashes = true)
 {
 	struct sink sink = sink_at(v, SINK_IOBA);
@@ -447,7 +447,7 @@ TEST_F(guest, memory_can_be_unregistered_after_x0_unmapped_it,
 }
 
 /* K is called after the entry was mapped again, and must not change the entry */
-TEST_F(guest, an_entry_mapped_between_x0_and_k_stays,
+TEST_F(guest, an_unmap_by_kvm_keeps_an_entry_that_was_mapped_before_its_tce_kill,
        .intree = LEAKS, .crashes = true)
 {
 	uint8_t *a = mapped(v, GUEST_IOBA, SIZE), *b = registered(v, SIZE);
@@ -535,13 +535,13 @@ static void puts_back(struct vfio *v, bool one_run)
 	guest_close(&g);
 }
 
-TEST(an_entry_that_kvm_puts_back_never_outlives_its_memory,
+TEST(an_entry_that_kvm_restores_never_outlives_its_memory,
      .intree = LEAKS, .crashes = true, .with_others = true)
 {
 	puts_back(v, true);
 }
 
-TEST(an_entry_put_back_in_an_array_never_outlives_its_memory,
+TEST(an_entry_that_kvm_restores_in_an_array_never_outlives_its_memory,
      .intree = LEAKS, .crashes = true, .with_others = true)
 {
 	puts_back(v, false);
@@ -552,7 +552,7 @@ TEST(an_entry_put_back_in_an_array_never_outlives_its_memory,
  */
 
 /* The last quarter of 1024 pages is not registered; stop before KVM's cleanup (ZAP) */
-TEST(the_cleanup_after_an_error_unmaps_exactly_what_is_there,
+TEST(the_cleanup_after_an_error_unmaps_exactly_the_mapped_entries,
      .intree = LEAKS, .crashes = true)
 {
 	struct guest g = guest_in_window(v, 12, 22);
@@ -577,7 +577,7 @@ TEST(the_cleanup_after_an_error_unmaps_exactly_what_is_there,
 }
 
 /* The map stops at the end of the first leaf, or in the second leaf */
-TEST(a_map_across_leaves_can_be_stopped_in_either, .intree = LEAKS, .crashes = true)
+TEST(a_map_across_leaves_can_be_stopped_in_either_leaf, .intree = LEAKS, .crashes = true)
 {
 	struct guest g = guest_in_window(v, 12, 22);
 	struct kvmplay_call call;
@@ -751,7 +751,7 @@ static uint8_t *storm_memory(struct vfio *v)
 	return ua;
 }
 
-TEST_F(armed_guest, storms_against_requests_keep_every_count,
+TEST_F(armed_guest, concurrent_hypercalls_and_requests_keep_each_count_exact,
        .race = "TCE hypercalls, map, unmap, register and unregister", .intree = LEAKS,
        .crashes = true)
 {
@@ -777,7 +777,7 @@ TEST_F(armed_guest, storms_against_requests_keep_every_count,
  * Hypercalls skip KVM's checks, like hypercalls whose list the guest changes after the
  * checks. A TCE of the guest covers several IOMMU pages, and the table has two levels.
  */
-TEST(storms_without_checks_keep_every_count,
+TEST(concurrent_unchecked_hypercalls_keep_each_count_exact,
      .race = "TCE hypercalls without checks, map, unmap, register and unregister",
      .intree = LEAKS, .crashes = true)
 {
@@ -805,7 +805,7 @@ TEST(storms_without_checks_keep_every_count,
 	guest_close(&g);
 }
 
-TEST(storms_in_windows_that_come_and_go_are_safe,
+TEST(hypercalls_in_windows_created_and_removed_meanwhile_are_safe,
      .race = "TCE hypercalls, remove and create window", .intree = LEAKS,
      .crashes = true)
 {
@@ -838,7 +838,7 @@ TEST(storms_in_windows_that_come_and_go_are_safe,
 }
 
 /* The group that attaches and detaches shares the table that the hypercalls use */
-TEST_F(armed_guest, storms_while_a_group_attaches_and_detaches_are_safe,
+TEST_F(armed_guest, hypercalls_while_a_group_attaches_and_detaches_are_safe,
        .setup = TWO_GROUPS, .race = "TCE hypercalls, attach and detach of a group",
        .intree = LEAKS, .crashes = true)
 {
@@ -875,7 +875,7 @@ static bool has_references(void *arg)
 }
 
 /* Attach another guest's table to the same window, and map the same entries */
-TEST_F(armed_guest, storms_while_kvm_attaches_and_detaches_are_safe,
+TEST_F(armed_guest, hypercalls_while_kvm_attaches_and_detaches_are_safe,
        .race = "TCE hypercalls, attach and detach of KVM", .intree = LEAKS,
        .crashes = true)
 {
@@ -908,7 +908,7 @@ TEST_F(armed_guest, storms_while_kvm_attaches_and_detaches_are_safe,
 		    &before);
 }
 
-TEST(storms_while_the_container_closes_are_safe,
+TEST(hypercalls_while_the_container_closes_are_safe,
      .setup = BARE, .race = "TCE hypercalls, close of the container",
      .intree = LEAKS, .crashes = true)
 {
@@ -957,7 +957,7 @@ static void storm_until_killed(void *arg)
 		disturb(v, state.ua, &seed);
 }
 
-TEST(a_kill_in_the_middle_of_a_storm_is_safe,
+TEST(a_kill_during_hypercalls_is_safe,
      .setup = BARE, .race = "TCE hypercalls, kill", .intree = LEAKS, .crashes = true)
 {
 	struct found before = found();
@@ -991,7 +991,7 @@ static void storm_as_another_process(void *arg)
 	}
 }
 
-TEST(storms_of_another_process_change_no_entry,
+TEST(hypercalls_of_another_process_change_no_entry,
      .race = "TCE hypercalls of another process, map and unmap", .with_others = true,
      .intree = LEAKS, .crashes = true)
 {

@@ -34,7 +34,7 @@ void limit_memlock(uint64_t bytes)
 		fail("setrlimit: %s", strerror(errno));
 }
 
-TEST(register_over_the_memlock_limit_is_no_memory)
+TEST(register_over_the_memlock_limit_returns_enomem)
 {
 	uint64_t p = base_page();
 	uint8_t *ua = memory(8 * p);
@@ -50,7 +50,7 @@ TEST(register_over_the_memlock_limit_is_no_memory)
 	expect_ledger("at the limit", before, 4 * p);
 }
 
-TEST(register_of_hugepages_is_limited_to_the_base_page)
+TEST(the_memlock_limit_for_hugepages_is_exact_to_the_base_page)
 {
 	uint8_t *ua = mem_hugetlb(MIB(2), 2);
 	uint64_t p = base_page();
@@ -85,7 +85,7 @@ TEST(unregister_makes_room_under_the_memlock_limit, .intree = "defect 18: unpins
 	expect_ledger("unregistered", before, 0);
 }
 
-TEST(the_memlock_limit_is_the_processs_not_the_containers,
+TEST(the_memlock_limit_is_per_process_not_per_container,
      .intree = "defect 18: unpins pages late")
 {
 	uint64_t p = base_page();
@@ -151,7 +151,7 @@ static uint64_t new_tree(struct vfio *v, uint64_t size, uint32_t levels)
 	return new_window(v, 12, size, levels);
 }
 
-TEST(a_tree_of_tables_grows_exactly_as_far_as_the_limit, .intree = "defect 13")
+TEST(a_multi_level_table_grows_exactly_to_the_memlock_limit, .intree = "defect 13")
 {
 	uint8_t *ua = registered(v, base_page());
 	struct ledger before = ledger();
@@ -383,7 +383,7 @@ static void register_all_pages(struct siege *siege, struct vfio *v)
 /* The slabs of a registration, of a region, and of its array of extents */
 #define REGION_COST	(64 + 192 + 8)
 
-TEST(a_users_regions_cost_little_beside_what_is_charged, .setup = BARE)
+TEST(kernel_memory_for_regions_is_small_compared_with_their_charge, .setup = BARE)
 {
 	struct siege *siege = new_siege(prepare_pages, register_all_pages,
 					REGIONS * base_page());
@@ -499,7 +499,7 @@ TEST(a_users_views_are_bounded_by_the_tables_charge, .setup = BARE)
 /* A leak would lose four times as much. A debug kernel may keep one table allocated. */
 #define TABLES_LEFT	(TABLE_ROUNDS * MIB(16) / 4)
 
-TEST(tables_are_given_back_with_windows_and_groups)
+TEST(tables_are_freed_with_their_windows_and_groups)
 {
 	bool two = !under_hypervisor() && vfio_devices() > 1;
 	int64_t before = taken_memory();
@@ -548,7 +548,7 @@ static void open_containers(struct siege *siege, struct vfio *v)
 		expect(module_refs(backend_module), refs);
 }
 
-TEST(containers_without_a_group_never_come_to_the_backend, .setup = BARE)
+TEST(containers_without_a_group_never_reach_the_backend, .setup = BARE)
 {
 	struct siege *siege = new_siege(prepare_nothing, open_containers,
 					MIB(1));
@@ -608,7 +608,7 @@ static void flood(struct siege *siege, struct vfio *v)
 	register_and_unregister(siege, v);
 }
 
-TEST(a_flood_of_requests_leaves_nothing_and_piles_up_little, .setup = BARE)
+TEST(a_flood_of_requests_leaks_nothing_and_accumulates_little, .setup = BARE)
 {
 	struct siege *siege = new_siege(prepare_flood, flood, MIB(64));
 

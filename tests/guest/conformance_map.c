@@ -79,7 +79,7 @@ static bool unmap_rows_hold(struct vfio *v, const struct unmap_row *row,
 	return ok;
 }
 
-TEST(map_and_unmap_before_anything_is_registered_are_not_permitted)
+TEST(map_and_unmap_before_any_registration_return_eperm)
 {
 	uint8_t *ua = memory(base_page());
 
@@ -99,7 +99,7 @@ TEST(the_device_copies_both_ways_in_the_default_window)
 }
 
 /* Transfer across two pages that are not adjacent in physical memory */
-TEST(a_dma_may_cross_page_borders)
+TEST(a_dma_may_cross_page_boundaries)
 {
 	uint8_t *ua = mem_scattered(MIB(2));
 	size_t border = base_page() - PROBE / 2;
@@ -229,7 +229,7 @@ TEST(map_and_unmap_accept_a_larger_argsz)
 	unregister_ok(v, ua, SIZE);
 }
 
-TEST(an_iova_in_no_window_is_no_such_address)
+TEST(an_iova_outside_each_window_returns_enxio)
 {
 	uint64_t end = info_of(v).dma32_window_size;
 	const uint64_t nowhere[] = {
@@ -312,7 +312,7 @@ TEST(unregistered_memory_is_refused_and_not_reached)
 	device_cannot_reach(v, 0, IOVA, ua, &sink);
 }
 
-TEST(memory_unregistered_again_is_refused_and_not_reached)
+TEST(memory_unregistered_before_the_map_is_refused_and_not_reached)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint8_t *ua = registered(v, base_page());
@@ -334,7 +334,7 @@ TEST(a_partly_registered_range_is_refused_and_not_reached)
 }
 
 /* A failed MAP_DMA changes no entry (defect 9) */
-TEST(a_failed_map_leaves_the_earlier_mapping_whole, .intree = "defect 9")
+TEST(a_failed_map_keeps_the_whole_earlier_mapping, .intree = "defect 9")
 {
 	uint8_t *ua = mapped(v, IOVA, SIZE), *other = memory(SIZE);
 	size_t last = SIZE - TCE_4K;
@@ -351,7 +351,7 @@ TEST(a_failed_map_leaves_the_earlier_mapping_whole, .intree = "defect 9")
 	unregister_ok(v, ua, SIZE);
 }
 
-TEST(a_map_may_span_two_neighbouring_regions, .intree = "defect 3")
+TEST(a_map_may_span_two_adjacent_regions, .intree = "defect 3")
 {
 	uint8_t *ua = memory(SIZE);
 
@@ -433,7 +433,7 @@ TEST(an_unmapped_address_reaches_nothing)
 	device_cannot_reach(v, 0, IOVA, ua, &sink);
 }
 
-TEST(unmap_may_take_the_middle_out_of_a_mapping, .intree = "defect 3")
+TEST(unmap_may_remove_the_middle_of_a_mapping, .intree = "defect 3")
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint8_t *ua = mapped(v, IOVA, SIZE);
@@ -450,7 +450,7 @@ TEST(unmap_may_take_the_middle_out_of_a_mapping, .intree = "defect 3")
 	unregister_ok(v, ua, SIZE);
 }
 
-TEST(unmap_may_take_several_mappings_at_once)
+TEST(unmap_may_remove_several_mappings_at_once)
 {
 	uint8_t *a = mapped(v, IOVA, SIZE), *b = mapped(v, IOVA + SIZE, SIZE);
 	uint8_t *c = mapped(v, IOVA + 4 * SIZE, SIZE);
@@ -461,7 +461,7 @@ TEST(unmap_may_take_several_mappings_at_once)
 	unregister_ok(v, c, SIZE);
 }
 
-TEST(unmap_of_what_was_never_mapped_is_harmless)
+TEST(unmap_of_addresses_never_mapped_succeeds)
 {
 	struct vfio_iommu_type1_dma_unmap unmap = {
 		.argsz = sizeof(unmap),
@@ -475,7 +475,7 @@ TEST(unmap_of_what_was_never_mapped_is_harmless)
 	expect(call(v->fd, VFIO_IOMMU_UNMAP_DMA, &unmap), 0);
 }
 
-TEST(unmap_says_nothing_about_how_much_it_unmapped)
+TEST(unmap_does_not_write_back_the_unmapped_size)
 {
 	struct vfio_iommu_type1_dma_unmap unmap = {
 		.argsz = sizeof(unmap),
@@ -488,7 +488,7 @@ TEST(unmap_says_nothing_about_how_much_it_unmapped)
 	expect(memcmp(&unmap, &before, sizeof(unmap)), 0);
 }
 
-TEST(unmap_of_the_whole_default_window_takes_everything)
+TEST(unmap_of_the_whole_default_window_removes_each_mapping)
 {
 	uint64_t end = info_of(v).dma32_window_size;
 	uint8_t *a = mapped(v, 0, SIZE), *b = mapped(v, end - SIZE, SIZE);
@@ -504,7 +504,7 @@ TEST(unmap_of_the_whole_default_window_takes_everything)
 }
 
 /* A lower table maps 16 MiB on a kernel with 4K pages, 32 MiB with 64K pages */
-TEST(a_map_may_span_two_tables_of_a_tree, .intree = "defect 3")
+TEST(a_map_may_span_two_lower_tables, .intree = "defect 3")
 {
 	uint64_t p = base_page(), border = MIB(32), start;
 	uint8_t *old = registered(v, 2 * p), *new = registered(v, 2 * p);
@@ -529,7 +529,7 @@ TEST(a_map_may_span_two_tables_of_a_tree, .intree = "defect 3")
 }
 
 /* Released DPDK versions unmap [0, iova) instead of [iova, iova + size) */
-TEST(dpdks_wrong_unmap_is_harmless_and_lets_the_process_end, .intree = "defect 3")
+TEST(dpdks_wrong_unmap_is_harmless_and_the_process_can_exit, .intree = "defect 3")
 {
 	uint8_t *ua = mapped(v, IOVA, SIZE);
 
@@ -603,7 +603,7 @@ static uint64_t window_of_2m(struct vfio *v)
 	return new_window(v, 21, GIB(64), 1);
 }
 
-TEST(a_tce_larger_than_what_backs_it_is_refused,
+TEST(a_tce_larger_than_its_contiguous_memory_is_refused,
      .intree = "returns EPERM instead of EINVAL")
 {
 	struct sink sink = sink_at(v, SINK_IOVA);

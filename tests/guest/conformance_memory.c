@@ -63,7 +63,7 @@ TEST(register_pins_and_charges_every_page_once, .intree = "defect 18: unpins pag
 	expect_ledger("unregistered", before, 0);
 }
 
-TEST(unregister_has_given_back_when_it_returns,
+TEST(pages_are_unpinned_and_uncharged_before_unregister_returns,
      .intree = "defect 18: unpins pages late")
 {
 	uint8_t *ua = memory(SIZE);
@@ -77,7 +77,7 @@ TEST(unregister_has_given_back_when_it_returns,
 	}
 }
 
-TEST(a_mapping_pins_no_page_again)
+TEST(mapping_does_not_pin_pages_again)
 {
 	uint8_t *ua = registered(v, SIZE);
 	int64_t pinned = pins();
@@ -88,7 +88,7 @@ TEST(a_mapping_pins_no_page_again)
 	expect(pins(), pinned);
 }
 
-TEST(registering_a_region_twice_is_busy)
+TEST(registering_a_region_twice_returns_ebusy)
 {
 	struct ledger before = ledger();
 	uint8_t *ua = registered(v, SIZE);
@@ -100,7 +100,7 @@ TEST(registering_a_region_twice_is_busy)
 }
 
 /* The overlap is found before any page is pinned (defect 18) */
-TEST(a_partial_overlap_is_refused_before_anything_is_pinned)
+TEST(a_partial_overlap_is_refused_before_any_page_is_pinned)
 {
 	uint64_t p = base_page();
 	uint8_t *ua = memory(12 * p);
@@ -122,7 +122,7 @@ TEST(a_partial_overlap_is_refused_before_anything_is_pinned)
 	unregister_ok(v, ua + 4 * p, 4 * p);
 }
 
-TEST(neighbours_are_no_overlap)
+TEST(adjacent_regions_can_be_registered)
 {
 	uint64_t p = base_page();
 	uint8_t *ua = memory(3 * p);
@@ -165,7 +165,7 @@ TEST(bad_register_requests_change_nothing,
 	expect(spapr_register(v->fd, ua, SIZE), 0);
 }
 
-TEST(memory_outside_user_space_is_a_fault)
+TEST(registering_memory_outside_user_space_returns_efault)
 {
 	uint64_t p = base_page();
 	const struct region_row rows[] = {
@@ -184,7 +184,7 @@ TEST(memory_outside_user_space_is_a_fault)
 }
 
 /* The hole is at the front, then in the middle, then at the end (defect 11) */
-TEST(a_range_with_a_hole_is_a_fault_and_pins_nothing, .intree = "defect 11")
+TEST(registering_a_range_with_a_hole_returns_efault_and_pins_nothing, .intree = "defect 11")
 {
 	static const int holes[] = { 0, 7, 15 };
 	uint64_t p = base_page();
@@ -218,7 +218,7 @@ TEST(a_huge_range_with_holes_is_refused_quickly, .intree = "defect 11")
 		     (unsigned long long)(now_ms() - begin));
 }
 
-TEST(memory_that_may_not_be_accessed_is_a_fault, .intree = "defect 11")
+TEST(registering_inaccessible_memory_returns_efault, .intree = "defect 11")
 {
 	uint8_t *ua = memory(4 * base_page());
 	struct ledger before = ledger();
@@ -299,7 +299,7 @@ TEST(read_only_file_mappings_can_be_registered, .intree = "defect 12")
 	close(fd);
 }
 
-TEST(read_only_memory_never_touched_reads_as_zeros, .intree = "defect 12")
+TEST(untouched_read_only_memory_reads_as_zeros, .intree = "defect 12")
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint8_t *ua = mmap(NULL, base_page(), PROT_READ,
@@ -313,7 +313,7 @@ TEST(read_only_memory_never_touched_reads_as_zeros, .intree = "defect 12")
 }
 
 /* The first half is read-only, so only the second half may be mapped for writing */
-TEST(a_region_may_be_writable_in_parts, .intree = "defect 12")
+TEST(a_region_may_be_partly_writable, .intree = "defect 12")
 {
 	uint64_t p = base_page();
 	uint8_t *ua = memory(4 * p);
@@ -391,7 +391,7 @@ static bool kernel_pins_files_on_disks(void)
  * the module unpins the pages that it has pinned before. The kernel pins such memory for
  * reading.
  */
-TEST(shared_memory_of_a_disk_is_a_fault_unless_read_only, .intree = "defect 12")
+TEST(registering_a_shared_disk_mapping_returns_efault_unless_read_only, .intree = "defect 12")
 {
 	uint64_t p = base_page();
 	uint8_t *ua = memory(4 * p);
@@ -412,7 +412,7 @@ TEST(shared_memory_of_a_disk_is_a_fault_unless_read_only, .intree = "defect 12")
 	expect_ledger("unregistered", before, 0);
 }
 
-TEST(memory_never_touched_can_be_registered_and_reached)
+TEST(untouched_memory_can_be_registered_and_reached)
 {
 	uint8_t *ua = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -449,7 +449,7 @@ TEST(a_range_within_a_hugepage_can_be_registered)
 	device_reaches(v, 0, IOVA, ua + 2 * p);
 }
 
-TEST(unregister_in_a_fresh_container_is_no_entry, .intree = "returns EPERM instead of ENOENT")
+TEST(unregister_in_a_fresh_container_returns_enoent, .intree = "returns EPERM instead of ENOENT")
 {
 	expect(spapr_unregister(v->fd, memory(SIZE), SIZE), -ENOENT);
 	expect(call(v->fd, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, NULL), -EFAULT);
@@ -499,7 +499,7 @@ TEST(register_and_unregister_accept_a_larger_argsz)
 }
 
 /* Unregistering mapped memory changes nothing, and works after the unmap (defect 3) */
-TEST(unregister_while_mapped_is_busy_and_retryable, .intree = "defect 3")
+TEST(unregister_while_mapped_returns_ebusy_and_can_be_retried, .intree = "defect 3")
 {
 	struct ledger before = ledger();
 	uint8_t *ua = mapped(v, IOVA, SIZE);
@@ -516,7 +516,7 @@ TEST(unregister_while_mapped_is_busy_and_retryable, .intree = "defect 3")
 	expect(spapr_register(v->fd, ua, SIZE), 0);
 }
 
-TEST(one_mapped_tce_keeps_the_whole_region, .intree = "defect 3")
+TEST(one_mapped_tce_keeps_the_whole_region_registered, .intree = "defect 3")
 {
 	uint8_t *ua = registered(v, SIZE);
 
@@ -526,7 +526,7 @@ TEST(one_mapped_tce_keeps_the_whole_region, .intree = "defect 3")
 	unregister_ok(v, ua, SIZE);
 }
 
-TEST(memory_unmapped_by_the_process_stays_with_the_device)
+TEST(memory_unmapped_by_the_process_stays_reachable_by_the_device)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint8_t *ua = mapped(v, IOVA, base_page());
@@ -541,7 +541,7 @@ TEST(memory_unmapped_by_the_process_stays_with_the_device)
 }
 
 /* Register the even pages, then the odd pages; unregister all in another order */
-TEST(many_regions_come_and_go_exactly, .intree = "defect 3")
+TEST(many_regions_are_registered_and_unregistered_exactly, .intree = "defect 3")
 {
 	enum { PAGES = 256, STRIDE = 37 };	/* coprime */
 	uint64_t p = base_page();

@@ -40,7 +40,7 @@ static void stranger(void *arg)
 	expect_stranger(arg);
 }
 
-TEST(a_forked_child_is_not_permitted_and_the_parent_goes_on)
+TEST(a_forked_child_gets_eperm_and_the_parent_continues)
 {
 	uint8_t *ua = mapped(v, IOVA, SIZE);
 
@@ -67,7 +67,7 @@ static void ask(void *arg)
 	info_of(arg);
 }
 
-TEST(get_info_does_not_bind)
+TEST(get_info_does_not_bind_the_container_to_the_process)
 {
 	in_child(ask, v);
 	ask(v);
@@ -79,7 +79,7 @@ static void register_something(void *arg)
 	registered(arg, SIZE);
 }
 
-TEST(the_first_to_register_owns_the_container)
+TEST(the_first_process_to_register_memory_owns_the_container)
 {
 	in_child(register_something, v);
 	expect_stranger(v);
@@ -97,7 +97,7 @@ static void scribble(void *arg)
 }
 
 /* Copy-on-write must give the copied page to the child, and keep the parent's page */
-TEST(fork_leaves_the_memory_with_the_parent_and_its_device)
+TEST(fork_keeps_mapped_pages_with_the_parent_and_its_device)
 {
 	struct written written = { mapped(v, IOVA, base_page()) };
 
@@ -177,7 +177,7 @@ int after_exec(int argc, char **argv)
 	return 0;
 }
 
-TEST(exec_makes_a_stranger_and_keeps_the_memory_until_close,
+TEST(after_exec_requests_get_eperm_and_memory_stays_pinned_until_close,
      .setup = BARE, .intree = "defect 18: unpins pages late")
 {
 	int64_t before = pins();
@@ -207,7 +207,7 @@ static void exit_in_use(void *arg)
 	use_everything(arg);
 }
 
-TEST(exit_with_everything_mapped_gives_everything_back, .setup = BARE)
+TEST(exit_of_the_owner_releases_all_resources, .setup = BARE)
 {
 	struct found before = found();
 
@@ -239,7 +239,7 @@ static void await_byte(struct channel *channel)
 		fail("a child of the test ended too early");
 }
 
-TEST(kill_with_everything_mapped_gives_everything_back, .setup = BARE)
+TEST(killing_the_owner_releases_all_resources, .setup = BARE)
 {
 	struct found before = found();
 	struct channel ready = { .v = v };
@@ -277,7 +277,7 @@ static void use_everything_and_leave_a_holder(void *arg)
 }
 
 /* The owner has exited, and its address space is freed; a child has the container open */
-TEST(memory_stays_pinned_while_anybody_holds_the_container, .setup = BARE)
+TEST(memory_stays_pinned_while_any_process_has_the_container_open, .setup = BARE)
 {
 	struct found before = found();
 	struct channel hold = { .v = v };
@@ -297,7 +297,7 @@ TEST(memory_stays_pinned_while_anybody_holds_the_container, .setup = BARE)
 	expect_soon("pages unpinned, backend unused", as_found, &before);
 }
 
-TEST(a_child_may_outlive_the_container)
+TEST(a_forked_child_may_outlive_the_container)
 {
 	struct channel hold = { .v = v };
 	uint8_t *ua;

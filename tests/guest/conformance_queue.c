@@ -258,7 +258,7 @@ static void *remove_over_and_over(void *unused)
 	return unused;
 }
 
-TEST(detach_does_not_wait_for_maps_behind_a_writer,
+TEST(detach_does_not_wait_for_maps_that_backed_off_for_a_writer,
      .intree = "waits for all queued requests")
 {
 	pthread_t writer;

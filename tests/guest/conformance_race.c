@@ -68,7 +68,7 @@ static void map_and_unmap_same_range(struct workers *workers, int number)
 	expect(dma_unmap(workers->v->fd, IOVA + number * TCE_4K, SIZE / 2), 0);
 }
 
-TEST(threads_on_the_same_entries_keep_every_count,
+TEST(maps_and_unmaps_of_the_same_entries_keep_each_count_exact,
      .race = "map, map and unmap of the same entries", .intree = "defect 4",
      .crashes = true)
 {
@@ -97,7 +97,7 @@ static void map_in_window_1(struct workers *workers, int number)
 }
 
 /* The in-tree driver maps without a lock (defect 4) */
-TEST(mapping_while_windows_come_and_go_is_safe,
+TEST(mapping_while_windows_are_created_and_removed_is_safe,
      .race = "map, remove and create window", .intree = "defect 4", .crashes = true)
 {
 	struct seen seen = { .ua = registered(v, SIZE) };
@@ -143,7 +143,7 @@ static void make_and_remove_a_window(struct workers *workers, int number)
 		expect(window_remove(workers->v->fd, start), 0);
 }
 
-TEST(threads_making_windows_never_get_the_same_one,
+TEST(threads_creating_windows_never_get_the_same_window,
      .race = "create window, create window")
 {
 	struct seen seen = {};
@@ -161,7 +161,7 @@ TEST(threads_making_windows_never_get_the_same_one,
 }
 
 /* One page stays mapped, and each attached device must reach it */
-TEST(mapping_while_a_group_comes_and_goes_is_safe,
+TEST(mapping_while_a_group_attaches_and_detaches_is_safe,
      .setup = TWO_GROUPS, .race = "attach and detach, map", .intree = "defect 5")
 {
 	uint8_t *ua = registered(v, MAX_THREADS * SIZE);
@@ -212,7 +212,7 @@ static void register_and_unregister_beside(struct workers *workers, int number)
  * The last of the regions that stay is read-only. So most maps only look up the regions,
  * and return EPERM.
  */
-TEST(mapping_while_other_memory_comes_and_goes_never_fails,
+TEST(regions_are_found_while_others_are_registered_and_unregistered,
      .race = "map, register and unregister elsewhere",
      .intree = "defects 12, 18: unpins pages late")
 {
@@ -263,7 +263,7 @@ static void map_and_try_to_unregister(struct workers *workers, int number)
 		expect_either(ret, 0, -EBUSY);
 }
 
-TEST(what_a_thread_has_mapped_no_other_can_unregister,
+TEST(memory_mapped_by_a_thread_cannot_be_unregistered_by_another,
      .race = "map and unmap, register and unregister", .intree = "defects 2, 3")
 {
 	struct seen seen = { .ua = memory(base_page()) };
@@ -407,7 +407,7 @@ static void be_busy_until_killed(void *v)
 		pause();
 }
 
-TEST(a_kill_in_the_middle_of_calls_is_safe,
+TEST(a_kill_during_calls_is_safe,
      .setup = BARE, .race = "kill, any ioctl", .intree = "defect 4", .crashes = true)
 {
 	struct found before = found();
@@ -431,7 +431,7 @@ static void be_busy_and_exit(void *v)
 	let_them_begin();
 }
 
-TEST(an_exit_in_the_middle_of_calls_is_safe,
+TEST(an_exit_during_calls_is_safe,
      .setup = BARE, .race = "exit, any ioctl", .intree = "defect 4", .crashes = true)
 {
 	struct found before = found();
@@ -463,7 +463,7 @@ static void be_busy_and_exec(void *arg)
 	_exit(127);
 }
 
-TEST(an_exec_in_the_middle_of_calls_is_safe,
+TEST(an_exec_during_calls_is_safe,
      .setup = BARE, .race = "exec, any ioctl", .intree = "defect 4", .crashes = true)
 {
 	struct found before = found();
@@ -504,7 +504,7 @@ static void scribble_on_all(void *arg)
 }
 
 /* fork() write-protects pages to copy them later, except pinned pages */
-TEST(forks_while_threads_map_leave_the_memory_with_the_device,
+TEST(forks_while_threads_map_keep_mapped_pages_with_the_device,
      .race = "fork, register and map", .intree = "defect 18: unpins pages late")
 {
 	struct forked forked = {
@@ -556,7 +556,7 @@ static void intrude(void *arg)
 	}
 }
 
-TEST(a_stranger_cannot_slip_in_while_the_container_is_bound,
+TEST(another_process_cannot_unregister_while_the_container_is_bound,
      .setup = BARE, .race = "register, unregister of another process",
      .with_others = true, .intree = "checks the process only once")
 {

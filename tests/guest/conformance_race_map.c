@@ -75,7 +75,7 @@ static int map_one_of_two(struct call_race *race, int number)
 	return dma_map(race->v->fd, AT, ua[number % 2], SIZE, READ_WRITE);
 }
 
-TEST(of_maps_of_the_same_entries_one_is_whole,
+TEST(concurrent_maps_of_the_same_entries_leave_one_whole_mapping,
      .race = "map, map of the same entries", .intree = "defect 4", .crashes = true)
 {
 	uint8_t *ua[2] = { registered(v, SIZE), registered(v, SIZE) };
@@ -124,7 +124,7 @@ static int map_first(struct call_race *race, int number)
 		       ua + number * base_page(), base_page(), READ_WRITE);
 }
 
-TEST(of_many_first_maps_one_makes_the_default_window,
+TEST(concurrent_first_maps_make_one_default_window,
      .setup = BARE, .race = "first map, first map", .intree = "defect 15",
      .crashes = true)
 {
@@ -196,7 +196,7 @@ static int64_t memory_at_rest(void)
 	return taken_memory();
 }
 
-TEST(of_first_maps_below_one_level_none_loses_memory,
+TEST(concurrent_first_maps_below_one_level_leak_no_level,
      .race = "first map, first map below one level", .intree = "defect 20")
 {
 	uint64_t arg[2] = { 0, (uint64_t)registered(v, base_page()) };
@@ -245,7 +245,7 @@ static int map_or_unmap(struct call_race *race, int number)
 	return dma_map(race->v->fd, AT, race->arg, SIZE, READ_WRITE);
 }
 
-TEST(of_map_and_unmap_the_last_decides_for_every_entry,
+TEST(the_last_of_concurrent_map_and_unmap_decides_for_each_entry,
      .race = "map, unmap", .intree = "defect 4", .crashes = true)
 {
 	uint8_t *ua = registered(v, SIZE), *before = neighbour(v);
@@ -290,7 +290,7 @@ static int map_or_remove_window(struct call_race *race, int number)
 	return dma_map(fd, WINDOW1_START, race->arg, SIZE, READ_WRITE);
 }
 
-TEST(maps_in_a_window_that_goes_leave_nothing_mapped,
+TEST(maps_in_a_window_being_removed_leave_no_mapping,
      .race = "map and unmap, remove window", .intree = "defect 4", .crashes = true)
 {
 	uint8_t *ua = registered(v, SIZE);
@@ -326,7 +326,7 @@ static int remove_window(struct call_race *race, int number)
 	return window_remove(race->v->fd, WINDOW1_START);
 }
 
-TEST(of_removals_of_a_window_exactly_one_succeeds,
+TEST(exactly_one_of_concurrent_window_removals_succeeds,
      .race = "remove window, remove window")
 {
 	struct call_race race = {
@@ -406,7 +406,7 @@ static void watch_window(struct watch *watch)
  * removed window. DMA in each round would be too slow, so the test reads the platform's
  * messages in the log.
  */
-TEST(a_group_that_joins_has_the_windows_that_there_are,
+TEST(a_group_that_attaches_gets_exactly_the_existing_windows,
      .setup = BARE, .race = "attach, create and remove window", .intree = "defect 5")
 {
 	struct call_race race = {
@@ -472,7 +472,7 @@ static int map_or_unregister(struct call_race *race, int number)
 }
 
 /* If the map succeeds first, UNREGISTER_MEMORY must return EBUSY (defect 2) */
-TEST(of_map_and_unregister_exactly_one_succeeds,
+TEST(either_map_or_a_concurrent_unregister_succeeds,
      .race = "map, unregister", .intree = "defects 2, 3")
 {
 	uint8_t *ua = registered(v, SIZE);

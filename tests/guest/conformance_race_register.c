@@ -22,7 +22,7 @@ static int register_all(struct call_race *race, int number)
 	return spapr_register(race->v->fd, race->arg, SIZE);
 }
 
-TEST(of_registers_of_a_region_all_but_one_are_busy,
+TEST(concurrent_registers_of_a_region_return_ebusy_except_one,
      .race = "register, register of the same region",
      .intree = "defect 18: unpins pages late")
 {
@@ -60,7 +60,7 @@ static int register_overlapping(struct call_race *race, int number)
 }
 
 /* Every other thread registers one page more */
-TEST(of_overlapping_registers_exactly_one_succeeds,
+TEST(exactly_one_of_concurrent_overlapping_registers_succeeds,
      .race = "register, register that overlaps", .intree = "defect 18: unpins pages late")
 {
 	uint8_t *ua = memory(overlapping_size(1));
@@ -99,7 +99,7 @@ static int unregister_all(struct call_race *race, int number)
 	return spapr_unregister(race->v->fd, race->arg, base_page());
 }
 
-TEST(of_unregisters_of_a_region_exactly_one_succeeds,
+TEST(exactly_one_of_concurrent_unregisters_succeeds,
      .race = "unregister, unregister", .intree = "defect 18: unpins pages late")
 {
 	uint8_t *ua = memory(base_page());
@@ -257,7 +257,7 @@ static void take_up_region(struct call_race *race, struct ledger before,
 	expect_in_order("unregistered", before, bytes - base_page());
 }
 
-TEST(a_region_is_joined_or_created_again_while_its_last_user_goes,
+TEST(register_during_the_last_unmap_joins_or_recreates_the_region,
      .setup = BARE, .race = "last unmap, register", .intree = "defect 3")
 {
 	struct vfio other;
@@ -313,7 +313,7 @@ static int close_or_register(struct call_race *race, int number)
 	return 0;
 }
 
-TEST(a_region_outlives_a_container_that_is_closed_for_those_who_join,
+TEST(a_region_registered_elsewhere_outlives_the_close_of_a_container,
      .setup = BARE, .race = "close, register and unregister in another container",
      .intree = "defect 18: unpins pages late")
 {
@@ -374,7 +374,7 @@ static int munmap_or_register(struct call_race *race, int number)
 	return 0;
 }
 
-TEST(registering_what_is_being_unmapped_pins_all_or_nothing,
+TEST(registering_memory_during_munmap_pins_all_or_nothing,
      .race = "munmap, register", .intree = "defect 18: unpins pages late")
 {
 	uint8_t *ua = memory(SIZE);
@@ -416,7 +416,7 @@ static int munmap_or_map(struct call_race *race, int number)
  * Registered memory is pinned, so it can be mapped after the process has unmapped it. The
  * device must not reach pages that were freed and reused.
  */
-TEST(mapping_what_is_being_unmapped_maps_what_was_registered,
+TEST(mapping_memory_during_munmap_maps_the_registered_pages,
      .race = "munmap, map", .intree = "defect 18: unpins pages late")
 {
 	uint8_t *ua = memory(SIZE);
@@ -492,7 +492,7 @@ static int start_the_other_owner(struct owners *owners)
 	return start_child_with_files(be_the_other_owner, owners);
 }
 
-TEST(of_two_processes_that_bind_a_container_one_owns_it,
+TEST(exactly_one_of_two_processes_that_bind_a_container_owns_it,
      .setup = BARE, .race = "register, register of another process",
      .with_others = true, .intree = "checks the process only once")
 {

@@ -176,7 +176,7 @@ TEST(real_mode_translates_hugepages_of_1g, INTREE)
 }
 
 /* Register many regions with gaps between them, in which no page is found */
-TEST(real_mode_finds_the_right_one_of_many_regions, INTREE)
+TEST(real_mode_finds_the_right_region_among_many, INTREE)
 {
 	uint64_t p = base_page(), size = 512 * p, found, count = 10000;
 	uint8_t *ua = memory(size);
@@ -197,7 +197,7 @@ TEST(real_mode_finds_the_right_one_of_many_regions, INTREE)
 	close(fd);
 }
 
-TEST(what_may_not_be_answered_in_real_mode_is_too_hard, INTREE)
+TEST(real_mode_returns_too_hard_for_memory_it_cannot_translate, INTREE)
 {
 	uint64_t p = base_page();
 	uint8_t *ua = registered(v, 16 * p), *scattered = mem_scattered(MIB(4));
@@ -241,7 +241,7 @@ TEST(read_only_memory_is_read_only_in_real_mode, INTREE)
 }
 
 /* Memory held in real mode counts as mapped */
-TEST(memory_held_in_real_mode_stays, INTREE)
+TEST(memory_held_in_real_mode_stays_registered, INTREE)
 {
 	struct ledger before = ledger();
 	uint64_t p = 4 * base_page();
@@ -260,7 +260,7 @@ TEST(memory_held_in_real_mode_stays, INTREE)
 	close(fd);
 }
 
-TEST(the_last_hold_is_left_to_virtual_mode, INTREE)
+TEST(the_last_held_page_is_dropped_only_in_virtual_mode, INTREE)
 {
 	struct ledger before = ledger();
 	uint64_t p = 4 * base_page();
@@ -283,7 +283,7 @@ TEST(the_last_hold_is_left_to_virtual_mode, INTREE)
 	close(fd);
 }
 
-TEST(what_real_mode_marks_is_dirty_when_unpinned, INTREE)
+TEST(memory_marked_dirty_in_real_mode_is_dirty_when_unpinned, INTREE)
 {
 	uint64_t p = base_page();
 	uint8_t *ua = registered(v, 2 * p);
@@ -300,7 +300,7 @@ TEST(what_real_mode_marks_is_dirty_when_unpinned, INTREE)
 }
 
 /* The default window has 4K TCEs: runs, arrays, and entries that were never mapped */
-TEST(real_mode_reads_what_each_tce_maps, INTREE)
+TEST(real_mode_reads_the_user_address_of_each_tce, INTREE)
 {
 	uint8_t *ua = registered(v, MIB(16));
 	int fd = self_test();
@@ -386,7 +386,7 @@ TEST(real_mode_finds_and_puts_page_descriptors, INTREE)
 }
 
 /* The index of page descriptors is empty, so REGISTER_MEMORY must add nodes to it */
-TEST(registering_finds_page_descriptors_too, INTREE)
+TEST(registering_adds_page_descriptors_to_an_empty_index, INTREE)
 {
 	int fd = self_test();
 	struct answer answer;
@@ -400,7 +400,7 @@ TEST(registering_finds_page_descriptors_too, INTREE)
 	close(fd);
 }
 
-TEST(real_mode_does_not_drop_the_last_reference, INTREE)
+TEST(real_mode_does_not_put_the_last_reference, INTREE)
 {
 	uint8_t *ua = mem_base(MIB(4));
 	int fd = self_test();
@@ -448,7 +448,7 @@ static void register_odd_regions(struct workers *workers, int number)
 	}
 }
 
-TEST(real_mode_is_right_while_memory_comes_and_goes,
+TEST(real_mode_translates_correctly_while_memory_is_registered,
      INTREE, .race = "real mode holds, register and unregister")
 {
 	uint8_t *ua = memory(REGIONS * REGION);
@@ -497,7 +497,7 @@ static void open_register_and_close(struct workers *workers, int number)
  * The last user of the memory, a container or real mode, unpins it. After this, real mode
  * must not hold the memory again.
  */
-TEST(real_mode_holds_nothing_of_a_container_that_has_gone,
+TEST(real_mode_holds_no_memory_of_a_closed_container,
      INTREE, .setup = BARE, .race = "real mode holds, close of the container")
 {
 	uint8_t *ua = memory(REGION);
@@ -546,7 +546,7 @@ static void map_or_unmap_range(struct workers *workers, int number)
 		expect(dma_unmap(workers->v->fd, CHAOS_IOVA + at, size), 0);
 }
 
-TEST(real_mode_reads_tces_rightly_while_they_change,
+TEST(real_mode_reads_tces_correctly_while_they_change,
      INTREE, .race = "real mode reads, map and unmap")
 {
 	uint8_t *ua = registered(v, CHAOS_SIZE);
@@ -592,7 +592,7 @@ static void make_and_remove_window_1(struct workers *workers, int number)
 	expect(window_remove(workers->v->fd, start), 0);
 }
 
-TEST(real_mode_reads_a_window_rightly_while_it_goes,
+TEST(real_mode_reads_a_window_correctly_while_it_is_removed,
      INTREE, .race = "real mode reads, remove window")
 {
 	uint8_t *ua = mapped(v, IOVA, CHAOS_SIZE);

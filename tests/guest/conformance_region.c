@@ -44,7 +44,7 @@ bool is_dirty(const uint8_t *ua)
 	return page_flags(frame_of(ua)) & KPF_DIRTY;
 }
 
-TEST(gibibytes_are_registered_exactly, .intree = "defect 18")
+TEST(a_region_of_gibibytes_is_pinned_and_charged_exactly, .intree = "defect 18")
 {
 	struct ledger before = ledger();
 	uint64_t size = GIB(2);
@@ -65,7 +65,7 @@ TEST(gibibytes_are_registered_exactly, .intree = "defect 18")
 }
 
 /* Register a hundred thousand regions of one page, or as many as fit into 1 GiB */
-TEST(many_thousand_regions_are_registered_exactly, .intree = "defects 3, 18")
+TEST(many_thousand_regions_are_pinned_and_charged_exactly, .intree = "defects 3, 18")
 {
 	enum { STRIDE = 4099 };		/* a prime, so that each region gets its turn */
 	uint64_t p = base_page();
@@ -90,7 +90,7 @@ TEST(many_thousand_regions_are_registered_exactly, .intree = "defects 3, 18")
 }
 
 /* The process gets new pages; the device keeps the registered ones */
-TEST(memory_discarded_by_the_process_stays_with_the_device)
+TEST(memory_discarded_by_the_process_stays_reachable_by_the_device)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint8_t *ua = mapped(v, IOVA, base_page());
@@ -166,7 +166,7 @@ static void scatter(uint8_t *ua)
  * Map more pages than a node of the region's store has blocks, with one page out of order.
  * The last page is read-only, so MAP_DMA checks each block.
  */
-TEST(a_large_scattered_mapping_is_dirty_to_its_end, .intree = "defect 12")
+TEST(each_page_of_a_large_scattered_mapping_is_marked_dirty, .intree = "defect 12")
 {
 	uint64_t p = base_page(), pages = p / sizeof(uint64_t) + 64;
 	uint64_t last = pages - 2;
@@ -188,7 +188,7 @@ TEST(a_large_scattered_mapping_is_dirty_to_its_end, .intree = "defect 12")
 	expect(is_dirty(ua + (last + 1) * p), 0);
 }
 
-TEST(memory_of_a_device_is_a_fault)
+TEST(registering_memory_of_a_device_returns_efault)
 {
 	struct edu *edu = device(v, 0);
 	struct ledger before = ledger();
@@ -231,7 +231,7 @@ static bool none_is_pinned(void *arg)
 	return pins() == pinned->before;
 }
 
-TEST(a_kill_ends_registration_and_unpins_exactly)
+TEST(a_kill_ends_register_and_unpins_all_of_its_pages)
 {
 	struct pinned pinned = { .before = pins(), .least = 64 };
 	int pid = start_child(register_for_long, v);

@@ -36,7 +36,7 @@ TEST(a_region_of_two_containers_is_pinned_and_charged_once,
 	vfio_close(&b);
 }
 
-TEST(unregister_leaves_the_region_to_the_other_container,
+TEST(unregister_keeps_the_region_of_the_other_container,
      .setup = BARE, .intree = "defect 3")
 {
 	struct vfio *a = two_containers(v);
@@ -53,7 +53,7 @@ TEST(unregister_leaves_the_region_to_the_other_container,
 	unregister_ok(a, ua, SIZE);
 }
 
-TEST(unregister_elsewhere_is_not_found, .setup = BARE)
+TEST(unregister_in_another_container_returns_enoent, .setup = BARE)
 {
 	struct vfio *a = two_containers(v);
 	uint8_t *ua = registered(a, SIZE);
@@ -93,7 +93,7 @@ TEST(memory_of_one_container_can_be_mapped_in_the_other,
 }
 
 /* After container a is closed, the mapping in container b is the region's last user */
-TEST(memory_of_a_closed_container_stays_with_the_others_device,
+TEST(memory_of_a_closed_container_stays_mapped_in_the_other,
      .setup = BARE, .intree = "defect 3")
 {
 	struct vfio *a = two_containers(v);
@@ -112,7 +112,7 @@ TEST(memory_of_a_closed_container_stays_with_the_others_device,
 	vfio_close(&b);
 }
 
-TEST(closing_both_containers_releases_what_they_shared,
+TEST(closing_both_containers_releases_their_shared_region,
      .setup = BARE, .intree = "defect 18: unpins pages late")
 {
 	struct vfio *a = two_containers(v);
@@ -127,7 +127,7 @@ TEST(closing_both_containers_releases_what_they_shared,
 	expect_ledger("both closed", before, 0);
 }
 
-TEST(each_container_has_windows_of_its_own, .setup = BARE)
+TEST(each_container_has_separate_windows, .setup = BARE)
 {
 	struct vfio *a = two_containers(v);
 	uint8_t *of_a = mapped(a, IOVA, base_page());

@@ -96,7 +96,7 @@ static void *register_missing_page(void *arg)
 	return NULL;
 }
 
-TEST(a_page_that_does_not_come_keeps_nobody_waiting,
+TEST(register_of_a_missing_page_blocks_no_other_request,
      .intree = "REGISTER_MEMORY fails instead of waiting for the page")
 {
 	struct ledger before = ledger();
@@ -131,7 +131,7 @@ static bool backend_has_refs(void *arg)
 	return module_refs(backend_module) == *(int *)arg;
 }
 
-TEST(a_request_that_outlives_the_container_keeps_the_module,
+TEST(a_request_that_outlives_the_container_keeps_the_module_loaded,
      .intree = "uses the container after it was freed", .crashes = true)
 {
 	struct userfault uf;
@@ -226,7 +226,7 @@ static void expect_refused_once_bound(struct vfio *v, struct stranger *stranger,
 	vfio_close(v);
 }
 
-TEST(a_request_that_was_begun_before_the_binding_is_a_strangers,
+TEST(a_request_begun_before_another_process_was_bound_returns_eperm,
      .setup = BARE, .with_others = true, .intree = "returns EPERM without reading the request")
 {
 	struct stranger *stranger = shared_memory(sizeof(*stranger));
@@ -358,7 +358,7 @@ static void begin_answer(struct userfault *uf, struct vfio *v)
 	fail("TCE_CREATE never waited for the page of its answer");
 }
 
-TEST(a_window_is_of_no_use_before_its_address_is_told,
+TEST(a_window_cannot_be_used_before_its_address_is_written,
      .intree = "maps in the window before TCE_CREATE returns")
 {
 	struct userfault uf;
@@ -378,7 +378,7 @@ TEST(a_window_is_of_no_use_before_its_address_is_told,
 	expect(window_remove(v->fd, WINDOW1_START), 0);
 }
 
-TEST(a_window_whose_address_waits_to_be_told_goes_with_the_container,
+TEST(a_window_with_a_pending_answer_is_removed_with_the_container,
      .intree = "returns 0, because it writes the answer without a lock")
 {
 	struct userfault uf;

@@ -52,7 +52,7 @@ TEST(get_info_describes_the_platform)
 	}
 }
 
-TEST(get_info_without_the_ddw_part_leaves_the_rest_alone)
+TEST(get_info_without_the_ddw_part_writes_nothing_after_argsz)
 {
 	struct vfio_iommu_spapr_tce_info full = info_of(v), info;
 
@@ -65,7 +65,7 @@ TEST(get_info_without_the_ddw_part_leaves_the_rest_alone)
 		expect(((uint8_t *)&info)[i], 0xa5);
 }
 
-TEST(get_info_between_short_and_long_is_short)
+TEST(get_info_with_an_incomplete_ddw_part_fills_in_only_the_short_part)
 {
 	struct vfio_iommu_spapr_tce_info info;
 
@@ -112,7 +112,7 @@ TEST(a_second_window_starts_at_bit_59)
 }
 
 /* No request has made the pending default window, but another window can't start at 0 */
-TEST(the_pending_default_window_keeps_its_place)
+TEST(the_pending_default_window_keeps_address_zero)
 {
 	uint8_t *ua;
 
@@ -121,7 +121,7 @@ TEST(the_pending_default_window_keeps_its_place)
 	device_reaches(v, 0, IOVA, ua);
 }
 
-TEST(removing_the_pending_default_window_makes_room_at_zero)
+TEST(removing_the_pending_default_window_frees_address_zero)
 {
 	uint8_t *ua = registered(v, base_page());
 
@@ -134,7 +134,7 @@ TEST(removing_the_pending_default_window_makes_room_at_zero)
 	device_reaches(v, 0, IOVA, ua);
 }
 
-TEST(a_removed_default_window_makes_room_for_a_larger_one)
+TEST(a_removed_default_window_can_be_replaced_by_a_larger_one)
 {
 	uint8_t *ua = mapped(v, IOVA, base_page());
 	uint64_t start = first_start(v, 12, GIB(4));
@@ -147,7 +147,7 @@ TEST(a_removed_default_window_makes_room_for_a_larger_one)
 	device_reaches(v, 0, start + GIB(4) - MIB(1), ua);
 }
 
-TEST(a_smaller_default_window_ends_where_it_was_told)
+TEST(a_smaller_default_window_ends_at_the_requested_size)
 {
 	uint8_t *ua;
 
@@ -158,7 +158,7 @@ TEST(a_smaller_default_window_ends_where_it_was_told)
 	expect(dma_map(v->fd, MIB(256), ua, TCE_4K, READ_WRITE), -ENXIO);
 }
 
-TEST(a_third_window_is_no_space)
+TEST(a_third_window_returns_enospc)
 {
 	int64_t locked;
 
@@ -176,7 +176,7 @@ TEST(a_third_window_is_no_space)
  * On pseries the default window can be created again only while there is no other window,
  * because its creation would remove the other window (spapr_tce_create_table()).
  */
-TEST(a_default_window_can_be_had_again)
+TEST(a_removed_default_window_can_be_created_again)
 {
 	uint8_t *ua = registered(v, base_page());
 	uint64_t start = new_window(v, 12, GIB(1), 1);
@@ -265,7 +265,7 @@ TEST(dpdks_search_for_levels_ends_in_a_window, .intree = "defects 6, 13")
 }
 
 /* Search for the number of levels as QEMU does for a guest's default window */
-TEST(qemus_window_with_levels_found_by_trying_is_in_its_place)
+TEST(qemus_search_for_levels_ends_in_a_window_at_the_expected_start)
 {
 	struct vfio_iommu_spapr_tce_info info = info_of(v);
 	unsigned int shift = 63 - __builtin_clzll(info.ddw.pgsizes &
@@ -356,7 +356,7 @@ TEST(bad_create_requests_change_nothing, .intree = "defects 6, 8", .crashes = tr
 }
 
 /* The platform's limits decide whether TCE_CREATE returns EINVAL or ENOMEM */
-TEST(a_window_beyond_the_hardware_is_refused, .intree = "defect 6")
+TEST(a_window_beyond_the_limits_of_the_platform_is_refused, .intree = "defect 6")
 {
 	uint32_t most = info_of(v).ddw.levels;
 	int64_t locked = vmlck();
@@ -376,7 +376,7 @@ TEST(a_window_beyond_the_hardware_is_refused, .intree = "defect 6")
 }
 
 /* A table of one level with 2^28 entries can't be allocated (defect 6) */
-TEST(a_table_too_big_to_allocate_is_no_memory_and_costs_nothing, .intree = "defect 6")
+TEST(a_table_too_large_to_allocate_returns_enomem_and_charges_nothing, .intree = "defect 6")
 {
 	int64_t locked = vmlck();
 	uint8_t *ua;
@@ -392,7 +392,7 @@ TEST(a_table_too_big_to_allocate_is_no_memory_and_costs_nothing, .intree = "defe
 }
 
 /* The request leaves no window, no used slot and no charge (defect 7) */
-TEST(a_create_that_cannot_answer_leaves_nothing, .intree = "defect 7")
+TEST(a_create_whose_answer_cannot_be_written_leaves_no_window, .intree = "defect 7")
 {
 	struct vfio_iommu_spapr_tce_create create = {
 		.argsz = sizeof(create),
@@ -435,7 +435,7 @@ TEST(create_ignores_reserved_fields_and_a_larger_argsz)
 }
 
 /* Levels that do not exist are not charged (defect 13) */
-TEST(a_huge_empty_window_costs_little, .intree = "defect 13")
+TEST(a_huge_empty_window_is_charged_little, .intree = "defect 13")
 {
 	struct huge huge = huge_window();
 	uint64_t start = first_start(v, huge.shift, huge.size);
@@ -492,7 +492,7 @@ TEST(unmapping_and_removing_a_huge_window_is_quick, .intree = "defect 13")
 	unregister_ok(v, ua, base_page());
 }
 
-TEST(removing_a_window_drops_its_mappings)
+TEST(removing_a_window_clears_its_mappings)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint64_t start = new_window(v, 12, GIB(1), 1);
@@ -506,7 +506,7 @@ TEST(removing_a_window_drops_its_mappings)
 	expect(window_remove(v->fd, start), -EINVAL);
 }
 
-TEST(a_window_made_again_is_empty)
+TEST(a_recreated_window_is_empty)
 {
 	struct sink sink = sink_at(v, SINK_IOVA);
 	uint64_t start = new_window(v, 12, GIB(1), 1);
@@ -517,7 +517,7 @@ TEST(a_window_made_again_is_empty)
 	device_cannot_reach(v, 0, start + IOVA, ua, &sink);
 }
 
-TEST(removing_one_window_leaves_the_other, .intree = "defect 3")
+TEST(removing_one_window_keeps_the_mappings_of_the_other, .intree = "defect 3")
 {
 	uint8_t *low = mapped(v, IOVA, base_page()), *high;
 	uint64_t start = new_window(v, 12, GIB(1), 1);
@@ -595,7 +595,7 @@ TEST(remove_accepts_a_larger_argsz)
 	expect(new_window(v, 12, GIB(1), 1), 0);
 }
 
-TEST(windows_may_come_and_go_all_day)
+TEST(creating_and_removing_windows_in_use_leaks_nothing)
 {
 	uint8_t *ua = registered(v, base_page());
 	unsigned int levels = up_to_levels(v, 2);
@@ -615,7 +615,7 @@ TEST(windows_may_come_and_go_all_day)
 	unregister_ok(v, ua, base_page());
 }
 
-TEST(slot_zero_may_change_its_page_size)
+TEST(the_window_at_zero_can_be_replaced_by_one_with_other_page_size)
 {
 	uint64_t start = first_start(v, 16, GIB(4));
 	uint8_t *ua = registered(v, base_page());
@@ -638,7 +638,7 @@ TEST(slot_zero_may_change_its_page_size)
  * pseries has only one slot for windows that differ from the default window. A request
  * that fails in the hypervisor would make each later request fail, until a reboot.
  */
-TEST(a_window_that_cannot_be_had_costs_no_later_one,
+TEST(a_refused_window_does_not_make_later_ones_fail,
      .intree = "on pseries the device gets no window until a reboot")
 {
 	uint64_t start = first_start(v, 12, GIB(4));

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The reviewed list of intended differences. Each refers to the row of
- * Documentation/differences.rst that says why; its condition names the request,
- * what both sides hold, and both answers, and it tells to the byte by how much
- * the charges differ. Its repair undoes the call where it has done something
- * that the other side refused, or does it on the other side.
+ * The reviewed list of intended differences. Each entry names the row of
+ * Documentation/differences.rst that has the reason. The entry's condition checks the
+ * request, the state of both sides and both answers, and states to the byte how the
+ * charges differ. If only one side has carried out the call, the entry's repair undoes
+ * the call on that side, or repeats the call on the other side.
  *
- * Some are not to be seen in the answers: what the in-tree driver has done
- * besides is known from reading it, and comes to light by its charge, or with
- * the calls that follow if it isn't repaired.
+ * Some calls have equal answers, but a side effect in the in-tree driver, which is known
+ * from its source. The test finds the side effect in the charge. Without a repair, the
+ * answers of later calls would differ.
  *
- * Rows that one call at a time can't show have no rule: those about threads,
- * several groups, two containers of a process, failing firmware or memory, and
- * messages in the kernel's log. Rows about what would harm the kernel are in
- * differ_never.c.
+ * Rows that a single call cannot show have no entry. These are rows about threads,
+ * several groups, two containers of a process, failing firmware or memory, and messages
+ * in the kernel log. Calls that would harm the kernel are in differ_never.c.
  */
 #include "differ.h"
 
@@ -21,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* log2 of the most bytes that one of several levels may have */
+/* log2 of the largest level, in bytes, that this module allows in a table of several levels */
 #define MOST_LEVEL_SHIFT 19
 
 static int ours(const struct result *res)
@@ -41,7 +40,7 @@ static bool judged(const struct result *res, uint32_t nr)
 	       head_is_valid(res->call);
 }
 
-/* Whether the limit leaves room on one side, as it was before the call */
+/* Check that the limit on locked memory allowed a side to charge @bytes in the call */
 bool fits(const struct result *res, enum side side, int64_t bytes)
 {
 	int64_t limit = res->r->m.limit;
@@ -61,7 +60,7 @@ static void must(struct result *res, enum side side, struct call call, int want)
 
 	if (ret != want)
 		differs(res->r, call.nr,
-			"%s says %d instead of %d to %s, which should have brought both sides together",
+			"%s returned %d instead of %d from %s, called to repair a difference",
 			side_name[side], ret, want, name_of(call.nr));
 }
 
@@ -69,7 +68,7 @@ static void must(struct result *res, enum side side, struct call call, int want)
  * MAP_DMA and UNMAP_DMA
  */
 
-/* The range of such a request, and the window it begins in */
+/* The range of a MAP or UNMAP, and the window that contains the first address */
 struct range {
 	uint64_t iova;
 	uint64_t size;
@@ -102,7 +101,7 @@ static bool maps(const struct result *res, struct range *range)
 	       range->slot >= 0;
 }
 
-/* Makes one side's table say what the model says of a range */
+/* Unmap and map a range on one side, so that its table agrees with the model again */
 static void restore(struct result *res, enum side side,
 		    const struct range *range)
 {
@@ -149,8 +148,9 @@ static void restore_ours(struct result *res)
 }
 
 /*
- * What the in-tree driver says to a MAP that passes its checks, IOMMU page by
- * IOMMU page. In @done bytes that it has mapped, and wiped where it failed.
+ * Return the in-tree driver's answer to a MAP with valid arguments. The driver maps one
+ * IOMMU page after the other. If it fails to map a page, the driver clears all entries
+ * that it has written. @done is set to the number of bytes mapped before the failure.
  */
 static int build_in_tree(const struct model *m,
 			 const struct vfio_iommu_type1_dma_map *map,
@@ -170,7 +170,7 @@ static int build_in_tree(const struct model *m,
 	return 0;
 }
 
-/* What it says to a MAP or UNMAP that begins in one of its windows */
+/* Return the in-tree driver's answer to a MAP or UNMAP that begins in one of its windows */
 static int known_in_tree(const struct result *res, const struct range *range,
 			 uint64_t *done)
 {
@@ -194,7 +194,7 @@ static bool is_contiguous(const struct result *res, const struct range *range)
 			       range->w.shift);
 }
 
-/* What this module says to a MAP that is in order but for its memory */
+/* Return this module's answer to a MAP if all arguments except the memory are valid */
 static int memory_ours(const struct result *res, const struct range *range)
 {
 	if (!all_registered(&res->r->m, res->call->arg.map.vaddr, range->size,
@@ -204,7 +204,7 @@ static int memory_ours(const struct result *res, const struct range *range)
 	       is_contiguous(res, range) ? 0 : -EINVAL;
 }
 
-/* What it says to any MAP or UNMAP, as long as no limit is met */
+/* Return this module's answer to a MAP or UNMAP if the limit on locked memory allows it */
 static int known_ours(const struct result *res, const struct range *range)
 {
 	const struct vfio_iommu_type1_dma_map *map = &res->call->arg.map;
@@ -223,7 +223,7 @@ static int known_ours(const struct result *res, const struct range *range)
 	return map->flags & READ_WRITE ? memory_ours(res, range) : -EINVAL;
 }
 
-/* Whether a request is in a window, and each side says what it has to */
+/* Check that a request begins in a window, and that both answers are as predicted */
 static bool both_as_known(const struct result *res, struct range *range)
 {
 	uint64_t done;
@@ -254,7 +254,10 @@ static bool is_misaligned(struct result *res)
 	return true;
 }
 
-/* In the in-tree driver's window, but not in the one that was asked for */
+/*
+ * Check for a range that exceeds the requested window size, but not the in-tree driver's
+ * table, which has at least a page of TCEs on bare metal
+ */
 static bool is_beyond_the_size(struct result *res)
 {
 	struct range range;
@@ -269,7 +272,7 @@ static bool is_beyond_the_size(struct result *res)
 	return true;
 }
 
-/* The part of a MAP's range that the in-tree driver has mapped and wiped */
+/* Find the part of the range of a MAP that the in-tree driver has mapped and then cleared */
 static bool wiped(const struct result *res, struct range *range)
 {
 	uint64_t done;
@@ -304,7 +307,10 @@ static bool takes_large_pages(const struct result *res, struct range *range)
 	       range->w.shift > machine.page_shift;
 }
 
-/* Base pages that happen to be contiguous */
+/*
+ * Check for large IOMMU pages over base pages that are contiguous by chance. Only this
+ * module maps them.
+ */
 static bool is_large_page(struct result *res)
 {
 	struct range range;
@@ -315,7 +321,7 @@ static bool is_large_page(struct result *res)
 	return true;
 }
 
-/* Base pages behind huge ones */
+/* Check for large IOMMU pages over base pages that follow hugepages: the errors differ */
 static bool is_not_contiguous(struct result *res)
 {
 	struct range range;
@@ -328,9 +334,9 @@ static bool is_not_contiguous(struct result *res)
 }
 
 /*
- * Levels that a mapping has made here are charged; there all were at once, so
- * that the limit, which is the same for both, can't be met by them: no rule is
- * for that. (A test of conformance_limit.c is.)
+ * Check for a MAP that makes table levels, which this module charges. The charge cannot
+ * exceed the limit here: the in-tree driver has charged all levels of the window, within
+ * the same limit. A test in conformance_limit.c covers a MAP that exceeds the limit.
  */
 static bool is_growth(struct result *res)
 {
@@ -353,7 +359,7 @@ static void note_growth(struct result *res)
 }
 
 /*
- * The default window
+ * The default window, which a backend may make as a side effect of a call
  */
 
 static int64_t default_charge(void)
@@ -369,8 +375,8 @@ static bool creates(const struct result *res)
 }
 
 /*
- * This module takes it back when the window that was asked for can't be had, but
- * not a hypervisor's: where that one does not fit into the limit beside it
+ * Check whether this module keeps the default window that a failed TCE_CREATE has made.
+ * It keeps the window only on pseries, and only if the requested window exceeds the limit.
  */
 static bool ours_has_made_default(const struct result *res)
 {
@@ -378,7 +384,10 @@ static bool ours_has_made_default(const struct result *res)
 	       fits(res, OURS, default_charge());
 }
 
-/* Whether the in-tree driver has made it with this call, be it alone or not */
+/*
+ * Check whether the in-tree driver made the default window in this call. This module may
+ * have made it, too.
+ */
 static bool makes_default(struct result *res, uint32_t nr)
 {
 	const struct model *m = &res->r->m;
@@ -411,7 +420,7 @@ static bool is_default_of_create(struct result *res)
 	return makes_default(res, VFIO_IOMMU_SPAPR_TCE_CREATE);
 }
 
-/* Has this module make it too, by mapping something there for a moment */
+/* Repair: let this module make the default window, too, by a temporary mapping in it */
 static void make_default(struct result *res)
 {
 	struct run_state *r = res->r;
@@ -427,7 +436,7 @@ static void make_default(struct result *res)
 	model_make_default(&r->m);
 }
 
-/* A limit that the in-tree driver meets where it makes the default window */
+/* Check for a call that only the in-tree driver refuses: the default window exceeds the limit */
 static bool is_default_refused(struct result *res)
 {
 	struct range range;
@@ -467,7 +476,7 @@ static bool offered(const struct window *w)
 	return w->shift < 64 && machine.pgsizes >> w->shift & 1;
 }
 
-/* What no platform makes */
+/* Check for a window that the platform of this machine cannot make */
 static bool is_bad(const struct window *w)
 {
 	return !offered(w) || !w->levels || w->levels > machine.max_levels ||
@@ -486,7 +495,10 @@ static bool is_bad_and_no_slot(struct result *res)
 	return true;
 }
 
-/* Levels that the platform may not get when a client maps, refused here for that */
+/*
+ * Check for a window with several levels that this module refuses because the levels are
+ * large: the platform might fail to allocate a level later, when a client maps
+ */
 static bool is_large_level(const struct result *res, const struct window *w)
 {
 	return creates(res) && !machine.hypervisor && ours(res) == -ENOMEM &&
@@ -515,7 +527,10 @@ static bool is_large_level_made(struct result *res)
 	return true;
 }
 
-/* What the in-tree driver charges for a table that it then asks for, or 0 */
+/*
+ * Return the in-tree driver's charge for the table of a requested window, or 0 if the
+ * driver fails before it makes the table
+ */
 static int64_t charge_first(struct result *res)
 {
 	const struct model *m = &res->r->m;
@@ -544,7 +559,7 @@ static void note_leak(struct result *res)
 	res->r->m.leaked += charge_first(res);
 }
 
-/* Where the window is that only the in-tree driver has */
+/* Return the bus address of the window that exists only on the in-tree side */
 static uint64_t start_in_tree(const struct model *m)
 {
 	return free_slot(m) ? WINDOW1_START : 0;
@@ -568,7 +583,7 @@ static void remove_in_tree(struct result *res)
 	must(res, INTREE, call_remove(m, start_in_tree(m)), 0);
 }
 
-/* All levels are charged there, what exists here */
+/* The in-tree driver charges all possible levels of a table, this module existing levels only */
 static bool is_all_charged(struct result *res)
 {
 	struct window w = wanted(res);
@@ -579,7 +594,7 @@ static bool is_all_charged(struct result *res)
 	return true;
 }
 
-/* A window that a TCE_REMOVE's address lies in, not a pending one */
+/* Find the window that contains the address of a TCE_REMOVE; false if its table was not made */
 static bool removed_window(const struct result *res, struct window *w)
 {
 	const struct model *m = &res->r->m;
@@ -627,7 +642,10 @@ static void remove_ours(struct result *res)
 	model_apply(&r->m, &call, &none);
 }
 
-/* The limit is met there by the default window, or levels that don't exist */
+/*
+ * Check for a TCE_CREATE that exceeds the limit only with the in-tree driver, which charges
+ * the default window and all levels of the new window
+ */
 static bool is_create_refused(struct result *res)
 {
 	const struct model *m = &res->r->m;
@@ -675,7 +693,10 @@ static bool registers(const struct result *res, uint64_t *ua, uint64_t *size)
 	return judged(res, VFIO_IOMMU_SPAPR_REGISTER_MEMORY);
 }
 
-/* The in-tree driver says how many pages it could pin, if not all or none */
+/*
+ * Check that the in-tree driver could not pin all pages of a range. REGISTER then returns
+ * the number of pages that were pinned, or -EFAULT if no page was pinned.
+ */
 static bool is_short(const struct result *res, uint64_t ua, uint64_t size)
 {
 	uint64_t pages = writable_pages(ua, size);
@@ -684,7 +705,7 @@ static bool is_short(const struct result *res, uint64_t ua, uint64_t size)
 	       intree(res) == (pages ? (int)pages : -EFAULT);
 }
 
-/* Whether a process can have such addresses (asm/task_size_64.h) */
+/* Check that a range is within the user address space (asm/task_size_64.h) */
 static bool can_be_user(uint64_t ua, uint64_t size)
 {
 	uint64_t end = machine.page_shift == 16 ? 1ULL << 52 : 1ULL << 46;
@@ -692,7 +713,7 @@ static bool can_be_user(uint64_t ua, uint64_t size)
 	return size <= end && ua <= end - size;
 }
 
-/* Whether this module misses memory there, before it looks at the limit */
+/* Check whether this module finds unmapped memory in a range before it checks the limit */
 static bool is_missing(const struct result *res, uint64_t ua, uint64_t size)
 {
 	return !can_be_user(ua, size) ||
@@ -700,7 +721,7 @@ static bool is_missing(const struct result *res, uint64_t ua, uint64_t size)
 		!overlaps_region(&res->r->m, ua, size));
 }
 
-/* Whether there is nothing against a registration here but its limit */
+/* Check that this module can register a range: it is mapped, new, and within the limit */
 static bool can_be_registered(const struct result *res, uint64_t ua,
 			      uint64_t size)
 {
@@ -744,7 +765,7 @@ static bool is_read_only(struct result *res)
 	return true;
 }
 
-/* Here there is room left in the limit; there defects have used it up */
+/* Check for a REGISTER that only the in-tree driver refuses: defects have used up its limit */
 static bool is_register_refused(struct result *res)
 {
 	uint64_t ua, size;
@@ -765,7 +786,7 @@ static void unregister_ours(struct result *res)
 
 	must(res, OURS, call_unregister(&r->m, arg->memory.vaddr,
 					arg->memory.size), 0);
-	/* It has been enabled by that */
+	/* Only this module's side has registered memory; sink_register() registers on both sides */
 	if (!r->m.enabled && !sink_register(r))
 		r->over = true;
 }
@@ -790,7 +811,7 @@ static bool is_misplaced(const struct call *call)
 	       ((1ULL << machine.page_shift) - 1);
 }
 
-/* Here the request is read before anything else */
+/* Check for UNREGISTER in an unbound container: this module checks the request first */
 static bool is_never_bound(struct result *res)
 {
 	const struct call *call = res->call;
@@ -808,7 +829,7 @@ static bool is_never_bound(struct result *res)
 	return true;
 }
 
-/* Whether a request is refused for what it says, whatever there is */
+/* Check for a request that is refused in any state, because its arguments are invalid */
 static bool is_malformed(const struct call *call)
 {
 	uint64_t ua = call->arg.memory.vaddr, size = call->arg.memory.size;
@@ -826,8 +847,9 @@ static bool is_bound_by_refused(struct result *res)
 }
 
 /*
- * By now the model says that both are bound. Here it is done with a request
- * that is in order, for a window that isn't there.
+ * Repair: the malformed request has bound the in-tree side, and in the model both sides
+ * are bound. Bind this module's side with a request that is valid but fails: the removal
+ * of a window that does not exist.
  */
 static void bind_ours(struct result *res)
 {
@@ -839,7 +861,7 @@ static void bind_ours(struct result *res)
 }
 
 /*
- * The rest
+ * Extensions, EEH, and pages that are unpinned late
  */
 
 static bool is_v1(struct result *res)
@@ -852,7 +874,7 @@ static bool is_v1(struct result *res)
 	return true;
 }
 
-/* What this module says of a request before it looks for an endpoint, or 0 */
+/* Return the error of this module if an EEH request is invalid, 0 if it looks for a PE */
 static int eeh_refusal(const struct call *call)
 {
 	const struct vfio_eeh_pe_op *eeh = &call->arg.eeh;
@@ -860,7 +882,7 @@ static int eeh_refusal(const struct call *call)
 			    sizeof(eeh->op);
 	bool injects = eeh->op == VFIO_EEH_PE_INJECT_ERR;
 
-	/* Of one that injects an error the first fields are read, then all */
+	/* This module reads the first fields, and reads the rest only to inject an error */
 	if (!is_read(call) && !(injects && call->where == CUT_SHORT))
 		return -EFAULT;
 	if (eeh->argsz < head || eeh->flags || eeh->op > VFIO_EEH_PE_INJECT_ERR)
@@ -886,14 +908,14 @@ static bool is_eeh_without_pe(struct result *res)
 	return true;
 }
 
-/* Counted where pins are looked at */
+/* Not found in answers: intended_late_unpin() counts it when the count of pins is read */
 static bool is_late_unpin(struct result *res)
 {
 	(void)res;
 	return false;
 }
 
-/* In the order of their repairs: who is bound, what is made, what is undone */
+/* The order is the order of the repairs: bind a side, make windows, then undo calls */
 static struct intended list[] = {
 	{
 		.name = "a refused request binds",
@@ -913,7 +935,7 @@ static struct intended list[] = {
 	},
 	{
 		.name = "large IOMMU page",
-		.row = "IOMMU pages larger than the base page only over hugetlb",
+		.row = "IOMMU pages larger than the base page only over hugepages",
 		.is = is_large_page,
 		.repair = restore_ours,
 	},
@@ -924,48 +946,48 @@ static struct intended list[] = {
 	},
 	{
 		.name = "growth is charged",
-		.row = "Windows grow page by page with no charge",
+		.row = "MAP needs no charge for a new table level",
 		.is = is_growth,
 		.repair = note_growth,
 	},
 	{
 		.name = "default window after UNMAP",
-		.row = "UNMAP before anything was mapped makes the default window",
+		.row = "UNMAP before the first MAP makes the default window",
 		.is = is_default_of_unmap,
 		.repair = make_default,
 	},
 	{
 		.name = "default window after MAP",
-		.row = "A refused MAP makes the default window all the same",
+		.row = "A refused MAP makes the default window",
 		.is = is_default_of_map,
 		.repair = make_default,
 	},
 	{
 		.name = "beyond the size",
-		.row = "A window has at least a page of TCEs, more than asked for",
+		.row = "A small window has a page of TCEs, more than asked for",
 		.is = is_beyond_the_size,
 		.repair = restore_in_tree,
 	},
 	{
-		.name = "a failed MAP wipes",
-		.row = "A MAP that fails half-way has wiped what was mapped",
+		.name = "a failed MAP clears entries",
+		.row = "A MAP that fails after some TCEs has wiped the earlier mapping",
 		.is = is_wiped,
 		.repair = restore_wiped,
 	},
 	{
 		.name = "default window refused",
-		.row = "A refused MAP makes the default window all the same",
+		.row = "A refused MAP makes the default window",
 		.is = is_default_refused,
 		.repair = give_up_after_map,
 	},
 	{
-		.name = "bad and no slot",
-		.row = "Arguments are judged after the slot",
+		.name = "bad window and no slot",
+		.row = "Arguments are checked after the slot",
 		.is = is_bad_and_no_slot,
 	},
 	{
 		.name = "large levels and no slot",
-		.row = "Arguments are judged after the slot",
+		.row = "Arguments are checked after the slot",
 		.is = is_large_level_and_no_slot,
 	},
 	{
@@ -975,13 +997,13 @@ static struct intended list[] = {
 		.repair = remove_in_tree,
 	},
 	{
-		.name = "charge kept",
+		.name = "charge kept after a failed CREATE",
 		.row = "A failing TCE_CREATE keeps its charge",
 		.is = is_charge_kept,
 		.repair = note_leak,
 	},
 	{
-		.name = "answer lost",
+		.name = "answer of CREATE lost",
 		.row = "Its answer can't be written: EFAULT, the window stays",
 		.is = is_answer_lost,
 		.repair = remove_in_tree,
@@ -992,7 +1014,7 @@ static struct intended list[] = {
 		.is = is_all_charged,
 	},
 	{
-		.name = "all levels given back",
+		.name = "all levels uncharged",
 		.row = "The whole table is charged, all levels",
 		.is = is_all_given_back,
 	},
@@ -1016,11 +1038,11 @@ static struct intended list[] = {
 	},
 	{
 		.name = "REGISTER with holes",
-		.row = "REGISTER of a range with holes returns how many pages it pinned",
+		.row = "REGISTER of a range with holes returns the number of pages that it pinned",
 		.is = is_hole,
 	},
 	{
-		.name = "REGISTER of nothing over the limit",
+		.name = "REGISTER of unmapped memory over the limit",
 		.row = "REGISTER of a range that is neither mapped nor within the limit: ENOMEM",
 		.is = is_unmapped_over_limit,
 	},
@@ -1038,7 +1060,7 @@ static struct intended list[] = {
 	},
 	{
 		.name = "overlap after pinning",
-		.row = "Overlap is found after pinning everything",
+		.row = "Overlap is found after pinning the whole range",
 		.is = is_overlap,
 	},
 	{

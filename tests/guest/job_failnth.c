@@ -76,7 +76,7 @@ static void tap_bypass(void)
 	tap("the module loads after the conformance tests", load_ours());
 	tap("each device is alone in its group", remove_neighbours());
 	tap("failures can be injected into the return of a group", inject_into_return());
-	tap("a device of a group whose setup failed reaches no memory",
+	tap("a device reaches no memory after the setup of its group failed",
 	    succeeds_in_child(bypass_reaches_nothing, NULL));
 	tap_unload_without_leaks();
 	tap("the kernel log has no faults after failed group returns",
@@ -89,8 +89,8 @@ static void tap_loading(void)
 	tap("this kernel has kmemleak", !access(KMEMLEAK, F_OK));
 	tap("in-tree driver, vfio-pci and this module load in this order", load_backends());
 	tap("failures can be injected into module loading", inject_into_beginnings());
-	tap("this module is loaded whole or not at all", sweep_loading_ours());
-	tap("and is told of the in-tree backend whole, or says so",
+	tap("loading this module succeeds or leaves nothing loaded", sweep_loading_ours());
+	tap("this module stays first in VFIO's list, or logs that it is not",
 	    sweep_loading_in_tree());
 	log_expect(ASKED_FIRST);
 	tap("the in-tree driver unloads", unload_in_tree());

@@ -17,10 +17,10 @@ int main(void)
 {
 	tap_begin();
 	log_expect(EXPECTED);
-	tap("the message is not logged before the module is loaded", was_said(0));
+	tap("VFIO is not reported as unusable before the module is loaded", was_said(0));
 	tap_load_cycle();
 	tap("each of the two loads logged once that VFIO refuses every device", was_said(2));
-	tap("module unloads at the end", unload_module(OUR_MODULE));
+	tap("the module unloads at the end", unload_module(OUR_MODULE));
 	tap_no_complaints();
 	return tap_end();
 }

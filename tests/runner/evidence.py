@@ -2,7 +2,8 @@
 """Compare Documentation/evidence.rst with the documented claims and with the tests.
 
 Each row of Documentation/differences.rst and each promise of Documentation/security.rst
-has an id. Each id has an entry in evidence.rst: its tests, or why there is no test.
+has an id. Each id must have an entry in evidence.rst. The entry names the tests of the row or
+promise, or gives the reason why it has no test.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ BORDER = re.compile(r"=+ +=")
 HEADING = re.compile(r"=+$")
 # Names of TAP cases: the argument of tap() or judge() in guest programs
 TAP = re.compile(r'\b(?:tap|judge)\("([^"\n]+)"')
-# The name of the one test of a single-test program
+# The name of a test, in a program that has only one test
 PROGRAM = re.compile(r'^\t"([a-z0-9]+_[a-z0-9_]+)";$', re.MULTILINE)
 FUNCTION = re.compile(r"^def test_(\w+)\(", re.MULTILINE)
 
@@ -61,7 +62,7 @@ class Row:
 
 @dataclass
 class Entry:
-    """An entry of evidence.rst. tests are directories of tests/, names and places."""
+    """An entry of evidence.rst. Each test is a directory of tests/, a name, and a place."""
 
     place: Place
     id: str
@@ -83,10 +84,10 @@ class Line:
 
 
 def bodies(text: str) -> Iterator[list[Line]]:
-    """Yield the lines of each heading and of each body of every table.
+    """Yield the lines of each heading and of each body of every table, as a list.
 
-    They lie between two borders. A table begins with a border after an empty line. A
-    table with three borders has a heading, whose first cell is "id".
+    A heading and a body each lie between two borders. A table begins with a border after an
+    empty line. A table with three borders has a heading, whose first cell is "id".
     """
     body: list[Line] | None = None
     last = ""
@@ -135,21 +136,21 @@ def rows(text: str) -> Iterator[Row | Complaint]:
 def promises(text: str) -> Iterator[Row | Complaint]:
     """Yield the promises of security.rst, and complaints about them."""
     lines = text.splitlines()
-    if "What is promised" not in lines:
+    if "Promises" not in lines:
         return
-    first = lines.index("What is promised") + 2
+    first = lines.index("Promises") + 2
     for number, line in enumerate(lines[first:], first + 1):
         place = Place(SECURITY, number)
         if found := re.match(r"(\d+)\. ", line):
             yield Row(place, f"S{found[1]}")
-        elif re.match(r"[^ ]", line):
+        elif re.match(r"(?!\.\. _)[^ ]", line):
             if number < len(lines) and HEADING.match(lines[number]):
                 return
             yield Complaint(place, "row", f'"{line}" is no numbered promise')
 
 
 def entries(text: str) -> Iterator[Entry]:
-    """Yield the entries of evidence.rst. Lines of an entry begin with a tab."""
+    """Yield the entries of evidence.rst. After the id, the lines of an entry begin with a tab."""
     entry: Entry | None = None
     directory = ""
     for number, line in enumerate(text.splitlines(), 1):
@@ -231,10 +232,10 @@ class Evidence:
         for entry in self.entries.values():
             if entry.tests and entry.reason:
                 self.complain(entry.place, "reason",
-                              f"{entry.id} has tests, and a reason why there is none")
+                              f"{entry.id} has both tests and a reason for having no test")
             elif not entry.tests and not entry.reason:
                 self.complain(entry.place, "reason",
-                              f"{entry.id} has neither a test nor a reason why there is none")
+                              f"{entry.id} has neither a test nor a reason for having no test")
 
     def check_tests(self) -> None:
         """Complain of tests that do not exist."""
@@ -246,7 +247,7 @@ class Evidence:
                 self.complain(place, "test", f'tests/{directory} has no test "{name}"')
 
     def check_failures_of_the_in_tree_driver(self) -> None:
-        """Complain of tests without entry that the in-tree driver is known to fail."""
+        """Complain of each test that the in-tree driver fails, if no entry names the test."""
         for source in sorted((self.sources / "tests" / "guest").glob("*.c")):
             for case in cases_of(source):
                 if case.intree:
@@ -267,7 +268,7 @@ class Evidence:
             self.complain(place, "intree", f"no entry names {case.name}")
 
     def check_intended(self) -> None:
-        """Complain of row prefixes in tce2-differ's table that match no row."""
+        """Complain if no row begins with a text in tce2-differ's list of intended differences."""
         for number, line in enumerate(self._text(INTENDED).splitlines(), 1):
             found = re.match(r'\t\t\.row = "([^"]*)', line)
             if found and not any(row.text.startswith(found[1]) for row in self.rows.values()):

@@ -44,7 +44,7 @@ def test_tap_results_have_an_outcome_and_the_comments_before_them() -> None:
     assert parser.kept_to_plan()
 
 
-def test_a_failure_is_no_skip_whatever_it_says() -> None:
+def test_a_failure_with_a_skip_directive_is_a_failure() -> None:
     assert results_of("not ok 1 - a # SKIP b")[0][0].outcome == "failed"
 
 
@@ -103,7 +103,7 @@ def settings(**changes: object) -> Settings:
     return replace(plain, **changes)
 
 
-def test_jobs_depend_on_the_mode_the_kernel_and_what_is_asked_for() -> None:
+def test_jobs_depend_on_the_mode_the_kernel_and_the_variables() -> None:
     assert settings().jobs_for("6.12-64k") == ["conformance", "reload", "differ"]
     assert settings().jobs_for("6.1-64k") == ["load"]
     assert settings(jobs=("races",)).jobs_for("6.12-64k") == ["races"]
@@ -117,7 +117,7 @@ def test_a_job_that_no_kernel_does_in_the_mode_is_refused() -> None:
 
 
 def test_a_case_of_another_mode_is_found_for_the_message() -> None:
-    assert hint_for("a_third_window_is_no_space", set()).endswith("guest/conformance_window.c")
+    assert hint_for("a_third_window_returns_enospc", set()).endswith("guest/conformance_window.c")
     assert hint_for("a_thrid", {"a_third"}) == "; did you mean a_third?"
 
 
@@ -141,7 +141,7 @@ def test_job_arguments_and_timeout_depend_on_job_mode_and_kernel() -> None:
 
 
 def row_of(script: str, tmp_path: Path) -> Row:
-    """Return a row that runs a script of Python."""
+    """Return a row that runs a script in Python."""
 
     def prepare(row: Row) -> Sequence[str]:
         del row
@@ -169,8 +169,8 @@ def test_results_are_returned_as_they_come(tmp_path: Path) -> None:
     ("print('1..2\\nok 1 - a')", "1 cases, but the plan says 2"),
     ("print('1..1\\nnot ok 1 - a'); exit(1)", ""),
 ])
-def test_a_row_that_ends_badly_is_complained_of(script: str, complaint: str,
-                                                tmp_path: Path) -> None:
+def test_a_wrong_exit_status_or_plan_is_reported(script: str, complaint: str,
+                                                 tmp_path: Path) -> None:
     row = row_of(script, tmp_path)
     row.start()
     row.others()
@@ -178,7 +178,7 @@ def test_a_row_that_ends_badly_is_complained_of(script: str, complaint: str,
 
 
 @pytest.mark.parametrize("error", [NotBuilt, FileNotFoundError])
-def test_what_is_not_built_fails_each_case_of_its_row(error: type[Exception]) -> None:
+def test_a_failed_build_fails_each_case_of_its_row(error: type[Exception]) -> None:
 
     def prepare(row: Row) -> Sequence[str]:
         raise error(f"{row.name} is broken")
@@ -193,8 +193,8 @@ def test_what_is_not_built_fails_each_case_of_its_row(error: type[Exception]) ->
 @pytest.mark.parametrize(("arguments_", "status"), [
     (["unti"], 4), (["unit", "-k", "nothing_is_called_so"], 5),
     (["tests/unit/test_map.c::nothing"], 4), (["tests/nothing.c"], 4)])
-def test_a_wrong_name_ends_the_run_before_anything_is_built(arguments_: list[str],
-                                                            status: int) -> None:
+def test_a_wrong_name_ends_the_run_before_the_first_build(arguments_: list[str],
+                                                          status: int) -> None:
     done = subprocess.run([str(TESTS / "run"), *arguments_], check=False, env=without_settings(),
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == status, done.stdout
@@ -236,7 +236,7 @@ def test_as_many_rows_as_asked_for_run_at_once() -> None:
         row.forget()
 
 
-def test_a_short_boot_is_judged_by_what_the_console_shows() -> None:
+def test_the_result_of_a_short_boot_comes_from_its_console() -> None:
     survived = "with the MMU on: ok 1 \nMCE: machine check\nwith the MMU off: ok 1"
     assert judge_vmalloc(1, survived)
     assert judge_vmalloc(1, "with the MMU on: ok 1 \n")
@@ -276,7 +276,7 @@ def test_the_exit_status_reflects_the_coverage_check(error: str, status: int,
 
 
 def session(command: Sequence[str | Path], *options: str) -> list[str | Path]:
-    """Return the command for pytest in which a command replaces the host-side tests."""
+    """Return a command that runs pytest, where command replaces the host-side tests."""
     return [sys.executable, "-B", "-c", SESSION, str(len(command)), *command, *options]
 
 
@@ -288,8 +288,8 @@ def session_with_tap(tap: str, *options: str) -> subprocess.CompletedProcess[str
         stderr=subprocess.STDOUT, text=True)
 
 
-# pytest in a process of its own: a command with arguments replaces the programs of the
-# host-side tests, and this machine needs no tools for it
+# A program that runs pytest. A command from its arguments replaces the programs of the host-side
+# tests, and no tools are installed.
 SESSION = f"""
 import sys, pytest
 sys.path[:0] = [{str(TESTS)!r}, {str(TOP / "scripts")!r}]
@@ -305,7 +305,7 @@ PEEK = [case.name for case in cases_of(TESTS / "unit" / "test_peek.c")]
 
 
 def tap_of(sizes: Sequence[str], word: str = "ok") -> str:
-    """Return TAP in which each case of test_peek.c has a result."""
+    """Return TAP in which each case of test_peek.c has the result word for each page size."""
     results = [f"{word} 1 - {name} ({size} pages)" for name in PEEK for size in sizes]
     return "\\n".join([*results, f"1..{len(results)}", ""])
 
@@ -329,14 +329,14 @@ def test_a_result_that_no_source_defines_is_reported_with_the_rows_end() -> None
     assert done.returncode == 1
 
 
-def test_a_failure_beside_the_cases_selected_is_no_success() -> None:
+def test_a_failure_of_a_case_that_was_not_selected_fails_the_run() -> None:
     tap = tap_of(("4K", "64K")).replace("1..", "not ok 9 - module unloads\\n1..")
     done = session_with_tap(tap, "tests/unit/test_peek.c::" + PEEK[0] + "[4K]")
     assert done.returncode == 1, done.stdout
-    assert "module unloads failed beside the cases selected" in done.stdout
+    assert "module unloads failed, although it was not selected" in done.stdout
 
 
-# A row that says that it runs, and that it was told to end
+# The command of a row that makes the file "begun" at its start, and "ended" at SIGTERM
 ROW = ("cd $0; trap 'sleep 0.2; touch ended; exit' TERM; touch begun; "
        "for i in $(seq 300); do sleep 0.1; done")
 

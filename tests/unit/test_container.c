@@ -85,7 +85,7 @@ TEST(open_allocates_outside_the_memory_cgroup)
 	end_client();
 }
 
-TEST(a_request_after_release_fails_and_pins_the_module)
+TEST(a_request_after_release_fails_and_keeps_the_module_loaded)
 {
 	struct tce2_window_spec spec = { MIB(64), 12, 1 };
 	struct tce2_creation creation;
@@ -243,7 +243,7 @@ TEST_F(client, unregister_needs_the_exact_range)
 }
 
 /* The differences of these addresses do not fit into 32 bits */
-TEST_F(client, registrations_far_apart_are_told_apart)
+TEST_F(client, registrations_4_gib_apart_or_more_are_distinguished)
 {
 	static const u64 starts[] = {
 		UA, UA + GIB(2), UA + GIB(4), UA + GIB(6), UA + TIB(1), GIB(1),
@@ -521,7 +521,7 @@ static void bind_meanwhile(void)
 	sim_switch_to(self);
 }
 
-TEST_F(client, of_two_processes_that_bind_at_once_the_second_gets_eperm)
+TEST_F(client, if_two_processes_bind_at_once_the_second_gets_eperm)
 {
 	struct mm_struct *first;
 

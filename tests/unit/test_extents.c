@@ -122,7 +122,7 @@ static const struct block_row block_rows[] = {
 	{ "block size shrinks repeatedly", 64, 0, { 8, 9, 10, 11, 32, 33, 49, 48, -1 } },
 };
 
-TEST(a_block_is_as_large_as_all_the_memory_is_contiguous)
+TEST(the_block_size_is_the_largest_for_which_all_blocks_are_contiguous)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(block_rows); i++) {
 		const struct block_row *r = &block_rows[i];
@@ -179,7 +179,7 @@ static void expect_at_most(const char *what, u64 bytes, u64 most)
 		expect(bytes, most);
 }
 
-TEST_F(process, a_terabyte_of_gigabyte_pages_takes_8_bytes_a_gigabyte)
+TEST_F(process, extents_of_gigabyte_pages_take_8_bytes_a_gigabyte)
 {
 	u64 bytes;
 
@@ -195,7 +195,7 @@ TEST_F(process, a_terabyte_of_gigabyte_pages_takes_8_bytes_a_gigabyte)
 		   PAGES(SIM_BIG) + GIB(1018) + MIB(16));
 }
 
-TEST(a_gigabyte_page_takes_one_entry)
+TEST(extents_of_a_gigabyte_page_take_one_entry)
 {
 	begin();
 	map_large(TIB(1), 1, 30);
@@ -211,7 +211,7 @@ TEST(a_gigabyte_page_takes_one_entry)
 }
 
 /* A driver maps the pages of a hugetlbfs folio. All except the first and last are out of order. */
-TEST_F(process, hugetlb_pages_mapped_one_by_one_are_each_recorded)
+TEST_F(process, base_pages_of_a_hugepage_mapped_out_of_order_are_recorded_one_by_one)
 {
 	static const u64 place[] = { 0, 2, 1, 3, 4, 6, 5, 7 };
 	u64 *pfn;
@@ -228,7 +228,7 @@ TEST_F(process, hugetlb_pages_mapped_one_by_one_are_each_recorded)
 }
 
 /* The in-tree driver takes 8 bytes for each base page of at most 64 KiB */
-TEST(two_megabyte_pages_take_a_thirtieth_of_8_bytes_a_64k_page)
+TEST(extents_of_2m_pages_take_a_thirtieth_of_the_in_tree_memory)
 {
 	const u64 size = GIB(16);
 
@@ -248,7 +248,7 @@ TEST(two_megabyte_pages_take_a_thirtieth_of_8_bytes_a_64k_page)
 }
 
 /* The worst case. The numbers of pages are around the limits at which a node is added. */
-TEST(scattered_memory_takes_8_bytes_a_page)
+TEST(extents_of_scattered_memory_take_8_bytes_a_page)
 {
 	const u64 node = PAGE_SIZE / 8;
 	const u64 counts[] = {
@@ -297,7 +297,7 @@ static int fill_backwards(struct tce2_extents *ext, u64 count)
 }
 
 /* Uses three levels with 4K pages. With 64K pages it uses two: three would take gigabytes. */
-TEST(a_store_of_many_nodes_is_freed_whichever_could_not_be_had)
+TEST(extents_are_freed_whichever_node_could_not_be_allocated)
 {
 	const u64 node = PAGE_SIZE / 8;
 	const u64 count = PAGE_SHIFT == 12 ? node * node + 1 : 2 * node + 1;
@@ -351,7 +351,7 @@ TEST_F(process, a_held_range_crosses_blocks_and_regions)
 	expect(tce2_region_unregister(second), 0);
 }
 
-TEST_F(process, a_hold_that_fails_anywhere_holds_nothing)
+TEST_F(process, a_failed_hold_counts_no_page)
 {
 	struct tce2_region *second;
 
@@ -400,7 +400,7 @@ TEST_F(process, an_iommu_page_may_be_larger_than_the_blocks_if_contiguous)
 	expect_refused(UA, PAGE_SHIFT + 5);
 }
 
-TEST_F(process, an_iommu_page_must_be_aligned_in_memory_too)
+TEST_F(process, an_iommu_page_must_be_aligned_in_physical_memory)
 {
 	map_contiguous(UA, 8, 66, true);
 	region = registered(cache, UA, PAGES(8));
@@ -424,7 +424,7 @@ TEST_F(process, an_iommu_page_may_be_smaller_than_a_page)
 	drop_pages(cache, UA + PAGES(2) - 4096, 12, 1);
 }
 
-TEST(mixed_page_sizes_translate_as_they_are)
+TEST(memory_of_mixed_page_sizes_translates_correctly)
 {
 	begin();
 	map_large(TIB(1), 4, 21);
@@ -443,7 +443,7 @@ TEST(mixed_page_sizes_translate_as_they_are)
 }
 
 /* Some pin calls in the middle of the region also begin or end inside a huge page */
-TEST(a_region_may_begin_and_end_within_huge_pages)
+TEST(a_region_may_begin_and_end_within_large_pages)
 {
 	const u64 page = MIB(2);
 
@@ -467,7 +467,7 @@ TEST(a_region_may_begin_and_end_within_huge_pages)
 }
 
 /* mremap() can leave base pages of a transparent hugepage in another order */
-TEST(a_transparent_huge_page_may_be_mapped_out_of_order)
+TEST(a_transparent_hugepage_may_be_mapped_out_of_order)
 {
 	static const int order[] = { 0, 1, 2, 9, 4, 5, 6, 7, 8 };
 	const int count = ARRAY_SIZE(order);

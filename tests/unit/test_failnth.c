@@ -172,27 +172,27 @@ static void each_fails_in_turn(enum sim_fault fault, int want)
 	}
 }
 
-TEST(every_allocation_may_fail)
+TEST(any_failed_allocation_makes_register_return_enomem)
 {
 	each_fails_in_turn(SIM_ALLOC, -ENOMEM);
 }
 
-TEST(every_pin_call_may_fail)
+TEST(any_failed_pin_call_makes_register_return_enomem)
 {
 	each_fails_in_turn(SIM_PIN, -ENOMEM);
 }
 
-TEST(every_charge_may_fail)
+TEST(any_failed_charge_makes_register_return_enomem)
 {
 	each_fails_in_turn(SIM_CHARGE, -ENOMEM);
 }
 
-TEST(a_fatal_signal_may_come_at_any_time)
+TEST(a_fatal_signal_at_any_point_makes_register_return_eintr)
 {
 	each_fails_in_turn(SIM_SIGNAL, -EINTR);
 }
 
-TEST(waiting_for_the_lock_may_be_killed)
+TEST(a_kill_during_any_wait_for_a_lock_makes_register_return_eintr)
 {
 	each_fails_in_turn(SIM_KILL, -EINTR);
 }
@@ -213,7 +213,7 @@ TEST(a_cache_needs_one_allocation_and_none_if_it_exists)
 }
 
 /* Releasing must not fail, because it has no caller that could handle an error */
-TEST(nothing_that_gives_back_needs_memory)
+TEST(hold_unregister_and_drop_allocate_no_memory)
 {
 	cache = new_process();
 	some_memory();

@@ -106,7 +106,7 @@ static void expect_no_answer(u64 iova, int error)
 	expect(perm, NOTHING);
 }
 
-TEST_F(window_and_handle, a_window_is_found_by_its_table_and_by_no_other)
+TEST_F(window_and_handle, a_window_is_found_only_by_its_table)
 {
 	struct iommu_table other;
 	u64 start;
@@ -153,7 +153,7 @@ TEST_F(window_and_handle, real_and_virtual_mode_agree_on_every_form_of_leaf)
 	}
 }
 
-TEST_F(window_and_handle, an_address_outside_the_window_is_no_tce)
+TEST_F(window_and_handle, reading_a_tce_outside_the_window_returns_enxio)
 {
 	u64 start;
 
@@ -225,7 +225,7 @@ TEST_F(window_and_handle, real_and_virtual_mode_agree_on_random_requests)
  * Removal of a window that has a handle
  */
 
-TEST_F(window_and_handle, a_removed_window_maps_nothing_for_holders_of_a_handle)
+TEST_F(window_and_handle, reading_a_tce_of_a_removed_window_returns_enodev)
 {
 	struct tce2_window *second;
 	u64 allocs;
@@ -302,7 +302,7 @@ TEST_F(window_and_handle, a_window_removed_during_get_returns_enodev_or_null)
 	expect(!tce2_window_get(tbl), true);
 }
 
-TEST_F(window_and_handle, waiting_for_the_leaves_may_be_killed)
+TEST_F(window_and_handle, a_kill_ends_the_wait_for_a_locked_leaf)
 {
 	static const bool killed = true;
 	struct tce2_range range;
@@ -336,7 +336,7 @@ static void *end_reading(void *arg)
 }
 
 /* Removal ignores the signal, because it must not fail */
-TEST_F(window_and_handle, removal_waits_for_a_reader_though_it_is_killed)
+TEST_F(window_and_handle, a_killed_removal_still_waits_for_a_reader)
 {
 	static const bool killed = true;
 	pthread_t thread;
@@ -360,7 +360,7 @@ TEST_F(window_and_handle, removal_waits_for_a_reader_though_it_is_killed)
  * Freeing of arrays, and reads while a TCE changes
  */
 
-TEST_F(window_and_handle, arrays_are_kept_once_there_may_be_readers)
+TEST_F(window_and_handle, an_array_is_freed_after_a_grace_period_if_a_handle_exists)
 {
 	for (int external = 0; external < 2; external++) {
 		u64 allocs;
@@ -379,7 +379,7 @@ TEST_F(window_and_handle, arrays_are_kept_once_there_may_be_readers)
 	tce2_window_put(handle);
 }
 
-TEST_F(window_and_handle, an_array_made_before_the_first_reader_is_kept_too)
+TEST_F(window_and_handle, an_array_older_than_the_handle_is_freed_after_a_grace_period)
 {
 	u64 allocs;
 
@@ -400,7 +400,7 @@ static void change_it(void)
 	sim_grace_period();
 }
 
-TEST(a_tce_that_changes_while_it_is_read_is_told_whole)
+TEST(real_mode_reads_a_changing_tce_without_tearing)
 {
 	for (unsigned int nth = 1; nth <= 8; nth++) {
 		u64 ua = NOTHING, perm = NOTHING;

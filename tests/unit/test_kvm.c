@@ -848,7 +848,7 @@ TEST_F(guest_table, kvm_maps_replaces_and_unmaps_without_a_request)
 	expect(kvm_counts.steps[KVM_UNCOUNT], 0);
 }
 
-TEST_F(guest_table, mapping_returns_no_old_page)
+TEST_F(guest_table, tce_exchange_returns_no_old_page_to_kvm)
 {
 	for (unsigned int i = 0; i < 3; i++) {
 		put_to(&vcpus[0], 3, ua_of(B, i), KVM_STORE);
@@ -875,7 +875,7 @@ static bool killed(u64 first, u64 count)
 	return kills == 1 && right == 1;
 }
 
-TEST_F(guest_table, guests_page_is_invalidated_whole)
+TEST_F(guest_table, all_entries_of_a_guests_page_are_invalidated_in_one_call)
 {
 	for (unsigned int i = 1; i < 3; i++) {
 		platform_forget_events();
@@ -887,7 +887,7 @@ TEST_F(guest_table, guests_page_is_invalidated_whole)
 }
 
 /* The third mapping makes the array of another leaf */
-TEST_F(guest_table, leaf_whose_array_is_made_is_not_taken_for_another)
+TEST_F(guest_table, bracket_does_not_mix_up_a_leaf_with_another_leaf)
 {
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
 	expect(put(&vcpus[0], 4, ua_of(B, 8)), true);
@@ -945,7 +945,7 @@ TEST(unmap_waits_for_a_mapping_that_kvm_has_begun)
 	}
 }
 
-TEST_F(guest_table, unregister_after_begin_makes_kvm_give_up)
+TEST_F(guest_table, unregister_after_begin_makes_the_hypercall_too_hard)
 {
 	put_to(&vcpus[0], 3, ua_of(B, 7), KVM_LOOKUP);
 	expect(unregister(B), 0);
@@ -953,7 +953,7 @@ TEST_F(guest_table, unregister_after_begin_makes_kvm_give_up)
 	expect(peek(3), 0);
 }
 
-TEST_F(guest_table, region_that_kvm_has_looked_up_is_not_freed_before_tce_kill)
+TEST_F(guest_table, mirror_that_kvm_has_looked_up_is_not_freed_before_tce_kill)
 {
 	put_to(&vcpus[0], 3, ua_of(B, 7), KVM_TRANSLATE);
 	expect(unregister(B), 0);
@@ -995,7 +995,7 @@ TEST_F(guest_table, unregister_waits_while_kvm_counts_and_succeeds)
 	expect(peek(3), 0);
 }
 
-TEST_F(guest_table, mirror_that_kvm_counts_for_a_moment_is_no_orphan)
+TEST_F(guest_table, mirror_that_kvm_counts_only_briefly_does_not_become_an_orphan)
 {
 	sim_let_others(finish_first);
 	vcpu_call(&vcpus[0], KVM_INDIRECT, table, 0, 3, 1);
@@ -1029,7 +1029,7 @@ TEST(window_removal_waits_for_a_mapping_that_kvm_has_begun)
 	}
 }
 
-TEST_F(guest_table, second_mapping_of_an_entry_is_too_hard_while_the_first_goes_on)
+TEST_F(guest_table, second_mapping_of_an_entry_is_too_hard_until_the_first_ends)
 {
 	put_to(&vcpus[0], 3, ua_of(A, 7), KVM_COMMIT);
 	expect(put(&vcpus[1], 3, ua_of(B, 8)), false);
@@ -1066,7 +1066,7 @@ static void put_across_the_end(struct vcpu *vcpu, u64 mapped)
 		(struct kvm_tce){ ua_of(B, REGION_PAGES - mapped), BIDI };
 }
 
-TEST(zap_clears_what_was_mapped_before_the_failure)
+TEST(kvms_cleanup_clears_entries_mapped_before_the_failure)
 {
 	for (u64 mapped = 1; mapped < 4; mapped++) {
 		begin_case();
@@ -1145,7 +1145,7 @@ TEST_F(guest_table, indirect_tce_that_changes_after_validation_maps_nothing)
 	expect(sim.log_lines, 0);
 }
 
-TEST(hypercalls_after_window_removal_and_close_touch_nothing)
+TEST(hypercalls_after_window_removal_and_close_map_nothing)
 {
 	begin_case();
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
@@ -1165,7 +1165,7 @@ TEST(hypercalls_after_window_removal_and_close_touch_nothing)
 }
 
 /* A bracket caches the leaf of its last mapping. The hooks of that leaf may be freed later. */
-TEST_F(guest_table, hooks_at_an_address_that_is_used_again_keep_no_leaf)
+TEST_F(guest_table, bracket_does_not_keep_a_leaf_of_freed_hooks)
 {
 	struct tce2_kvm *gone;
 	u64 start;
@@ -1238,7 +1238,7 @@ static void end_removed(void)
 }
 
 /* The leaf has no array yet, so begin makes an array */
-TEST(window_removed_inside_begin_is_not_mapped_in)
+TEST(kvm_does_not_map_in_a_window_removed_during_begin)
 {
 	unsigned int after = 0;
 	bool removed;
@@ -1267,7 +1267,7 @@ static struct tce2_region *register_two_leaves(void)
 	return region;
 }
 
-TEST(window_removed_between_leaves_is_not_mapped_in)
+TEST(kvm_does_not_map_in_a_window_removed_between_two_leaves)
 {
 	unsigned int after = 0;
 	bool removed;
@@ -1324,7 +1324,7 @@ TEST_F(guest_table, real_mode_reads_what_kvm_has_mapped)
 	tce2_window_put(got);
 }
 
-TEST_F(guest_table, other_process_can_neither_map_nor_unmap)
+TEST_F(guest_table, hooks_neither_map_nor_unmap_for_another_process)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 	struct mm_struct *own, *other;
@@ -1362,7 +1362,7 @@ static void empty_and_fill_leaf(void)
 	expect(unmap(window, LEAF, 1), 0);
 }
 
-TEST_F(guest_table, array_that_kvm_reads_without_a_lock_outlives_a_request)
+TEST_F(guest_table, array_that_kvm_reads_locklessly_is_not_freed_by_a_request)
 {
 	map_scattered(UA + GIB(1), (LEAF << SHIFT) >> PAGE_SHIFT, 20000, true);
 	expect(tce2_region_register(proc, UA + GIB(1), LEAF << SHIFT, &large),
@@ -1413,7 +1413,7 @@ static void finish_both(void)
 	}
 }
 
-TEST(mirror_goes_at_close_however_kvm_maps_meanwhile)
+TEST(unregister_nofail_removes_the_mirror_although_kvm_maps_meanwhile)
 {
 	for (unsigned int nth = 1; nth < 8; nth++) {
 		begin_case();
@@ -1520,7 +1520,7 @@ TEST_F(guest_table, request_unmaps_a_run_that_kvm_has_mapped)
 }
 
 /* The worker that destroys regions runs while the last unmap drops the page */
-TEST(page_is_dirty_before_its_region_can_go)
+TEST(page_is_marked_dirty_before_its_region_is_destroyed)
 {
 	for (unsigned int nth = 1; nth < 40; nth++) {
 		begin_case();
@@ -1577,7 +1577,7 @@ TEST(charge_is_refunded_with_the_window_if_kvm_is_gone)
 	platform_expect_nothing_left();
 }
 
-TEST(kvms_reference_is_noticed_whatever_groups_come_and_go)
+TEST(kvms_reference_is_noticed_after_groups_join_or_leave)
 {
 	begin(2, 3);
 	joined = true;
@@ -1629,7 +1629,7 @@ TEST(mirrors_are_charged_once_and_pinned_twice)
 	end_case();
 }
 
-TEST(mirror_that_fails_leaves_charge_and_pins)
+TEST(failed_mirror_keeps_charge_and_pins_unchanged)
 {
 	for (unsigned int nth = 1; nth < 4 * (REGIONS - 1); nth++) {
 		enum sim_fault fault = nth % 2 ? SIM_ALLOC : SIM_PIN;
@@ -1648,7 +1648,7 @@ TEST(mirror_that_fails_leaves_charge_and_pins)
 	}
 }
 
-TEST(mirror_over_the_limit_leaves_the_charge)
+TEST(mirror_over_the_limit_keeps_the_charge_unchanged)
 {
 	u64 charged;
 
@@ -1676,7 +1676,7 @@ TEST(memory_mapped_again_since_it_was_registered_gets_no_mirror)
 	end_case();
 }
 
-TEST_F(guest_table, mirror_shared_with_the_in_tree_driver_stays_with_it)
+TEST_F(guest_table, mirror_shared_with_the_in_tree_driver_stays_in_the_list)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 
@@ -1693,7 +1693,7 @@ TEST_F(guest_table, mirror_shared_with_the_in_tree_driver_stays_with_it)
 	expect(mm_iommu_put(sim.mm, mem), 0);
 }
 
-TEST_F(guest_table, mirror_that_the_in_tree_driver_counts_goes_after_the_container)
+TEST_F(guest_table, mirror_that_the_in_tree_driver_counts_outlives_the_registration)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 
@@ -1712,7 +1712,7 @@ TEST_F(guest_table, mirror_that_the_in_tree_driver_counts_goes_after_the_contain
 	expect(sim.now.modules, 1);
 }
 
-TEST_F(guest_table, memory_that_only_the_in_tree_driver_has_is_not_mapped)
+TEST_F(guest_table, memory_that_only_the_in_tree_driver_registered_is_not_mapped)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 
@@ -1807,7 +1807,7 @@ static void map_from_an_entry_of_the_in_tree_driver(void)
 }
 
 /* KVM maps after the mirror was removed from the list, before the region is destroyed */
-TEST_F(guest_table, in_tree_entry_in_place_of_the_mirror_keeps_no_count)
+TEST_F(guest_table, in_tree_entry_that_replaces_the_mirror_keeps_no_count)
 {
 	sim_when(SIM_AT_LOCK, 3, map_from_an_entry_of_the_in_tree_driver);
 	unregister_memory_nofail(&memories[B]);
@@ -1820,7 +1820,7 @@ TEST_F(guest_table, in_tree_entry_in_place_of_the_mirror_keeps_no_count)
 }
 
 /* The process has changed its memory, so the in-tree driver's entry has other pages */
-TEST_F(guest_table, uncounted_page_is_mapped_where_the_region_has_it)
+TEST_F(guest_table, uncounted_page_is_mapped_at_the_address_in_the_region)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 	u64 *pfn;
@@ -2063,7 +2063,7 @@ static void closes_a_container(void)
 	tce2_container_release(cookie);
 }
 
-TEST(hook_order_that_is_not_understood_leaves_unmap_only)
+TEST(unexpected_order_of_hooks_disables_mapping_by_kvm)
 {
 	static void (*const orders[])(void) = {
 		begins_twice,	      skips_an_entry,
@@ -2163,7 +2163,7 @@ static void end_two(void)
 }
 
 /* Each table gets two successive mappings, because the second mapping takes the fast path */
-TEST(thread_maps_in_two_tables_without_mixing_them_up)
+TEST(thread_that_maps_in_two_tables_changes_the_right_entries)
 {
 	begin_two();
 	for (u64 n = 2; n < 10; n++) {
@@ -2182,7 +2182,7 @@ TEST(thread_maps_in_two_tables_without_mixing_them_up)
 }
 
 /* If KVM has stored the user address, the first table's mapping is committed */
-TEST(thread_that_changes_the_table_inside_a_mapping_trips)
+TEST(changing_the_table_inside_a_mapping_triggers_the_tripwire)
 {
 	static const enum kvm_step steps[] = { KVM_NOTE, KVM_BEGIN,
 					       KVM_COMMIT };
@@ -2221,7 +2221,7 @@ TEST(thread_that_changes_the_table_inside_a_mapping_trips)
 }
 
 /* The entry numbers of the second window do not begin with 0 */
-TEST_F(guest_table, second_window_is_mapped_and_invalidated_where_it_is)
+TEST_F(guest_table, kvm_maps_and_invalidates_in_the_second_window)
 {
 	struct iommu_table *second;
 	u64 start;
@@ -2280,7 +2280,7 @@ static void switch_off(void)
 	switched_off = true;
 }
 
-TEST(mode_that_changes_during_a_mapping_holds_for_the_next)
+TEST(unmap_only_mode_set_during_a_mapping_applies_to_the_next_mapping)
 {
 	unsigned int nth = 0;
 
@@ -2416,7 +2416,7 @@ static void end_other(void)
 	finish();
 }
 
-TEST(list_of_smaller_pages_makes_kvm_decline_without_a_warning)
+TEST(kvm_maps_no_large_iommu_page_if_a_mirror_has_smaller_pages)
 {
 	const unsigned int shift = PAGE_SHIFT + 4;
 
@@ -2438,7 +2438,7 @@ TEST(list_of_smaller_pages_makes_kvm_decline_without_a_warning)
 	end_other();
 }
 
-TEST(huge_pages_are_mapped_by_kvm_in_one_entry_each)
+TEST(hugepages_are_mapped_by_kvm_in_one_entry_each)
 {
 	begin_other(GIB(1), 24, 3);
 	sim.hugetlb = true;
@@ -2453,7 +2453,7 @@ TEST(huge_pages_are_mapped_by_kvm_in_one_entry_each)
 }
 
 /* A kernel defect: its list treats the base pages as huge (mm_iommu_do_alloc()) */
-TEST(small_pages_after_a_huge_page_are_not_mapped_as_huge)
+TEST(base_pages_after_a_hugepage_are_not_mapped_as_a_hugepage)
 {
 	begin_other(GIB(1), 24, 3);
 	sim.hugetlb = true;
@@ -2471,7 +2471,7 @@ TEST(small_pages_after_a_huge_page_are_not_mapped_as_huge)
 }
 
 /* The kernel's list has one huge page, where the region has a block for each base page */
-TEST(huge_page_of_many_blocks_is_dirty_whole)
+TEST(hugepage_of_many_blocks_is_marked_dirty_as_a_whole)
 {
 	begin_other(GIB(1), 24, 3);
 	sim.hugetlb = true;
@@ -2486,7 +2486,7 @@ TEST(huge_page_of_many_blocks_is_dirty_whole)
 }
 
 /* Regions are registered and unregistered after KVM has mapped hugepages */
-TEST(huge_pages_are_mapped_as_long_as_all_mirrors_are_of_such)
+TEST(kvm_maps_hugepages_while_all_mirrors_have_hugepages)
 {
 	struct tce2_region *region;
 	u64 *pfn;
@@ -2525,7 +2525,7 @@ static void register_small_pages(void)
 		       0);
 }
 
-TEST(small_pages_registered_inside_begin_are_not_found)
+TEST(base_pages_registered_inside_begin_are_not_found)
 {
 	unsigned int registered = 0;
 
@@ -2557,7 +2557,7 @@ TEST(small_pages_registered_inside_begin_are_not_found)
 }
 
 /* The base pages are contiguous, but not aligned to the size of a hugepage */
-TEST(small_pages_that_are_not_aligned_are_not_mapped_as_huge)
+TEST(base_pages_that_are_not_aligned_are_not_mapped_as_a_hugepage)
 {
 	struct tce2_region *region;
 	u64 *pfn;
@@ -2580,7 +2580,7 @@ TEST(small_pages_that_are_not_aligned_are_not_mapped_as_huge)
 }
 
 /* Entries that the hypervisor has not cleared are ignored by the hooks */
-TEST(hooks_do_not_begin_with_a_window_that_was_removed)
+TEST(hooks_change_no_entry_of_a_removed_window)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
 	begin_other(MIB(8), SHIFT, 1);
@@ -2634,7 +2634,7 @@ TEST(kvm_does_not_map_where_invalidation_needs_a_flush)
 }
 
 /* The entries of the page's second half have no lowest-level table yet */
-TEST(guests_page_across_the_end_of_the_tables_is_too_hard)
+TEST(guests_page_that_needs_a_missing_lower_table_is_too_hard)
 {
 	u64 half, made;
 
@@ -2705,7 +2705,7 @@ static void find_table(void)
 }
 
 /* A hypervisor's table can be found in its group as soon as it is made */
-TEST(window_that_kvm_finds_before_its_hooks_is_not_created)
+TEST(create_fails_if_kvm_finds_the_table_before_it_has_hooks)
 {
 	unsigned int created = 0, refused = 0;
 

@@ -36,7 +36,7 @@ static void expect_pins_and_charge(u64 pages)
 	expect(sim_charged(sim.mm), pages);
 }
 
-TEST(a_region_is_pinned_and_charged_once_however_many_register_it)
+TEST(a_region_that_is_registered_again_is_not_pinned_or_charged_again)
 {
 	u64 pin_calls, charge_calls;
 
@@ -59,7 +59,7 @@ TEST(a_region_is_pinned_and_charged_once_however_many_register_it)
 	tce2_cache_put(cache);
 }
 
-TEST(unregister_has_given_back_pins_and_charge_when_it_returns)
+TEST(unregister_unpins_and_refunds_before_it_returns)
 {
 	begin();
 	for (int i = 0; i < 3; i++) {
@@ -71,7 +71,7 @@ TEST(unregister_has_given_back_pins_and_charge_when_it_returns)
 	tce2_cache_put(cache);
 }
 
-TEST(unregister_while_mapped_is_busy_and_retryable)
+TEST(unregister_while_mapped_returns_ebusy_and_can_be_retried)
 {
 	struct sim_counts before;
 
@@ -89,7 +89,7 @@ TEST(unregister_while_mapped_is_busy_and_retryable)
 	tce2_cache_put(cache);
 }
 
-TEST(an_unregister_before_the_last_is_fine_while_mapped)
+TEST(an_unregister_before_the_last_succeeds_while_mapped)
 {
 	begin_registered();
 	registered(cache, UA, SIZE);
@@ -175,7 +175,7 @@ TEST(an_unregistered_mapped_region_refuses_overlaps)
 	tce2_cache_put(cache);
 }
 
-TEST(drop_batch_add_gathers_counts_and_flush_drops_them)
+TEST(drop_batch_add_gathers_pages_and_flush_drops_them)
 {
 	struct tce2_drop_batch batch;
 
@@ -196,7 +196,7 @@ TEST(drop_batch_add_gathers_counts_and_flush_drops_them)
 	tce2_cache_put(cache);
 }
 
-TEST(drop_pages_of_another_region_gives_back_the_first_s_counts)
+TEST(adding_another_regions_pages_to_a_batch_drops_the_first_regions)
 {
 	struct tce2_drop_batch batch;
 
@@ -218,7 +218,7 @@ TEST(drop_pages_of_another_region_gives_back_the_first_s_counts)
 	tce2_cache_put(cache);
 }
 
-TEST(find_held_tells_the_region_of_a_held_page)
+TEST(find_held_returns_the_region_of_a_held_page)
 {
 	begin_registered();
 	other = registered(cache, UA + SIZE, SIZE);
@@ -237,7 +237,7 @@ TEST(find_held_tells_the_region_of_a_held_page)
 	tce2_cache_put(cache);
 }
 
-TEST(a_destroyed_region_s_memory_waits_for_its_readers)
+TEST(a_destroyed_region_is_freed_after_a_grace_period)
 {
 	u64 allocs;
 
@@ -289,7 +289,7 @@ static void register_an_overlap(void)
 	other = registered(cache, UA + PAGES(1), SIZE);
 }
 
-TEST(a_dying_region_gets_out_of_the_way_of_an_overlap)
+TEST(a_dying_region_does_not_block_the_registration_of_an_overlap)
 {
 	begin_registered();
 	expect(hold(cache, UA, 1, WRITE), 0);
@@ -368,7 +368,7 @@ static void unregister_nofail(void)
 }
 
 /* The hold has counted all pages before it finds a page that is not writable */
-TEST(the_last_drop_may_be_that_of_a_failing_hold)
+TEST(a_failing_hold_may_drop_the_last_page_of_a_region)
 {
 	begin();
 	map_scattered(UA + PAGES(100), COUNT, 1000, false);
@@ -391,7 +391,7 @@ static void replace_it(void)
 	register_the_same();
 }
 
-TEST(a_hold_that_loses_its_region_at_the_last_moment_is_refused)
+TEST(a_hold_fails_if_its_region_is_unregistered_after_the_lookup)
 {
 	begin_registered();
 	sim_when(SIM_AT_COUNT, 1, unregister_it);
@@ -400,7 +400,7 @@ TEST(a_hold_that_loses_its_region_at_the_last_moment_is_refused)
 	tce2_cache_put(cache);
 }
 
-TEST(a_hold_that_loses_its_region_finds_the_next_one_there)
+TEST(a_hold_finds_the_region_that_replaces_the_looked_up_region)
 {
 	begin_registered();
 	sim_when(SIM_AT_COUNT, 1, replace_it);
@@ -417,7 +417,7 @@ static void then_register_the_same(void)
 	sim_when(SIM_AT_LOOKUP, 1, register_the_same);
 }
 
-TEST(absent_is_only_said_when_nothing_changed_meanwhile)
+TEST(a_lookup_is_repeated_if_the_tree_changed_meanwhile)
 {
 	begin_registered();
 	sim_when(SIM_AT_LOOKUP, 1, then_register_the_same);
@@ -432,7 +432,7 @@ static void hold_one(void)
 	expect(hold(cache, UA, 1, WRITE), 0);
 }
 
-TEST(a_hold_just_before_the_unregister_makes_it_busy)
+TEST(a_hold_before_unregister_locks_makes_unregister_return_ebusy)
 {
 	begin_registered();
 	sim_when(SIM_AT_LOCK, 1, hold_one);
@@ -442,7 +442,7 @@ TEST(a_hold_just_before_the_unregister_makes_it_busy)
 	tce2_cache_put(cache);
 }
 
-TEST(a_killed_thread_waits_for_no_lock_and_changes_nothing)
+TEST(register_and_unregister_return_eintr_if_killed_while_waiting)
 {
 	struct sim_counts before;
 
@@ -481,7 +481,7 @@ static void take_other_cache(void)
 	cache = tce2_cache_get(sim.mm);
 }
 
-TEST(a_cache_is_made_with_no_lock_held_and_once)
+TEST(a_cache_is_allocated_outside_locks_and_only_once)
 {
 	struct tce2_cache *mine;
 
@@ -497,7 +497,7 @@ TEST(a_cache_is_made_with_no_lock_held_and_once)
 	tce2_cache_put(cache);
 }
 
-TEST(processes_share_nothing_but_page_frames)
+TEST(processes_share_no_regions_pins_or_charges)
 {
 	struct tce2_cache *first;
 
@@ -538,7 +538,7 @@ static void use_other_memory(void)
 }
 
 /* A process can delay the page fault of a page that is being pinned as long as it likes */
-TEST(nobody_waits_for_pages_that_are_being_pinned)
+TEST(pinning_does_not_delay_requests_for_other_memory)
 {
 	begin();
 	other = registered(cache, UA + 2 * SIZE, SIZE);
@@ -562,7 +562,7 @@ static void overlap_and_be_killed(void)
 	wait_killed = NULL;
 }
 
-TEST(what_overlaps_a_range_that_is_being_pinned_waits)
+TEST(register_waits_for_an_overlapping_range_that_is_being_pinned)
 {
 	begin();
 	sim_when(SIM_AT_PIN, 1, overlap_and_be_killed);
@@ -580,7 +580,7 @@ static void count_pause(void)
 	pauses++;
 }
 
-TEST(others_run_between_the_regions_of_a_long_hold)
+TEST(a_long_hold_reschedules_between_regions)
 {
 	struct tce2_region *regions[4 * COUNT];
 

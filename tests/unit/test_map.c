@@ -368,7 +368,7 @@ static void map_many(void)
 	finish();
 }
 
-TEST(an_unmap_that_is_killed_stops_behind_a_batch_of_leaves)
+TEST(a_killed_unmap_stops_after_a_batch_of_leaves)
 {
 	const u64 count = 3 * 64 * LEAF;
 
@@ -596,7 +596,7 @@ static void map_two_regions(void)
 }
 
 /* The removal must ignore the signal, because no other thread could complete it later */
-TEST(a_killed_thread_removes_a_window_all_the_same)
+TEST(a_killed_thread_still_removes_a_window_completely)
 {
 	begin_map(1, 1200);
 	expect(map(window, 0, 0, 2 * LEAF, RW), 0);
@@ -701,17 +701,17 @@ TEST(memory_stays_held_if_old_entries_cannot_be_restored)
 	on_platforms(PLATFORM_HYPERVISOR, fail_to_restore);
 }
 
-TEST(nothing_is_dropped_before_it_is_cleared_and_invalidated)
+TEST(no_page_is_dropped_before_its_entry_is_cleared_and_invalidated)
 {
 	on_platforms(PLATFORM_MEMORY, look_at_order);
 }
 
-TEST(an_unmap_clears_entries_that_the_view_does_not_know)
+TEST(an_unmap_clears_entries_that_are_not_in_the_view)
 {
 	on_platforms(PLATFORM_MEMORY, clear_unknown);
 }
 
-TEST(large_counts_are_unmapped_and_invalidated_in_batches)
+TEST(many_entries_are_unmapped_and_invalidated_in_batches)
 {
 	for (int kind = 0; kind < PLATFORM_KINDS; kind++) {
 		platform_kind = kind;
@@ -719,7 +719,7 @@ TEST(large_counts_are_unmapped_and_invalidated_in_batches)
 	}
 }
 
-TEST(tables_are_charged_as_they_come_and_refunded_with_the_window)
+TEST(tables_are_charged_when_made_and_refunded_with_the_window)
 {
 	static const enum platform_kind kinds[] = { PLATFORM_MEMORY,
 						    PLATFORM_ODD_FORMAT,
@@ -736,13 +736,13 @@ TEST(random_requests_agree_with_a_naive_model)
 	on_platforms(PLATFORM_MEMORY, do_at_random);
 }
 
-TEST(a_request_may_go_from_one_region_into_the_next)
+TEST(a_request_may_span_adjacent_regions)
 {
 	on_platforms(PLATFORM_MEMORY, map_two_regions);
 }
 
 /* Checking the blocks of one IOMMU page can take as long as writing a leaf */
-TEST(each_page_in_many_blocks_has_a_rest)
+TEST(a_map_reschedules_for_each_page_of_many_blocks)
 {
 	const unsigned int shift = PAGE_SHIFT + 4, pages = 8;
 	struct tce2_region *region;
@@ -768,7 +768,7 @@ TEST(each_page_in_many_blocks_has_a_rest)
 }
 
 /* Checks regions, windows, nodes of trees and arrays of views, but not groups */
-TEST(what_outlives_a_request_is_charged_to_the_memory_cgroup)
+TEST(allocations_that_outlive_a_request_are_charged_to_the_memory_cgroup)
 {
 	struct tce2_window *window;
 	u64 uncharged;

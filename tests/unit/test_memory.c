@@ -44,7 +44,7 @@ static const struct range_row overlap_rows[] = {
 	{ "touches the end", 8, 2, 0 },
 };
 
-TEST(an_overlap_is_refused_before_anything_is_charged_or_pinned)
+TEST(an_overlap_is_refused_before_memory_is_charged_or_pinned)
 {
 	struct tce2_region *first;
 
@@ -71,7 +71,7 @@ TEST(an_overlap_is_refused_before_anything_is_charged_or_pinned)
 }
 
 /* From UA on, 4 pages are mapped, 1 page is not, 3 pages are, and no page after them is */
-TEST(a_hole_is_refused_before_anything_is_charged_or_pinned)
+TEST(a_hole_is_refused_before_memory_is_charged_or_pinned)
 {
 	static const struct range_row rows[] = {
 		{ "hole at the end", 0, 5, -EFAULT },
@@ -96,7 +96,7 @@ TEST(a_hole_is_refused_before_anything_is_charged_or_pinned)
 }
 
 /* sim.c checks at each pin that no more pages are pinned than charged */
-TEST(memory_over_the_limit_is_refused_before_anything_is_pinned)
+TEST(memory_over_the_limit_is_refused_before_a_page_is_pinned)
 {
 	begin();
 	map_scattered(UA, 2 * COUNT, 0, true);
@@ -163,7 +163,7 @@ TEST(each_mapping_of_a_region_keeps_its_own_permission)
 	tce2_cache_put(cache);
 }
 
-TEST(memory_that_cannot_be_pinned_faults_and_leaves_nothing)
+TEST(memory_that_cannot_be_pinned_returns_efault_and_keeps_no_pin)
 {
 	struct sim_counts before;
 
@@ -184,7 +184,7 @@ TEST(memory_that_cannot_be_pinned_faults_and_leaves_nothing)
 	tce2_cache_put(cache);
 }
 
-TEST(a_pin_call_s_error_is_told_as_what_it_means)
+TEST(errors_of_a_pin_call_become_enomem_eintr_or_efault)
 {
 	static const struct {
 		int pin_error, want;
@@ -238,7 +238,7 @@ TEST(pages_are_pinned_in_batches_of_a_page_of_pointers)
 	tce2_cache_put(cache);
 }
 
-TEST(a_fatal_signal_ends_a_registration_that_is_under_way)
+TEST(a_fatal_signal_ends_a_running_registration)
 {
 	struct sim_counts before;
 
@@ -269,7 +269,7 @@ static void make_it_read_only(void)
 	sim_vma(sim.mm, UA)->vm_flags = VM_READ;
 }
 
-TEST(memory_that_changes_while_it_is_pinned_is_pinned_or_refused)
+TEST(register_of_memory_that_changes_during_the_pin_returns_efault)
 {
 	const u64 batch = PAGE_SIZE / 8;
 	struct sim_counts before;
@@ -319,7 +319,7 @@ TEST(only_pages_held_for_writing_are_dirtied_and_only_at_unpin)
 	tce2_cache_put(cache);
 }
 
-TEST(what_was_never_held_is_never_dirtied)
+TEST(pages_that_were_never_held_are_never_dirtied)
 {
 	begin();
 	map_scattered(UA, COUNT, 0, true);
@@ -334,7 +334,7 @@ TEST(what_was_never_held_is_never_dirtied)
 }
 
 /* Each of the two contiguous ranges is one block, and a block has one dirty flag */
-TEST(dirty_goes_by_blocks)
+TEST(a_write_dirties_all_pages_of_its_block)
 {
 	begin();
 	map_contiguous(UA, 4, 0, true);

@@ -213,7 +213,7 @@ static void change_under_reader(enum sim_point point, unsigned int nth,
 	end();
 }
 
-TEST(a_change_between_two_steps_of_a_reader_tears_nothing)
+TEST(a_change_between_two_steps_of_a_reader_tears_no_entry)
 {
 	static const u64 entries[] = { 0,  1,  3,  4,  5,   8,   9,  10,
 				       13, 14, 16, 30, 408, 409, 511 };
@@ -238,7 +238,7 @@ static void make_another_array(void)
 	sim_grace_period();
 }
 
-TEST(an_array_that_another_replaces_under_a_reader_is_noticed)
+TEST(a_reader_notices_that_an_array_is_replaced_by_another_array)
 {
 	for (unsigned int nth = 1; nth < 8; nth++) {
 		u64 entry = NEVER;
@@ -265,7 +265,7 @@ static void begin_change_called(const char *name)
 }
 
 /* Detects a removal of the array after the read, but ignores changes of its other entries */
-TEST(an_array_that_goes_under_a_reader_is_noticed)
+TEST(a_reader_notices_that_an_array_goes_away)
 {
 	u64 entry = NEVER;
 
@@ -297,7 +297,7 @@ static void look(void)
 	looked = true;
 }
 
-TEST(a_reader_between_two_steps_of_a_change_sees_nothing_torn)
+TEST(a_reader_between_two_steps_of_a_change_sees_no_torn_entry)
 {
 	for (size_t c = 0; c < ARRAY_SIZE(changes); c++) {
 		unsigned int nth = 0;
@@ -324,7 +324,7 @@ TEST(a_reader_between_two_steps_of_a_change_sees_nothing_torn)
  */
 
 /* Stores to the array's entries are ordered before the store of the word that points to it */
-TEST(an_array_is_published)
+TEST(an_array_is_published_after_its_entries_are_written)
 {
 	static const char *const made[] = {
 		"run to array", "run to array, overlapping", "run to array, split",
@@ -407,7 +407,7 @@ static void choose_step(u64 *state)
 		random_step.page = 0;
 }
 
-TEST(random_changes_under_a_reader_tear_nothing)
+TEST(random_changes_under_a_reader_tear_no_entry)
 {
 	u64 state = 5;
 

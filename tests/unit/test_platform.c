@@ -109,7 +109,7 @@ TEST(check_spec_accepts_each_limit_and_refuses_the_next_value)
 }
 
 /* All groups offer only this page size, or all page sizes except this one */
-TEST(check_spec_takes_exactly_the_common_page_sizes)
+TEST(check_spec_accepts_only_page_sizes_that_all_groups_offer)
 {
 	const struct iommu_table_group tg = { .max_levels = 5 };
 	struct tce2_window_spec spec = { SIZE, 0, 1 };
@@ -293,7 +293,7 @@ static void expect_not_asked(u64 size, u32 page_shift, int error)
 }
 
 /* The other window is in slot 1, the default window in slot 0 */
-TEST(a_second_window_of_a_hypervisor_is_refused_before_it_is_asked)
+TEST(a_second_window_is_refused_without_a_call_to_the_hypervisor)
 {
 	u64 start, other;
 
@@ -415,7 +415,7 @@ static void expect_offer(u64 pgsizes, u32 levels)
 }
 
 /* The group that offers less is the first group, or the second group */
-TEST(unlike_groups_offer_the_common_page_sizes_and_levels)
+TEST(different_groups_offer_their_common_page_sizes_and_levels)
 {
 	for (int less = 0; less < 2; less++) {
 		u64 start;
@@ -442,7 +442,7 @@ TEST(unlike_groups_offer_the_common_page_sizes_and_levels)
 	}
 }
 
-TEST(unlike_groups_offer_the_least_number_of_windows)
+TEST(different_groups_offer_the_smallest_number_of_windows)
 {
 	for (int less = 0; less < 2; less++) {
 		u64 start;

@@ -39,7 +39,7 @@ TEST(random_operations_agree_with_the_model)
 	}
 }
 
-TEST(random_memory_is_read_back_as_it_was_stored)
+TEST(random_extents_translate_as_they_were_appended)
 {
 	struct source source = random_source();
 

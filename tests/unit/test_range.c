@@ -86,7 +86,7 @@ static void begin_ranges(void)
 	wait_for_others = true;
 }
 
-TEST(a_held_range_keeps_out_those_that_overlap_and_no_others)
+TEST(a_locked_range_blocks_only_overlapping_ranges)
 {
 	static struct tce2_range range;
 	static struct locker before, behind, touch[3];
@@ -110,7 +110,7 @@ TEST(a_held_range_keeps_out_those_that_overlap_and_no_others)
 	expect(!rl.last, true);
 }
 
-TEST(overlapping_ranges_are_had_in_the_order_they_were_asked_for)
+TEST(overlapping_ranges_are_locked_in_the_order_of_the_requests)
 {
 	static struct locker l[THREADS];
 	static struct tce2_range range;
@@ -129,7 +129,7 @@ TEST(overlapping_ranges_are_had_in_the_order_they_were_asked_for)
 }
 
 /* Entry 0 is locked, [0..9] waits for it, and [9] waits for [0..9] */
-TEST(a_killed_waiter_makes_room_for_those_behind_it)
+TEST(a_killed_waiter_does_not_block_later_waiters)
 {
 	static struct locker wide, narrow;
 	static struct tce2_range range;

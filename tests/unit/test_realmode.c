@@ -107,7 +107,7 @@ TEST(lookup_agrees_with_a_plain_list_of_regions)
 }
 
 /* Each node is the right child of the previous node. The kernel balances its trees. */
-TEST(a_walk_that_is_led_astray_ends_after_128_steps)
+TEST(a_walk_of_a_corrupt_tree_ends_after_128_steps)
 {
 	static struct tce2_region chain[129];
 	static struct tce2_cache astray;
@@ -297,7 +297,7 @@ static const struct {
 	{ "invalid page size", 0, ~0U },
 };
 
-TEST(what_is_not_an_iommu_page_of_the_region_is_too_hard)
+TEST(translating_an_invalid_iommu_page_is_too_hard)
 {
 	struct tce2_region copy;
 
@@ -361,7 +361,7 @@ TEST(an_iommu_page_of_more_than_512_blocks_is_too_hard)
 }
 
 /* With the hash MMU on 4K kernels, RAM may be beyond the end of the linear mapping */
-TEST(only_real_mode_minds_where_the_linear_mapping_ends)
+TEST(real_mode_declines_pointers_beyond_the_linear_mapping)
 {
 	unsigned long end = sim_linear_end;
 
@@ -441,7 +441,7 @@ TEST(a_region_counted_in_real_mode_stays_pinned)
 	tce2_cache_put(cache);
 }
 
-TEST(more_pages_than_the_region_has_are_not_counted)
+TEST(get_refuses_a_count_above_the_number_of_pages_of_the_region)
 {
 	const u64 most = SIZE >> TCE2_MIN_PAGE_SHIFT;
 
@@ -488,7 +488,7 @@ static void unregister_it(void)
 	sim_grace_period();
 }
 
-TEST(a_count_that_loses_its_region_at_the_last_moment_is_refused)
+TEST(get_is_too_hard_if_the_region_dies_before_it_is_counted)
 {
 	static const enum sim_point points[] = { SIM_AT_COUNT, SIM_AT_READ };
 
@@ -511,7 +511,7 @@ static void unregister_nofail(void)
 	tce2_region_unregister_nofail(region);
 }
 
-TEST(a_count_that_comes_just_before_the_end_keeps_the_region)
+TEST(get_before_the_last_drop_keeps_the_region_pinned)
 {
 	begin();
 	expect(hold(cache, UA, 1, READ), 0);
@@ -534,7 +534,7 @@ static void contend(void)
 		sim_when(SIM_AT_SWAP, 1, contend);
 }
 
-TEST(a_put_tries_64_times_against_others_and_gives_up)
+TEST(put_gives_up_after_64_failed_exchanges)
 {
 	static const struct {
 		unsigned int contended;
@@ -564,7 +564,7 @@ static void drop_the_others(void)
 	expect(tce2_rm_mapped_put(region, 3), TCE2_RM_OK);
 }
 
-TEST(a_put_that_becomes_the_last_meanwhile_is_too_hard)
+TEST(put_is_too_hard_if_its_count_becomes_the_last_meanwhile)
 {
 	begin();
 	expect(tce2_rm_mapped_get(region, 5), TCE2_RM_OK);
@@ -587,7 +587,7 @@ static void expect_dirtied(u64 pfn, u64 count, u32 times)
 		expect(sim_frame(pfn++)->dirtied, times);
 }
 
-TEST(what_is_marked_is_dirtied_at_unpin_and_nothing_else)
+TEST(only_marked_pages_are_dirtied_and_only_at_unpin)
 {
 	begin();
 	expect(tce2_rm_mark_dirty(region, UA + PAGES(2), PAGE_SHIFT),
@@ -608,7 +608,7 @@ TEST(what_is_marked_is_dirtied_at_unpin_and_nothing_else)
 		       i == 2 || i == 4 || i == 6 || i == 7);
 }
 
-TEST(nothing_is_marked_where_a_block_may_not_be_written)
+TEST(mark_dirty_of_a_page_with_a_read_only_block_marks_no_block)
 {
 	cache = new_process();
 	map_scattered(UA, 7, 100, true);
@@ -629,7 +629,7 @@ TEST(nothing_is_marked_where_a_block_may_not_be_written)
 }
 
 /* A block has one dirty flag, and may be larger or smaller than the IOMMU page */
-TEST(a_mark_in_a_large_block_is_one_of_all_of_it)
+TEST(mark_dirty_marks_whole_blocks)
 {
 	cache = new_process();
 	map_contiguous(UA, 4, 0, true);

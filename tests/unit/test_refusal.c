@@ -67,7 +67,7 @@ static void expect_held(u64 count)
 }
 
 /* The map is in an empty window, replaces a long run, or replaces single entries */
-TEST(a_long_request_that_is_killed_lets_others_run_meanwhile)
+TEST(a_killed_long_map_rolls_back_and_reschedules)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(platforms); i++) {
 		/* A signal is checked for while each leaf is prepared, and after it is written */
@@ -103,7 +103,7 @@ TEST(a_long_request_that_is_killed_lets_others_run_meanwhile)
 }
 
 /* The last entry of the request is mapped or not. The first entry is not mapped. */
-TEST(a_refused_clear_is_done_entry_by_entry)
+TEST(a_refused_clear_is_retried_entry_by_entry)
 {
 	for (size_t i = FIRST_ODD; i < ARRAY_SIZE(platforms); i++) {
 		begin_refusal(i);
@@ -143,7 +143,7 @@ TEST(a_clear_that_is_always_refused_keeps_the_memory_held)
 }
 
 /* One entry stays mapped: each entry in turn, at the end of a leaf or not */
-TEST(an_entry_that_stays_is_noticed_wherever_it_is)
+TEST(unmap_notices_any_entry_that_was_not_cleared)
 {
 	for (size_t i = FIRST_ODD; i < ARRAY_SIZE(platforms); i++) {
 		begin_refusal(i);
@@ -164,7 +164,7 @@ TEST(an_entry_that_stays_is_noticed_wherever_it_is)
 	}
 }
 
-TEST(other_batches_of_leaves_are_unmapped_all_the_same)
+TEST(a_refused_clear_does_not_stop_the_unmap_of_other_batches)
 {
 	for (size_t i = FIRST_ODD; i < ARRAY_SIZE(platforms); i++) {
 		begin_window(i, MIB(512));
@@ -201,7 +201,7 @@ TEST(an_entry_without_permissions_is_clear)
 	finish();
 }
 
-TEST(a_window_that_is_never_cleared_leaks_what_it_maps)
+TEST(a_window_that_cannot_be_cleared_leaks_its_mapped_memory)
 {
 	for (size_t i = FIRST_HYPERVISOR; i < ARRAY_SIZE(platforms); i++) {
 		for (int detach = 0; detach < 2; detach++) {
@@ -255,7 +255,7 @@ TEST(a_failed_map_that_cannot_be_cleared_keeps_the_memory_held)
 }
 
 /* All entries are restored, but devices of the detached group may have cached new entries */
-TEST(a_failed_map_in_a_window_that_is_kept_keeps_the_memory_held)
+TEST(a_failed_map_in_a_window_kept_by_a_group_keeps_the_memory_held)
 {
 	begin_refusal(FIRST_ODD);
 	window->kept_by_group = true;
@@ -298,7 +298,7 @@ static void expect_few(u64 calls, u64 count)
 }
 
 /* Entries before and after the request, in the same leaf, may be mapped */
-TEST(a_hypervisor_is_asked_little_for_what_is_fresh)
+TEST(mapping_fresh_entries_takes_few_hypercalls)
 {
 	static const u64 counts[] = { 1, 2, 32, 100, 256, 511, 512, 513, 1500 };
 	static const u64 firsts[] = { 0, 1, 31, 511, 512, 700 };
@@ -346,7 +346,7 @@ TEST(only_leaves_with_old_entries_are_read_back_in_full)
 	finish();
 }
 
-TEST(a_refusal_is_seen_on_every_hypervisor)
+TEST(a_refused_entry_is_noticed_on_every_hypervisor)
 {
 	for (size_t i = FIRST_HYPERVISOR; i < ARRAY_SIZE(platforms); i++) {
 		begin_refusal(i);
@@ -368,7 +368,7 @@ TEST(a_refusal_is_seen_on_every_hypervisor)
 }
 
 /* The last entry of the range may look correct, because it did not change */
-TEST(a_refusal_is_seen_while_old_entries_are_restored)
+TEST(a_refused_entry_is_noticed_during_a_rollback)
 {
 	for (size_t i = FIRST_HYPERVISOR; i < ARRAY_SIZE(platforms); i++) {
 		u64 leaks = 0;
@@ -406,7 +406,7 @@ static void expect_perms(u64 first, u64 count, u64 want)
 }
 
 /* With a table in memory devices can read write-only entries, because IODA2 allows it */
-TEST(a_hypervisor_s_devices_cannot_read_what_they_may_only_write)
+TEST(devices_cannot_read_write_only_entries_of_a_hypervisor)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(platforms); i++) {
 		u64 want = TCE_WRITE;
@@ -436,7 +436,7 @@ TEST(a_hypervisor_s_devices_cannot_read_what_they_may_only_write)
 	}
 }
 
-TEST(an_entry_that_kvm_takes_out_for_a_moment_says_nothing)
+TEST(an_entry_that_kvm_clears_at_once_leaves_the_layout_unknown)
 {
 	begin_refusal(0);
 	platform.taken = 1;
@@ -466,7 +466,7 @@ TEST(an_entry_that_kvm_takes_out_for_a_moment_says_nothing)
 }
 
 /* Once a table's layout is known, a new level that looks different does not change it */
-TEST(what_is_known_of_a_table_stays)
+TEST(a_known_layout_of_a_table_does_not_change)
 {
 	u64 lower;
 
@@ -491,7 +491,7 @@ static void find_other_layout(void)
 	window->table.layout = TCE2_TABLE_PLATFORM;
 }
 
-TEST(of_two_threads_that_look_at_a_table_the_first_decides)
+TEST(the_first_of_two_threads_decides_the_layout_of_a_table)
 {
 	begin_refusal(0);
 	/* This request fails, but makes the leaf of the view */

@@ -53,7 +53,7 @@ TEST(entries_are_stored_directly_once_the_platform_has_written_one)
 	finish();
 }
 
-TEST(entries_that_look_different_are_left_to_the_platform)
+TEST(the_platform_writes_entries_of_a_table_with_an_unknown_layout)
 {
 	for (u32 levels = 1; levels <= 3; levels++) {
 		platform_kind = PLATFORM_ODD_FORMAT;
@@ -78,7 +78,7 @@ TEST(entries_that_look_different_are_left_to_the_platform)
 	platform_kind = PLATFORM_MEMORY;
 }
 
-TEST(a_hypervisor_is_given_runs_as_a_whole)
+TEST(a_run_is_passed_to_the_hypervisor_in_one_call)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
 	begin_table(MIB(16), 1);
@@ -165,7 +165,7 @@ TEST(a_lower_table_that_cannot_be_made_changes_nothing)
 	}
 }
 
-TEST(a_run_that_is_cut_short_is_finished_entry_by_entry)
+TEST(a_partly_written_run_is_completed_entry_by_entry)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
 	for (u64 nth = 1; nth <= 40; nth++) {
@@ -182,7 +182,7 @@ TEST(a_run_that_is_cut_short_is_finished_entry_by_entry)
 	}
 }
 
-TEST(lack_of_a_hypervisor_s_resources_takes_nothing_away)
+TEST(a_map_that_lacks_hypervisor_resources_restores_old_entries)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
 	for (u64 page = 0; page < 500; page += 13) {
@@ -199,7 +199,7 @@ TEST(lack_of_a_hypervisor_s_resources_takes_nothing_away)
 }
 
 /* If the last entry of a range did not change, it does not show that all were written */
-TEST(a_refusal_is_seen_although_the_last_entry_is_as_it_should_be)
+TEST(a_refused_entry_is_noticed_although_the_last_entry_is_correct)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
 	begin_table(MIB(16), 1);
@@ -213,7 +213,7 @@ TEST(a_refusal_is_seen_although_the_last_entry_is_as_it_should_be)
 }
 
 /* Linux writes single entries if the hypervisor lacks hcall-multi-tce */
-TEST(a_refusal_is_seen_where_entries_are_written_one_by_one)
+TEST(a_refused_entry_is_noticed_if_entries_are_written_one_by_one)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
 	begin_table(MIB(16), 1);
@@ -235,7 +235,7 @@ static void expect_event(size_t i, enum platform_event what, u64 first,
 	expect(platform.events[i].count, count);
 }
 
-TEST(invalidate_goes_in_batches_counted_from_bus_address_0)
+TEST(invalidate_splits_into_batches_and_counts_from_bus_address_0)
 {
 	u64 start, offset;
 
@@ -268,7 +268,7 @@ static void poke(u64 first, u64 count)
 		platform_poke(table->tbl, i, PFN_PHYS(i) | TCE_READ);
 }
 
-TEST(clearing_gathers_what_has_to_be_invalidated)
+TEST(clearing_merges_adjacent_ranges_to_be_invalidated_together)
 {
 	struct tce2_stale stale = {};
 
@@ -308,7 +308,7 @@ TEST(clearing_gathers_what_has_to_be_invalidated)
 	finish();
 }
 
-TEST(a_lower_table_that_is_not_there_is_cleared_by_the_platform)
+TEST(the_platform_clears_entries_of_a_missing_lower_table)
 {
 	struct tce2_stale stale = {};
 
@@ -326,7 +326,7 @@ TEST(a_lower_table_that_is_not_there_is_cleared_by_the_platform)
 }
 
 /* -ENOMEM is returned unchanged, every other error as -EIO */
-TEST(the_platform_s_errors_are_told_as_two)
+TEST(errors_of_the_platform_become_enomem_or_eio)
 {
 	static const int errors[][2] = {
 		{ -ENOMEM, -ENOMEM }, { -EIO, -EIO }, { -EPERM, -EIO },

@@ -462,7 +462,7 @@ static void expect_info(u32 argsz, size_t written)
 	expect(memcmp(&info, &want, sizeof(info)), 0);
 }
 
-TEST_F(client, get_info_writes_no_more_than_argsz)
+TEST_F(client, get_info_writes_at_most_argsz_bytes)
 {
 	expect_info(16, 16);
 	expect_info(17, 16);

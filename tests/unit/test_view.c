@@ -238,7 +238,7 @@ static void each_transition(u64 base)
 	row = NULL;
 }
 
-TEST(a_leaf_goes_from_any_state_to_any_other)
+TEST(a_leaf_changes_correctly_from_any_form_to_any_other)
 {
 	static const unsigned int shifts[] = { 12, 16, 24 };
 
@@ -249,7 +249,7 @@ TEST(a_leaf_goes_from_any_state_to_any_other)
 	}
 }
 
-TEST(the_extremes_of_a_run_are_kept)
+TEST(the_largest_and_smallest_runs_and_addresses_are_stored)
 {
 	static const u64 uas[] = { 0, 4096, FAR_UA,
 				   (1ULL << 52) - (L << 12) };
@@ -278,7 +278,7 @@ TEST(the_extremes_of_a_run_are_kept)
 }
 
 /* No run goes beyond the end of the range */
-TEST(any_range_within_a_leaf_can_be_asked_for)
+TEST(next_finds_the_runs_of_any_range_within_a_leaf)
 {
 	begin_view(ENTRIES, 16);
 	set(100, 50, U(3), RW);
@@ -294,7 +294,7 @@ TEST(any_range_within_a_leaf_can_be_asked_for)
 	end_view();
 }
 
-TEST(a_range_without_leaves_is_passed_over_at_once)
+TEST(next_skips_a_range_without_leaves)
 {
 	const u64 entries = 1ULL << 36, far = entries - 1;
 	const u64 at[] = { 0, 1ULL << 20, (1ULL << 35) - 1, 1ULL << 35, far };
@@ -332,7 +332,7 @@ TEST(a_range_without_leaves_is_passed_over_at_once)
 }
 
 /* Maps the first and the last entry of windows with 1 to 2^43 entries */
-TEST(a_window_of_any_size_has_room_for_its_entries)
+TEST(the_view_stores_first_and_last_entry_of_a_window_of_any_size)
 {
 	for (unsigned int bits = 0; bits <= 43; bits++) {
 		u64 entries = 1ULL << bits;
@@ -407,7 +407,7 @@ TEST(a_first_set_may_fail_for_each_level_of_the_tree)
 	end_view();
 }
 
-TEST(prepare_tells_whether_anything_is_replaced)
+TEST(prepare_returns_1_if_the_leaf_has_mappings)
 {
 	struct tce2_view_run run;
 
@@ -427,7 +427,7 @@ TEST(prepare_tells_whether_anything_is_replaced)
 	end_view();
 }
 
-TEST(clearing_cannot_fail_and_waits_for_a_page_at_most)
+TEST(clearing_cannot_fail_and_allocates_at_most_4_kib_with_nofail)
 {
 	begin_view(ENTRIES, 12);
 	set(0, 2 * L, U(1), RW);
@@ -487,7 +487,7 @@ TEST(contiguous_entries_cost_a_word_for_each_leaf)
 	end_view();
 }
 
-TEST(isolated_entries_cost_no_more_than_8_bytes_for_each_of_a_leaf)
+TEST(isolated_entries_cost_at_most_8_bytes_for_each_entry_of_their_leaf)
 {
 	const u64 entries = 1ULL << 16, leaves = entries / L;
 
@@ -554,7 +554,7 @@ TEST(an_array_that_is_filled_in_any_order_collapses_to_a_word)
 	}
 }
 
-TEST(a_full_array_of_more_than_one_run_stays)
+TEST(a_full_array_of_several_runs_is_not_collapsed)
 {
 	static const struct {
 		u64 at, page, perm;

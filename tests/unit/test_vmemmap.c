@@ -175,7 +175,7 @@ TEST(a_large_page_is_found_from_its_first_descriptor_on)
 	}
 }
 
-TEST_F(region, a_region_of_several_large_pages_is_found_whole)
+TEST_F(region, all_descriptors_of_a_region_of_large_pages_are_found)
 {
 	const u64 pages = 1ULL << (LARGE_SHIFT - PAGE_SHIFT);
 	struct tce2_region *large;
@@ -263,7 +263,7 @@ TEST_F(region, no_index_is_made_if_page_tables_hold_no_descriptors)
 	expect(tce2_region_unregister(second), 0);
 }
 
-TEST_F(region, waiting_for_an_index_may_be_killed)
+TEST_F(region, a_kill_ends_the_wait_for_an_index)
 {
 	sim_fail(SIM_KILL, 1);
 	expect(tce2_cache_find_pages(cache), -EINTR);
@@ -287,7 +287,7 @@ static void far_apart(u64 ua)
 	}
 }
 
-TEST(each_allocation_for_an_index_may_fail)
+TEST(a_failed_allocation_for_an_index_returns_enomem)
 {
 	unsigned int nth;
 	bool fired = true;
@@ -326,7 +326,7 @@ TEST(each_allocation_for_an_index_may_fail)
 	expect(nth > TCE2_VMEMMAP_LEVELS + 1, true);
 }
 
-TEST(each_allocation_for_descriptors_of_a_new_region_may_fail)
+TEST(a_failed_allocation_for_descriptors_makes_register_return_enomem)
 {
 	unsigned int nth;
 	bool fired = true;
@@ -378,7 +378,7 @@ static void look(void)
 	rcu_read_unlock();
 }
 
-TEST(an_index_is_seen_when_all_is_in_it)
+TEST(an_index_is_visible_only_with_all_descriptors)
 {
 	for (unsigned int nth = 1; nth <= 8; nth++) {
 		struct tce2_region *second;
@@ -425,7 +425,7 @@ static void look_for_the_new_one(void)
 	rcu_read_unlock();
 }
 
-TEST(descriptors_of_a_region_are_found_before_it_is)
+TEST(descriptors_of_a_region_are_indexed_before_the_region_is_found)
 {
 	for (unsigned int nth = 1; nth <= 24; nth++) {
 		struct tce2_region *added;
@@ -455,7 +455,7 @@ static struct page *found(u64 pfn)
 	return page;
 }
 
-TEST_F(region, a_reference_is_dropped_unless_it_is_the_last)
+TEST_F(region, a_reference_is_put_unless_it_is_the_last)
 {
 	struct page *page;
 
@@ -480,7 +480,7 @@ static void put_it(void)
 	expect(tce2_rm_put_page_unless_one(cache, found(2)), TCE2_RM_OK);
 }
 
-TEST_F(region, concurrent_puts_never_drop_the_last_reference)
+TEST_F(region, concurrent_calls_never_put_the_last_reference)
 {
 	expect(tce2_cache_find_pages(cache), 0);
 	found(2)->_refcount.counter = 2;
@@ -489,7 +489,7 @@ TEST_F(region, concurrent_puts_never_drop_the_last_reference)
 	expect(found(2)->_refcount.counter, 1);
 }
 
-TEST_F(region, a_large_page_s_references_are_those_of_its_first_descriptor)
+TEST_F(region, put_changes_the_first_descriptors_count_of_a_large_page)
 {
 	const u64 first = SIM_BIG +
 			  (4ULL << (LARGE_SHIFT - PAGE_SHIFT));

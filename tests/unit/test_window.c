@@ -52,7 +52,7 @@ TEST(a_failed_create_table_leaves_no_charge_and_no_window)
 	finish();
 }
 
-TEST(a_failed_set_window_of_any_group_is_undone_for_those_before)
+TEST(a_failed_set_window_is_undone_for_the_previous_groups)
 {
 	struct tce2_window *window;
 	u64 start = 7;
@@ -77,7 +77,7 @@ TEST(a_failed_set_window_of_any_group_is_undone_for_those_before)
 }
 
 /* The window must not stay, because no tce_kill() would invalidate the group's devices */
-TEST(a_table_that_does_not_know_of_its_group_is_taken_back)
+TEST(a_window_is_removed_if_its_table_is_not_linked_to_the_group)
 {
 	u64 start = 7;
 
@@ -104,7 +104,7 @@ TEST(a_table_that_does_not_know_of_its_group_is_taken_back)
 	finish();
 }
 
-TEST(a_group_joins_with_nothing_left_in_its_slots_or_not_at_all)
+TEST(attach_clears_both_slots_of_the_group_or_fails)
 {
 	struct sim_counts before;
 
@@ -124,7 +124,7 @@ TEST(a_group_joins_with_nothing_left_in_its_slots_or_not_at_all)
 }
 
 /* The platform removes the windows from the group, but the container keeps its tables */
-TEST(a_device_that_is_added_takes_no_table_in_use)
+TEST(adding_a_device_does_not_free_a_table_in_use)
 {
 	struct tce2_window *window;
 	u64 start;
@@ -152,7 +152,7 @@ TEST(a_device_that_is_added_takes_no_table_in_use)
 	}
 }
 
-TEST(a_device_that_is_added_takes_a_hypervisors_window)
+TEST(adding_a_device_removes_a_hypervisors_window_from_its_group)
 {
 	u64 start;
 
@@ -191,7 +191,7 @@ TEST(a_second_group_of_a_hypervisor_is_refused)
 }
 
 /* Entries are cleared before the window is removed, and memory is dropped after that */
-TEST(a_group_that_leaves_a_hypervisor_s_windows_has_them_cleared)
+TEST(detaching_a_hypervisors_group_clears_and_removes_its_windows)
 {
 	u64 start;
 
@@ -217,7 +217,7 @@ TEST(a_group_that_leaves_a_hypervisor_s_windows_has_them_cleared)
 	finish();
 }
 
-TEST(a_default_window_that_is_pending_goes_with_a_hypervisor_s_group)
+TEST(a_pending_default_window_is_removed_with_a_hypervisors_group)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
 	begin(1, 1);
@@ -229,7 +229,7 @@ TEST(a_default_window_that_is_pending_goes_with_a_hypervisor_s_group)
 }
 
 /* Tables in memory stay for the other groups, with all their mappings */
-TEST(a_group_that_leaves_takes_nothing_from_the_others)
+TEST(detaching_a_group_keeps_windows_and_mappings_for_the_others)
 {
 	struct tce2_window *window;
 
@@ -261,7 +261,7 @@ static struct tce2_creation created(u32 levels)
 }
 
 /* No request finds an unpublished window, but it has its slot and is programmed */
-TEST(a_window_is_of_no_use_before_it_is_published)
+TEST(a_window_is_not_found_before_it_is_published)
 {
 	struct tce2_creation creation;
 	struct tce2_window *window;
@@ -285,7 +285,7 @@ TEST(a_window_is_of_no_use_before_it_is_published)
 	finish();
 }
 
-TEST(a_group_that_joins_has_windows_that_are_not_published)
+TEST(an_attached_group_gets_unpublished_windows_too)
 {
 	struct tce2_creation creation;
 
@@ -313,7 +313,7 @@ TEST(an_answer_that_cannot_be_written_removes_the_window)
 }
 
 /* The client's thread may be killed during a page fault on the answer */
-TEST(a_signal_does_not_keep_a_window_from_being_cancelled)
+TEST(cancel_removes_a_window_despite_a_signal)
 {
 	struct tce2_creation creation;
 	struct sim_counts before;
@@ -330,7 +330,7 @@ TEST(a_signal_does_not_keep_a_window_from_being_cancelled)
 }
 
 /* VFIO may release the container during a page fault on the answer */
-TEST(a_window_that_is_not_published_goes_with_the_container)
+TEST(an_unpublished_window_is_removed_with_the_container)
 {
 	struct tce2_creation creation;
 
@@ -348,7 +348,7 @@ TEST(a_window_that_is_not_published_goes_with_the_container)
 	}
 }
 
-TEST(a_window_that_is_not_published_goes_with_a_hypervisor_s_group)
+TEST(an_unpublished_window_is_removed_with_a_hypervisors_group)
 {
 	struct tce2_creation creation;
 
@@ -369,7 +369,7 @@ TEST(a_window_that_is_not_published_goes_with_a_hypervisor_s_group)
 }
 
 /* VFIO holds a lock that all containers share while it attaches a group */
-TEST(attaching_a_group_does_not_wait_for_a_memory_cgroup)
+TEST(attach_allocates_outside_the_memory_cgroup)
 {
 	struct sim before;
 
@@ -383,7 +383,7 @@ TEST(attaching_a_group_does_not_wait_for_a_memory_cgroup)
 }
 
 /* Another thread has mapped in the window, or another module has a reference to it */
-TEST(a_default_window_that_is_used_stays_after_a_cancelled_create)
+TEST(a_cancelled_create_keeps_a_default_window_in_use)
 {
 	struct tce2_creation creation;
 
@@ -409,7 +409,7 @@ TEST(a_default_window_that_is_used_stays_after_a_cancelled_create)
 }
 
 /* The default window was removed, and another window was made in its slot */
-TEST(a_cancelled_create_leaves_others_windows_alone)
+TEST(a_cancelled_create_does_not_remove_a_window_made_meanwhile)
 {
 	struct tce2_creation creation;
 	struct tce2_window *window;
@@ -464,7 +464,7 @@ TEST(a_failed_create_keeps_the_default_window_of_a_hypervisor)
 }
 
 /* The platform allocates levels during MAP_DMA, and prints an error if memory is short */
-TEST(levels_that_are_hard_to_allocate_are_refused)
+TEST(create_refuses_levels_larger_than_512_kib)
 {
 	const unsigned int most = 19 - 3; /* log2 of the TCEs in a level of 512 KiB */
 	u64 start;
@@ -517,7 +517,7 @@ TEST(refused_map_makes_no_default_window)
 	finish();
 }
 
-TEST(bad_create_is_einval_though_no_slot_is_free)
+TEST(an_invalid_create_returns_einval_even_if_no_slot_is_free)
 {
 	u64 start;
 
@@ -533,7 +533,7 @@ TEST(bad_create_is_einval_though_no_slot_is_free)
 }
 
 /* A hypervisor may support one window, and refuse all requests after a failed request */
-TEST(platform_is_asked_for_no_more_windows_than_each_group_supports)
+TEST(create_makes_at_most_the_windows_that_each_group_supports)
 {
 	struct sim_counts before;
 	u64 start;
@@ -574,7 +574,7 @@ TEST(group_without_the_page_size_of_a_window_is_refused)
 	finish();
 }
 
-TEST(create_that_lacks_memory_at_any_point_leaves_nothing)
+TEST(a_create_that_lacks_memory_at_any_point_leaves_no_window)
 {
 	static const enum sim_fault faults[] = { SIM_ALLOC, SIM_CHARGE,
 						 SIM_KILL };
@@ -672,7 +672,7 @@ TEST(a_table_is_leaked_if_undoing_a_failed_create_fails_too)
 	finish();
 }
 
-TEST(a_group_that_cannot_have_every_window_joins_with_none)
+TEST(attach_fails_if_a_window_cannot_be_set_for_the_group)
 {
 	u64 start;
 
