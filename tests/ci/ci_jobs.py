@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Convert the jobs of a GitHub workflow or a GitLab pipeline into shell scripts.
 
-Errors are: keys that this project does not use, undefined names, duplicate keys, a GitHub
-job without time-out, and a job without artefacts.
+The conversion fails for a key that this project does not use, an undefined name, a duplicate
+key, a GitHub job without time-out, or a job that keeps no artefacts.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Job:
 
     @property
     def id(self) -> str:
-        """JOB, JOB.KERNEL or JOB.KERNEL.MACHINE."""
+        """The id of the job: JOB, JOB.KERNEL or JOB.KERNEL.MACHINE."""
         return ".".join([self.name, *self.choice])
 
     @property
     def script(self) -> str:
-        """The commands for bash, with the environment."""
+        """The commands of the job for bash, after commands that set its environment."""
         exports = [f"export {name}={shlex.quote(value)}"
                    for name, value in self.environment.items()]
         return "\n".join([*exports, *self.commands, ""])
@@ -74,7 +74,7 @@ def as_list(value: Any) -> list[Any]:
 
 def read(text: str) -> dict[Any, Any]:
     """Parse a file."""
-    # Imported here, because scripts/hosttools installs it after the tests are collected
+    # Import it here: scripts/hosttools may install PyYAML after the tests are collected
     import yaml  # type: ignore[import]
 
     def expect_unique(node: Any) -> None:
@@ -115,7 +115,10 @@ def substitute(text: str, choice: Mapping[str, str], where: str) -> str:
 
 
 def github_commands(job: str, steps: Sequence[Mapped]) -> list[str]:
-    """Return the commands; actions are GitHub's own, and one of them keeps the artefacts."""
+    """Return the commands of a job.
+
+    Raise Mistake for an action that is not GitHub's own, or if no action keeps artefacts.
+    """
     keeps_artefacts = False
     for step in steps:
         expect_known(step, GITHUB_STEP, job)
@@ -178,6 +181,6 @@ def gitlab_jobs(pipeline: Mapped) -> Iterator[Job]:
 
 
 def jobs_of(text: str) -> list[Job]:
-    """Return the jobs of a file; raise Mistake if something is wrong with it."""
+    """Return the jobs of a file; raise Mistake if the file has an error."""
     document = read(text)
     return list(github_jobs(document) if "jobs" in document else gitlab_jobs(document))

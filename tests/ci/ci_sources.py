@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A copy of the sources, with fakes for programs that are slow or need a network.
+"""Copy the sources, and replace programs that are slow or need a network with fakes.
 
 The fakes replace apt, git's configuration, QEMU, the builds, and the tests of tests/run.
 """
@@ -18,7 +18,7 @@ from runner.suites import SUITES
 
 from ci_jobs import Job
 
-# An archive with one kernel of each label; NEWER is its version
+# Fakes of apt for an archive with one kernel of each label. NEWER is the version of the kernels.
 APT_GET = """
 case " $* " in
 *" indextargets "*) echo 'Debian|bookworm|main|Packages|file:/archive' ;;
@@ -34,9 +34,9 @@ case " $* " in
     printf 'Version: %s\\n' "$series.${NEWER:-5}-1" ;;
 esac
 """
-# The fake of make records target, label and machine. Repeated calls do nothing. Of guests,
-# only two labels with different use run; for other labels make -n checks that the
-# target exists.
+# The fake of make records target, label and machine, and then runs make. A repeated call does
+# nothing. To save time, only two labels run check-guests: one with use "run" and one with
+# "load". For other labels make -n checks that the target exists.
 MAKE = """
 for word; do
     case $word in *=*) export "$word" ;; esac
@@ -51,14 +51,15 @@ check-guests,*|kernel-versions,7.[3-9]*) set -- -n "$@" ;;
 esac
 exec make "$@"
 """
-# Lists the cases before it runs them
+# The fake of tests/run lists the cases before it runs them
 TESTS_RUN = '"$0.real" "$@" --collect-only && exec "$0.real" "$@"\n'
 KERNEL = '[ "$1" != --newest ] || exec "$0.real" "$1"\n'
 MODULE = """
 cd "$(dirname "$0")/.." && mkdir -p "build/$1" build/logs &&
 touch "build/$1/vfio_spapr_tce2.ko" "build/logs/module-$1.log"
 """
-# Every test of the C sources passes. Other jobs print one result that is not listed.
+# The fake of scripts/vm: every test of the C sources passes. Programs of other jobs print one
+# result, which is not listed.
 VM = """
 while [ $# -gt 0 ]; do
     case $1 in
@@ -95,7 +96,7 @@ LISTED = re.compile(r"^(tests/[^:]+)::(.+)$", re.MULTILINE)
 OF_THIS_MACHINE = re.compile(r"^(\S+) +(\d+) passed$", re.MULTILINE)
 GUESTS = re.compile(r"^KERNEL +JOB +(\S+)$", re.MULTILINE)
 OF_A_GUEST = re.compile(r"^(\S+) +(\S+) +(\d+) passed$", re.MULTILINE)
-# Rows whose results are all listed. The other programs print one unlisted result.
+# Programs whose results are all listed. Each other program prints one unlisted result.
 LISTED_ROWS = ("tests/unit/run", "tests/guest/job_conformance.c")
 
 
@@ -108,7 +109,7 @@ def program(file: Path, text: str) -> None:
 
 
 class Sources:
-    """The copied sources, in which jobs run as on the forge."""
+    """A copy of the sources, in which jobs run as on GitHub or GitLab."""
 
     def __init__(self, work: Path) -> None:
         self.work = work
@@ -151,7 +152,7 @@ class Sources:
         return without_settings(PATH=path, **variables)
 
     def run_job(self, job: Job) -> Done:
-        """Run a job's script as the forge's shell would."""
+        """Run a job's script in bash, as GitHub and GitLab do."""
         script = job.script.replace("/var/cache", str(self.work / "cache"))
         environment = self.environment(RECORD=str(self.record),
                                        GIT_CONFIG_SYSTEM=str(self.work / "gitconfig"))
@@ -159,7 +160,7 @@ class Sources:
         return run("bash", "-eo", "pipefail", "-c", script, cwd=self.top, env=environment)
 
     def newest(self, version: str) -> str:
-        """Return build/kernel-versions for an archive with this version; it is a cache key."""
+        """Return build/kernel-versions, which is a cache key, for an archive with a version."""
         run(self.top / "scripts" / "kernel.real", "--newest", env=self.environment(
             NEWER=version, KERNELS="6.12-64k", XDG_CACHE_HOME=str(self.work / "cache"))).expect(0)
         return (self.top / "build" / "kernel-versions").read_text()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Tests of the files for continuous integration.
 
-The jobs of both files run in a copy of the sources with fakes. So the tests show
-that the commands exist, are quoted correctly, and select the intended rows.
+A forge is GitHub or GitLab. The jobs of both forges run in a copy of the sources with fakes.
+The tests check that the commands exist, are quoted correctly, and select the intended rows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ JOBS = {
     "gitlab": ("versions", "versions-newer", "unit", "lint", "host", "build", "build-newer",
                "guest", "guest-newer"),
 }
-# The jobs that start the real tests/run
+# Ids of the jobs that start the real tests/run
 TESTED = ("unit", "host", *(f"guest.{label}.{machine}" for label in ("6.12-4k", "6.1-64k")
                             for machine in MACHINES))
 
@@ -34,7 +34,7 @@ each_forge = pytest.mark.parametrize("forge", FILES)
 
 
 class Forge:
-    """A forge that has run the jobs of its file. made maps each job to its make targets."""
+    """A forge whose jobs have run. made maps each job to the make targets that it called."""
 
     def __init__(self, name: str, sources: Sources) -> None:
         self.jobs = jobs_of(FILES[name].read_text())
@@ -53,7 +53,7 @@ class Forge:
 
 
 class Forges:
-    """Both forges; each runs its jobs at its first use."""
+    """Both forges. The jobs of a forge run when a test first needs their results."""
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
@@ -67,7 +67,7 @@ class Forges:
 
 @pytest.fixture(scope="module")
 def forges() -> Forges:
-    """Return the forges, with a copy of the sources of their own."""
+    """Return the forges, with a separate copy of the sources."""
     work = BUILD / "tests" / "ci"
     shutil.rmtree(work, ignore_errors=True)
     return Forges(Sources(work))
@@ -111,7 +111,8 @@ def guests(*when: str) -> list[tuple[str, ...]]:
         "a_job_without_steps",
         "a_bracket_that_is_missing", "a_template_that_does_not_exist", "an_unknown_stage",
         "artefacts_of_a_pipeline_kept_on_success_only"])
-def test_a_mistake_is_noticed(forge: str, pattern: str, replacement: str, sentence: str) -> None:
+def test_a_mistake_in_a_ci_file_is_named(forge: str, pattern: str, replacement: str,
+                                         sentence: str) -> None:
     text = FILES[forge].read_text()
     changed = re.sub(pattern, replacement, text, flags=re.MULTILINE)
     assert changed != text
@@ -175,7 +176,7 @@ def test_the_unit_job_makes_only_check_quick(forge: str, forges: Forges) -> None
 def test_the_host_job_runs_all_tests_of_this_machine(forge: str, forges: Forges) -> None:
     rows = passed(forges[forge].done["host"].output)
     assert {"host", "evidence", "runner", "ci", "release", "realmode", "probes", "install",
-            "preflight", "clients"} <= set(rows)
+            "preflight", "clients", "docs"} <= set(rows)
 
 
 @pytest.mark.parametrize(("label", "tested"), [("6.12-4k", {"conformance", "reload", "differ"}),

@@ -34,7 +34,7 @@ def packages() -> Packages:
 @pytest.fixture(scope="session")
 def root(packages: Packages) -> Iterator[Root]:
     """Return the root filesystem, which all tests of a session change."""
-    # Before a build, whose programs cannot ask for a password
+    # Register before a build, because a build's programs cannot ask for sudo's password
     register_interpreter()
     build(LOGS / "dkms-rootfs.log", "root filesystem of packages",
           [str(SCRIPTS / "rootfs"), str(TARBALL)])

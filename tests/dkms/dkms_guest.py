@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Test a booted root filesystem in which the module is installed; print TAP.
 
-systemd runs this program in the emulated machine. The kernel argument tce2.run names
-the boot. The cases of a boot depend on each other: each begins in the state left by the
-previous case. On the host, test_system_boots.py imports CASES to list them.
+systemd runs this program in the emulated machine. Each boot has a list of cases. The kernel
+argument tce2.run names the boot. Each case begins in the state that the previous case has
+left. On the host, test_system_boots.py imports CASES to list the cases.
 
 Only the modules of Debian's python3-minimal may be imported.
 """
@@ -38,7 +38,7 @@ CASES: dict[str, dict[str, Check]] = {boot: {} for boot in BOOTS}
 
 
 class Failed(Exception):
-    """A case has failed; the text says why."""
+    """The failure of a case; the text is the reason."""
 
 
 def case(*boots: str) -> Callable[[Check], Check]:
@@ -104,7 +104,7 @@ def file_of(module: str) -> str:
 
 
 def unload_all() -> None:
-    """Unload all VFIO modules, for any set of loaded modules and any load order."""
+    """Unload all VFIO modules, whatever modules are loaded and in whatever order."""
     must("udevadm", "settle")
     run("modprobe", "-r", "vfio-pci")
     for module in (OURS, INTREE, "vfio_pci", "vfio_pci_core", "vfio"):
@@ -148,7 +148,7 @@ CLIENT_THAT_WAITS = Client()
 
 
 def expect_in_use(*command: str) -> None:
-    """Fail unless a command fails and says that a module is in use."""
+    """Fail unless a command fails with a message that a module is in use."""
     done = run(*command)
     if not done.returncode or "in use" not in done.stdout:
         raise Failed(f"status {done.returncode} of: {' '.join(command)}\n{done.stdout}")
@@ -160,7 +160,7 @@ def say(text: str) -> None:
         print(f"# {line}", flush=True)
 
 
-# Loaded modules after boot
+# Cases for the modules that are loaded after boot
 
 @case("orders")
 def modules_load_d_loads_vfio_pci_at_boot() -> None:
@@ -188,10 +188,10 @@ def this_module_handles_a_container_after_boot() -> None:
     expect_handled_by(OURS)
 
 
-# modprobe of the modules in every order; -b is the option that udev uses
+# Cases that load the modules with modprobe in every order. udev calls modprobe with -b.
 
 def modprobe_each(modules: tuple[str, ...]) -> None:
-    """Load modules one after the other; "-b" is an option for the next one."""
+    """Load modules one after the other; the word "-b" is an option for the next module."""
     options: list[str] = []
     for word in modules:
         if word == "-b":
@@ -236,7 +236,7 @@ register_order("vfio")
 register_order("vfio", "vfio-pci")
 
 
-# insmod ignores the configuration of modprobe
+# Cases that load modules with insmod, which ignores the configuration of modprobe
 
 @case("orders")
 def insmod_loads_the_in_tree_driver_after_this_module() -> None:
@@ -256,7 +256,7 @@ def vfio_pci_loads_this_module_though_the_in_tree_driver_was_loaded_before() -> 
     handled_with_vfio_pci()
 
 
-# Only the udev rule, without modprobe.d
+# Cases with the udev rule of the package, but without its file in modprobe.d
 
 @case("orders")
 def udev_loads_this_module_without_the_configuration_of_modprobe() -> None:
@@ -280,7 +280,7 @@ def udev_loads_this_module_when_only_the_in_tree_driver_is_loaded() -> None:
     expect_loaded(OURS)
 
 
-# The in-tree driver is reloaded
+# Cases that reload the in-tree driver
 
 @case("orders")
 def the_in_tree_driver_can_be_unloaded() -> None:
@@ -313,7 +313,7 @@ def this_module_handles_a_container_after_five_more_reloads_of_the_in_tree_drive
     expect_handled_by(OURS)
 
 
-# While a container is open
+# Cases that load or unload modules while a container is open
 
 @case("orders")
 def a_client_can_keep_a_container_open() -> None:
@@ -346,7 +346,7 @@ def this_module_handles_a_container_after_the_open_one_is_closed() -> None:
     expect_handled_by(OURS)
 
 
-# This module, vfio-pci and the in-tree driver are unloaded by modprobe -r
+# Cases that unload this module, vfio-pci and the in-tree driver with modprobe -r
 
 @case("orders")
 def modprobe_r_of_this_module_works() -> None:
@@ -405,7 +405,7 @@ def this_module_handles_a_container_after_both_are_unloaded_and_vfio_pci_is_load
     handled_with_vfio_pci()
 
 
-# The parameter "enabled"
+# Cases for this module's parameter "enabled"
 
 @case("orders")
 def a_client_can_keep_a_container_open_before_the_module_is_disabled() -> None:
@@ -458,7 +458,7 @@ def all_can_be_unloaded_at_the_end() -> None:
     unload_all()
 
 
-# The machine does not trust the dkms key
+# Cases for a machine that does not trust the key with which dkms signs modules
 
 REJECTED = "Key was rejected by service"
 
@@ -466,7 +466,7 @@ REJECTED = "Key was rejected by service"
 def expect_message(pattern: str, text: str) -> None:
     """Fail unless a text matches a pattern."""
     if not re.search(pattern, text, re.IGNORECASE):
-        raise Failed(f"nothing like '{pattern}' in:\n{text}")
+        raise Failed(f"no match of '{pattern}' in:\n{text}")
 
 
 @functools.cache
@@ -525,11 +525,11 @@ def the_kernel_log_tells_of_a_missing_signature() -> None:
     expect_message("loading of unsigned module is rejected", must("dmesg"))
 
 
-# The kernel log since the start of this program
+# Cases for the kernel log since the start of this program
 
 @functools.cache
 def taints_at_start() -> str:
-    """Mark the position in the kernel log; return the taint mask."""
+    """Write a mark to the kernel log; return the kernel's taint flags."""
     return shell('kernel_mark; echo "$TAINTS"').stdout
 
 

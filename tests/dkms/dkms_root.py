@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The ppc64el root filesystem that the package tests modify.
 
-qemu-user runs its real programs in a chroot. The installed packages are
-read from dpkg's status, so every test can ask for the state that it needs.
+qemu-user runs real programs of the root filesystem in a chroot. dpkg's status tells which
+packages are installed, so every test can ask for the state that it needs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LOG = LOGS / "dkms-root.log"
 TARBALL = cache_dir() / "rootfs" / "bookworm.tar"
 # Seconds that an emulated command may take
 PATIENCE = 3600
-# Paths that belong to tests/dkms or to no package
+# Directories to ignore: they have files of tests/dkms, or files that belong to no package
 PRUNED = ("tests", "packages", "proc")
 BINUTILS = ("as", "ld", "ld.bfd", "ar", "nm", "objcopy", "objdump", "readelf", "strip")
 
@@ -48,13 +48,13 @@ def outside(*command: str | Path) -> Done:
 
 @dataclass(frozen=True)
 class Packages:
-    """The two versions with packages: the version in dkms.conf and the next version."""
+    """The versions of the two packages: the version in dkms.conf and a later version."""
 
     old: str
     new: str
 
     def deb(self, version: str) -> str:
-        """Return the package for dkms of a version, as the root filesystem has it."""
+        """Return the path of the dkms package of a version in the root filesystem."""
         return f"/packages/{PACKAGE}_{version}_all.deb"
 
 
@@ -68,7 +68,7 @@ class Root:
         self.later = image.name.removeprefix("linux-image-").split("_")[0]
 
     def run(self, *command: str | Path, stdin: str | None = None, cwd: str = "/") -> Done:
-        """Run a command in it. uname in it names the first kernel."""
+        """Run a command in the root filesystem, where uname prints the first kernel's release."""
         words = tuple(str(word) for word in command)
         done = run(*command_in(self.directory, ["env", "--chdir", cwd, *words], self.kernel),
                    stdin=stdin, patience=PATIENCE)
@@ -77,22 +77,22 @@ class Root:
         return dataclasses.replace(done, command=words)
 
     def output_of(self, *command: str | Path) -> str:
-        """Run a command in it and return its output; fail unless it succeeds."""
+        """Run a command in the root filesystem; return its output; fail unless it succeeds."""
         return self.run(*command).expect(0).output.strip()
 
     def write(self, path: str, text: str) -> None:
-        """Write a file in it."""
+        """Write a file in the root filesystem."""
         self.run("sh", "-c", 'mkdir -p "${0%/*}" && cat >"$0"', path, stdin=text).expect(0)
 
     def paths(self, *pruned: str) -> list[str]:
-        """Return every path in it, except those below the pruned directories."""
+        """Return every path in the root filesystem, except paths below the pruned directories."""
         unwanted = [word for path in pruned
                     for word in ("-o", "-path", str(self.directory / path))]
         return sorted(outside("find", self.directory, "-xdev", "(", *unwanted[1:], ")", "-prune",
                               "-o", "-printf", "/%P\\n").output.splitlines())
 
     def package(self, name: str) -> str:
-        """Return the file of the package of a name, below /packages in it."""
+        """Return the path of a package's .deb, below /packages in the root filesystem."""
         (deb,) = self.directory.glob(f"packages/{name}_*.deb")
         return f"/packages/{deb.name}"
 
@@ -107,15 +107,15 @@ class Root:
         return ""
 
     def install(self, *debs: str) -> Done:
-        """Install packages."""
+        """Install packages with dpkg."""
         return self.run("dpkg", "-i", *debs)
 
     def purge(self, *packages: str) -> Done:
-        """Purge packages."""
+        """Purge packages with dpkg."""
         return self.run("dpkg", "-P", *packages)
 
     def have(self, *debs: str) -> None:
-        """Install the packages that are missing or have another version."""
+        """Install each package that is not installed, or is installed in another version."""
         missing = []
         for deb in debs:
             name, version, _ = Path(deb).name.split("_")
@@ -137,7 +137,7 @@ class Root:
 
     @property
     def later_names(self) -> tuple[str, str]:
-        """The names of these packages, in the order in which they can be purged."""
+        """The names of the later kernel's packages, in the order in which they can be purged."""
         return f"linux-headers-{self.later}", f"linux-image-{self.later}"
 
     def modinfo(self, kernel: str, field: str, pattern: str) -> str:
@@ -146,17 +146,17 @@ class Root:
         return done.expect(0, pattern).output.strip()
 
     def expect_module(self, kernel: str, version: str) -> None:
-        """Fail unless kmod finds a version for a kernel where dkms puts it."""
+        """Fail unless kmod finds the module for a kernel, in a version, where dkms installs it."""
         self.modinfo(kernel, "version", rf"\A{re.escape(version)}$")
         self.modinfo(kernel, "filename", rf"\A/lib/modules/{re.escape(kernel)}/updates/dkms/")
         self.modinfo(kernel, "vermagic", rf"\A{re.escape(kernel)} ")
 
     def expect_no_module(self, kernel: str) -> None:
-        """Fail if there is a module for a kernel."""
+        """Fail if the module is installed for a kernel."""
         if not (done := self.run("modinfo", "-k", kernel, OURS)).status:
             pytest.fail(done.explain(), pytrace=False)
         if found := [*(self.directory / "lib/modules" / kernel).rglob(f"{OURS}*")]:
-            pytest.fail(f"these files are there: {found}", pytrace=False)
+            pytest.fail(f"these files exist: {found}", pytrace=False)
 
     def expect_signed(self, kernel: str) -> None:
         """Fail unless the module for a kernel is signed with the key that dkms made."""
@@ -190,9 +190,9 @@ def program(name: str) -> Path:
 def stage_compiler() -> Path:
     """Return a directory with this machine's gcc-12, to be copied into a root filesystem.
 
-    It is the same version as the root filesystem's own compiler, which takes ten times as
-    long under emulation. The rest of a build runs in the root filesystem:
-    make, kbuild, modpost.
+    The root filesystem's own compiler, which has the same version, takes ten times as long
+    under emulation. All other programs of a build (make, kbuild, modpost) are the programs of
+    the root filesystem.
     """
     stage = STAGE / "compiler"
     shutil.rmtree(stage, ignore_errors=True)
@@ -216,7 +216,7 @@ def stage_compiler() -> Path:
 
 
 def unpack(directory: Path, packages: Packages) -> Root:
-    """Unpack the root filesystem into a directory, with what the tests need in it."""
+    """Unpack the root filesystem into a directory, and add the files that the tests need."""
     outside("tar", "-C", directory, "-xf", TARBALL)
     outside("install", "-d", directory / "tests")
     outside("cp", TOP / "tests/guest/functions.sh", TOP / "tests/dkms/dkms_guest.py",
@@ -227,7 +227,8 @@ def unpack(directory: Path, packages: Packages) -> Root:
     outside("cp", *debs, directory / "packages")
     outside("cp", "-r", "--no-preserve=ownership", f"{stage_compiler()}/.", directory)
     root = Root(directory)
-    # Building an initramfs takes a minute under emulation. Do it once at the end, for the boots
+    # Make no initramfs when packages are installed: each takes a minute under emulation. Only
+    # make_disk() makes them, for the boots
     root.write("/etc/initramfs-tools/update-initramfs.conf", "update_initramfs=no\n")
     return root
 
@@ -240,12 +241,12 @@ class Disk:
 
     @property
     def image(self) -> Path:
-        """The content of the disk."""
+        """The file with the content of the disk."""
         return self.directory / "disk.img"
 
     @property
     def kernel(self) -> Path:
-        """The kernel."""
+        """The file of the kernel."""
         return self.directory / "vmlinux"
 
 
@@ -272,13 +273,13 @@ def furnish(root: Root) -> None:
 
 
 def make_initramfs(root: Root, file: Path) -> None:
-    """Make an initramfs of the root filesystem as it is."""
+    """Make an initramfs of the root filesystem in its present state."""
     root.run("mkinitramfs", "-o", "/tests/initrd", root.kernel).expect(0)
     outside("mv", root.directory / "tests/initrd", file)
 
 
 def make_initramfs_without_module(root: Root, file: Path) -> None:
-    """Make an initramfs as it was before the module was installed."""
+    """Make an initramfs without the files that the package installs."""
     moved = ((f"/lib/modules/{root.kernel}/updates", "/tests/updates"),
              (f"/usr/lib/modprobe.d/{NAME}.conf", f"/tests/{NAME}.conf"))
     for installed, hidden in moved:

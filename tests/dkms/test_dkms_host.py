@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""make install, make uninstall and the RPMs, cross-built on this machine."""
+"""Test make install, make uninstall and the RPMs, cross-built on this machine."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def kbuild_options() -> list[str]:
 
 
 def files_in(directory: Path) -> list[str]:
-    """Return the files in a directory as paths from it on, sorted."""
+    """Return the sorted paths of the files in a directory, relative to the directory."""
     return sorted(f"/{path.relative_to(directory)}" for path in directory.rglob("*")
                   if not path.is_dir())
 
@@ -57,7 +57,7 @@ def release() -> str:
 
 @pytest.fixture(scope="module")
 def tree(packages: Packages, release: str) -> Tree:
-    """Return the tree that the Debian packages were made from."""
+    """Return the source tree from which the Debian packages were made."""
     del release
     shutil.rmtree(DEST, ignore_errors=True)
     return Tree(DEBS / f"{NAME}-{packages.old}")
@@ -147,7 +147,7 @@ def kmod(akmod: Done, release: str) -> Done:
 
 
 def expect_in_rpm(name: str, pattern: str) -> None:
-    """Fail unless the package of a name has a file whose whole path matches a pattern."""
+    """Fail unless the RPM with a name has a file whose whole path matches a pattern."""
     files = [*RPMS.rglob(f"{name}-[0-9]*.rpm")]
     assert files, f"there is no package {name}"
     run("rpm", "-qpl", *files).expect(0, f"^{pattern}$")

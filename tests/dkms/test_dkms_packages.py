@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Install, upgrade and purge the dkms package and kernels with real dpkg, dkms and kmod.
 
-First with the dkms of the root filesystem's release, then with that of the next release.
-The cases build on each other, so a run of the whole file installs nothing twice. A case
-that is run alone sets up its own state: its fixtures check dpkg's status, and
-install or purge what differs.
+The tests run first with the dkms of the root filesystem's release, then with the dkms of the
+next release. Each case begins in the state that the previous case has left, so a run of the
+whole file installs nothing twice. If a case runs alone, its fixtures set up its state: they
+check dpkg's status, and install or purge packages.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from runner.command import Done
 pytest_plugins = ["dkms_fixtures"]
 skip_if_kept()
 
-# Warning of readelf on Debian's headers packages under dkms 3.0. Remove with the workaround
-# for dkms 3.0 in dkms.conf
+# A warning of readelf about Debian's headers packages under dkms 3.0. Remove it together with
+# the workaround for dkms 3.0 in dkms.conf
 KNOWN = "readelf: Warning: Section '.comment' was not dumped"
 WARNING = re.compile("warn|deprecat|error|bad ", re.IGNORECASE)
 # The status of dkms for a kernel that BUILD_EXCLUSIVE_* in dkms.conf excludes
 EXCLUDED = 77
-# One below the range of dkms.conf, one above
+# A kernel release below the range of dkms.conf, and a release above the range
 FOREIGN = ("5.10.0-99-powerpc64le", "8.0.0-1-powerpc64le")
 
 
@@ -44,7 +44,7 @@ def dkms(root: Root) -> None:
 
 
 def use_next_dkms(root: Root) -> None:
-    """Install the next release's dkms. Both kernels are there before it is."""
+    """Install the later kernel, then the next release's dkms."""
     root.have(*root.later_packages)
     root.have(root.package("dkms"))
 
@@ -100,7 +100,7 @@ class PackageCases:
         assert f"{NAME}/{packages.old}," not in root.output_of("dkms", "status")
 
 
-# Debian's headers packages run these hooks
+# The postinst of a headers package, which runs the same hooks as the postinst of Debian's
 POSTINST = """#!/bin/sh
 set -e
 run-parts --report --exit-on-error --arg={0} /etc/kernel/header_postinst.d
@@ -108,13 +108,13 @@ run-parts --report --exit-on-error --arg={0} /etc/kernel/header_postinst.d
 CONTROL = """Package: linux-headers-{0}
 Version: 1
 Architecture: all
-Maintainer: nobody
+Maintainer: Test
 Description: headers of a kernel that does not exist
 """
 
 
 def make_headers(root: Root, release: str) -> str:
-    """Make a headers package for a kernel of any name, with the tree of the first kernel."""
+    """Make a headers package for an invented release, with the headers of the first kernel."""
     directory = f"/tests/headers-{release}"
     modules = f"{directory}/lib/modules/{release}"
     tree = root.output_of("readlink", "-f", f"/lib/modules/{root.kernel}/build")
@@ -146,25 +146,27 @@ class ForeignKernelCases:
     def test_headers_outside_the_range_install(self, foreign: tuple[str, Done]) -> None:
         foreign[1].expect(0)
 
-    def test_the_installation_says_that_nothing_is_built_for_them(
+    def test_the_installation_reports_that_a_kernel_is_outside_the_range(
             self, foreign: tuple[str, Done]) -> None:
         release, done = foreign
         done.expect(0, f"nothing is built for {re.escape(release)}|BUILD_EXCLUSIVE")
 
-    def test_nothing_is_built_for_them(self, foreign: tuple[str, Done], root: Root) -> None:
+    def test_dkms_builds_nothing_for_kernels_outside_the_range(self, foreign: tuple[str, Done],
+                                                               root: Root) -> None:
         root.expect_no_module(foreign[0])
 
-    def test_dkms_calls_them_excluded_and_not_failed(self, foreign: tuple[str, Done], root: Root,
-                                                     packages: Packages) -> None:
+    def test_dkms_reports_kernels_outside_the_range_as_excluded(self, foreign: tuple[str, Done],
+                                                                root: Root,
+                                                                packages: Packages) -> None:
         root.run("dkms", "build", f"{NAME}/{packages.new}", "-k", foreign[0]).expect(EXCLUDED)
 
 
 class TestPackage(PackageCases):
-    """With the dkms of the release."""
+    """Test the package with the dkms of the root filesystem's release."""
 
 
 class TestKernelComes:
-    """Install a kernel while the package is installed."""
+    """Test that dkms builds for a kernel that is installed after the package."""
 
     @pytest.fixture(scope="class")
     def kernel_came(self, dkms: None, root: Root, packages: Packages) -> Done:
@@ -177,13 +179,14 @@ class TestKernelComes:
     def test_the_later_kernel_installs(self, kernel_came: Done) -> None:
         kernel_came.expect(0)
 
-    def test_its_installation_builds_the_module_for_it(self, kernel_came: Done, root: Root,
-                                                       packages: Packages) -> None:
+    def test_installing_the_later_kernel_builds_the_module_for_it(self, kernel_came: Done,
+                                                                  root: Root,
+                                                                  packages: Packages) -> None:
         del kernel_came
         root.expect_module(root.later, packages.new)
 
-    def test_the_module_for_it_is_signed_with_the_key_of_dkms(self, kernel_came: Done,
-                                                              root: Root) -> None:
+    def test_the_module_for_the_later_kernel_is_signed_with_the_key_of_dkms(
+            self, kernel_came: Done, root: Root) -> None:
         del kernel_came
         root.expect_signed(root.later)
 
@@ -194,11 +197,11 @@ class TestKernelComes:
 
 
 class TestForeignKernel(ForeignKernelCases):
-    """With the dkms of the release."""
+    """Test unsupported kernels with the dkms of the root filesystem's release."""
 
 
 class TestPurge:
-    """The package is purged."""
+    """Test purging the package."""
 
     @pytest.fixture(scope="class")
     def purged(self, dkms: None, root: Root, packages: Packages) -> Done:
@@ -220,11 +223,11 @@ class TestPurge:
 
 
 class TestNextDkms:
-    """The next release's dkms is installed."""
+    """Test the installation of the next release's dkms."""
 
     @pytest.fixture(scope="class")
     def dkms(self, root: Root) -> Done:
-        """Install it."""
+        """Install the next release's dkms."""
         root.have_not(PACKAGE)
         root.have(*root.later_packages)
         return root.install(root.package("dkms"))
@@ -235,11 +238,11 @@ class TestNextDkms:
 
 
 class TestNextDkmsByHand:
-    """The next release's dkms builds for both kernels, without the package."""
+    """Test the commands of the next release's dkms for both kernels, without the package."""
 
     @pytest.fixture(scope="class")
     def added(self, root: Root, packages: Packages) -> Done:
-        """Have dkms add the source that the package has."""
+        """Call dkms add with the source from the package."""
         root.have_not(PACKAGE)
         use_next_dkms(root)
         root.run("dpkg-deb", "-x", packages.deb(packages.old), "/tests/unpacked").expect(0)
@@ -249,24 +252,24 @@ class TestNextDkmsByHand:
 
     @pytest.fixture(scope="class", params=["first", "later"])
     def release(self, request: pytest.FixtureRequest, root: Root) -> str:
-        """Return each kernel."""
+        """Return the release of the first, then of the later kernel."""
         return root.kernel if request.param == "first" else root.later
 
     @pytest.fixture(scope="class")
     def built(self, added: Done, release: str, root: Root, packages: Packages) -> Done:
-        """Have dkms build for a kernel."""
+        """Call dkms build for a kernel."""
         del added
         return root.run("dkms", "build", f"{NAME}/{packages.old}", "-k", release)
 
     @pytest.fixture(scope="class")
     def installed(self, built: Done, release: str, root: Root, packages: Packages) -> Done:
-        """Have dkms install for a kernel."""
+        """Call dkms install for a kernel."""
         del built
         return root.run("dkms", "install", f"{NAME}/{packages.old}", "-k", release)
 
     @pytest.fixture(scope="class")
     def removed(self, added: Done, root: Root, packages: Packages) -> Done:
-        """Have dkms remove the module for all kernels; then remove the source."""
+        """Call dkms remove for all kernels; then remove the source."""
         del added
         done = root.run("dkms", "remove", f"{NAME}/{packages.old}", "--all")
         root.run("rm", "-rf", f"/usr/src/{NAME}-{packages.old}", "/tests/unpacked").expect(0)
@@ -303,18 +306,18 @@ class TestNextDkmsByHand:
 
 
 class TestNextDkmsPackage(PackageCases):
-    """With the next release's dkms."""
+    """Test the package with the next release's dkms."""
 
     @pytest.fixture(scope="class")
     def dkms(self, root: Root) -> None:
-        """Have it installed."""
+        """Have the next release's dkms installed."""
         use_next_dkms(root)
 
 
 class TestNextDkmsForeignKernel(ForeignKernelCases):
-    """With the next release's dkms."""
+    """Test unsupported kernels with the next release's dkms."""
 
     @pytest.fixture(scope="class")
     def dkms(self, root: Root) -> None:
-        """Have it installed."""
+        """Have the next release's dkms installed."""
         use_next_dkms(root)

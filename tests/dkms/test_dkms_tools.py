@@ -2,9 +2,9 @@
 """Test the package with tce2-preflight, and the removal of a kernel.
 
 The package is built in the root filesystem from the source packages, installed, upgraded
-and purged. In between the program checks the kernels installed there, with the
-modules that dkms has built. The cases build on each other. A case that is run alone
-sets up its own state, as in test_dkms_packages.py.
+and purged. While it is installed, tce2-preflight checks the kernels of the root filesystem
+with the modules that dkms has built. Each case begins in the state that the previous case has
+left. If a case runs alone, its fixtures set up its state, as in test_dkms_packages.py.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Tools:
         return f"{WORK}/{TOOLS}_{version}_ppc64el.deb"
 
     def build(self, version: str) -> Done:
-        """Build as ppc64el's build daemons do, except that this machine's compiler compiles."""
+        """Build the package like ppc64el's build daemons, but with this machine's compiler."""
         source = self.source(version)
         self.root.run("mkdir", "-p", WORK).expect(0)
         self.root.run("dpkg-source", "--extract", f"/packages/{NAME}_{version}.dsc",
@@ -58,7 +58,7 @@ class Tools:
 
 @pytest.fixture(scope="module")
 def tools(root: Root, packages: Packages) -> Tools:
-    """Have the next dkms and the new version of the module for both kernels."""
+    """Install the next dkms and the new version of the module for both kernels."""
     root.have(*root.later_packages)
     root.have(root.package("dkms"))
     root.have(packages.deb(packages.new))
@@ -67,13 +67,13 @@ def tools(root: Root, packages: Packages) -> Tools:
 
 @pytest.fixture(scope="module")
 def old_built(tools: Tools, packages: Packages) -> Done:
-    """Build the old version."""
+    """Build the tools package of the old version."""
     return tools.build(packages.old)
 
 
 @pytest.fixture(scope="module")
 def new_built(tools: Tools, packages: Packages) -> Done:
-    """Build the new version."""
+    """Build the tools package of the new version."""
     return tools.build(packages.new)
 
 
@@ -86,14 +86,14 @@ def before(tools: Tools, old_built: Done, new_built: Done) -> list[str]:
 
 @pytest.fixture(scope="module")
 def installed(tools: Tools, before: list[str], packages: Packages) -> Done:
-    """Install the old version."""
+    """Install the tools package of the old version."""
     del before
     return tools.root.install(tools.deb(packages.old))
 
 
 @pytest.fixture(scope="module")
 def upgraded(tools: Tools, installed: Done, packages: Packages) -> Done:
-    """Upgrade to the new version."""
+    """Upgrade the tools package to the new version."""
     del installed
     return tools.root.install(tools.deb(packages.new))
 
@@ -106,7 +106,7 @@ def purged(tools: Tools, upgraded: Done) -> Done:
 
 
 def expect_version(root: Root, version: str) -> None:
-    """Fail unless dpkg and the program have a version."""
+    """Fail unless dpkg and tce2-preflight report a version of the tools."""
     assert root.version_of(TOOLS) == version
     assert root.output_of("tce2-preflight", "--version") == f"tce2-preflight {version}"
 
@@ -163,11 +163,11 @@ def test_the_packages_own_tests_pass(upgraded: Done, tools: Tools, packages: Pac
     tools.root.run("sh", "-ex", "-c", "\n".join(commands)).expect(0)
 
 
-# The program, with the modules that dkms has built
+# Tests that run tce2-preflight on the modules that dkms has built
 
 @pytest.fixture(scope="module")
 def symvers(upgraded: Done, root: Root) -> str:
-    """Return the symbols that the first kernel exports."""
+    """Return Module.symvers of the first kernel: the symbols that it exports."""
     del upgraded
     return root.output_of("cat", f"/lib/modules/{root.kernel}/build/Module.symvers") + "\n"
 
@@ -252,7 +252,7 @@ def test_a_purge_of_the_tools_package_restores_the_earlier_paths(purged: Done, b
     assert sorted({*before} ^ {*tools.paths()}) == []
 
 
-# Removal of a kernel
+# Tests of the removal of a kernel
 
 @pytest.fixture(scope="module")
 def kernel_gone(tools: Tools) -> Done:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Boot the root filesystem with the module in the emulated machine.
 
-dkms_guest.py runs in it and prints a result for each case. The cases of a boot depend on
-each other, so a boot runs all of its cases, and only the chosen ones are reported. With KEEP
-set the disk is that of the last run. No boot changes the disk.
+In the machine dkms_guest.py runs and prints a result for each case. The cases of a boot depend
+on each other, so a boot runs all of its cases, but only the chosen cases are reported. If KEEP
+is set, the disk of the last run is used again. No boot changes the disk.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ ROOT = "root=/dev/nvme0n1 rw quiet systemd.show_status=false"
 
 @pytest.fixture(scope="session")
 def disk(request: pytest.FixtureRequest) -> Disk:
-    """Return the disk, made of the root filesystem after the other tests; with KEEP the last."""
+    """Return a disk with the root filesystem as the other tests left it, or with KEEP the last."""
     disk = Disk(BUILD / "dkms")
     if os.environ.get("KEEP"):
         if not disk.image.exists():
-            pytest.fail("KEEP is set, but no run before has made a disk", pytrace=False)
+            pytest.fail("KEEP is set, but no earlier run has made a disk", pytrace=False)
         return disk
     root: Root = request.getfixturevalue("root")
     packages: Packages = request.getfixturevalue("packages")
@@ -53,7 +53,7 @@ def boot_row(boot: str, disk: Disk) -> Row:
     def prepare(row: Row) -> list[str]:
         say(f"booting: {boot}")
         append = f"{ROOT} tce2.run={boot} {ARGUMENTS.get(boot, '')}".strip()
-        # QEMU discards what a boot writes to the disk
+        # QEMU discards all writes of a boot to the disk
         return [str(SCRIPTS / "vm"), "--kernel", str(disk.kernel),
                 "--initrd", str(disk.directory / INITRAMFS.get(boot, "initrd")),
                 "--disk", str(disk.image), "--option", "-snapshot", "--append", append,
@@ -75,7 +75,7 @@ class Boots:
         self._rows: dict[str, Row] = {}
 
     def row(self, boot: str) -> Row:
-        """Return the row of a boot; start it once, after stopping the previous boot."""
+        """Return the row of a boot. If it is new, stop the previous boot and start it."""
         if boot not in self._rows:
             self.stop()
             self._rows[boot] = boot_row(boot, self.disk)
@@ -86,7 +86,7 @@ class Boots:
         return self._rows[boot]
 
     def stop(self) -> None:
-        """Stop the running machine: no chosen case is left in it."""
+        """Stop the running machine, whose chosen cases all have results."""
         for row in self._rows.values():
             row.stop()
 
@@ -100,10 +100,10 @@ def boots(disk: Disk) -> Iterator[Boots]:
 
 
 def expect_good_end(row: Row, boot: str) -> None:
-    """Wait for the end of a boot; fail on a bad status or results that are no case."""
+    """Wait for the end of a boot; fail on a bad status or on results of unknown cases."""
     unknown = [result.name for result in row.others() if result.name not in CASES[boot]]
     if unknown:
-        pytest.fail(f"these results are of no case: {unknown}", pytrace=False)
+        pytest.fail(f"results of unknown cases: {unknown}", pytrace=False)
     if complaint := row.complaint():
         pytest.fail(complaint, pytrace=False)
 
@@ -129,7 +129,7 @@ END = "the_machine_powers_off_after_all_cases"
 @pytest.mark.parametrize(("boot", "case"), [
     pytest.param(boot, case, id=f"{boot}-{case}")
     for boot, cases in CASES.items() for case in [*cases, END]])
-def test_in_a_booted_system(boots: Boots, boot: str, case: str) -> None:
+def test_each_case_passes_in_a_booted_system(boots: Boots, boot: str, case: str) -> None:
     row = boots.row(boot)
     if case == END:
         expect_good_end(row, boot)

@@ -17,7 +17,7 @@ SHARED = BUILD / "tests" / "install"
 
 
 def skipped_by_copies(directory: str, names: list[str]) -> list[str]:
-    """Return the names to skip, which are no sources, for shutil.copytree()."""
+    """Return the names that are no sources, and that shutil.copytree() must skip."""
     return [name for name in names if Path(directory) == TOP and name in ("build", ".git")]
 
 

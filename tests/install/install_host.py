@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Helpers of the tests of building and installing: a POWER host for each test.
 
-A host has the sources, in which the module is built in place or can be, and a copy of the
-kernel's build tree. Both belong to one test, which may change them.
+A host has a copy of the sources, where the module may have been built in place, and a copy of
+the kernel's build tree. Both copies belong to one test, which may change them.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from runner.command import Done, run
 from runner.kernel_copy import KernelCopy
 
 MODULE = "vfio_spapr_tce2.ko"
-# Debugging information takes a third of a build's time.
+# Build without debugging information, to save a third of a build's time
 NO_DEBUG = {"KCFLAGS": "-g0"}
-# Skip the tools, which take as long as the rest of an installation, where not under test.
+# Install without the tools, to save half of an installation's time
 NO_TOOLS = "PKG_CONFIG=false"
-# A module of two objects, for builds whose content does not matter: an ordinary
-# object and one for real mode. Its missing symbols are forgiven.
+# A small module for tests of the build itself: an ordinary object and an object for real
+# mode. Modpost only warns about its unresolved symbols.
 SMALL = ("vfio_spapr_tce2-y=src/main.o src/realmode.o", "KBUILD_MODPOST_WARN=1")
 # Exit status of a failed make
 FAILED = 2
@@ -36,7 +36,7 @@ FOREIGN = {name: "/nowhere" for name in (
 
 
 def files_below(directory: Path) -> list[str]:
-    """Return the paths of all files below a directory, if there is one, sorted."""
+    """Return the sorted paths of all files below a directory, which may be missing."""
     return sorted(str(path.relative_to(directory)) for path in directory.rglob("*")
                   if path.is_symlink() or not path.is_dir())
 
@@ -68,7 +68,7 @@ class Host:
         self.kernel = KernelCopy(label, directory / "kernel")
         self.root = directory / "root"
         shutil.copytree(original, self.sources, symlinks=True)
-        # Kbuild before 6.13 writes absolute paths there.
+        # Kbuild before 6.13 writes absolute paths to modules.order
         order = self.sources / "modules.order"
         if order.exists():
             order.write_text(re.sub(rf"^{re.escape(str(original))}/", f"{self.sources}/",
@@ -100,5 +100,5 @@ class Host:
         assert not installed, installed
 
     def module(self, label: str = "") -> Path:
-        """Return the file of the module that is built in place, or for a label."""
+        """Return the file of the module that was built in place, or was built for a label."""
         return self.sources / (f"build/{label}" if label else "") / MODULE

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Builds with an unusual userland, environment, concurrent build or headers."""
+"""Test builds with unusual programs, environment or headers, and two builds at the same time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runner.command import Done, run
 
 pytest_plugins = ["install_fixtures"]
 
-# Programs that a kernel build may expect: those of POSIX and a few others
+# Programs that a kernel build may expect: POSIX utilities and a few others
 USERLAND = """awk basename cat chmod cksum cmp comm cp cut date dirname echo env expr
     false find grep head install ln ls mkdir mktemp mv od printf pwd readlink
     realpath rm rmdir sed seq sort stat tail tee test touch tr true uname uniq wc xargs
@@ -40,7 +40,7 @@ LONG_AGO = 978307200
 
 def test_the_module_builds_with_busybox_as_userland(work: Path, host: Host) -> None:
     if not (busybox := shutil.which("busybox")):
-        pytest.skip("there is no busybox")
+        pytest.skip("busybox is not installed")
     programs = work / "bin"
     programs.mkdir()
     applets = run(busybox, "--list").expect(0).output.split()
@@ -93,7 +93,7 @@ def checksums(sources: Path) -> dict[Path, str]:
 
 
 def make_small(sources: Path) -> None:
-    """Reduce the module to two objects, like SMALL; scripts/module takes no variables."""
+    """Reduce the module to two objects in Kbuild: scripts/module ignores the variables of SMALL."""
     kbuild = sources / "Kbuild"
     text, number = re.subn(r"^(vfio_spapr_tce2-y) :=(.*\\\n)+.*",
                            r"KBUILD_MODPOST_WARN := 1\n\1 := src/main.o src/realmode.o",
@@ -103,7 +103,7 @@ def make_small(sources: Path) -> None:
 
 
 def test_a_second_build_of_a_label_waits_for_the_first(built_host: Host) -> None:
-    """Neither build may write through a link to the results of an in-place build."""
+    """Check also that no build writes through a link to the results of an in-place build."""
     make_small(built_host.sources)
     before = checksums(built_host.sources)
     assert built_host.sources / "src" / "main.o" in before
@@ -116,7 +116,7 @@ def test_a_second_build_of_a_label_waits_for_the_first(built_host: Host) -> None
 
 
 def compile_one_object(host: Host) -> Done:
-    """Compile an object that needs no probe, with one probe."""
+    """Compile an object that needs no probe, but let the build compile one probe."""
     return host.kernel.kbuild(host.sources, "tce2-needs=iommu_table", "tce2-choices=",
                               "src/range.o")
 

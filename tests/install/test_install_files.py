@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`make install`: paths of the files, refusals, and clean-up after a failure."""
+"""Test `make install`: paths of the files, refusals, and clean-up after a failure."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_module_of_another_release_is_not_installed(built_host: Host) -> None:
 
 
 def test_a_module_of_another_page_size_is_not_installed(built_host: Host) -> None:
-    """The release has the same name, as may happen with the user's own kernel."""
+    """Both kernels have the same release, which is possible with the user's own kernels."""
     built_host.kernel.change("build/include/generated/autoconf.h", r"(PAGE_SHIFT) [0-9]+",
                              r"\1 9")
     built_host.refuses_to_install("was built for another kernel")
@@ -62,11 +62,11 @@ def test_make_reports_missing_headers(target: str, host: Host) -> None:
     host.make(target).expect(FAILED, f"{host.kernel.build} is no build tree of a kernel")
 
 
-# The module and the udev rule are installed in any order. So for one of these files the
-# failure comes after other files and directories were made.
+# The order in which the module and the udev rule are installed is not fixed. In one of the two
+# cases the failure comes after other files and directories were made.
 @pytest.mark.parametrize("name", ["usr/local/lib/udev", "lib/modules"])
 def test_a_failed_installation_leaves_no_file(name: str, built_host: Host) -> None:
-    """A regular file blocks a directory that must be made."""
+    """Cause the failure by a regular file in place of a directory that must be made."""
     in_the_way = built_host.root / name
     in_the_way.parent.mkdir(parents=True)
     in_the_way.touch()
@@ -75,7 +75,7 @@ def test_a_failed_installation_leaves_no_file(name: str, built_host: Host) -> No
     assert sorted(built_host.root.rglob("*")) == before
 
 
-def test_without_libkmod_everything_except_the_tools_is_installed(built_host: Host) -> None:
+def test_without_libkmod_all_files_except_the_tools_are_installed(built_host: Host) -> None:
     built_host.install(NO_TOOLS).expect(0, "preflight is left out: libkmod")
     assert is_installed(built_host.root)
     assert len(files_below(built_host.root)) == 3

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Source packages made from a tree with an in-place build."""
+"""Test that source packages contain no results of an in-place build."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ pytest_plugins = ["install_fixtures"]
 def packed(host: Host, kind: str, programs: Path) -> list[str]:
     """Return the files of the source package that scripts/package makes.
 
-    Fakes that do nothing replace the programs that would build binary packages from it.
+    Fakes that do nothing replace the programs that would build binary packages from the source
+    package.
     """
     for name in ("dpkg-buildpackage", "lintian", "rpmbuild"):
         write_program(programs / name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Paths that make cannot handle, a user without HOME, and commands without arguments."""
+"""Test paths that make cannot handle, users without HOME, and commands without arguments."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def all_targets() -> list[str]:
 
 
 def odd_sources(work: Path, clean_sources: Path, character: str) -> Path:
-    """Return a copy of the files that start a build, with a character in its path."""
+    """Return a copy of the files that start a build, in a directory with an unusual character."""
     directory = work / f"a{character}b"
     shutil.copytree(clean_sources / "scripts", directory / "scripts", symlinks=True)
     for name in ("Makefile", ".gitignore"):
@@ -92,9 +92,10 @@ def without_home(**variables: str) -> dict[str, str]:
 
 
 def user_database(directory: Path, home: Path | None) -> dict[str, str]:
-    """Return an environment without HOME, whose user lives in home, or has no entry.
+    """Return an environment without HOME, with a fake passwd entry.
 
-    Shell scripts read the entry with getent, Python scripts with the module pwd.
+    home is the home directory in the user's passwd entry; if None, the user has no entry. Shell
+    scripts read the entry with getent, Python scripts with the module pwd.
     """
     answer = f"echo u:x:0:0::{home}:/bin/sh" if home else "exit 2"
     write_program(directory / "getent", answer)

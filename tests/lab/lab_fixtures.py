@@ -13,8 +13,9 @@ import pytest
 
 from lab import archive, command, kernel
 
-# Fake of apt-get, apt-cache... Its answers are files: "targets" for indextargets; per choice
-# of suites SUITES.names, SUITES.PACKAGE (show), SUITES.refused (failed update).
+# A fake of apt-get and apt-cache. It prints prepared files: "targets" for indextargets, and for
+# each choice of suites SUITES.names for pkgnames and SUITES.PACKAGE for show. If SUITES.refused
+# exists, update fails; if SUITES.broken exists, each download fails.
 SCRIPT = r"""#!/bin/sh
 here={here}
 program=${{0##*/}}
@@ -44,7 +45,7 @@ esac
 CONTROL = """Package: {}
 Version: 1
 Architecture: all
-Maintainer: nobody <nobody@example.org>
+Maintainer: Test <test@example.org>
 Description: made for a test
 """
 
@@ -106,7 +107,8 @@ class FakeApt:
 def progress(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """Capture the progress messages of scripts/lab and return them.
 
-    sys.stdout is not replaced, because the runner reports to it before teardown.
+    sys.stdout is not replaced, because the runner writes its report to sys.stdout before this
+    fixture could restore it.
     """
     text = io.StringIO()
     for module in (archive, command, kernel):

@@ -44,10 +44,10 @@ def test_the_next_choice_is_used_if_the_first_lacks_the_package(debian: FakeApt,
     assert "a has no linux-[0-9]" in said.getvalue()
 
 
-def test_all_choices_are_tried_three_times(debian: FakeApt, said: io.StringIO) -> None:
+def test_all_suites_are_tried_three_times(debian: FakeApt, said: io.StringIO) -> None:
     debian.refuses("a")
     debian.has("b")
-    with pytest.raises(LabError, match=r"none of: a b \(for a linux\); see build/logs/apt.log"):
+    with pytest.raises(LabError, match=r"any of: a b \(for a linux\); see build/logs/apt.log"):
         Apt.first_with("linux", ["a", "b"])
     assert len(debian.calls("update")) == 6
     assert said.getvalue().count("trying again in 0 s") == 2

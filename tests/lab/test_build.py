@@ -41,7 +41,7 @@ class Lab:
     said: io.StringIO = field(default_factory=io.StringIO)
 
     def run(self, main: Callable[[Sequence[str]], None], *arguments: str | Path) -> None:
-        """Run a command of scripts/lab. Its output goes to said; exceptions propagate."""
+        """Run a command of scripts/lab. The output goes to said; the caller gets exceptions."""
         with redirect_stdout(self.said), redirect_stderr(self.said):
             main([str(argument) for argument in arguments])
 

@@ -38,7 +38,7 @@ def test_qemu_user_is_registered_once_with_the_f_flag(binfmt: Path) -> None:
 
 def test_sudo_asks_for_its_password_where_it_can_read_one(
         binfmt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only programs of the terminal's process group can."""
+    """sudo can read the password only in the foreground process group of the terminal."""
     sudo = binfmt / "sudo"
     sudo.write_text('#!/bin/sh\necho "$1 $(cut -d " " -f 5 /proc/$$/stat)" >>"${0%/*}/asked"\n')
     sudo.chmod(0o755)

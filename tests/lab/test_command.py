@@ -130,7 +130,7 @@ def test_a_lock_is_released_after_an_exception(tmp_path: Path) -> None:
 
 
 def ends(*outcome: object, monkeypatch: pytest.MonkeyPatch) -> object:
-    """Return the exit status of a command whose main() returns or raises outcome."""
+    """Return the exit status of a command. Its main() returns outcome, or raises an exception."""
     def main(arguments: object) -> int | None:
         del arguments
         if outcome and isinstance(outcome[0], BaseException):

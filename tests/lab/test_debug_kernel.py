@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of lab.debug_kernel: options that kconfig dropped, and when to rebuild."""
+"""Tests of lab.debug_kernel: options that kconfig omitted, and when to rebuild."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def source_with(tmp_path: Path, text: str) -> Path:
     return file
 
 
-def test_the_condition_of_the_source_is_changed_once(tmp_path: Path) -> None:
+def test_patching_the_debug_kernel_source_twice_changes_it_once(tmp_path: Path) -> None:
     file = source_with(tmp_path, f"a\n\t{OLD_CONDITION}\nb\n")
     mend_source(tmp_path)
     assert file.read_text() == f"a\n\t{NEW_CONDITION}\nb\n"
@@ -58,12 +58,12 @@ def test_the_condition_of_the_source_is_changed_once(tmp_path: Path) -> None:
     assert file.read_text() == f"a\n\t{NEW_CONDITION}\nb\n"
 
 
-def test_a_source_without_the_file_needs_no_change(tmp_path: Path) -> None:
+def test_a_debug_kernel_source_without_the_file_is_not_patched(tmp_path: Path) -> None:
     mend_source(tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_source_with_another_condition_is_refused(tmp_path: Path) -> None:
+def test_a_debug_kernel_source_without_the_line_to_patch_is_refused(tmp_path: Path) -> None:
     source_with(tmp_path, "if (!regs_irqs_disabled(regs) && !paused) {\n")
     with pytest.raises(LabError, match="lacks the condition to patch"):
         mend_source(tmp_path)
@@ -108,8 +108,8 @@ def test_a_changed_configuration_builds_the_debug_kernel_again(built: list[str],
     assert built == ["built", "built"]
 
 
-def test_a_changed_condition_builds_the_debug_kernel_again(built: list[str],
-                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_patch_builds_the_debug_kernel_again(built: list[str],
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     need_debug_kernel(ROW)
     monkeypatch.setattr(debug_kernel, "NEW_CONDITION", "if (0) {")
     need_debug_kernel(ROW)

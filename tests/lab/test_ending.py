@@ -16,7 +16,7 @@ import pytest
 from lab.command import Step, call, output_of
 from lab.places import SCRIPTS
 
-# Seconds until a condition must hold
+# Longest time in seconds that a condition may take to become true
 PATIENCE = 5
 
 # A program like make: start a child, write its pid to $0, wait for it
@@ -24,7 +24,7 @@ STARTS_ANOTHER = 'sleep 60 & echo $! >"$0.new"; mv "$0.new" "$0"; wait'
 # A program that needs 0.2 s to end after SIGTERM, and has a child that ignores SIGTERM
 STARTS_A_STUBBORN_ONE = ("trap 'sleep 0.2; exit' TERM; (trap '' TERM; exec sleep 60) & "
                          'echo $! >"$0.new"; mv "$0.new" "$0"; while :; do wait; done')
-# A command whose main() starts a program through the function of lab.command it is given
+# A command that starts a program through a function of lab.command, whose name is an argument
 COMMAND = f"""
 import sys
 from pathlib import Path
@@ -60,7 +60,7 @@ def is_running(process: int) -> bool:
 
 def start(way: str, file: Path,
           script: str = STARTS_ANOTHER) -> tuple[subprocess.Popen[bytes], int]:
-    """Start the command; return it, and the pid of its grandchild."""
+    """Start COMMAND with a script; return its process, and the pid of the script's child."""
     process = subprocess.Popen([sys.executable, "-B", "-c", COMMAND, way, str(file), script],
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_until(file.exists)

@@ -38,6 +38,7 @@ EXPECTED = {
     "deb": f"{CROSS} {GUESTS} {DEB}",
     "rpm": f"{CROSS} {GUESTS} rpm gcc",
     "dkms": f"{CROSS} {GUESTS} qemu-user-static mmdebstrap uidmap e2fsprogs {DEB}",
+    "docs": "python3-sphinx furo graphviz perl",
 }
 
 
@@ -48,7 +49,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     directory.mkdir()
     monkeypatch.setenv("PATH", str(directory))
     monkeypatch.setattr(glob, "glob", lambda _: [])
-    # Tools called by absolute path ignore PATH
+    # Replace absolute paths of tools, for which PATH is ignored
     starting = subprocess.run
     monkeypatch.setattr(subprocess, "run", lambda command, **options: starting(
         ["no-such-program" if command[0] == hosttools.SYSTEM_PYTHON else command[0],
@@ -147,7 +148,7 @@ def test_without_sudo_the_error_names_the_packages_to_install(
     assert not lacks_bc.calls("install")
 
 
-# The launcher runs on machines without Python
+# Tests of scripts/hosttools itself, the launcher, on a machine without Python
 
 APT_GET = """#!/bin/sh
 echo "$*" >>{here}/calls

@@ -18,8 +18,9 @@ import pytest
 from lab import vm
 from lab.places import SCRIPTS, LabError
 
-# The fake of QEMU: write a device tree (-S), or print the console file of this start. It
-# exits with the status file of this start, or runs on if that says "forever".
+# The fake of QEMU. With -S it writes a device tree. Otherwise, at its Nth start, it prints the
+# file console.N and exits with the status in the file status.N, or runs on if the status is
+# "endless".
 QEMU = """#!/bin/sh
 cd "$(dirname "$0")"
 case " $* " in
@@ -32,7 +33,7 @@ echo "$*" >>starts
 start=$(wc -l <starts)
 cat "console.$start"
 case $(cat "status.$start") in
-forever)
+endless)
     echo $$ >qemu.new
     mv qemu.new qemu
     exec sleep 60 ;;
@@ -51,7 +52,7 @@ class Lab:
     said: io.StringIO = field(default_factory=io.StringIO)
 
     def will_print(self, *consoles: str, status: str = "0") -> None:
-        """Set the console of QEMU's first start, of its second start..."""
+        """Set the text that QEMU prints at its first start, at its second start, and so on."""
         for index, console in enumerate(consoles, 1):
             (self.directory / f"console.{index}").write_text(console)
             (self.directory / f"status.{index}").write_text(status)
@@ -110,7 +111,7 @@ def test_a_guest_without_a_verdict_returns_125(lab: Lab, last: str) -> None:
 
 
 def test_a_guest_that_times_out_returns_124_despite_a_verdict(lab: Lab) -> None:
-    lab.will_print(f"{BOOTED}TCE2-EXIT 0\n", status="forever")
+    lab.will_print(f"{BOOTED}TCE2-EXIT 0\n", status="endless")
     assert lab.boot("--machine", "pseries", "--timeout", "0.3") == vm.TIMED_OUT == 124
     assert "the guest did not end within 0.3 s\n" in lab.said.getvalue()
     assert len(lab.starts) == 1
@@ -169,7 +170,7 @@ def test_echoed_lines_are_printed_without_the_prefix(lab: Lab) -> None:
         "one", "two"]
 
 
-def test_bare_metal_boots_with_a_device_tree_that_has_huge_pages(lab: Lab) -> None:
+def test_bare_metal_boots_with_a_device_tree_that_has_radix_page_sizes(lab: Lab) -> None:
     lab.will_print(f"{BOOTED}TCE2-EXIT 0\n")
     assert lab.boot("--append", "tce2.run=a") == 0
     tree = lab.starts[0].split(" -dtb ")[1].split()[0]
@@ -244,7 +245,7 @@ def test_wrong_arguments_are_an_error(arguments: list[str], message: str) -> Non
 
 
 def test_a_killed_boot_leaves_no_qemu_and_no_files(lab: Lab) -> None:
-    lab.will_print("OPAL\n", status="forever")
+    lab.will_print("OPAL\n", status="endless")
     command = (f"import sys; sys.path.insert(0, {str(SCRIPTS)!r})\n"
                "from lab import command, vm\ncommand.run_main(vm.main)\n")
     boot = subprocess.Popen([sys.executable, "-B", "-c", command, *lab.arguments()])

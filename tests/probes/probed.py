@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the tests of src/probes share: kernels with one thing changed, and their builds."""
+"""Shared code of the tests of src/probes: kernels with one change, and their builds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SYMVERS = "build/Module.symvers"
 PRIVATE = "source/drivers/vfio/vfio.h"
 LIST = "include/tce2_kernel_api.h"
 MODULE = "vfio_spapr_tce2.ko"
-# What make returns when a command of it has failed
+# The exit status of make after a failed command
 MAKE_FAILED = 2
 
 
@@ -36,7 +36,7 @@ def supported_range() -> tuple[str, str]:
 
 
 class Trial:
-    """A copy of a kernel, and one of the module's sources, which is built for it."""
+    """A copy of a kernel, and a copy of the module's sources to build for it."""
 
     def __init__(self, label: str, work: Path) -> None:
         self.kernel = KernelCopy(label, work / "kernel")
@@ -50,15 +50,15 @@ class Trial:
             shutil.copytree(TOP / name, self.sources / name)
 
     def build(self, *words: str) -> Done:
-        """Build the module, or what words say."""
+        """Build the module, or the targets in words, which may include variables."""
         return self.kernel.kbuild(self.sources, *(words or ("modules",)), cc=self._cc)
 
     def ask(self, probe: str) -> Done:
-        """Ask one probe that the sources need, for an object that needs none."""
+        """Build an object that needs no probe, but let the build compile one probe."""
         return self.build("src/range.o", f"tce2-needs={probe}", "tce2-choices=")
 
     def use_compiler(self, arguments: str, action: str) -> None:
-        """Use the kernel's compiler, except where its arguments match a shell pattern."""
+        """Replace the kernel's compiler by an action if its arguments match a shell pattern."""
         script = self.kernel.top / "compiler"
         genuine = compiler(self.kernel.label)
         script.write_text(f'#!/bin/sh\ncase "$*" in {arguments}) {action} ;; '
@@ -67,8 +67,8 @@ class Trial:
         self._cc = str(script)
 
     def add_private_header(self) -> None:
-        """Add VFIO's private header, made of the declaration of this project."""
-        # The probe includes <../drivers/vfio/vfio.h>, which is beside a real directory
+        """Add VFIO's private header, made of this project's copy of its declarations."""
+        # The probe includes <../drivers/vfio/vfio.h>, so include/ must not be a symbolic link
         self.kernel.own("source/include")
         header = self.kernel.own(PRIVATE)
         header.parent.mkdir(parents=True, exist_ok=True)
@@ -77,9 +77,10 @@ class Trial:
 
 
 def expect_refusal(done: Done, kernel_release: str, probe: str, answer: str) -> None:
-    """Fail unless a build was refused by a probe; answer is an expression.
+    """Fail unless a probe refused a build before an object was compiled.
 
-    probe is the name in the message. Nothing may have been compiled.
+    probe is the name of the probe in the message. answer is a regular expression for the rest of
+    the message.
     """
     __tracebackhide__ = True
     first, last = supported_range()
@@ -100,10 +101,11 @@ def expect_blame(done: Done, answer: str) -> None:
 
 
 class Ahead:
-    """Results of tests that are made before the tests ask for them.
+    """Results that worker threads compute before the tests need them.
 
-    Most of a build is kbuild getting started, which takes one processor. The others make
-    the results of the last tests first, until they meet the processor of the tests.
+    The start of kbuild takes most of a build's time, and uses one processor. The workers use the
+    other processors. They begin with the last test and proceed to the first, while pytest
+    proceeds from the first to the last.
     """
 
     def __init__(self) -> None:
@@ -111,21 +113,21 @@ class Ahead:
         self._made: dict[str, tuple[Future[Done], Callable[[], Done]]] = {}
 
     def start(self, items: list[tuple[pytest.Item, Callable[[], Done]]]) -> None:
-        """Begin with the results of tests; items are in the order in which they run."""
+        """Start to compute the results of tests; items have the order of the tests."""
         for item, make in reversed(items):
             self._made[item.nodeid] = self._pool.submit(make), make
 
     def result(self, item: pytest.Item) -> Done:
-        """Return the result of a test; make it here if nobody has begun with it."""
+        """Return the result of a test; compute it here if no worker has started it."""
         future, make = self._made[item.nodeid]
         return make() if future.cancel() else future.result()
 
     def stop(self) -> None:
-        """Leave out what nobody has begun with, and wait for the rest."""
+        """Cancel the builds that no worker has started, and wait for the running builds."""
         self._pool.shutdown(cancel_futures=True)
 
 
 def parameter(item: pytest.Item, name: str) -> Any:
-    """Return a parameter of a test, or None if it has none of that name."""
+    """Return a parameter of a test, or None if the test lacks it."""
     callspec = getattr(item, "callspec", None)
     return callspec.params.get(name) if callspec else None

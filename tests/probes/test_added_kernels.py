@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""scripts/kernel-add adds the user's own kernel as a label, and refuses unusable trees."""
+"""Test that scripts/kernel-add adds the user's own kernel, and refuses unusable trees."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class OwnKernel:
         shutil.copytree(self.genuine, self.modules, copy_function=os.symlink)
 
     def run(self, *command: str | Path, **variables: str) -> Done:
-        """Run a command with that cache, and with variables."""
+        """Run a command with the private cache, and with environment variables."""
         return run(*command, env={**self.environment, **variables})
 
     def add(self, *arguments: str | Path, **variables: str) -> Done:
@@ -59,7 +59,7 @@ class OwnKernel:
 
 @pytest.fixture
 def own_kernel(first_label: str, work: Path) -> OwnKernel:
-    """Return a kernel of the user's own."""
+    """Return a user's kernel, and an empty cache."""
     return OwnKernel(first_label, work)
 
 
@@ -87,7 +87,7 @@ def test_a_kernel_of_the_users_own_is_a_label_like_the_others(own_kernel: OwnKer
 class Refusal:
     """A change that makes a kernel unusable, and the expected message.
 
-    {top} stands for the directory of the kernel, {release} for what `uname -r` says.
+    {top} stands for the directory of the kernel, {release} for the output of `uname -r`.
     """
 
     message: str
@@ -127,7 +127,7 @@ def replace_image(kernel: OwnKernel) -> None:
     refused("without_a_build_tree", "{top} has no build tree",
             spoil=lambda kernel: shutil.rmtree(kernel.copy.build)),
 ])
-def test_no_kernel_is_added(row: Refusal, own_kernel: OwnKernel) -> None:
+def test_kernel_add_refuses_a_kernel(row: Refusal, own_kernel: OwnKernel) -> None:
     row.spoil(own_kernel)
     names = {"top": own_kernel.top, "release": own_kernel.release}
     done = own_kernel.add(*(word.format(**names) for word in row.arguments), CC=row.cc)

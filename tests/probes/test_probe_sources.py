@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Check that API list, probes and supported range of kernels agree with the sources."""
+"""Test that the list of kernel APIs, the probes and the supported range fit the sources."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from probed import LIST, supported_range
 from runner.command import run
 
 # Files that state the range in full
-STATING = ("README", "Documentation/testing.rst", "include/tce2_vfio.h", "debian/control")
+STATING = ("README", "Documentation/kernels.rst", "Documentation/testing.rst",
+           "include/tce2_vfio.h", "debian/control")
 # Files that may state a range
 PLACES = ("README", "Makefile", "Kbuild", "dkms.conf", "Documentation/*.rst", "debian/**/*",
           "include/**/*", "packaging/**/*", "scripts/**/*", "src/**/*", "tools/**/*")
@@ -24,7 +25,7 @@ FIRST, LAST = supported_range()
 
 
 def found(pattern: str, *files: Path) -> set[str]:
-    """Return the first group of each match in files."""
+    """Return the first group of each match of a pattern in files."""
     return {name for file in files
             for name in re.findall(pattern, file.read_text(), re.MULTILINE)}
 
@@ -57,7 +58,7 @@ def test_the_supported_range_is_that_of_the_labels() -> None:
 
 
 def texts() -> Iterator[tuple[Path, str]]:
-    """Return the files in which a range may be stated, and their texts."""
+    """Yield each file that may state a range, and the text of the file."""
     for place in PLACES:
         for file in sorted(TOP.glob(place)):
             if file.is_file() and not file.is_symlink():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""src/probes accepts the unmodified kernel, and refuses copies with one change each.
+"""Test that src/probes accepts an unmodified kernel, and refuses a kernel with one change.
 
-The module is built as DKMS builds it, with make -C and M=, but no further than a test
+Each test runs kbuild like DKMS, with make -C and M=, and builds only the objects that it
 needs.
 """
 
@@ -31,10 +31,10 @@ Preparation = Callable[[Trial], None]
 
 @dataclass(frozen=True)
 class Change:
-    """A change in a copy of the kernel, and a regular expression for the probes' message.
+    """A change in a copy of the kernel, and the message of the probe that must refuse the kernel.
 
-    probe is the name of the failing probe in the message. asked is the only need that is
-    probed; without it the whole module is built.
+    answer is a regular expression for the message, probe is the name of the probe in it. If asked
+    is set, the test builds an object with the probe asked. Otherwise it builds the whole module.
     """
 
     prepare: Preparation
@@ -72,12 +72,12 @@ def private(pattern: str, replacement: str) -> Preparation:
 
 
 def broken_compiler(source: str, action: str) -> Preparation:
-    """Return the preparation that replaces the compiler's action for one source."""
+    """Return the preparation that runs a shell command in place of the compiler for one source."""
     return lambda trial: trial.use_compiler(f"*{source}", action)
 
 
 def enable_preempt_rt(trial: Trial) -> None:
-    """Configure PREEMPT_RT."""
+    """Enable PREEMPT_RT in the configuration of the kernel."""
     trial.kernel.change("build/include/generated/autoconf.h", r"\A",
                         "#define CONFIG_PREEMPT_RT 1\n")
     # With PREEMPT_RT a spinlock is larger; another header records the size
@@ -85,7 +85,7 @@ def enable_preempt_rt(trial: Trial) -> None:
 
 
 def remove_one_crc(trial: Trial) -> None:
-    """Remove the CRC of one export of a kernel in which all others have one."""
+    """Remove the CRC of one exported symbol, in a kernel where all symbols have CRCs."""
     config = trial.kernel.own("build/include/config/auto.conf")
     if "CONFIG_MODVERSIONS=y\n" not in config.read_text():
         trial.kernel.change("build/include/config/auto.conf", r"\Z", "CONFIG_MODVERSIONS=y\n")
@@ -123,7 +123,7 @@ HEADERS = (
            answer=r"struct iommu_table_group_ops has another type of take_ownership"),
     change("preempt_rt_configured", enable_preempt_rt, asked="preemption",
            probe="spinlocks that do not sleep (src/probes/preemption.c)",
-           answer=r"the kernel is one with PREEMPT_RT, where spinlocks sleep"),
+           answer=r"the kernel has PREEMPT_RT, where spinlocks sleep"),
     change("a_header_that_is_gone", remove(IOMMU), asked="iommu_table",
            probe="the headers that the sources include (src/probes/headers.c)",
            answer=r"fatal error: asm/iommu\.h: No such file"),
@@ -170,7 +170,7 @@ NO_KERNELS_FAULT = (
 
 @pytest.fixture
 def trial(first_label: str, work: Path) -> Trial:
-    """Return a copy of the kernel as it is, and of the sources."""
+    """Return an unmodified copy of the kernel, and a copy of the sources."""
     return Trial(first_label, work)
 
 
@@ -212,13 +212,13 @@ def test_the_module_builds_for_the_kernel_as_it_is(trial: Trial) -> None:
     # A symbol that a new source file imports from these subsystems must be listed
     imports = run(f"{CROSS}nm", "-u", module).expect(0).output.split()
     exports = (trial.sources / "src" / "probes" / "exports.lst").read_text().split()
-    assert exports, "no export is asked for"
+    assert exports, "exports.lst is empty"
     difference = set(filter(SUBSYSTEMS.match, imports)) ^ set(exports)
     assert not difference
 
 
 def test_a_line_added_to_the_list_is_probed(trial: Trial) -> None:
-    """One line in the list feeds probes and exports, even if a build has cached answers."""
+    """The probes and the check of exports must use a new line, even after an earlier build."""
     file = trial.sources / LIST
     genuine = file.read_text()
     for line, probe, answer in (
@@ -234,13 +234,13 @@ def test_a_line_added_to_the_list_is_probed(trial: Trial) -> None:
         expect_refusal(trial.ask("iommu_table"), trial.release, probe, answer)
 
 
-def test_answers_are_cached_until_something_changes(trial: Trial) -> None:
+def test_answers_are_cached_until_an_input_changes(trial: Trial) -> None:
     trial.use_compiler("--version*", "echo gcc 98")
     assert asked(trial.ask("iommu_table").expect(0)) == 3
     assert asked(trial.ask("iommu_table").expect(0)) == 0
     trial.kernel.change(IOMMU, r"^struct iommu_table \{", r"\g<0>\n\tint added;")
     assert asked(trial.ask("iommu_table").expect(0)) == 3
-    # The same compiler at the same path; only its --version output differs
+    # The compiler has the same path, and only prints another version
     trial.use_compiler("--version*", "echo gcc 99")
     assert asked(trial.ask("iommu_table").expect(0)) == 3
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""src/realmode-check refuses code that must not run with the data MMU off.
+"""Test that src/realmode-check refuses code that must not run with the data MMU off.
 
-Each test compiles an object with one forbidden construct and checks it. A module with such
-an object must not build.
+Most tests compile an object with one forbidden construct, which realmode-check must refuse. A
+module with such an object must not build.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ struct node *find(struct node *node, unsigned long key)
 
 
 def good_with(line: str) -> str:
-    """Return code that is accepted, with a line after it."""
+    """Return code that realmode-check accepts, followed by another line."""
     return f"{GOOD}{line}\n"
 
 
@@ -48,7 +48,7 @@ def section(name: str, content: str, flags: str = "a") -> str:
 
 
 def accepted(name: str, code: str, *flags: str) -> Any:
-    """Return a row of the table of objects that are accepted."""
+    """Return a row of the table of accepted objects."""
     return pytest.param(code, flags, id=name)
 
 
@@ -131,7 +131,7 @@ INSTRUMENTATION = (
 
 
 def compiled(work: Path, code: str, *flags: str) -> Path:
-    """Compile C as the kernel does; return the object, whose code is closed to kprobes."""
+    """Compile C with the kernel's options, in a section without kprobes; return the object."""
     made = work / "object.o"
     run(f"{CROSS}gcc-12", "-x", "c", *FLAGS, *flags, "-c", "-o", made, "-",
         cwd=work, stdin=code).expect(0)
@@ -155,11 +155,11 @@ def test_realmode_check_refuses(why: str, code: str, flags: tuple[str, ...], wor
 
 
 def test_an_object_that_does_not_exist_is_refused(work: Path) -> None:
-    check(work / "missing.o").expect(1, "missing.o: not there")
+    check(work / "missing.o").expect(1, "missing.o: no such file")
 
 
 def test_an_object_without_code_is_refused(work: Path) -> None:
-    check(compiled(work, "")).expect(1, "no code in it")
+    check(compiled(work, "")).expect(1, "no code in this object")
 
 
 def test_an_object_cut_short_is_refused(work: Path) -> None:
@@ -171,7 +171,7 @@ def test_an_object_cut_short_is_refused(work: Path) -> None:
 
 @dataclass(frozen=True)
 class Build:
-    """A copy of the sources, and the finished build in it."""
+    """A copy of the sources, and the result of a build in the copy."""
 
     tree: Path
     done: Done

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The cases that the C sources define.
+"""Find the test cases that the C sources define.
 
-TEST(name, .member = value...) and TEST_F(fixture, name, .member = value...) are both a
-test and its registration. So the cases can be listed from the sources before anything is
-built.
+The macros TEST(name, .member = value...) and TEST_F(fixture, name, .member = value...) define
+a test and register it. So the sources list all cases, even before the first build.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ class Case:
     """A case: its name, its line in the source, and a flag for races.
 
     intree is the reason why the in-tree driver fails the case, or the name of a macro that
-    expands to the reason. It is empty if that driver passes.
+    expands to the reason. intree is empty if the in-tree driver passes.
     """
 
     name: str

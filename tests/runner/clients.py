@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Rows in which unmodified clients run on the emulated POWER9.
 
-QEMU with KVM and a passed-through NVMe disk, and DPDK's testpmd with two network cards,
-with the in-tree driver and with this module. tests/clients/scenarios.c runs them in the
-emulated machine. Figures and ioctls of the clients are kept in build/clients.
+The clients are QEMU with KVM and a passed-through NVMe disk, and DPDK's testpmd with two
+network cards. They run with the in-tree driver and with this module. tests/clients/scenarios.c
+starts them in the emulated machine. Figures and ioctl counts are kept in build/clients.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ DISK = 128 << 20
 FIGURE = re.compile(r"^# figure (.*?)\r?$", re.MULTILINE)
 IOCTLS = re.compile(r"^# ioctls (.*?)\r?$", re.MULTILINE)
 
-# Scenarios of tests/clients/scenarios.c with their options, by run. One is that of `make check`.
+# The scenarios of each run, with their options (tests/clients/scenarios.c). `make check` has
+# only the run SHORT.
 SHORT = "short"
 SCENARIOS: Mapping[str, tuple[str, ...]] = {
     SHORT: ("io:off",),
@@ -41,8 +42,9 @@ SCENARIOS: Mapping[str, tuple[str, ...]] = {
     "dpdk": ("testpmd:start", "testpmd:again", "testpmd:killed", "testpmd:after", "both"),
 }
 RUNS = tuple(run for run in SCENARIOS if run != SHORT)
-# With counted instructions the kvm runs repeat. The hostile guest and DPDK need processors
-# that run in parallel; DPDK has two network cards on one hub.
+# Options of scripts/vm by run. With counted instructions the figures of the kvm run are
+# reproducible. The hostile guest and DPDK need processors that run in parallel. DPDK has two
+# network cards on one hub.
 COUNTED = ("--icount", "--smp", "1")
 PARALLEL = ("--smp", "2")
 MACHINES: Mapping[str, tuple[str, ...]] = {
@@ -68,7 +70,7 @@ class ClientsKey:
 
 @dataclass(frozen=True)
 class ClientsSettings:
-    """What the variables say: kernel, scenarios instead of those of a run, hostile guest."""
+    """Settings of environment variables: the kernel, the scenarios, the hostile guest."""
 
     label: str
     scenarios: tuple[str, ...]
@@ -77,7 +79,7 @@ class ClientsSettings:
     timeout: int
 
     def __post_init__(self) -> None:
-        """Refuse scenarios that no run has. The hostile guest's may have any numbers."""
+        """Refuse unknown scenarios. A hostile scenario may have any duration and seed."""
         there_are = [text.format(seconds=self.hostile_seconds, seed=self.hostile_seed)
                      for scenarios in SCENARIOS.values() for text in scenarios]
         for name in self.scenarios:
@@ -86,7 +88,7 @@ class ClientsSettings:
 
     @classmethod
     def from_environment(cls) -> ClientsSettings:
-        """Read the variables."""
+        """Read the settings from the environment variables."""
         return cls(label=os.environ.get("KERNEL") or DEFAULT_LABEL,
                    scenarios=tuple(os.environ.get("SCENARIOS", "").split()),
                    hostile_seconds=number(os.environ, "HOSTILE_SECONDS", 20),
@@ -95,7 +97,7 @@ class ClientsSettings:
 
     @property
     def is_slow(self) -> bool:
-        """A kernel that checks all that it does takes ten times as long, and more memory."""
+        """Check whether the kernel is a debug kernel, which is slower and needs more memory."""
         return self.label.endswith("-debug")
 
     def scenarios_of(self, run: str) -> list[str]:
@@ -104,12 +106,12 @@ class ClientsSettings:
                 for text in self.scenarios or SCENARIOS[run]]
 
     def seconds(self) -> int:
-        """Return how long a run may take."""
+        """Return the time-out of a run, in seconds."""
         return self.timeout or (900 + 4 * self.hostile_seconds) * (8 if self.is_slow else 1)
 
 
 def chosen(name: str, there_are: tuple[str, ...]) -> list[str]:
-    """Return the names in a variable, or all that there are; refuse others."""
+    """Return the names in an environment variable, or all names; refuse unknown names."""
     names = os.environ.get(name, "").split() or list(there_are)
     for each in names:
         if each not in there_are:
@@ -118,7 +120,7 @@ def chosen(name: str, there_are: tuple[str, ...]) -> list[str]:
 
 
 def make_disks() -> str:
-    """Make two disks with the same content, of which the start is known; return its MD5."""
+    """Make two disks with the same known content; return the MD5 sum of the content."""
     OUT.mkdir(parents=True, exist_ok=True)
     content = os.urandom(CONTENT)
     for name in ("disk0", "disk1"):
@@ -164,7 +166,7 @@ def clients_row(key: ClientsKey, settings: ClientsSettings) -> Row:
 
 
 def clients_rows(settings: Settings) -> dict[ClientsKey, Row]:
-    """Return the rows that a mode has: all runs with both backends, or a short one."""
+    """Return the rows of a mode: all runs with both backends, or the short run."""
     if settings.mode == "clients":
         keys = [ClientsKey(run, backend) for run in chosen("RUNS", RUNS)
                 for backend in chosen("BACKENDS", BACKENDS)]
@@ -191,9 +193,9 @@ def keep_figures(row: Row) -> list[tuple[str, str, str]]:
 
 
 def table(rows: Mapping[ClientsKey, Row]) -> Iterator[str]:
-    """Return a line for each figure of each scenario, with a column for each backend.
+    """Yield a line for each figure of each scenario, with a column for each backend.
 
-    What several ends of scenarios have counted as failed is added up.
+    If a scenario prints the figure "failed" several times, its values are added.
     """
     values: dict[tuple[str, str], dict[str, str]] = {}
     for key, row in rows.items():

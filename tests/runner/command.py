@@ -54,10 +54,9 @@ class Done:
 
 def run(*command: str | Path, cwd: Path = TOP, env: Mapping[str, str] | None = None,
         stdin: str | None = None, patience: float = PATIENCE) -> Done:
-    """Run a command to its end; unless env is given, with a clean environment.
+    """Run a command to its end. Without env, the command gets a clean environment.
 
-    After patience seconds the command and all that it has started are killed, and the test
-    fails.
+    After patience seconds the command and its children are killed, and the test fails.
     """
     words = tuple(str(word) for word in command)
     with started(words, cwd=cwd, env=without_settings() if env is None else env,
@@ -73,7 +72,7 @@ def run(*command: str | Path, cwd: Path = TOP, env: Mapping[str, str] | None = N
 
 
 def work_directory(item: pytest.Item) -> Path:
-    """Make an empty directory for a test. It is kept until the test runs again."""
+    """Make an empty directory for a test. The directory is kept until the test runs again."""
     parts = item.path.relative_to(TESTS).parts
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", item.name).strip("_")
     directory = BUILD / "tests" / parts[0] / name
@@ -84,7 +83,7 @@ def work_directory(item: pytest.Item) -> Path:
 
 @pytest.fixture
 def work(request: pytest.FixtureRequest) -> Path:
-    """Return an empty directory for a test. It is kept until the test runs again."""
+    """Return an empty directory for a test. The directory is kept until the test runs again."""
     return work_directory(request.node)
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Check that the guests of a kernel ran enough lines and labels of src/.
 
-Their module, in build/LABEL, was built with COVERAGE=1, and each guest wrote its gcov
-counts to its console. All results are in build/coverage. 95% of the lines must have
-run. tests/debug/uncovered must give a reason for each line and label that did not.
+The module in build/LABEL was built with COVERAGE=1, so it counts how often each line is
+executed. Each guest wrote its counts (gcov) to its console. 95% of the lines must have run.
+tests/debug/uncovered must give a reason for each line and each label of a goto that did not
+run. All results are in build/coverage.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ Counts = dict[Line, int]
 
 @dataclass(frozen=True)
 class Text:
-    """The text of a line, without indentation, and the function that has it."""
+    """The text of a line, without indentation, and the function that contains the line."""
 
     file: str
     function: str
@@ -58,7 +59,7 @@ class Text:
 
 
 class Source:
-    """A source file: the text of each line, and the function to which it belongs."""
+    """A source file: the text of each line, and the function that contains the line."""
 
     def __init__(self, file: Path) -> None:
         self.lines = file.read_text().splitlines() if file.exists() else []
@@ -70,20 +71,21 @@ class Source:
             self._functions.append(function)
 
     def text(self, number: int) -> str:
-        """Return a line, or nothing if there is none."""
+        """Return a line, or an empty text if the file has no such line."""
         return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
 
     def function(self, number: int) -> str:
-        """Return the function that contains a line: the last one defined above it."""
+        """Return the function that contains a line: the last function that begins above it."""
         return self._functions[number - 1] if 0 < number <= len(self.lines) else ""
 
     def labels(self, counts: dict[int, int]) -> Iterator[tuple[int, str, int]]:
         """Yield the line, the name and the execution count of each label.
 
-        The count is that of the label's line, or of the first counted line between it and
-        the next label. Inline code is counted in its own function. If the label has only
-        that, add up the counts of its gotos, each taken from the last counted line before
-        the goto. The count is 0 if there is none.
+        The count of a label is the count of its line, or of the first counted line before the
+        next label. Inline code after a label has no counted line, because it is counted in
+        the inline function. In this case the count is the sum of the counts of the gotos to
+        the label. The count of a goto is the count of the last counted line before it, or 0
+        without such a line.
         """
         for number, line in enumerate(self.lines, 1):
             if found := LABEL.match(line):
@@ -137,7 +139,7 @@ def run_tool(tool: str, *words: str | Path, cwd: Path) -> str:
 
 
 def extract_counts(console: Path, directory: Path) -> None:
-    """Extract the .gcda files that a guest wrote to its console into a directory."""
+    """Write the .gcda files that a guest printed on its console to a directory."""
     directory.mkdir(parents=True)
     lines = iter(console.read_text(errors="replace").splitlines())
     for line in lines:
@@ -165,8 +167,8 @@ def lines_of(document: str, label: str) -> Iterator[tuple[Line, int]]:
 class Coverage:
     """The line and label counts of all guests of a kernel.
 
-    top is the source directory, build the build directory. lines and labels map to 0 if
-    no guest counted them.
+    top is the source directory, build the build directory. lines and labels map each line and
+    each label to its count, which is 0 if no guest counted it.
     """
 
     def __init__(self, label: str, top: Path = TOP, build: Path = BUILD) -> None:
@@ -178,7 +180,7 @@ class Coverage:
         self.labels: Counts = {}
         self.reasons = self._read_reasons()
         self._sources: dict[str, Source] = {}
-        # Reasons of lines that did not run
+        # Lines that did not run, and that have a reason
         self._argued: list[Text] = []
 
     def _read_reasons(self) -> list[Text]:
@@ -244,9 +246,9 @@ class Coverage:
             yield f"    {name:<30} {covered:5d} of {total:5d} lines  {percent:5.1f}%"
 
     def argue(self, what: str, lines: Iterable[Line]) -> Iterator[str]:
-        """Yield a complaint for each of these lines that has no reason; they did not run.
+        """Yield a complaint for each line without a reason. No line in lines has run.
 
-        A reason covers one line. A function with two lines of that text needs two reasons.
+        A reason is for one line. A function with two equal lines needs two reasons.
         """
         reasons = Counter(self.reasons)
         for line in lines:

@@ -12,21 +12,22 @@ from lab.places import BUILD, LOGS, TOP
 from .row import NotBuilt, Row, build
 from .settings import Settings
 
-# Jobs whose program has another name, and the programs that each job program starts
+# The program of each job that has another name than its program, and the programs that a
+# job's program starts
 JOB_PROGRAMS = {"races": "job_conformance"}
 RUNS = {
     "job_conformance": ("conformance",),
     "job_failnth": ("conformance",),
     "job_differ": ("differ",),
 }
-# As many cases can be named; with more, all of them run
+# The largest number of cases that a guest can select. If more are selected, it runs all cases.
 MAX_ONLY = 16
 CHECK_TIMEOUT = 900
 
 
 @dataclass(frozen=True)
 class GuestKey:
-    """What a row of the guest is: a kernel, a machine and a job."""
+    """The identity of a guest's row: a kernel, a machine and a job."""
 
     label: str
     machine: str
@@ -42,14 +43,15 @@ class GuestKey:
 
     @property
     def is_slow(self) -> bool:
-        """A kernel that checks all that it does takes ten times as long."""
+        """Check whether the kernel is a debug kernel, which takes ten times as long."""
         return self.label.endswith("-debug")
 
 
 def is_counted(settings: Settings, key: GuestKey) -> bool:
-    """Check whether the module counts its lines, which it can't do in real mode.
+    """Check whether a row uses a module that counts its lines, for the coverage check.
 
-    failnth runs all scenarios of conformance, too.
+    Such a module cannot run in real mode, so only the rows differ and failnth use it. failnth
+    runs all cases of conformance, too.
     """
     return settings.mode == "debug" and key.is_slow and key.job in ("differ", "failnth")
 
@@ -57,9 +59,9 @@ def is_counted(settings: Settings, key: GuestKey) -> bool:
 def processors(settings: Settings, key: GuestKey) -> int:
     """Return the number of processors of the machine.
 
-    QEMU's interrupts between the processors of a hypervisor's guest get lost now and
-    then. Then the guest stands still for minutes, which says nothing about the module.
-    So `make check` gives it one processor; the debug kernels have no limit of 15 minutes.
+    QEMU sometimes loses an interrupt between the processors of a pseries guest. Then the
+    guest hangs for minutes, which is no defect of the module. So in `make check` a pseries
+    guest has one processor. Debug kernels have two, because their time-out is longer.
     """
     if settings.processors:
         return settings.processors
@@ -76,7 +78,7 @@ def timeout(settings: Settings, key: GuestKey) -> int:
 
 
 def differ_calls(settings: Settings, key: GuestKey) -> int:
-    """Return how many calls are compared: more on the kernels that people run."""
+    """Return the number of calls to compare: fewer on debug kernels, which are slower."""
     if key.is_slow:
         return settings.differ_calls // 20
     return -(-settings.differ_calls // len(settings.machines))
@@ -95,7 +97,7 @@ def arguments(settings: Settings, key: GuestKey, only: list[str]) -> list[str]:
     elif key.job == "failnth":
         result += ["--budget", str(settings.failures)]
     elif key.job == "differ":
-        # Other sequences on each machine
+        # Each machine gets a different seed
         default = "1" if key.machine == "powernv9" else "2"
         result += ["--seed", settings.differ_seed or default]
         if settings.mode == "debug":
@@ -113,7 +115,7 @@ def boot_command(key: GuestKey, initrd: str, append: list[str], console: str,
 
 
 def make_initrd(key: GuestKey, name: str, program: str) -> str:
-    """Build a job's programs and its root filesystem; return the path of the latter."""
+    """Build a job's programs and initramfs; return the path of the initramfs."""
     programs = (program, *RUNS.get(program, ()))
     log = LOGS / f"initrd-{name}-{key.label}.log"
     build(log, "building the guest's programs", [str(TOP / "scripts" / "programs"), *programs])
@@ -125,14 +127,14 @@ def make_initrd(key: GuestKey, name: str, program: str) -> str:
 
 
 class ModuleBuild:
-    """The module as built for a kernel: once for each label and way of counting."""
+    """Builds of the module: at most one for each label, with and without line counts."""
 
     def __init__(self, fresh: bool) -> None:
         self.fresh = fresh
         self._current: dict[str, tuple[bool, str]] = {}
 
     def ensure(self, label: str, counted: bool) -> None:
-        """Build the module, and raise NotBuilt if that fails or gives a warning."""
+        """Build the module; raise NotBuilt if the build fails or gives a warning."""
         if label not in self._current or self._current[label][0] != counted:
             broken = ""
             try:
@@ -187,9 +189,10 @@ def guest_row(settings: Settings, key: GuestKey, modules: ModuleBuild) -> Row:
 
 def boot_shortly(key: GuestKey, program: str, append: list[str],
                  name: str) -> tuple[int, str]:
-    """Boot a guest for something that the row's boot can't show.
+    """Boot a guest for a case that needs a separate boot.
 
-    Return the status of scripts/vm, and the console, whose name is in the log of messages.
+    Return the status of scripts/vm, and the text of the console. Messages of scripts/vm go to
+    a log, where they name the file of the console.
     """
     console = LOGS / f"{name}-{key}.log"
     console.unlink(missing_ok=True)
@@ -197,7 +200,7 @@ def boot_shortly(key: GuestKey, program: str, append: list[str],
     with (LOGS / f"{name}-{key}.vm").open("wb") as messages:
         command = boot_command(key, initrd, [f"tce2.run=tce2-{program}", *append],
                                str(console), ["--smp", "2", "--timeout", "180"])
-        # Killed like a program of subprocess.run(), scripts/vm would leave QEMU behind
+        # Use started(): if subprocess.run() killed scripts/vm, QEMU would continue to run
         with started(command, cwd=TOP, stdout=messages, stderr=messages) as process:
             status = process.wait()
     return status, (console.read_text(errors="replace") if console.exists() else "")

@@ -21,7 +21,7 @@ QUICK_EFFORT = 10
 def make(directory: Path, *targets: str) -> list[str]:
     """Return the command for make in a directory, without the caller's settings.
 
-    Of two builds at once one waits.
+    flock makes two builds in one directory run one after the other.
     """
     kept = [f"{name}={value}" for name, value in without_settings().items()]
     return ["flock", str(directory), "env", "-i", *kept,
@@ -29,14 +29,14 @@ def make(directory: Path, *targets: str) -> list[str]:
 
 
 def prepare_unit(row: Row, mode: str) -> list[str]:
-    """Build the host-side tests; return the command for the cases wanted."""
+    """Build the host-side tests; return the command that runs the selected cases."""
     build(LOGS / "unit-build.log", "building the host-side tests", make(UNIT, "unit"))
     effort = [f"TCE2_EFFORT={QUICK_EFFORT}"] if mode in ("unit", "quick") else []
     return ["env", *effort, str(UNIT / "run"), *dict.fromkeys(row.chosen or [])]
 
 
 def host_rows(settings: Settings) -> dict[str, Row]:
-    """Return the rows of this machine that a mode has, by the script's path in tests/."""
+    """Return the rows of a mode that run on this machine, by the path of their script in tests/."""
     if settings.mode not in ("check", "host", "quick", "unit") or settings.jobs:
         return {}
     return {"unit/run": Row("host", lambda row: prepare_unit(row, settings.mode))}

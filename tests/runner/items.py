@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Items of pytest: a case, the end of a row, a build, a short boot."""
+"""The classes of pytest's items: a case, the end of a row, a build, a short boot."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .tap import Result
 
 
 class Failure(Exception):
-    """An item has failed; the text says why."""
+    """The failure of an item; the text is the reason."""
 
 
 class RowItem(pytest.Item):
     """An item that belongs to a row.
 
-    Items run in the order of place: that of the row, then that inside the row.
+    place is the sort key of the items: the position of the row, then the position in the row.
     """
 
     def __init__(self, *, row: Row, place: tuple[int, int], line: int = 0,
@@ -33,7 +33,7 @@ class RowItem(pytest.Item):
         self.line = line
 
     def start_row(self) -> None:
-        """Build and start the row, unless an item before this one has done so."""
+        """Build and start the row, unless an earlier item has done so."""
         try:
             self.row.start()
         except NotBuilt as error:
@@ -42,28 +42,28 @@ class RowItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException],
                      style: Any = None) -> Any:
-        """Show the text of a failure, without the frames of this program."""
+        """Return the text of a failure, without a traceback of the runner."""
         if isinstance(excinfo.value, (Failure, NotBuilt)):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """Say where the case stands."""
+        """Return the file, the line and the name of the case."""
         return self.path, self.line, self.name
 
 
 class CaseItem(RowItem):
-    """A case. tap is its name in the row's TAP, case that in the source."""
+    """A case. tap is its name in the TAP output, case is its name in the source."""
 
     def __init__(self, *, case: str, tap: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.case = case
         self.tap = tap
-        # Set for the last item of a row whose end is no item of this session
+        # True for the last item of a row if no EndItem of the row is selected
         self.ends_row = False
 
     def setup(self) -> None:
-        """Build and start the row if this is its first item."""
+        """Build and start the row, unless an earlier item has done so."""
         self.start_row()
 
     def runtest(self) -> None:
@@ -79,9 +79,9 @@ class CaseItem(RowItem):
             pytest.skip(result.reason or "no reason given")
 
     def _judge_row(self) -> None:
-        """Wait for the row's end if nothing else does, and judge the row."""
+        """Wait for the end of the row; fail if it is bad, or if a case not selected has failed."""
         failed = [result for result in self.row.others() if result.outcome == "failed"]
-        complaints = [f"{result.name} failed beside the cases selected" for result in failed]
+        complaints = [f"{result.name} failed, although it was not selected" for result in failed]
         if complaint := self.row.complaint():
             complaints.append(complaint)
         if complaints:
@@ -89,14 +89,14 @@ class CaseItem(RowItem):
 
 
 class EndItem(RowItem):
-    """The end of a row, and the cases that no source defines."""
+    """An item for the end of a row. It also reports the cases that no source defines."""
 
     def setup(self) -> None:
-        """Build and start the row if none of its cases was selected."""
+        """Build and start the row, unless a selected case has done so."""
         self.start_row()
 
     def runtest(self) -> None:
-        """Wait for the end of the row, report its other cases, and judge the row."""
+        """Wait for the end of the row, report its other cases, and fail if the end is bad."""
         seen: Counter[str] = Counter()
         for result in self.row.others():
             seen[result.name] += 1
@@ -121,7 +121,7 @@ class EndItem(RowItem):
 
 
 class BuildItem(RowItem):
-    """The module is built for a kernel."""
+    """A build of the module for a kernel, as a test."""
 
     def __init__(self, *, modules: ModuleBuild, label: str, counted: bool,
                  **kwargs: Any) -> None:
@@ -129,13 +129,13 @@ class BuildItem(RowItem):
         self._build = (modules, label, counted)
 
     def runtest(self) -> None:
-        """Build it."""
+        """Build the module for the kernel, unless an earlier item has built it."""
         modules, label, counted = self._build
         modules.ensure(label, counted)
 
 
 class ShortBootItem(RowItem):
-    """Something that only a boot of its own can show."""
+    """A case that needs a separate boot."""
 
     def __init__(self, *, modules: ModuleBuild, key: GuestKey, program: str,
                  append: list[str], judge: Callable[[int, str], str],
@@ -154,7 +154,7 @@ class ShortBootItem(RowItem):
             pytest.fail(str(error), pytrace=False)
 
     def runtest(self) -> None:
-        """Boot when the row's own boot is over, and judge the console."""
+        """Wait for the end of the row, then boot and check the console."""
         if self.row.is_started:
             self.row.others()
         status, console = boot_shortly(*self._boot)

@@ -25,7 +25,7 @@ def link_into(source: Path, target: Path) -> None:
 class KernelCopy:
     """A copy of the build tree of a kernel in the cache.
 
-    It consists of symbolic links, except for changed files. build is the directory for
+    The copy consists of symbolic links, except for changed files. build is the directory for
     KDIR; source has the headers that all flavours of the kernel share. Paths passed to the
     methods begin with "build/" or "source/".
     """
@@ -68,8 +68,8 @@ class KernelCopy:
     def change(self, path: str, pattern: str, replacement: str) -> Path:
         """Replace all matches of a pattern in a file of the tree; return the file.
 
-        ^ and $ match in each line, \\A and \\Z match at the ends of the file. The test
-        fails if this does not change the file.
+        ^ and $ match in each line, \\A and \\Z match at the beginning and the end of the file.
+        The test fails if the replacement does not change the file.
         """
         __tracebackhide__ = True
         file = self.own(path)
@@ -81,7 +81,7 @@ class KernelCopy:
         return file
 
     def variables(self, cc: str = "") -> list[str]:
-        """Return the make variables for this kernel, with its own compiler or with cc."""
+        """Return the make variables for this kernel, with the compiler cc or the kernel's own."""
         return ["ARCH=powerpc", f"CROSS_COMPILE={CROSS}", f"CC={cc or compiler(self.label)}"]
 
     def kbuild(self, module: Path, *words: str, cc: str = "") -> Done:

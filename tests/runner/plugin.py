@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""pytest's hooks: from files to items, which of them run, and what is said of them."""
+"""The hooks of pytest: make items from files, select them, and report their results."""
 
 from __future__ import annotations
 
@@ -54,17 +54,17 @@ class Plan:
         self.order = [*self.host.values(), *self.clients.values(), *self.guest.values()]
 
     def first_key(self, label: str, counted: bool) -> GuestKey:
-        """Return the first row of a kernel whose module counts its lines, or does not."""
+        """Return the first row of a kernel, with or without a module that counts its lines."""
         return next(key for key in self.guest
                     if key.label == label and is_counted(self.settings, key) == counted)
 
     def index(self, row: Row) -> int:
-        """Return the place of a row."""
+        """Return the position of a row in the session."""
         return self.order.index(row)
 
 
 class TapFile(pytest.File):
-    """A file whose cases are items."""
+    """A file whose test cases become items."""
 
     plan: Plan
 
@@ -100,7 +100,7 @@ class ConformanceFile(TapFile):
 
 
 class HostScript(TapFile):
-    """A script of this machine that prints TAP."""
+    """A script that runs on this machine and prints TAP."""
 
     def collect(self) -> Iterator[pytest.Item]:
         """Return the end of the row, which reports the cases."""
@@ -109,7 +109,7 @@ class HostScript(TapFile):
 
 
 class ClientsSource(TapFile):
-    """The program of the emulated machine that runs clients."""
+    """The source of tce2-scenarios, which runs clients in the emulated machine."""
 
     def collect(self) -> Iterator[pytest.Item]:
         """Return the end of each row, which reports the cases."""
@@ -140,7 +140,7 @@ class JobFile(TapFile):
                 ShortBootItem, f"a_vmalloc_access_in_real_mode_is_noticed[{key}]", row, 2,
                 modules=self.plan.modules, key=key, program="job_realmode_vmalloc", append=[],
                 judge=judge_vmalloc)
-        # A hypervisor's guest has no hash MMU that real mode could do much with
+        # Only on bare metal: in a hypervisor's guest, real mode can do little with the hash MMU
         if self.path.stem == "job_conformance" and key.machine == "powernv9":
             yield self._item(
                 ShortBootItem, f"real_mode_translates_under_the_hash_mmu[{key}]", row, 3,
@@ -149,23 +149,24 @@ class JobFile(TapFile):
 
 
 def judge_vmalloc(status: int, console: str) -> str:
-    """Say what is wrong with a machine that has accessed vmalloc memory in real mode.
+    """Check the console of a machine that accesses vmalloc memory in real mode.
 
-    It must not survive: the kernel says that there was a machine check, or its watchdog
-    that a processor hangs. So the status of the boot says nothing.
+    Return a complaint, or "". The machine must not survive the access: the kernel reports a
+    machine check, or its watchdog reports that a processor hangs. So the status of the boot is
+    ignored.
     """
     del status
     if not re.search(r"with the MMU on: ok 1 ", console):
         return "the access with the MMU on did not work"
     if "with the MMU off" in console:
-        return "the machine went on after the access with the MMU off"
+        return "the machine survived the access with the MMU off"
     if not re.search(r"MCE: .*machine check|Hard LOCKUP", console):
         return "the kernel reported neither a machine check nor a lockup"
     return ""
 
 
 def judge_hash(status: int, console: str) -> str:
-    """Say what is wrong with a boot under the hash MMU."""
+    """Check status and console of a boot with the hash MMU; return a complaint, or ""."""
     if status:
         return f"the boot ended with status {status}"
     if not re.search(r"^# MMU: Hash", console, re.MULTILINE):
@@ -176,7 +177,7 @@ def judge_hash(status: int, console: str) -> str:
 
 
 def row_name(item: pytest.Item) -> str:
-    """Return the name of an item's row, or of its suite, which is one row in reports."""
+    """Return the name of an item's row. In reports, all tests of a suite are one row."""
     if isinstance(item, RowItem):
         return item.row.name
     suite = suite_of(item.path)
@@ -184,14 +185,14 @@ def row_name(item: pytest.Item) -> str:
 
 
 def case_name(item: pytest.Item) -> str:
-    """Return the name of a case as the source and the variable ONLY have it."""
+    """Return the name of an item's case in its source, by which ONLY selects the case."""
     if isinstance(item, CaseItem):
         return item.case
     return item.originalname if isinstance(item, pytest.Function) else ""
 
 
 def hint_for(name: str, names: set[str]) -> str:
-    """Return where there is a case of that name, or the name that is most like it."""
+    """Return a hint for an unknown name: the source with this case, or the most similar name."""
     for source in [*TESTS.glob("unit/test_*.c"), *TESTS.glob("guest/conformance_*.c")]:
         if name in (case.name for case in cases_of(source)):
             return f" in this mode; it is in {source.relative_to(TOP)}"
@@ -200,7 +201,7 @@ def hint_for(name: str, names: set[str]) -> str:
 
 
 def tools_for(items: Iterable[pytest.Item]) -> list[str]:
-    """Return the sets of tools that items need: "check" includes "quick", and that "unit"."""
+    """Return the sets of tools that items need. "check" includes "quick", which includes "unit"."""
     wanted: set[str] = set()
     for item in items:
         if not isinstance(item, RowItem) and (suite := suite_of(item.path)):
@@ -223,7 +224,7 @@ FILES = (
 
 
 class Reporter:
-    """Counts by row; says what has failed or was skipped when it happens."""
+    """Counts results by row; prints each failed or skipped case immediately."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -231,7 +232,7 @@ class Reporter:
         self.total: Counter[str] = Counter()
 
     def note(self, name_of_row: str, report: pytest.TestReport) -> None:
-        """Count a report, and say so unless it passed."""
+        """Count a report, and print it unless it passed."""
         if report.when != "call" and report.passed:
             return
         counts = self.counts.setdefault(name_of_row, Counter())
@@ -249,7 +250,7 @@ class Reporter:
             print(f"    ok       {name}", flush=True)
 
     def summary(self, name: str) -> str:
-        """Return a row's counts in a word or two; nothing was run where there are none."""
+        """Return a row's counts as text, or "-" if nothing was run."""
         counts = self.counts.get(name)
         if not counts:
             return "-"
@@ -259,7 +260,7 @@ class Reporter:
         return f"FAILED {counts['failed']}, {text}" if counts["failed"] else text
 
     def end_of_row(self, name: str, row: Row | None, seconds: float) -> None:
-        """Say how a row has ended, and what its tests have counted."""
+        """Print the result of a row, and the figures that its tests have printed."""
         counts = self.counts.get(name, Counter())
         text = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES)
         say(f"{name}: {text}, {seconds:.0f} s")
@@ -270,7 +271,7 @@ class Reporter:
             print(f"    {line}", flush=True)
 
     def table(self) -> Iterator[str]:
-        """Return the table: kernels and jobs from top to bottom, machines across."""
+        """Yield the table of results: a line for each kernel and job, a column for each machine."""
         rows = [*self.plan.host.values(), *self.plan.clients.values()]
         for name in (*SUITES, *(row.name for row in rows)):
             if name in self.counts:
@@ -311,7 +312,7 @@ class Hooks:
         return None if suite.is_part_of(settings.mode) and not settings.jobs else True
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> Any:
-        """Make a collector of a file that defines cases."""
+        """Return a collector for a file that defines cases."""
         for pattern, kind in FILES:
             if file_path.is_relative_to(TESTS) and file_path.relative_to(TESTS).match(pattern):
                 collector = kind.from_parent(parent, path=file_path)
@@ -322,7 +323,7 @@ class Hooks:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config,
                                       items: list[pytest.Item]) -> None:
-        """Keep the case that ONLY names, and let the items of a row follow one another."""
+        """Keep only the case in ONLY, and sort the items so that each row is contiguous."""
         if only := self.plan.settings.only:
             named = [item for item in items if case_name(item) == only]
             if not named:
@@ -336,7 +337,7 @@ class Hooks:
         self._choose(items, bool(only or config.option.keyword or config.option.markexpr))
 
     def _place(self, item: pytest.Item) -> tuple[int, int, int]:
-        """Return the sort key of an item: quick suites, host rows, other suites, guests."""
+        """Return the sort key of an item: quick suites, then host rows, other suites, guests."""
         if isinstance(item, RowItem):
             return 1 if item.row in self.plan.host.values() else 3, *item.place
         names = list(SUITES)
@@ -358,7 +359,7 @@ class Hooks:
             self.plan.modules.fresh = True
 
     def pytest_runtestloop(self, session: pytest.Session) -> None:
-        """Install missing host tools before anything runs."""
+        """Install missing host tools before the first item runs."""
         if session.config.option.collectonly or not session.items:
             return
         self._rows = list(dict.fromkeys(item.row for item in session.items
@@ -371,8 +372,10 @@ class Hooks:
                 raise pytest.UsageError("tools are missing on this machine")
 
     def _start_ahead(self, item: pytest.Item) -> None:
-        """Start rows early: the host-side tests in parallel with the quick suites,
-        and as many emulated machines as may run at once.
+        """Start rows before their first item runs.
+
+        Start the host-side tests during the quick suites. When an emulated machine is needed,
+        start as many machines as may run at once.
         """
         if not isinstance(item, RowItem):
             start_ahead([row for row in self._rows if row is self.plan.host.get("unit/run")], 1)
@@ -383,7 +386,7 @@ class Hooks:
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item,
                                 nextitem: pytest.Item | None) -> Iterator[None]:
-        """Say how a row has ended after its last item."""
+        """Print the result of a row after its last item."""
         name = row_name(item)
         self._start_ahead(item)
         with contextlib.ExitStack() as stack:
@@ -398,23 +401,23 @@ class Hooks:
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
-        """Let a report know its row."""
+        """Add the name of the row to a report."""
         outcome: Any = yield
         outcome.get_result().row = row_name(item)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Say why a file could not be read."""
+        """Print the reason why a file could not be read."""
         if report.failed:
             print(f"{report.nodeid}: {report.longrepr}", flush=True)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count a result, of an item or of a case that no source defines."""
+        """Count the result of an item, or of a case that an EndItem reports."""
         self.reporter.note(getattr(report, "row", "other"), report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport,
                                  config: pytest.Config) -> tuple[str, str, str] | None:
-        """Print no letter for each case, unless pytest is to be verbose."""
+        """Suppress pytest's letter for each case, unless -v is given."""
         if config.option.verbose > 0:
             return None
         if report.when != "call" and report.passed:
@@ -422,7 +425,7 @@ class Hooks:
         return report.outcome, "", ""
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Refuse a run in which nothing passed; judge what modules have counted."""
+        """Fail if no case passed; check the coverage that the modules have counted."""
         if session.config.option.collectonly or session.exitstatus not in (0, 1):
             return
         if not self.reporter.total["passed"]:
@@ -434,7 +437,7 @@ class Hooks:
             if not consoles:
                 continue
             if len(consoles) != 4:
-                say(f"coverage on {label}: not judged, by {len(consoles)} of 4 rows")
+                say(f"coverage on {label}: not judged, because {len(consoles)} of 4 rows have run")
                 continue
             try:
                 judge_coverage(label, consoles)
@@ -443,7 +446,7 @@ class Hooks:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_unconfigure(self, config: pytest.Config) -> None:
-        """Stop what still runs; print the table and the totals, as the last line."""
+        """Stop the rows that still run; print the table, and the totals as the last line."""
         for row in self.plan.order:
             row.stop()
         if config.option.collectonly:
@@ -456,21 +459,21 @@ class Hooks:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the mode to pytest's options."""
+    """Add the option --mode to pytest."""
     parser.addoption("--mode", default="check",
-                     help="which rows there are: " + ", ".join(MODES))
+                     help="the mode, which selects the rows: " + ", ".join(MODES))
 
 
 def end_by_signal(number: int, _: object) -> None:
-    """Leave the session, which stops what runs."""
-    # timeout(1) sends its signal twice; the second one must not break off the first
+    """Handle a signal: end the session, which stops the running rows."""
+    # timeout(1) sends its signal twice; the second signal must not interrupt the cleanup
     for each in ENDING:
         signal.signal(each, lambda *_: None)
     pytest.exit("terminated", 128 + number)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read what was asked for, and refuse names that do not exist."""
+    """Read the mode and the variables, and refuse unknown names."""
     try:
         settings = Settings.from_environment(config.option.mode)
         is_selection = bool(settings.only or config.option.keyword
@@ -480,7 +483,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     BUILD.mkdir(exist_ok=True)
     for number in ENDING:
-        # nohup(1) has SIGHUP ignored
+        # Keep SIGHUP ignored if nohup(1) has started the session
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, end_by_signal)
     config.pluginmanager.register(Hooks(plan), "tce2-rows")

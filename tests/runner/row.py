@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A row: a process that prints TAP, and the results that are waited for."""
+"""A row: a process that prints TAP, and the results parsed so far."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from lab.places import LOGS, TOP
 
 from .tap import Parser, Result
 
-# Seconds between looks at the console
+# Seconds between two reads of the console
 POLL = 0.1
 
 
 def read_on(file: BinaryIO, rest: bytes) -> bytes:
-    """Return rest and what was added to a file, or all of a file that became shorter."""
+    """Return rest and the new bytes of a file. If the file became shorter, return its content."""
     if os.fstat(file.fileno()).st_size < file.tell():
         file.seek(0)
         rest = b""
@@ -31,16 +31,17 @@ def read_on(file: BinaryIO, rest: bytes) -> bytes:
 
 
 class NotBuilt(Exception):
-    """What a row runs could not be built; the text is the end of the log."""
+    """The failure of a row's build; the text is the end of the build's log."""
 
 
 class Row:
     """A process that prints TAP.
 
-    name is what reports call it. It is started when the first of its cases is run.
-    prepare builds what it needs and returns its command; NotBuilt says that this failed.
-    The TAP is in the file console, and is parsed as it comes: what the command prints,
-    or, if messages is set, what it writes there itself, while it prints to messages.
+    name is the name of the row in reports. prepare builds the inputs of the row and returns its
+    command, or raises NotBuilt. The command starts when the first case of the row runs. The file
+    console has the TAP, which is parsed while the command runs. If messages is None, console has
+    the output of the command. Otherwise the command writes console itself, and the file messages
+    has its output.
     """
 
     def __init__(self, name: str, prepare: Callable[[Row], Sequence[str]]) -> None:
@@ -50,10 +51,10 @@ class Row:
         self.parser = Parser()
         self.status: int | None = None
         self.seconds = 0.0
-        # The cases wanted, in the order in which they run; None: all
+        # The selected cases, in the order in which they run; None: all cases
         self.chosen: list[str] | None = None
         self._prepare = prepare
-        # Those that neither result() nor others() has returned
+        # Results that neither result() nor others() has returned
         self._results: list[Result] = []
         self._failed = False
         self._changed = threading.Condition()
@@ -65,13 +66,13 @@ class Row:
         self._process: subprocess.Popen[bytes] | None = None
 
     def forget(self) -> None:
-        """Remove what an earlier run has left."""
+        """Remove the files of an earlier run."""
         for file in (self.console, self.messages):
             if file:
                 file.unlink(missing_ok=True)
 
     def start(self) -> None:
-        """Build and start what the row runs, once; raise NotBuilt each time it failed."""
+        """Build the inputs and start the command, once; after a failure always raise NotBuilt."""
         if self._broken:
             raise NotBuilt(self._broken)
         if self._started:
@@ -134,7 +135,7 @@ class Row:
             self._take(rest + b"\n")
 
     def _take(self, text: bytes) -> bytes:
-        """Parse the whole lines of a text; return what is left of it."""
+        """Parse the whole lines of a text; return the incomplete last line."""
         *lines, rest = text.split(b"\n")
         for line in lines:
             if result := self.parser.feed(line.decode(errors="replace").rstrip("\r")):
@@ -148,7 +149,7 @@ class Row:
         return next((result for result in self._results if result.name == name), None)
 
     def _wait(self) -> None:
-        """Wait for a change, a second at most, and give a sign of life now and then."""
+        """Wait at most a second for a result; print a progress line every PULSE seconds."""
         self._changed.wait(1)
         if time.monotonic() - self._last_sign >= PULSE:
             self._last_sign = time.monotonic()
@@ -172,8 +173,8 @@ class Row:
             return found
 
     def complaint(self) -> str:
-        """Say what is wrong with how the row ended, or return nothing."""
-        # A case that fails makes the status 1 and has been counted itself
+        """Return a complaint about the end of the row, or ""."""
+        # Status 1 is expected if a case failed, which was counted as a failure before
         if self.status not in (0, 1) or (self.status == 1 and not self._failed):
             return f"{self.name} ended with status {self.status}{self.explain()}"
         if not self.parser.kept_to_plan():
@@ -182,14 +183,14 @@ class Row:
         return ""
 
     def explain(self) -> str:
-        """Say once why the row ended or was not built; then return nothing."""
+        """Return the reason why the row ended or was not built. Later calls return ""."""
         if self._explained:
             return ""
         self._explained = True
         return ":\n" + self.tail()
 
     def tail(self) -> str:
-        """Return what scripts/vm says about the end, or the end of the console."""
+        """Return the messages of scripts/vm about a failure, or the end of the console."""
         if self.messages and self.messages.exists():
             said = self.messages.read_text(errors="replace").strip()
             if self.status not in (0, 1) and said:
@@ -202,7 +203,7 @@ class Row:
 def start_ahead(rows: Sequence[Row], at_once: int) -> None:
     """Start rows in order until at_once of them are running.
 
-    A failed build is reported when the row's first item runs.
+    The failure of a build is reported later, when the first item of the row runs.
     """
     for row in rows:
         if sum(other.is_running for other in rows) >= at_once:
@@ -213,7 +214,7 @@ def start_ahead(rows: Sequence[Row], at_once: int) -> None:
 
 
 def build(log: Path, what: str, command: Sequence[str]) -> None:
-    """Run a command that builds something; raise NotBuilt with the end of its output."""
+    """Run the command of a build. If it fails, raise NotBuilt with the end of its output."""
     say(what)
     LOGS.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output, heartbeat(what):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What was asked for: the mode, and the variables of the environment."""
+"""Settings of a session: the mode, and the values of environment variables."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ JOBS = ("conformance", "races", "reload", "differ", "failnth", "load")
 
 
 class SettingError(Exception):
-    """A name that does not exist, or a value that is no number."""
+    """The error for an unknown name, or for a value that is not a number."""
 
 
 def unknown(kind: str, name: str, there_are: Iterable[str]) -> SettingError:
-    """Say that there is no such name, and which is nearest to it."""
+    """Return an error for an unknown name, with the most similar name as a hint."""
     names = list(there_are)
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {near[0]}?" if near else f"; there are: {' '.join(names)}"
@@ -38,11 +38,11 @@ def number(environment: Mapping[str, str], name: str, default: int) -> int:
 
 @dataclass(frozen=True)
 class Settings:
-    """What one call of the tests is to do.
+    """The settings of one session.
 
-    only is the case that ONLY names, or empty. jobs are the jobs that JOBS names, in the
-    order in which they run, or empty. guests says how many emulated machines run at once:
-    one for two processors of this machine, unless GUESTS says otherwise.
+    only is the case in ONLY, or empty. jobs are the jobs in JOBS, in the order in which they
+    run, or empty. guests is the number of emulated machines that run at once. By default it is
+    half the number of this machine's processors; GUESTS sets another number.
     """
 
     mode: str
@@ -61,7 +61,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, mode: str) -> Settings:
-        """Read the variables, and refuse names that do not exist."""
+        """Read the settings from environment variables, and refuse unknown names."""
         environment = os.environ
         uses = {name: row.use for name, row in all_labels().items()}
         labels = tuple(chosen_names())
@@ -69,7 +69,7 @@ class Settings:
                           or " ".join(MACHINES)).split())
         jobs = environment.get("JOBS", "").split()
         if not labels or not machines:
-            raise SettingError("KERNELS or MACHINES names nothing")
+            raise SettingError("KERNELS or MACHINES is empty")
         for kind, names, there_are in (("mode", [mode], MODES), ("kernel", labels, uses),
                                        ("machine", machines, MACHINES), ("job", jobs, JOBS)):
             for name in names:
@@ -90,16 +90,16 @@ class Settings:
 
     @property
     def is_short(self) -> bool:
-        """`make check` or a half of it: no jobs were asked for."""
+        """Check for `make check` or a half of it, without JOBS."""
         return self.mode in ("check", "host", "guests") and not self.jobs
 
     @property
     def is_plain(self) -> bool:
-        """Neither jobs nor a case were asked for."""
+        """Check that neither JOBS nor ONLY is set."""
         return not self.jobs and not self.only
 
     def jobs_for(self, label: str) -> list[str]:
-        """Return what is done on a kernel."""
+        """Return the jobs for a kernel."""
         if self.uses[label] == "load":
             return ["load"] if not self.only and (not self.jobs or "load" in self.jobs) else []
         if self.mode != "debug":
@@ -112,5 +112,5 @@ class Settings:
             return [job for job in possible if job == "conformance"]
         if self.jobs:
             return [job for job in possible if job in self.jobs]
-        # The cases that are races are cases of conformance as well
+        # conformance runs all races, too
         return [job for job in possible if job != "races" or self.mode == "debug"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Result lines of the Test Anything Protocol, as a row prints them."""
+"""Parse the result lines of the Test Anything Protocol (TAP)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_COMMENTS = 20
 class Result:
     """The result of a case: "passed", "failed" or "skipped".
 
-    reason says why it was skipped; comments are the lines printed before it.
+    reason is the reason for skipping the case. comments are the lines printed before the result.
     """
 
     name: str
@@ -27,9 +27,9 @@ class Result:
 
 @dataclass
 class Parser:
-    """Takes the lines of a row one by one, and returns the results among them.
+    """A parser of the output of a row. It takes one line at a time and returns results.
 
-    Several programs may write one after the other, each with a plan of its own.
+    Several programs may write to the output one after the other, each with a separate plan.
     """
 
     planned: int = 0
@@ -37,7 +37,7 @@ class Parser:
     _comments: list[str] = field(default_factory=list)
 
     def feed(self, line: str) -> Result | None:
-        """Take a line; return the result if it is one."""
+        """Parse a line; return its result, or None if it is no result line."""
         if line.startswith("# ") and len(self._comments) < MAX_COMMENTS:
             self._comments.append(line)
         if plan := PLAN.match(line):
@@ -47,7 +47,7 @@ class Parser:
         if not (found := RESULT.match(line)):
             return None
         name, reason, outcome = found[2], "", "passed"
-        # A case that fails is a failure, whatever it says
+        # A failed case is a failure, even if its line has a SKIP directive
         if found[1] == "not ok":
             outcome = "failed"
         elif skip := SKIP.search(name):
@@ -60,5 +60,5 @@ class Parser:
         return result
 
     def kept_to_plan(self) -> bool:
-        """Check whether there were as many results as the plans announced."""
+        """Check that the number of results equals the sum of the plans."""
         return 0 < self.planned == self.seen

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of the commands that tests in Python run."""
+"""Tests of runner.command, with which tests in Python run commands."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 
 from .command import run
 
-# It needs to be told to end, to end what it has started
+# A script that starts a child. The script kills the child at SIGTERM, but cannot at SIGKILL.
 STARTS_ANOTHER = "trap 'kill $!; touch ended; exit' TERM; sleep 60 & wait"
 
 
-def test_a_command_that_takes_too_long_can_end_what_it_has_started(tmp_path: Path) -> None:
+def test_a_command_that_takes_too_long_can_end_its_children(tmp_path: Path) -> None:
     with pytest.raises(pytest.fail.Exception, match="took longer than 2 s"):
         run("sh", "-c", STARTS_ANOTHER, cwd=tmp_path, patience=2)
     assert (tmp_path / "ended").exists()
@@ -29,5 +29,5 @@ def test_a_command_that_takes_too_long_is_stopped_with_its_children(tmp_path: Pa
     with pytest.raises(pytest.fail.Exception, match="took longer than 1 s"):
         run("sh", "-c", 'sleep 60 & echo $! >"$1"; wait', "sh", tmp_path / "child", patience=1)
     state = Path(f"/proc/{(tmp_path / 'child').read_text().strip()}/status")
-    # It may be a zombie still
+    # The child may still be a zombie
     assert not state.exists() or "State:\tZ" in state.read_text()

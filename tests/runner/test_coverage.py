@@ -44,7 +44,7 @@ second(void)
 """.replace("    ", "\t")
 # Execution counts of SOURCE in a guest that ran all of its lines
 ALL_RAN = {3: 9, 5: 9, 6: 2, 7: 7, 8: 7, 10: 9, 14: 1, 16: 1, 17: 1}
-# The counts of an object are its output of gcov here, and merging takes all objects
+# Fakes: a .gcda file has the output of gcov for its object, and gcov-tool copies all files
 GCOV = 'cat "${3%.gcno}.gcda" 2>/dev/null || true\n'
 GCOV_TOOL = 'mkdir "$3" && cp "$4"/* "$5"/* "$3"\n'
 
@@ -76,11 +76,11 @@ class Tree:
         return self.top / path
 
     def fake(self, name: str, text: str) -> None:
-        """Make a program."""
+        """Write a fake program of the cross toolchain."""
         self.write(f"bin/{CROSS}{name}", f"#!/bin/sh\n{text}").chmod(0o755)
 
     def argue(self, *reasons: tuple[str, str]) -> None:
-        """Write reasons for lines of src/a.c; a line is given by its function and its text."""
+        """Write tests/debug/uncovered: reasons for lines of src/a.c, by function and text."""
         lines = [f"src/a.c\t{function}\t{text}\tbecause" for function, text in reasons]
         self.write("tests/debug/uncovered", "\n".join(["# reasons", "", *lines, ""]))
 
@@ -103,7 +103,7 @@ class Tree:
         return failed
 
     def judge_lines(self, changes: Mapping[int, int]) -> list[str]:
-        """Judge one guest; changes maps lines of src/a.c to other counts."""
+        """Judge the coverage of one guest; changes maps lines of src/a.c to other counts."""
         self.boot("guest", a=document("src/a.c", {**ALL_RAN, **changes}))
         return self.judge()
 
@@ -287,3 +287,11 @@ def test_a_command_without_consoles_prints_the_usage(arguments: Sequence[str]) -
     run(sys.executable, "-B", "-m", "runner.coverage", *arguments, cwd=TOP,
         env={**os.environ, "PYTHONPATH": python_path}).expect(
             1, r"error: usage: python3 -m runner\.coverage LABEL CONSOLE\.\.\.$")
+
+
+def test_a_command_in_the_directory_tests_reads_the_consoles(tmp_path: Path) -> None:
+    console = tmp_path / "console"
+    console.write_text("no counts\n")
+    run("python3", "-B", "-m", "runner.coverage", "6.12-debug", console, cwd=TESTS,
+        env={**os.environ, "PYTHONPATH": "../scripts"}).expect(
+            1, "error: .*/console has no counts: was the module built with COVERAGE=1")
