@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2034 # used by those who source it
 #
-# What every host-side script shares: progress lines, the cache directory and
-# the table of kernels. Sourced, never run.
+# Functions for scripts that are written in bash: they print progress lines, find the cache
+# directory, and read the table of kernels. This file is sourced, not run.
 
 set -euo pipefail
 shopt -s inherit_errexit
 
-# With CDPATH cd prints where it went.
+# If CDPATH is set, cd prints the new directory.
 unset CDPATH
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BUILD=$TOP/build
 LOGS=$BUILD/logs
 CROSS=powerpc64le-linux-gnu-
 
-# depmod and friends are no user's commands in Debian, but run for any user.
+# Debian keeps depmod and modinfo in /sbin, which is not in the PATH of ordinary users.
 PATH=$PATH:/usr/sbin:/sbin
 
-# Exported, so that scripts called by scripts count from the same moment.
+# Export the start time, so that child scripts print times relative to the same start.
 export TCE2_START=${TCE2_START:-$EPOCHSECONDS}
 
 say() {
@@ -29,8 +29,8 @@ die() {
 	exit 1
 }
 
-# Cron and some CI runners set no HOME; the user's entry has it. (XDG wants relative
-# paths ignored.)
+# Print the user's home directory: Cron and some CI runners set no HOME, so use the passwd
+# entry then. XDG requires that a relative XDG_CACHE_HOME is ignored.
 home_dir() {
 	local home=${HOME:-}
 
@@ -51,18 +51,18 @@ UNUSABLE=$("$TOP/scripts/usable-path" "the sources" "$TOP" "the cache" "$CACHE")
 
 mkdir -p "$LOGS"
 
-# seconds_since EPOCH
+# seconds_since TIME: print the seconds since a time, which is in seconds since the epoch
 seconds_since() {
 	echo $((EPOCHSECONDS - $1))
 }
 
-# Nobody ever writes to this pipe, so a read from it is a wait. A killed shell
-# would leave a sleep behind, which would hold the caller's output and locks open.
-# (A pipe of <(:) may be closed before it is read, and then nothing waits.)
+# A pipe to which no process writes: a read with a time-out is a pause. sleep(1) is no
+# substitute: it would outlive a killed shell, and keep the caller's output and locks open.
+# A pipe of <(:) may be closed before the read, which then returns at once.
 NEVER=$BUILD/never
 [ -p "$NEVER" ] || mkfifo "$NEVER" 2>/dev/null || [ -p "$NEVER" ]
 
-# A sign of life every 15 s, until the calling step stops it
+# Print a progress line every 15 s, until the calling step stops this process
 heartbeat() {
 	local began=$EPOCHSECONDS
 
@@ -71,9 +71,9 @@ heartbeat() {
 	done
 }
 
-# logged LOG "what is being done" COMMAND...: one progress line instead of the
-# command's output, which goes to LOG. A function given as COMMAND must chain
-# its steps with &&: the shell's errexit is off in a tested command.
+# logged LOG TEXT COMMAND...: print the progress line TEXT, and write the command's output to
+# LOG. A function given as COMMAND must chain its steps with &&: the shell's errexit is off
+# in a tested command.
 logged() {
 	local log=$1 what=$2 pulse status=0
 	shift 2
@@ -88,7 +88,7 @@ logged() {
 	return "$status"
 }
 
-# The same, and the end of the log where the command fails.
+# quietly LOG TEXT COMMAND...: like logged; if the command fails, also print the end of LOG
 quietly() {
 	logged "$@" && return
 	tail -n 20 "$1" | sed 's/^/    /' >&2
@@ -96,12 +96,12 @@ quietly() {
 	return 1
 }
 
-# without_settings COMMAND...: with none of the caller's environment except what says
-# where things are. kbuild, dpkg-buildpackage and the Makefiles of the tests read a
-# hundred variables (ARCH, CC, CFLAGS, KBUILD_OUTPUT, LLVM, O...), which a kernel
-# developer may have exported for another tree, and the flags of a make above. All are
-# dropped here; a script passes on by name the variables that it documents. Messages are
-# English, because the scripts look for words in them.
+# without_settings COMMAND...: run a command with a clean environment. Only the variables in
+# the loop below are kept. kbuild, dpkg-buildpackage and the Makefiles of the tests read a
+# hundred others (ARCH, CC, CFLAGS, KBUILD_OUTPUT, LLVM, O...). A kernel developer may have
+# exported them for another tree, or a parent make may have set MAKEFLAGS. A script passes
+# the variables that it documents by name. The locale is English, because scripts match words
+# in messages.
 without_settings() {
 	local name keep=()
 
@@ -112,8 +112,9 @@ without_settings() {
 	env -i "${keep[@]}" LC_ALL=C.UTF-8 "$@"
 }
 
-# wait_for FILE "what another process may be doing": until this process has the lock.
-# It has it to its end, through a descriptor that its children share.
+# wait_for FILE TEXT: lock a file until this process and its children, which inherit the
+# descriptor, have ended. If another process has the lock, print TEXT and wait. TEXT describes
+# the work of a process that has the lock.
 wait_for() {
 	local descriptor
 
@@ -123,8 +124,8 @@ wait_for() {
 	flock "$descriptor"
 }
 
-# Arguments for find(1) that match what a build in place leaves, by .gitignore; it has
-# to run in the top directory or in a copy of it.
+# Print arguments for find(1) that match the files that a build writes into the source tree.
+# The patterns come from .gitignore. find must run in the top directory or in a copy of it.
 built_files() {
 	local pattern
 
@@ -137,10 +138,10 @@ built_files() {
 	done <"$TOP/.gitignore"
 }
 
-# The kernels: label | series | flavour | suites | use | when (explained in the file)
+# The table of kernels: label | series | flavour | suites | use | when (see labels.txt)
 LABELS=$(grep -v '^#' "$TOP/scripts/lab/labels.txt")
 
-# A kernel that scripts/kernel-add brought has a line of its own.
+# Add the rows of kernels that scripts/kernel-add has added: each has a file with its row.
 LABELS+=$'\n'$(cat "$CACHE"/kernels/*/label 2>/dev/null || true)
 
 DEFAULT_LABEL=6.12-64k
@@ -149,12 +150,12 @@ all_labels() {
 	awk -F'|' 'NF { print $1 }' <<<"$LABELS"
 }
 
-# What is meant where nobody names kernels
+# Print the default labels: tests and lint use them if KERNELS is unset
 supported_labels() {
 	awk -F'|' '$6 == "always" { print $1 }' <<<"$LABELS"
 }
 
-# Those that KERNELS or KERNEL names; "all" names every one.
+# Print the labels in KERNELS or KERNEL; "all" means every label.
 chosen_kernels() {
 	case ${KERNELS:-${KERNEL:-}} in
 	'')	supported_labels ;;
@@ -163,14 +164,14 @@ chosen_kernels() {
 	esac | paste -sd' '
 }
 
-# label_field LABEL series|use
+# label_field LABEL series|use: print a field of a label's row, or nothing for an unknown label
 label_field() {
 	awk -F'|' -v label="$1" -v field="$2" '
 		BEGIN { column["series"] = 2; column["use"] = 5 }
 		$1 == label { print $column[field] }' <<<"$LABELS"
 }
 
-# Ends the script with a sentence for a label that doesn't exist.
+# require_supported LABEL: exit with an error message if the label does not exist
 require_supported() {
 	[ -n "$(label_field "$1" use)" ] ||
 		die "no kernel is called '$1'; 'make kernels' lists the labels"
@@ -180,7 +181,7 @@ kernel_dir() {
 	echo "$CACHE/kernels/$1"
 }
 
-# source_dir SERIES
+# source_dir SERIES: print the directory with the kernel source of a series
 source_dir() {
 	echo "$CACHE/sources/$1"
 }

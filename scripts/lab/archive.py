@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Debian's archive, through a private apt.
+"""Read and download from Debian's archive, through a private apt.
 
-Owns CACHE/apt: package lists and an empty package status for each choice of suites. So
-it does not change this machine and does not need root. The machine's own apt
-configuration supplies the URIs of the archive. apt verifies every signature. Calls command
-and places.
+Owns CACHE/apt: package lists and an empty package status for each choice of suites. Because
+these are private, this module does not change the machine and does not need root. The
+machine's own apt configuration supplies the URIs of the archive. apt verifies every
+signature. Calls command and places.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .places import LOGS, LabError, cache_dir
 # Debian's name for ppc64le
 POWER = "ppc64el"
 KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-# Suites whose lists expire within a week: accept expired lists, because mirrors lag.
+# Suites whose lists expire within a week. Expired lists are accepted, because mirrors lag.
 EXPIRING = ("forky", "sid", "experimental")
 LOG = LOGS / "apt.log"
 # Number of attempts on all choices of suites, and seconds between attempts
@@ -53,8 +53,8 @@ def _configured_targets(*options: str) -> list[list[str]]:
 def _configured_uri(suite: str) -> str:
     """Return the URI that this machine has configured for a suite, or "".
 
-    Before the first apt-get update the origin of a source is unknown. Then the first URI
-    of the suite is used.
+    Before the first apt-get update the origin of a source is unknown. In this case the first
+    URI of the suite is used.
     """
     for origin, release, component, _, uri in _configured_targets():
         if (origin, release, component) == ("Debian", suite, "main"):
@@ -68,8 +68,9 @@ def _configured_uri(suite: str) -> str:
 def _source_line(suite: str) -> str:
     """Return a suite's line for sources.list, or "".
 
-    An unconfigured suite is expected on the mirror of this machine's own release.
-    The security archive has a separate URI, so an unconfigured security suite is left out.
+    If this machine's apt is not configured for the suite, use the mirror of the machine's
+    own release. The security archive is on another server, so return "" for a security suite
+    without configuration.
     """
     uri = _configured_uri(suite)
     if not uri and not suite.endswith("-security"):
@@ -98,9 +99,9 @@ def _version_key(name: str) -> list[tuple[list[int], int]]:
 class Apt:
     """A private apt for some of Debian's suites and one or two architectures.
 
-    suites are joined by "+". native is the architecture that apt treats as this machine's:
-    its packages need no suffix, and dependencies are resolved for it. foreign is
-    the second architecture, or empty.
+    suites are joined by "+". native is the architecture that apt takes for this machine's:
+    the names of its packages need no suffix, and dependencies are resolved for it. foreign
+    is the second architecture, or empty.
     """
 
     def __init__(self, suites: str, *, native: str = "", foreign: str = POWER) -> None:
@@ -117,9 +118,10 @@ class Apt:
     @classmethod
     def first_with(cls, regex: str, choices: Sequence[str], *,
                    native: str = "", foreign: str = POWER) -> Apt:
-        """Return the first choice of suites whose lists verify and name a matching package.
+        """Return an Apt for the first choice of suites that has a matching package.
 
-        regex must match the whole name. If it is empty, only the lists are verified.
+        The package lists of the suites must verify. regex must match the whole name of a
+        package. If regex is empty, no package is searched.
         """
         for attempt in range(ATTEMPTS):
             if attempt:
@@ -138,7 +140,7 @@ class Apt:
             if are_verified:
                 raise LabError(f"there is no {regex} in any of: {' '.join(choices)}")
         sought = f" (for a {regex})" if regex else ""
-        raise LabError(f"apt can read and verify none of: {' '.join(choices)}{sought}; "
+        raise LabError(f"apt cannot read and verify any of: {' '.join(choices)}{sought}; "
                        "see build/logs/apt.log, try again later or from another mirror")
 
     def __str__(self) -> str:
@@ -151,7 +153,7 @@ class Apt:
         if not lines:
             raise LabError("this machine's apt knows no Debian archive (apt-get indextargets "
                            f"shows none for {host_codename()}/main)")
-        # Rename, because another process may be reading the list
+        # Write a new file and rename it, because another process may be reading the list
         new = self.directory / f"sources.list.{os.getpid()}"
         new.write_text(lines)
         new.replace(self.directory / "sources.list")
@@ -170,7 +172,7 @@ class Apt:
     def _command(self, program: str, *arguments: str) -> list[str]:
         """Return the command line for apt-get or apt-cache.
 
-        It runs under a lock, because one of two concurrent runs of apt fails.
+        The command takes a lock, because one of two concurrent runs of apt fails.
         """
         options = [
             *self.source_options,
@@ -193,8 +195,8 @@ class Apt:
     def update(self) -> bool:
         """Fetch the lists; return True if all of them arrived and verified.
 
-        Return False if the mirror is unreachable, or is being updated: then its lists do
-        not match the signed Release.
+        Return False if the mirror is unreachable, or if the mirror is being updated, so that
+        its lists do not match the signed Release.
         """
         before = LOG.stat().st_size if LOG.exists() else 0
         if not logged(LOG, f"reading the package lists of {self}",
@@ -203,7 +205,7 @@ class Apt:
         with LOG.open(errors="replace") as log:
             log.seek(before)
             errors = [line.rstrip("\n") for line in log if line.startswith("E:")]
-        # The last error only summarizes the others
+        # Print the error before the last error, which only summarizes earlier errors
         for error in errors[-2:][:1]:
             print(f"    {error[:160]}", flush=True)
         return False
@@ -235,7 +237,7 @@ class Apt:
                   what: str, failure: str) -> list[Path]:
         """Download packages and their dependencies into a directory; return the files.
 
-        what is the progress message, failure the error message.
+        The argument what describes the step, failure is the error message.
         """
         (directory / "partial").mkdir(parents=True, exist_ok=True)
         quietly(LOG, what, self._command(

@@ -18,10 +18,11 @@ from .places import LabError
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 EMULATOR = "qemu-ppc64le-static"
-# The first bytes of a little-endian 64-bit POWER program
+# The first bytes of a little-endian 64-bit POWER program, by which the kernel recognizes it
 MAGIC = r"\x7f\x45\x4c\x46\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x15\x00"
 MASK = r"\xff\xff\xff\xff\xff\xff\xff\xfc\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\x00"
-# $1 has the flag F: the kernel opens the interpreter now, so no root filesystem needs a copy
+# $1 has the flag F: the kernel opens qemu-user at registration, so that root filesystems need
+# no copy of it
 REGISTER = """
 [ -e "$0/register" ] || mount -t binfmt_misc binfmt_misc "$0"
 printf '%s' "$1" >"$0/register"
@@ -63,7 +64,7 @@ def register_interpreter() -> None:
     if not emulator:
         raise LabError(f"{EMULATOR} is missing: install the package qemu-user-static")
     if as_root() and sys.stdin.isatty():
-        # Asks for a password now: what call() starts cannot read from the terminal
+        # Ask for the password now: programs that call() starts cannot read from the terminal
         subprocess.run([*as_root(), "-v"], check=True)
     format_ = f":qemu-ppc64le:M::{MAGIC}:{MASK}:{emulator}:F"
     if call(*as_root(), "sh", "-euc", REGISTER, BINFMT, format_):
@@ -71,10 +72,11 @@ def register_interpreter() -> None:
 
 
 def command_in(root: Path, words: Sequence[str | Path], uname: str = "") -> list[str]:
-    """Return the command that runs words in a root filesystem, as root.
+    """Return the command that runs a program in a root filesystem, as root.
 
-    It runs in new namespaces, so that no mount outlives it. With uname, programs see a
-    kernel of that release. Call register_interpreter() first.
+    words are the program and its arguments. The program runs in new namespaces, so that no
+    mount outlives the program. If uname is given, programs see a kernel of that release.
+    Call register_interpreter() first.
     """
     variables = {**ENVIRONMENT, **({"QEMU_UNAME": uname} if uname else {})}
     return [*as_root(), "env", "-i", *(f"{name}={value}" for name, value in variables.items()),

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The root filesystem in memory of a machine that runs clients.
+"""Make the initramfs of an emulated machine that runs clients, QEMU and DPDK.
 
-Programs come from Debian's ppc64el packages, as archives that the kernel unpacks after
-that of scripts/initramfs. One has QEMU with its firmware and DPDK's testpmd with its
-drivers, the other has drmgr, which plugs PCI devices in a KVM guest. Both have the shared
-libraries that the programs need, and nothing else. This room owns CACHE/clients and
-build/clients. Calls programs, initramfs, kernel, archive, labels, command and places.
+Programs of Debian's ppc64el packages are packed into two cpio archives. The kernel unpacks an
+archive after the archive of scripts/initramfs. The host's archive has QEMU with its firmware
+and DPDK's testpmd with its drivers. The KVM guest's archive has drmgr, which plugs PCI devices
+in the guest. Of the shared libraries, the archives have only those used by the programs. Owns
+CACHE/clients and build/clients. Calls programs, initramfs, kernel, archive, labels, command
+and places.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ OUT = BUILD / "clients"
 # The kernel of a KVM guest
 INNER = "6.12-64k"
 SUITES = "bookworm+bookworm-backports"
-# x-vof boots the guest without SLOF, which takes long under emulation. That needs the
-# QEMU of the backports.
+# QEMU comes from the backports, because it must have the option x-vof. x-vof boots the guest
+# without the firmware SLOF, which takes long under emulation.
 PACKAGES = ("qemu-system-ppc/bookworm-backports", "qemu-system-common/bookworm-backports",
             "qemu-system-data/bookworm-backports", "dpdk-dev", "librte-net-e1000-23",
             "librte-mempool-ring23", "librte-bus-pci23", "powerpc-ibm-utils")
@@ -40,11 +41,11 @@ LIBRARIES = "usr/lib/powerpc64le-linux-gnu"
 # libgcc_s is opened by name when a thread is cancelled
 PROGRAMS = ("usr/bin/qemu-system-ppc64", "usr/bin/dpdk-testpmd", f"{LIBRARIES}/libgcc_s.so.1")
 GUEST_PROGRAMS = ("usr/sbin/drmgr",)
-# DPDK loads what ends in .so from there
+# DPDK loads all files that end in .so from this directory
 DRIVERS = f"{LIBRARIES}/dpdk/pmds-23.0"
 PLUGINS = ("librte_net_e1000.so.23", "librte_mempool_ring.so.23", "librte_bus_pci.so.23")
 FIRMWARE = ("usr/share/qemu/vof.bin",)
-# Where a library is looked for, and the directories of Debian that are links
+# The search path of libraries, and the directories that are links in Debian
 LIBRARY_PATH = (LIBRARIES, "usr/lib64", "usr/lib")
 MERGED = ("bin", "sbin", "lib", "lib64")
 NEEDED = re.compile(r"\(NEEDED\).*\[(.*)\]")
@@ -54,19 +55,19 @@ BUILD_LOG = LOGS / "clients-build.log"
 
 @dataclass(frozen=True)
 class Archives:
-    """The archives: for the machine that runs the clients, and for a KVM guest in it."""
+    """Two archives: for the machine that runs the clients, and for a KVM guest in that machine."""
 
     host: Path
     guest: Path
 
 
 def recipe() -> str:
-    """Return what the archives are made of."""
+    """Return a text that changes if other packages or files go into the archives."""
     return " ".join([SUITES, *PACKAGES, *PROGRAMS, *GUEST_PROGRAMS, *PLUGINS, *FIRMWARE]) + "\n"
 
 
 class Root:
-    """A root filesystem that has all files of the packages, and what is kept of it."""
+    """A root filesystem with all files of the packages, and a directory of files to keep."""
 
     def __init__(self, root: Path, kept: Path) -> None:
         self._root = root
@@ -86,9 +87,9 @@ class Root:
                     break
 
     def keep_plugins(self) -> None:
-        """Keep DPDK's drivers where it looks for them.
+        """Keep DPDK's drivers in the directory from which DPDK loads all drivers.
 
-        They are links there, because DPDK would load a copy a second time.
+        In this directory they are links to the libraries: DPDK would load copies again.
         """
         (self._kept / DRIVERS).mkdir(parents=True)
         for name in PLUGINS:
@@ -103,9 +104,9 @@ class Root:
         shutil.copy(self._root / name, target)
 
     def link_libraries(self) -> None:
-        """Make the links by which the loader and the libraries are found.
+        """Make the paths in /lib and /lib64 by which programs find the loader and libraries.
 
-        The directories of scripts/initramfs are not merged into /usr.
+        They are needed because scripts/initramfs does not merge these directories into /usr.
         """
         for name in ("lib", "lib64"):
             (self._kept / name).mkdir()
@@ -126,14 +127,14 @@ def unpack(doing: Step, root: Path, packages: list[Path]) -> None:
 
 
 def make_archive(doing: Step, kept: Path, out: Path) -> None:
-    """Pack what was kept."""
+    """Pack the files to keep into a compressed archive."""
     plain = out.with_suffix("")
     pack(kept, plain)
     doing.run("zstd", "-q", "-12", "-T0", "-f", "--rm", "-o", out, plain)
 
 
 def make_archives(doing: Step, work: Path, packages: list[Path], archives: Archives) -> None:
-    """Make both archives."""
+    """Unpack the packages, and make the archives of the host and of the KVM guest."""
     root = work / "root"
     unpack(doing, root, packages)
     for kept, out in ((work / "host", archives.host), (work / "guest", archives.guest)):
@@ -150,9 +151,9 @@ def make_archives(doing: Step, work: Path, packages: list[Path], archives: Archi
 
 
 def archives_of_clients() -> Archives:
-    """Return the archives; make them unless they are made of the same packages.
+    """Return the archives. Make them if they do not exist or the list of packages has changed.
 
-    REFRESH=1 makes them again.
+    REFRESH=1 makes the archives again.
     """
     directory = cache_dir() / "clients"
     archives = Archives(directory / "host.cpio.zst", directory / "guest.cpio.zst")
@@ -198,13 +199,13 @@ def build_hostile() -> None:
 
 
 def make_initramfs(out: Path, label: str, modules: str, *files: str) -> None:
-    """Make a root filesystem in memory, with more of the kernel's modules."""
+    """Make an initramfs, with additional modules of the kernel."""
     quietly(BUILD_LOG, f"packing {out.name}", [SCRIPTS / "initramfs", label, out, *files],
             env={**os.environ, "MORE_MODULES": modules})
 
 
 def join(out: Path, *parts: Path) -> None:
-    """Write archives one after the other. The kernel unpacks each, compressed or not."""
+    """Write archives into one file. The kernel unpacks each archive, compressed or not."""
     with out.open("wb") as file:
         for part in parts:
             with part.open("rb") as content:

@@ -30,7 +30,7 @@ ENDING = (signal.SIGTERM, signal.SIGHUP)
 KEPT = ("PATH", "HOME", "XDG_CACHE_HOME", "TMPDIR", "TERM", "SOURCE_DATE_EPOCH",
         "DEB_BUILD_OPTIONS", "DEB_BUILD_PROFILES")
 
-# Exported, so that child commands print times relative to the same start
+# Export the start time, so that child commands print times relative to the same start
 START = int(os.environ.setdefault("TCE2_START", str(int(time.time()))))
 
 
@@ -74,7 +74,7 @@ def without_settings(**variables: str) -> dict[str, str]:
 
     kbuild, dpkg-buildpackage and the Makefiles of the tests read a hundred variables
     (ARCH, CC, CFLAGS, KBUILD_OUTPUT, LLVM, O...). A kernel developer may have exported
-    them for another tree, or a parent make may have set MAKEFLAGS. All are dropped, except
+    them for another tree, or a parent make may have set MAKEFLAGS. All are removed, except
     KEPT. The locale is set to English, because scripts match words in messages.
     """
     kept = {name: os.environ[name] for name in KEPT if os.environ.get(name)}
@@ -89,7 +89,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE)
-        # The pgid cannot be reused while a process of the group exists
+        # Use the leader's pid: it is not reused while a process of the group exists
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
@@ -101,9 +101,9 @@ def started(command: Sequence[str | Path], *, cwd: Path | None = None,
             ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program; terminate it and its children when the context is left.
 
-    Killing only make leaves its compilers running. So each program gets its own process
-    group, and the whole group is killed. The group stays in the caller's session, because
-    sudo caches the password for the terminal of the session.
+    Each program gets a separate process group, and the whole group is killed: if only make
+    were killed, its compilers would continue to run. The group stays in the caller's session,
+    because sudo caches the password for the terminal of the session.
     """
     process = subprocess.Popen(command, cwd=cwd, env=env, stdin=stdin, stdout=stdout,
                                stderr=stderr, process_group=0)
@@ -122,7 +122,7 @@ def call(*command: str | Path, env: Mapping[str, str] | None = None) -> int:
 
 
 class Broken(LabError):
-    """A program failed. The text has the failed step and the end of the log."""
+    """The error of a failed program. The text has the failed step and the end of the log."""
 
 
 def shown(log: Path) -> str:
@@ -205,7 +205,10 @@ def output_of(*command: str, cwd: Path | None = None,
 
 @contextlib.contextmanager
 def locked(file: Path, what: str = "") -> Iterator[IO[str]]:
-    """Hold an exclusive flock() on a file. what describes the work of another holder."""
+    """Hold an exclusive flock() on a file.
+
+    what describes the work of the process that has the lock, for a message to a waiting user.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w") as lock:
         try:
@@ -218,7 +221,7 @@ def locked(file: Path, what: str = "") -> Iterator[IO[str]]:
 
 
 def _end_by_signal(number: int, _: object) -> None:
-    """Exit through all contexts: release locks, remove directories, kill programs."""
+    """Handle a signal: exit, so that all contexts release locks, remove files, kill programs."""
     # timeout(1) sends its signal twice; the second one must not interrupt the cleanup
     for each in ENDING:
         signal.signal(each, lambda *_: None)
@@ -231,10 +234,10 @@ def run_main(main: Callable[[Sequence[str]], int | None]) -> None:
     After a LabError, an OSError or a failed program, print one message and exit with
     status 1. After a signal, clean up and exit with 128 plus the signal number.
     """
-    # Debian has depmod in /sbin, which is not on a user's PATH; it needs no root
+    # Add /sbin to PATH: Debian has depmod there, which ordinary users can run
     os.environ["PATH"] = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
     for number in ENDING:
-        # Under nohup(1) SIGHUP stays ignored
+        # Keep SIGHUP ignored if nohup(1) has started this command
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end_by_signal)
     try:
@@ -244,7 +247,7 @@ def run_main(main: Callable[[Sequence[str]], int | None]) -> None:
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:
-        # The reader of stdout is gone; the final flush must not fail again
+        # The reader of stdout has ended: redirect stdout, so that the flush at exit does not fail
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (LabError, OSError, subprocess.CalledProcessError) as error:

@@ -26,11 +26,11 @@ USAGE = "usage: scripts/debug-kernel [LABEL]"
 CONFIG = TOP / "tests" / "debug" / "kernel.config"
 LOG = LOGS / "debug-kernel.log"
 
-# On POWER, Linux 7.2 replays soft-masked interrupts inside irq_enter(). The generic
-# interrupt exit code then tells lockdep that interrupts are enabled, although one is
-# still being handled. lockdep warns about that at boot and disables itself. The new
-# condition keeps that code from running in hard-interrupt context. Earlier series do
-# not have that code.
+# A patch for a defect of Linux 7.2 on POWER, which replays soft-masked interrupts inside
+# irq_enter(). The generic interrupt exit code then tells lockdep that interrupts are enabled,
+# although an interrupt is still being handled. lockdep warns at boot and disables itself. With
+# the new condition the generic exit code does not run in hard-interrupt context. Earlier
+# series lack this code.
 MENDED_FILE = "include/linux/irq-entry-common.h"
 OLD_CONDITION = "if (!regs_irqs_disabled(regs)) {"
 NEW_CONDITION = "if (!regs_irqs_disabled(regs) && !in_hardirq()) {"
@@ -39,8 +39,8 @@ NEW_CONDITION = "if (!regs_irqs_disabled(regs) && !in_hardirq()) {"
 def options_lost(fragment: str, config: str) -> list[str]:
     """Return the options of a fragment that have another value in a configuration.
 
-    kconfig drops an option that the series lacks or whose dependencies are not met. Lines
-    "# May be lost: NAME..." of the fragment exempt options.
+    kconfig silently drops an option that the series lacks or whose dependencies are not met.
+    Options in a line "# May be lost: NAME..." of the fragment are not returned.
     """
     lines = set(config.splitlines())
     may_be_lost = set(re.findall(r"\w+", " ".join(
@@ -70,12 +70,12 @@ def mend_source(source: Path) -> None:
 
 
 def recipe() -> str:
-    """Return the inputs of a debug kernel, except Debian's source."""
+    """Return the configuration and the patch of a debug kernel, as one text."""
     return f"{CONFIG.read_text()}# {MENDED_FILE}: {OLD_CONDITION} -> {NEW_CONDITION}\n"
 
 
 class Build:
-    """Build a debug kernel in a directory, from the source of a label's series."""
+    """The build of a debug kernel in a directory, from the source of a label's series."""
 
     def __init__(self, row: Label, directory: Path) -> None:
         self._source = source_dir(row)
@@ -94,7 +94,7 @@ class Build:
         ], failure=failure, env=without_settings(PATH=before + os.environ["PATH"]))
 
     def _configure(self) -> None:
-        """Configure the kernel; raise LabError if kconfig dropped a required option."""
+        """Configure the kernel; raise LabError if kconfig omitted a required option."""
         self._make("configuring the debug kernel", "the debug kernel can't be configured",
                    "allnoconfig")
         config = (self._directory / "build" / ".config").read_text()

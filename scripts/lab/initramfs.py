@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Build an initramfs for a cached kernel.
 
-It has busybox, the VFIO modules, nvme, this module if it has been built,
-tests/guest/init as /init and tests/guest/functions.sh in /lib. Owns
-CACHE/busybox. Calls kernel, archive, labels, command and places.
+The initramfs has busybox, the VFIO modules, nvme, vfio_spapr_tce2 if it has been built,
+tests/guest/init as /init and tests/guest/functions.sh in /lib. Owns CACHE/busybox. Calls
+kernel, archive, labels, command and places.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .places import BUILD, TOP, LabError, cache_dir
 GUEST = TOP / "tests" / "guest"
 # Kernel modules that the guest loads by name; their dependencies are added
 MODULES = ("vfio", "vfio_iommu_spapr_tce", "vfio-pci", "nvme")
-# Built by scripts/module
+# Modules of this project, which scripts/module builds
 OURS = ("vfio_spapr_tce2", "vfio_spapr_tce2_selftest", "vfio_spapr_tce2_kvmplay")
 DIRECTORIES = ("bin", "sbin", "lib", "dev", "proc", "sys", "tmp", "etc")
 
@@ -57,7 +57,7 @@ def install(file: Path, target: Path, mode: int) -> None:
 
 
 def module_files(row: labels.Label) -> list[Path]:
-    """Return the .ko files of the kernel modules that the guest loads, and dependencies.
+    """Return the .ko files of the kernel modules that the guest loads, and of dependencies.
 
     The environment variable MORE_MODULES adds modules.
     """
@@ -75,7 +75,7 @@ def module_files(row: labels.Label) -> list[Path]:
 
 
 def copy_modules(root: Path, row: labels.Label) -> None:
-    """Copy the modules into a root. The variable BACKEND replaces this module's .ko."""
+    """Copy the modules into a root. If BACKEND is set, it is the vfio_spapr_tce2.ko to copy."""
     release = labels.release(row.name)
     modules = row.directory / "modules"
     base = Path("lib") / "modules" / release
@@ -100,7 +100,7 @@ def copy_file(root: Path, file: str) -> None:
 
 
 def fill(root: Path, row: labels.Label, files: Sequence[str]) -> None:
-    """Fill an empty root with everything the guest needs."""
+    """Fill an empty root with all files that the guest needs."""
     for name in DIRECTORIES:
         (root / name).mkdir()
     shutil.copy(busybox(), root / "bin")

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Fetch and unpack Debian's kernels.
 
-Owns CACHE/kernels/LABEL, except for labels made by kernel_add. The header of
-scripts/kernel lists its files. Calls toolchain, archive, labels, command and
-places.
+Owns CACHE/kernels/LABEL, except for labels made by kernel_add. The header of scripts/kernel
+lists the files in this directory. Calls toolchain, archive, labels, command and places.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ MODULES_AT_ONCE = 50
 
 @dataclass(frozen=True)
 class Image:
-    """An image package of the archive."""
+    """A package with a kernel image, and the apt for its suite."""
 
     apt: Apt
     name: str
@@ -53,7 +52,8 @@ class Image:
 def image_regex(series: str, flavour: str) -> str:
     """Return the regular expression for the names of image packages.
 
-    The version is like 6.1.0-50, 6.12.95+deb12 or 7.3. The flavour follows.
+    After "linux-image-" a name has the version, like 6.1.0-50, 6.12.95+deb12 or 7.3, and the
+    flavour.
     """
     return rf"linux-image-{re.escape(series)}([.+~][0-9a-z.+~]+)?(-[0-9]+)?-{flavour}"
 
@@ -67,10 +67,10 @@ def newest_image(row: Label) -> Image:
 
 
 def packages_of(image: Image, flavour: str) -> Iterator[tuple[str, str]]:
-    """Yield a kind, "image" or "headers", and a package for all packages of a kernel.
+    """Yield each package of a kernel, after its kind: "image" or "headers".
 
-    All have one version. Since 7.2 the image package is a metapackage: it depends on the
-    packages that have the files.
+    All packages have the same version. Since 7.2 the image package is a metapackage, which
+    depends on the packages with the files.
     """
     binaries = image.depends(image.name, r"linux-(?:base|binary|modules)-[0-9][^ ,]+")
     for name in binaries or [image.name]:
@@ -103,7 +103,7 @@ def _uncompress(uncompressing: Step, modules: Path) -> None:
 def _arrange_image(arranging: Step, work: Path, release_name: str) -> None:
     """Keep only the boot image and the modules of the image packages.
 
-    Since 7.2 both are in one directory below /usr.
+    Since 7.2 the image and the modules are in one directory below /usr.
     """
     image = work / "image"
     modules = image / "lib" / "modules" / release_name
@@ -133,9 +133,9 @@ def _build_files(headers: Path, release_name: str) -> list[Path]:
 
 
 def arrange_headers(work: Path, release_name: str, final: Path) -> None:
-    """Rewrite paths in the headers for final, to which work will be renamed.
+    """Rewrite paths in the headers: work will be renamed to final.
 
-    The packages refer to each other by absolute paths below /usr.
+    The headers packages refer to each other by absolute paths below /usr.
     """
     headers = work / "headers"
     for file in _build_files(headers, release_name):
@@ -146,7 +146,7 @@ def arrange_headers(work: Path, release_name: str, final: Path) -> None:
             link.unlink()
             link.symlink_to(f"{final}/headers{target}")
     build = Path("headers", "usr", "src", f"linux-headers-{release_name}")
-    # Given a vmlinux, kbuild would generate BTF for every module, which needs pahole
+    # Remove vmlinux: with it, kbuild would generate BTF for every module, which needs pahole
     (work / build / "vmlinux").unlink(missing_ok=True)
     (work / "builddir").write_text(f"{final / build}\n")
 
@@ -161,7 +161,7 @@ def compiler_of(work: Path, release_name: str) -> str:
 
 
 def _fill(work: Path, image: Image, row: Label) -> None:
-    """Make all files of a label in work, which will be renamed to its directory."""
+    """Make all files of a label in work, which will be renamed to the label's directory."""
     debs = work / "debs"
     for kind, package in list(packages_of(image, row.flavour)):
         (debs / kind).mkdir(parents=True, exist_ok=True)
@@ -177,7 +177,7 @@ def _fill(work: Path, image: Image, row: Label) -> None:
     cc = compiler_of(work, image.release)
     arrange_compiler(work, cc)
     if (work / "path").exists():
-        # kbuild's prebuilt programs need a C library as new as the compiler's
+        # kbuild's prebuilt programs need the C library of the same release as the compiler
         start_through_loader(work / "headers" / "usr" / "lib", toolchain_dir(cc),
                              row.directory / "headers" / "usr" / "lib")
     (work / "version").write_text(f"{image.version}\n")
@@ -202,7 +202,7 @@ def _install(row: Label) -> None:
 def need_kernel(row: Label) -> None:
     """Fetch the kernel of a label unless it is in the cache.
 
-    If REFRESH is set, also fetch it if the archive has a newer version. An added kernel is
+    If REFRESH is set, also fetch a newer version from the archive. A kernel of kernel_add is
     never fetched.
     """
     def is_done() -> bool:
@@ -232,7 +232,7 @@ def list_labels() -> None:
 def list_newest() -> None:
     """Write the newest versions in the archive to build/kernel-versions; print them.
 
-    Added kernels are left out: they are in no archive.
+    Kernels of kernel_add are left out: they are in no archive.
     """
     rows = [row for name in chosen_names() if not (row := label(name)).is_added]
     lines = []

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Add the user's own kernels as labels.
 
-Owns CACHE/kernels/LABEL of added labels. The directory has the files that scripts/kernel
-makes for a label, as links, and the file "label" with its row of the table. Calls
-toolchain, labels, command and places.
+Owns CACHE/kernels/LABEL for these labels. The directory has links to the user's files, with
+the names that scripts/kernel uses for a label, and the file "label" with the label's row of
+the table. Calls toolchain, labels, command and places.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _target_of(compiler: str) -> str:
 
 
 def _choose_compiler(work: Path, build: Path, compiler: str) -> None:
-    """Write the file cc: CC of the user, or gcc of the version that built the kernel."""
+    """Write the file cc with the user's CC, or with gcc of the version that built the kernel."""
     if compiler:
         if not _target_of(compiler).startswith("powerpc64le-"):
             raise LabError(f"CC={compiler} is no compiler for ppc64le")
@@ -114,7 +114,7 @@ def _check_name(name: str) -> None:
 
 
 def _fill(work: Path, directory: Path, build: Path, compiler: str) -> None:
-    """Write the files that scripts/kernel makes for a label."""
+    """Write the files of a label into work, with the names that scripts/kernel uses."""
     header = (build / "include" / "generated" / "utsrelease.h").read_text()
     found = re.search(r'^#define UTS_RELEASE "(.*)"', header, re.MULTILINE)
     name = found[1] if found else ""
@@ -133,7 +133,7 @@ def _fill(work: Path, directory: Path, build: Path, compiler: str) -> None:
 
 
 def _build_tree(directory: Path) -> Path:
-    """Return DIR/build, or else the target of the link lib/modules/*/build."""
+    """Return DIR/build, or without DIR/build the target of the link DIR/lib/modules/*/build."""
     build = directory / "build"
     if build.exists():
         return build
@@ -142,7 +142,7 @@ def _build_tree(directory: Path) -> Path:
 
 
 def add_kernel(name: str, asked: str, *, use: str = "run", compiler: str = "") -> None:
-    """Add the kernel in a directory as the label name; replace an earlier one."""
+    """Add the kernel in a directory as a label; replace an earlier label with this name."""
     _check_name(name)
     if not os.path.isdir(asked):
         raise LabError(f"there is no directory {asked}")

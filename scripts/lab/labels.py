@@ -18,9 +18,9 @@ DEFAULT_LABEL = "6.12-64k"
 class Label:
     """A row of the table.
 
-    suites lists the choices; suites of one choice are joined by "+". use is "run" or
-    "load", when is "always" or "asked". is_added is True for the user's own kernel, which
-    has neither series nor flavour nor suites.
+    labels.txt explains the columns. suites is a list of choices; suites of one choice are
+    joined by "+". is_added is True for the user's own kernel, which has neither series nor
+    flavour nor suites.
     """
 
     name: str
@@ -62,7 +62,7 @@ def all_labels() -> dict[str, Label]:
 
 
 def label(name: str) -> Label:
-    """Return the label with a name; raise LabError if there is none."""
+    """Return the label with a name; raise LabError if no label has it."""
     try:
         return all_labels()[name]
     except KeyError:
@@ -73,7 +73,7 @@ def label(name: str) -> Label:
 
 
 def chosen_names() -> list[str]:
-    """Return the labels in KERNELS or KERNEL; if both are unset, those of `always`.
+    """Return the labels in KERNELS or KERNEL; if both are unset, the `always` labels.
 
     "all" means every label except the debug kernels. The names are not checked.
     """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Build vfio_spapr_tce2.ko and the test modules for a cached kernel.
 
-Owns build/LABEL and, with CLANG set, build/clang/LABEL. The sources are symbolic links
-there, so that one tree is built for several kernels without a change to it.
+Owns build/LABEL and, with CLANG set, build/clang/LABEL. These directories have symbolic
+links to the sources, so builds for several kernels do not change the source tree.
 Calls kernel, toolchain, labels, command and places.
 """
 
@@ -61,7 +61,7 @@ def source_files() -> Iterator[Path]:
 
 
 def link_sources(out: Path) -> None:
-    """Link every source file into a directory, and drop links to anything else.
+    """Link every source file into a directory, and remove all other links.
 
     Results of an in-place build are not linked: the compiler would write through the
     links.
@@ -80,9 +80,9 @@ def link_sources(out: Path) -> None:
 def clang_options(clang: str) -> list[str]:
     """Return kbuild variables for clang with a kernel that was configured for gcc.
 
-    They name the clang version. They disable the tracing and the stack protector, which
-    only gcc has for POWER, and debugging information, for which gcc's assembler options
-    are configured.
+    The variables tell kbuild the clang version. They disable function tracing and the stack
+    protector, which only gcc supports on POWER. They also disable debugging information,
+    because its configuration has options for gcc's assembler.
     """
     major, minor, patch = (int(part) for part in output_of(clang, "-dumpversion").split("."))
     return ["CONFIG_CC_IS_GCC=", "CONFIG_GCC_VERSION=0", "CONFIG_CC_IS_CLANG=y",
@@ -96,20 +96,20 @@ def clang_options(clang: str) -> list[str]:
 
 
 def objects(out: Path) -> list[str]:
-    """Return the objects of the module and of the test modules.
+    """Return the objects of the module and of the test modules, as targets for clang.
 
-    The module is not linked, so the real-mode check does not run. clang does not inline
-    the kernel's atomics into noinstr code, so its code would fail the check.
+    The module itself is no target, so the real-mode check does not run. The check would fail:
+    clang does not inline the kernel's atomics into noinstr code.
     """
     return [str(source.relative_to(out).with_suffix(".o"))
             for name in COMPILED for source in sorted((out / name).glob("*.c"))]
 
 
 def pahole_version(config: Path) -> str:
-    """Return the version of pahole in a kernel's configuration.
+    """Return the version of pahole in a kernel's configuration, to suppress a warning.
 
-    kbuild warns if pahole has another version. But without the kernel's vmlinux no BTF is
-    made and pahole is not run, so tell kbuild the configured version.
+    kbuild warns if the installed pahole has another version than the configured version. But
+    without the kernel's vmlinux kbuild makes no BTF and does not run pahole.
     """
     found = re.search(r"^CONFIG_PAHOLE_VERSION=(.*)$", config.read_text(), re.MULTILINE)
     return found[1] if found else ""
@@ -122,7 +122,7 @@ def kbuild_command(name: str, out: Path) -> list[str]:
     options = [f"PAHOLE_VERSION={pahole_version(tree / '.config')}"]
     options += [f"{variable}={value}" for variable in PASSED if (value := setting(variable))]
     if setting("C"):
-        # kbuild's script that looks for sparse is missing in the headers packages
+        # Set the result of kbuild's script that looks for sparse: headers packages lack it
         options.append(f"KBUILD_CHECKSRC={setting('C')}")
     if clang:
         options += clang_options(clang)
@@ -144,7 +144,7 @@ def complaints(log: str) -> list[str]:
 
 
 def probe_time(log: str) -> str:
-    """Return number and time of the probes, or "" if earlier answers were reused."""
+    """Return number and duration of the probes, or "" if results of an earlier build were used."""
     found = re.search(r"^ *([0-9]* probes in .*)$", log, re.MULTILINE)
     return f" ({found[1]})" if found else ""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The directories: sources, results of builds, downloads."""
+"""The directories of the sources, of build results and of downloads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LabError(Exception):
 def home_dir() -> Path:
     """Return the user's home directory.
 
-    Cron and some CI runners do not set HOME. Then use the passwd entry.
+    If HOME is not set, as with Cron and some CI runners, use the passwd entry.
     """
     home = os.environ.get("HOME", "")
     if not home:

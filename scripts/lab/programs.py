@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Build the guest's programs, statically linked.
 
-This room owns build/guest: tce2-NAME is made of tests/guest/NAME*.c, or of
+Owns build/guest: tce2-NAME is made of tests/guest/NAME*.c, or of
 tests/clients/NAME*.c, and of the shared tests/guest/lib*.c. Calls command and places.
 """
 
@@ -15,7 +15,7 @@ from .places import BUILD, LOGS, TOP, LabError
 
 SOURCES = TOP / "tests" / "guest"
 CLIENTS = TOP / "tests" / "clients"
-# Interfaces of test modules, which the programs include
+# The directory of kvmplay.h, which programs include
 INTERFACES = TOP / "tests" / "kvmplay"
 GUEST = BUILD / "guest"
 COMPILER = (f"{CROSS}gcc-12", "-std=gnu11", "-static", "-O2", "-pthread",
@@ -45,7 +45,8 @@ def build(name: str) -> None:
     file = program(name)
     if is_up_to_date(file):
         return
-    # Rename at the end: the output of a killed compiler must not look up to date
+    # Rename the output when the compiler has succeeded: a partial file would be newer than the
+    # sources, and would not be built again
     new = file.with_suffix(".new")
     sources = [*sorted(directory.glob(f"{name}*.c")), *sorted(SOURCES.glob("lib*.c"))]
     if call(*COMPILER, "-I", SOURCES, "-o", new, *sources):
@@ -54,7 +55,7 @@ def build(name: str) -> None:
 
 
 def main(names: Sequence[str]) -> None:
-    """Build the programs of these names."""
+    """Build each named program."""
     with locked(LOGS / "programs.lock", "building the guest's programs"):
         GUEST.mkdir(parents=True, exist_ok=True)
         for name in names:

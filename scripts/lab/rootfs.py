@@ -20,13 +20,14 @@ from .chroot import register_interpreter
 from .command import locked, quietly
 from .places import LOGS, TOP, LabError
 
-# The release, and the next release, whose dkms the tests install later
+# Debian's release, and the next release, whose dkms the tests install later
 RELEASE = "bookworm"
 NEXT_RELEASE = "trixie"
 SYSTEM = ("?essential", "apt", "systemd", "systemd-sysv", "udev", "kmod", "initramfs-tools",
           "linux-base", "dkms", "gcc-12", "make", "libc6-dev", "openssl", "build-essential",
           "python3-minimal")
-# The series of both kernels. The first flavour is installed here, the second by tests.
+# The series of two kernels. The kernel of the first flavour is installed in the root
+# filesystem, the kernel of the second flavour by tests.
 SERIES = r"6\.12"
 FLAVOURS = ("powerpc64le-64k", "powerpc64le")
 # Directories of packages, by the stage that installs them
@@ -79,7 +80,7 @@ cp "$packages"/later/*.deb "$root/packages/"
 def build_depends() -> list[str]:
     """Return the build dependencies in debian/control.
 
-    Versions are dropped. Debian has a package of each name, or one that provides it.
+    Versions are dropped, so that apt can install each name: a package or a virtual package.
     """
     control = (TOP / "debian" / "control").read_text()
     found = re.search(r"^Build-Depends:\n((?: .*\n)+)", control, re.MULTILINE)
@@ -87,7 +88,7 @@ def build_depends() -> list[str]:
 
 
 def recipe() -> str:
-    """Return a text that identifies the inputs of an archive."""
+    """Return a text that changes if other packages go into an archive."""
     return " ".join([RELEASE, NEXT_RELEASE, *SYSTEM, *build_depends(), SERIES, *FLAVOURS]) + "\n"
 
 
@@ -97,7 +98,7 @@ def recipe_file(out: Path) -> Path:
 
 
 def is_current(out: Path) -> bool:
-    """Check that an archive exists and its recipe is unchanged."""
+    """Check that an archive exists, and was made from the packages that recipe() lists now."""
     made_of = recipe_file(out)
     return (out.exists() and not os.environ.get("REFRESH")
             and made_of.exists() and made_of.read_text() == recipe())
@@ -136,7 +137,7 @@ def fetch_packages(packages: Path) -> None:
 
 
 def command_for(packages: Path, out: Path) -> list[str]:
-    """Return the mmdebstrap command. It fetches nothing: all packages are unpacked by FILL."""
+    """Return the mmdebstrap command, which downloads no package: FILL unpacks all packages."""
     mode = "root" if os.getuid() == 0 else "unshare"
     return ["mmdebstrap", f"--mode={mode}", "--variant=extract", "--format=tar",
             f"--architectures={POWER}", "--skip=update", "--skip=chroot/policy-rc.d",
@@ -157,7 +158,7 @@ def main(arguments: Sequence[str]) -> None:
     if len(arguments) != 1:
         raise LabError("usage: scripts/rootfs FILE")
     register_interpreter()
-    # Root in the user namespace is another user, who must be able to read the packages
+    # The packages must be readable for all users: root of the user namespace is another user
     os.umask(0o022)
     out = Path(arguments[0])
     with locked(out.with_name(f"{out.name}.lock")):

@@ -2,9 +2,9 @@
 """Install compilers of a later Debian release that this machine's release lacks.
 
 Owns CACHE/toolchains/NAME: unpacked packages, so that neither root nor a chroot is
-needed. Such a compiler needs a later C library, and so do kbuild's prebuilt programs of
-the same kernels. Each program is replaced with a one-line script that starts the
-program through that library's dynamic loader. Calls archive, command and places.
+needed. Such a compiler needs the later release's C library. So do the prebuilt programs
+in the kernel headers of that release. Each program is replaced with a one-line script that
+starts the program through that library's dynamic loader. Calls archive, command and places.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .places import LOGS, LabError, cache_dir
 
 # Libraries of kbuild's prebuilt programs that the compiler does not need
 LIBRARIES = ("libelf1t64", "libssl3t64", "zlib1g")
-# The suites that may have a compiler, and the first ones whose sparse reads the headers of 7.x
+# The suites that may have a compiler, and the suites whose sparse can read the headers of 7.x
 COMPILER_SUITES = ("trixie", "forky", "sid")
 SPARSE_SUITES = ("forky", "sid")
 LOG = LOGS / "kernel.log"
@@ -59,8 +59,8 @@ def _only(toolchain: Path, pattern: str) -> Path:
 def start_through_loader(directory: Path, toolchain: Path, final: Path) -> None:
     """Make the programs in a directory run with the C library of a toolchain.
 
-    The directory will be renamed to final. A program finds its siblings through argv[0],
-    hence --argv0.
+    The directory will be renamed to final. A program finds other programs of its package
+    through argv[0], so the loader's option --argv0 sets argv[0].
     """
     loader = _only(toolchain, "ld-linux-*.so.*")
     libraries = _only(toolchain, "libc.so.6").parent
@@ -75,7 +75,7 @@ def start_through_loader(directory: Path, toolchain: Path, final: Path) -> None:
 def _is_needed(deb: Path) -> bool:
     """Check that a package must be unpacked.
 
-    Target libraries are not needed to compile kernel modules.
+    Libraries for the target are not needed, because only kernel modules are compiled.
     """
     return not fnmatch.fnmatch(deb.name, "lib*-ppc64el-cross_*") or "-dev-" in deb.name
 
@@ -94,7 +94,7 @@ def _install(name: str) -> None:
     apt = Apt.first_with(package, COMPILER_SUITES, foreign="")
     with tempfile.TemporaryDirectory(dir=final.parent, prefix=f"{name}.debs.") as debs:
         files = apt.fetch_all(Path(debs), [package, *LIBRARIES],
-                              what=f"fetching {name} and what it needs (60 MB)",
+                              what=f"fetching {name} and its dependencies (60 MB)",
                               failure=f"{package} could not be fetched")
         for directory in (final, new):
             shutil.rmtree(directory, ignore_errors=True)
@@ -132,14 +132,14 @@ def _install_sparse(toolchain: Path) -> None:
 
 
 def need_sparse(name: str) -> None:
-    """Install sparse into a compiler's toolchain, to use its C library, unless it is there."""
+    """Install sparse into a compiler's toolchain, whose C library it uses, unless it is there."""
     with locked(_lock_of(name)):
         if not (toolchain_dir(name) / "usr" / "bin" / "sparse").exists():
             _install_sparse(toolchain_dir(name))
 
 
 def arrange_compiler(directory: Path, name: str) -> None:
-    """Write the file cc of a kernel, and path if this machine has no such compiler."""
+    """Write the file cc of a kernel, and the file path if this machine lacks the compiler."""
     (directory / "cc").write_text(f"{CROSS}{name}\n")
     if not shutil.which(f"{CROSS}{name}"):
         need_toolchain(name)

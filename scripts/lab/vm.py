@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Boot a cached kernel in an emulated POWER machine.
 
-It has two `edu` devices, each in its own IOMMU group. The guest's console goes to
-a log. The guest prints its verdict "TCE2-EXIT N"; N becomes the status. Calls labels,
-command and places.
+The machine has two `edu` devices, each in a separate IOMMU group. The guest's console goes to
+a log. At its end the guest prints "TCE2-EXIT N". N is called the verdict, and becomes the
+exit status. Calls labels, command and places.
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ NO_VERDICT = 125
 SPLAT = re.compile(r"WARNING:|BUG:|Oops:|Kernel panic")
 # Console output that shows that the firmware has started the kernel
 BEGUN = re.compile(r"Linux ppc64le|INIT: Starting kernel")
-# Firmware output that begins in the middle of a guest's line
+# A message of the firmware in the middle of a guest's line
 FIRMWARE = re.compile(rb"(.+)(\[ *[0-9]+\.[0-9]{9},[0-7]\] .*)")
-# AP encoding << 29 | page shift, for 4K, 64K, 2M and 1G pages. A POWER9 supports them, but
-# QEMU's powernv omits the property from the device tree, and then the kernel has no huge
-# pages.
+# Page sizes for the device tree: AP encoding << 29 | page shift, for 4K, 64K, 2M and 1G pages.
+# QEMU's powernv omits this property of a POWER9, so the kernel would have no huge pages.
 RADIX_ENCODINGS = ("0000000c", "a0000010", "20000015", "4000001e")
 
 
@@ -95,9 +94,9 @@ def parse(arguments: Sequence[str]) -> Machine:
 def edu_on(bus: str, slot: int) -> list[str]:
     """Return the options for an edu device.
 
-    Function 1 is a pci-testdev, which has no driver. VFIO can reset a bus only if it owns
-    all of its devices. So function 1 prevents a bus reset, which would take more than a
-    second at every close.
+    Function 1 is a pci-testdev, which prevents a bus reset: VFIO resets a bus only if it owns
+    all devices of the bus, and function 1 has no driver. A reset would take more than a second
+    at every close.
     """
     return ["-device", "edu,dma_mask=0xffffffffffffffff,multifunction=on,"
                        f"bus={bus},addr={slot}.0",
@@ -121,9 +120,10 @@ def powernv_options(asked: Machine) -> list[str]:
 def pseries_options(asked: Machine) -> list[str]:
     """Return the options for a guest of a hypervisor.
 
-    Here an IOMMU group is everything below one host bridge. The disabled capabilities are
-    the ones that TCG lacks and would warn about. Without maxmem, a driver requests
-    a window of size 0, and after that failure the device gets no window at all.
+    On pseries an IOMMU group has all devices below one host bridge. The capabilities are
+    disabled because TCG lacks them and would print warnings. maxmem is set because without
+    it a driver requests a window of size 0, and after this failure Linux creates no window
+    for the device.
     """
     return ["-machine", f"{asked.machine},cap-cfpc=broken,cap-sbbc=broken,"
                         "cap-ibs=broken,cap-ccf-assist=off",
@@ -154,10 +154,10 @@ def qemu_command(asked: Machine) -> list[str]:
 def kernel_arguments(asked: Machine) -> str:
     """Return the kernel command line.
 
-    An Oops ends the guest at once, because later results would be meaningless. Warnings
-    are kept off the console, where they could split a line of a test. So are errors,
-    because pseries logs each window as an error. /init prints both at the end. Watchdogs
-    are off, because an overloaded host must not fail the guest.
+    An Oops ends the guest at once, because later results would be meaningless. Warnings and
+    errors are not printed on the console, because they could split a line of a test, and
+    pseries logs each window as an error. /init prints both at the end. Watchdogs are off,
+    because an overloaded host must not fail the guest.
 
     An idle CPU of a pseries guest cedes (H_CEDE), and sometimes QEMU does not wake it on an
     interrupt from another CPU. So idle CPUs spin, unless the guest has only one CPU.
@@ -169,9 +169,9 @@ def kernel_arguments(asked: Machine) -> str:
 
 
 def dump_device_tree(asked: Machine, dtb: Path) -> None:
-    """Have QEMU write the device tree of this machine.
+    """Let QEMU write the device tree of this machine.
 
-    It includes the kernel command line and the address of the initrd.
+    The device tree includes the kernel command line and the address of the initrd.
     """
     command = [*qemu_command(asked), "-append", kernel_arguments(asked),
                "-S", "-serial", "none", "-monitor", "stdio"]
@@ -183,7 +183,7 @@ def dump_device_tree(asked: Machine, dtb: Path) -> None:
 
 
 def add_radix_encodings(dtb: Path) -> None:
-    """Add the huge page sizes to a device tree."""
+    """Add the page sizes of the radix MMU to a device tree."""
     for cpu in output_of("fdtget", "-l", str(dtb), "/cpus").splitlines():
         if cpu.startswith("PowerPC"):
             call("fdtput", "-t", "x", dtb, f"/cpus/{cpu}",
@@ -192,9 +192,9 @@ def add_radix_encodings(dtb: Path) -> None:
 
 @contextmanager
 def boot_options(asked: Machine) -> Iterator[list[str]]:
-    """Yield the QEMU options that pass the kernel command line.
+    """Yield the QEMU options that pass the kernel command line: -append, or a device tree.
 
-    A modified device tree already contains the command line, so -append is left out then.
+    On powernv QEMU gets a modified device tree, which already contains the command line.
     """
     if asked.machine == "pseries":
         yield ["-append", kernel_arguments(asked)]
@@ -207,10 +207,10 @@ def boot_options(asked: Machine) -> Iterator[list[str]]:
 
 
 def whole_lines(console: Iterable[bytes]) -> Iterator[bytes]:
-    """Return the lines of a console.
+    """Yield the lines of a console.
 
     The firmware writes to the same UART as the guest, sometimes in the middle of a guest's
-    line. The halves of such a line are joined.
+    line. Join the two halves of such a line.
     """
     half = b""
     for text in console:
@@ -239,7 +239,7 @@ def follow(asked: Machine, console: Iterable[bytes]) -> str:
 
 @dataclass(frozen=True)
 class Ended:
-    """How QEMU ended: its status (as in a shell), the guest's verdict, and a time-out flag."""
+    """The end of QEMU: its status (as in a shell), the guest's verdict, and a time-out flag."""
 
     status: int
     verdict: str
@@ -274,9 +274,10 @@ def boot_once(asked: Machine) -> Ended:
 
 
 def first_complaint(console: str) -> list[str]:
-    """Return the part of the console that explains why a guest died.
+    """Return the lines of the console that explain why a guest died.
 
-    The first splat of a kernel says more than the last lines of its console.
+    These are the lines from the first splat (a warning or an oops) of the kernel. Without a
+    splat, they are the last lines.
     """
     lines = console.splitlines()
     for index, line in enumerate(lines):
@@ -296,8 +297,8 @@ def explain_death(asked: Machine, what: str) -> None:
 def died_in_firmware(asked: Machine, ended: Ended) -> bool:
     """Check that QEMU ended before the kernel started.
 
-    QEMU 10.0 sometimes dies in the firmware of a powernv machine. This is no failure
-    of the guest.
+    QEMU 10.0 sometimes dies while a powernv machine runs its firmware, which is no failure of
+    the guest.
     """
     return (not ended.is_late and not ended.has_verdict
             and not BEGUN.search(asked.log.read_text(errors="replace")))
