@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Tests of scripts/release: refusals and results.
 
-Each test has its own repository with a copy of these sources. Fakes replace
-dpkg-buildpackage, lintian, rpmbuild and the build of the module; `make release` itself
-takes minutes.
+Each test has a separate repository with a copy of the sources. `make release` takes minutes, so
+fakes replace dpkg-buildpackage, lintian, rpmbuild and the build of the module.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from runner.command import Done, copy_sources, run
 
 NAME = "vfio-spapr-tce2"
 SPEC = f"packaging/{NAME}-kmod.spec"
+INSTALL = "Documentation/install.rst"
 OTHER = "9.9.9"
 
 # The fake module is an object that has only a version; MODULE_SAYS replaces that version.
@@ -72,7 +72,7 @@ def program(file: Path, text: str) -> None:
 
 
 class Repository:
-    """A repository of the sources, on whose PATH are fakes."""
+    """A repository of the sources, and a directory of fakes for the PATH."""
 
     def __init__(self, sources: Path, programs: Path) -> None:
         self.sources = sources
@@ -80,7 +80,7 @@ class Repository:
         self.made = sources / "build" / "release"
 
     def git(self, *words: str | Path) -> Done:
-        """Run git there."""
+        """Run git in the repository; fail unless it succeeds."""
         return run("git", "-C", self.sources, "-c", "user.name=test", "-c", "user.email=test",
                    *words).expect(0)
 
@@ -144,7 +144,7 @@ def clean() -> Repository:
 
 @pytest.fixture
 def repository(work: Path, clean: Repository) -> Iterator[Repository]:
-    """Return a repository for a test; it is removed afterwards, because it is large."""
+    """Return a repository for a test. Remove it after the test, because it is large."""
     clean.git("clone", "-q", "--shared", clean.sources, work / "sources")
     yield Repository(work / "sources", clean.programs)
     shutil.rmtree(work / "sources")
@@ -188,16 +188,18 @@ PLACES = {
     "NEWS": ("NEWS", rf"^{V} \(", f"{OTHER} (", "the newest section of NEWS"),
     "the_name_of_the_package_in_README": (
         "README", f"-dkms_{V}", f"-dkms_{OTHER}", f"README ({NAME}-dkms_...)"),
-    "the_directory_of_dkms_in_README": (
-        "README", f"/{NAME}-{V}", f"/{NAME}-{OTHER}", f"README (/{NAME}-...)"),
-    "the_argument_of_dkms_in_README": (
-        "README", f"^{NAME}/{V}", f"{NAME}/{OTHER}", f"README ({NAME}/...)"),
+    "the_name_of_the_package_in_install_rst": (
+        INSTALL, f"-dkms_{V}", f"-dkms_{OTHER}", f"{INSTALL} ({NAME}-dkms_...)"),
+    "the_directory_of_dkms_in_install_rst": (
+        INSTALL, f"/{NAME}-{V}", f"/{NAME}-{OTHER}", f"{INSTALL} (/{NAME}-...)"),
+    "the_argument_of_dkms_in_install_rst": (
+        INSTALL, f"{NAME}/{V}", f"{NAME}/{OTHER}", f"{INSTALL} ({NAME}/...)"),
 }
 
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
-def test_another_version_is_refused(place: tuple[str, str, str, str],
-                                    repository: Repository) -> None:
+def test_a_version_that_differs_from_dkms_conf_is_refused(
+        place: tuple[str, str, str, str], repository: Repository) -> None:
     path, pattern, replacement, name = place
     repository.change(path, pattern, replacement)
     repository.is_refused(f"{name} has version {OTHER}, dkms.conf has {VERSION}")
