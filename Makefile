@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The commands of this project; `make help` lists them. How the module is made
-# of its objects is in Kbuild, which kbuild reads instead of this file.
+# The commands of this project; `make help` lists them. The file Kbuild lists the objects
+# of the module. The kernel's build system reads Kbuild instead of this file.
 
-# The kernel to build for in place, on a POWER host.
+# The kernel's build tree, for a build in place on a POWER host.
 KDIR ?= /lib/modules/$(shell uname -r)/build
 in_place := $(or $(filter ppc64le,$(shell uname -m)),$(filter command environment,$(firstword $(origin KDIR))))
 
-# Where `make install` puts what is not the module. Of all prefixes kmod reads
-# lib/modprobe.d of /usr and /usr/local.
+# The directories of `make install` for all files except the module. kmod reads
+# lib/modprobe.d only below /usr and /usr/local.
 prefix ?= /usr/local
 MODPROBE_DIR ?= $(prefix)/lib/modprobe.d
 UDEV_DIR ?= $(prefix)/lib/udev/rules.d
 INSTALL_MOD_DIR ?= updates
-# INSTALL_MOD_PATH, kbuild's name for DESTDIR, is accepted, too. A relative path is meant
-# from this directory, not from those of the other makes that are started.
+# INSTALL_MOD_PATH, kbuild's name for DESTDIR, also works. A relative path starts at
+# this directory, not at the directories of child makes.
 DESTDIR ?= $(INSTALL_MOD_PATH)
 given_destdir := $(DESTDIR)
 override DESTDIR := $(abspath $(given_destdir))
 
-# One sentence for paths that make and kbuild would take apart
+# Refuse paths that make or kbuild would split, with an error message of one sentence
 quoted = '$(subst ','\'',$(1))'
 unusable := $(shell sh scripts/usable-path "the sources" "$$(pwd -P)" \
 	KDIR $(call quoted,$(KDIR)) DESTDIR $(call quoted,$(given_destdir)) \
@@ -29,32 +29,32 @@ $(if $(unusable),$(error $(unusable)))
 $(foreach name,prefix MODPROBE_DIR UDEV_DIR sbindir mandir,$(if $(filter-out /%,$($(name))),\
 	$(error $(name) must be an absolute path, not $($(name)); DESTDIR may be relative)))
 
-# Kbuild in place. KDIR alone says what is built with and this directory what is built,
-# so kbuild's variables that name other trees do not count from the environment, and
-# are refused on the command line. (Not replaced by empty ones: the Makefile in a build
-# tree may set them itself.) Kbuild's other variables (ARCH, CROSS_COMPILE, LLVM,
-# KCFLAGS, W, INSTALL_MOD_STRIP...) mean what they mean to the kernel's own build.
+# Variables of a build in place. Only KDIR selects the kernel, and the sources are in this
+# directory. So kbuild's variables that name other trees are ignored in the environment,
+# and refused on the command line. They are unexported, not set to "", because the Makefile
+# in a build tree may set them. Kbuild's other variables (ARCH, CROSS_COMPILE, LLVM,
+# KCFLAGS, W, INSTALL_MOD_STRIP...) work as in a build of the kernel.
 trees := O KBUILD_OUTPUT M KBUILD_EXTMOD MO KBUILD_EXTMOD_OUTPUT
 unexport $(trees) sub_make_done srctree
 $(foreach name,$(trees),$(if $(filter command,$(firstword $(origin $(name)))),\
 	$(error $(name)= has no meaning here: KDIR= names the build tree of the kernel)))
 kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR)
-# Two builds in this directory would write the same files: the second one waits.
+# Two builds in this directory would write the same files, so the second build waits.
 lock := $(if $(shell command -v flock),flock .)
-# `make -n` shows it and does not run it.
+# `make -n` prints the command and does not run it.
 installer = $(if $(findstring n,$(firstword -$(MAKEFLAGS))),:) \
 	env MAKE="$(MAKE)" KDIR=$(KDIR) DESTDIR=$(DESTDIR) \
 	INSTALL_MOD_DIR=$(INSTALL_MOD_DIR) TOOLS="$(tools)" $(lock) sh scripts/install
 
-# The programs for administrators, each with a Makefile of its own; they are for
-# the machine that they are built on, whatever compiler the module needs
+# The programs for administrators, each with its Makefile. They are built for this machine,
+# even if the module is cross-compiled.
 TOOLS_CC ?= cc
 tools := $(patsubst %/Makefile,%,$(wildcard tools/*/Makefile))
 tools_out := $(CURDIR)/build
 
 .PHONY: all module kernels kernel-versions demo check check-quick check-host check-guests check-all \
 	check-clients check-dkms check-install check-preflight check-debug coverage \
-	debug-kernel stress unit fuzz bench lint preflight modules modules_install \
+	debug-kernel stress unit fuzz bench lint docs preflight modules modules_install \
 	stage-module install install-common uninstall deb rpm release python clean help
 
 ifneq ($(KERNEL),)
@@ -79,12 +79,12 @@ install:
 modules_install:
 	+@$(installer) module
 
-# For scripts/install. It indexes what it has put in place.
+# Called by scripts/install, which runs depmod later
 stage-module:
 	+$(kbuild) INSTALL_MOD_PATH=$(DESTDIR) INSTALL_MOD_DIR=$(INSTALL_MOD_DIR) \
 		DEPMOD=true modules_install
 
-# All but the module itself, which is what a package of dkms installs.
+# All files except the module: a dkms package installs these.
 install-common:
 	install -D -m 644 packaging/vfio-spapr-tce2.conf \
 		$(DESTDIR)$(MODPROBE_DIR)/vfio-spapr-tce2.conf
@@ -95,7 +95,7 @@ install-common:
 			O=$(tools_out)/$${tool##*/} DESTDIR=$(DESTDIR) \
 			prefix=$(prefix) || exit; done
 
-# Needs neither the kernel's headers nor the module.
+# This needs neither the kernel's headers nor the module.
 uninstall:
 	+@$(installer) uninstall
 	rm -f $(DESTDIR)$(MODPROBE_DIR)/vfio-spapr-tce2.conf \
@@ -116,8 +116,8 @@ release:
 	@scripts/hosttools deb
 	@scripts/release
 
-# Install Python for these commands: a bare Debian 12 lacks it. tests/run does this, too.
-module kernels kernel-versions demo check-clients check-dkms debug-kernel fuzz bench lint: python
+# Install Python for these commands: a bare Debian 12 lacks it. tests/run also does this.
+module kernels kernel-versions demo check-clients check-dkms debug-kernel fuzz bench lint docs: python
 python:
 	@scripts/hosttools python
 
@@ -129,7 +129,7 @@ module:
 kernels:
 	@scripts/kernel --list
 
-# A key for caches of the kernels: it changes when Debian publishes one.
+# The versions are a key for caches of kernels: they change when Debian publishes a kernel.
 kernel-versions:
 	@scripts/kernel --newest
 
@@ -143,7 +143,7 @@ check:
 check-quick:
 	@tests/run quick
 
-# The two halves of it
+# The two halves of make check
 check-host:
 	@tests/run host
 
@@ -162,7 +162,7 @@ check-clients:
 debug-kernel:
 	@scripts/debug-kernel
 
-# What a kernel that checks itself has to say
+# Run the tests on a KASAN/lockdep kernel
 check-debug: debug-kernel
 	@KERNELS="$${KERNELS:-6.12-64k 6.12-debug}" tests/run debug
 
@@ -175,8 +175,7 @@ stress:
 unit:
 	@tests/run unit
 
-# The tool of that name, for this machine; it needs no kernel and no compiler
-# but the machine's own.
+# tce2-preflight for this machine; needs only the machine's own compiler, and no kernel.
 preflight:
 	@$(MAKE) -C tools/preflight O=$(CURDIR)/build/preflight
 
@@ -195,7 +194,10 @@ bench:
 lint:
 	@tests/run lint
 
-# What .gitignore lists is what builds leave.
+docs:
+	@scripts/docs
+
+# .gitignore lists the results of builds.
 ignored := $(shell grep -s '^[/*.[:alpha:]]' .gitignore)
 clean:
 	rm -rf $(patsubst /%,%,$(filter /%,$(ignored)))
@@ -203,31 +205,32 @@ clean:
 		$(filter-out /%,$(ignored))) \) -prune -exec rm -rf {} +
 
 help:
-	@echo "make demo                    see it work on an emulated POWER9 (KERNEL=<label>)"
+	@echo "make demo                    watch the module work on an emulated POWER9 (KERNEL=<label>)"
 	@echo "make check                   run the tests on the kernels of Debian 12 (KERNELS='<label>...', MACHINES='powernv9 pseries', V=1, ONLY=<case>)"
-	@echo "make check-all               the same on every kernel that has a label, and a table of them all (MACHINES as above)"
+	@echo "make check-all               run make check on every kernel with a label, and print a table of all results (MACHINES as above)"
 	@echo "make check-host              run only the tests of this machine; make check-guests: only the tests in emulated machines (KERNELS, MACHINES)"
 	@echo "make check-quick             run only the tests that need neither a kernel nor a cross compiler: make unit, and the tests of the scripts"
-	@echo "make check-clients           QEMU with KVM and DPDK, both backends side by side (HOSTILE_SECONDS=20, BACKENDS='intree ours', RUNS='<run>...')"
-	@echo "make check-dkms              the real dkms, dpkg and modprobe in a root filesystem of packages (root or sudo; KEEP=1: only boots, with the last disk)"
-	@echo "make check-debug             every race, every failure injected and a long differential test on a debug kernel (RACE_SECONDS=60, DIFFER_CALLS=100000, FAILURES=300, JOBS='<job>...', SMP=2, KERNELS)"
-	@echo "make debug-kernel            build that kernel: KASAN, lockdep, kmemleak, UBSAN, fault injection (the first of these targets does)"
-	@echo "make coverage                which lines of src/ the guests' tests run"
-	@echo "make stress                  the races among the tests, for a minute each (RACE_SECONDS=60; KERNELS, MACHINES as above)"
-	@echo "make bench                   compare with the in-tree driver (KERNELS='<label>...', MACHINE=pseries, THREADS=1), build/bench/"
+	@echo "make check-clients           run QEMU with KVM and DPDK on this module and the in-tree driver (HOSTILE_SECONDS=20, BACKENDS='intree ours', RUNS='<run>...')"
+	@echo "make check-dkms              test the packages with the real dkms, dpkg and modprobe (root or sudo; KEEP=1: only boot, from the disk of the last run)"
+	@echo "make check-debug             run every race, inject every failure, and run a long differential test, on a debug kernel (RACE_SECONDS=60, DIFFER_CALLS=100000, FAILURES=300, JOBS='<job>...', SMP=2, KERNELS)"
+	@echo "make debug-kernel            build a kernel with KASAN, lockdep, kmemleak, UBSAN and fault injection; make check-debug does this first"
+	@echo "make coverage                list the lines of src/ that the guests' tests do not run"
+	@echo "make stress                  run each race test for a minute (RACE_SECONDS=60; KERNELS, MACHINES as above)"
+	@echo "make bench                   compare the speed with the in-tree driver's; results in build/bench (KERNELS='<label>...', MACHINE=pseries, THREADS=1)"
 	@echo "make unit                    run only the tests of the sources on the host (ONLY=<case>, TCE2_SEED=<seed>)"
-	@echo "make preflight               build tce2-preflight, which says whether the module will work on a kernel (build/preflight)"
-	@echo "make check-preflight         run only its tests (PREFLIGHT_DAMAGE=<number of damages of a file>, PREFLIGHT_SEED=<seed>)"
+	@echo "make preflight               build tce2-preflight, which checks if the module will work on a kernel (build/preflight)"
+	@echo "make check-preflight         run only the tests of tce2-preflight (PREFLIGHT_DAMAGE=<number of damages of a file>, PREFLIGHT_SEED=<seed>)"
 	@echo "make check-install           run only the tests of building and installing"
-	@echo "make fuzz                    let libFuzzer look for what the tests miss (FUZZ_SECONDS=60)"
+	@echo "make fuzz                    search with libFuzzer for defects that the tests miss (FUZZ_SECONDS=60)"
 	@echo "make kernels                 list the labels of the kernels"
 	@echo "make kernel-versions         write the newest versions in Debian's archive to build/kernel-versions (KERNELS='<label>...')"
-	@echo "scripts/kernel-add NAME DIR  make a kernel of your own a label, for KERNELS and KERNEL"
+	@echo "scripts/kernel-add NAME DIR  add your own kernel as the label NAME, for KERNELS and KERNEL"
 	@echo "make module KERNEL=<label>   build build/<label>/vfio_spapr_tce2.ko (W=1, C=2, V=1)"
-	@echo "make lint                    all static checkers, for the kernels of Debian 12 (KERNELS='<label>...' or all); scripts/lint <checker>... for some"
+	@echo "make lint                    run all static checkers, for the kernels of Debian 12 (KERNELS='<label>...' or all); scripts/lint <checker>... runs some"
+	@echo "make docs                    build the documentation: HTML and manual pages, in build/docs"
 	@echo "make                         on a ppc64le host: build for the running kernel (KDIR=<build tree>)"
 	@echo "make install                 on a ppc64le host: install that module, its modprobe.d file and the tools (DESTDIR, prefix); make uninstall"
-	@echo "make deb                     Debian packages for dkms and of the tools, in build/deb"
-	@echo "make rpm                     source and binary RPMs, in build/rpm"
+	@echo "make deb                     build Debian packages for dkms and of the tools, in build/deb"
+	@echo "make rpm                     build source and binary RPMs, in build/rpm"
 	@echo "make release                 check that all versions agree, make source archive, packages and SHA256SUMS, in build/release"
-	@echo "make clean                   remove everything built; downloads stay in ~/.cache"
+	@echo "make clean                   remove the results of all builds; downloads stay in ~/.cache"

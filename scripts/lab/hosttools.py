@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Find and install the packages that this machine needs.
 
-It maps tools to packages. It installs with the machine's own package status, but with
-private package lists, so that nothing else of the machine changes. Python itself is
-installed by scripts/hosttools, a shell script. Calls archive,
-command and places.
+The tables map tools to packages. Packages are installed with the machine's own package
+status, but with private package lists, so the machine's own lists do not change. Python
+itself is installed by scripts/hosttools, a shell script. Calls archive, command and places.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ SYSTEM_PYTHON = "/usr/bin/python3"
 
 @dataclass(frozen=True)
 class Tool:
-    """A required tool, file or module: the test for its presence, and its package."""
+    """A required program, file or module: its package, and the check that it is installed."""
 
     package: str
     is_there: Callable[[], bool]
@@ -78,7 +77,7 @@ CROSS_TOOLS = (
     program("depmod", "kmod"),
     program("xz", "xz-utils"),
     program("bc"),
-    # Libraries of kbuild's prebuilt tools in the headers packages
+    # The libraries that kbuild's prebuilt tools in the headers packages need
     library("libelf.so.1", "libelf1"),
     library("libssl.so.3", "libssl3"),
 )
@@ -113,6 +112,13 @@ DEB = (
     program("dh_dkms", "dh-dkms"),
     program("lintian"),
     *PREFLIGHT,
+)
+# Sphinx is called by Debian's Python, which finds Debian's theme
+DOCS = (
+    module("sphinx", "python3-sphinx", SYSTEM_PYTHON),
+    module("furo", "furo", SYSTEM_PYTHON),
+    program("dot", "graphviz"),
+    program("perl"),
 )
 # The tools of each mode; the header of scripts/hosttools explains the modes
 MODES: dict[str, tuple[Tool, ...]] = {
@@ -163,6 +169,7 @@ MODES: dict[str, tuple[Tool, ...]] = {
         program("mke2fs", "e2fsprogs"),
         *DEB,
     ),
+    "docs": DOCS,
 }
 USAGE = f"usage: scripts/hosttools [{'|'.join(['python', *filter(None, MODES)])}]"
 
@@ -173,10 +180,9 @@ def missing(mode: str) -> list[str]:
 
 
 def qemu_packages(statuses: str) -> list[str]:
-    """Return the QEMU packages, which must all have one version.
+    """Return the required and the installed QEMU packages, which must have the same version.
 
-    They are the required and the installed ones. statuses has lines "STATUS PACKAGE" as
-    printed by dpkg-query.
+    statuses has lines "STATUS PACKAGE" as printed by dpkg-query.
     """
     words = [line.split() for line in statuses.splitlines()]
     has = {word[1] for word in words if word[0] == "installed"}
@@ -184,10 +190,9 @@ def qemu_packages(statuses: str) -> list[str]:
 
 
 def requests(packages: Sequence[str], codename: str) -> list[str]:
-    """Return the packages with suites as arguments of apt-get install.
+    """Return the packages as arguments of apt-get install, with a suite where needed.
 
-    Bookworm's own QEMU is too old. QEMU comes from its backports, and no other package
-    does.
+    On bookworm, only QEMU comes from the backports, because bookworm's QEMU is too old.
     """
     wanted = []
     for package in packages:

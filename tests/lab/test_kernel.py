@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import debug_kernel, kernel, kernel_add, source
+from lab import debug_kernel, docs, kernel, kernel_add, source
 from lab.archive import Apt, host_architecture
 from lab.kernel import (Image, arrange_headers, compiler_of, image_regex, need_kernel, newest_image,
                         packages_of)
@@ -145,7 +145,7 @@ def test_refresh_keeps_the_newest_kernel(archive_with_kernel: FakeApt, said: io.
 
 
 def add_debs(debian: FakeApt, image: dict[str, dict[str, str]]) -> None:
-    """Add the packages of a kernel to the archive: those of the image, and headers."""
+    """Add the packages of a kernel to the archive: the image's packages, and headers."""
     build = f"usr/src/linux-headers-{RELEASE}"
     packages = {
         **image,
@@ -246,7 +246,7 @@ def test_the_newest_versions_of_the_chosen_kernels_are_written(
 @pytest.mark.parametrize(("command", "arguments"), [
     (kernel, []), (kernel, ["--list", "x"]), (source, ["a", "b"]), (debug_kernel, ["a", "b"]),
     (kernel_add, []), (kernel_add, ["mine"]), (kernel_add, ["mine", "/", "run"]),
-    (kernel_add, ["--remove"]), (kernel_add, ["-x", "/"])])
+    (kernel_add, ["--remove"]), (kernel_add, ["-x", "/"]), (docs, ["html"])])
 def test_a_wrong_number_of_arguments_prints_the_usage(command: object,
                                                       arguments: list[str]) -> None:
     with pytest.raises(LabError, match="^usage: scripts/"):
@@ -263,6 +263,20 @@ def test_a_cached_source_needs_no_network(debian: FakeApt, said: io.StringIO,
     assert not debian.calls("update") and not said.getvalue()
 
 
+def source_package(debian: FakeApt, top: Path, *names: str) -> None:
+    """Put a package of the source of 6.12 into the archive: a Makefile and empty files."""
+    for name in names:
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).touch()
+    (top / "Makefile").write_text("kernelversion:\n\t@echo 6.12.95\n")
+    package = debian.directory / "linux-source-6.12" / "usr" / "src"
+    package.mkdir(parents=True)
+    subprocess.run(["tar", "-c", "-C", top.parent, "-f", package / "linux-source-6.12.tar.xz",
+                    top.name], check=True)
+    debian.add_deb("linux-source-6.12", {})
+    debian.has("bookworm-backports", "linux-source-6.12", {"linux-source-6.12": {"Size": "1"}})
+
+
 @pytest.mark.parametrize("refresh", [False, True], ids=["missing", "refresh"])
 def test_a_source_is_unpacked_into_the_cache(refresh: bool, debian: FakeApt, tmp_path: Path,
                                              said: io.StringIO,
@@ -274,18 +288,34 @@ def test_a_source_is_unpacked_into_the_cache(refresh: bool, debian: FakeApt, tmp
         final.mkdir(parents=True)
         (final / "Makefile").touch()
         (final / "removed").touch()
-    (tmp_path / "linux").mkdir()
-    (tmp_path / "linux" / "Makefile").write_text("kernelversion:\n\t@echo 6.12.95\n")
-    package = debian.directory / "linux-source-6.12" / "usr" / "src"
-    package.mkdir(parents=True)
-    subprocess.run(["tar", "-c", "-C", tmp_path, "-f", package / "linux-source-6.12.tar.xz",
-                    "linux"], check=True)
-    debian.add_deb("linux-source-6.12", {})
-    debian.has("bookworm-backports", "linux-source-6.12", {"linux-source-6.12": {"Size": "1"}})
+    source_package(debian, tmp_path / "linux", "Makefile")
     source.need_source(ROW)
     assert os.listdir(final) == ["Makefile"]
     assert "source of 6.12: 6.12.95 is in the cache" in said.getvalue()
     assert sorted(os.listdir(final.parent)) == ["6.12", "6.12.lock"]
+
+
+def test_only_the_files_for_the_documentation_are_unpacked(
+        debian: FakeApt, tmp_path: Path, said: io.StringIO,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "LOG", tmp_path / "log")
+    source_package(debian, tmp_path / "linux", "tools/include/a.h",
+                   *(f"{name}/a.h" for name in source.FOR_DOCS))
+    final = source.need_docs_source(ROW)
+    assert final.name == "6.12.docs"
+    unpacked = {str(file.relative_to(final)) for file in final.rglob("a.h")}
+    assert unpacked == {f"{name}/a.h" for name in source.FOR_DOCS}
+    assert not (final / "Makefile").exists()
+    source.need_docs_source(ROW)
+    assert len(debian.calls("update")) == 1
+
+
+def test_the_documentation_uses_the_whole_source_if_it_is_cached(debian: FakeApt) -> None:
+    whole = source.source_dir(ROW)
+    for name in ("Makefile", *source.FOR_DOCS):
+        (whole / name).mkdir(parents=True)
+    assert source.need_docs_source(ROW) == whole
+    assert not debian.calls("update")
 
 
 @pytest.mark.parametrize("command", [source, debug_kernel])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Run each checker of scripts/lint as a test, once for each kernel if it builds the module."""
+"""Run each checker of scripts/lint as a test. Checkers that build the module run per kernel."""
 
 from __future__ import annotations
 

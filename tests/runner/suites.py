@@ -15,9 +15,9 @@ TESTS = TOP / "tests"
 class Suite:
     """A directory with test_*.py.
 
-    modes lists the modes that run the suite, in addition to check and host. A separate
-    suite runs only in its modes. Quick suites run first. tools are the sets of tools that
-    scripts/hosttools must provide.
+    modes lists the modes that run the suite. The modes check and host run it, too, unless
+    is_separate is set. Quick suites run first. tools are the sets of tools that
+    scripts/hosttools must install.
     """
 
     name: str
@@ -43,6 +43,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("lint", ("lint",), is_separate=True, tools=("lint",)),
     Suite("dkms", ("dkms",), is_separate=True, tools=("dkms", "rpm")),
     Suite("release"),
+    Suite("docs", tools=("check", "docs")),
 )}
 
 
