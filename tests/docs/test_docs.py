@@ -416,7 +416,7 @@ def test_no_file_names_a_package_archive() -> None:
     ("pnv_tce_xchg(), mm_iommu_put(), tce2_memory_hold(), mlock()", "functions", ""),
     ("pnv_no_such_function()", "functions", "there is no function pnv_no_such_function"),
     ("tce2_no_such_function()", "functions", "there is no function tce2_no_such_function"),
-    ("\tinstal.rst\tinstall", "pages", "instal.rst does not exist"),
+    ("\tnowhere.rst\tinstall", "pages", "nowhere.rst does not exist"),
     ("reference/no.rst", "pages", "reference/no.rst does not exist"),
     ("https://docs.kernel.org/driver-api/vfio.html.", "urls", ""),
     ("http://docs.kernel.org/", "urls", "http://docs.kernel.org/ is no URL of https"),

@@ -199,7 +199,7 @@ static void map_runs(u64 *state)
 		u64 *frame = sim_mmap(sim.mm, UA + PAGES(plain.count),
 				      PAGES(pages), PAGE_SHIFT, writable);
 
-		/* One range in three continues the previous range. Others begin at an aligned frame. */
+		/* One range in three continues the previous range, others are aligned */
 		if (rnd(state, 3))
 			pfn = (pfn / align + 1) * align;
 		for (u64 i = 0; i < pages; i++) {
