@@ -500,11 +500,12 @@ u64 *tce2_view_make_array(struct tce2_view *view, u64 index, u64 *word)
 
 	if (!slot)
 		return NULL;
-	if (tce2_word_is_array(*slot))
+	/* Another hook may lock the leaf now, if a hook has just made the array */
+	if (tce2_word_is_array(READ_ONCE(*slot)))
 		return tce2_word_trylock(slot, word) ? slot : NULL;
 	if (view_expand(view, slot, HOOK_GFP))
 		return NULL;
-	*word = *slot & ~TCE2_WORD_LOCKED;
+	*word = READ_ONCE(*slot) & ~TCE2_WORD_LOCKED;
 	return slot;
 }
 
