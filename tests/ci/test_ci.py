@@ -176,7 +176,7 @@ def test_the_unit_job_makes_only_check_quick(forge: str, forges: Forges) -> None
 def test_the_host_job_runs_all_tests_of_this_machine(forge: str, forges: Forges) -> None:
     rows = passed(forges[forge].done["host"].output)
     assert {"host", "evidence", "runner", "ci", "release", "realmode", "probes", "install",
-            "preflight", "clients", "docs"} <= set(rows)
+            "preflight", "clients", "bench", "docs"} <= set(rows)
 
 
 @pytest.mark.parametrize(("label", "tested"), [("6.12-4k", {"conformance", "reload", "differ"}),

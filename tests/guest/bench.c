@@ -6,9 +6,9 @@
  *
  *	BENCH: {"figure": ..., "backend": ..., "unit": ..., "value": ...}
  *
- * PARTs are cache, memory, map, growth, realmode, kvm, threads and hcalls. The
- * default is all parts except threads and hcalls, whose cost an instruction count
- * does not show.
+ * PARTs are cache, memory, map, growth, realmode, kvm, short, threads and hcalls.
+ * The default is all parts except short, which repeats a few rows of cache and map,
+ * and except threads and hcalls, whose cost an instruction count does not show.
  *
  * The in-tree driver is always loaded. VFIO first asks the backend that was
  * loaded last, so this module's turn begins with modprobe and ends with rmmod.
@@ -38,7 +38,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ROUNDS		2
 #define SPIN_NS		60000000.0	/* several grace periods on one CPU */
 #define GAP_TICKS	150		/* more than one iteration of the loop in gaps_ns() */
 #define SETTLE_SPINS	100		/* longest wait for deferred work, in units of SPIN_NS */
@@ -58,6 +57,7 @@ static const struct backend *backend;
 static int64_t pins_before;
 
 struct vfio vfio;
+int rounds = 2;
 
 const char *const kind_name[KINDS] = {
 	[SCATTERED] = "scattered", [FRESH] = "fresh", [THP] = "thp",
@@ -283,7 +283,7 @@ bool offered(unsigned int shift, unsigned int levels)
 
 void each_backend(void (*measure)(void *arg), void *arg)
 {
-	for (int round = 0; round < ROUNDS; round++) {
+	for (int round = 0; round < rounds; round++) {
 		for (size_t i = 0; i < ARRAY_SIZE(backends); i++) {
 			backend = &backends[i];
 			begin_turn();
@@ -379,7 +379,7 @@ void memory_put(struct memory *mem)
 static const struct part {
 	const char *name;
 	void (*run)(void);
-	bool on_demand;		/* not a default part: needs a machine with other options */
+	bool on_demand;		/* not a default part */
 } parts[] = {
 	{ "cache", bench_cache, false },
 	{ "memory", bench_memory, false },
@@ -387,6 +387,7 @@ static const struct part {
 	{ "growth", bench_growth, false },
 	{ "realmode", bench_realmode, false },
 	{ "kvm", bench_kvm, false },
+	{ "short", bench_short, true },
 	{ "threads", bench_threads, true },
 	{ "hcalls", bench_hcalls, true },
 };

@@ -28,6 +28,9 @@ static inline uint64_t ticks(void)
 double ns_since(uint64_t start);
 double median(double *sample, int count);
 
+/* Number of turns of each backend */
+extern int rounds;
+
 /*
  * Run @measure once for each backend and round, with a new container in "vfio".
  * @measure must unregister and unmap all memory before it returns.
@@ -84,5 +87,10 @@ void bench_realmode(void);
 void bench_kvm(void);
 void bench_threads(void);
 void bench_hcalls(void);
+void bench_short(void);
+
+/* The measurements of bench_cache() and bench_map() that bench_short() repeats */
+void bench_cache_short(void);
+void bench_map_short(void);
 
 #endif /* GUEST_BENCH_H */

@@ -147,6 +147,26 @@ static void measure_regions(void *arg)
 	}
 }
 
+/* Measure 1 GiB, then one page and one TCE, while one region is registered */
+static void measure_short(void *arg)
+{
+	const struct memory *mem = arg;
+
+	measure_large_once(mem);
+	need(spapr_register(vfio.fd, mem->ua, base_page()), "register a page");
+	measure_one_more(mem->ua + base_page(), 1);
+	measure_one_tce(mem->ua, 1, "first");
+}
+
+void bench_cache_short(void)
+{
+	struct memory mem;
+
+	if (memory_get(&mem, FRESH, GIB(1)))
+		each_backend(measure_short, &mem);
+	memory_put(&mem);
+}
+
 void bench_cache(void)
 {
 	struct memory mem;

@@ -247,6 +247,31 @@ static void bench_kind(enum memory_kind kind)
 	memory_put(&job.mem);
 }
 
+/* Measure 1 GiB in windows whose TCEs have the size of a base page */
+static void bench_kind_short(enum memory_kind kind, unsigned int most_levels)
+{
+	struct job job;
+
+	if (!memory_get(&job.mem, kind, GIB(1))) {
+		printf("BENCH-NOTE: no memory of kind %s\n", kind_name[kind]);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(layouts); i++) {
+		job.layout = &layouts[i];
+		if (1ULL << layouts[i].shift == base_page() &&
+		    layouts[i].levels <= most_levels &&
+		    makes_sense(job.layout, &job.mem))
+			each_backend(measure_window, &job);
+	}
+	memory_put(&job.mem);
+}
+
+void bench_map_short(void)
+{
+	bench_kind_short(HUGE_1G, 1);
+	bench_kind_short(SCATTERED, 2);
+}
+
 void bench_map(void)
 {
 	measure_floor();

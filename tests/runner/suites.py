@@ -43,6 +43,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("lint", ("lint",), is_separate=True, tools=("lint",)),
     Suite("dkms", ("dkms",), is_separate=True, tools=("dkms", "rpm")),
     Suite("release"),
+    Suite("bench"),
     Suite("docs", tools=("check", "docs")),
 )}
 
