@@ -145,20 +145,111 @@ static __always_inline bool tce2_extents_page(const struct tce2_extents *ext,
 }
 
 /**
- * tce2_extents_mark_block() - record that devices may write to a block
+ * struct tce2_blocks - the blocks of a range of IOMMU pages, to translate many at once
+ * @entry: entry of the block in which the first page begins. The entries of the
+ *	following blocks are adjacent in memory
+ * @offset: bytes from the beginning of this block to the first page; 0 if IOMMU pages
+ *	are not smaller than blocks
+ * @pages: number of IOMMU pages. Each page begins in a block of the same node
+ * @shift: log2 of the block size in bytes
+ * @page_shift: log2 of the IOMMU page size in bytes
+ *
+ * Each IOMMU page is contiguous and aligned in physical memory, which the caller has
+ * checked before (tce2_memory_hold()). So the block in which a page begins suffices to
+ * translate the page. The structure is on the stack of one thread, and valid while the
+ * caller holds the pages.
+ */
+struct tce2_blocks {
+	const u64 *entry;
+	u64 offset;
+	u64 pages;
+	unsigned int shift;
+	unsigned int page_shift;
+};
+
+/**
+ * tce2_extents_blocks() - find the blocks of a range of IOMMU pages
  * @ext: the extents
- * @ua: a user address in the block
+ * @ua: first user address, a multiple of 1 << @page_shift
+ * @pages: number of IOMMU pages, more than 0, all inside the range
+ * @page_shift: log2 of the IOMMU page size in bytes
+ *
+ * Return: the blocks of as many of the pages as begin in the first page's node.
+ */
+static __always_inline struct tce2_blocks
+tce2_extents_blocks(const struct tce2_extents *ext, u64 ua, u64 pages,
+		    unsigned int page_shift)
+{
+	u64 base = ext->ua >> ext->shift, first = (ua >> ext->shift) - base;
+	u64 last = ((ua + (pages << page_shift) - 1) >> ext->shift) - base;
+	u64 offset = ua & ((1ULL << ext->shift) - 1), in_node;
+
+	if ((first ^ last) >> TCE2_EXTENT_NODE_SHIFT) {
+		in_node = TCE2_EXTENT_NODE - (first & (TCE2_EXTENT_NODE - 1));
+		pages = (((in_node << ext->shift) - offset - 1) >> page_shift) + 1;
+	}
+	return (struct tce2_blocks){
+		.entry = tce2_extents_entry(ext, ua),
+		.offset = offset,
+		.pages = pages,
+		.shift = ext->shift,
+		.page_shift = page_shift,
+	};
+}
+
+/**
+ * tce2_blocks_hpa() - translate an IOMMU page
+ * @blocks: the blocks
+ * @page: number of the page, less than the number of pages of @blocks
+ *
+ * Return: the host physical address of the page.
+ */
+static __always_inline u64 tce2_blocks_hpa(const struct tce2_blocks *blocks, u64 page)
+{
+	u64 at = blocks->offset + (page << blocks->page_shift);
+	u64 entry = READ_ONCE(blocks->entry[at >> blocks->shift]);
+
+	return (entry & ~TCE2_EXTENT_FLAGS) + (at & ((1ULL << blocks->shift) - 1));
+}
+
+/**
+ * tce2_blocks_skip() - remove the first pages
+ * @blocks: the blocks
+ * @pages: number of pages to remove. If this number is the number of pages of @blocks,
+ *	no page of @blocks may be translated any more
+ */
+static __always_inline void tce2_blocks_skip(struct tce2_blocks *blocks, u64 pages)
+{
+	u64 at = blocks->offset + (pages << blocks->page_shift);
+
+	blocks->entry += at >> blocks->shift;
+	blocks->offset = at & ((1ULL << blocks->shift) - 1);
+	blocks->pages -= pages;
+}
+
+/**
+ * tce2_extents_mark_entry() - record that devices may write to the block of an entry
+ * @entry: the entry
  *
  * Concurrent callers can only set the same bit, so a plain store suffices.
  */
-static __always_inline void tce2_extents_mark_block(struct tce2_extents *ext,
-						    u64 ua)
+static __always_inline void tce2_extents_mark_entry(u64 *entry)
 {
-	u64 *entry = tce2_extents_entry(ext, ua);
 	u64 old = READ_ONCE(*entry);
 
 	if (!(old & TCE2_EXTENT_DIRTY))
 		WRITE_ONCE(*entry, old | TCE2_EXTENT_DIRTY);
+}
+
+/**
+ * tce2_extents_mark_block() - record that devices may write to a block
+ * @ext: the extents
+ * @ua: a user address in the block
+ */
+static __always_inline void tce2_extents_mark_block(struct tce2_extents *ext,
+						    u64 ua)
+{
+	tce2_extents_mark_entry(tce2_extents_entry(ext, ua));
 }
 
 void tce2_extents_init(struct tce2_extents *ext, u64 ua, u64 size);

@@ -16,6 +16,7 @@
 
 struct iommu_table_group;
 struct mm_struct;
+struct tce2_blocks;
 struct tce2_hurry;
 struct tce2_window_spec;
 
@@ -117,8 +118,8 @@ void tce2_charge_refund(struct tce2_charge *charge);
 int tce2_table_prepare(struct tce2_table *table, u64 index);
 int tce2_table_exchange_none(struct tce2_table *table, u64 index);
 __be64 *tce2_table_walk(const struct tce2_table *table, u64 index);
-int tce2_table_write(struct tce2_table *table, u64 index, u64 count, u64 hpa,
-		     u64 perm, enum tce2_write how);
+int tce2_table_write(struct tce2_table *table, u64 index,
+		     const struct tce2_blocks *blocks, u64 perm, enum tce2_write how);
 int tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
 		     u64 mapped, struct tce2_stale *stale);
 void tce2_table_invalidate(struct tce2_table *table, u64 index, u64 count);

@@ -303,16 +303,18 @@ int tce2_extents_append_pages(struct tce2_extents *ext, struct page **pages,
  */
 void tce2_extents_mark_blocks(struct tce2_extents *ext, u64 ua, u64 bytes)
 {
-	u64 step = 1ULL << ext->shift, last = ua + bytes - 1;
-	unsigned int blocks = 0;
+	u64 base = ext->ua >> ext->shift, block = (ua >> ext->shift) - base;
+	u64 end = ((ua + bytes - 1) >> ext->shift) - base + 1;
 
 	for (;;) {
-		tce2_extents_mark_block(ext, ua);
-		ua = (ua | (step - 1)) + 1;
-		if (ua - 1 >= last)
+		u64 *entry = tce2_extents_entry(ext, (base + block) << ext->shift);
+		u64 next = min((block | (TCE2_EXTENT_NODE - 1)) + 1, end);
+
+		for (; block < next; block++)
+			tce2_extents_mark_entry(entry++);
+		if (block == end)
 			break;
-		if (!(++blocks % TCE2_EXTENT_NODE))
-			cond_resched();
+		cond_resched();
 	}
 }
 

@@ -38,6 +38,7 @@
 #include <asm/iommu.h>
 #include <asm/tce.h>
 
+#include "tce2_extents.h"
 #include "tce2_platform.h"
 #include "tce2_range.h"
 #include "tce2_table.h"
@@ -206,20 +207,71 @@ __be64 *tce2_table_walk(const struct tce2_table *table, u64 index)
 }
 
 /*
- * Stores adjacent TCEs. The store of an aligned doubleword is atomic. A plain store and
- * barrier() let the compiler use a byte-reversed store (stdbrx); WRITE_ONCE() does not.
+ * Stores adjacent TCEs that map contiguous memory. The store of an aligned doubleword is
+ * atomic. A plain store and barrier() let the compiler use a byte-reversed store (stdbrx);
+ * WRITE_ONCE() does not.
  */
-static inline void table_store_tces(const struct tce2_table *table, __be64 *tces,
-				    u64 count, u64 tce)
+static __always_inline void table_store_run(__be64 *tces, u64 count, u64 tce, u64 step)
 {
-	u64 step = 1ULL << table->tbl->it_page_shift;
-	__be64 *end = tces + count;
-
-	for (; tces < end; tces++) {
-		*tces = cpu_to_be64(tce);
+	for (; count > 1; count -= 2) {
+		tces[0] = cpu_to_be64(tce);
 		tce += step;
 		barrier();
+		tces[1] = cpu_to_be64(tce);
+		tce += step;
+		barrier();
+		tces += 2;
 	}
+	if (count)
+		*tces = cpu_to_be64(tce);
+}
+
+/* Stores adjacent TCEs of IOMMU pages that are smaller than a block */
+static __always_inline void table_store_parts(__be64 *tces,
+					      const struct tce2_blocks *blocks,
+					      u64 perm)
+{
+	u64 step = 1ULL << blocks->page_shift, offset = blocks->offset;
+	const u64 *entry = blocks->entry;
+	u64 pages = blocks->pages;
+
+	do {
+		u64 hpa = (READ_ONCE(*entry++) & ~TCE2_EXTENT_FLAGS) + offset;
+		u64 count = min(pages, ((1ULL << blocks->shift) - offset) >>
+				blocks->page_shift);
+
+		table_store_run(tces, count, tce2_make_tce(hpa, perm), step);
+		tces += count;
+		pages -= count;
+		offset = 0;
+	} while (pages);
+}
+
+/* Stores adjacent TCEs of IOMMU pages that each begin with a block */
+static __always_inline void table_store_blocks(__be64 *tces,
+					       const struct tce2_blocks *blocks,
+					       u64 perm)
+{
+	u64 stride = 1ULL << (blocks->page_shift - blocks->shift);
+	const u64 *entry = blocks->entry;
+	__be64 *end = tces + blocks->pages;
+	u64 bits = tce2_make_tce(0, perm);
+
+	for (; tces < end; tces++) {
+		*tces = cpu_to_be64((READ_ONCE(*entry) & ~TCE2_EXTENT_FLAGS) | bits);
+		entry += stride;
+		barrier();
+	}
+}
+
+/* Stores adjacent TCEs that map the pages of @blocks */
+static __always_inline void table_store_tces(__be64 *tces,
+					     const struct tce2_blocks *blocks, u64 perm)
+{
+	if (blocks->page_shift < blocks->shift)
+		table_store_parts(tces, blocks, perm);
+	else
+		table_store_blocks(tces, blocks, perm);
 }
 
 /*
@@ -427,8 +479,8 @@ static bool table_is_written(struct tce2_table *table, u64 index, u64 count, u64
  * entries one by one, because a call for many entries would make the memory
  * readable for the device (tce_buildmulti_pSeriesLP(), tce_exchange_pseries()).
  */
-static int table_write_by_platform(struct tce2_table *table, u64 index, u64 count,
-				   u64 hpa, u64 perm, bool fresh)
+static int table_write_run(struct tce2_table *table, u64 index, u64 count, u64 hpa,
+			   u64 perm, bool fresh)
 {
 	u64 i, first = 0;
 	int ret;
@@ -444,6 +496,40 @@ static int table_write_by_platform(struct tce2_table *table, u64 index, u64 coun
 				     hpa + (i << table->tbl->it_page_shift), perm);
 		if (ret)
 			return ret;
+	}
+	return 0;
+}
+
+/* Returns the number of contiguous pages at the beginning of @blocks, at least 1 */
+static u64 table_run_length(const struct tce2_blocks *blocks)
+{
+	u64 hpa = tce2_blocks_hpa(blocks, 0), count;
+
+	for (count = 1; count < blocks->pages; count++) {
+		hpa += 1ULL << blocks->page_shift;
+		if (tce2_blocks_hpa(blocks, count) != hpa)
+			break;
+	}
+	return count;
+}
+
+/* Writes TCEs through the platform, with one call for each contiguous range */
+static int table_write_by_platform(struct tce2_table *table, u64 index,
+				   const struct tce2_blocks *blocks, u64 perm,
+				   enum tce2_write how)
+{
+	struct tce2_blocks rest = *blocks;
+	bool fresh = how == TCE2_WRITE_FRESH;
+
+	while (rest.pages) {
+		u64 count = table_run_length(&rest);
+		int ret = table_write_run(table, index, count,
+					  tce2_blocks_hpa(&rest, 0), perm, fresh);
+
+		if (ret)
+			return ret;
+		index += count;
+		tce2_blocks_skip(&rest, count);
 	}
 	return 0;
 }
@@ -487,31 +573,32 @@ static int table_make_level(struct tce2_table *table, u64 index, u64 hpa, u64 pe
  * written by the function for single entries, which does check (pnv_tce_xchg()).
  */
 static noinline int table_write_slow(struct tce2_table *table, u64 index,
-				     u64 count, u64 hpa, u64 perm,
+				     const struct tce2_blocks *blocks, u64 perm,
 				     enum tce2_write how)
 {
 	__be64 *tces = tce2_table_find(table, index);
 	int ret;
 
 	if (!tces && table->tbl->it_base) {
+		u64 hpa = tce2_blocks_hpa(blocks, 0);
+
 		ret = table_make_level(table, index, hpa, perm, how);
 		if (ret)
 			return ret;
 		tces = table_learn_layout(table, index, tce2_make_tce(hpa, perm));
 	}
 	if (!tces)
-		return table_write_by_platform(table, index, count, hpa, perm,
-					       how == TCE2_WRITE_FRESH);
-	table_store_tces(table, tces, count, tce2_make_tce(hpa, perm));
+		return table_write_by_platform(table, index, blocks, perm, how);
+	table_store_tces(tces, blocks, perm);
 	return 0;
 }
 
 /**
- * tce2_table_write() - write TCEs that map contiguous memory
+ * tce2_table_write() - write TCEs
  * @table: the table
  * @index: first entry; the caller holds and has prepared all entries
- * @count: number of entries, more than 0, all in one lowest-level table
- * @hpa: host physical address for the first entry, a multiple of the IOMMU page size
+ * @blocks: the memory to map, one page for each entry; all entries are in one
+ *	lowest-level table
  * @perm: TCE2_PERM_READ, TCE2_PERM_WRITE or both
  * @how: state of the entries before the call
  *
@@ -521,13 +608,12 @@ static noinline int table_write_slow(struct tce2_table *table, u64 index,
  * Return: 0; -ENOMEM or -EIO, after which some entries may have been written; -EINTR or
  * -EAGAIN from tce2_must_stop(), except with TCE2_WRITE_RESTORE.
  */
-int tce2_table_write(struct tce2_table *table, u64 index, u64 count, u64 hpa,
-		     u64 perm, enum tce2_write how)
+int tce2_table_write(struct tce2_table *table, u64 index,
+		     const struct tce2_blocks *blocks, u64 perm, enum tce2_write how)
 {
 	if (!tce2_table_in_memory(table) || table->tbl->it_indirect_levels)
-		return table_write_slow(table, index, count, hpa, perm, how);
-	table_store_tces(table, (__be64 *)table->tbl->it_base + index, count,
-			 tce2_make_tce(hpa, perm));
+		return table_write_slow(table, index, blocks, perm, how);
+	table_store_tces((__be64 *)table->tbl->it_base + index, blocks, perm);
 	return 0;
 }
 

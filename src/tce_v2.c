@@ -276,28 +276,15 @@ window_memory(const struct tce2_window *window, const struct tce2_view_run *run)
 	};
 }
 
-/*
- * Finds contiguous pages like tce2_memory_run(), and also joins blocks of the region that
- * happen to be physically adjacent. The search pays off if each call for a range of
- * entries costs a hypercall.
- */
-static s64 window_joined_run(const struct tce2_memory *memory, u64 *hpa)
+/* Returns the blocks of the first pages of a range, which the region contains */
+static __always_inline struct tce2_blocks
+window_first_blocks(const struct tce2_memory *memory)
 {
-	struct tce2_memory rest = *memory;
-	s64 count = tce2_memory_run(&rest, hpa), more;
-	u64 next_hpa;
+	const struct tce2_region *region = memory->region;
+	u64 in_region = (region->ua + region->size - memory->ua) >> memory->shift;
 
-	if (count < 0)
-		return count;
-	for (more = count; more < rest.pages; count += more) {
-		tce2_memory_skip(&rest, more);
-		if (!tce2_region_contains(rest.region, rest.ua))
-			break;
-		more = tce2_memory_run(&rest, &next_hpa);
-		if (more < 0 || next_hpa != *hpa + (rest.ua - memory->ua))
-			break;
-	}
-	return count;
+	return tce2_extents_blocks(&region->extents, memory->ua,
+				   min(memory->pages, in_region), memory->shift);
 }
 
 /*
@@ -314,31 +301,22 @@ static int window_write_leaf(struct tce2_window *window,
 	u64 index = run->index;
 	int ret;
 
-	/* tce2_memory_hold() has checked whether the device may write */
-	memory.write = false;
 	memory.region = *regionp;
 	*written += run->count;
 	while (memory.pages) {
-		s64 count;
-		u64 hpa;
+		struct tce2_blocks blocks;
 
 		if (!memory.region || !tce2_region_contains(memory.region, memory.ua))
 			memory.region = tce2_region_find_held(window->cache, memory.ua,
 							      memory.shift);
 		if (!memory.region)
 			return -EINVAL;
-		if (tce2_table_in_memory(&window->table))
-			count = tce2_memory_run(&memory, &hpa);
-		else
-			count = window_joined_run(&memory, &hpa);
-		if (count < 0)
-			return count;
-		ret = tce2_table_write(&window->table, index, count, hpa,
-				       run->perm, how);
+		blocks = window_first_blocks(&memory);
+		ret = tce2_table_write(&window->table, index, &blocks, run->perm, how);
 		if (ret)
 			return ret;
-		index += count;
-		tce2_memory_skip(&memory, count);
+		index += blocks.pages;
+		tce2_memory_skip(&memory, blocks.pages);
 	}
 	*regionp = memory.region;
 	return 0;
