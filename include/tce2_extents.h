@@ -91,6 +91,23 @@ static __always_inline u64 *tce2_extents_entry(const struct tce2_extents *ext,
 }
 
 /**
+ * tce2_extents_adjacent() - count the entries that are adjacent in memory
+ * @ext: the extents
+ * @ua: a user address in the filled part of the range
+ *
+ * Return: number of blocks from the block of @ua to the end of its node, or to the end of
+ * the filled part if that is lower.
+ */
+static inline u64 tce2_extents_adjacent(const struct tce2_extents *ext, u64 ua)
+{
+	u64 block = (ua >> ext->shift) - (ext->ua >> ext->shift);
+	u64 last = (ext->ua + ext->filled - 1) >> ext->shift;
+
+	return min(TCE2_EXTENT_NODE - (block & (TCE2_EXTENT_NODE - 1)),
+		   last - (ua >> ext->shift) + 1);
+}
+
+/**
  * tce2_extents_run() - find the contiguous memory that begins at a user address
  * @ext: the extents
  * @ua: a user address in the filled part of the range

@@ -22,6 +22,8 @@
 
 /* Number of pages to pin in one call: the pointers to them fill one page */
 #define PIN_BATCH	(PAGE_SIZE / sizeof(struct page *))
+/* Number of base pages to unpin in one call */
+#define RELEASE_BATCH	512ULL
 
 /* Finds the mapping that contains @ua, and limits mapping->end to @end */
 static int pin_find_mapping(struct mm_struct *mm, u64 ua, u64 end,
@@ -175,15 +177,42 @@ int tce2_pin_range(struct mm_struct *mm, u64 ua, u64 size,
 }
 
 /*
- * Unpins contiguous pages. unpin_user_page_range_dirty_lock() is the fastest function for
- * many pages of one folio. For a single page, unpin_user_page() is several times faster.
+ * Unpins blocks of one page each, whose entries are adjacent in memory. For a single page,
+ * unpin_user_page() is several times faster than unpin_user_page_range_dirty_lock().
+ * noinline, because inlined code would need more registers.
  */
-static void pin_release_run(struct page *page, unsigned long pages, bool dirty)
+static noinline void pin_release_pages(const u64 *entry, u64 count)
 {
-	if (pages == 1 && !dirty)
-		unpin_user_page(page);
-	else
-		unpin_user_page_range_dirty_lock(page, pages, dirty);
+	struct page *first = pfn_to_page(0);
+
+	for (; count; count--, entry++) {
+		u64 block = READ_ONCE(*entry);
+		struct page *page = first + PHYS_PFN(block);
+
+		if (unlikely(block & TCE2_EXTENT_DIRTY) &&
+		    !folio_test_dirty(page_folio(page)))
+			unpin_user_page_range_dirty_lock(page, 1, true);
+		else
+			unpin_user_page(page);
+	}
+}
+
+/* Unpins the memory from @ua on, and returns the number of unpinned bytes */
+static __always_inline u64 pin_release_some(const struct tce2_extents *ext, u64 ua)
+{
+	u64 hpa, flags, bytes;
+
+	if (ext->shift == PAGE_SHIFT) {
+		u64 count = min(tce2_extents_adjacent(ext, ua), RELEASE_BATCH);
+
+		pin_release_pages(tce2_extents_entry(ext, ua), count);
+		return count << PAGE_SHIFT;
+	}
+	bytes = tce2_extents_run(ext, ua, &hpa, &flags);
+	/* The fastest function for many pages of one folio */
+	unpin_user_page_range_dirty_lock(pfn_to_page(PHYS_PFN(hpa)), bytes >> PAGE_SHIFT,
+					 flags & TCE2_EXTENT_DIRTY);
+	return bytes;
 }
 
 /**
@@ -198,16 +227,11 @@ static void pin_release_run(struct page *page, unsigned long pages, bool dirty)
 void tce2_pin_release(const struct tce2_extents *ext)
 {
 	u64 ua = ext->ua, end = ext->ua + ext->filled;
-	unsigned int runs = 0;
+	unsigned int calls = 0;
 
 	while (ua < end) {
-		u64 hpa, flags;
-		u64 bytes = tce2_extents_run(ext, ua, &hpa, &flags);
-
-		pin_release_run(pfn_to_page(PHYS_PFN(hpa)), bytes >> PAGE_SHIFT,
-				flags & TCE2_EXTENT_DIRTY);
-		ua += bytes;
-		if (!(++runs % 64))
+		ua += pin_release_some(ext, ua);
+		if (!(++calls % 16))
 			cond_resched();
 	}
 }

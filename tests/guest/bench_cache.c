@@ -10,6 +10,7 @@
 #define REPEATS		65	/* for short calls; the median is printed */
 #define LARGE_REPEATS	3	/* for long calls; each value is printed */
 #define MANY		256	/* one-page regions in measure_small() */
+#define IOVA		MIB(256)	/* in the default window, 4K TCEs */
 
 static const char per_page[] = "instructions per page";
 static const char per_call[] = "instructions per call";
@@ -42,6 +43,40 @@ static void measure_large(void *arg)
 		measure_large_once(arg);
 }
 
+/* Register base pages, let a device write to all of them, and unregister them */
+static void measure_dirty_once(const struct memory *mem, const char *variant)
+{
+	double took;
+	uint64_t start;
+
+	need(spapr_register(vfio.fd, mem->ua, mem->size), "register");
+	need(dma_map(vfio.fd, IOVA, mem->ua, mem->size, READ_WRITE), "map");
+	need(dma_unmap(vfio.fd, IOVA, mem->size), "unmap");
+	settle();
+	start = ticks();
+	need(spapr_unregister(vfio.fd, mem->ua, mem->size), "unregister");
+	took = ns_since(start) + deferred_ns();
+	figure(took / (mem->size / base_page()), per_page,
+	       "cache.unregister-total.%s", variant);
+}
+
+/*
+ * Measure twice on new memory. The first time this module has to mark the pages dirty when it
+ * unpins them. The second time they are dirty. The in-tree driver marks pages dirty
+ * when it unmaps them.
+ */
+static void measure_dirty(void *arg)
+{
+	struct memory mem;
+
+	(void)arg;
+	if (memory_get(&mem, SCATTERED, MIB(256))) {
+		measure_dirty_once(&mem, "newly-dirty");
+		measure_dirty_once(&mem, "dirty");
+	}
+	memory_put(&mem);
+}
+
 /* Measure unregistering MANY regions of one page, including the deferred work */
 static void measure_small(void *arg)
 {
@@ -69,7 +104,6 @@ static void measure_small(void *arg)
 static const unsigned int region_counts[] = { 1, 64, 1024, 8192 };
 
 #define MAX_REGIONS	8192
-#define IOVA		MIB(256)	/* in the default window, 4K TCEs */
 
 /* Register and unregister one page while @regions other regions are registered */
 static void measure_one_more(uint8_t *ua, unsigned int regions)
@@ -179,6 +213,7 @@ void bench_cache(void)
 			       kind_name[kind]);
 		memory_put(&mem);
 	}
+	each_backend(measure_dirty, NULL);
 	if (memory_get(&mem, FRESH, 2 * MAX_REGIONS * base_page())) {
 		each_backend(measure_small, mem.ua);
 		each_backend(measure_regions, mem.ua);

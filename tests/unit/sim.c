@@ -927,6 +927,11 @@ bool is_vm_hugetlb_page(const struct vm_area_struct *vma)
 	return sim.hugetlb && vma->shift > PAGE_SHIFT;
 }
 
+bool folio_test_dirty(const struct folio *folio)
+{
+	return sim.stays_dirty && sim_frame(page_to_pfn(&folio->page))->dirty;
+}
+
 bool folio_test_hugetlb(const struct folio *folio)
 {
 	return sim.hugetlb && page_to_pfn(&folio->page) >= SIM_BIG;
@@ -959,6 +964,7 @@ static void unpin_frames(u64 pfn, u64 count, bool dirty)
 	if (dirty && !frame->writers)
 		sim_bug("page frame %llx is marked dirty but was pinned for reading", pfn);
 	frame->dirtied += dirty ? count : 0;
+	frame->dirty |= dirty;
 	frame->pins -= count;
 	if (!frame->pins)
 		frame->writers = 0;

@@ -85,6 +85,7 @@ struct sim_counts {
  * @pin_at_most: maximum number of pages that a pin call pins
  * @large_shift: log2 of the size in bytes of the large pages from SIM_BIG on
  * @hugetlb: the large pages are hugepages
+ * @stays_dirty: dirty pages stay dirty; otherwise they are written back at once
  * @hash_mmu: the array of page descriptors is not in the kernel's page tables
  * @unordered: there was a store that other threads may read, and no barrier since
  * @charge_moves: there may briefly be more pins than charged pages, because the
@@ -112,6 +113,7 @@ struct sim {
 	int pin_at_most;
 	unsigned int large_shift;
 	bool hugetlb;
+	bool stays_dirty;
 	bool hash_mmu;
 	bool unordered;
 	bool charge_moves;
@@ -250,11 +252,13 @@ struct vm_area_struct *sim_vma(struct mm_struct *mm, u64 ua);
  * @pins: current number of pins
  * @writers: pins for writing since @pins was last 0
  * @dirtied: times marked dirty at unpinning, since sim_reset()
+ * @dirty: marked dirty since sim_reset()
  */
 struct sim_frame {
 	u32 pins;
 	u32 writers;
 	u32 dirtied;
+	bool dirty;
 };
 
 struct sim_frame *sim_frame(u64 pfn);

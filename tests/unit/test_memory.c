@@ -319,6 +319,48 @@ TEST(only_pages_held_for_writing_are_dirtied_and_only_at_unpin)
 	tce2_cache_put(cache);
 }
 
+TEST(pages_that_are_dirty_are_not_marked_again)
+{
+	begin();
+	map_scattered(UA, COUNT, 0, true);
+	sim.stays_dirty = true;
+	for (int i = 1; i <= 3; i++) {
+		region = registered(cache, UA, SIZE);
+		expect(hold(cache, UA, i, WRITE), 0);
+		drop(cache, UA, i);
+		expect(tce2_region_unregister(region), 0);
+		/* Page i has frame COUNT - 1 - i */
+		expect_dirtied(COUNT - i, i, 1);
+		expect_dirtied(0, COUNT - i, 0);
+	}
+	tce2_cache_put(cache);
+}
+
+/* The counts are around the ends of nodes and of the batches in which pages are unpinned */
+TEST(each_page_of_scattered_memory_is_unpinned_and_dirtied_once)
+{
+	const u64 node = PAGE_SIZE / 8;
+	const u64 counts[] = { 1, 511, 512, 513, node - 1, node, node + 1, 2 * node + 513 };
+	u64 first = 0;
+
+	begin();
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		u64 count = counts[i];
+
+		map_scattered(UA, count, first, true);
+		region = registered(cache, UA, PAGES(count));
+		expect(sim.now.pinned, count);
+		expect(hold(cache, UA, count, WRITE), 0);
+		drop(cache, UA, count);
+		expect(tce2_region_unregister(region), 0);
+		expect(sim.now.pinned, 0);
+		expect_dirtied(first, count, 1);
+		first += count;
+		sim_munmap_all(sim.mm);
+	}
+	tce2_cache_put(cache);
+}
+
 TEST(pages_that_were_never_held_are_never_dirtied)
 {
 	begin();

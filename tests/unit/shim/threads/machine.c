@@ -605,6 +605,11 @@ bool is_vm_hugetlb_page(const struct vm_area_struct *vma)
 	return false;
 }
 
+bool folio_test_dirty(const struct folio *folio)
+{
+	return false;
+}
+
 bool folio_test_hugetlb(const struct folio *folio)
 {
 	return false;

@@ -70,6 +70,7 @@ struct folio {
 };
 
 struct folio *page_folio(struct page *page);
+bool folio_test_dirty(const struct folio *folio);
 bool folio_test_hugetlb(const struct folio *folio);
 unsigned long folio_nr_pages(const struct folio *folio);
 
