@@ -236,22 +236,35 @@ static unsigned long extents_run_length(struct page **pages, unsigned long count
 	return page - pages;
 }
 
+/* Writes one entry for each page. Adjacent page descriptors describe adjacent pages. */
+static void extents_write_pages(u64 *entry, struct page **pages, u64 count, u64 flags)
+{
+	struct page *first = pfn_to_page(0);
+
+	for (; count; count--)
+		*entry++ = PFN_PHYS(*pages++ - first) | flags;
+}
+
 /* Appends pages to a store with blocks of one page */
 static int extents_append_scattered(struct tce2_extents *ext, struct page **pages,
 				    unsigned long count, u64 flags,
 				    unsigned long *done)
 {
-	unsigned long i;
-	int ret = 0;
+	while (count) {
+		u64 slot = ext->blocks & (TCE2_EXTENT_NODE - 1);
+		u64 here = min_t(u64, count, TCE2_EXTENT_NODE - slot);
+		int ret = slot ? 0 : extents_begin_node(ext);
 
-	for (i = 0; i < count; i++) {
-		ret = extents_add_block(ext, PFN_PHYS(page_to_pfn(pages[i])) | flags);
 		if (ret)
-			break;
+			return ret;
+		extents_write_pages(ext->tail + slot, pages, here, flags);
+		ext->blocks += here;
+		ext->filled += here << PAGE_SHIFT;
+		*done += here;
+		pages += here;
+		count -= here;
 	}
-	ext->filled += (u64)i << PAGE_SHIFT;
-	*done += i;
-	return ret;
+	return 0;
 }
 
 /**
