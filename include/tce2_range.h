@@ -3,10 +3,15 @@
 #define TCE2_RANGE_H
 
 #include <linux/atomic.h>
+#include <linux/cache.h>
+#include <linux/compiler.h>
 #include <linux/completion.h>
 #include <linux/lockdep.h>
+#include <linux/preempt.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
+
+#include <asm/barrier.h>
 
 /**
  * struct tce2_hurry - counts of the writers of a lock that requests hold for reading
@@ -66,6 +71,20 @@ struct tce2_range {
 	struct completion woken;
 };
 
+/* Number of brief locks of a range lock, a power of two */
+#define TCE2_BRIEFS	8
+
+/**
+ * struct tce2_brief - lock for one leaf of entries, for a thread that does not sleep
+ * @held: 1 if a thread holds the lock, else 0
+ * @padding: unused, so that threads that map in different leaves write to different cache
+ *	lines
+ */
+struct tce2_brief {
+	unsigned int held;
+	unsigned char padding[L1_CACHE_BYTES - sizeof(unsigned int)];
+};
+
 /**
  * struct tce2_range_lock - lock for ranges; threads hold separate ranges in parallel
  * @lock: protects @last, the ranges' links, and @hurry
@@ -74,6 +93,8 @@ struct tce2_range {
  *	list functions would double the cost of locking a range
  * @hurry: counts of the writers for which waiting threads back off; NULL if no
  *	thread backs off
+ * @briefs: TCE2_BRIEFS brief locks, or NULL for a range lock without brief locks; immutable
+ * @leaf_shift: log2 of the number of entries that a brief lock covers; immutable
  * @dep_map: for lockdep. All ranges of a lock class are the same lock to lockdep, so a
  *	thread holds only one range at a time
  *
@@ -85,11 +106,27 @@ struct tce2_range {
  * if they did, the older range would block the newer range. So the order in which their
  * threads are woken does not matter. If all threads lock the same range, each unlock
  * accesses one range and wakes one thread.
+ *
+ * A thread that needs a single leaf for a moment can take a brief lock instead of a range.
+ * A brief lock is taken only while the queue of ranges is empty:
+ *
+ *	thread with a range		thread with a brief lock
+ *	sets @last			sets @held
+ *	smp_mb()			smp_mb()
+ *	waits until @held of each	if @last is not NULL, clears @held and fails
+ *	brief lock of its leaves is 0
+ *
+ * At least one of the two threads sees the store of the other thread. A leaf has one brief
+ * lock (tce2_brief_number()), and a thread with a range waits only for the brief locks of its
+ * leaves. So a thread may still hold a brief lock while another thread holds a range of other
+ * leaves. The holder of a brief lock is not preempted and does not sleep, so the wait is short.
  */
 struct tce2_range_lock {
 	spinlock_t lock;	/* protects last, hurry and the links */
 	struct tce2_range *last;
 	const struct tce2_hurry *hurry;
+	struct tce2_brief *briefs;
+	unsigned int leaf_shift;
 #ifdef CONFIG_DEBUG_LOCK_ALLOC
 	struct lockdep_map dep_map;
 #endif
@@ -98,6 +135,8 @@ struct tce2_range_lock {
 void tce2_range_lock_init(struct tce2_range_lock *rl,
 			  const struct tce2_hurry *hurry,
 			  struct lock_class_key *key);
+void tce2_range_add_briefs(struct tce2_range_lock *rl, struct tce2_brief *briefs,
+			   unsigned int leaf_shift);
 int tce2_range_lock(struct tce2_range_lock *rl, struct tce2_range *range,
 		    u64 first, u64 count);
 int tce2_range_queue(struct tce2_range_lock *rl, struct tce2_range *range,
@@ -110,6 +149,89 @@ void tce2_range_unlock(struct tce2_range_lock *rl, struct tce2_range *range);
 void tce2_range_turn_away(struct tce2_range_lock *rl);
 void tce2_range_forget_hurry(struct tce2_range_lock *rl);
 
+bool tce2_brief_retry(struct tce2_range_lock *rl, struct tce2_brief *brief);
+
 int tce2_must_stop(const struct tce2_hurry *hurry);
+
+/**
+ * tce2_brief_number() - find the brief lock of a leaf
+ * @leaf: number of the leaf
+ *
+ * The result depends on nine bits of the number, so leaves at a distance of up to 256 leaves,
+ * a power of two, have different locks. Clients that give each queue its own range of
+ * addresses use such distances. Each of the leaves 0 to TCE2_BRIEFS - 1 has its own lock.
+ *
+ * Context: any.
+ * Return: number of the brief lock, less than TCE2_BRIEFS.
+ */
+static __always_inline unsigned int tce2_brief_number(u64 leaf)
+{
+	return (leaf ^ leaf >> 3 ^ leaf >> 6) % TCE2_BRIEFS;
+}
+
+/**
+ * tce2_brief_trylock() - lock one leaf, if no thread holds a range or waits for a range
+ * @rl: the range lock
+ * @brief: the brief lock of the leaf
+ *
+ * After success the thread can't be preempted until tce2_brief_unlock(), and must not
+ * sleep. It must not lock a range or another brief lock of @rl.
+ *
+ * Context: process context.
+ * Return: true if the leaf is locked; false if another thread has a range or the brief lock.
+ */
+static __always_inline bool tce2_brief_trylock(struct tce2_range_lock *rl,
+					       struct tce2_brief *brief)
+{
+	preempt_disable();
+	/* Without this check, brief locks could delay a thread with a range without limit */
+	if (unlikely(READ_ONCE(rl->last)) ||
+	    unlikely(cmpxchg_relaxed(&brief->held, 0, 1)))
+		goto fail;
+	/* Pairs with range_wait_for_briefs(): set @held, then read @last */
+	smp_mb();
+	/* Pairs with range_unlink(): see the changes of the last thread with a range */
+	if (likely(!smp_load_acquire(&rl->last))) {
+		lock_acquire_exclusive(&rl->dep_map, 0, 1, NULL, _THIS_IP_);
+		return true;
+	}
+	WRITE_ONCE(brief->held, 0);
+fail:
+	preempt_enable();
+	return false;
+}
+
+/**
+ * tce2_brief_lock() - lock one leaf, if no thread holds a range or waits for a range
+ * @rl: the range lock
+ * @brief: the brief lock of the leaf
+ *
+ * Same as tce2_brief_trylock(), but the thread waits for the brief lock for a short time.
+ *
+ * Context: process context.
+ * Return: true if the leaf is locked; false if another thread has a range, or has held the
+ * brief lock for too long.
+ */
+static __always_inline bool tce2_brief_lock(struct tce2_range_lock *rl,
+					    struct tce2_brief *brief)
+{
+	return likely(tce2_brief_trylock(rl, brief)) || tce2_brief_retry(rl, brief);
+}
+
+/**
+ * tce2_brief_unlock() - undo tce2_brief_trylock() or tce2_brief_lock()
+ * @rl: the range lock
+ * @brief: the brief lock
+ *
+ * Context: the thread holds the brief lock.
+ */
+static __always_inline void tce2_brief_unlock(struct tce2_range_lock *rl,
+					      struct tce2_brief *brief)
+{
+	lock_map_release(&rl->dep_map);
+	/* Pairs with range_wait_for_briefs() and the cmpxchg of tce2_brief_trylock() */
+	smp_store_release(&brief->held, 0);
+	preempt_enable();
+}
 
 #endif /* TCE2_RANGE_H */

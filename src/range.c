@@ -11,9 +11,14 @@
  */
 #include <linux/compiler.h>
 #include <linux/limits.h>
+#include <linux/minmax.h>
+#include <linux/sched.h>
 #include <linux/sched/signal.h>
 
 #include "tce2_range.h"
+
+/* Attempts to get a brief lock. One holder writes and invalidates one entry in this time. */
+#define BRIEF_SPINS	100
 
 /**
  * tce2_range_lock_init() - initialize a lock without ranges
@@ -28,9 +33,23 @@ void tce2_range_lock_init(struct tce2_range_lock *rl,
 	spin_lock_init(&rl->lock);
 	rl->last = NULL;
 	rl->hurry = hurry;
+	rl->briefs = NULL;
 #ifdef CONFIG_DEBUG_LOCK_ALLOC
 	lockdep_init_map(&rl->dep_map, "tce2_range_lock", key, 0);
 #endif
+}
+
+/**
+ * tce2_range_add_briefs() - add brief locks to a lock without ranges
+ * @rl: the lock
+ * @briefs: TCE2_BRIEFS zeroed brief locks, which live as long as @rl
+ * @leaf_shift: log2 of the number of entries of a leaf
+ */
+void tce2_range_add_briefs(struct tce2_range_lock *rl, struct tce2_brief *briefs,
+			   unsigned int leaf_shift)
+{
+	rl->briefs = briefs;
+	rl->leaf_shift = leaf_shift;
 }
 
 static bool range_intersects(const struct tce2_range *a, const struct tce2_range *b)
@@ -92,7 +111,7 @@ static __always_inline void range_append(struct tce2_range_lock *rl,
 	range->prev = rl->last;
 	if (range->prev)
 		range->prev->next = range;
-	rl->last = range;
+	WRITE_ONCE(rl->last, range);
 }
 
 /*
@@ -143,6 +162,19 @@ static void range_pass_on(struct tce2_range *range)
 	complete(&waiter->woken);
 }
 
+static void range_unlink(struct tce2_range_lock *rl, struct tce2_range *range)
+	__must_hold(&rl->lock)
+{
+	lockdep_assert_held(&rl->lock);
+	if (range->prev)
+		range->prev->next = range->next;
+	if (range->next)
+		range->next->prev = range->prev;
+	else
+		/* Pairs with tce2_brief_trylock(), which does not take the spinlock */
+		smp_store_release(&rl->last, range->prev);
+}
+
 static void range_leave(struct tce2_range_lock *rl, struct tce2_range *range)
 {
 	spin_lock(&rl->lock);
@@ -157,12 +189,7 @@ static void range_leave(struct tce2_range_lock *rl, struct tce2_range *range)
 		spin_unlock(&rl->lock);
 		spin_lock(&rl->lock);
 	}
-	if (range->prev)
-		range->prev->next = range->next;
-	if (range->next)
-		range->next->prev = range->prev;
-	else
-		rl->last = range->prev;
+	range_unlink(rl, range);
 	spin_unlock(&rl->lock);
 }
 
@@ -182,6 +209,43 @@ static int range_wait_until_held(struct tce2_range_lock *rl, struct tce2_range *
 	return ret ? -EINTR : -EAGAIN;
 }
 
+/* Returns true if a thread holds the brief lock of a leaf from @leaf to @last */
+static __always_inline bool range_has_briefs(const struct tce2_range_lock *rl, u64 leaf,
+					     u64 last)
+{
+	unsigned int held = 0;
+
+	for (; leaf <= last; leaf++)
+		held |= READ_ONCE(rl->briefs[tce2_brief_number(leaf)].held);
+	return held;
+}
+
+/*
+ * Waits until no thread holds the brief lock of a leaf of @range. @range is in the queue, so
+ * no thread gets a brief lock any more.
+ */
+static __always_inline void range_wait_for_briefs(const struct tce2_range_lock *rl,
+						  const struct tce2_range *range)
+{
+	u64 leaf, last;
+
+	if (!rl->briefs)
+		return;
+	leaf = range->first >> rl->leaf_shift;
+	last = range->last >> rl->leaf_shift;
+	if (last - leaf >= TCE2_BRIEFS) {
+		/* Read each brief lock once: these leaves have all of them */
+		leaf = 0;
+		last = TCE2_BRIEFS - 1;
+	}
+	/* Pairs with tce2_brief_trylock(): set @last of the lock, then read @held */
+	smp_mb();
+	while (unlikely(range_has_briefs(rl, leaf, last)))
+		cpu_relax();
+	/* Pairs with tce2_brief_unlock(): see the changes of threads with brief locks */
+	smp_rmb();
+}
+
 static __always_inline int range_lock(struct tce2_range_lock *rl,
 				      struct tce2_range *range, u64 first,
 				      u64 count, enum tce2_patience patience)
@@ -195,6 +259,8 @@ static __always_inline int range_lock(struct tce2_range_lock *rl,
 		ret = range_wait_until_held(rl, range);
 	if (unlikely(ret))
 		lock_map_release(&rl->dep_map);
+	else
+		range_wait_for_briefs(rl, range);
 	return ret;
 }
 
@@ -251,6 +317,7 @@ void tce2_range_lock_uninterruptible(struct tce2_range_lock *rl,
 	range_begin(range, first, count);
 	if (range_join(rl, range, TCE2_STAYS))
 		wait_for_completion(&range->woken);
+	range_wait_for_briefs(rl, range);
 }
 
 /**
@@ -260,10 +327,12 @@ void tce2_range_lock_uninterruptible(struct tce2_range_lock *rl,
  * @first: first entry
  * @count: number of entries, more than 0
  *
- * Fails if another thread holds an overlapping range or waits for such a range.
+ * Fails if another thread holds an overlapping range or waits for such a range. Spins while
+ * another thread holds a brief lock of one of the leaves.
  *
- * Context: any context that may take a spinlock; does not sleep. The caller must not hold
- * another range of the lock.
+ * Context: process context; does not sleep. The wait of an interrupt for a brief lock of the
+ * thread that it interrupts would never end. The caller must not hold another range or a
+ * brief lock of the lock.
  * Return: true if the range is held.
  */
 bool tce2_range_trylock(struct tce2_range_lock *rl, struct tce2_range *range,
@@ -277,9 +346,11 @@ bool tce2_range_trylock(struct tce2_range_lock *rl, struct tce2_range *range,
 	if (held)
 		range_append(rl, range);
 	spin_unlock(&rl->lock);
-	if (held)
-		lock_acquire_exclusive(&rl->dep_map, 0, 1, NULL, _THIS_IP_);
-	return held;
+	if (!held)
+		return false;
+	range_wait_for_briefs(rl, range);
+	lock_acquire_exclusive(&rl->dep_map, 0, 1, NULL, _THIS_IP_);
+	return true;
 }
 
 /**
@@ -329,6 +400,33 @@ void tce2_range_forget_hurry(struct tce2_range_lock *rl)
 	spin_lock(&rl->lock);
 	rl->hurry = NULL;
 	spin_unlock(&rl->lock);
+}
+
+/**
+ * tce2_brief_retry() - lock one leaf after tce2_brief_trylock() has failed
+ * @rl: the range lock
+ * @brief: the brief lock of the leaf
+ *
+ * If the thread locked a range at once, the queue of ranges would not be empty, and all
+ * other threads that want a brief lock would have to lock ranges, too. So the thread spins
+ * for a short time, and can be preempted meanwhile.
+ *
+ * Context: process context.
+ * Return: true if the leaf is locked; false if another thread has a range, or if the brief lock
+ * was held at each attempt.
+ */
+bool tce2_brief_retry(struct tce2_range_lock *rl, struct tce2_brief *brief)
+{
+	unsigned int spins;
+
+	for (spins = 0; spins < BRIEF_SPINS; spins++) {
+		if (READ_ONCE(rl->last))
+			return false;
+		if (!READ_ONCE(brief->held) && tce2_brief_trylock(rl, brief))
+			return true;
+		cpu_relax();
+	}
+	return false;
 }
 
 /**

@@ -238,7 +238,10 @@ void sim_point(enum sim_point point)
 	struct hook *hook = &hooks[point];
 	struct task_struct other, *self;
 
-	if (interrupter && !thread.unpreemptible && !spinlocks_held)
+	/* Other threads would wait for the spinlock */
+	if (spinlocks_held)
+		return;
+	if (interrupter && !thread.unpreemptible)
 		interrupter();
 	if (!hook->countdown || --hook->countdown)
 		return;

@@ -5,6 +5,7 @@
  * threads outlive a test that fails.
  */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "engine.h"
@@ -264,6 +265,193 @@ TEST(a_request_that_would_wait_returns_eagain_while_turning_away)
 	expect(tce2_range_queue(&rl, &other, 10, 1, TCE2_YIELDS), 0);
 	tce2_range_unlock(&rl, &other);
 	tce2_range_unlock(&rl, &range);
+	expect(!rl.last, true);
+}
+
+/*
+ * Brief locks. With one thread, tce2_brief_trylock() returns at once.
+ * A thread with a range waits actively, so the holder of the brief lock is the test itself.
+ */
+
+static struct tce2_brief briefs[TCE2_BRIEFS];
+
+static void begin_briefs(void)
+{
+	begin_ranges();
+	memset(briefs, 0, sizeof(briefs));
+	tce2_range_add_briefs(&rl, briefs, 2);
+}
+
+TEST(a_brief_lock_is_refused_while_any_range_is_queued)
+{
+	static struct tce2_range range;
+	static struct locker waiting;
+
+	begin_briefs();
+	for (int i = 0; i < TCE2_BRIEFS; i++) {
+		expect(tce2_brief_trylock(&rl, &briefs[i]), true);
+		expect(tce2_brief_trylock(&rl, &briefs[i]), false);
+		tce2_brief_unlock(&rl, &briefs[i]);
+	}
+	expect(tce2_range_lock(&rl, &range, 0, 1), 0);
+	expect(tce2_brief_trylock(&rl, &briefs[5]), false);
+	start(&waiting, 0, 1);
+	await_waiters(1);
+	tce2_range_unlock(&rl, &range);
+	pthread_join(waiting.thread, NULL);
+	expect(tce2_brief_trylock(&rl, &briefs[5]), true);
+	tce2_brief_unlock(&rl, &briefs[5]);
+	for (int i = 0; i < TCE2_BRIEFS; i++)
+		expect(briefs[i].held, 0);
+}
+
+/* The first leaves of areas at multiples of a power of two, one for each thread of a client */
+TEST(leaves_at_equal_distances_have_different_brief_locks)
+{
+	for (u64 distance = 1; distance <= 64; distance *= 2) {
+		unsigned int seen = 0;
+
+		for (u64 area = 0; area < TCE2_BRIEFS; area++)
+			seen |= 1U << tce2_brief_number(area * distance);
+		expect(seen, (1U << TCE2_BRIEFS) - 1);
+	}
+	expect(tce2_brief_number(128) != tce2_brief_number(0), true);
+	expect(tce2_brief_number(256) != tce2_brief_number(0), true);
+}
+
+static bool released;
+
+/* Runs as the holder of the brief lock, while another thread waits for it */
+static void release_the_brief(void)
+{
+	released = true;
+	WRITE_ONCE(briefs[3].held, 0);
+}
+
+/* Reads of a thread that need not wait are fewer */
+#define WHILE_WAITING	40
+
+TEST(an_attempt_to_lock_a_range_waits_for_brief_locks_of_its_leaves_only)
+{
+	static const struct {
+		u64 first, count;
+		bool free;
+	} rows[] = {
+		{ 12, 4, false }, { 15, 1, false }, { 0, 13, false }, { 0, 1000, false },
+		/* Leaf 3 and leaf 10 have the same brief lock */
+		{ 40, 1, false }, { 36, 24, false }, { 16, 25, false }, { 16, 36, false },
+		{ 0, 12, true }, { 16, 24, true }, { 11, 1, true }, { 44, 1, true },
+		{ 48, 5, true },
+	};
+	static struct tce2_range range;
+
+	begin_briefs();
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		/* The brief lock of entries 12 to 15 */
+		expect(tce2_brief_trylock(&rl, &briefs[3]), true);
+		released = false;
+		sim_when(SIM_AT_READ, WHILE_WAITING, release_the_brief);
+		expect(tce2_range_trylock(&rl, &range, rows[i].first, rows[i].count), true);
+		sim_when(SIM_AT_READ, 0, NULL);
+		expect(released, !rows[i].free);
+		tce2_range_unlock(&rl, &range);
+		expect(!rl.last, true);
+		tce2_brief_unlock(&rl, &briefs[3]);
+	}
+}
+
+static struct tce2_range meanwhile;
+static bool locked_meanwhile;
+
+/* Runs between the thread's look at the queue and its store to the brief lock */
+static void lock_a_range(void)
+{
+	locked_meanwhile = tce2_range_trylock(&rl, &meanwhile, 12, 4);
+}
+
+TEST(a_brief_lock_fails_if_a_range_is_locked_at_the_same_time)
+{
+	begin_briefs();
+	locked_meanwhile = false;
+	sim_when(SIM_AT_SWAP, 1, lock_a_range);
+	expect(tce2_brief_trylock(&rl, &briefs[3]), false);
+	expect(locked_meanwhile, true);
+	expect(briefs[3].held, 0);
+	tce2_range_unlock(&rl, &meanwhile);
+}
+
+TEST(a_thread_waits_for_a_brief_lock_that_is_released_soon)
+{
+	begin_briefs();
+	expect(tce2_brief_lock(&rl, &briefs[3]), true);
+	sim_when(SIM_AT_READ, WHILE_WAITING, release_the_brief);
+	expect(tce2_brief_lock(&rl, &briefs[3]), true);
+	expect(briefs[3].held, 1);
+	/* The holder does not release the lock in time */
+	expect(tce2_brief_lock(&rl, &briefs[3]), false);
+	expect(briefs[3].held, 1);
+	tce2_brief_unlock(&rl, &briefs[3]);
+	preempt_enable();
+}
+
+static void lock_a_range_and_release_the_brief(void)
+{
+	locked_meanwhile = tce2_range_trylock(&rl, &meanwhile, 0, 1);
+	release_the_brief();
+}
+
+TEST(a_thread_does_not_wait_for_a_brief_lock_once_a_range_is_queued)
+{
+	begin_briefs();
+	expect(tce2_brief_lock(&rl, &briefs[3]), true);
+	sim_when(SIM_AT_READ, WHILE_WAITING, lock_a_range_and_release_the_brief);
+	expect(tce2_brief_lock(&rl, &briefs[3]), false);
+	expect(locked_meanwhile, true);
+	expect(briefs[3].held, 0);
+	preempt_enable();
+	tce2_range_unlock(&rl, &meanwhile);
+}
+
+static void *lock_behind_a_brief(void *arg)
+{
+	struct locker *l = arg;
+	struct tce2_range range;
+
+	if (l->patience == TCE2_STAYS)
+		tce2_range_lock_uninterruptible(&rl, &range, l->first, l->count);
+	else
+		l->ret = tce2_range_queue(&rl, &range, l->first, l->count, l->patience);
+	__atomic_add_fetch(&got, 1, __ATOMIC_SEQ_CST);
+	tce2_range_unlock(&rl, &range);
+	return NULL;
+}
+
+TEST(a_thread_with_a_range_waits_for_brief_locks_of_its_leaves_only)
+{
+	static struct locker behind[2], aside;
+
+	begin_briefs();
+	expect(tce2_brief_trylock(&rl, &briefs[3]), true);
+	for (int i = 0; i < 2; i++) {
+		behind[i] = (struct locker){
+			.first = 12, .count = 1 + i,
+			.patience = i ? TCE2_STAYS : TCE2_YIELDS,
+		};
+		pthread_create(&behind[i].thread, NULL, lock_behind_a_brief, &behind[i]);
+		while (!__atomic_load_n(&rl.last, __ATOMIC_SEQ_CST))
+			usleep(50);
+		start(&aside, 16, 24);
+		pthread_join(aside.thread, NULL);
+		usleep(2000);
+		/* Only the thread aside */
+		expect(__atomic_load_n(&got, __ATOMIC_SEQ_CST), 1);
+		tce2_brief_unlock(&rl, &briefs[3]);
+		pthread_join(behind[i].thread, NULL);
+		expect(got, 2);
+		got = 0;
+		expect(tce2_brief_trylock(&rl, &briefs[3]), true);
+	}
+	tce2_brief_unlock(&rl, &briefs[3]);
 	expect(!rl.last, true);
 }
 
