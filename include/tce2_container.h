@@ -36,7 +36,9 @@ struct tce2_registration {
 /**
  * struct tce2_container - state that this module keeps for a VFIO container
  * @refs: one for VFIO, from open to release, and one for each running request
- * @id: the container's number in the table of containers, never 0, immutable
+ * @id: the container's number in the table of containers, never 0 and never used again,
+ *	immutable
+ * @node: in the table of containers; protected by the table's lock, read under RCU
  * @cache: region cache of the process the container is bound to; set once,
  *	by the first request that needs one, then immutable
  * @ddw: groups and windows, with the lock for them
@@ -55,7 +57,8 @@ struct tce2_registration {
  */
 struct tce2_container {
 	refcount_t refs;
-	u32 id;
+	u64 id;
+	struct hlist_node node;
 	struct tce2_cache *cache;
 	struct tce2_ddw ddw;
 	struct mutex reg_lock;	/* protects registrations, closed */

@@ -9,20 +9,23 @@
  * VFIO calls the backend's ioctl without any lock (vfio_fops_unl_ioctl()). So a request
  * may run, or even begin, after another thread has made VFIO release the container.
  * Therefore VFIO gets a cookie, which contains the container's number, instead of a
- * pointer. The number becomes invalid when the container is released, and a running
- * request has a reference to the container.
+ * pointer. The number becomes invalid when the container is released, and no other container
+ * ever gets it. A running request has a reference to the
+ * container.
  *
- * Locks: reg_lock of struct tce2_container.
+ * Locks: reg_lock of struct tce2_container; table_lock, which protects the table of
+ * containers. RCU protects the table's readers.
  * Calls: ddw, kvm (open brackets), mm_iommu, cache, eeh.
  */
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
+#include <linux/rculist.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
-#include <linux/xarray.h>
 
 #include "tce2_container.h"
 #include "tce2_eeh.h"
@@ -30,8 +33,15 @@
 #include "tce2_mm_iommu.h"
 #include "tce2_view.h"
 
-static DEFINE_XARRAY_ALLOC1(containers);
-static u32 next_id;
+/*
+ * The table of containers: containers by the low bits of their number. A host has few
+ * containers, one for each VM with devices or for each group.
+ */
+#define TABLE_SLOTS	64
+
+static struct hlist_head containers[TABLE_SLOTS];
+static DEFINE_SPINLOCK(table_lock);	/* protects containers, last_id */
+static u64 last_id;
 
 /*
  * The high bits of a cookie. For an ioctl, VFIO reads the container's backend and
@@ -43,15 +53,68 @@ static u32 next_id;
  */
 #define COOKIE_BASE	0xfff0000000000000UL
 
-static void *container_id_to_cookie(u32 id)
+/* The low bits of a cookie hold the id. A host can't open 2^52 containers. */
+static void *container_id_to_cookie(u64 id)
 {
 	return (void *)(COOKIE_BASE | id);
 }
 
 /* Returns the id in a cookie; an unused id if @cookie is another backend's pointer */
-static unsigned long container_cookie_to_id(const void *cookie)
+static u64 container_cookie_to_id(const void *cookie)
 {
-	return (unsigned long)cookie ^ COOKIE_BASE;
+	return (u64)cookie ^ COOKIE_BASE;
+}
+
+static __always_inline struct hlist_head *container_slot(u64 id)
+{
+	return &containers[id % TABLE_SLOTS];
+}
+
+/*
+ * Finds the container of a cookie, or returns NULL. The caller is in an RCU read-side section
+ * or holds @table_lock.
+ */
+static __always_inline struct tce2_container *container_find(const void *cookie)
+{
+	u64 id = container_cookie_to_id(cookie);
+	struct tce2_container *container;
+
+	hlist_for_each_entry_rcu(container, container_slot(id), node,
+				 lockdep_is_held(&table_lock)) {
+		if (container->id == id)
+			return container;
+	}
+	return NULL;
+}
+
+/*
+ * Gets a reference to a container that the caller found in its RCU read-side section. Returns
+ * NULL if there is no container, or if it has been released.
+ */
+static struct tce2_container *container_hold(struct tce2_container *container)
+{
+	return container && refcount_inc_not_zero(&container->refs) ? container : NULL;
+}
+
+static void container_enter(struct tce2_container *container)
+{
+	spin_lock(&table_lock);
+	container->id = ++last_id;
+	hlist_add_head_rcu(&container->node, container_slot(container->id));
+	spin_unlock(&table_lock);
+}
+
+/* Takes the container of a cookie out of the table; returns NULL for an unknown cookie */
+static struct tce2_container *container_remove(const void *cookie)
+{
+	struct tce2_container *container;
+
+	spin_lock(&table_lock);
+	container = container_find(cookie);
+	if (container)
+		hlist_del_rcu(&container->node);
+	spin_unlock(&table_lock);
+	return container;
 }
 
 /**
@@ -89,10 +152,10 @@ void *tce2_container_open(void)
 	struct tce2_container *container;
 
 	/*
-	 * The container and its place in the index are not charged to the memory
-	 * cgroup. At the cgroup's limit an allocation may take seconds, and VFIO
-	 * holds the lock of its list of backends, which all processes share. If
-	 * the allocation fails, VFIO uses the in-tree driver for the container.
+	 * The container is not charged to the memory cgroup. At the cgroup's
+	 * limit an allocation may take seconds, and VFIO holds the lock of its
+	 * list of backends, which all processes share. If the allocation fails,
+	 * VFIO uses the in-tree driver for the container.
 	 * The number of containers is limited without a charge: one for each
 	 * group, and one for each thread whose request outlives its container.
 	 */
@@ -103,13 +166,7 @@ void *tce2_container_open(void)
 	tce2_ddw_init(&container->ddw);
 	mutex_init(&container->reg_lock);
 	container->registrations = RB_ROOT;
-
-	/* Cyclic, so that a late request does not find a new container by an old id */
-	if (xa_alloc_cyclic(&containers, &container->id, container,
-			    xa_limit_31b, &next_id, GFP_KERNEL) < 0) {
-		kfree(container);
-		return ERR_PTR(-ENOMEM);
-	}
+	container_enter(container);
 	return container_id_to_cookie(container->id);
 }
 
@@ -127,11 +184,14 @@ struct tce2_container *tce2_container_get(void *cookie)
 
 	tce2_kvm_settle();
 	rcu_read_lock();
-	container = xa_load(&containers, container_cookie_to_id(cookie));
-	if (container && !refcount_inc_not_zero(&container->refs))
-		container = NULL;
+	container = container_hold(container_find(cookie));
 	rcu_read_unlock();
 	return container;
+}
+
+static void container_free_rcu(struct rcu_head *rcu)
+{
+	kfree(container_of(rcu, struct tce2_container, rcu));
 }
 
 /**
@@ -146,7 +206,8 @@ void tce2_container_put(struct tce2_container *container)
 		return;
 	if (container->cache)
 		tce2_cache_put(container->cache);
-	kfree_rcu(container, rcu);
+	/* A reader of the table may still try to get a reference, which fails */
+	call_rcu(&container->rcu, container_free_rcu);
 	/* tce2_exit() waits until this function has returned */
 	module_put(THIS_MODULE);
 }
@@ -167,7 +228,7 @@ void tce2_container_release(void *cookie)
 	struct tce2_container *container;
 
 	tce2_kvm_settle();
-	container = xa_erase(&containers, container_cookie_to_id(cookie));
+	container = container_remove(cookie);
 	if (WARN_ON_ONCE(!container))
 		return;
 	/*

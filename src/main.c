@@ -87,7 +87,7 @@ static int backend_attach_group(void *iommu_data, struct iommu_group *group,
 		return -EINVAL;
 	ret = tce2_container_attach(container, group);
 	if (ret)
-		pr_debug("container %u: cannot attach group %d: error %d\n",
+		pr_debug("container %llu: cannot attach group %d: error %d\n",
 			 container->id, iommu_group_id(group), ret);
 	tce2_container_put(container);
 	return ret;

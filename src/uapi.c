@@ -291,7 +291,7 @@ long tce2_uapi_ioctl(struct tce2_container *container, unsigned int cmd,
 		return tce2_container_check_process(container) ?: -ENOTTY;
 	ret = uapi_run_ioctl(container, row, (void __user *)arg);
 	if (ret < 0)
-		pr_debug("container %u: %s: error %ld\n", container->id,
+		pr_debug("container %llu: %s: error %ld\n", container->id,
 			 row->name, ret);
 	return ret;
 }

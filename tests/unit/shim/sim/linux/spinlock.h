@@ -18,6 +18,9 @@ typedef struct spinlock {
 	bool held;
 } spinlock_t;
 
+#define DEFINE_SPINLOCK(name) \
+	spinlock_t name = { .mutex = PTHREAD_MUTEX_INITIALIZER }
+
 /* Function that the current thread runs after each spin_unlock(), or NULL */
 typedef void spin_hook(void);
 extern __thread spin_hook *spin_unlocked;
