@@ -31,6 +31,7 @@ void tce2_region_unregister_nofail(struct tce2_region *region);
 bool tce2_page_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 		    bool write, u64 *hpa);
 void tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift);
+void tce2_page_drop_from(struct tce2_region *region, u64 ua, unsigned int shift);
 void tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
 			    unsigned int shift, bool write);
 void tce2_pages_uncount(struct tce2_cache *cache, const struct tce2_memory *memory);

@@ -570,25 +570,59 @@ static __always_inline void region_mark_page(struct tce2_region *region, u64 ua,
 	} while (unlikely(ua < end));
 }
 
-/* Translates an IOMMU page of any size, and marks it dirty if @write is set */
-static bool region_translate_page(struct tce2_region *region, u64 ua,
-				  unsigned int shift, bool write, u64 *hpa)
+/* Implements region_translate_page() for an IOMMU page of several blocks */
+static noinline bool region_translate_blocks(struct tce2_region *region, u64 ua,
+					     unsigned int shift, bool write, u64 *hpa)
 {
-	struct tce2_extents *ext = &region->extents;
 	u64 flags;
 
-	if (shift <= ext->shift) {
-		tce2_extents_run(ext, ua, hpa, &flags);
-		if (*hpa & ((1ULL << shift) - 1))
-			return false;
-	} else if (!tce2_extents_page(ext, ua, shift, hpa, &flags)) {
-		return false;
-	}
-	if (write && flags & TCE2_EXTENT_READONLY)
+	if (!tce2_extents_page(&region->extents, ua, shift, hpa, &flags) ||
+	    (write && flags & TCE2_EXTENT_READONLY))
 		return false;
 	if (write)
 		region_mark_page(region, ua, shift);
 	return true;
+}
+
+/* Translates an IOMMU page of any size, and marks it dirty if @write is set */
+static __always_inline bool region_translate_page(struct tce2_region *region, u64 ua,
+						  unsigned int shift, bool write, u64 *hpa)
+{
+	struct tce2_extents *ext = &region->extents;
+	u64 *entry, block;
+
+	if (unlikely(shift > ext->shift))
+		return region_translate_blocks(region, ua, shift, write, hpa);
+	entry = tce2_extents_entry(ext, ua);
+	block = READ_ONCE(*entry);
+	*hpa = (block & ~TCE2_EXTENT_FLAGS) + (ua & ((1ULL << ext->shift) - 1));
+	if (unlikely(*hpa & ((1ULL << shift) - 1)) ||
+	    (write && unlikely(block & TCE2_EXTENT_READONLY)))
+		return false;
+	/* As tce2_extents_mark_block(), without a second walk to the entry */
+	if (write && !(block & TCE2_EXTENT_DIRTY))
+		WRITE_ONCE(*entry, block | TCE2_EXTENT_DIRTY);
+	return true;
+}
+
+/* Same as memory_hold_region() for one page */
+static __always_inline struct tce2_region *
+page_hold_region(struct tce2_cache *cache, u64 ua, unsigned int shift)
+{
+	struct tce2_region *region;
+	unsigned int seq;
+	bool retry;
+
+	do {
+		rcu_read_lock();
+		seq = read_seqcount_begin(&cache->seq);
+		region = tce2_region_find(cache, ua, 1ULL << shift);
+		if (region && !tce2_region_hold(region, 1))
+			region = NULL;
+		retry = !region && read_seqcount_retry(&cache->seq, seq);
+		rcu_read_unlock();
+	} while (retry);
+	return region;
 }
 
 /**
@@ -606,8 +640,7 @@ static bool region_translate_page(struct tce2_region *region, u64 ua,
 bool tce2_page_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 		    bool write, u64 *hpa)
 {
-	struct tce2_memory page = { .ua = ua, .pages = 1, .shift = shift };
-	struct tce2_region *region = memory_hold_region(cache, &page);
+	struct tce2_region *region = page_hold_region(cache, ua, shift);
 
 	if (!region)
 		return false;
@@ -646,6 +679,19 @@ void tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift)
 
 	if (likely(region))
 		region_drop_page(region);
+}
+
+/**
+ * tce2_page_drop_from() - drop one IOMMU page of a known region, without sleeping
+ * @region: the region of the page
+ * @ua: user address of the page
+ * @shift: log2 of the IOMMU page size in bytes
+ *
+ * Context: any context that may take a spinlock.
+ */
+void tce2_page_drop_from(struct tce2_region *region, u64 ua, unsigned int shift)
+{
+	region_drop_page(region);
 }
 
 /*
