@@ -35,7 +35,8 @@ struct tce2_registration {
 
 /**
  * struct tce2_container - state that this module keeps for a VFIO container
- * @refs: one for VFIO, from open to release, and one for each running request
+ * @refs: one for VFIO, from open to release, and one for each running request except
+ *	requests for one page
  * @id: the container's number in the table of containers, never 0 and never used again,
  *	immutable
  * @node: in the table of containers; protected by the table's lock, read under RCU
@@ -91,6 +92,10 @@ int tce2_container_unregister(struct tce2_container *container, u64 ua,
 int tce2_container_map(struct tce2_container *container,
 		       const struct tce2_map_request *request);
 int tce2_container_unmap(struct tce2_container *container, u64 iova, u64 size);
+int tce2_container_map_page(const void *cookie, u64 iova, u64 ua, u64 size, u64 perm,
+			    struct tce2_container **container);
+int tce2_container_unmap_page(const void *cookie, u64 iova, u64 size,
+			      struct tce2_container **container);
 int tce2_container_create_window(struct tce2_container *container,
 				 const struct tce2_window_spec *spec,
 				 struct tce2_creation *creation);

@@ -98,10 +98,11 @@ extern bool tce2_kvm_in_use;
 /**
  * tce2_kvm_settle() - end a mapping that KVM has begun in this thread and not completed
  *
- * Every request calls this function first. While KVM maps an entry, its thread has an
- * open bracket (src/kvm.c), which keeps the entry's leaf locked. The thread of a request
- * has an open bracket only if KVM called the hooks in an unexpected order. If the bracket
- * stayed open, the request would wait for a leaf that its own thread has locked.
+ * Every request calls this function before it takes a lock or sleeps. While KVM maps an
+ * entry, its thread has an open bracket (src/kvm.c), which keeps the entry's leaf locked. The
+ * thread of a request has an open bracket only if KVM called the hooks in an unexpected
+ * order. If the bracket stayed open, the request would wait for a leaf that its own thread
+ * has locked.
  *
  * Context: process context, no lock held.
  */

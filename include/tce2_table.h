@@ -68,7 +68,8 @@ struct tce2_charge {
  * to locked_vm before this write, and refunds the charge with the whole tree.
  *
  * Only the thread that holds an entry may use the entry: a request holds its range in
- * the window's range lock, and a KVM hook holds the lock bit of the entry's leaf.
+ * the window's range lock, or the brief lock of the entry's leaf. A KVM hook holds the lock
+ * bit of this leaf.
  */
 struct tce2_table {
 	struct iommu_table *tbl;
@@ -117,6 +118,7 @@ void tce2_charge_refund(struct tce2_charge *charge);
 
 int tce2_table_prepare(struct tce2_table *table, u64 index);
 int tce2_table_exchange_none(struct tce2_table *table, u64 index);
+int tce2_table_exchange_page(struct tce2_table *table, u64 index, u64 hpa, u64 perm);
 __be64 *tce2_table_walk(const struct tce2_table *table, u64 index);
 int tce2_table_write(struct tce2_table *table, u64 index,
 		     const struct tce2_blocks *blocks, u64 perm, enum tce2_write how);

@@ -2,7 +2,9 @@
 #ifndef TCE2_TCE_V2_H
 #define TCE2_TCE_V2_H
 
+#include <linux/cache.h>
 #include <linux/list.h>
+#include <linux/rcupdate.h>
 #include <linux/refcount.h>
 #include <linux/types.h>
 
@@ -24,8 +26,11 @@ struct tce2_window_spec;
  *	tce2_window_get() adds one, and KVM's hooks have one until they are freed
  * @live: the owner has not removed the window; cleared by a thread that holds all entries
  *	in @ranges
- * @published: requests may use the window; set and read with the owner's lock
- *	held for reading or writing
+ * @published: requests may use the window; set and read with the owner's lock held for
+ *	reading or writing
+ * @serves_pages: requests for one page may use the window, see tce2_window_serve_pages().
+ *	Set with the owner's lock held for reading or writing. Cleared by a thread that
+ *	holds all entries in @ranges
  * @cache: region cache of the process that owns the mappings, immutable
  * @start: first bus address, immutable
  * @size: size in bytes, immutable
@@ -34,31 +39,45 @@ struct tce2_window_spec;
  *	that lock; immutable
  * @ranges: lock for ranges of entries, in both @table and @view; each locked
  *	range consists of whole leaves of @view
+ * @gap: unused, so that no other member is in a cache line that a thread with a brief lock
+ *	writes, wherever the compiler puts @briefs
+ * @briefs: brief locks of @ranges, see tce2_brief_number()
  * @table: the TCE table
  * @view: the userspace view
  * @kvm: KVM's hooks for the table; set before the window gets its slot
  * @kept_by_group: the platform failed to remove the window from a detached group.
  *	The group's hardware may walk the table until reboot, and may still cache
  *	TCEs that have been cleared. So unmapped pages stay pinned. Set with the
- *	owner's lock held for writing
+ *	owner's lock held for writing, by a thread that holds all entries in @ranges
+ * @rcu: frees the window after a grace period, because requests for one page find the
+ *	window without a reference
  *
  * References keep the window allocated. A thread that maps or unmaps holds the
  * owner's lock (struct tce2_ddw) at least for reading, which also keeps the window
  * @live. When a window is no longer @live, @cache and @table are invalid, and @view
  * is empty.
  *
+ * A request for one page holds neither the owner's lock nor a reference
+ * (tce2_window_map_page()). It finds the window in an RCU read-side section, and uses
+ * @cache, @table, @view and @kvm only while it holds the brief lock of the entry's leaf and
+ * has seen @serves_pages set. All changes of a window that the owner's lock protects, and that
+ * such a request must not see half-done, are made by a thread that holds all entries in
+ * @ranges. If such a request must not follow the change, this thread clears @serves_pages.
+ *
  * KVM's hooks do not hold the owner's lock. They use @cache, and change entries, only
  * while they hold the lock bit of a leaf of @view (struct tce2_view). The leaves of a
  * window that is not @live stay locked.
  *
  * Lock order: owner's lock -> ranges -> leaves of @view, table.lock -> mmap_lock,
- * and ranges -> cache lock.
+ * and ranges -> cache lock. A thread with a brief lock takes only spinlocks: the lock of a
+ * work queue, and the platform's lock of the table.
  */
 struct tce2_window {
 	struct list_head link;
 	refcount_t refs;
 	bool live;
 	bool published;
+	bool serves_pages;
 	struct tce2_cache *cache;
 	u64 start;
 	u64 size;
@@ -69,6 +88,9 @@ struct tce2_window {
 	struct tce2_view view;
 	struct tce2_kvm *kvm;
 	bool kept_by_group;
+	struct rcu_head rcu;
+	unsigned char gap[L1_CACHE_BYTES - sizeof(unsigned int)];
+	struct tce2_brief briefs[TCE2_BRIEFS];
 };
 
 /**
@@ -88,7 +110,8 @@ struct tce2_map_request {
 int tce2_window_create(struct tce2_window *window, struct iommu_table_group *tg,
 		       int slot, const struct tce2_window_spec *spec,
 		       struct tce2_cache *cache, const struct tce2_hurry *hurry);
-bool tce2_window_is_unused(struct tce2_window *window, unsigned int refs);
+void tce2_window_serve_pages(struct tce2_window *window);
+bool tce2_window_stop_if_unused(struct tce2_window *window, unsigned int refs);
 void tce2_window_retire(struct tce2_window *window);
 struct tce2_charge tce2_window_release_table(struct tce2_window *window);
 

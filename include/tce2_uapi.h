@@ -2,10 +2,6 @@
 #ifndef TCE2_UAPI_H
 #define TCE2_UAPI_H
 
-struct tce2_container;
-
-long tce2_check_extension(unsigned long extension);
-long tce2_uapi_ioctl(struct tce2_container *container, unsigned int cmd,
-		     unsigned long arg);
+long tce2_uapi_ioctl(void *cookie, unsigned int cmd, unsigned long arg);
 
 #endif /* TCE2_UAPI_H */

@@ -54,8 +54,8 @@
  *	leaf held
  *
  * Any thread may add nodes, and nodes stay until the view is freed. Except for hooks,
- * only the thread that holds a leaf's entries in the window's range lock may change
- * the leaf's word and array.
+ * only the thread that holds a leaf's entries in the window's range lock, or holds the
+ * leaf's brief lock there, may change the leaf's word and array.
  *
  * In a hooked view, an array stays until the view is freed. The word of a leaf with an
  * array holds no valid count of mapped entries, but has a lock bit. A hook changes

@@ -137,7 +137,7 @@ void tce2_cache_put(struct tce2_cache *cache)
 	hash_del(&cache->link);
 	mutex_unlock(&index_lock);
 
-	/* No KVM hook can add a dying region any more */
+	/* No KVM hook and no request for one page can add a dying region any more */
 	flush_work(&cache->reap);
 	WARN_ON_ONCE(!RB_EMPTY_ROOT(&cache->regions));
 	cache_free(cache);
@@ -399,7 +399,7 @@ void tce2_region_destroy(struct tce2_region *region)
 	call_rcu(&region->rcu, region_free_rcu);
 }
 
-/* Destroys regions after KVM's hooks decremented their mapped counts to 0 */
+/* Destroys regions whose mapped counts became 0 in a thread that can't sleep */
 static void cache_reap_regions(struct work_struct *work)
 {
 	struct tce2_cache *cache = container_of(work, struct tce2_cache, reap);

@@ -10,12 +10,15 @@
  * may run, or even begin, after another thread has made VFIO release the container.
  * Therefore VFIO gets a cookie, which contains the container's number, instead of a
  * pointer. The number becomes invalid when the container is released, and no other container
- * ever gets it. A running request has a reference to the
- * container.
+ * ever gets it. A running request has a reference to the container, except a request for
+ * one page (src/page.c). That request does not sleep, so an RCU read-side section suffices: it
+ * keeps the container and its windows from being freed. The release of the container waits
+ * for the request where the window is retired, because the request has locked a leaf. The
+ * request has no reference to the module either: tce2_exit() waits for tasks that do not sleep.
  *
  * Locks: reg_lock of struct tce2_container; table_lock, which protects the table of
  * containers. RCU protects the table's readers.
- * Calls: ddw, kvm (open brackets), mm_iommu, cache, eeh.
+ * Calls: ddw, page, kvm (open brackets), mm_iommu, cache, eeh; inlines of ddw.
  */
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -28,9 +31,11 @@
 #include <linux/vfio.h>
 
 #include "tce2_container.h"
+#include "tce2_ddw_page.h"
 #include "tce2_eeh.h"
 #include "tce2_kvm.h"
 #include "tce2_mm_iommu.h"
+#include "tce2_page.h"
 #include "tce2_view.h"
 
 /*
@@ -611,6 +616,89 @@ int tce2_container_map(struct tce2_container *container,
 int tce2_container_unmap(struct tce2_container *container, u64 iova, u64 size)
 {
 	return tce2_ddw_unmap(&container->ddw, iova, size);
+}
+
+/*
+ * Finds the window of a request if the request is for one page of it, in an RCU read-side
+ * section. Returns NULL if the request needs all checks of src/uapi.c and src/ddw.c.
+ */
+static __always_inline struct tce2_window *
+container_find_page(const struct tce2_container *container, u64 iova, u64 ua, u64 size)
+{
+	struct tce2_window *window;
+
+	if (unlikely(!container) || unlikely(!READ_ONCE(container->enabled)))
+		return NULL;
+	window = tce2_ddw_find_page(&container->ddw, iova);
+	return likely(window) && tce2_page_is_one(window, iova, ua, size) ? window : NULL;
+}
+
+/**
+ * tce2_container_map_page() - map one page without sleeping, if possible
+ * @cookie: the iommu_data that VFIO passed, or NULL
+ * @iova: bus address
+ * @ua: user address
+ * @size: bytes
+ * @perm: permissions for devices, see struct tce2_map_request
+ * @container: after TCE2_NOT_BRIEF set to the result of tce2_container_get(@cookie)
+ *
+ * The caller has checked only the structure of the request. A request of another process than
+ * the one to which the container is bound is not carried out: the window's mappings belong to
+ * that process.
+ *
+ * Context: process context, no lock held; does not sleep. The caller has not slept either since
+ * VFIO called it, because the module may be removed while it sleeps.
+ * Return: same as tce2_window_map_page(). After TCE2_NOT_BRIEF nothing has changed, and the
+ * caller has to call tce2_container_map().
+ */
+int tce2_container_map_page(const void *cookie, u64 iova, u64 ua, u64 size, u64 perm,
+			    struct tce2_container **container)
+{
+	struct tce2_container *found;
+	struct tce2_window *window;
+	int ret = TCE2_NOT_BRIEF;
+
+	tce2_kvm_settle();
+	rcu_read_lock();
+	found = container_find(cookie);
+	window = container_find_page(found, iova, ua, size);
+	if (likely(window))
+		ret = tce2_window_map_page(window, iova, ua, perm);
+	if (unlikely(ret == TCE2_NOT_BRIEF))
+		*container = container_hold(found);
+	rcu_read_unlock();
+	return ret;
+}
+
+/**
+ * tce2_container_unmap_page() - unmap one page without sleeping, if possible
+ * @cookie: the iommu_data that VFIO passed, or NULL
+ * @iova: bus address
+ * @size: bytes
+ * @container: after TCE2_NOT_BRIEF set to the result of tce2_container_get(@cookie)
+ *
+ * See tce2_container_map_page().
+ *
+ * Context: process context, no lock held; does not sleep.
+ * Return: same as tce2_window_unmap_page().
+ */
+int tce2_container_unmap_page(const void *cookie, u64 iova, u64 size,
+			      struct tce2_container **container)
+{
+	struct tce2_container *found;
+	struct tce2_window *window;
+	int ret = TCE2_NOT_BRIEF;
+
+	tce2_kvm_settle();
+	rcu_read_lock();
+	found = container_find(cookie);
+	window = container_find_page(found, iova, 0, size);
+	if (likely(window))
+		ret = tce2_window_unmap_page(window, iova);
+	if (unlikely(ret == TCE2_NOT_BRIEF))
+		*container = container_hold(found);
+	rcu_read_unlock();
+	return ret;
 }
 
 /**

@@ -63,7 +63,8 @@ static void ddw_set_slot(struct tce2_ddw *ddw, int slot, struct tce2_window *win
 {
 	lockdep_assert_held_write(&ddw->lock);
 	spin_lock(&ddw->slots_lock);
-	ddw->window[slot] = window;
+	/* Pairs with tce2_ddw_find_page(), which must find a complete window */
+	smp_store_release(&ddw->window[slot], window);
 	spin_unlock(&ddw->slots_lock);
 }
 
@@ -362,6 +363,7 @@ free:
 static void ddw_publish(struct tce2_window *window)
 {
 	WRITE_ONCE(window->published, true);
+	tce2_window_serve_pages(window);
 	tce2_window_publish(window);
 }
 
@@ -383,7 +385,7 @@ static void ddw_destroy_window(struct tce2_ddw *ddw, int slot)
 
 /**
  * tce2_ddw_destroy() - detach every group and remove every window
- * @ddw: the groups and windows, which no new request can reach
+ * @ddw: the groups and windows, which no new request can reach, except requests for one page
  *
  * Can't fail.
  *
@@ -708,7 +710,7 @@ static void ddw_unmake_default(struct tce2_ddw *ddw, struct tce2_creation *creat
 	    tce2_platform_is_papr(ddw_first_table_group(ddw)))
 		return;
 	/* Three references: of the owner, of KVM's hooks and of @creation */
-	if (tce2_kvm_attached(window->kvm) || !tce2_window_is_unused(window, 3))
+	if (tce2_kvm_attached(window->kvm) || !tce2_window_stop_if_unused(window, 3))
 		return;
 	ddw_destroy_window(ddw, 0);
 	ddw->default_pending = true;

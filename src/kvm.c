@@ -203,7 +203,8 @@ static u64 *kvm_entry_of(u64 word, u64 index)
 
 /*
  * Sets the view's @hooked, so that KVM's hooks may change leaves. Fails while a
- * request holds any leaf of the view, or if the window was removed.
+ * request holds a range of entries, or if the window was removed. Waits for requests
+ * that hold a brief lock.
  */
 static noinline bool kvm_hook_view(struct tce2_window *window)
 {
@@ -217,6 +218,8 @@ static noinline bool kvm_hook_view(struct tce2_window *window)
 	if (live)
 		/* Pairs with kvm_is_hooked() and kvm_find_leaf(): arrays are now kept */
 		smp_store_release(&window->view.hooked, true);
+	/* So that requests for one page do not lock leaves that they may not change */
+	WRITE_ONCE(window->serves_pages, false);
 	tce2_range_unlock(&window->ranges, &range);
 	return live;
 }
@@ -230,7 +233,7 @@ static bool kvm_is_hooked(struct tce2_window *window)
 
 /*
  * Makes the array that hooks need in a leaf, and locks the leaf. Returns NULL
- * if a request holds the leaf, if the window was removed, or if memory is
+ * if a request holds the leaf's range, if the window was removed, or if memory is
  * short. A removed window gets no new array, because all of its leaves must
  * stay locked.
  */

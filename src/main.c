@@ -21,7 +21,6 @@
 #include <linux/iommu.h>
 #include <linux/list.h>
 #include <linux/module.h>
-#include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
 #include <linux/rcupdate.h>
@@ -35,12 +34,6 @@
 
 #define IN_TREE_BACKEND	"vfio_iommu_spapr_tce"
 
-static bool enabled = true;
-module_param(enabled, bool, 0644);
-MODULE_PARM_DESC(enabled,
-		 "Use this backend for new containers (default: 1); 0 leaves them to "
-		 IN_TREE_BACKEND);
-
 static void *backend_open(unsigned long type)
 {
 	if (type != VFIO_SPAPR_TCE_v2_IOMMU)
@@ -51,27 +44,6 @@ static void *backend_open(unsigned long type)
 static void backend_release(void *iommu_data)
 {
 	tce2_container_release(iommu_data);
-}
-
-static long backend_ioctl(void *iommu_data, unsigned int cmd,
-			  unsigned long arg)
-{
-	struct tce2_container *container;
-	long ret;
-
-	if (cmd == VFIO_CHECK_EXTENSION) {
-		/* iommu_data is NULL while the VFIO container has no backend */
-		if (!iommu_data && !READ_ONCE(enabled))
-			return 0;
-		return tce2_check_extension(arg);
-	}
-
-	container = tce2_container_get(iommu_data);
-	if (!container)
-		return -EINVAL;
-	ret = tce2_uapi_ioctl(container, cmd, arg);
-	tce2_container_put(container);
-	return ret;
 }
 
 static int backend_attach_group(void *iommu_data, struct iommu_group *group,
@@ -108,7 +80,7 @@ static const struct vfio_iommu_driver_ops backend_ops = {
 	.owner		= THIS_MODULE,
 	.open		= backend_open,
 	.release	= backend_release,
-	.ioctl		= backend_ioctl,
+	.ioctl		= tce2_uapi_ioctl,
 	.attach_group	= backend_attach_group,
 	.detach_group	= backend_detach_group,
 };
@@ -235,13 +207,15 @@ static void __exit tce2_exit(void)
 	 * The last request of a container puts its reference to the module, and then
 	 * runs a few more instructions of this module. So do the workers that free
 	 * KVM's hooks or remove mirrors. A preemptible kernel may preempt these tasks
-	 * there, so wait until they have left the module.
+	 * there, so wait until they have left the module. A request for one page has no
+	 * reference to the module at all, but does not sleep (tce2_container_map_page()),
+	 * so the wait covers the whole request.
 	 */
 	synchronize_rcu_tasks();
 	/*
-	 * Wait for two kinds of RCU callbacks. This module's callbacks queue the
-	 * work that frees regions. KVM's callbacks put the last reference to a
-	 * table, which calls kvm_free() of this module.
+	 * Wait for two kinds of RCU callbacks. This module's callbacks free containers
+	 * and windows, and queue the work that frees regions. KVM's callbacks put the
+	 * last reference to a table, which calls kvm_free() of this module.
 	 */
 	rcu_barrier();
 	tce2_container_exit();

@@ -686,7 +686,7 @@ static int table_clear_by_platform(struct tce2_table *table, u64 index, u64 coun
  * Devices may see the old entries until the caller passes @stale to
  * tce2_table_invalidate().
  *
- * Context: may sleep.
+ * Context: may sleep; does not sleep if @count is 1 and @stale is empty.
  * Return: 0; -EIO if the platform did not clear all entries.
  */
 int tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
@@ -714,6 +714,21 @@ int tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
 int tce2_table_exchange_none(struct tce2_table *table, u64 index)
 {
 	return table_exchange(table, index, 0, 0);
+}
+
+/**
+ * tce2_table_exchange_page() - write one TCE through the platform, without sleeping
+ * @table: a table without an address, which has a single level
+ * @index: the entry, which the caller holds, mapped or not
+ * @hpa: host physical address, a multiple of the IOMMU page size
+ * @perm: TCE2_PERM_READ, TCE2_PERM_WRITE or both
+ *
+ * Context: any context that may take a spinlock.
+ * Return: 0; -EIO if the platform refuses, which may have written the entry.
+ */
+int tce2_table_exchange_page(struct tce2_table *table, u64 index, u64 hpa, u64 perm)
+{
+	return table_exchange(table, index, hpa, perm) ? -EIO : 0;
 }
 
 /**

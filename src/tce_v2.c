@@ -16,9 +16,9 @@
  * Also owns the life of a window, from its creation to its last reference.
  *
  * Locks: a window's range lock, for whole leaves of the view, so that only one
- * request at a time uses a leaf; also the leaves' lock bits, if KVM's hooks use the
- * view. The caller holds the lock of the window's owner (struct tce2_ddw), which keeps
- * the window live.
+ * request at a time uses a leaf (src/page.c uses brief locks instead); also the leaves'
+ * lock bits, if KVM's hooks use the view. The caller holds the lock of the window's owner
+ * (struct tce2_ddw), which keeps the window live.
  * Calls: mm_iommu, table, view, platform (slots), range.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -33,6 +33,9 @@
 #include "tce2_mm_iommu.h"
 #include "tce2_platform.h"
 #include "tce2_tce_v2.h"
+
+/* log2 of the largest number of base pages in an IOMMU page of a request for one page */
+#define MAX_BLOCKS_SHIFT	9
 
 /*
  * Number of entries that are invalidated together, a multiple of a leaf. UNMAP_DMA
@@ -88,6 +91,7 @@ int tce2_window_create(struct tce2_window *window, struct iommu_table_group *tg,
 	window->page_shift = tbl->it_page_shift;
 	window->hurry = hurry;
 	tce2_range_lock_init(&window->ranges, hurry, &ranges_key);
+	tce2_range_add_briefs(&window->ranges, window->briefs, TCE2_VIEW_LEAF_SHIFT);
 	tce2_view_init(&window->view, spec->size >> tbl->it_page_shift,
 		       tbl->it_page_shift);
 	INIT_LIST_HEAD(&window->link);
@@ -212,8 +216,10 @@ bool tce2_window_unset(struct tce2_window *window, struct iommu_table_group *tg,
 
 	window_lock_all(window, &range);
 	unset = tce2_platform_unset_slot(tg, slot, window->table.tbl);
-	if (!unset)
+	if (!unset) {
 		window->kept_by_group = true;
+		WRITE_ONCE(window->serves_pages, false);
+	}
 	window_unlock_leaves(window, &range);
 	return unset;
 }
@@ -651,19 +657,40 @@ int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size,
 }
 
 /**
- * tce2_window_is_unused() - check whether a window can be removed without side effects
- * @window: the window
+ * tce2_window_serve_pages() - let requests for one page use a window
+ * @window: the window, complete and linked to its groups
+ *
+ * Other requests must serve windows that KVM's hooks use or that a group has kept. The same
+ * holds for windows with large pages: a page may consist of many blocks, which a thread
+ * must not look up without sleeping. src/realmode.c has the same limit.
+ *
+ * If KVM's first hook runs at the same time, requests for one page may find the window
+ * afterwards, but they see that the view is hooked (page_may_use()).
+ *
+ * Context: the caller holds the owner's lock at least for reading.
+ */
+void tce2_window_serve_pages(struct tce2_window *window)
+{
+	WRITE_ONCE(window->serves_pages,
+		   !window->kept_by_group && !READ_ONCE(window->view.hooked) &&
+		   window->page_shift <= PAGE_SHIFT + MAX_BLOCKS_SHIFT);
+}
+
+/**
+ * tce2_window_stop_if_unused() - check whether a window can be removed without side effects
+ * @window: the window, which the caller removes if it is unused
  * @refs: number of this module's own references to the window
  *
  * A window is in use if an entry is mapped, if another module has a reference to the
- * window, or if the platform failed to remove the window from a group.
+ * window, or if the platform failed to remove the window from a group. Requests for one page,
+ * which do not take the owner's lock, can't use an unused window after the check.
  *
  * Context: may sleep; the caller holds the owner's lock for writing. KVM's hooks may map
  * an entry right after the check. Another module may get a reference right after the
  * check if the window is published.
  * Return: true if the window is not in use.
  */
-bool tce2_window_is_unused(struct tce2_window *window, unsigned int refs)
+bool tce2_window_stop_if_unused(struct tce2_window *window, unsigned int refs)
 {
 	struct tce2_range range;
 	struct tce2_view_run run;
@@ -674,13 +701,15 @@ bool tce2_window_is_unused(struct tce2_window *window, unsigned int refs)
 	window_lock_all(window, &range);
 	empty = !tce2_view_next(&window->view, 0,
 				window->size >> window->page_shift, &run);
+	if (empty)
+		WRITE_ONCE(window->serves_pages, false);
 	window_unlock_leaves(window, &range);
 	return empty;
 }
 
 /**
  * tce2_window_retire() - unmap all entries and forbid new mappings
- * @window: the window, unpublished, in which no request maps any more
+ * @window: the window, unpublished; requests for one page may still map, but no other requests
  *
  * Other modules may still have references to the window, and KVM may have references
  * to the table. Both find nothing mapped. The caller keeps its own reference to the
@@ -694,7 +723,7 @@ void tce2_window_retire(struct tce2_window *window)
 	u64 count = window->size >> window->page_shift;
 	struct tce2_range range;
 
-	/* Readers of other modules and KVM's hooks can still lock leaves, but briefly */
+	/* Other modules, KVM's hooks and requests for one page may still lock leaves briefly */
 	window_lock_all(window, &range);
 	if (window_clear_range(window, 0, count, false))
 		pr_err_ratelimited("platform did not clear TCEs of the window at %#llx: leaking the memory that they map\n",
@@ -703,6 +732,7 @@ void tce2_window_retire(struct tce2_window *window)
 	tce2_range_forget_hurry(&window->ranges);
 	/* Afterwards window_unlock_leaves() keeps all leaves locked against hooks */
 	WRITE_ONCE(window->live, false);
+	WRITE_ONCE(window->serves_pages, false);
 	window_unlock_leaves(window, &range);
 }
 
@@ -718,6 +748,11 @@ struct tce2_charge tce2_window_release_table(struct tce2_window *window)
 	return tce2_table_release(&window->table, !window->kept_by_group);
 }
 
+static void window_free_rcu(struct rcu_head *rcu)
+{
+	kfree(container_of(rcu, struct tce2_window, rcu));
+}
+
 /**
  * tce2_window_put() - put a reference to a window
  * @window: the window; the caller must not use it any more, in real or virtual mode
@@ -729,6 +764,7 @@ void tce2_window_put(struct tce2_window *window)
 	if (!refcount_dec_and_test(&window->refs))
 		return;
 	tce2_view_free(&window->view);
-	kfree(window);
+	/* A request for one page may still find that the window does not serve it */
+	call_rcu(&window->rcu, window_free_rcu);
 }
 EXPORT_SYMBOL_GPL(tce2_window_put);

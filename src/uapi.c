@@ -1,25 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * User interface: one table with every ioctl of a v2 container.
+ * User interface: VFIO's ioctl callback, and one table with every ioctl of a v2 container.
  *
  * Owns the access to user structures, the checks of their size and flags, and the order
  * of the checks. Other files interpret the fields. uapi/linux/vfio.h defines the
  * structures and the ioctl numbers.
+ *
+ * MAP_DMA and UNMAP_DMA first try to do without a reference to the container, without its
+ * locks and without this file's other checks (tce2_container_map_page()). Without a reference
+ * the thread must not sleep: then it would not prevent the removal of the module.
  *
  * Locks: none. No lock is held while user memory is read or written.
  * Calls: container.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/build_bug.h>
 #include <linux/kernel.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/stddef.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
 
+#include <asm/barrier.h>
+
 #include "tce2_container.h"
+#include "tce2_page.h"
 #include "tce2_perm.h"
 #include "tce2_tce_v2.h"
 #include "tce2_uapi.h"
+
+static bool enabled = true;
+module_param(enabled, bool, 0644);
+MODULE_PARM_DESC(enabled,
+		 "Use this backend for new containers (default: 1); 0 leaves them to vfio_iommu_spapr_tce");
 
 /* A request of any kind; each structure begins with argsz and flags */
 union uapi_request {
@@ -51,6 +66,18 @@ static long uapi_get_info(struct tce2_container *container, union uapi_request *
 	return copy_to_user(arg, &request->info, size) ? -EFAULT : 0;
 }
 
+#define MAP_FLAGS	(VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE)
+#define MAP_SIZE	offsetofend(struct vfio_iommu_type1_dma_map, size)
+#define UNMAP_SIZE	offsetofend(struct vfio_iommu_type1_dma_unmap, size)
+
+/* Returns the permissions of a map request; the two flags have the permissions' values */
+static u64 uapi_map_perm(u32 flags)
+{
+	BUILD_BUG_ON(VFIO_DMA_MAP_FLAG_READ != TCE2_PERM_READ);
+	BUILD_BUG_ON(VFIO_DMA_MAP_FLAG_WRITE != TCE2_PERM_WRITE);
+	return flags & MAP_FLAGS;
+}
+
 static long uapi_map_dma(struct tce2_container *container, union uapi_request *request,
 			 void __user *arg)
 {
@@ -58,12 +85,9 @@ static long uapi_map_dma(struct tce2_container *container, union uapi_request *r
 		.iova = request->map.iova,
 		.ua = request->map.vaddr,
 		.size = request->map.size,
+		.perm = uapi_map_perm(request->flags),
 	};
 
-	if (request->flags & VFIO_DMA_MAP_FLAG_READ)
-		map.perm |= TCE2_PERM_READ;
-	if (request->flags & VFIO_DMA_MAP_FLAG_WRITE)
-		map.perm |= TCE2_PERM_WRITE;
 	return tce2_container_map(container, &map);
 }
 
@@ -139,7 +163,7 @@ static long uapi_eeh_pe_op(struct tce2_container *container, union uapi_request 
  * @cmd: the ioctl's number
  * @name: the ioctl's name in debug messages
  * @needs_memory: the ioctl needs registered memory; if no memory has been
- *	registered, it returns -EPERM before the request is read
+ *	registered, it returns -EPERM, whatever the request is
  * @size: bytes of the structure to read, and the smallest argsz
  * @flags: the valid flags
  * @run: function that carries out the ioctl
@@ -154,12 +178,17 @@ struct ioctl_row {
 		    void __user *arg);
 };
 
+/* Numbers of the rows that are not searched for */
+enum {
+	ROW_MAP_DMA,
+	ROW_UNMAP_DMA,
+};
+
 static const struct ioctl_row ioctls[] = {
-	{ VFIO_IOMMU_MAP_DMA, "MAP_DMA", true,
-	  offsetofend(struct vfio_iommu_type1_dma_map, size),
-	  VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE, uapi_map_dma },
-	{ VFIO_IOMMU_UNMAP_DMA, "UNMAP_DMA", true,
-	  offsetofend(struct vfio_iommu_type1_dma_unmap, size), 0, uapi_unmap_dma },
+	[ROW_MAP_DMA] = { VFIO_IOMMU_MAP_DMA, "MAP_DMA", true, MAP_SIZE, MAP_FLAGS,
+	  uapi_map_dma },
+	[ROW_UNMAP_DMA] = { VFIO_IOMMU_UNMAP_DMA, "UNMAP_DMA", true, UNMAP_SIZE, 0,
+	  uapi_unmap_dma },
 	{ VFIO_IOMMU_SPAPR_REGISTER_MEMORY, "REGISTER_MEMORY", false,
 	  offsetofend(struct vfio_iommu_spapr_register_memory, size), 0,
 	  uapi_register_memory },
@@ -195,36 +224,51 @@ static const struct ioctl_row *uapi_find_ioctl(unsigned int cmd)
 }
 
 /*
- * Reads the first @size bytes of a request; returns false after a fault. MAP_DMA and
- * UNMAP_DMA are frequent, so they use constant sizes: for a size that is not constant,
- * check_object_size() costs as much as the copy.
+ * Reads the first @size bytes of a request; returns false after a fault. If @size is a
+ * constant, check_object_size() costs nothing, otherwise as much as the copy.
  */
-static bool uapi_read_request(union uapi_request *request, const void __user *arg,
-			      size_t size)
+static __always_inline bool uapi_read_request(union uapi_request *request,
+					      const void __user *arg, size_t size)
 {
-	const size_t map = offsetofend(struct vfio_iommu_type1_dma_map, size);
-	const size_t unmap = offsetofend(struct vfio_iommu_type1_dma_unmap,
-					 size);
-
 	/*
 	 * Check the address first. In Linux 7.2 copy_from_user() replaces a kernel
 	 * address with 1 << 63 and relies on a fault. On bare metal that access
 	 * does not fault.
 	 */
-	if (!access_ok(arg, size))
-		return false;
-	if (size == map)
-		return !copy_from_user(request, arg, map);
-	if (size == unmap)
-		return !copy_from_user(request, arg, unmap);
-	return !copy_from_user(request, arg, size);
+	return access_ok(arg, size) && !copy_from_user(request, arg, size);
 }
 
-static long uapi_run_ioctl(struct tce2_container *container,
-			   const struct ioctl_row *row, void __user *arg)
+/*
+ * Reads a request without sleeping, for a caller without a reference to the container. Returns
+ * false after a page fault, or if the address is invalid.
+ */
+static __always_inline bool uapi_peek_request(union uapi_request *request,
+					      const void __user *arg, size_t size)
 {
-	union uapi_request request;
-	bool enabled;
+	unsigned long left;
+
+	if (!access_ok(arg, size))
+		return false;
+	/* As in copy_from_user(): use no data that was read with a mispredicted check */
+	barrier_nospec();
+	pagefault_disable();
+	left = __copy_from_user_inatomic(request, arg, size);
+	pagefault_enable();
+	return !left;
+}
+
+/* Returns true if the size and the flags of a request are valid */
+static __always_inline bool uapi_is_valid(const union uapi_request *request, size_t size,
+					  u32 flags)
+{
+	return request->argsz >= size && !(request->flags & ~flags);
+}
+
+/* Checks the caller and the request, and carries out an ioctl; @is_read as in uapi_ioctl() */
+static long uapi_run_ioctl(struct tce2_container *container, const struct ioctl_row *row,
+			   union uapi_request *request, void __user *arg, bool is_read)
+{
+	bool has_memory;
 	int ret;
 
 	/*
@@ -232,29 +276,103 @@ static long uapi_run_ioctl(struct tce2_container *container,
 	 * bound, so another process can't pass both checks while the container is
 	 * being bound. Pairs with container_end_registration().
 	 */
-	enabled = smp_load_acquire(&container->enabled);
+	has_memory = smp_load_acquire(&container->enabled);
 	ret = tce2_container_check_process(container);
 	if (ret)
 		return ret;
-	if (row->needs_memory && !enabled)
+	if (row->needs_memory && !has_memory)
 		return -EPERM;
-	if (!uapi_read_request(&request, arg, row->size))
+	if (!is_read && !uapi_read_request(request, arg, row->size))
 		return -EFAULT;
-	if (request.argsz < row->size || (request.flags & ~row->flags))
+	if (!uapi_is_valid(request, row->size, row->flags))
 		return -EINVAL;
-	return row->run(container, &request, arg);
+	return row->run(container, request, arg);
 }
 
-/**
- * tce2_check_extension() - report support for an extension or IOMMU type
- * @extension: a VFIO extension or IOMMU type
- *
- * The result for v1 containers is 0, so VFIO uses the in-tree driver for them.
- *
- * Return: 1 if this module supports @extension, else 0.
+/*
+ * Carries out an ioctl, and puts the caller's reference to the container, which may be NULL.
+ * @is_read tells that @request is read already. The ioctl must use this copy, because the
+ * client may change its structure meanwhile.
  */
-long tce2_check_extension(unsigned long extension)
+static noinline long uapi_ioctl(struct tce2_container *container, const struct ioctl_row *row,
+				union uapi_request *request, void __user *arg,
+				bool is_read)
 {
+	long ret;
+
+	if (!container)
+		return -EINVAL;
+	ret = uapi_run_ioctl(container, row, request, arg, is_read);
+	if (ret < 0)
+		pr_debug("container %llu: %s: error %ld\n", container->id, row->name,
+			 ret);
+	tce2_container_put(container);
+	return ret;
+}
+
+/* MAP_DMA, the most frequent ioctl. A request for one page mostly returns here. */
+static __always_inline long uapi_ioctl_map(void *cookie, void __user *arg)
+{
+	struct tce2_container *container;
+	union uapi_request request;
+	bool is_read = uapi_peek_request(&request, arg, MAP_SIZE);
+
+	if (likely(is_read) && likely(uapi_is_valid(&request, MAP_SIZE, MAP_FLAGS))) {
+		int ret = tce2_container_map_page(cookie, request.map.iova,
+						  request.map.vaddr, request.map.size,
+						  uapi_map_perm(request.flags),
+						  &container);
+
+		if (likely(ret != TCE2_NOT_BRIEF))
+			return ret;
+	} else {
+		container = tce2_container_get(cookie);
+	}
+	return uapi_ioctl(container, &ioctls[ROW_MAP_DMA], &request, arg, is_read);
+}
+
+static __always_inline long uapi_ioctl_unmap(void *cookie, void __user *arg)
+{
+	struct tce2_container *container;
+	union uapi_request request;
+	bool is_read = uapi_peek_request(&request, arg, UNMAP_SIZE);
+
+	if (likely(is_read) && likely(uapi_is_valid(&request, UNMAP_SIZE, 0))) {
+		int ret = tce2_container_unmap_page(cookie, request.unmap.iova,
+						    request.unmap.size, &container);
+
+		if (likely(ret != TCE2_NOT_BRIEF))
+			return ret;
+	} else {
+		container = tce2_container_get(cookie);
+	}
+	return uapi_ioctl(container, &ioctls[ROW_UNMAP_DMA], &request, arg, is_read);
+}
+
+/* Carries out an ioctl other than MAP_DMA and UNMAP_DMA */
+static noinline long uapi_other_ioctl(void *cookie, unsigned int cmd, void __user *arg)
+{
+	struct tce2_container *container = tce2_container_get(cookie);
+	const struct ioctl_row *row = uapi_find_ioctl(cmd);
+	union uapi_request request;
+	long ret;
+
+	if (!container || row)
+		return uapi_ioctl(container, row, &request, arg, false);
+	ret = tce2_container_check_process(container) ?: -ENOTTY;
+	tce2_container_put(container);
+	return ret;
+}
+
+/*
+ * Returns 1 if this module supports an extension or IOMMU type, else 0. The result for v1
+ * containers is 0, so VFIO uses the in-tree driver for them.
+ */
+static long uapi_check_extension(const void *cookie, unsigned long extension)
+{
+	/* VFIO passes NULL while its container has no backend */
+	if (!cookie && !READ_ONCE(enabled))
+		return 0;
 	switch (extension) {
 	case VFIO_SPAPR_TCE_v2_IOMMU:
 		return 1;
@@ -267,13 +385,16 @@ long tce2_check_extension(unsigned long extension)
 
 /**
  * tce2_uapi_ioctl() - carry out an ioctl of a container
- * @container: the container
+ * @cookie: the iommu_data that VFIO passes: the container's cookie, or NULL
  * @cmd: number of the ioctl
- * @arg: argument of the ioctl, a user pointer
+ * @arg: argument of the ioctl, a user pointer except for VFIO_CHECK_EXTENSION
+ *
+ * The errors of the container and its process come before errors of the request.
  *
  * Context: may sleep.
  * Return:
  * * 0 or more - success
+ * * -EINVAL - the container has been released
  * * -ENOTTY - unknown ioctl
  * * -EPERM - the container is bound to another process, or the ioctl needs
  *   registered memory and no memory has been registered
@@ -281,17 +402,15 @@ long tce2_check_extension(unsigned long extension)
  * * -EINVAL - argsz is too small, or a flag is invalid
  * * other errors - from the functions of include/tce2_container.h
  */
-long tce2_uapi_ioctl(struct tce2_container *container, unsigned int cmd,
-		     unsigned long arg)
+long tce2_uapi_ioctl(void *cookie, unsigned int cmd, unsigned long arg)
 {
-	const struct ioctl_row *row = uapi_find_ioctl(cmd);
-	long ret;
-
-	if (!row)
-		return tce2_container_check_process(container) ?: -ENOTTY;
-	ret = uapi_run_ioctl(container, row, (void __user *)arg);
-	if (ret < 0)
-		pr_debug("container %llu: %s: error %ld\n", container->id,
-			 row->name, ret);
-	return ret;
+	switch (cmd) {
+	case VFIO_IOMMU_MAP_DMA:
+		return uapi_ioctl_map(cookie, (void __user *)arg);
+	case VFIO_IOMMU_UNMAP_DMA:
+		return uapi_ioctl_unmap(cookie, (void __user *)arg);
+	case VFIO_CHECK_EXTENSION:
+		return uapi_check_extension(cookie, arg);
+	}
+	return uapi_other_ioctl(cookie, cmd, (void __user *)arg);
 }

@@ -7,8 +7,8 @@
  * leaves. The view is independent of hardware, regions and counts.
  *
  * Locks: the lock bit of a leaf's word (struct tce2_view). The caller holds the
- * entries of the leaves that it accesses; other threads may read these entries
- * meanwhile (tce2_view_peek()).
+ * entries of the leaves that it accesses, with a range or a brief lock; other threads may
+ * read these entries meanwhile (tce2_view_peek()).
  * Calls: the kernel's allocator.
  */
 #include <linux/atomic.h>

@@ -5,16 +5,18 @@
 #include "client.h"
 #include "engine.h"
 #include "kernel_list.h"
+#include "tce2_page.h"
 
 #define MAX_REGIONS 8
 
-bool scattered;
+bool scattered, with_ranges;
 
 /* Resets variables that a failed test may have left changed */
 void program_reset(void)
 {
 	platform_kind = PLATFORM_MEMORY;
 	scattered = false;
+	with_ranges = false;
 }
 
 struct tce2_ddw ddw;
@@ -64,6 +66,11 @@ struct tce2_region *memory(u64 ua, u64 pages)
 	return regions[nr_regions++];
 }
 
+void replace_region(struct tce2_region *region, unsigned int nth)
+{
+	regions[nth] = region;
+}
+
 struct tce2_region *large_memory(u64 bytes)
 {
 	const unsigned int shift = 24;
@@ -111,10 +118,32 @@ struct tce2_window *only_window(u64 size, u32 levels)
 	return ddw.window[0];
 }
 
-int map(struct tce2_window *window, u64 index, u64 page, u64 count, u64 perm)
+u64 by_page;
+
+/* Maps or unmaps one page with src/page.c; returns TCE2_NOT_BRIEF if it does not serve it */
+static int try_page(struct tce2_window *window, u64 index, u64 ua, u64 size, u64 perm)
 {
+	u64 iova = window->start + IOVA(index);
 	int ret;
 
+	if (with_ranges || !tce2_page_is_one(window, iova, ua, size))
+		return TCE2_NOT_BRIEF;
+	rcu_read_lock();
+	if (perm)
+		ret = tce2_window_map_page(window, iova, ua, perm);
+	else
+		ret = tce2_window_unmap_page(window, iova);
+	rcu_read_unlock();
+	by_page += ret != TCE2_NOT_BRIEF;
+	return ret;
+}
+
+int map(struct tce2_window *window, u64 index, u64 page, u64 count, u64 perm)
+{
+	int ret = try_page(window, index, UA + IOVA(page), IOVA(count), perm);
+
+	if (ret != TCE2_NOT_BRIEF)
+		return ret;
 	down_read(&ddw.lock);
 	ret = tce2_window_map(window,
 			      REQUEST(window->start + IOVA(index), UA + IOVA(page),
@@ -126,8 +155,10 @@ int map(struct tce2_window *window, u64 index, u64 page, u64 count, u64 perm)
 
 int unmap(struct tce2_window *window, u64 index, u64 count)
 {
-	int ret;
+	int ret = try_page(window, index, 0, IOVA(count), 0);
 
+	if (ret != TCE2_NOT_BRIEF)
+		return ret;
 	down_read(&ddw.lock);
 	ret = tce2_window_unmap(window, window->start + IOVA(index),
 				IOVA(count), TCE2_STAYS);

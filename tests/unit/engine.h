@@ -34,6 +34,8 @@ void finish(void);
 /* Registers contiguous memory; the second half is not contiguous if @scattered is set */
 extern bool scattered;
 struct tce2_region *memory(u64 ua, u64 pages);
+/* Makes finish() unregister @region instead of the region of call number @nth of memory() */
+void replace_region(struct tce2_region *region, unsigned int nth);
 /* Registers large pages of 16 MiB from UA on. Their frames descend: no two are contiguous. */
 struct tce2_region *large_memory(u64 bytes);
 /* Registers a large page of 16 MiB from UA on, followed by 16 MiB in base pages */
@@ -43,7 +45,13 @@ int create(u64 size, u32 shift, u32 levels, u64 *start);
 /* Replaces the default window by a window that begins at bus address 0 */
 struct tce2_window *only_window(u64 size, u32 levels);
 
-/* Map or unmap @count IOMMU pages from entry @index on; page 0 is at UA */
+/*
+ * Map or unmap @count IOMMU pages from entry @index on; page 0 is at UA. Requests for one page
+ * first try src/page.c, as in src/uapi.c, unless @with_ranges is set. @by_page counts the pages
+ * that src/page.c served.
+ */
+extern bool with_ranges;
+extern u64 by_page;
 int map(struct tce2_window *window, u64 index, u64 page, u64 count, u64 perm);
 int unmap(struct tce2_window *window, u64 index, u64 count);
 u64 view_at(struct tce2_window *window, u64 index);

@@ -325,6 +325,11 @@ void sim_preempt_enable(void)
 	thread.unpreemptible--;
 }
 
+bool sim_preemptible(void)
+{
+	return !thread.unpreemptible;
+}
+
 unsigned int sim_readers(void)
 {
 	return readers;

@@ -193,6 +193,8 @@ extern __thread unsigned int spinlocks_held;
 void sim_softirq(bool on);
 void sim_preempt_disable(void);
 void sim_preempt_enable(void);
+/* Returns true if the thread may be preempted */
+bool sim_preemptible(void);
 
 /* Returns the number of RCU read-side sections of all tasks */
 unsigned int sim_readers(void);

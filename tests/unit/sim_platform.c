@@ -179,6 +179,9 @@ void platform_complains(const char *fmt, ...)
 	char line[256];
 	va_list ap;
 
+	/* A console may be slow, and other threads wait for the holder of a brief lock */
+	if (!sim_preemptible())
+		sim_bug("a message is printed with preemption disabled");
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
@@ -309,6 +312,8 @@ static void count_dropped(u64 hpa, u64 ua, unsigned int shift)
 /* Declared with the same types, to avoid compiler warnings */
 __typeof__(tce2_page_hold) __real_tce2_page_hold, __wrap_tce2_page_hold;
 __typeof__(tce2_page_drop) __real_tce2_page_drop, __wrap_tce2_page_drop;
+__typeof__(tce2_page_drop_from) __real_tce2_page_drop_from,
+	__wrap_tce2_page_drop_from;
 __typeof__(tce2_page_drop_counted) __real_tce2_page_drop_counted,
 	__wrap_tce2_page_drop_counted;
 __typeof__(tce2_pages_uncount) __real_tce2_pages_uncount,
@@ -363,6 +368,13 @@ void __wrap_tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift)
 {
 	count_all_dropped(cache, ua, shift, 1);
 	__real_tce2_page_drop(cache, ua, shift);
+}
+
+void __wrap_tce2_page_drop_from(struct tce2_region *region, u64 ua,
+				unsigned int shift)
+{
+	count_all_dropped(region->cache, ua, shift, 1);
+	__real_tce2_page_drop_from(region, ua, shift);
 }
 
 /* Records the drop of a page that KVM has counted, at its address in the kernel's list */

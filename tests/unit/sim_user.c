@@ -11,6 +11,18 @@
 
 struct user user;
 
+static unsigned int faults_disabled;
+
+void pagefault_disable(void)
+{
+	faults_disabled++;
+}
+
+void pagefault_enable(void)
+{
+	faults_disabled--;
+}
+
 u64 user_place(const void *from, size_t size)
 {
 	memset(&user, 0, sizeof(user));
@@ -50,10 +62,6 @@ static size_t find_bytes(const char *what, const void *ptr, size_t size,
 {
 	u64 start = (uintptr_t)ptr;
 
-	sim_may_fault(what);
-	platform_expect_unlocked(what);
-	if (++user.copies == user.other_at)
-		run_other();
 	/* Linux 7.2 may not fault at a kernel address, so src/ must call access_ok() */
 	if (start >> 63)
 		sim_bug("%s: %llx is a kernel address", what, start);
@@ -63,11 +71,39 @@ static size_t find_bytes(const char *what, const void *ptr, size_t size,
 	return min_t(u64, size, USER_END - start);
 }
 
+/* Called before an access that may wait for a page fault */
+static void may_wait(const char *what)
+{
+	sim_may_fault(what);
+	platform_expect_unlocked(what);
+	if (faults_disabled)
+		sim_bug("%s: page faults are disabled", what);
+	if (++user.copies == user.other_at)
+		run_other();
+}
+
+unsigned long __copy_from_user_inatomic(void *to, const void *from, unsigned long size)
+{
+	unsigned char *at;
+	size_t count = find_bytes(__func__, from, size, &at);
+
+	if (!faults_disabled)
+		sim_bug("%s: page faults are not disabled", __func__);
+	user.peeks++;
+	if (user.absent)
+		return size;
+	if (count)
+		memcpy(to, at, count);
+	return size - count;
+}
+
 unsigned long copy_from_user(void *to, const void *from, unsigned long size)
 {
 	unsigned char *at;
-	size_t count = find_bytes("copy_from_user", from, size, &at);
+	size_t count;
 
+	may_wait("copy_from_user");
+	count = find_bytes("copy_from_user", from, size, &at);
 	if (count)
 		memcpy(to, at, count);
 	/* As the kernel, clear the bytes that could not be read */
@@ -78,8 +114,10 @@ unsigned long copy_from_user(void *to, const void *from, unsigned long size)
 unsigned long copy_to_user(void *to, const void *from, unsigned long size)
 {
 	unsigned char *at;
-	size_t count = find_bytes("copy_to_user", to, size, &at);
+	size_t count;
 
+	may_wait("copy_to_user");
+	count = find_bytes("copy_to_user", to, size, &at);
 	if (user.readonly)
 		return size;
 	if (count)

@@ -3,7 +3,8 @@
  * User memory with contents, for the requests that src/uapi.c reads and for its
  * answers. The memory ends at USER_END. An access beyond its end faults, as does a
  * write to read-only memory. An access with a lock held ends the test, because a
- * process can delay a page fault as long as it likes.
+ * process can delay a page fault as long as it likes. This does not hold for
+ * __copy_from_user_inatomic(), which fails instead of waiting.
  */
 #ifndef UNIT_USER_H
 #define UNIT_USER_H
@@ -16,6 +17,8 @@
 /**
  * struct user - the state of user memory
  * @readonly: writes fault
+ * @absent: the memory is not in the page tables, so an access has to wait for a page fault
+ * @peeks: calls of __copy_from_user_inatomic() so far
  * @copies: calls of copy_from_user() and copy_to_user() so far
  * @other_at: the number of the call, from 1 on, during which @other runs
  * @other: function that runs as another thread
@@ -23,6 +26,8 @@
  */
 struct user {
 	bool readonly;
+	bool absent;
+	unsigned int peeks;
 	unsigned int copies;
 	unsigned int other_at;
 	void (*other)(void);

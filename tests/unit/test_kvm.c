@@ -2316,7 +2316,10 @@ TEST(windows_that_kvm_maps_in_are_counted)
 {
 	begin_case();
 	/* The unmap sets @hooked, and the map request makes an array */
+	expect(window->serves_pages, true);
 	expect(stuff(&vcpus[0], 3), true);
+	/* Requests for one page do not lock leaves any more */
+	expect(window->serves_pages, false);
 	expect(map(window, 8, 5, 1, RW), 0);
 	expect(mapping_windows(), 0);
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
@@ -2737,6 +2740,7 @@ TEST(create_fails_if_kvm_finds_the_table_before_it_has_hooks)
 		if (ret)
 			expect_counts(before);
 		finish();
+		sim_grace_period();
 		sim_reset();
 	}
 	expect(refused > 0, true);

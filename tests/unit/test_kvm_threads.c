@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Test of src/kvm.c with real threads: two virtual CPUs (kvm_calls.c) and a client
- * change the same few entries and regions concurrently. ThreadSanitizer detects data races.
+ * Tests of src/page.c and src/kvm.c with real threads. ThreadSanitizer detects data races.
  * shim/threads/machine.c simulates the machine.
  *
- *	threads-4K [--list | NAME]
+ * In one test, three threads of a client map and unmap single pages and ranges, and change
+ * regions, groups and windows. In the other test, two virtual CPUs (kvm_calls.c) and a client
+ * change the same few entries and regions concurrently.
  *
- * Runs the only test, and prints TAP. The exit status is 2 if NAME is not the test's
- * name. TCE2_THREADS_CALLS is the number of hypercalls of each virtual CPU.
+ *	threads-4K [--list | NAME...]
+ *
+ * Runs the tests, or only the tests NAME, and prints TAP. The exit status is 2 if there is no
+ * test NAME. TCE2_THREADS_CALLS is the number of hypercalls of each virtual CPU, and of
+ * requests for a page of each thread.
  */
 #include <signal.h>
 #include <stdarg.h>
@@ -18,6 +22,7 @@
 #include <unistd.h>
 
 #include <asm/firmware.h>
+#include <linux/array_size.h>
 #include <linux/iommu.h>
 
 #include "kernel_list.h"
@@ -25,8 +30,10 @@
 #include "machine.h"
 #include "sim_platform.h"
 #include "tce2_ddw.h"
+#include "tce2_ddw_page.h"
 #include "tce2_mirrors.h"
 #include "tce2_mm_iommu.h"
+#include "tce2_page.h"
 #include "tce2_tce_v2.h"
 #include "tce2_view_format.h"
 
@@ -40,15 +47,16 @@
 #define SPOT	     16 /* number of entries that are changed, from FIRST on */
 #define FIRST	     (TCE2_VIEW_LEAF - SPOT / 2) /* so they are in two leaves */
 
-static const char *const name =
-	"two_virtual_cpus_and_requests_at_once_keep_table_view_and_counts";
+/* The running test, and its number in the output */
+static const char *name;
+static int number;
 
 /* Uses only functions that work after any failure and in a signal handler */
 static void say_failed(void)
 {
 	char line[128];
-	int n = snprintf(line, sizeof(line), "not ok 1 - %s (%luK pages)\n",
-			 name, PAGE_SIZE >> 10);
+	int n = snprintf(line, sizeof(line), "not ok %d - %s (%luK pages)\n",
+			 number, name, PAGE_SIZE >> 10);
 
 	syscall(SYS_write, STDOUT_FILENO, line, n);
 }
@@ -257,13 +265,17 @@ static const struct iommu_table_group_ops group_ops = {
 	.release_ownership = ownership,
 };
 
-static struct iommu_table_group table_group = {
-	.tce32_size = 1U << 30,
-	.pgsizes = BIT_ULL(SHIFT),
-	.max_dynamic_windows_supported = 2,
-	.max_levels = 5,
-	.ops = (struct iommu_table_group_ops *)&group_ops,
-};
+#define TABLE_GROUP {						\
+	.tce32_size = 1U << 30,						\
+	.pgsizes = BIT_ULL(SHIFT),					\
+	.max_dynamic_windows_supported = 2,				\
+	.max_levels = 5,						\
+	.ops = (struct iommu_table_group_ops *)&group_ops,		\
+}
+
+static struct iommu_table_group table_group = TABLE_GROUP, second_table_group = TABLE_GROUP;
+static struct iommu_group group = { .data = &table_group };
+static struct iommu_group second_group = { .data = &second_table_group };
 
 void *iommu_group_get_iommudata(struct iommu_group *group)
 {
@@ -409,36 +421,166 @@ static void *run_vcpu(void *number)
 }
 
 /*
- * Set-up of the test, its threads, and checks of the result
+ * Threads that map and unmap pages
  */
 
-static void begin(void)
+#define PAGERS 2
+
+static u64 served, general, windows, groups;
+
+/* Makes the window, and maps an entry to let src/ learn the table's layout */
+static void create_window(void)
 {
-	static struct iommu_group group = { .data = &table_group };
 	static const struct tce2_map_request first = {
 		.ua = MACHINE_UA, .size = 1 << SHIFT, .perm = TCE2_PERM_READ,
 	};
 	struct tce2_window_spec spec = { ENTRIES << SHIFT, SHIFT, 1 };
 	struct tce2_creation creation;
 
+	expect(tce2_ddw_create(&ddw, cache, &spec, &creation), 0);
+	expect(tce2_ddw_publish(&ddw, &creation), 0);
+	window = ddw.window[0];
+	/* -EINVAL if the region is not registered */
+	tce2_ddw_map(&ddw, cache, &first);
+}
+
+/* Returns true if src/page.c has served the request */
+static bool try_page(const struct tce2_map_request *request, bool map)
+{
+	struct tce2_window *found;
+	int ret = TCE2_NOT_BRIEF;
+
+	rcu_read_lock();
+	found = tce2_ddw_find_page(&ddw, request->iova);
+	if (found && map)
+		ret = tce2_window_map_page(found, request->iova, request->ua, request->perm);
+	else if (found)
+		ret = tce2_window_unmap_page(found, request->iova);
+	rcu_read_unlock();
+	return !ret;
+}
+
+static void change_page(u64 *seed)
+{
+	u64 at = rnd(seed, SPOT), page = rnd(seed, 4) ? at : rnd(seed, 60);
+	struct tce2_map_request request = {
+		.iova = (FIRST + at) << SHIFT,
+		.ua = region_ua(rnd(seed, 8) ? 0 : rnd(seed, REGIONS)) + (page << SHIFT),
+		.size = 1 << SHIFT,
+		.perm = rnd(seed, 8) ? TCE2_PERM_RW : TCE2_PERM_READ,
+	};
+	bool map = rnd(seed, 2);
+
+	if (try_page(&request, map))
+		__atomic_add_fetch(&served, 1, __ATOMIC_SEQ_CST);
+	/* -EINVAL if the region is not registered, -ENXIO while there is no window */
+	else if (map)
+		tce2_ddw_map(&ddw, cache, &request);
+	else
+		tce2_ddw_unmap(&ddw, request.iova, request.size);
+}
+
+static void *run_pager(void *number)
+{
+	u64 seed = 200 + (uintptr_t)number;
+	struct task_struct task;
+
+	sim_task_init(&task, sim.mm);
+	sim_switch_to(&task);
+	for (u64 i = 0; i < calls; i++)
+		change_page(&seed);
+	__atomic_add_fetch(&done, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/* Waits meanwhile for entries and for memory, so this thread also runs other requests */
+static void change_anything(u64 *seed)
+{
+	struct tce2_map_request request = {
+		.iova = (FIRST + rnd(seed, SPOT)) << SHIFT,
+		.ua = region_ua(rnd(seed, REGIONS)) + (rnd(seed, 60) << SHIFT),
+		.size = (1 + rnd(seed, 4)) << SHIFT,
+		.perm = 1 + rnd(seed, 3),
+	};
+
+	switch (rnd(seed, 64)) {
+	case 0:
+		expect(tce2_ddw_remove(&ddw, 0), 0);
+		create_window();
+		windows++;
+		break;
+	case 1:
+		expect(tce2_ddw_attach(&ddw, &second_group), 0);
+		expect(tce2_ddw_detach(&ddw, &second_group), 0);
+		groups++;
+		break;
+	case 2 ... 15:
+		change_region(rnd(seed, REGIONS));
+		break;
+	case 16 ... 39:
+		tce2_ddw_map(&ddw, cache, &request);
+		break;
+	default:
+		expect(tce2_ddw_unmap(&ddw, request.iova, request.size), 0);
+		/* Most of the time, no thread has a range */
+		usleep(100);
+	}
+}
+
+static void *run_changer(void *unused)
+{
+	u64 seed = 3;
+
+	sim_switch_to(&client);
+	for (; READ_ONCE(done) < PAGERS; general++) {
+		change_anything(&seed);
+		if (!rnd(&seed, 16))
+			machine_run_later();
+	}
+	return NULL;
+}
+
+/*
+ * Set-up of the tests, their threads, and checks of the result
+ */
+
+static void begin(void)
+{
 	sim_task_init(&client, sim_process());
 	sim_switch_to(&client);
 	cache = tce2_cache_get(sim.mm);
 	tce2_ddw_init(&ddw);
 	expect(tce2_ddw_attach(&ddw, &group), 0);
 	expect(tce2_ddw_remove(&ddw, 0), 0);
-	expect(tce2_ddw_create(&ddw, cache, &spec, &creation), 0);
-	expect(tce2_ddw_publish(&ddw, &creation), 0);
-	window = ddw.window[0];
-	table = iommu_tce_table_get(window->table.tbl);
 	for (unsigned int i = 0; i < REGIONS; i++)
 		change_region(i);
-	/* The hooks map only after src/ has learned the table's layout from a written entry */
-	expect(tce2_window_map(window, &first, TCE2_STAYS), 0);
+	create_window();
+	done = 0;
+	stopped = false;
+	table_gone = false;
+}
+
+/* KVM attaches to the table, and the hooks may map */
+static void begin_kvm(void)
+{
+	begin();
+	table = iommu_tce_table_get(window->table.tbl);
 	tce2_cache_mirror(cache);
 }
 
-static void run_threads(void)
+static void run_pagers(void)
+{
+	pthread_t pagers[PAGERS], changer;
+
+	pthread_create(&changer, NULL, run_changer, NULL);
+	for (uintptr_t i = 0; i < PAGERS; i++)
+		pthread_create(&pagers[i], NULL, run_pager, (void *)i);
+	for (unsigned int i = 0; i < PAGERS; i++)
+		pthread_join(pagers[i], NULL);
+	pthread_join(changer, NULL);
+}
+
+static void run_vcpus(void)
 {
 	pthread_t vcpus[VCPUS], requests;
 
@@ -495,9 +637,12 @@ static void end(void)
 	for (unsigned int i = 0; i < REGIONS; i++) {
 		if (regions[i])
 			expect(tce2_region_unregister(regions[i]), 0);
+		regions[i] = NULL;
 	}
 	tce2_cache_put(cache);
-	iommu_tce_table_put(table);
+	if (table)
+		iommu_tce_table_put(table);
+	table = NULL;
 	expect(table_gone, true);
 	machine_run_later();
 	machine_run_later();
@@ -510,30 +655,84 @@ static void end(void)
 	kernel_list_reset();
 }
 
+static void test_pages(void)
+{
+	begin();
+	run_pagers();
+	printf("# page requests: %llu, of which src/page.c served %llu; other requests: %llu; windows removed: %llu; groups attached: %llu\n",
+	       PAGERS * calls, served, general, windows, groups);
+	/* Otherwise the test would show nothing */
+	expect(served > PAGERS * calls / 100, true);
+	expect(windows && groups, true);
+	end();
+}
+
+static void test_kvm(void)
+{
+	begin_kvm();
+	run_vcpus();
+	printf("# hypercalls: %llu H_SUCCESS, %llu H_TOO_HARD; requests: %llu; successful map requests: %llu; successful unregister requests: %llu\n",
+	       done, hard, requests, mapped, unregistered);
+	end();
+}
+
+static const char *const pages_name =
+	"page_requests_and_others_at_once_keep_table_view_and_counts";
+static const char *const kvm_name =
+	"two_virtual_cpus_and_requests_at_once_keep_table_view_and_counts";
+
+static const struct {
+	const char *const *name;
+	void (*run)(void);
+} tests[] = {
+	{ &pages_name, test_pages },
+	{ &kvm_name, test_kvm },
+};
+
+/* Returns true if the test is to run: its name is an argument, or no name is given */
+static bool is_chosen(unsigned int test, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], *tests[test].name))
+			return true;
+	}
+	return argc == 1;
+}
+
+static void run_test(unsigned int test)
+{
+	name = *tests[test].name;
+	number++;
+	alarm(SECONDS);
+	tests[test].run();
+	printf("ok %d - %s (%luK pages)\n", number, name, PAGE_SIZE >> 10);
+	fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
 	const char *text = getenv("TCE2_THREADS_CALLS");
+	int chosen = 0;
 
-	if (argc > 1 && strcmp(argv[1], name)) {
-		bool listed = !strcmp(argv[1], "--list");
-
-		if (listed)
-			puts(name);
-		return listed ? 0 : 2;
+	if (argc == 2 && !strcmp(argv[1], "--list")) {
+		for (unsigned int i = 0; i < ARRAY_SIZE(tests); i++)
+			puts(*tests[i].name);
+		return 0;
 	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(tests); i++)
+		chosen += is_chosen(i, argc, argv);
+	if (!chosen || (argc > 1 && chosen != argc - 1))
+		return 2;
 	if (text)
 		calls = strtoull(text, NULL, 0);
 	__sanitizer_set_death_callback(say_failed);
 	signal(SIGALRM, takes_too_long);
-	alarm(SECONDS);
-	printf("1..1\n");
+	printf("1..%d\n", chosen);
 	fflush(stdout);
 	wait_for_others = true;
-	begin();
-	run_threads();
-	end();
-	printf("# hypercalls: %llu H_SUCCESS, %llu H_TOO_HARD; requests: %llu; successful map requests: %llu; successful unregister requests: %llu\n",
-	       done, hard, requests, mapped, unregistered);
-	printf("ok 1 - %s (%luK pages)\n", name, PAGE_SIZE >> 10);
+	for (unsigned int i = 0; i < ARRAY_SIZE(tests); i++) {
+		if (is_chosen(i, argc, argv))
+			run_test(i);
+	}
 	return 0;
 }

@@ -636,6 +636,7 @@ TEST(requests_lock_the_whole_leaves_that_they_touch)
 	};
 
 	begin_map(1, 1200);
+	with_ranges = true;
 	sim_watch(look_at_lock);
 	for (size_t i = 0; i < 2 * ARRAY_SIZE(wanted); i++) {
 		const u64 *want = wanted[i % ARRAY_SIZE(wanted)];

@@ -133,18 +133,18 @@ TEST(a_window_is_unused_without_mappings_references_and_keeping_groups)
 
 	begin_window(1, MIB(64), 1);
 	refs = refcount_read(&window->refs);
-	expect(tce2_window_is_unused(window, refs), true);
-	expect(tce2_window_is_unused(window, refs - 1), false);
+	expect(tce2_window_stop_if_unused(window, refs), true);
+	expect(tce2_window_stop_if_unused(window, refs - 1), false);
 	handle = tce2_window_get(window->table.tbl);
-	expect(tce2_window_is_unused(window, refs), false);
+	expect(tce2_window_stop_if_unused(window, refs), false);
 	tce2_window_put(handle);
 	/* A mapping makes the window used until it is unmapped, also in the last entry */
 	expect(map(window, (MIB(64) >> SHIFT) - 1, 0, 1, RW), 0);
-	expect(tce2_window_is_unused(window, refs), false);
+	expect(tce2_window_stop_if_unused(window, refs), false);
 	expect(unmap(window, (MIB(64) >> SHIFT) - 1, 1), 0);
-	expect(tce2_window_is_unused(window, refs), true);
+	expect(tce2_window_stop_if_unused(window, refs), true);
 	window->kept_by_group = true;
-	expect(tce2_window_is_unused(window, refs), false);
+	expect(tce2_window_stop_if_unused(window, refs), false);
 	window->kept_by_group = false;
 	finish();
 }

@@ -64,6 +64,8 @@ TEST(a_failed_set_window_is_undone_for_the_previous_groups)
 		platform_fail(PLATFORM_SET, nth, 1);
 		expect(create(SIZE, SHIFT, 2, &start), -EIO);
 		expect(start, 7);
+		/* The window is freed after a grace period */
+		sim_grace_period();
 		expect_counts(before);
 		expect_no_window();
 	}
@@ -88,6 +90,8 @@ TEST(a_window_is_removed_if_its_table_is_not_linked_to_the_group)
 		platform_fail(PLATFORM_LINK, nth, 1);
 		expect(create(SIZE, SHIFT, 2, &start), -ENOMEM);
 		expect(start, 7);
+		/* The window is freed after a grace period */
+		sim_grace_period();
 		expect_counts(before);
 		expect_no_window();
 	}
@@ -307,6 +311,7 @@ TEST(an_answer_that_cannot_be_written_removes_the_window)
 	before = sim.now;
 	creation = created(2);
 	tce2_ddw_cancel(&ddw, &creation);
+	sim_grace_period();
 	expect_counts(before);
 	expect_no_window();
 	finish();
@@ -324,6 +329,7 @@ TEST(cancel_removes_a_window_despite_a_signal)
 	sim_fail(SIM_KILL, 1);
 	tce2_ddw_cancel(&ddw, &creation);
 	sim_fail_nothing();
+	sim_grace_period();
 	expect_counts(before);
 	expect_no_window();
 	finish();
@@ -442,6 +448,7 @@ TEST(a_failed_create_makes_the_default_window_pending_again)
 		expect(platform.fired, true);
 		platform_fail_nothing();
 		expect(ddw.default_pending, true);
+		sim_grace_period();
 		expect_counts(before);
 		expect_no_window();
 	}
@@ -583,9 +590,11 @@ TEST(a_create_that_lacks_memory_at_any_point_leaves_no_window)
 	begin(2, 3);
 	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
 		for (unsigned int nth = 1;; nth++) {
-			struct sim_counts before = sim.now;
+			struct sim_counts before;
 			int ret;
 
+			sim_grace_period();
+			before = sim.now;
 			sim_fail(faults[i], nth);
 			ret = create(SIZE, SHIFT, 2, &start);
 			if (!sim.fired) {
@@ -595,6 +604,7 @@ TEST(a_create_that_lacks_memory_at_any_point_leaves_no_window)
 			}
 			sim_fail_nothing();
 			expect(ret, faults[i] == SIM_KILL ? -EINTR : -ENOMEM);
+			sim_grace_period();
 			expect_counts(before);
 			expect(ddw.default_pending, true);
 			expect_no_window();

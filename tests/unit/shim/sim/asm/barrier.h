@@ -21,6 +21,9 @@ void platform_barrier(void);
 #define smp_rmb() sim_point(SIM_AT_READ_BARRIER)
 #define smp_wmb() ((void)(sim.unordered = false))
 
+/* Prevents speculation, which the shim does not simulate */
+#define barrier_nospec() ((void)0)
+
 #define smp_store_release(ptr, value)    \
 	do {                                 \
 		sim_point(SIM_AT_PUBLISH);   \

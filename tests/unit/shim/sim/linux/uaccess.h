@@ -17,6 +17,10 @@ bool access_ok(const void *ptr, unsigned long size);
 /* Return the number of bytes that could not be copied */
 unsigned long copy_from_user(void *to, const void *from, unsigned long size);
 unsigned long copy_to_user(void *to, const void *from, unsigned long size);
+/* Does not sleep; the caller has called access_ok() and pagefault_disable() */
+unsigned long __copy_from_user_inatomic(void *to, const void *from, unsigned long size);
+void pagefault_disable(void);
+void pagefault_enable(void);
 
 #define put_user(x, ptr)                                               \
 	({                                                             \

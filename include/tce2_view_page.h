@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef TCE2_VIEW_PAGE_H
+#define TCE2_VIEW_PAGE_H
+
+#include <linux/compiler.h>
+#include <linux/types.h>
+
+#include "tce2_view_format.h"
+
+/*
+ * Changes of one entry of the userspace view that need no memory. A change is planned
+ * first, and applied when the TCE has been written.
+ */
+
+/**
+ * struct tce2_view_change - a change of one entry that is planned
+ * @slot: address of the leaf's word
+ * @word: the new word
+ * @entry: address of the entry in the leaf's array, or NULL if the leaf has no array
+ * @value: the new value of the entry
+ *
+ * Lives on the stack of the thread that has locked the leaf.
+ */
+struct tce2_view_change {
+	u64 *slot;
+	u64 word;
+	u64 *entry;
+	u64 value;
+};
+
+/* One more or one less in the first or last entry of a run, in the run's word */
+#define TCE2_WORD_FIRST_1	BIT_ULL(TCE2_WORD_FIRST_SHIFT)
+#define TCE2_WORD_LAST_1	BIT_ULL(TCE2_WORD_LAST_SHIFT)
+#define TCE2_WORD_PERM		((u64)TCE2_PERM_RW << TCE2_WORD_PERM_SHIFT)
+
+/* The count in the word of a leaf with an array; without the lock bit */
+#define TCE2_WORD_COUNT		(TCE2_WORD_LOCKED - TCE2_WORD_COUNT_1)
+
+/**
+ * tce2_word_set() - map an entry in the run in a leaf's word
+ * @word: the word, not 0, which does not point to an array
+ * @shift: log2 of the IOMMU page size in bytes
+ * @at: the entry, counted from the leaf's start
+ * @ua: user address of the entry
+ * @perm: permissions of the entry
+ * @old: set to the old user address and permissions if the entry is mapped, else to 0
+ *
+ * Return: the new word; 0 if the leaf would need an array.
+ */
+static __always_inline u64 tce2_word_set(u64 word, unsigned int shift, u64 at, u64 ua,
+					 u64 perm, u64 *old)
+{
+	u64 first = (word >> TCE2_WORD_FIRST_SHIFT) & TCE2_LEAF_MASK;
+	u64 last = (word >> TCE2_WORD_LAST_SHIFT) & TCE2_LEAF_MASK;
+	u64 mapped = (word & TCE2_WORD_PERM) >> TCE2_WORD_PERM_SHIFT;
+	u64 run_ua = (word & TCE2_WORD_UA) + ((at - first) << shift);
+
+	*old = 0;
+	if (mapped && at - first <= last - first)
+		*old = run_ua | mapped;
+	if (!mapped || (*old && first == last))
+		return TCE2_WORD_RUN | perm << TCE2_WORD_PERM_SHIFT |
+		       at << TCE2_WORD_FIRST_SHIFT | ua | at << TCE2_WORD_LAST_SHIFT;
+	if (mapped != perm || ua != run_ua)
+		return 0;
+	if (at == last + 1)
+		return word + TCE2_WORD_LAST_1;
+	if (at + 1 == first)
+		return word - TCE2_WORD_FIRST_1 - (1ULL << shift);
+	return *old ? word : 0;
+}
+
+/**
+ * tce2_word_remove() - remove an entry from the run in a leaf's word
+ * @word: the word, which does not point to an array
+ * @shift: log2 of the IOMMU page size in bytes
+ * @at: the entry, counted from the leaf's start
+ * @ua: set to the user address of the entry
+ *
+ * Return: the new word; 0 if the entry is not mapped, or if two runs would remain.
+ */
+static __always_inline u64 tce2_word_remove(u64 word, unsigned int shift, u64 at, u64 *ua)
+{
+	u64 first = (word >> TCE2_WORD_FIRST_SHIFT) & TCE2_LEAF_MASK;
+	u64 last = (word >> TCE2_WORD_LAST_SHIFT) & TCE2_LEAF_MASK;
+
+	if (!(word & TCE2_WORD_PERM))
+		return 0;
+	*ua = (word & TCE2_WORD_UA) + ((at - first) << shift);
+	if (at == first)
+		return at == last ? TCE2_WORD_EMPTY :
+				    word + TCE2_WORD_FIRST_1 + (1ULL << shift);
+	return at == last ? word - TCE2_WORD_LAST_1 : 0;
+}
+
+/**
+ * tce2_view_plan_set() - plan to enter one entry, and to replace the old entry
+ * @view: a view that is not hooked
+ * @index: the entry, whose leaf the caller has locked
+ * @ua: user address, a multiple of the IOMMU page size
+ * @perm: permissions, not 0
+ * @old: set to the old user address and permissions if the entry is mapped, else to 0
+ * @change: set for tce2_view_apply()
+ *
+ * Context: any.
+ * Return: true; false if no entry of the leaf was ever mapped, or if the leaf would get an
+ * array or lose its array.
+ */
+static __always_inline bool tce2_view_plan_set(const struct tce2_view *view, u64 index,
+					       u64 ua, u64 perm, u64 *old,
+					       struct tce2_view_change *change)
+{
+	u64 *slot = tce2_view_slot(view, index >> TCE2_VIEW_LEAF_SHIFT);
+	u64 at = index & TCE2_LEAF_MASK, word = slot ? *slot : 0;
+
+	change->slot = slot;
+	if (word & TCE2_WORD_RUN) {
+		change->entry = NULL;
+		change->word = tce2_word_set(word, view->page_shift, at, ua, perm, old);
+		return change->word;
+	}
+	/* A change to a full array may turn the leaf into a run, see view_collapse() */
+	if (!word || (word & TCE2_WORD_COUNT) >= TCE2_WORD_COUNT_1 * TCE2_LEAF_MASK)
+		return false;
+	change->entry = tce2_word_array(word) + at;
+	change->value = ua | perm;
+	*old = *change->entry;
+	change->word = *old ? word : word + TCE2_WORD_COUNT_1;
+	return true;
+}
+
+/**
+ * tce2_view_plan_remove() - plan to remove one entry
+ * @view: a view that is not hooked
+ * @index: the entry, whose leaf the caller has locked
+ * @ua: set to the user address of the entry
+ * @change: set for tce2_view_apply()
+ *
+ * Context: any.
+ * Return: true; false if the entry is not mapped, or if the leaf would get an array or lose
+ * its array.
+ */
+static __always_inline bool tce2_view_plan_remove(const struct tce2_view *view, u64 index,
+						  u64 *ua, struct tce2_view_change *change)
+{
+	u64 *slot = tce2_view_slot(view, index >> TCE2_VIEW_LEAF_SHIFT);
+	u64 at = index & TCE2_LEAF_MASK, word = slot ? *slot : 0;
+
+	change->slot = slot;
+	if (word & TCE2_WORD_RUN) {
+		change->entry = NULL;
+		change->word = tce2_word_remove(word, view->page_shift, at, ua);
+		return change->word;
+	}
+	/* The array is freed with its last entry */
+	if (!word || (word & TCE2_WORD_COUNT) == TCE2_WORD_COUNT_1)
+		return false;
+	change->word = word - TCE2_WORD_COUNT_1;
+	change->entry = tce2_word_array(word) + at;
+	change->value = 0;
+	*ua = *change->entry & ~TCE2_VIEW_FLAGS;
+	return *change->entry;
+}
+
+/**
+ * tce2_view_apply() - make a planned change
+ * @change: the change; the caller has held the leaf since it was planned
+ *
+ * Lockless readers (tce2_view_peek()) see the entry before or after the change.
+ *
+ * Context: any.
+ */
+static __always_inline void tce2_view_apply(const struct tce2_view_change *change)
+{
+	if (change->entry)
+		WRITE_ONCE(*change->entry, change->value);
+	WRITE_ONCE(*change->slot, change->word);
+}
+
+#endif /* TCE2_VIEW_PAGE_H */
