@@ -113,6 +113,7 @@ KERNEL_FUNCTION(vfio_unregister_iommu_driver,
 KERNEL_STRUCT(READ, iommu_table)
 KERNEL_MEMBER(iommu_table, it_indirect_levels, unsigned long)
 KERNEL_MEMBER(iommu_table, it_level_size, unsigned long)
+KERNEL_MEMBER(iommu_table, it_index, unsigned long)
 KERNEL_MEMBER(iommu_table, it_offset, unsigned long)
 KERNEL_MEMBER(iommu_table, it_base, unsigned long)
 KERNEL_MEMBER(iommu_table, it_page_shift, unsigned long)
@@ -175,6 +176,8 @@ KERNEL_FUNCTION(iommu_tce_table_get,
 		struct iommu_table *(struct iommu_table *tbl))
 KERNEL_FUNCTION(iommu_tce_table_put, int (struct iommu_table *tbl))
 KERNEL_FUNCTION(iommu_flush_tce, void (struct iommu_table *tbl))
+/* Exported, but only if the kernel has CONFIG_PPC_PSERIES. The module then uses it. */
+KERNEL_INLINE(plpar_hcall_norets, long (unsigned long opcode, ...))
 KERNEL_FUNCTION(iommu_group_get_iommudata, void *(struct iommu_group *group))
 KERNEL_FUNCTION(iommu_group_id, int (struct iommu_group *group))
 #endif

@@ -59,6 +59,8 @@ struct tce2_charge {
  *	the table for this module
  * @leaves: the charged lowest-level tables, indexed by the entry number divided by the
  *	entries per table; unused with a single level
+ * @list: memory for a list of TCEs (H_PUT_TCE_INDIRECT), or NULL while a thread uses it
+ *	or none has needed it yet; exchanged atomically, without a lock
  * @charge: the charge for @tbl. tce2_table_release() passes the charge to the caller,
  *	which refunds it with the last reference to @tbl. If @tbl is leaked,
  *	tce2_table_release() refunds the charge
@@ -79,6 +81,7 @@ struct tce2_table {
 	enum tce2_table_layout layout;
 	struct mutex lock;	/* protects leaves, charge */
 	struct xarray leaves;
+	__be64 *list;
 	struct tce2_charge charge;
 };
 
@@ -95,15 +98,13 @@ struct tce2_stale {
 };
 
 /**
- * enum tce2_write - state of entries before they are written
- * @TCE2_WRITE_FRESH: no entry is mapped
- * @TCE2_WRITE_OVER: some entries may be mapped
- * @TCE2_WRITE_RESTORE: some entries may be mapped, and all entries have been mapped
- *	before, so all levels exist. The write must neither stop nor wait for memory
+ * enum tce2_write - reasons to write entries
+ * @TCE2_WRITE_MAP: a request maps the entries. The write may stop, and may wait for memory
+ * @TCE2_WRITE_RESTORE: a request has failed. All entries have been mapped before, so all
+ *	levels exist. The write must neither stop nor wait for memory
  */
 enum tce2_write {
-	TCE2_WRITE_FRESH,
-	TCE2_WRITE_OVER,
+	TCE2_WRITE_MAP,
 	TCE2_WRITE_RESTORE,
 };
 

@@ -13,29 +13,36 @@
  * powernv/pci-ioda-tce.c). This file stores entries directly, with a few instructions
  * each. The platform's function would walk the tree for every entry.
  * Direct stores begin only after the platform has written an entry of the same table
- * in this format. Before that, and in a hypervisor's table, the platform's functions
- * write the entries.
+ * in this format. Before that, the platform's functions write the entries.
+ *
+ * On pseries the table is the hypervisor's. This file passes it lists of TCEs
+ * (H_PUT_TCE_INDIRECT). Single entries are written by the platform's functions, and all
+ * entries if the hypervisor takes no lists.
  *
  * KVM writes to the same tables through their it_ops, which src/kvm.c has
  * replaced. This file calls only the platform's ops.
  *
  * Locks: struct tce2_table.lock. The caller holds the entries.
  * Calls: platform (to make tables), range (tce2_must_stop()); the platform's ops for
- * the table.
+ * the table, and the hypervisor.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/atomic.h>
+#include <linux/build_bug.h>
 #include <linux/dma-direction.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 
 #include <asm/barrier.h>
 #include <asm/firmware.h>
+#include <asm/hvcall.h>
 #include <asm/iommu.h>
+#include <asm/page.h>
 #include <asm/tce.h>
 
 #include "tce2_extents.h"
@@ -46,6 +53,13 @@
 
 /* Page Mapping and Control bits (LoPAR 3.2.2.2, TCE Definition) */
 #define TCE_PERM	(TCE_PCI_READ | TCE_PCI_WRITE)
+
+/*
+ * A list of TCEs is a page of 4 KiB, whatever the size of the kernel's pages
+ * (LoPAR 14.5.4.2.4, H_PUT_TCE_INDIRECT)
+ */
+#define LIST_BYTES	4096
+#define LIST_TCES	(LIST_BYTES / sizeof(__be64))
 
 /*
  * Number of entries to invalidate in one call, limited because the call can take long.
@@ -164,6 +178,7 @@ struct tce2_charge tce2_table_release(struct tce2_table *table, bool unset)
 	struct tce2_charge charge = table->charge;
 
 	table->charge.pages = 0;
+	kfree(table->list);
 	xa_destroy(&table->leaves);
 	if (unset) {
 		iommu_tce_table_put(table->tbl);
@@ -229,7 +244,7 @@ static __always_inline void table_store_run(__be64 *tces, u64 count, u64 tce, u6
 /* Stores adjacent TCEs of IOMMU pages that are smaller than a block */
 static __always_inline void table_store_parts(__be64 *tces,
 					      const struct tce2_blocks *blocks,
-					      u64 perm)
+					      u64 bits)
 {
 	u64 step = 1ULL << blocks->page_shift, offset = blocks->offset;
 	const u64 *entry = blocks->entry;
@@ -240,7 +255,7 @@ static __always_inline void table_store_parts(__be64 *tces,
 		u64 count = min(pages, ((1ULL << blocks->shift) - offset) >>
 				blocks->page_shift);
 
-		table_store_run(tces, count, tce2_make_tce(hpa, perm), step);
+		table_store_run(tces, count, hpa | bits, step);
 		tces += count;
 		pages -= count;
 		offset = 0;
@@ -250,12 +265,11 @@ static __always_inline void table_store_parts(__be64 *tces,
 /* Stores adjacent TCEs of IOMMU pages that each begin with a block */
 static __always_inline void table_store_blocks(__be64 *tces,
 					       const struct tce2_blocks *blocks,
-					       u64 perm)
+					       u64 bits)
 {
 	u64 stride = 1ULL << (blocks->page_shift - blocks->shift);
 	const u64 *entry = blocks->entry;
 	__be64 *end = tces + blocks->pages;
-	u64 bits = tce2_make_tce(0, perm);
 
 	for (; tces < end; tces++) {
 		*tces = cpu_to_be64((READ_ONCE(*entry) & ~TCE2_EXTENT_FLAGS) | bits);
@@ -264,14 +278,14 @@ static __always_inline void table_store_blocks(__be64 *tces,
 	}
 }
 
-/* Stores adjacent TCEs that map the pages of @blocks */
+/* Stores adjacent TCEs that map the pages of @blocks, each with the low bits @bits */
 static __always_inline void table_store_tces(__be64 *tces,
-					     const struct tce2_blocks *blocks, u64 perm)
+					     const struct tce2_blocks *blocks, u64 bits)
 {
 	if (blocks->page_shift < blocks->shift)
-		table_store_parts(tces, blocks, perm);
+		table_store_parts(tces, blocks, bits);
 	else
-		table_store_blocks(tces, blocks, perm);
+		table_store_blocks(tces, blocks, bits);
 }
 
 /*
@@ -417,21 +431,6 @@ static int table_exchange(struct tce2_table *table, u64 index, u64 hpa, u64 perm
 }
 
 /*
- * The hypervisor has written or cleared a range of @count entries. Returns the number of
- * the first entry in the range to read back. If the hypervisor has hypercalls for many
- * entries, such a call stops at the first refused entry, and Linux does not report the
- * error. Then the last entry shows the result, if the value of this entry had to change.
- * Without such hypercalls, Linux continues after a refused entry, so all entries must be
- * read (tce_buildmulti_pSeriesLP(), tce_freemulti_pSeriesLP()). By LoPAR, a call for
- * many entries stores either all entries or no entry (14.5.4.2.3, H_STUFF_TCE;
- * 14.5.4.2.4, H_PUT_TCE_INDIRECT). The last entry also shows this result.
- */
-static u64 table_first_to_verify(u64 count, unsigned long call_for_many)
-{
-	return firmware_has_feature(call_for_many) ? count - 1 : 0;
-}
-
-/*
  * Writes a range through the platform, which also invalidates the entries. The RCU
  * read-side section is for the platform's walk of groups, see tce2_table_kill().
  */
@@ -456,14 +455,13 @@ static void table_clear_run(struct tce2_table *table, u64 index, u64 count)
 	rcu_read_unlock();
 }
 
-/* Returns true if the entries of a range, starting with number @first, are as written */
-static bool table_is_written(struct tce2_table *table, u64 index, u64 count, u64 tce,
-			     u64 first)
+/* Returns true if the entries of a range are as written */
+static bool table_is_written(struct tce2_table *table, u64 index, u64 count, u64 tce)
 {
 	struct iommu_table *tbl = table->tbl;
 	u64 i;
 
-	for (i = first; i < count; i++) {
+	for (i = 0; i < count; i++) {
 		if (table->ops->get(tbl, table_it_index(table, index + i)) !=
 		    tce + (i << tbl->it_page_shift))
 			return false;
@@ -472,24 +470,22 @@ static bool table_is_written(struct tce2_table *table, u64 index, u64 count, u64
 }
 
 /*
- * Writes a range through the platform, in one call if possible (H_PUT_TCE_INDIRECT),
- * and reads entries back. If an entry is wrong, exchanges the entries one by one, because
- * an exchange reports errors. Reads all entries back if some may have been mapped: an
- * old entry might still map memory that is about to be dropped. Also exchanges write-only
- * entries one by one, because a call for many entries would make the memory
- * readable for the device (tce_buildmulti_pSeriesLP(), tce_exchange_pseries()).
+ * Writes a range of contiguous memory through the platform, and reads all entries back:
+ * the platform does not report each error, and an old entry might still map memory that is
+ * about to be dropped (tce_buildmulti_pSeriesLP()). If an entry is wrong, exchanges the
+ * entries one by one, because an exchange reports errors. Also exchanges write-only entries
+ * one by one, because the platform's function for ranges would make the memory readable for
+ * the device (tce_buildmulti_pSeriesLP(), tce_exchange_pseries()).
  */
 static int table_write_run(struct tce2_table *table, u64 index, u64 count, u64 hpa,
-			   u64 perm, bool fresh)
+			   u64 perm)
 {
-	u64 i, first = 0;
+	u64 i;
 	int ret;
 
-	if (fresh)
-		first = table_first_to_verify(count, FW_FEATURE_PUT_TCE_IND);
 	if (count > 1 && (perm & TCE2_PERM_READ) &&
 	    !table_set_run(table, index, count, hpa, perm) &&
-	    table_is_written(table, index, count, tce2_make_tce(hpa, perm), first))
+	    table_is_written(table, index, count, tce2_make_tce(hpa, perm)))
 		return 0;
 	for (i = 0; i < count; i++) {
 		ret = table_exchange(table, index + i,
@@ -514,17 +510,15 @@ static u64 table_run_length(const struct tce2_blocks *blocks)
 }
 
 /* Writes TCEs through the platform, with one call for each contiguous range */
-static int table_write_by_platform(struct tce2_table *table, u64 index,
-				   const struct tce2_blocks *blocks, u64 perm,
-				   enum tce2_write how)
+static int table_write_runs(struct tce2_table *table, u64 index,
+			    const struct tce2_blocks *blocks, u64 perm)
 {
 	struct tce2_blocks rest = *blocks;
-	bool fresh = how == TCE2_WRITE_FRESH;
 
 	while (rest.pages) {
 		u64 count = table_run_length(&rest);
 		int ret = table_write_run(table, index, count,
-					  tce2_blocks_hpa(&rest, 0), perm, fresh);
+					  tce2_blocks_hpa(&rest, 0), perm);
 
 		if (ret)
 			return ret;
@@ -532,6 +526,89 @@ static int table_write_by_platform(struct tce2_table *table, u64 index,
 		tce2_blocks_skip(&rest, count);
 	}
 	return 0;
+}
+
+/* Exchanges TCEs one by one, because an exchange reports errors */
+static int table_exchange_each(struct tce2_table *table, u64 index,
+			       const struct tce2_blocks *blocks, u64 perm)
+{
+	u64 i;
+
+	for (i = 0; i < blocks->pages; i++) {
+		int ret = table_exchange(table, index + i, tce2_blocks_hpa(blocks, i),
+					 perm);
+
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/*
+ * Takes memory for a list of TCEs: the list that the table keeps, unless another thread
+ * uses it, or new memory. Returns NULL if the hypervisor takes no lists, or no memory is
+ * free. A kernel without CONFIG_PPC_PSERIES has no hypercalls.
+ */
+static __be64 *table_take_list(struct tce2_table *table, u64 tces, enum tce2_write how)
+{
+	const gfp_t gfp = how == TCE2_WRITE_RESTORE ?
+			  GFP_NOWAIT | __GFP_ACCOUNT :
+			  GFP_KERNEL_ACCOUNT | __GFP_NORETRY;
+
+	if (!IS_ENABLED(CONFIG_PPC_PSERIES) || table->tbl->it_base ||
+	    tces < 2 || tces > LIST_TCES ||
+	    !firmware_has_feature(FW_FEATURE_PUT_TCE_IND))
+		return NULL;
+	/* The slab allocator aligns objects of a power of two to their size */
+	return xchg(&table->list, NULL) ?: kmalloc(LIST_BYTES, gfp | __GFP_NOWARN);
+}
+
+/*
+ * Keeps a list for the next write. The allocation of a list costs as much as filling it, if
+ * the kernel clears memory that it allocates (init_on_alloc).
+ */
+static void table_keep_list(struct tce2_table *table, __be64 *list)
+{
+	if (cmpxchg(&table->list, NULL, list))
+		kfree(list);
+}
+
+/*
+ * Lets the hypervisor write a list of TCEs, with one hypercall. Returns true if it has
+ * written all of them: it returned no error, and the last entry reads back as written.
+ * The hypervisor stores either all entries of a list or no entry (LoPAR 14.5.4.2.4), and
+ * invalidates old translations itself.
+ */
+static bool table_put_list(struct tce2_table *table, u64 index,
+			   const struct tce2_blocks *blocks, u64 perm, __be64 *list)
+{
+	struct iommu_table *tbl = table->tbl;
+	unsigned long first = table_it_index(table, index);
+	u64 last = blocks->pages - 1;
+
+	/* TCE2_PERM_* are bits of a TCE, and PAPR's TCEs may be write-only */
+	BUILD_BUG_ON(TCE2_PERM_READ != TCE_PCI_READ || TCE2_PERM_WRITE != TCE_PCI_WRITE);
+	table_store_tces(list, blocks, perm);
+	if (plpar_hcall_norets(H_PUT_TCE_INDIRECT, tbl->it_index,
+			       first << tbl->it_page_shift, __pa(list),
+			       blocks->pages))
+		return false;
+	return table->ops->get(tbl, first + last) == be64_to_cpu(list[last]);
+}
+
+/* Writes TCEs through the platform, or with a hypercall of this module */
+static int table_write_by_platform(struct tce2_table *table, u64 index,
+				   const struct tce2_blocks *blocks, u64 perm,
+				   enum tce2_write how)
+{
+	__be64 *list = table_take_list(table, blocks->pages, how);
+	bool written;
+
+	if (!list)
+		return table_write_runs(table, index, blocks, perm);
+	written = table_put_list(table, index, blocks, perm, list);
+	table_keep_list(table, list);
+	return written ? 0 : table_exchange_each(table, index, blocks, perm);
 }
 
 /* Checks that the levels that the platform may make for an entry can be allocated */
@@ -589,7 +666,7 @@ static noinline int table_write_slow(struct tce2_table *table, u64 index,
 	}
 	if (!tces)
 		return table_write_by_platform(table, index, blocks, perm, how);
-	table_store_tces(tces, blocks, perm);
+	table_store_tces(tces, blocks, tce2_make_tce(0, perm));
 	return 0;
 }
 
@@ -600,7 +677,7 @@ static noinline int table_write_slow(struct tce2_table *table, u64 index,
  * @blocks: the memory to map, one page for each entry; all entries are in one
  *	lowest-level table
  * @perm: TCE2_PERM_READ, TCE2_PERM_WRITE or both
- * @how: state of the entries before the call
+ * @how: the reason for the write
  *
  * Devices may see the old entries until tce2_table_invalidate().
  *
@@ -613,7 +690,8 @@ int tce2_table_write(struct tce2_table *table, u64 index,
 {
 	if (!tce2_table_in_memory(table) || table->tbl->it_indirect_levels)
 		return table_write_slow(table, index, blocks, perm, how);
-	table_store_tces((__be64 *)table->tbl->it_base + index, blocks, perm);
+	table_store_tces((__be64 *)table->tbl->it_base + index, blocks,
+			 tce2_make_tce(0, perm));
 	return 0;
 }
 
@@ -644,6 +722,19 @@ static bool table_is_clear(struct tce2_table *table, u64 index, u64 count, u64 f
 }
 
 /*
+ * The hypervisor has cleared a range of @count entries. Returns the number of the first
+ * entry in the range to read back. A call of H_STUFF_TCE stops at the first refused entry,
+ * and Linux does not report the error. Then the last entry shows the result, if this entry
+ * was mapped. Without H_STUFF_TCE, Linux continues after a refused entry, so all entries
+ * must be read (tce_freemulti_pSeriesLP()). By LoPAR, the call clears either all entries or
+ * no entry (14.5.4.2.3, H_STUFF_TCE). The last entry also shows this result.
+ */
+static u64 table_first_to_verify(u64 count)
+{
+	return firmware_has_feature(FW_FEATURE_STUFF_TCE) ? count - 1 : 0;
+}
+
+/*
  * Clears a range through the platform, in one call if possible (H_STUFF_TCE), and reads
  * the mapped entries back. If an entry is not clear, exchanges all entries one by one.
  * The platform invalidates the entries that it clears, and skips a missing table
@@ -663,7 +754,7 @@ static int table_clear_by_platform(struct tce2_table *table, u64 index, u64 coun
 	if (mapped == TCE2_TABLE_ANY)
 		mapped = count;
 	else
-		first = table_first_to_verify(mapped, FW_FEATURE_STUFF_TCE);
+		first = table_first_to_verify(mapped);
 	if (table_is_clear(table, index, mapped, first))
 		return 0;
 	for (i = 0; i < count; i++) {

@@ -328,23 +328,13 @@ static int window_write_leaf(struct tce2_window *window,
 	return 0;
 }
 
-/* Returns true if no entry of a range is mapped; the range is in one leaf */
-static bool window_is_fresh(const struct tce2_window *window,
-			    const struct tce2_view_run *run)
-{
-	struct tce2_view_run old;
-
-	return !tce2_view_next(&window->view, run->index,
-			       run->index + run->count, &old);
-}
-
 /*
  * Writes the TCEs of a mapping, and invalidates them in batches, because firmware may
  * need long for many entries. So a killed thread need not wait for all entries.
  */
 static __always_inline int
 window_write_tces(struct tce2_window *window, const struct tce2_view_run *run,
-		  bool replaces, struct tce2_region *region, u64 *written)
+		  struct tce2_region *region, u64 *written)
 {
 	u64 index = run->index, end = index + run->count, stale = index;
 	int ret;
@@ -352,14 +342,9 @@ window_write_tces(struct tce2_window *window, const struct tce2_view_run *run,
 	*written = 0;
 	for (;;) {
 		struct tce2_view_run in_leaf = window_run_in_leaf(window, run, index);
-		bool fresh = !replaces;
 
-		/* TCE2_WRITE_FRESH saves time only in the platform's functions */
-		if (replaces && !tce2_table_in_memory(&window->table))
-			fresh = window_is_fresh(window, &in_leaf);
-		ret = window_write_leaf(window, &in_leaf,
-					fresh ? TCE2_WRITE_FRESH : TCE2_WRITE_OVER,
-					&region, written);
+		ret = window_write_leaf(window, &in_leaf, TCE2_WRITE_MAP, &region,
+					written);
 		if (ret)
 			return ret;
 		index += in_leaf.count;
@@ -517,7 +502,7 @@ int tce2_window_map(struct tce2_window *window,
 	ret = window_prepare(window, &run, &replaces);
 	if (ret)
 		goto drop;
-	ret = window_write_tces(window, &run, replaces, memory.region, &written);
+	ret = window_write_tces(window, &run, memory.region, &written);
 	if (ret && !window_restore_tces(window, run.index, written)) {
 		/* A device may reach the memory, so it stays pinned permanently */
 		pr_err_ratelimited("platform did not restore TCEs from bus address %#llx on: leaking the memory that they map\n",

@@ -8,6 +8,7 @@
  */
 #include <linux/iommu.h>
 
+#include <asm/hvcall.h>
 #include <asm/iommu.h>
 
 #include "probe.h"

@@ -17,6 +17,7 @@
 #include <linux/wait.h>
 
 #include <asm/firmware.h>
+#include <asm/hvcall.h>
 #include <asm/mmu_context.h>
 
 #include "sim_platform.h"
@@ -30,6 +31,7 @@
 #define MAX_TABLES 64
 #define HPA(tce)   ((tce) & ~0xfffULL)
 #define PERM(tce)  ((tce) & 0xfffULL)
+#define TCE_PERM   (TCE_READ | TCE_WRITE)
 
 /* Entries of PLATFORM_ODD_FORMAT differ by this bit, which no address has set */
 #define ODD (1ULL << 61)
@@ -917,6 +919,65 @@ static int set_hypervisor(struct iommu_table *tbl, long index, long npages,
 	return platform.error;
 }
 
+/* Finds the hypervisor's table with a number (LIOBN) */
+static struct fake_table *table_of(unsigned long liobn)
+{
+	struct fake_table *t = liobn - 1 < MAX_TABLES ? tables[liobn - 1] : NULL;
+
+	if (!t || t->kind != PLATFORM_HYPERVISOR)
+		sim_bug("a hypercall names table %lu, which does not exist", liobn);
+	return t;
+}
+
+/* Writes a list of TCEs, and stops at a TCE that the hypervisor refuses */
+static long put_list(struct fake_table *t, u64 index, const __be64 *list, u64 count)
+{
+	u64 at = index - t->tbl.it_offset;
+
+	if (!firmware_has_feature(FW_FEATURE_PUT_TCE_IND))
+		sim_bug("a hypercall is made that the hypervisor does not have");
+	if (!count || count > INDIRECT || (uintptr_t)list % 4096)
+		sim_bug("a list of %llu TCEs at %p is not valid", count, list);
+	check_range(t, index, count);
+	sim_work(1);
+	log_event(EVENT_WRITE, index, count);
+	if (platform.lost) {
+		platform.lost--;
+		return 0;
+	}
+	for (u64 i = 0; i < count; i++) {
+		u64 tce = be64_to_cpu(list[i]);
+
+		if (!(tce & TCE_PERM) ||
+		    tce & ((1ULL << t->tbl.it_page_shift) - 1) & ~TCE_PERM)
+			sim_bug("%llx is not a valid TCE of a hypervisor", tce);
+		if (entry_fails(HPA(tce)))
+			return platform.error;
+		put_entry(t, at + i, tce);
+	}
+	return 0;
+}
+
+long plpar_hcall_norets(unsigned long opcode, ...)
+{
+	unsigned long liobn, ioba, list, count;
+	struct fake_table *t;
+	va_list ap;
+
+	va_start(ap, opcode);
+	liobn = va_arg(ap, unsigned long);
+	ioba = va_arg(ap, unsigned long);
+	list = va_arg(ap, unsigned long);
+	count = va_arg(ap, unsigned long);
+	va_end(ap);
+	if (opcode != H_PUT_TCE_INDIRECT)
+		sim_bug("the hypervisor has no hypercall %lx", opcode);
+	t = table_of(liobn);
+	if (ioba & ((1ULL << t->tbl.it_page_shift) - 1))
+		sim_bug("%lx is not the bus address of an entry", ioba);
+	return put_list(t, ioba >> t->tbl.it_page_shift, __va(list), count);
+}
+
 static void tce_kill(struct iommu_table *tbl, unsigned long index,
 		     unsigned long pages)
 {
@@ -1157,6 +1218,7 @@ static long create_table(struct iommu_table_group *tg, int num, u32 page_shift,
 		.it_kref = { { 1 } },
 		.it_size = size >> page_shift,
 		.it_indirect_levels = levels - 1,
+		.it_index = i + 1,
 		/* pseries does not set this field */
 		.it_level_size = platform.hypervisor ? 0 : 1UL << (shift - 3),
 		.it_offset = window_start(tg, num, page_shift, size) >> page_shift,

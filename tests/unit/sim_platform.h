@@ -94,6 +94,8 @@ struct event {
  *	or clears one entry, and Linux skips an entry that is refused
  * @taken: number of exchanges from now on that are each followed by a clear of the same
  *	entry, as if KVM unmapped it
+ * @lost: number of lists from now on of which the hypervisor stores nothing, although it
+ *	returns no error
  * @refused: a physical address for which writing an entry fails, 0 for none
  * @error: error that a failing hook returns
  * @fired: a failure requested with platform_fail() has happened
@@ -114,6 +116,7 @@ struct platform {
 	bool no_flush;
 	unsigned long features;
 	unsigned int taken;
+	unsigned int lost;
 	u64 refused;
 	int error;
 	bool fired;

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include <asm/firmware.h>
+#include <asm/hvcall.h>
 #include <linux/array_size.h>
 #include <linux/iommu.h>
 
@@ -285,6 +286,11 @@ void *iommu_group_get_iommudata(struct iommu_group *group)
 bool firmware_has_feature(unsigned long feature)
 {
 	return false;
+}
+
+long plpar_hcall_norets(unsigned long opcode, ...)
+{
+	sim_bug("a hypercall is made, but the table is in memory");
 }
 
 bool pfn_valid(unsigned long pfn)

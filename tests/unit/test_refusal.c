@@ -336,13 +336,79 @@ TEST(mapping_fresh_entries_takes_few_hypercalls)
 	finish();
 }
 
-/* In a leaf without old entries, reading the last entry back is enough */
-TEST(only_leaves_with_old_entries_are_read_back_in_full)
+/* The hypercall for a list reports errors, so reading the last entry back is enough */
+TEST(one_entry_of_each_list_is_read_back)
 {
 	begin_refusal(FIRST_HYPERVISOR);
 	expect(map(window, 2 * LEAF + 9, 0, 1, RW), 0);
-	expect(calls_of_map(0, 4 * LEAF), 3 * 2 + 1 + LEAF);
-	expect_in_step(window, 4 * LEAF);
+	for (int i = 0; i < 2; i++) {
+		expect(calls_of_map(0, 4 * LEAF), 4 * 2);
+		expect_in_step(window, 4 * LEAF);
+	}
+	finish();
+}
+
+/* A hypervisor returns no error, although it has stored nothing */
+TEST(a_list_that_is_lost_is_written_entry_by_entry)
+{
+	begin_refusal(FIRST_HYPERVISOR);
+	for (int old = 0; old < 2; old++) {
+		for (u64 count = 2; count <= LEAF; count += 51) {
+			if (old)
+				expect(map(window, 7, 1000, LEAF + 7, RW), 0);
+			platform.lost = 1;
+			expect(map(window, 3, 0, count, RW), 0);
+			expect(platform.lost, 0);
+			expect_in_step(window, 3 * LEAF);
+			expect(unmap(window, 0, 3 * LEAF), 0);
+		}
+	}
+	finish();
+}
+
+/* Without memory for a list, the platform writes contiguous ranges, and all are read back */
+TEST(a_list_without_memory_is_written_by_the_platform)
+{
+	begin_refusal(FIRST_HYPERVISOR);
+	/* The view has its memory already */
+	expect(map(window, 0, 3000, LEAF, RW), 0);
+	for (int i = 0; i < 2; i++) {
+		kfree(xchg(&window->table.list, NULL));
+		sim_fail(SIM_ALLOC, 1);
+		expect(calls_of_map(0, LEAF), 1 + LEAF);
+		expect(sim.fired, true);
+		sim_fail_nothing();
+		expect_in_step(window, 2 * LEAF);
+	}
+	finish();
+}
+
+/* Each thread of a window has a list of its own, and the table keeps one of them */
+TEST(a_table_keeps_one_list_for_the_next_request)
+{
+	__be64 *list;
+	u64 allocs;
+
+	begin_refusal(FIRST_HYPERVISOR);
+	expect(!window->table.list, true);
+	/* A single entry needs no list */
+	expect(map(window, 0, 0, 1, RW), 0);
+	expect(!window->table.list, true);
+	expect(map(window, 0, 0, 9, RW), 0);
+	list = window->table.list;
+	expect(!list, false);
+	allocs = sim.now.allocs;
+	expect(map(window, 0, 0, LEAF, RW), 0);
+	expect(window->table.list == list, true);
+	expect(sim.now.allocs, allocs);
+	/* Another thread uses the list */
+	window->table.list = NULL;
+	expect(map(window, 0, 9, LEAF, RW), 0);
+	expect(sim.now.allocs, allocs + 1);
+	expect(!window->table.list, false);
+	expect(window->table.list == list, false);
+	kfree(list);
+	expect_in_step(window, LEAF + 1);
 	finish();
 }
 

@@ -66,7 +66,7 @@ TEST(table_write_checks_memory_before_the_platform_makes_levels)
 			sim_fail(SIM_ALLOC, nth);
 			blocks = tce2_extents_blocks(&region->extents, UA, 1, SHIFT);
 			expect(tce2_table_write(&window->table, index, &blocks, RW,
-						TCE2_WRITE_FRESH),
+						TCE2_WRITE_MAP),
 			       -ENOMEM);
 			expect(sim.fired, true);
 			sim_fail_nothing();

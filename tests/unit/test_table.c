@@ -23,6 +23,7 @@ static void begin_table(u64 size, u32 levels)
 }
 
 #define LOWER (1ULL << (PAGE_SHIFT - 3)) /* entries in a lower table */
+#define NODE  TCE2_EXTENT_NODE
 
 TEST(entries_are_stored_directly_once_the_platform_has_written_one)
 {
@@ -78,17 +79,128 @@ TEST(the_platform_writes_entries_of_a_table_with_an_unknown_layout)
 	platform_kind = PLATFORM_MEMORY;
 }
 
-TEST(a_run_is_passed_to_the_hypervisor_in_one_call)
+/* Tests contiguous and scattered memory, for each direction of the device's accesses */
+TEST(entries_of_a_leaf_are_passed_to_the_hypervisor_in_one_call)
 {
 	platform_kind = PLATFORM_HYPERVISOR;
-	begin_table(MIB(16), 1);
-	expect(table->layout, TCE2_TABLE_PLATFORM);
-	expect(map(window, 5, 0, 400, RW), 0);
-	expect(platform.calls[EVENT_WRITE], 1);
-	expect(unmap(window, 5, 400), 0);
-	expect(platform.calls[EVENT_CLEAR], 1);
-	expect(platform.calls[EVENT_KILL], 0);
-	finish();
+	for (int i = 0; i < 2; i++) {
+		scattered = i;
+		begin_table(MIB(16), 1);
+		expect(table->layout, TCE2_TABLE_PLATFORM);
+		for (u64 perm = 1; perm <= RW; perm++) {
+			const u64 page = 2048ULL << (PAGE_SHIFT - SHIFT);
+
+			platform_forget_events();
+			expect(map(window, 5, page - 400, 400, perm), 0);
+			expect(platform.calls[EVENT_WRITE], 1);
+			expect_in_step(window, 500);
+			expect(platform_tce(table->tbl, 7) & RW, perm);
+			/* Replace some of the entries */
+			expect(map(window, 9, page - 300, 200, perm), 0);
+			expect(platform.calls[EVENT_WRITE], 2);
+			expect_in_step(window, 500);
+		}
+		expect(unmap(window, 5, 400), 0);
+		expect(platform.calls[EVENT_CLEAR], 1);
+		expect(platform.calls[EVENT_KILL], 0);
+		finish();
+	}
+	scattered = false;
+}
+
+/*
+ * Memory whose blocks have 1 << @order pages, with a node boundary. The blocks descend, so
+ * no two are contiguous. If @odd is set, a page at the end makes each page a block.
+ */
+static void memory_of_blocks(u64 ua, u64 pages, unsigned int order, bool odd)
+{
+	u64 *pfn = sim_mmap(sim.mm, ua, PAGES(pages), PAGE_SHIFT, true);
+	u64 first = ua >> PAGE_SHIFT, blocks = (pages >> order) + 2;
+
+	for (u64 i = 0; i < pages; i++) {
+		u64 page = (first & ((1ULL << order) - 1)) + i;
+
+		pfn[i] = ((blocks - (page >> order)) << order) +
+			 (page & ((1ULL << order) - 1));
+	}
+	if (odd) {
+		pfn[pages - 1] = 3;
+		pfn[pages - 2] = 5;
+	}
+	region = registered(proc, ua, PAGES(pages));
+	expect(region->extents.shift, PAGE_SHIFT + (odd ? 0 : order));
+	expect(region->extents.blocks > NODE, true);
+}
+
+/* Maps all pages of the region with IOMMU pages of @shift, and compares them */
+static void map_blocks(u32 shift, u32 levels, u64 index)
+{
+	u64 first = (region->ua + BIT_ULL(shift) - 1) >> shift << shift;
+	/* The last page of the region may be odd */
+	u64 count = (region->ua + region->size - PAGES(2) - first) >> shift;
+	u64 start;
+
+	expect(tce2_ddw_remove(&ddw, 0), 0);
+	expect(create(1ULL << (shift + 18), shift, levels, &start), 0);
+	window = ddw.window[0];
+	/* All entries are fresh, then all are replaced, each by the entry of another page */
+	for (u64 i = 0; i < 2; i++) {
+		down_read(&ddw.lock);
+		expect(tce2_window_map(window,
+				       REQUEST(start + ((index + i) << shift), first,
+					       count << shift, i ? RW : TCE2_PERM_READ),
+				       TCE2_STAYS),
+		       0);
+		up_read(&ddw.lock);
+		expect_in_step(window, index + count + 2);
+	}
+	expect(tce2_ddw_remove(&ddw, start), 0);
+	expect(create(MIB(16), SHIFT, 1, &start), 0);
+}
+
+static const struct {
+	const char *row;
+	unsigned int order; /* log2 of the pages in a block */
+	bool odd;
+	int larger; /* log2 of the base pages in an IOMMU page, may be negative */
+	u64 first; /* first page of the region */
+} block_rows[] = {
+	{ "page and block are equal", 0, false, 0, 64 },
+	{ "4 pages in a block", 2, false, 0, 64 },
+	{ "4 pages in a block, begins inside a block", 2, false, 0, 67 },
+	{ "4 blocks in a page", 2, true, 2, 64 },
+	{ "2 blocks in a page", 2, true, 1, 64 },
+	{ "4 blocks in a page, which crosses a node", 2, true, 2, 67 },
+	{ "page and large block are equal", 2, false, 2, 64 },
+	{ "smallest pages", 0, false, 12 - PAGE_SHIFT, 64 },
+};
+
+TEST(each_page_is_mapped_to_the_address_of_its_block)
+{
+	for (int kind = 0; kind < PLATFORM_KINDS; kind++) {
+		for (size_t i = 0; i < ARRAY_SIZE(block_rows); i++) {
+			u64 pages = (NODE + 24) << (block_rows[i].odd ? 0 :
+						    block_rows[i].order);
+
+			row = block_rows[i].row;
+			platform_kind = kind;
+			for (u32 levels = 1; levels <= 2; levels++) {
+				if (kind == PLATFORM_HYPERVISOR && levels > 1)
+					continue;
+				begin(1, levels == 1 ? 1 : 5);
+				group[0]->tg.pgsizes = ~0xfffULL;
+				/* The simulated caches of devices are small */
+				platform.no_flush = true;
+				memory_of_blocks(PAGES(block_rows[i].first), pages,
+						 block_rows[i].order,
+						 block_rows[i].odd);
+				map_blocks(PAGE_SHIFT + block_rows[i].larger, levels,
+					   LEAF - 9);
+				tce2_region_unregister_nofail(region);
+				finish();
+			}
+		}
+	}
 }
 
 /* The platform makes a lower table when its first entry is written, and not again later */
