@@ -98,6 +98,21 @@ struct tce2_stale {
 };
 
 /**
+ * struct tce2_cursor - the lowest-level table in which a request stores TCEs
+ * @tces: its first TCE
+ * @first: number of its first entry
+ * @count: number of its entries; 0 if no table has been found yet
+ *
+ * Lives on the stack of one thread; see tce2_table_cursor() and tce2_table_write(). Tables
+ * stay until the window is removed, so a request finds each lowest-level table only once.
+ */
+struct tce2_cursor {
+	__be64 *tces;
+	u64 first;
+	u64 count;
+};
+
+/**
  * enum tce2_write - reasons to write entries
  * @TCE2_WRITE_MAP: a request maps the entries. The write may stop, and may wait for memory
  * @TCE2_WRITE_RESTORE: a request has failed. All entries have been mapped before, so all
@@ -121,7 +136,7 @@ int tce2_table_prepare(struct tce2_table *table, u64 index);
 int tce2_table_exchange_none(struct tce2_table *table, u64 index);
 int tce2_table_exchange_page(struct tce2_table *table, u64 index, u64 hpa, u64 perm);
 __be64 *tce2_table_walk(const struct tce2_table *table, u64 index);
-int tce2_table_write(struct tce2_table *table, u64 index,
+int tce2_table_write(struct tce2_table *table, struct tce2_cursor *cursor, u64 index,
 		     const struct tce2_blocks *blocks, u64 perm, enum tce2_write how);
 int tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
 		     u64 mapped, struct tce2_stale *stale);
@@ -136,6 +151,38 @@ void tce2_table_invalidate(struct tce2_table *table, u64 index, u64 count);
 static inline bool tce2_table_in_memory(const struct tce2_table *table)
 {
 	return READ_ONCE(table->layout) == TCE2_TABLE_MEMORY;
+}
+
+/**
+ * tce2_table_cursor() - begin to write entries
+ * @table: the table
+ *
+ * Return: the cursor for the writes of one thread.
+ */
+static __always_inline struct tce2_cursor
+tce2_table_cursor(const struct tce2_table *table)
+{
+	if (!tce2_table_in_memory(table) || table->tbl->it_indirect_levels)
+		return (struct tce2_cursor){};
+	return (struct tce2_cursor){
+		.tces = (__be64 *)table->tbl->it_base,
+		.count = ~0ULL,
+	};
+}
+
+/**
+ * tce2_table_end() - find the end of the lowest-level table of an entry
+ * @table: the table
+ * @index: the entry
+ *
+ * Return: the first entry of the next lowest-level table; the largest number if the table
+ * has a single level.
+ */
+static inline u64 tce2_table_end(const struct tce2_table *table, u64 index)
+{
+	if (!table->tbl->it_indirect_levels)
+		return ~0ULL;
+	return (index | ((1ULL << table->level_bits) - 1)) + 1;
 }
 
 /**

@@ -32,6 +32,7 @@
 #include <linux/build_bug.h>
 #include <linux/dma-direction.h>
 #include <linux/log2.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/rcupdate.h>
@@ -269,10 +270,10 @@ static __always_inline void table_store_blocks(__be64 *tces,
 {
 	u64 stride = 1ULL << (blocks->page_shift - blocks->shift);
 	const u64 *entry = blocks->entry;
-	__be64 *end = tces + blocks->pages;
+	u64 pages;
 
-	for (; tces < end; tces++) {
-		*tces = cpu_to_be64((READ_ONCE(*entry) & ~TCE2_EXTENT_FLAGS) | bits);
+	for (pages = blocks->pages; pages; pages--) {
+		*tces++ = cpu_to_be64((READ_ONCE(*entry) & ~TCE2_EXTENT_FLAGS) | bits);
 		entry += stride;
 		barrier();
 	}
@@ -643,15 +644,33 @@ static int table_make_level(struct tce2_table *table, u64 index, u64 hpa, u64 pe
 	return ret;
 }
 
+/* Moves the cursor to the lowest-level table of an entry, whose TCE is at @tces */
+static void table_move_cursor(const struct tce2_table *table, struct tce2_cursor *cursor,
+			      u64 index, __be64 *tces)
+{
+	u64 end = tce2_table_end(table, index);
+	u64 first = table->tbl->it_indirect_levels ?
+		    end - (1ULL << table->level_bits) : 0;
+
+	*cursor = (struct tce2_cursor){
+		.tces = tces - (index - first),
+		.first = first,
+		.count = end - first,
+	};
+}
+
 /*
- * Implements tce2_table_write(), except for a single-level table in memory. The platform
- * makes missing tables. The platform's function for ranges does not check for an allocation
- * failure before it writes to the new table (pnv_tce_build()). So the first entry is
- * written by the function for single entries, which does check (pnv_tce_xchg()).
+ * Finds the lowest-level table of an entry for tce2_table_write(), or lets the platform make
+ * this table, by writing the entry. The platform's function for ranges does not check for
+ * an allocation failure before it writes to a new table (pnv_tce_build()). So the entry is
+ * written by the function for single entries, which does check (pnv_tce_xchg()). Returns 0
+ * if the cursor has moved to the table, 1 if the platform has written all entries, or a
+ * negative error.
  */
-static noinline int table_write_slow(struct tce2_table *table, u64 index,
-				     const struct tce2_blocks *blocks, u64 perm,
-				     enum tce2_write how)
+static noinline int table_find_lowest(struct tce2_table *table,
+				      struct tce2_cursor *cursor, u64 index,
+				      const struct tce2_blocks *blocks, u64 perm,
+				      enum tce2_write how)
 {
 	__be64 *tces = tce2_table_find(table, index);
 	int ret;
@@ -665,14 +684,15 @@ static noinline int table_write_slow(struct tce2_table *table, u64 index,
 		tces = table_learn_layout(table, index, tce2_make_tce(hpa, perm));
 	}
 	if (!tces)
-		return table_write_by_platform(table, index, blocks, perm, how);
-	table_store_tces(tces, blocks, tce2_make_tce(0, perm));
+		return table_write_by_platform(table, index, blocks, perm, how) ?: 1;
+	table_move_cursor(table, cursor, index, tces);
 	return 0;
 }
 
 /**
  * tce2_table_write() - write TCEs
  * @table: the table
+ * @cursor: the cursor of the thread's writes, from tce2_table_cursor()
  * @index: first entry; the caller holds and has prepared all entries
  * @blocks: the memory to map, one page for each entry; all entries are in one
  *	lowest-level table
@@ -685,12 +705,16 @@ static noinline int table_write_slow(struct tce2_table *table, u64 index,
  * Return: 0; -ENOMEM or -EIO, after which some entries may have been written; -EINTR or
  * -EAGAIN from tce2_must_stop(), except with TCE2_WRITE_RESTORE.
  */
-int tce2_table_write(struct tce2_table *table, u64 index,
+int tce2_table_write(struct tce2_table *table, struct tce2_cursor *cursor, u64 index,
 		     const struct tce2_blocks *blocks, u64 perm, enum tce2_write how)
 {
-	if (!tce2_table_in_memory(table) || table->tbl->it_indirect_levels)
-		return table_write_slow(table, index, blocks, perm, how);
-	table_store_tces((__be64 *)table->tbl->it_base + index, blocks,
+	if (index - cursor->first >= cursor->count) {
+		int ret = table_find_lowest(table, cursor, index, blocks, perm, how);
+
+		if (ret)
+			return min(ret, 0);
+	}
+	table_store_tces(cursor->tces + (index - cursor->first), blocks,
 			 tce2_make_tce(0, perm));
 	return 0;
 }

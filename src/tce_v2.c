@@ -246,7 +246,7 @@ static __always_inline int
 window_prepare(struct tce2_window *window, const struct tce2_view_run *run,
 	       bool *replaces)
 {
-	u64 index = run->index, end = index + run->count;
+	u64 index = run->index, end = index + run->count, prepared = index;
 	int ret = tce2_must_stop(window->hurry);
 
 	*replaces = false;
@@ -258,9 +258,12 @@ window_prepare(struct tce2_window *window, const struct tce2_view_run *run,
 			return ret;
 		if (ret)
 			*replaces = true;
-		ret = tce2_table_prepare(&window->table, index);
-		if (ret)
-			return ret;
+		if (index >= prepared) {
+			ret = tce2_table_prepare(&window->table, index);
+			if (ret)
+				return ret;
+			prepared = tce2_table_end(&window->table, index);
+		}
 		index += in_leaf.count;
 		if (index == end)
 			return 0;
@@ -293,22 +296,34 @@ window_first_blocks(const struct tce2_memory *memory)
 				   min(memory->pages, in_region), memory->shift);
 }
 
+/**
+ * struct window_writer - state of a request that writes TCEs, leaf by leaf
+ * @how: the reason for the writes
+ * @region: the region of the last page, or NULL
+ * @cursor: the lowest-level table of the last entry
+ * @written: number of entries that may have been written so far
+ */
+struct window_writer {
+	enum tce2_write how;
+	struct tce2_region *region;
+	struct tce2_cursor cursor;
+	u64 written;
+};
+
 /*
- * Writes TCEs of one leaf, for memory that the caller holds. *@regionp caches the
- * region between calls. Adds the number of entries to *@written, even if the write
- * fails: some of the entries may have been written.
+ * Writes TCEs of one leaf, for memory that the caller holds. Adds the number of entries to
+ * the written entries, even if the write fails: some of the entries may have been written.
  */
 static int window_write_leaf(struct tce2_window *window,
 			     const struct tce2_view_run *run,
-			     enum tce2_write how, struct tce2_region **regionp,
-			     u64 *written)
+			     struct window_writer *writer)
 {
 	struct tce2_memory memory = window_memory(window, run);
 	u64 index = run->index;
 	int ret;
 
-	memory.region = *regionp;
-	*written += run->count;
+	memory.region = writer->region;
+	writer->written += run->count;
 	while (memory.pages) {
 		struct tce2_blocks blocks;
 
@@ -318,13 +333,14 @@ static int window_write_leaf(struct tce2_window *window,
 		if (!memory.region)
 			return -EINVAL;
 		blocks = window_first_blocks(&memory);
-		ret = tce2_table_write(&window->table, index, &blocks, run->perm, how);
+		ret = tce2_table_write(&window->table, &writer->cursor, index, &blocks,
+				       run->perm, writer->how);
 		if (ret)
 			return ret;
 		index += blocks.pages;
 		tce2_memory_skip(&memory, blocks.pages);
 	}
-	*regionp = memory.region;
+	writer->region = memory.region;
 	return 0;
 }
 
@@ -334,17 +350,15 @@ static int window_write_leaf(struct tce2_window *window,
  */
 static __always_inline int
 window_write_tces(struct tce2_window *window, const struct tce2_view_run *run,
-		  struct tce2_region *region, u64 *written)
+		  struct window_writer *writer)
 {
 	u64 index = run->index, end = index + run->count, stale = index;
 	int ret;
 
-	*written = 0;
 	for (;;) {
 		struct tce2_view_run in_leaf = window_run_in_leaf(window, run, index);
 
-		ret = window_write_leaf(window, &in_leaf, TCE2_WRITE_MAP, &region,
-					written);
+		ret = window_write_leaf(window, &in_leaf, writer);
 		if (ret)
 			return ret;
 		index += in_leaf.count;
@@ -369,10 +383,9 @@ window_write_tces(struct tce2_window *window, const struct tce2_view_run *run,
  * to write or clear an entry.
  */
 static bool window_restore_leaf(struct tce2_window *window, u64 index, u64 end,
-				struct tce2_region **region, struct tce2_stale *stale)
+				struct window_writer *writer, struct tce2_stale *stale)
 {
 	bool restored = true;
-	u64 ignored = 0;
 
 	while (index < end) {
 		struct tce2_view_run run = { .index = end };
@@ -382,8 +395,7 @@ static bool window_restore_leaf(struct tce2_window *window, u64 index, u64 end,
 		    tce2_table_clear(&window->table, index, run.index - index,
 				     TCE2_TABLE_ANY, stale))
 			restored = false;
-		if (window_write_leaf(window, &run, TCE2_WRITE_RESTORE, region,
-				      &ignored))
+		if (window_write_leaf(window, &run, writer))
 			restored = false;
 		index = run.index + run.count;
 	}
@@ -393,15 +405,18 @@ static bool window_restore_leaf(struct tce2_window *window, u64 index, u64 end,
 /* Restores all TCEs that a failed map request may have written */
 static bool window_restore_tces(struct tce2_window *window, u64 index, u64 count)
 {
+	struct window_writer writer = {
+		.how = TCE2_WRITE_RESTORE,
+		.cursor = tce2_table_cursor(&window->table),
+	};
 	u64 first = index, end = index + count;
-	struct tce2_region *region = NULL;
 	struct tce2_stale stale = {};
 	bool restored = true;
 
 	while (index < end) {
 		u64 next = tce2_view_leaf_end(index, end);
 
-		if (!window_restore_leaf(window, index, next, &region, &stale))
+		if (!window_restore_leaf(window, index, next, &writer, &stale))
 			restored = false;
 		index = next;
 		window_pause_before(index, end);
@@ -488,9 +503,9 @@ int tce2_window_map(struct tce2_window *window,
 		.perm = request->perm,
 	};
 	struct tce2_memory memory = window_memory(window, &run);
+	struct window_writer writer = { .how = TCE2_WRITE_MAP };
 	struct tce2_range range;
 	bool replaces;
-	u64 written;
 	int ret;
 
 	ret = window_lock_leaves(window, &range, run.index, run.count, patience);
@@ -502,8 +517,10 @@ int tce2_window_map(struct tce2_window *window,
 	ret = window_prepare(window, &run, &replaces);
 	if (ret)
 		goto drop;
-	ret = window_write_tces(window, &run, memory.region, &written);
-	if (ret && !window_restore_tces(window, run.index, written)) {
+	writer.region = memory.region;
+	writer.cursor = tce2_table_cursor(&window->table);
+	ret = window_write_tces(window, &run, &writer);
+	if (ret && !window_restore_tces(window, run.index, writer.written)) {
 		/* A device may reach the memory, so it stays pinned permanently */
 		pr_err_ratelimited("platform did not restore TCEs from bus address %#llx on: leaking the memory that they map\n",
 				   request->iova);

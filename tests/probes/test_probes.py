@@ -217,6 +217,18 @@ def test_the_module_builds_for_the_kernel_as_it_is(trial: Trial) -> None:
     assert not difference
 
 
+def test_a_kernel_without_pseries_needs_no_hypercall(trial: Trial) -> None:
+    # PPC_SPLPAR depends on PPC_PSERIES
+    for option in ("PPC_PSERIES", "PPC_SPLPAR"):
+        trial.kernel.change("build/include/generated/autoconf.h",
+                            rf"^#define CONFIG_{option} 1\n", "")
+    trial.kernel.change(SYMVERS, r"^.*\tplpar_hcall_norets\t.*\n", "")
+    trial.build().expect(0)
+    imports = run(f"{CROSS}nm", "-u", trial.sources / MODULE).expect(0).output.split()
+    assert "iommu_flush_tce" in imports
+    assert "plpar_hcall_norets" not in imports
+
+
 def test_a_line_added_to_the_list_is_probed(trial: Trial) -> None:
     """The probes and the check of exports must use a new line, even after an earlier build."""
     file = trial.sources / LIST

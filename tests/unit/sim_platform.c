@@ -618,6 +618,7 @@ bool platform_swap_unordered(bool now)
 /* Returns true for memory of tables: src/ calls pfn_valid() for no other memory */
 bool pfn_valid(unsigned long pfn)
 {
+	platform.walked++;
 	for (unsigned int i = 0; i < MAX_TABLES; i++) {
 		struct fake_table *t = tables[i];
 

@@ -104,6 +104,7 @@ struct event {
  * @held: current number of holds of IOMMU pages
  * @owned: number of groups whose ownership src/ has taken
  * @complaints: lines written to the kernel log with pr_err_ratelimited()
+ * @walked: number of links to lower tables that src/ has followed
  * @kill_most: the most entries that src/ invalidated with one call
  * @calls: number of events of each kind; for drops, number of dropped pages
  * @calls_to: number of calls of each operation that can be made to fail
@@ -125,6 +126,7 @@ struct platform {
 	u64 held;
 	u64 owned;
 	u64 complaints;
+	u64 walked;
 	u64 kill_most;
 	u64 calls[EVENTS];
 	u64 calls_to[PLATFORM_FAULTS];

@@ -383,7 +383,7 @@ TEST(a_list_without_memory_is_written_by_the_platform)
 	finish();
 }
 
-/* Each thread of a window has a list of its own, and the table keeps one of them */
+/* Each thread of a window takes a separate list, and the table keeps one of them */
 TEST(a_table_keeps_one_list_for_the_next_request)
 {
 	__be64 *list;

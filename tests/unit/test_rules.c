@@ -60,13 +60,14 @@ TEST(table_write_checks_memory_before_the_platform_makes_levels)
 		for (u32 nth = 1; nth < levels; nth++) {
 			const u64 index = (window->size >> SHIFT) - 1;
 			u64 asked = platform.calls_to[PLATFORM_XCHG];
+			struct tce2_cursor cursor = tce2_table_cursor(&window->table);
 			struct tce2_blocks blocks;
 
 			expect(tce2_table_prepare(&window->table, index), 0);
 			sim_fail(SIM_ALLOC, nth);
 			blocks = tce2_extents_blocks(&region->extents, UA, 1, SHIFT);
-			expect(tce2_table_write(&window->table, index, &blocks, RW,
-						TCE2_WRITE_MAP),
+			expect(tce2_table_write(&window->table, &cursor, index, &blocks,
+						RW, TCE2_WRITE_MAP),
 			       -ENOMEM);
 			expect(sim.fired, true);
 			sim_fail_nothing();

@@ -233,6 +233,32 @@ TEST(the_platform_makes_lower_tables_as_they_are_needed)
 	}
 }
 
+/* A request follows the links to a lower table once to prepare it, and once to write to it */
+TEST(a_request_walks_once_to_each_lower_table)
+{
+	const u64 count = 2 * LOWER + 40, links = 4;
+
+	for (u32 levels = 1; levels <= 2; levels++) {
+		u64 walks = levels == 1 ? 0 : 2 * links;
+
+		begin(1, 5);
+		region = large_memory(IOVA(count));
+		window = only_window(levels == 1 ? IOVA(4 * LOWER) :
+				     IOVA(LOWER << (PAGE_SHIFT - 3)), levels);
+		table = &window->table;
+		expect(map(window, LOWER - 20, 0, count, RW), 0);
+		/* Replace all entries, then map them after they were unmapped */
+		for (int i = 0; i < 2; i++) {
+			platform.walked = 0;
+			expect(map(window, LOWER - 20, 0, count, RW), 0);
+			expect(platform.walked, walks);
+			expect(platform_mapped(table->tbl), count);
+			expect(unmap(window, 0, 4 * LOWER), 0);
+		}
+		finish();
+	}
+}
+
 /* If tables are in memory, making a lower table is the only step that can fail */
 TEST(a_lower_table_that_cannot_be_made_changes_nothing)
 {
