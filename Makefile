@@ -216,7 +216,7 @@ help:
 	@echo "make debug-kernel            build a kernel with KASAN, lockdep, kmemleak, UBSAN and fault injection; make check-debug does this first"
 	@echo "make coverage                list the lines of src/ that the guests' tests do not run"
 	@echo "make stress                  run each race test for a minute (RACE_SECONDS=60; KERNELS, MACHINES as above)"
-	@echo "make bench                   compare the speed with the in-tree driver's and with the committed results; results in build/bench (KERNELS='<label>...', MACHINE=pseries, THREADS=1)"
+	@echo "make bench                   compare the speed with the in-tree driver's and with the committed results; results in build/bench (KERNELS='<label>...', MACHINE=pseries, THREADS=1, PROFILE=1)"
 	@echo "make unit                    run only the tests of the sources on the host (ONLY=<case>, TCE2_SEED=<seed>)"
 	@echo "make preflight               build tce2-preflight, which checks if the module will work on a kernel (build/preflight)"
 	@echo "make check-preflight         run only the tests of tce2-preflight (PREFLIGHT_DAMAGE=<number of damages of a file>, PREFLIGHT_SEED=<seed>)"

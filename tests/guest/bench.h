@@ -79,6 +79,29 @@ void touch_scattered(uint8_t *ua, uint64_t count, uint64_t page);
 bool memory_get(struct memory *mem, enum memory_kind kind, uint64_t size);
 void memory_put(struct memory *mem);
 
+/*
+ * Marks for the plugin of QEMU that counts instructions by address (tests/profile). On
+ * POWER these instructions do nothing.
+ */
+static inline void count_on(void)
+{
+	asm volatile("or 20,20,20" : : : "memory");
+}
+
+static inline void count_off(void)
+{
+	asm volatile("or 21,21,21" : : : "memory");
+}
+
+/*
+ * Begin a phase, in which the plugin counts from zero, and print its name. @units is
+ * the number of TCEs, pages or calls by which the counts are divided.
+ */
+__attribute__((format(printf, 3, 4)))
+void phase_begin(double units, const char *unit, const char *name, ...);
+/* Print the addresses of the functions of all modules, for the following phases */
+void print_module_symbols(void);
+
 void bench_cache(void);
 void bench_memory(void);
 void bench_map(void);
@@ -88,6 +111,7 @@ void bench_kvm(void);
 void bench_threads(void);
 void bench_hcalls(void);
 void bench_short(void);
+void bench_profile(void);
 
 /* The measurements of bench_cache() and bench_map() that bench_short() repeats */
 void bench_cache_short(void);
