@@ -113,6 +113,12 @@ function derive_lookup(	i, n, regions, from, to, name, b) {
 
 # Return the heading above a figure; the first character is a sort key
 function group(figure,	part) {
+	if (figure ~ /^lines/)
+		return "E Cache lines that two processors share when each maps or unmaps one TCE"
+	if (figure ~ /^instructions/)
+		return "D Threads: instructions of all threads to map and unmap"
+	if (figure ~ /threads/)
+		return "8 Threads: wall time to map and unmap"
 	if (figure ~ /^memory/)
 		return "3 Kernel memory for registered regions and for mappings"
 	if (figure ~ /^growth/)
@@ -133,8 +139,6 @@ function group(figure,	part) {
 		return "9 Hypercalls per TCE"
 	if (figure ~ /256t/)
 		return "7 A window of 256 TiB, 64K TCEs, 2 levels, with 16 TCEs mapped or none"
-	if (figure ~ /threads/)
-		return "8 Threads that map separate ranges of one window"
 	split(figure, part, ".")
 	sub(/-/, " TCEs, ", part[2])
 	sub(/-/, " ", part[2])
@@ -289,7 +293,7 @@ function charted(figure) {
 		return 0
 	return figure ~ /^cache\.(register|unregister-total)/ || figure ~ /^memory/ ||
 		figure ~ /^lookup/ || figure ~ /one-tce\..*middle/ || figure ~ /256t$/ ||
-		figure ~ /threads/ || figure ~ /^hcalls.*\.all$/ || figure ~ /^(map|replace|unmap)\.[^.]*\.1g\.(hugetlb-1g|scattered)$/
+		figure ~ /threads/ || figure ~ /^lines/ || figure ~ /^hcalls.*\.all$/ || figure ~ /^(map|replace|unmap)\.[^.]*\.1g\.(hugetlb-1g|scattered)$/
 }
 
 function escaped(text) {

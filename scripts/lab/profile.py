@@ -3,7 +3,7 @@
 
 Owns build/profile. QEMU's plugin (tests/profile/plugin.c) counts instructions by address. The
 guest's console names the phases and the functions of modules (tests/guest/bench_profile.c).
-Functions of the kernel are the symbols of its vmlinux. Calls labels, command and places.
+Functions of the kernel are the symbols of its vmlinux. Calls command and places.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import labels
 from .command import CROSS, call, locked, output_of
 from .places import BUILD, LOGS, TOP, LabError
 
@@ -24,7 +23,6 @@ SOURCES = TOP / "tests" / "profile"
 PLUGIN = BUILD / "profile" / "plugin.so"
 COMPILER = ("gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC",
             "-fvisibility=hidden", "-pthread")
-USAGE = "usage: scripts/bench-profile [LABEL CONSOLE COUNTS]"
 # Addresses of the firmware (skiboot), and the first address of the kernel
 FIRMWARE = range(0x30000000, 0x40000000)
 KERNEL = 0xc000000000000000
@@ -215,20 +213,3 @@ def profile_tables(phases: Sequence[Phase], counts: Mapping[int, Counts]) -> Ite
                 each[phase.backend] = {name: count / phase.units for name, count
                                        in by_function(phase, found).items()}
         yield from phase_table(figure, unit, each)
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Run scripts/bench-profile."""
-    if not arguments:
-        print(build())
-        return
-    if len(arguments) != 3:
-        raise LabError(USAGE)
-    name, console, counts = arguments
-    phases = list(read_phases(Path(console).read_text(errors="replace"),
-                              kernel_functions(labels.vmlinux(name))))
-    if not phases:
-        raise LabError(f"{console} names no phase")
-    with open(counts, encoding="ascii") as lines:
-        found = read_counts(lines)
-    print("\n".join(profile_tables(phases, found)))

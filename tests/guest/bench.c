@@ -6,10 +6,10 @@
  *
  *	BENCH: {"figure": ..., "backend": ..., "unit": ..., "value": ...}
  *
- * PARTs are cache, memory, map, growth, realmode, kvm, short, profile, threads and
- * hcalls. The default is the first six parts: short repeats a few rows of cache and
- * map, profile needs a plugin of QEMU, and an instruction count does not show the
- * cost of threads and hypercalls.
+ * PARTs are cache, memory, map, growth, realmode, kvm, short, profile, lines,
+ * threads and hcalls. The default is the first six parts: short repeats a few rows of
+ * cache and map, profile and lines need a plugin of QEMU, and an instruction count
+ * does not show the cost of threads and hypercalls.
  *
  * The in-tree driver is always loaded. VFIO first asks the backend that was
  * loaded last, so this module's turn begins with modprobe and ends with rmmod.
@@ -390,6 +390,7 @@ static const struct part {
 	{ "kvm", bench_kvm, false },
 	{ "short", bench_short, true },
 	{ "profile", bench_profile, true },
+	{ "lines", bench_lines, true },
 	{ "threads", bench_threads, true },
 	{ "hcalls", bench_hcalls, true },
 };

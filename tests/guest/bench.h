@@ -93,6 +93,12 @@ static inline void count_off(void)
 	asm volatile("or 21,21,21" : : : "memory");
 }
 
+/* Make the plugin count memory accesses, too. The caller must wait a few milliseconds. */
+static inline void count_memory(void)
+{
+	asm volatile("or 23,23,23" : : : "memory");
+}
+
 /*
  * Begin a phase, in which the plugin counts from zero, and print its name. @units is
  * the number of TCEs, pages or calls by which the counts are divided.
@@ -112,6 +118,7 @@ void bench_threads(void);
 void bench_hcalls(void);
 void bench_short(void);
 void bench_profile(void);
+void bench_lines(void);
 
 /* The measurements of bench_cache() and bench_map() that bench_short() repeats */
 void bench_cache_short(void);

@@ -97,9 +97,10 @@ def test_with_another_kernel_or_qemu_the_ratio_to_in_tree_counts(
     assert compare(tmp_path, old, new, **setting) == status
 
 
-def test_rows_of_one_file_and_rows_of_wall_time_are_not_compared(
-        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    unit = "ns of wall time per TCE"
+@pytest.mark.parametrize("unit", ["ns of wall time per TCE",
+                                  "instructions per TCE, with waiting"])
+def test_rows_of_one_file_and_rows_that_depend_on_this_machine_are_not_compared(
+        unit: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old = {"map": row(10, 10), "gone": row(10, 10), "threads": row(10, 10, unit)}
     new = {"map": row(10, 10), "added": row(99, 10), "threads": row(99, 10, unit)}
     assert main([str(write(tmp_path / "new.json", new)),

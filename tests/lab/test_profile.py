@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lab import profile
+from lab import profile, profile_report
 from lab.places import LabError
-from lab.profile import Symbols, group_of, main, profile_tables, read_counts, read_phases
+from lab.profile import Symbols, group_of, profile_tables, read_counts, read_phases
+from lab.profile_report import main
 
 KERNEL = [(0xc000000000001000, "system_call_common"), (0xc000000000002000, "kfree")]
 CONSOLE = """\
@@ -68,6 +69,18 @@ def test_small_functions_are_one_row_of_the_table() -> None:
     assert not [line for line in shown if "tce2_window_unmap" in line]
 
 
+def test_totals_are_instructions_of_all_processors_per_unit() -> None:
+    phases = list(read_phases(CONSOLE, KERNEL))
+    counted = read_counts(COUNTS.splitlines())
+    assert list(profile_report.totals(phases, counted)) == [
+        f'BENCH: {{"figure": "map.all", "backend": "{driver}", '
+        f'"unit": "instructions per TCE, with waiting", "value": {value}}}'
+        for driver, value in (("ours", "152.00"), ("in-tree", "200.00"))]
+    with pytest.raises(LabError, match="has counted nothing in phase 2"):
+        list(profile_report.totals(phases, read_counts(COUNTS[:COUNTS.index("phase 2")]
+                                                       .splitlines())))
+
+
 def test_a_phase_without_counts_is_an_error() -> None:
     with pytest.raises(LabError, match="has counted nothing in phase 2"):
         tables(CONSOLE, COUNTS[:COUNTS.index("phase 2")])
@@ -109,9 +122,9 @@ def test_the_plugin_builds_and_exports_what_qemu_looks_up(
 
 def test_a_console_without_a_phase_is_an_error(tmp_path: Path,
                                                monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(profile, "kernel_functions", lambda _: KERNEL)
+    monkeypatch.setattr(profile_report, "kernel_functions", lambda _: KERNEL)
     (tmp_path / "console").write_text("TCE2-EXIT 0\n")
     with pytest.raises(LabError, match="names no phase"):
-        main(["6.12-64k", str(tmp_path / "console"), "/dev/null"])
+        main(["functions", "6.12-64k", str(tmp_path / "console"), "/dev/null"])
     with pytest.raises(LabError, match="usage: scripts/bench-profile"):
-        main(["6.12-64k"])
+        main(["everything", "6.12-64k", "console", "counts"])

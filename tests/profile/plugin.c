@@ -4,12 +4,12 @@
  * the address of the instruction. The guest starts and stops the counting by instructions that
  * do nothing on POWER:
  *
+ *	or 23,23,23	count memory accesses, too, a few milliseconds later and until the end
  *	or 22,22,22	begin the next phase; the counts begin at zero
  *	or 20,20,20	count on this processor
  *	or 21,21,21	do not count on this processor
  *
- * Arguments: out=FILE, and lines=on to count memory accesses, too. FILE has lines of these
- * forms, with numbers in hexadecimal:
+ * The argument is out=FILE. FILE has lines of these forms, with numbers in hexadecimal:
  *
  *	phase N
  *	insn CPU PC COUNT
@@ -17,7 +17,8 @@
  *	store CPU PC LINE COUNT
  *
  * LINE is a physical address divided by the size of a cache line. Accesses to devices are
- * not counted.
+ * not counted. Counting them takes a call for each access, which would make the boot of the
+ * guest several times slower, so the guest asks for it.
  *
  * A vCPU counts only in its own arrays, so vCPUs run without a lock. Phases begin while no
  * processor counts.
@@ -34,7 +35,11 @@
 #define ACCESSES	(1 << 20)	/* pairs of an instruction and a cache line */
 #define LINE_SHIFT	7		/* POWER has cache lines of 128 bytes */
 
-#define NOP(reg)	(31u << 26 | (reg) << 21 | (reg) << 16 | (reg) << 11 | 444u << 1)
+/* The instruction "or reg,reg,reg" */
+static uint32_t nop(unsigned int reg)
+{
+	return 31u << 26 | reg << 21 | reg << 16 | reg << 11 | 444u << 1;
+}
 
 /**
  * struct place - an instruction of the guest
@@ -72,8 +77,12 @@ static struct access *accesses[MOST_VCPUS];
  * reads the array, because QEMU refuses to read the scoreboard before it has initialized
  * the vCPU.
  */
-static qemu_plugin_u64 counting;
+static struct qemu_plugin_u64 counting;
 static bool is_counting[MOST_VCPUS];
+
+static void register_callbacks(qemu_plugin_id_t id);
+static qemu_plugin_id_t own_id;
+static bool counts_accesses;
 static unsigned int phase;
 static FILE *out;
 
@@ -231,6 +240,22 @@ static void counting_ends(unsigned int vcpu, void *data)
 	qemu_plugin_u64_set(counting, vcpu, 0);
 }
 
+/* Translates all code again, now with calls for memory accesses */
+static void memory_is_wanted(unsigned int vcpu, void *data)
+{
+	(void)vcpu;
+	(void)data;
+	if (counts_accesses)
+		return;
+	for (unsigned int v = 0; v < MOST_VCPUS; v++) {
+		accesses[v] = calloc(ACCESSES, sizeof(struct access));
+		if (!accesses[v])
+			die("out of memory");
+	}
+	counts_accesses = true;
+	qemu_plugin_reset(own_id, register_callbacks);
+}
+
 static executed_t marked_by(const struct qemu_plugin_insn *insn)
 {
 	uint8_t byte[4] = { 0 };
@@ -238,16 +263,13 @@ static executed_t marked_by(const struct qemu_plugin_insn *insn)
 
 	qemu_plugin_insn_data(insn, byte, sizeof(byte));
 	word = byte[0] | byte[1] << 8 | byte[2] << 16 | (uint32_t)byte[3] << 24;
-	switch (word) {
-	case NOP(20):
+	if (word == nop(20))
 		return counting_begins;
-	case NOP(21):
+	if (word == nop(21))
 		return counting_ends;
-	case NOP(22):
+	if (word == nop(22))
 		return phase_begins;
-	default:
-		return NULL;
-	}
+	return word == nop(23) ? memory_is_wanted : NULL;
 }
 
 static void code_is_translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
@@ -269,40 +291,31 @@ static void code_is_translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 							    QEMU_PLUGIN_CB_NO_REGS,
 							    QEMU_PLUGIN_COND_EQ, counting, 1,
 							    place);
-		if (accesses[0])
+		if (counts_accesses)
 			qemu_plugin_register_vcpu_mem_cb(insn, memory_is_accessed,
 							 QEMU_PLUGIN_CB_NO_REGS,
 							 QEMU_PLUGIN_MEM_RW, place);
 	}
 }
 
-static void take_argument(const char *argument)
+static void register_callbacks(qemu_plugin_id_t id)
 {
-	if (!strncmp(argument, "out=", 4)) {
-		out = fopen(argument + 4, "we");
-	} else if (!strcmp(argument, "lines=on")) {
-		for (unsigned int v = 0; v < MOST_VCPUS; v++)
-			accesses[v] = calloc(ACCESSES, sizeof(struct access));
-	} else {
-		die("unknown argument");
-	}
-}
-
-EXPORTED int qemu_plugin_version = INTERFACE_VERSION;
-
-EXPORTED int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info_t *info, int argc,
-				 char **argv);
-
-EXPORTED int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info_t *info, int argc,
-				 char **argv)
-{
-	(void)info;
-	for (int i = 0; i < argc; i++)
-		take_argument(argv[i]);
-	if (!out)
-		die("out=FILE is missing, or FILE cannot be written");
-	counting.score = qemu_plugin_scoreboard_new(sizeof(uint64_t));
 	qemu_plugin_register_vcpu_tb_trans_cb(id, code_is_translated);
 	qemu_plugin_register_atexit_cb(id, guest_ends, NULL);
+}
+
+int qemu_plugin_version = INTERFACE_VERSION;
+
+int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info_t *info, int argc,
+			char **argv)
+{
+	(void)info;
+	if (argc == 1 && !strncmp(argv[0], "out=", 4))
+		out = fopen(argv[0] + 4, "we");
+	if (!out)
+		die("the argument must be out=FILE, where FILE can be written");
+	own_id = id;
+	counting.score = qemu_plugin_scoreboard_new(sizeof(uint64_t));
+	register_callbacks(id);
 	return 0;
 }

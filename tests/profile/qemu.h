@@ -25,10 +25,10 @@ struct qemu_plugin_scoreboard;
 struct qemu_plugin_tb;
 
 /* A number for each vCPU: the field at @offset of the vCPU's entry in @score */
-typedef struct {
+struct qemu_plugin_u64 {
 	struct qemu_plugin_scoreboard *score;
 	size_t offset;
-} qemu_plugin_u64;
+};
 
 enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS };
 enum qemu_plugin_mem_rw { QEMU_PLUGIN_MEM_R = 1, QEMU_PLUGIN_MEM_W, QEMU_PLUGIN_MEM_RW };
@@ -39,6 +39,10 @@ typedef void (*executed_t)(unsigned int vcpu, void *data);
 typedef void (*accessed_t)(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr,
 			   void *data);
 typedef void (*exits_t)(qemu_plugin_id_t id, void *data);
+typedef void (*reset_t)(qemu_plugin_id_t id);
+
+/* Forgets all callbacks and all translated code; then calls the function */
+void qemu_plugin_reset(qemu_plugin_id_t id, reset_t callback);
 
 void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, tb_translated_t callback);
 void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, exits_t callback, void *data);
@@ -48,8 +52,8 @@ void qemu_plugin_register_vcpu_insn_exec_cond_cb(struct qemu_plugin_insn *insn,
 						 executed_t callback,
 						 enum qemu_plugin_cb_flags flags,
 						 enum qemu_plugin_cond cond,
-						 qemu_plugin_u64 entry, uint64_t value,
-						 void *data);
+						 struct qemu_plugin_u64 entry,
+						 uint64_t value, void *data);
 void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, accessed_t callback,
 				      enum qemu_plugin_cb_flags flags,
 				      enum qemu_plugin_mem_rw rw, void *data);
@@ -65,6 +69,11 @@ bool qemu_plugin_hwaddr_is_io(const struct qemu_plugin_hwaddr *address);
 uint64_t qemu_plugin_hwaddr_phys_addr(const struct qemu_plugin_hwaddr *address);
 
 struct qemu_plugin_scoreboard *qemu_plugin_scoreboard_new(size_t size);
-void qemu_plugin_u64_set(qemu_plugin_u64 entry, unsigned int vcpu, uint64_t value);
+void qemu_plugin_u64_set(struct qemu_plugin_u64 entry, unsigned int vcpu, uint64_t value);
+
+/* QEMU looks up these symbols of the plugin */
+EXPORTED extern int qemu_plugin_version;
+EXPORTED int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info_t *info, int argc,
+				 char **argv);
 
 #endif /* PROFILE_QEMU_H */
