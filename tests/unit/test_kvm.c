@@ -2365,10 +2365,10 @@ TEST(hooks_that_begin_during_a_request_decline)
 /* The address of a thread's task_struct selects its bracket, so threads may share a bracket */
 TEST_F(guest_table, virtual_cpus_with_the_same_bracket_exclude_each_other)
 {
-	/* Each virtual CPU has its own cache lines, so at least every 256th shares the bracket */
+	/* There are 256 brackets, so some of the virtual CPUs share a bracket with the first one */
 	static struct {
 		struct vcpu vcpu ____cacheline_aligned_in_smp;
-	} many[600];
+	} many[2000];
 	unsigned int other = 1, collides = 0;
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(many); i++)
@@ -2384,6 +2384,31 @@ TEST_F(guest_table, virtual_cpus_with_the_same_bracket_exclude_each_other)
 	expect(!collides, false);
 	expect(vcpu_finish(&many[0].vcpu), true);
 	expect(peek(3), ua_of(B, 7) | RW);
+}
+
+/* Slabs are as large as a 64K page, and each has the same offsets of task structures */
+TEST_F(guest_table, virtual_cpus_of_different_slabs_seldom_share_a_bracket)
+{
+	enum { SLABS = 64, SLAB = 0x10000, IN_SLAB = 6, TASK = 9856 };
+	static char slabs[SLABS][SLAB] __attribute__((aligned(SLAB)));
+	struct vcpu *first = (struct vcpu *)slabs[0];
+	unsigned int collides = 0;
+
+	vcpu_init(first, sim.mm);
+	put_to(first, 3, ua_of(B, 7), KVM_COMMIT);
+	for (int i = 1; i < SLABS * IN_SLAB; i++) {
+		struct vcpu *vcpu = (void *)&slabs[i / IN_SLAB][i % IN_SLAB * TASK];
+
+		vcpu_init(vcpu, sim.mm);
+		if (put(vcpu, LEAF + 3, ua_of(A, 7)))
+			continue;
+		collides++;
+		/* Unmapping takes no bracket */
+		expect(stuff(vcpu, LEAF + 3), true);
+	}
+	/* 383 virtual CPUs and 256 brackets: 1.5 on average */
+	expect(collides <= 6, true);
+	expect(vcpu_finish(first), true);
 }
 
 /*
