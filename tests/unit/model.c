@@ -1054,6 +1054,70 @@ static void check_store_page(u32 pages)
 		expect(hpa, want);
 }
 
+/* Returns true if an IOMMU page is contiguous and aligned in physical memory */
+static bool store_page_is_whole(u64 ua, unsigned int shift)
+{
+	u64 at = ua - store.region.ua, bytes;
+	u64 hpa = store.hpa[at >> PAGE_SHIFT] + (ua & (PAGE_SIZE - 1));
+
+	for (bytes = PAGE_SIZE; bytes < 1ULL << shift; bytes += PAGE_SIZE) {
+		if (store.hpa[(at + bytes) >> PAGE_SHIFT] != hpa + bytes)
+			return false;
+	}
+	return !(hpa & ((1ULL << shift) - 1));
+}
+
+/* Translates the first pages of a window of blocks, removes some, and repeats this */
+static void check_window_of_blocks(struct tce2_blocks blocks, u64 ua, unsigned int shift)
+{
+	while (blocks.pages) {
+		u64 left = blocks.pages, i, skip = 1 + pick(left);
+
+		for (i = 0; i < min(left, 40ULL); i++) {
+			u64 at = ua + (i << shift) - store.region.ua;
+
+			expect(tce2_blocks_hpa(&blocks, i),
+			       store.hpa[at >> PAGE_SHIFT] + (at & (PAGE_SIZE - 1)));
+		}
+		tce2_blocks_skip(&blocks, skip);
+		expect(blocks.pages, left - skip);
+		ua += skip << shift;
+	}
+}
+
+/* Returns true if no earlier IOMMU page begins in the node in which this page begins */
+static bool begins_in_next_node(const struct tce2_extents *ext, u64 ua, unsigned int shift)
+{
+	u64 block = (ua >> ext->shift) - (ext->ua >> ext->shift);
+
+	return block % TCE2_EXTENT_NODE < max(1ULL, (1ULL << shift) >> ext->shift);
+}
+
+/* Translates adjacent IOMMU pages from a random one on, node by node */
+static void check_store_blocks(u32 pages)
+{
+	const struct tce2_extents *ext = &store.region.extents;
+	unsigned int shift = MIN_SHIFT + pick(one_in(2) ? 6 : 18);
+	u64 base = store.region.ua, end = base + PAGES(pages), count = 0;
+	u64 step = 1ULL << shift;
+	u64 ua = ((base + PAGES(pick(pages)) + step - 1) >> shift << shift) +
+		 pick(16) * step;
+
+	while (ua + ((count + 1) << shift) <= end &&
+	       store_page_is_whole(ua + (count << shift), shift))
+		count++;
+	while (count) {
+		struct tce2_blocks blocks = tce2_extents_blocks(ext, ua, count, shift);
+
+		expect(blocks.pages && blocks.pages <= count, true);
+		check_window_of_blocks(blocks, ua, shift);
+		ua += blocks.pages << shift;
+		count -= blocks.pages;
+		if (count)
+			expect(begins_in_next_node(ext, ua, shift), true);
+	}
+}
+
 /**
  * model_extents() - fill random extents, and compare them with the model
  * @s: source of the choices
@@ -1090,6 +1154,8 @@ void model_extents(struct source *s)
 	check_store(filled);
 	for (u32 n = filled == pages ? 100 : 0; n && !exhausted(s); n--)
 		check_store_page(pages);
+	for (u32 n = filled == pages ? 20 : 0; n && !exhausted(s); n--)
+		check_store_blocks(pages);
 	tce2_extents_free(ext);
 	expect(sim.now.allocs, 0);
 }
