@@ -9,6 +9,7 @@
 #include <linux/types.h>
 
 #include "tce2_ddw.h"
+#include "tce2_why.h"
 
 struct iommu_group;
 struct tce2_cache;
@@ -51,6 +52,7 @@ struct tce2_registration {
  * @enabled: memory has been registered at least once; set under @reg_lock, after
  *	@cache, and never cleared; read without a lock
  * @closed: VFIO has released the container, so nothing more may be registered
+ * @journal: counts of requests, and the newest refusals
  * @rcu: frees the container after a grace period, because readers may still
  *	find it in the table
  *
@@ -66,6 +68,7 @@ struct tce2_container {
 	struct rb_root registrations;
 	bool enabled;
 	bool closed;
+	struct tce2_journal journal;
 	struct rcu_head rcu;
 };
 

@@ -36,6 +36,7 @@ void tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
 			    unsigned int shift, bool write);
 void tce2_pages_uncount(struct tce2_cache *cache, const struct tce2_memory *memory);
 
+int tce2_memory_hold_or_refuse(struct tce2_cache *cache, struct tce2_memory *memory);
 s64 tce2_memory_run(const struct tce2_memory *memory, u64 *hpa);
 struct tce2_region *tce2_region_find_held(struct tce2_cache *cache, u64 ua,
 					  unsigned int shift);

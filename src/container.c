@@ -18,7 +18,7 @@
  *
  * Locks: reg_lock of struct tce2_container; table_lock, which protects the table of
  * containers. RCU protects the table's readers.
- * Calls: ddw, page, kvm (open brackets), mm_iommu, cache, eeh; inlines of ddw.
+ * Calls: ddw, page, kvm (open brackets), mm_iommu, cache, eeh, why; inlines of ddw.
  */
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -37,6 +37,7 @@
 #include "tce2_mm_iommu.h"
 #include "tce2_page.h"
 #include "tce2_view.h"
+#include "tce2_why.h"
 
 /*
  * The table of containers: containers by the low bits of their number. A host has few
@@ -142,6 +143,7 @@ int tce2_container_init(void)
  */
 void tce2_container_exit(void)
 {
+	tce2_journal_exit();
 	tce2_cache_exit();
 }
 
@@ -171,6 +173,10 @@ void *tce2_container_open(void)
 	tce2_ddw_init(&container->ddw);
 	mutex_init(&container->reg_lock);
 	container->registrations = RB_ROOT;
+	if (tce2_journal_init(&container->journal)) {
+		kfree(container);
+		return ERR_PTR(-ENOMEM);
+	}
 	container_enter(container);
 	return container_id_to_cookie(container->id);
 }
@@ -196,7 +202,10 @@ struct tce2_container *tce2_container_get(void *cookie)
 
 static void container_free_rcu(struct rcu_head *rcu)
 {
-	kfree(container_of(rcu, struct tce2_container, rcu));
+	struct tce2_container *container = container_of(rcu, struct tce2_container, rcu);
+
+	tce2_journal_free(&container->journal);
+	kfree(container);
 }
 
 /**
@@ -211,6 +220,7 @@ void tce2_container_put(struct tce2_container *container)
 		return;
 	if (container->cache)
 		tce2_cache_put(container->cache);
+	tce2_journal_close(&container->journal, container->id);
 	/* A reader of the table may still try to get a reference, which fails */
 	call_rcu(&container->rcu, container_free_rcu);
 	/* tce2_exit() waits until this function has returned */
@@ -319,7 +329,8 @@ int tce2_container_check_process(struct tce2_container *container)
 {
 	struct tce2_cache *cache = READ_ONCE(container->cache);
 
-	return cache && cache->mm != current->mm ? -EPERM : 0;
+	return cache && cache->mm != current->mm ?
+	       tce2_refuse(-EPERM, TCE2_WHY_OTHER_PROCESS) : 0;
 }
 
 /* Binds the container to the current process unless it is bound already */
@@ -329,12 +340,14 @@ static int container_bind_process(struct tce2_container *container)
 
 	if (!READ_ONCE(container->cache)) {
 		if (!current->mm)
-			return -EPERM;
+			return tce2_refuse(-EPERM, TCE2_WHY_OTHER_PROCESS);
 		cache = tce2_cache_get(current->mm);
 		if (!cache)
 			return -ENOMEM;
 		if (cmpxchg(&container->cache, NULL, cache))
 			tce2_cache_put(cache);
+		else
+			tce2_journal_own(&container->journal);
 	}
 	return tce2_container_check_process(container);
 }
@@ -376,9 +389,11 @@ static int container_begin_registration(struct tce2_container *container,
 		return -EINTR;
 	old = container_find_registration(container, new->ua);
 	if (container->closed)
-		ret = -ENODEV;
+		ret = tce2_refuse(-ENODEV, TCE2_WHY_CLOSED);
 	else if (old)
-		ret = old->size == new->size ? -EBUSY : -EINVAL;
+		ret = old->size == new->size ?
+		      tce2_refuse(-EBUSY, TCE2_WHY_ALREADY_REGISTERED) :
+		      tce2_refuse(-EINVAL, TCE2_WHY_OVERLAPS);
 	else
 		rb_find_add(&new->node, &container->registrations,
 			    container_compare_registrations);
@@ -408,7 +423,7 @@ static int container_end_registration(struct tce2_container *container,
 	if (!closed)
 		return 0;
 	tce2_region_unregister_nofail(region);
-	return -ENODEV;
+	return tce2_refuse(-ENODEV, TCE2_WHY_CLOSED);
 }
 
 /* Removes a registration whose region could not be made, or has been unregistered */
@@ -472,11 +487,14 @@ int tce2_container_register(struct tce2_container *container, u64 ua, u64 size)
 	int ret;
 
 	BUILD_BUG_ON((TASK_SIZE_USER64 - 1) >> TCE2_VIEW_UA_BITS);
-	if (!size || !PAGE_ALIGNED(ua) || !PAGE_ALIGNED(size) ||
-	    check_add_overflow(ua, size, &end))
-		return -EINVAL;
+	if (!size)
+		return tce2_refuse(-EINVAL, TCE2_WHY_EMPTY);
+	if (!PAGE_ALIGNED(ua) || !PAGE_ALIGNED(size))
+		return tce2_refuse(-EINVAL, TCE2_WHY_MEMORY_MISALIGNED);
+	if (check_add_overflow(ua, size, &end))
+		return tce2_refuse(-EINVAL, TCE2_WHY_WRAPS);
 	if (!access_ok(u64_to_user_ptr(ua), size))
-		return -EFAULT;
+		return tce2_refuse(-EFAULT, TCE2_WHY_NOT_USER_MEMORY);
 	ret = container_bind_process(container);
 	if (ret)
 		return ret;
@@ -510,14 +528,14 @@ static int container_begin_unregistration(struct tce2_container *container, u64 
 	if (ret)
 		goto unlock;
 	registration = container_find_registration(container, ua);
-	ret = -ENOENT;
+	ret = tce2_refuse(-ENOENT, TCE2_WHY_NOT_REGISTERED);
 	if (!registration || registration->size != size)
 		goto unlock;
 	/*
 	 * Another request is registering or unregistering the region. Memory can be
 	 * mapped before its registration is complete.
 	 */
-	ret = -EBUSY;
+	ret = tce2_refuse(-EBUSY, TCE2_WHY_REGISTRATION_BUSY);
 	if (!registration->region)
 		goto unlock;
 	*found = registration;
@@ -543,7 +561,7 @@ static int container_unregister_region(struct tce2_container *container,
 		if (!container_end_registration(container, registration, region))
 			return ret;
 		/* VFIO has released the container, whose tree is empty now */
-		ret = -ENODEV;
+		ret = tce2_refuse(-ENODEV, TCE2_WHY_CLOSED);
 	} else {
 		container_cancel_registration(container, registration);
 	}
@@ -578,7 +596,7 @@ int tce2_container_unregister(struct tce2_container *container, u64 ua,
 	int ret;
 
 	if (!PAGE_ALIGNED(ua) || !PAGE_ALIGNED(size))
-		return -EINVAL;
+		return tce2_refuse(-EINVAL, TCE2_WHY_MEMORY_MISALIGNED);
 	ret = container_begin_unregistration(container, ua, size, &registration,
 					     &region);
 	if (ret)
@@ -633,6 +651,17 @@ container_find_page(const struct tce2_container *container, u64 iova, u64 ua, u6
 	return likely(window) && tce2_page_is_one(window, iova, ua, size) ? window : NULL;
 }
 
+/*
+ * Counts a request for one page that was carried out or refused, in the RCU read-side section
+ * in which the container was found. Returns the bare errno, or 0.
+ */
+static __always_inline int container_count_page(struct tce2_container *container,
+						enum tce2_request request, int ret)
+{
+	tce2_journal_count(&container->journal, request);
+	return likely(!ret) ? 0 : tce2_journal_refuse(&container->journal, request, ret);
+}
+
 /**
  * tce2_container_map_page() - map one page without sleeping, if possible
  * @cookie: the iommu_data that VFIO passed, or NULL
@@ -666,6 +695,8 @@ int tce2_container_map_page(const void *cookie, u64 iova, u64 ua, u64 size, u64 
 		ret = tce2_window_map_page(window, iova, ua, perm);
 	if (unlikely(ret == TCE2_NOT_BRIEF))
 		*container = container_hold(found);
+	else
+		ret = container_count_page(found, TCE2_REQUEST_MAP, ret);
 	rcu_read_unlock();
 	return ret;
 }
@@ -697,6 +728,8 @@ int tce2_container_unmap_page(const void *cookie, u64 iova, u64 size,
 		ret = tce2_window_unmap_page(window, iova);
 	if (unlikely(ret == TCE2_NOT_BRIEF))
 		*container = container_hold(found);
+	else
+		ret = container_count_page(found, TCE2_REQUEST_UNMAP, ret);
 	rcu_read_unlock();
 	return ret;
 }

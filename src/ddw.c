@@ -30,6 +30,7 @@
 #include "tce2_mm_iommu.h"
 #include "tce2_platform.h"
 #include "tce2_tce_v2.h"
+#include "tce2_why.h"
 
 #define NR_SLOTS	IOMMU_TABLE_GROUP_MAX_TABLES
 
@@ -462,7 +463,7 @@ static int ddw_check_group(struct tce2_ddw *ddw, struct iommu_group *iommu_group
 	int slot, ret;
 
 	if (!tg)
-		return -ENODEV;
+		return tce2_refuse(-ENODEV, TCE2_WHY_NO_TABLE_GROUP);
 	ret = tce2_platform_check_group(tg);
 	if (ret)
 		return ret;
@@ -470,15 +471,15 @@ static int ddw_check_group(struct tce2_ddw *ddw, struct iommu_group *iommu_group
 	lockdep_assert_held(&ddw->lock);
 	list_for_each_entry(group, &ddw->groups, node) {
 		if (group->group == iommu_group)
-			return -EBUSY;
+			return tce2_refuse(-EBUSY, TCE2_WHY_ALREADY_ATTACHED);
 		if (!tce2_platform_can_share(tg, group->table_group))
-			return -EPERM;
+			return tce2_refuse(-EPERM, TCE2_WHY_CANNOT_SHARE);
 	}
 	for (slot = 0; slot < NR_SLOTS; slot++) {
 		struct tce2_window *window = ddw->window[slot];
 
 		if (window && !(tg->pgsizes & BIT_ULL(window->page_shift)))
-			return -EPERM;
+			return tce2_refuse(-EPERM, TCE2_WHY_GROUP_PAGE_SIZE);
 	}
 	return 0;
 }
@@ -603,7 +604,7 @@ int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 int tce2_ddw_info(struct tce2_ddw *ddw, struct vfio_iommu_spapr_tce_info *info)
 {
 	struct iommu_table_group *tg;
-	int ret = -ENXIO;
+	int ret = tce2_refuse(-ENXIO, TCE2_WHY_NO_GROUP);
 
 	if (down_read_killable(&ddw->lock))
 		return -EINTR;
@@ -635,7 +636,7 @@ static int ddw_create_default(struct tce2_ddw *ddw, struct tce2_cache *cache)
 	if (!ddw->default_pending)
 		return 0;
 	if (list_empty(&ddw->groups))
-		return -ENXIO;
+		return tce2_refuse(-ENXIO, TCE2_WHY_NO_GROUP);
 	/* The platform defines this size, so it needs no check */
 	spec.size = ddw_first_table_group(ddw)->tce32_size;
 	ret = ddw_create_window(ddw, cache, 0, &spec);
@@ -665,7 +666,7 @@ static int ddw_free_slot(struct tce2_ddw *ddw)
 		if (!ddw->window[slot])
 			return slot;
 	}
-	return -ENOSPC;
+	return tce2_refuse(-ENOSPC, TCE2_WHY_NO_SLOT);
 }
 
 /* Checks that a hypervisor can make another window for the group */
@@ -690,7 +691,7 @@ static int ddw_lock_with_group(struct tce2_ddw *ddw)
 
 	if (!ret && list_empty(&ddw->groups)) {
 		ddw_unlock_for_client(ddw);
-		ret = -ENXIO;
+		ret = tce2_refuse(-ENXIO, TCE2_WHY_NO_GROUP);
 	}
 	return ret;
 }
@@ -834,7 +835,7 @@ int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
  */
 int tce2_ddw_publish(struct tce2_ddw *ddw, struct tce2_creation *creation)
 {
-	int ret = -ENXIO;
+	int ret = tce2_refuse(-ENXIO, TCE2_WHY_WINDOW_REMOVED);
 
 	/*
 	 * Not killable, because the client knows the address already. This function
@@ -895,7 +896,7 @@ int tce2_ddw_remove(struct tce2_ddw *ddw, u64 start)
 	ret = ddw_lock_with_group(ddw);
 	if (ret)
 		return ret;
-	ret = -EINVAL;
+	ret = tce2_refuse(-EINVAL, TCE2_WHY_NO_SUCH_WINDOW);
 	if (ddw->default_pending &&
 	    start == ddw_first_table_group(ddw)->tce32_start) {
 		ddw->default_pending = false;
@@ -963,7 +964,7 @@ static int ddw_find_window(struct tce2_ddw *ddw, u64 iova, struct bus_range *ran
 		if (bus_range_has_iova(range, iova))
 			return 0;
 	}
-	return -ENXIO;
+	return tce2_refuse(-ENXIO, TCE2_WHY_NO_WINDOW);
 }
 
 /* Checks a request against the window that contains its first bus address */
@@ -977,13 +978,15 @@ static int ddw_find_range(struct tce2_ddw *ddw,
 
 	if (ret)
 		return ret;
-	if (!request->size || check_add_overflow(request->ua, request->size, &end))
-		return -EINVAL;
+	if (!request->size)
+		return tce2_refuse(-EINVAL, TCE2_WHY_EMPTY);
+	if (check_add_overflow(request->ua, request->size, &end))
+		return tce2_refuse(-EINVAL, TCE2_WHY_WRAPS);
 	if ((request->iova | request->ua | request->size) &
 	    (BIT_ULL(range->page_shift) - 1))
-		return -EINVAL;
+		return tce2_refuse(-EINVAL, TCE2_WHY_MISALIGNED);
 	if (request->size > range->size - (request->iova - range->start))
-		return -EINVAL;
+		return tce2_refuse(-EINVAL, TCE2_WHY_PAST_WINDOW);
 	return 0;
 }
 
@@ -1007,7 +1010,7 @@ static int ddw_make_default_for_map_locked(struct tce2_ddw *ddw,
 		.shift = range.page_shift,
 		.write = request->perm & TCE2_PERM_WRITE,
 	};
-	ret = tce2_memory_hold(cache, &memory);
+	ret = tce2_memory_hold_or_refuse(cache, &memory);
 	if (ret)
 		return ret;
 	ret = ddw_create_default(ddw, cache);
@@ -1054,7 +1057,7 @@ static int ddw_try_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		return ret;
 	ret = ddw_find_range(ddw, request, &range);
 	if (!ret && !request->perm)
-		ret = -EINVAL;
+		ret = tce2_refuse(-EINVAL, TCE2_WHY_NO_PERMISSION);
 	*pending = !ret && !range.window;
 	if (!ret && range.window)
 		ret = tce2_window_map(range.window, request, patience);

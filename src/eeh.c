@@ -16,6 +16,7 @@
 #include <asm/eeh.h>
 
 #include "tce2_eeh.h"
+#include "tce2_why.h"
 
 static int eeh_op_set_option(struct eeh_pe *pe, int option,
 			     const struct vfio_eeh_pe_err *err)
@@ -97,14 +98,14 @@ bool tce2_eeh_enabled(void)
 int tce2_eeh_check(const struct vfio_eeh_pe_op *op)
 {
 	if (op->op >= ARRAY_SIZE(pe_ops))
-		return -EINVAL;
+		return tce2_refuse(-EINVAL, TCE2_WHY_EEH_OPERATION);
 	if (op->op != VFIO_EEH_PE_INJECT_ERR)
 		return 0;
 	/* EEH_ERR_FUNC_MIN is 0 (LoPAR 7.3.13) */
 	if (op->err.func > EEH_ERR_FUNC_MAX)
-		return -EINVAL;
+		return tce2_refuse(-EINVAL, TCE2_WHY_EEH_OPERATION);
 	if (op->err.type != EEH_ERR_TYPE_32 && op->err.type != EEH_ERR_TYPE_64)
-		return -ERANGE;
+		return tce2_refuse(-ERANGE, TCE2_WHY_EEH_OPERATION);
 	return 0;
 }
 
@@ -126,6 +127,7 @@ int tce2_eeh_pe_op(struct iommu_group *group, const struct vfio_eeh_pe_op *op)
 	u32 i = array_index_nospec(op->op, ARRAY_SIZE(pe_ops));
 
 	if (!pe)
-		return -ENODEV;
-	return pe_ops[i].run(pe, pe_ops[i].arg, &op->err);
+		return tce2_refuse(-ENODEV, TCE2_WHY_EEH_NO_ENDPOINT);
+	return tce2_refuse_unless_ruled(pe_ops[i].run(pe, pe_ops[i].arg, &op->err),
+					TCE2_WHY_EEH_FAILED);
 }

@@ -69,6 +69,7 @@
 #include "tce2_mm_iommu.h"
 #include "tce2_tce_v2.h"
 #include "tce2_view_format.h"
+#include "tce2_why.h"
 
 /*
  * A user address in no region. It is above all user addresses, so that KVM's
@@ -998,7 +999,8 @@ int tce2_kvm_install(struct tce2_kvm *kvm, struct tce2_window *window,
 
 	/* Pairs with iommu_tce_table_get() in KVM, which then uses it_ops */
 	smp_store_mb(tbl->it_ops, &kvm->ops);
-	return kref_read(&tbl->it_kref) > platform_refs ? -EBUSY : 0;
+	return kref_read(&tbl->it_kref) > platform_refs ?
+	       tce2_refuse(-EBUSY, TCE2_WHY_KVM_FOUND_TABLE) : 0;
 }
 
 /**

@@ -13,7 +13,7 @@
  *
  * Locks: registrations_lock protects the list of registrations. VFIO takes its
  * own locks inside registrations_lock.
- * Calls: uapi, container.
+ * Calls: uapi, container, why.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -31,6 +31,7 @@
 #include "tce2_compat.h"
 #include "tce2_container.h"
 #include "tce2_uapi.h"
+#include "tce2_why.h"
 
 #define IN_TREE_BACKEND	"vfio_iommu_spapr_tce"
 
@@ -58,9 +59,13 @@ static int backend_attach_group(void *iommu_data, struct iommu_group *group,
 	if (WARN_ON_ONCE(!container))
 		return -EINVAL;
 	ret = tce2_container_attach(container, group);
-	if (ret)
-		pr_debug("container %llu: cannot attach group %d: error %d\n",
-			 container->id, iommu_group_id(group), ret);
+	if (ret) {
+		pr_debug("container %llu: cannot attach group %d: error %d: %s\n",
+			 container->id, iommu_group_id(group), tce2_errno(ret),
+			 tce2_why_text(tce2_why_of(ret)));
+		ret = tce2_journal_refuse(&container->journal, TCE2_REQUEST_ATTACH,
+					  ret);
+	}
 	tce2_container_put(container);
 	return ret;
 }

@@ -26,6 +26,7 @@
 #include "tce2_mirrors.h"
 #include "tce2_mm_iommu.h"
 #include "tce2_pin.h"
+#include "tce2_why.h"
 
 /*
  * Makes a region and links it into the cache. The caller holds the range in the range
@@ -41,10 +42,10 @@ static int region_create(struct tce2_cache *cache, u64 ua, u64 size,
 	/* Check all mappings before charging and pinning */
 	ret = tce2_pin_check(cache->mm, ua, ua + size, &first);
 	if (ret)
-		return ret;
+		return tce2_refuse_unless_ruled(ret, TCE2_WHY_NOT_MAPPED);
 	ret = account_locked_vm(cache->mm, size >> PAGE_SHIFT, true);
 	if (ret)
-		return ret;
+		return tce2_refuse(ret, TCE2_WHY_MEMLOCK);
 
 	region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
 	if (!region) {
@@ -58,6 +59,8 @@ static int region_create(struct tce2_cache *cache, u64 ua, u64 size,
 	region->charged = true;
 	atomic64_set(&region->mapped, 1);
 	ret = tce2_pin_range(cache->mm, ua, size, &first, &region->extents);
+	if (ret == -EFAULT)
+		ret = tce2_refuse(ret, TCE2_WHY_CANNOT_PIN);
 	if (ret)
 		goto free;
 	ret = tce2_region_enter(region);
@@ -107,7 +110,7 @@ static int region_register_existing(struct tce2_cache *cache, u64 ua, u64 size,
 		bool dying = !atomic64_read(&region->mapped);
 
 		if (!dying && (region->ua != ua || region->size != size)) {
-			ret = -EINVAL;
+			ret = tce2_refuse(-EINVAL, TCE2_WHY_OVERLAPS);
 			break;
 		}
 		if (!dying && region_register(region)) {
@@ -172,15 +175,15 @@ static int region_unregister(struct tce2_region *region)
 	lockdep_assert_held(&region->cache->lock);
 	while (region->used == 1) {
 		if (atomic64_read(&region->mapped) != 1)
-			return -EBUSY;
+			return tce2_refuse(-EBUSY, TCE2_WHY_MEMORY_IN_USE);
 		if (region->mirror) {
 			if (tce2_region_unmirror(region, false) &&
 			    region->used == 1)
-				return -EBUSY;
+				return tce2_refuse(-EBUSY, TCE2_WHY_KVM_USES_MEMORY);
 			continue;
 		}
 		if (atomic64_cmpxchg(&region->mapped, 1, 0) != 1)
-			return -EBUSY;
+			return tce2_refuse(-EBUSY, TCE2_WHY_MEMORY_IN_USE);
 		WRITE_ONCE(region->used, 0);
 		return 1;
 	}
@@ -302,9 +305,9 @@ static noinline s64 memory_run_of_blocks(const struct tce2_memory *memory, u64 *
 	cond_resched();
 	if (!tce2_extents_page(&memory->region->extents, memory->ua, memory->shift,
 			       hpa, &flags))
-		return -EINVAL;
+		return tce2_refuse(-EINVAL, TCE2_WHY_SCATTERED);
 	if (memory->write && (flags & TCE2_EXTENT_READONLY))
-		return -EPERM;
+		return tce2_refuse(-EPERM, TCE2_WHY_READ_ONLY);
 	return 1;
 }
 
@@ -328,9 +331,9 @@ s64 tce2_memory_run(const struct tce2_memory *memory, u64 *hpa)
 	/* All IOMMU pages of a block have the same protection and alignment */
 	bytes = tce2_extents_run(ext, memory->ua, hpa, &flags);
 	if (*hpa & ((1ULL << memory->shift) - 1))
-		return -EINVAL;
+		return tce2_refuse(-EINVAL, TCE2_WHY_SCATTERED);
 	if (memory->write && (flags & TCE2_EXTENT_READONLY))
-		return -EPERM;
+		return tce2_refuse(-EPERM, TCE2_WHY_READ_ONLY);
 	return min(memory->pages, bytes >> memory->shift);
 }
 
@@ -380,7 +383,7 @@ static __always_inline int memory_check(const struct tce2_memory *memory)
 
 /*
  * Holds the pages up to the end of the first page's region, and shortens *@memory to
- * these pages. Returns 0 or an error of tce2_memory_hold().
+ * these pages. Returns 0 or an error of tce2_memory_hold_or_refuse().
  */
 static __always_inline int memory_hold_in_region(struct tce2_cache *cache,
 						 struct tce2_memory *memory)
@@ -389,7 +392,7 @@ static __always_inline int memory_hold_in_region(struct tce2_cache *cache,
 	int ret;
 
 	if (!region)
-		return -EINVAL;
+		return tce2_refuse(-EINVAL, TCE2_WHY_MEMORY_NOT_REGISTERED);
 	ret = memory_check(memory);
 	if (ret) {
 		region_drop(region, memory->pages);
@@ -484,7 +487,7 @@ void tce2_drop_batch_flush(struct tce2_drop_batch *batch)
 }
 
 /**
- * tce2_memory_hold() - count a range of user memory as mapped
+ * tce2_memory_hold_or_refuse() - count a range of user memory as mapped, or refuse
  * @cache: the region cache
  * @memory: the range; if the range is for writing, its blocks are marked dirty
  *
@@ -493,18 +496,18 @@ void tce2_drop_batch_flush(struct tce2_drop_batch *batch)
  * member of @memory is set to the region of the first page.
  *
  * Context: may sleep.
- * Return: 0; -EINVAL if the range is empty, if part of it is not registered, or if an
- * IOMMU page is scattered or misaligned in physical memory; -EPERM if the range is for
- * writing and a page is read-only.
+ * Return: 0, or a refusal: -EINVAL if the range is empty, if part of it is not registered,
+ * or if an IOMMU page is scattered or misaligned in physical memory; -EPERM if the range
+ * is for writing and a page is read-only.
  */
-int tce2_memory_hold(struct tce2_cache *cache, struct tce2_memory *memory)
+int tce2_memory_hold_or_refuse(struct tce2_cache *cache, struct tce2_memory *memory)
 {
 	unsigned int shift = memory->shift;
 	struct tce2_region *first = NULL;
 	u64 held = 0;
 
 	if (!memory->pages || shift < TCE2_MIN_PAGE_SHIFT || shift > 63)
-		return -EINVAL;
+		return tce2_refuse(-EINVAL, TCE2_WHY_EMPTY);
 	do {
 		struct tce2_memory next = {
 			.ua = memory->ua + (held << shift),
@@ -531,6 +534,19 @@ int tce2_memory_hold(struct tce2_cache *cache, struct tce2_memory *memory)
 	} while (held < memory->pages);
 	memory->region = first;
 	return 0;
+}
+
+/**
+ * tce2_memory_hold() - count a range of user memory as mapped, for other modules
+ * @cache: the region cache
+ * @memory: the range; if the range is for writing, its blocks are marked dirty
+ *
+ * Context: may sleep.
+ * Return: same as tce2_memory_hold_or_refuse(), but a bare errno.
+ */
+int tce2_memory_hold(struct tce2_cache *cache, struct tce2_memory *memory)
+{
+	return tce2_errno(tce2_memory_hold_or_refuse(cache, memory));
 }
 EXPORT_SYMBOL_GPL(tce2_memory_hold);
 

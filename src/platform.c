@@ -21,6 +21,7 @@
 
 #include "tce2_compat.h"
 #include "tce2_platform.h"
+#include "tce2_why.h"
 
 /*
  * The levels and the page size of a table must together translate fewer bus address
@@ -67,7 +68,7 @@ int tce2_platform_check_group(const struct iommu_table_group *tg)
 	if (!tg->max_dynamic_windows_supported || !ops ||
 	    !ops->get_table_size || !ops->create_table ||
 	    !ops->set_window || !ops->unset_window)
-		return -EINVAL;
+		return tce2_refuse(-EINVAL, TCE2_WHY_NO_DYNAMIC_WINDOWS);
 	return 0;
 }
 
@@ -178,18 +179,18 @@ int tce2_platform_check_spec(const struct iommu_table_group *tg,
 			     u32 max_levels)
 {
 	if (spec->page_shift > 63 || !(pgsizes & BIT_ULL(spec->page_shift)))
-		return -EINVAL;
+		return tce2_refuse(-EINVAL, TCE2_WHY_PAGE_SIZE);
 	if (!spec->levels || spec->levels > max_levels)
-		return -EINVAL;
+		return tce2_refuse(-EINVAL, TCE2_WHY_LEVELS);
 	if (!is_power_of_2(spec->size) ||
 	    spec->size < BIT_ULL(spec->page_shift))
-		return -EINVAL;
+		return tce2_refuse(-EINVAL, TCE2_WHY_WINDOW_SIZE);
 	if ((platform_level_shift(spec) - 3) * spec->levels + spec->page_shift >=
 	    MAX_BUS_ADDRESS_BITS)
-		return -EINVAL;
+		return tce2_refuse(-EINVAL, TCE2_WHY_WINDOW_TOO_LARGE);
 	if (!tce2_platform_is_papr(tg) &&
 	    platform_level_shift(spec) > platform_most_level_shift(spec))
-		return -ENOMEM;
+		return tce2_refuse(-ENOMEM, TCE2_WHY_LEVEL_TOO_LARGE);
 	return 0;
 }
 
@@ -216,8 +217,10 @@ int tce2_platform_check_place(const struct iommu_table_group *tg,
 {
 	if (!tce2_platform_is_papr(tg) || !taken)
 		return 0;
-	return !slot && spec->page_shift == TCE2_DEFAULT_PAGE_SHIFT &&
-	       spec->size == tg->tce32_size ? -EPERM : -ENOSPC;
+	if (!slot && spec->page_shift == TCE2_DEFAULT_PAGE_SHIFT &&
+	    spec->size == tg->tce32_size)
+		return tce2_refuse(-EPERM, TCE2_WHY_DEFAULT_BLOCKED);
+	return tce2_refuse(-ENOSPC, TCE2_WHY_ONE_DYNAMIC_WINDOW);
 }
 
 /**
@@ -278,20 +281,21 @@ unsigned long tce2_platform_table_pages(const struct iommu_table_group *tg,
 }
 
 /*
- * Converts an error of the platform's ops to an errno. The ops return errnos or error
+ * Converts an error of the platform's ops to a refusal. The ops return errnos or error
  * codes of the firmware (OPAL_PCI_MAP_PE_DMA_WINDOW; pnv_pci_ioda2_set_window()).
  */
-static int platform_to_errno(long ret)
+static int platform_to_refusal(long ret)
 {
 	switch (ret) {
 	case 0:
+		return 0;
 	case -EINVAL:
 	case -ENODEV:
 	case -ENOMEM:
 	case -EPERM:
-		return ret;
+		return tce2_refuse(ret, TCE2_WHY_PLATFORM);
 	default:
-		return -EIO;
+		return tce2_refuse(-EIO, TCE2_WHY_PLATFORM);
 	}
 }
 
@@ -318,9 +322,9 @@ int tce2_platform_create_table(struct iommu_table_group *tg, int slot,
 	/* Two tables: the root of the table, and the root of the copy for user addresses */
 	if (!tce2_platform_is_papr(tg) &&
 	    !tce2_platform_can_allocate(1ULL << platform_level_shift(spec), 2))
-		return -ENOMEM;
-	return platform_to_errno(tg->ops->create_table(tg, slot, spec->page_shift,
-						       spec->size, spec->levels, tbl));
+		return tce2_refuse(-ENOMEM, TCE2_WHY_TABLE_MEMORY);
+	return platform_to_refusal(tg->ops->create_table(tg, slot, spec->page_shift,
+							 spec->size, spec->levels, tbl));
 }
 
 /*
@@ -354,13 +358,13 @@ static bool platform_holds_table(const struct iommu_table_group *tg, int slot,
 int tce2_platform_set_slot(struct iommu_table_group *tg, int slot,
 			   struct iommu_table *tbl, bool *set)
 {
-	int ret = platform_to_errno(tg->ops->set_window(tg, slot, tbl));
+	int ret = platform_to_refusal(tg->ops->set_window(tg, slot, tbl));
 
 	*set = !ret;
 	if (ret)
 		return ret;
 	if (tg->tables[slot] != tbl)
-		return -ENOMEM;
+		return tce2_refuse(-ENOMEM, TCE2_WHY_PLATFORM);
 	if (platform_holds_table(tg, slot, tbl))
 		iommu_tce_table_get(tbl);
 	return 0;

@@ -51,6 +51,7 @@
 #include "tce2_range.h"
 #include "tce2_table.h"
 #include "tce2_view.h"
+#include "tce2_why.h"
 
 /* Page Mapping and Control bits (LoPAR 3.2.2.2, TCE Definition) */
 #define TCE_PERM	(TCE_PCI_READ | TCE_PCI_WRITE)
@@ -96,9 +97,10 @@ static int charge_add(struct tce2_charge *charge, unsigned long pages)
 {
 	int ret = account_locked_vm(charge->mm, pages, true);
 
-	if (!ret)
-		charge->pages += pages;
-	return ret;
+	if (ret)
+		return tce2_refuse(ret, TCE2_WHY_MEMLOCK);
+	charge->pages += pages;
+	return 0;
 }
 
 static void charge_remove(struct tce2_charge *charge, unsigned long pages)

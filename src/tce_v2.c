@@ -511,7 +511,7 @@ int tce2_window_map(struct tce2_window *window,
 	ret = window_lock_leaves(window, &range, run.index, run.count, patience);
 	if (ret)
 		return ret;
-	ret = tce2_memory_hold(window->cache, &memory);
+	ret = tce2_memory_hold_or_refuse(window->cache, &memory);
 	if (ret)
 		goto unlock;
 	ret = window_prepare(window, &run, &replaces);

@@ -11,7 +11,7 @@
  * the thread must not sleep: then it would not prevent the removal of the module.
  *
  * Locks: none. No lock is held while user memory is read or written.
- * Calls: container.
+ * Calls: container, why.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -30,6 +30,7 @@
 #include "tce2_perm.h"
 #include "tce2_tce_v2.h"
 #include "tce2_uapi.h"
+#include "tce2_why.h"
 
 static bool enabled = true;
 module_param(enabled, bool, 0644);
@@ -149,7 +150,7 @@ static long uapi_eeh_pe_op(struct tce2_container *container, union uapi_request 
 		size_t size = offsetofend(struct vfio_eeh_pe_op, err.mask);
 
 		if (request->argsz < size)
-			return -EINVAL;
+			return tce2_refuse(-EINVAL, TCE2_WHY_ARGSZ);
 		if (copy_from_user(&request->eeh, arg, size))
 			return -EFAULT;
 		/* The client may have changed op between the two reads */
@@ -161,6 +162,7 @@ static long uapi_eeh_pe_op(struct tce2_container *container, union uapi_request 
 /**
  * struct ioctl_row - one ioctl of a v2 container
  * @cmd: the ioctl's number
+ * @kind: kind of the ioctl in the container's journal
  * @name: the ioctl's name in debug messages
  * @needs_memory: the ioctl needs registered memory; if no memory has been
  *	registered, it returns -EPERM, whatever the request is
@@ -170,6 +172,7 @@ static long uapi_eeh_pe_op(struct tce2_container *container, union uapi_request 
  */
 struct ioctl_row {
 	unsigned int cmd;
+	enum tce2_request kind;
 	const char *name;
 	bool needs_memory;
 	size_t size;
@@ -185,30 +188,31 @@ enum {
 };
 
 static const struct ioctl_row ioctls[] = {
-	[ROW_MAP_DMA] = { VFIO_IOMMU_MAP_DMA, "MAP_DMA", true, MAP_SIZE, MAP_FLAGS,
-	  uapi_map_dma },
-	[ROW_UNMAP_DMA] = { VFIO_IOMMU_UNMAP_DMA, "UNMAP_DMA", true, UNMAP_SIZE, 0,
-	  uapi_unmap_dma },
-	{ VFIO_IOMMU_SPAPR_REGISTER_MEMORY, "REGISTER_MEMORY", false,
+	[ROW_MAP_DMA] = { VFIO_IOMMU_MAP_DMA, TCE2_REQUEST_MAP, "MAP_DMA", true, MAP_SIZE,
+	  MAP_FLAGS, uapi_map_dma },
+	[ROW_UNMAP_DMA] = { VFIO_IOMMU_UNMAP_DMA, TCE2_REQUEST_UNMAP, "UNMAP_DMA", true,
+	  UNMAP_SIZE, 0, uapi_unmap_dma },
+	{ VFIO_IOMMU_SPAPR_REGISTER_MEMORY, TCE2_REQUEST_REGISTER, "REGISTER_MEMORY", false,
 	  offsetofend(struct vfio_iommu_spapr_register_memory, size), 0,
 	  uapi_register_memory },
-	{ VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, "UNREGISTER_MEMORY", false,
+	{ VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, TCE2_REQUEST_UNREGISTER, "UNREGISTER_MEMORY",
+	  false,
 	  offsetofend(struct vfio_iommu_spapr_register_memory, size), 0,
 	  uapi_unregister_memory },
 	/*
 	 * Two fields are output, so any value is valid: flags of TCE_GET_INFO, and
 	 * start_addr of TCE_CREATE.
 	 */
-	{ VFIO_IOMMU_SPAPR_TCE_GET_INFO, "TCE_GET_INFO", false,
+	{ VFIO_IOMMU_SPAPR_TCE_GET_INFO, TCE2_REQUEST_INFO, "TCE_GET_INFO", false,
 	  offsetofend(struct vfio_iommu_spapr_tce_info, dma32_window_size),
 	  ~0U, uapi_get_info },
-	{ VFIO_IOMMU_SPAPR_TCE_CREATE, "TCE_CREATE", false,
+	{ VFIO_IOMMU_SPAPR_TCE_CREATE, TCE2_REQUEST_CREATE, "TCE_CREATE", false,
 	  offsetofend(struct vfio_iommu_spapr_tce_create, start_addr), 0,
 	  uapi_create_window },
-	{ VFIO_IOMMU_SPAPR_TCE_REMOVE, "TCE_REMOVE", false,
+	{ VFIO_IOMMU_SPAPR_TCE_REMOVE, TCE2_REQUEST_REMOVE, "TCE_REMOVE", false,
 	  offsetofend(struct vfio_iommu_spapr_tce_remove, start_addr), 0,
 	  uapi_remove_window },
-	{ VFIO_EEH_PE_OP, "EEH_PE_OP", false,
+	{ VFIO_EEH_PE_OP, TCE2_REQUEST_EEH, "EEH_PE_OP", false,
 	  offsetofend(struct vfio_eeh_pe_op, op), 0, uapi_eeh_pe_op },
 };
 
@@ -271,6 +275,7 @@ static long uapi_run_ioctl(struct tce2_container *container, const struct ioctl_
 	bool has_memory;
 	int ret;
 
+	tce2_journal_count(&container->journal, row->kind);
 	/*
 	 * Read @enabled before the binding is checked. An enabled container is
 	 * bound, so another process can't pass both checks while the container is
@@ -281,12 +286,26 @@ static long uapi_run_ioctl(struct tce2_container *container, const struct ioctl_
 	if (ret)
 		return ret;
 	if (row->needs_memory && !has_memory)
-		return -EPERM;
+		return tce2_refuse(-EPERM, TCE2_WHY_NOTHING_REGISTERED);
 	if (!is_read && !uapi_read_request(request, arg, row->size))
 		return -EFAULT;
-	if (!uapi_is_valid(request, row->size, row->flags))
-		return -EINVAL;
+	if (request->argsz < row->size)
+		return tce2_refuse(-EINVAL, TCE2_WHY_ARGSZ);
+	if (request->flags & ~row->flags)
+		return tce2_refuse(-EINVAL, TCE2_WHY_FLAGS);
 	return row->run(container, request, arg);
+}
+
+/* Records a refused request, and returns the errno for the client */
+static noinline long uapi_refuse(struct tce2_container *container,
+				 const struct ioctl_row *row, int ret)
+{
+	enum tce2_request kind = row ? row->kind : TCE2_REQUEST_OTHER;
+
+	pr_debug("container %llu: %s: error %d: %s\n", container->id,
+		 row ? row->name : "unknown ioctl", tce2_errno(ret),
+		 tce2_why_text(tce2_why_of(ret)));
+	return tce2_journal_refuse(&container->journal, kind, ret);
 }
 
 /*
@@ -303,9 +322,8 @@ static noinline long uapi_ioctl(struct tce2_container *container, const struct i
 	if (!container)
 		return -EINVAL;
 	ret = uapi_run_ioctl(container, row, request, arg, is_read);
-	if (ret < 0)
-		pr_debug("container %llu: %s: error %ld\n", container->id, row->name,
-			 ret);
+	if (unlikely(ret < 0))
+		ret = uapi_refuse(container, row, ret);
 	tce2_container_put(container);
 	return ret;
 }
@@ -359,7 +377,9 @@ static noinline long uapi_other_ioctl(void *cookie, unsigned int cmd, void __use
 
 	if (!container || row)
 		return uapi_ioctl(container, row, &request, arg, false);
-	ret = tce2_container_check_process(container) ?: -ENOTTY;
+	ret = tce2_container_check_process(container) ?:
+	      tce2_refuse(-ENOTTY, TCE2_WHY_UNKNOWN_IOCTL);
+	ret = uapi_refuse(container, NULL, ret);
 	tce2_container_put(container);
 	return ret;
 }

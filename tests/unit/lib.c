@@ -4,11 +4,15 @@
  * memory. This file uses no test framework: sim_bug() ends the test.
  */
 #include "unit.h"
+#include "tce2_why.h"
 
 const char *row;
 
 void expect_at(const char *file, int line, const char *what, s64 saw, s64 want)
 {
+	/* The bare errno of a refusal */
+	if (saw < 0 && saw > -((s64)TCE2_WHY_RULES << TCE2_WHY_SHIFT) && want < 0)
+		saw = tce2_errno(saw);
 	if (saw == want)
 		return;
 	sim_bug("%s:%d: %s%s%s: expected %lld, saw %lld", file, line,

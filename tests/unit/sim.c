@@ -65,7 +65,8 @@ struct hook {
 struct sim sim;
 
 static struct mm_struct *processes[MAX_PROCESSES];
-static struct task_struct test_task, *task;
+static struct task_struct test_task = { .group_leader = &test_task, .comm = "test" };
+static struct task_struct *task;
 static struct sim_held thread; /* of the current task */
 static unsigned int threads, era, readers;
 static void (*interrupter)(void), (*others)(void);
@@ -281,7 +282,15 @@ unsigned int sim_era(void)
 
 void sim_task_init(struct task_struct *new, struct mm_struct *mm)
 {
-	*new = (struct task_struct){ .mm = mm, .held = { .id = ++threads } };
+	*new = (struct task_struct){
+		.mm = mm, .group_leader = new, .comm = "test",
+		.held = { .id = ++threads },
+	};
+}
+
+int sim_tgid(const struct task_struct *of)
+{
+	return of->mm ? 1 + ((uintptr_t)of->mm >> 4) % 30000 : 0;
 }
 
 struct task_struct *sim_task(void)

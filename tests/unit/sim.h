@@ -170,11 +170,15 @@ struct sim_held {
 /**
  * struct task_struct - a task
  * @mm: the task's process, NULL for a kernel thread
+ * @group_leader: the first thread of the process; here always the task itself
+ * @comm: the task's name
  * @held: its locks and sections while it is not the current task
  * @unordered: sim.unordered while it is not the current task
  */
 struct task_struct {
 	struct mm_struct *mm;
+	struct task_struct *group_leader;
+	char comm[16];
 	struct sim_held held;
 	bool unordered;
 };
@@ -182,6 +186,8 @@ struct task_struct {
 /* Initializes a task of a process; @mm is NULL for a kernel thread */
 void sim_task_init(struct task_struct *task, struct mm_struct *mm);
 struct task_struct *sim_task(void);
+/* Number of the task's process, different for each process of a test */
+int sim_tgid(const struct task_struct *task);
 /* Makes @task the current task; NULL is the test's own. Returns the previous task. */
 struct task_struct *sim_switch_to(struct task_struct *task);
 /* Enters or leaves an atomic section, in which the task must not sleep; this nests */

@@ -21,6 +21,7 @@
 #include <asm/mmu_context.h>
 
 #include "sim_platform.h"
+#include "tce2_why.h"
 #include "sim.h"
 #include "tce2_mirror.h"
 #include "tce2_mm_iommu.h"
@@ -321,20 +322,29 @@ __typeof__(tce2_page_drop_counted) __real_tce2_page_drop_counted,
 __typeof__(tce2_pages_uncount) __real_tce2_pages_uncount,
 	__wrap_tce2_pages_uncount;
 __typeof__(tce2_mirror_drop) __real_tce2_mirror_drop, __wrap_tce2_mirror_drop;
-__typeof__(tce2_memory_hold) __real_tce2_memory_hold, __wrap_tce2_memory_hold;
+__typeof__(tce2_memory_hold_or_refuse) __real_tce2_memory_hold_or_refuse,
+	__wrap_tce2_memory_hold_or_refuse;
+__typeof__(tce2_memory_hold) __wrap_tce2_memory_hold;
 __typeof__(tce2_memory_drop) __real_tce2_memory_drop, __wrap_tce2_memory_drop;
 __typeof__(tce2_drop_batch_add) __real_tce2_drop_batch_add,
 	__wrap_tce2_drop_batch_add;
 
-int __wrap_tce2_memory_hold(struct tce2_cache *cache, struct tce2_memory *memory)
+int __wrap_tce2_memory_hold_or_refuse(struct tce2_cache *cache,
+				      struct tce2_memory *memory)
 {
 	int ret;
 
 	platform_sync();
-	ret = __real_tce2_memory_hold(cache, memory);
+	ret = __real_tce2_memory_hold_or_refuse(cache, memory);
 	if (!ret)
 		count_held(cache, memory->ua, memory->shift, memory->pages);
 	return ret;
+}
+
+/* Other modules call this function, which ignores the rule of a refusal */
+int __wrap_tce2_memory_hold(struct tce2_cache *cache, struct tce2_memory *memory)
+{
+	return tce2_errno(__wrap_tce2_memory_hold_or_refuse(cache, memory));
 }
 
 static void count_all_dropped(struct tce2_cache *cache, u64 ua,

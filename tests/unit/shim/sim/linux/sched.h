@@ -2,9 +2,14 @@
 #ifndef SIM_SHIM_SCHED_H
 #define SIM_SHIM_SCHED_H
 
+#include <string.h>
+
 #include "sim.h"
 
 #define current sim_task()
+
+#define TASK_COMM_LEN 16
+#define get_task_comm(to, task) memcpy(to, (task)->comm, TASK_COMM_LEN)
 
 static inline void cond_resched(void)
 {

@@ -25,6 +25,9 @@ typedef struct spinlock {
 typedef void spin_hook(void);
 extern __thread spin_hook *spin_unlocked;
 
+#define DEFINE_SPINLOCK(name) \
+	spinlock_t name = { .mutex = PTHREAD_MUTEX_INITIALIZER }
+
 void spin_lock_init(spinlock_t *lock);
 void spin_lock(spinlock_t *lock);
 void spin_unlock(spinlock_t *lock);
