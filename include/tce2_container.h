@@ -52,6 +52,9 @@ struct tce2_registration {
  * @enabled: memory has been registered at least once; set under @reg_lock, after
  *	@cache, and never cleared; read without a lock
  * @closed: VFIO has released the container, so nothing more may be registered
+ * @regions: number of elements of @registrations with a region; written under
+ *	@reg_lock, read without a lock
+ * @registered: bytes of these regions; written under @reg_lock, read without a lock
  * @journal: counts of requests, and the newest refusals
  * @rcu: frees the container after a grace period, because readers may still
  *	find it in the table
@@ -68,8 +71,33 @@ struct tce2_container {
 	struct rb_root registrations;
 	bool enabled;
 	bool closed;
+	unsigned long regions;
+	u64 registered;
 	struct tce2_journal journal;
 	struct rcu_head rcu;
+};
+
+/**
+ * struct tce2_region_info - properties of a registered region, for a reader
+ * @ua: first user address
+ * @size: bytes
+ * @blocks: number of blocks of physically contiguous memory
+ * @page_shift: log2 of the largest IOMMU page size, in bytes, for which each aligned page
+ *	of the region can be mapped
+ * @used: number of other containers that have the region registered
+ * @mapped: number of mapped and held IOMMU pages
+ * @readonly: part of the memory is read-only
+ * @mirrored: KVM can map the memory without userspace
+ */
+struct tce2_region_info {
+	u64 ua;
+	u64 size;
+	u64 blocks;
+	unsigned int page_shift;
+	unsigned long used;
+	u64 mapped;
+	bool readonly;
+	bool mirrored;
 };
 
 int tce2_container_init(void);
@@ -79,6 +107,10 @@ void *tce2_container_open(void);
 void tce2_container_release(void *cookie);
 struct tce2_container *tce2_container_get(void *cookie);
 void tce2_container_put(struct tce2_container *container);
+
+struct tce2_container *tce2_container_next(u64 id);
+bool tce2_container_next_region(struct tce2_container *container, u64 ua,
+				struct tce2_region_info *info);
 
 int tce2_container_attach(struct tce2_container *container,
 			  struct iommu_group *group);

@@ -17,6 +17,7 @@
 struct iommu_group;
 struct tce2_cache;
 struct tce2_map_request;
+struct tce2_scan;
 struct tce2_window;
 struct vfio_eeh_pe_op;
 struct vfio_iommu_spapr_tce_info;
@@ -52,6 +53,7 @@ struct tce2_group {
  *	take @lock for writing yet, because VFIO waits for it
  * @groups: attached groups (struct tce2_group); every window is programmed
  *	for every group
+ * @nr_groups: number of @groups; written with @lock held, read without a lock
  * @window: the windows by slot, published or not; NULL for an empty slot. The platform
  *	chooses their first bus addresses, see tce2_platform_create_table()
  * @default_pending: the default window is not made yet; the first request that uses
@@ -72,6 +74,7 @@ struct tce2_ddw {
 	atomic_t writes;
 	wait_queue_head_t calm;
 	struct list_head groups;
+	unsigned int nr_groups;
 	struct tce2_window *window[IOMMU_TABLE_GROUP_MAX_TABLES];
 	bool default_pending;
 };
@@ -93,6 +96,26 @@ struct tce2_creation {
 	struct tce2_window *made_default;
 };
 
+/**
+ * struct tce2_window_info - properties of a window, for a reader
+ * @start: first bus address
+ * @size: bytes
+ * @page_shift: log2 of the IOMMU page size in bytes
+ * @levels: levels of the TCE table
+ * @table_pages: pages that are charged for the table
+ * @kvm: number of KVM's references to the table
+ * @published: requests may use the window
+ */
+struct tce2_window_info {
+	u64 start;
+	u64 size;
+	unsigned int page_shift;
+	unsigned int levels;
+	unsigned long table_pages;
+	unsigned int kvm;
+	bool published;
+};
+
 void tce2_ddw_init(struct tce2_ddw *ddw);
 void tce2_ddw_destroy(struct tce2_ddw *ddw);
 
@@ -112,5 +135,10 @@ int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		 const struct tce2_map_request *request);
 int tce2_ddw_unmap(struct tce2_ddw *ddw, u64 iova, u64 size);
 int tce2_ddw_eeh(struct tce2_ddw *ddw, const struct vfio_eeh_pe_op *op);
+
+bool tce2_ddw_window_info(struct tce2_ddw *ddw, int slot,
+			  struct tce2_window_info *info);
+struct iommu_group *tce2_ddw_next_group(struct tce2_ddw *ddw, int number);
+int tce2_ddw_scan(struct tce2_ddw *ddw, int slot, struct tce2_scan *scan);
 
 #endif /* TCE2_DDW_H */

@@ -113,6 +113,21 @@ static inline void tce2_kvm_settle(void)
 }
 
 /**
+ * tce2_kvm_refs() - count KVM's references to a table
+ * @kvm: the hooks at the table
+ *
+ * Context: any. Counts a reference too many for a moment while a group joins or leaves.
+ * Return: number of references that neither the platform nor this module has.
+ */
+static inline unsigned int tce2_kvm_refs(const struct tce2_kvm *kvm)
+{
+	unsigned int refs = kref_read(&kvm->tbl->it_kref);
+	unsigned int expected = READ_ONCE(kvm->platform_refs);
+
+	return refs > expected ? refs - expected : 0;
+}
+
+/**
  * tce2_kvm_attached() - guess whether KVM uses a table
  * @kvm: the hooks at the table
  *

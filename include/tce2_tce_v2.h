@@ -107,6 +107,29 @@ struct tce2_map_request {
 	u64 perm;
 };
 
+/* Largest number of runs that tce2_window_scan() returns */
+#define TCE2_SCAN_RUNS		64
+
+/**
+ * struct tce2_scan - a walk along the mappings of a window, for a reader
+ * @iova: next bus address of the walk
+ * @leaf: number of the last leaf whose memory is counted in @bytes, ~0ULL before the first
+ * @bytes: bytes of the view that the walk has found so far
+ * @done: the walk has reached the end of the window
+ * @nr: number of elements of @runs
+ * @runs: mappings that the last call has found
+ *
+ * Between two calls no lock is held, and mappings may change.
+ */
+struct tce2_scan {
+	u64 iova;
+	u64 leaf;
+	u64 bytes;
+	bool done;
+	unsigned int nr;
+	struct tce2_map_request runs[TCE2_SCAN_RUNS];
+};
+
 int tce2_window_create(struct tce2_window *window, struct iommu_table_group *tg,
 		       int slot, const struct tce2_window_spec *spec,
 		       struct tce2_cache *cache, const struct tce2_hurry *hurry);
@@ -124,6 +147,8 @@ int tce2_window_lock_leaves(struct tce2_window *window,
 			    struct tce2_range *range, u64 index, u64 count);
 void tce2_window_unlock_leaves(struct tce2_window *window, struct tce2_range *range);
 
+int tce2_window_scan(struct tce2_window *window, struct tce2_scan *scan,
+		     enum tce2_patience patience);
 int tce2_window_map(struct tce2_window *window,
 		    const struct tce2_map_request *request,
 		    enum tce2_patience patience);

@@ -103,6 +103,7 @@ u64 *tce2_view_make_array(struct tce2_view *view, u64 index, u64 *word);
 
 bool tce2_view_next(const struct tce2_view *view, u64 index, u64 end,
 		    struct tce2_view_run *run);
+u64 tce2_view_leaf_bytes(const struct tce2_view *view, u64 previous, u64 leaf);
 u64 tce2_view_find_touched(const struct tce2_view *view, u64 index, u64 end);
 
 /**

@@ -18,8 +18,9 @@
  *
  * Locks: reg_lock of struct tce2_container; table_lock, which protects the table of
  * containers. RCU protects the table's readers.
- * Calls: ddw, page, kvm (open brackets), mm_iommu, cache, eeh, why; inlines of ddw.
+ * Calls: ddw, page, kvm (open brackets), mm_iommu, cache, extents, eeh, why; inlines of ddw.
  */
+#include <linux/bitops.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
@@ -268,6 +269,8 @@ void tce2_container_release(void *cookie)
 	}
 	/* A request that is still running may search the tree */
 	container->registrations = RB_ROOT;
+	WRITE_ONCE(container->regions, 0);
+	WRITE_ONCE(container->registered, 0);
 	mutex_unlock(&container->reg_lock);
 
 	tce2_container_put(container);
@@ -401,6 +404,25 @@ static int container_begin_registration(struct tce2_container *container,
 	return ret;
 }
 
+/* Sets or clears the region of a registration, and counts the regions */
+static void container_set_region(struct tce2_container *container,
+				 struct tce2_registration *registration,
+				 struct tce2_region *region)
+	__must_hold(&container->reg_lock)
+{
+	lockdep_assert_held(&container->reg_lock);
+	registration->region = region;
+	if (region) {
+		WRITE_ONCE(container->regions, container->regions + 1);
+		WRITE_ONCE(container->registered,
+			   container->registered + registration->size);
+	} else {
+		WRITE_ONCE(container->regions, container->regions - 1);
+		WRITE_ONCE(container->registered,
+			   container->registered - registration->size);
+	}
+}
+
 /*
  * Sets the region of a registration: a new region, or the old region again after it
  * could not be unregistered. If VFIO has closed the container meanwhile, unregisters
@@ -415,7 +437,7 @@ static int container_end_registration(struct tce2_container *container,
 	mutex_lock(&container->reg_lock);
 	closed = container->closed;
 	if (!closed) {
-		registration->region = region;
+		container_set_region(container, registration, region);
 		/* Pairs with uapi_run_ioctl(), which then also sees the binding */
 		smp_store_release(&container->enabled, true);
 	}
@@ -540,7 +562,7 @@ static int container_begin_unregistration(struct tce2_container *container, u64 
 		goto unlock;
 	*found = registration;
 	*region = registration->region;
-	registration->region = NULL;
+	container_set_region(container, registration, NULL);
 	ret = 0;
 unlock:
 	mutex_unlock(&container->reg_lock);
@@ -829,4 +851,129 @@ int tce2_container_eeh(struct tce2_container *container,
 bool tce2_container_has_eeh(void)
 {
 	return tce2_eeh_enabled();
+}
+
+/**
+ * tce2_container_next() - find the next container, for a reader
+ * @id: number of the previous container, or 0
+ *
+ * Context: process context.
+ * Return: the container with the lowest higher number, with a reference for the caller;
+ * NULL if there is no such container.
+ */
+struct tce2_container *tce2_container_next(u64 id)
+{
+	struct tce2_container *container, *next = NULL;
+	unsigned int slot;
+
+	spin_lock(&table_lock);
+	for (slot = 0; slot < TABLE_SLOTS; slot++) {
+		hlist_for_each_entry_rcu(container, &containers[slot], node,
+					 lockdep_is_held(&table_lock)) {
+			if (container->id > id && (!next || container->id < next->id))
+				next = container;
+		}
+	}
+	/* A container in the table has VFIO's reference, which is put after the removal */
+	if (next)
+		refcount_inc(&next->refs);
+	spin_unlock(&table_lock);
+	return next;
+}
+
+/* Finds the first registration at or after @ua that has a region, or NULL */
+static struct tce2_registration *
+container_next_registration(struct tce2_container *container, u64 ua)
+	__must_hold(&container->reg_lock)
+{
+	struct rb_node *node = container->registrations.rb_node, *next = NULL;
+
+	lockdep_assert_held(&container->reg_lock);
+	while (node) {
+		if (rb_entry(node, struct tce2_registration, node)->ua < ua) {
+			node = node->rb_right;
+		} else {
+			next = node;
+			node = node->rb_left;
+		}
+	}
+	for (; next; next = rb_next(next)) {
+		struct tce2_registration *registration =
+			rb_entry(next, struct tce2_registration, node);
+
+		if (registration->region)
+			return registration;
+	}
+	return NULL;
+}
+
+static void container_region_info(const struct tce2_region *region,
+				  struct tce2_region_info *info)
+{
+	*info = (struct tce2_region_info){
+		.ua = region->ua,
+		.size = region->size,
+		.blocks = region->extents.blocks,
+		.page_shift = region->extents.shift,
+		.used = READ_ONCE(region->used) - 1,
+		/* One is for the registrations */
+		.mapped = atomic64_read(&region->mapped) - 1,
+		.readonly = region->extents.flags & TCE2_EXTENT_READONLY,
+		.mirrored = READ_ONCE(region->mirror),
+	};
+	/* A block may be larger than the region */
+	while (info->page_shift > PAGE_SHIFT &&
+	       ALIGN(info->ua, BIT_ULL(info->page_shift)) +
+	       BIT_ULL(info->page_shift) > info->ua + info->size)
+		info->page_shift--;
+}
+
+/* Number of blocks to look at before a reader releases reg_lock */
+#define INFO_BLOCKS	1024
+
+/**
+ * tce2_container_next_region() - find the next registered region, for a reader
+ * @container: the container
+ * @ua: user address
+ * @info: set to the properties of the first region that begins at or after @ua
+ *
+ * Skips regions that are being registered or unregistered.
+ *
+ * Context: may sleep. Holds reg_lock only for a batch of blocks.
+ * Return: true; false if there is no such region, or after a fatal signal.
+ */
+bool tce2_container_next_region(struct tce2_container *container, u64 ua,
+				struct tce2_region_info *info)
+{
+	struct tce2_registration *registration;
+	const struct tce2_region *region;
+	u64 bits = 0, at = 0;
+	bool more;
+
+	info->size = 0;
+	do {
+		if (mutex_lock_killable(&container->reg_lock))
+			return false;
+		registration = container_next_registration(container, ua);
+		if (!registration) {
+			mutex_unlock(&container->reg_lock);
+			return false;
+		}
+		region = registration->region;
+		/* The first batch, or the region was replaced by another */
+		if (!info->size || region->ua != info->ua || region->size != info->size) {
+			bits = 0;
+			at = region->ua;
+		}
+		container_region_info(region, info);
+		/* Base pages are always aligned, so only larger blocks are looked at */
+		if (info->page_shift > PAGE_SHIFT)
+			bits |= tce2_extents_bits(&region->extents, &at, INFO_BLOCKS);
+		more = info->page_shift > PAGE_SHIFT && at < info->ua + info->size;
+		mutex_unlock(&container->reg_lock);
+		cond_resched();
+	} while (more);
+	if (bits)
+		info->page_shift = min_t(unsigned int, info->page_shift, __ffs64(bits));
+	return true;
 }

@@ -197,6 +197,24 @@ static int ddw_wait_for_writer(struct tce2_ddw *ddw, int seen)
 }
 
 /*
+ * Same as ddw_begin_request(), but waits for VFIO and then tries again. Returns 0, or
+ * -EINTR after a fatal signal.
+ */
+static int ddw_begin_request_again(struct tce2_ddw *ddw)
+{
+	int ret, seen;
+
+	do {
+		seen = atomic_read(&ddw->writes);
+		ret = ddw_begin_request(ddw);
+		if (ret != -EAGAIN)
+			return ret;
+		ret = ddw_wait_for_writer(ddw, seen);
+	} while (!ret);
+	return ret;
+}
+
+/*
  * Programs a window for every group. After an error, the groups before *@failed have
  * the window, and the caller must remove it from them.
  */
@@ -384,6 +402,14 @@ static void ddw_destroy_window(struct tce2_ddw *ddw, int slot)
 	ddw_take_down(ddw, slot, window, NULL);
 }
 
+static void ddw_remove_group(struct tce2_ddw *ddw, struct tce2_group *group)
+	__must_hold(&ddw->lock)
+{
+	lockdep_assert_held_write(&ddw->lock);
+	list_del(&group->node);
+	WRITE_ONCE(ddw->nr_groups, ddw->nr_groups - 1);
+}
+
 /**
  * tce2_ddw_destroy() - detach every group and remove every window
  * @ddw: the groups and windows, which no new request can reach, except requests for one page
@@ -405,7 +431,7 @@ void tce2_ddw_destroy(struct tce2_ddw *ddw)
 	ddw->default_pending = false;
 	list_for_each_entry_safe(group, next, &ddw->groups, node) {
 		tce2_release_ownership(group->table_group);
-		list_del(&group->node);
+		ddw_remove_group(ddw, group);
 		kfree(group);
 	}
 	ddw_unlock_for_vfio(ddw);
@@ -529,6 +555,7 @@ int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 	if (list_empty(&ddw->groups) && !ddw->window[0])
 		ddw->default_pending = tg->tce32_size;
 	list_add_tail(&group->node, &ddw->groups);
+	WRITE_ONCE(ddw->nr_groups, ddw->nr_groups + 1);
 	ddw_expect_table_refs(ddw);
 unlock:
 	ddw_unlock_for_vfio(ddw);
@@ -583,7 +610,7 @@ int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 			continue;
 		ddw_take_windows(ddw, group->table_group);
 		tce2_release_ownership(group->table_group);
-		list_del(&group->node);
+		ddw_remove_group(ddw, group);
 		ddw_expect_table_refs(ddw);
 		kfree(group);
 		ret = 0;
@@ -1175,15 +1202,8 @@ int tce2_ddw_unmap(struct tce2_ddw *ddw, u64 iova, u64 size)
 int tce2_ddw_eeh(struct tce2_ddw *ddw, const struct vfio_eeh_pe_op *op)
 {
 	struct tce2_group *group;
-	int ret, seen;
+	int ret = ddw_begin_request_again(ddw);
 
-	do {
-		seen = atomic_read(&ddw->writes);
-		ret = ddw_begin_request(ddw);
-		if (ret != -EAGAIN)
-			break;
-		ret = ddw_wait_for_writer(ddw, seen);
-	} while (!ret);
 	if (ret)
 		return ret;
 	list_for_each_entry(group, &ddw->groups, node) {
@@ -1192,5 +1212,99 @@ int tce2_ddw_eeh(struct tce2_ddw *ddw, const struct vfio_eeh_pe_op *op)
 			break;
 	}
 	ddw_end_request(ddw);
+	return ret;
+}
+
+/**
+ * tce2_ddw_window_info() - copy the properties of a window, for a reader
+ * @ddw: the groups and windows
+ * @slot: the window's slot
+ * @info: set by this function
+ *
+ * Context: any context that may take a spinlock. Does not wait for a writer.
+ * Return: true; false if the slot is empty.
+ */
+bool tce2_ddw_window_info(struct tce2_ddw *ddw, int slot,
+			  struct tce2_window_info *info)
+{
+	const struct tce2_window *window;
+
+	spin_lock(&ddw->slots_lock);
+	window = ddw->window[slot];
+	if (window)
+		*info = (struct tce2_window_info){
+			.start = window->start,
+			.size = window->size,
+			.page_shift = window->page_shift,
+			.levels = window->table.tbl->it_indirect_levels + 1,
+			.table_pages = READ_ONCE(window->table.charge.pages),
+			.kvm = tce2_kvm_refs(window->kvm),
+			.published = READ_ONCE(window->published),
+		};
+	spin_unlock(&ddw->slots_lock);
+	return window;
+}
+
+/**
+ * tce2_ddw_next_group() - find the next group, for a reader
+ * @ddw: the groups and windows
+ * @number: number of the previous group (iommu_group_id()), or -1
+ *
+ * Context: may sleep while a window is made or removed.
+ * Return: the group with the lowest higher number, with a reference that the caller puts;
+ * NULL if there is no such group, or after a fatal signal.
+ */
+struct iommu_group *tce2_ddw_next_group(struct tce2_ddw *ddw, int number)
+{
+	struct iommu_group *next = NULL;
+	struct tce2_group *group;
+
+	if (ddw_begin_request_again(ddw))
+		return NULL;
+	list_for_each_entry(group, &ddw->groups, node) {
+		int id = iommu_group_id(group->group);
+
+		if (id > number && (!next || id < iommu_group_id(next)))
+			next = group->group;
+	}
+	if (next)
+		next = iommu_group_ref_get(next);
+	ddw_end_request(ddw);
+	return next;
+}
+
+/**
+ * tce2_ddw_scan() - copy the next mappings of a window, for a reader
+ * @ddw: the groups and windows
+ * @slot: the window's slot
+ * @scan: the walk along the window; if the slot is empty, the walk is done
+ *
+ * The reader waits like a request, so VFIO and clients that change windows wait for a
+ * moment at most.
+ *
+ * Context: may sleep.
+ * Return: 0, or -EINTR after a fatal signal.
+ */
+int tce2_ddw_scan(struct tce2_ddw *ddw, int slot, struct tce2_scan *scan)
+{
+	enum tce2_patience patience = TCE2_YIELDS;
+	int ret, seen;
+
+	do {
+		seen = atomic_read(&ddw->writes);
+		ret = ddw_begin_request(ddw);
+		if (!ret) {
+			scan->nr = 0;
+			scan->done = true;
+			if (ddw->window[slot])
+				ret = tce2_window_scan(ddw->window[slot], scan,
+						       patience);
+			ddw_end_request(ddw);
+		}
+		if (ret != -EAGAIN)
+			return ret;
+		patience = TCE2_YIELDS_TO_VFIO;
+		ret = ddw_wait_for_writer(ddw, seen);
+	} while (!ret);
 	return ret;
 }

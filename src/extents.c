@@ -331,6 +331,26 @@ void tce2_extents_mark_blocks(struct tce2_extents *ext, u64 ua, u64 bytes)
 	}
 }
 
+/**
+ * tce2_extents_bits() - combine the physical addresses of some blocks
+ * @ext: the extents, complete
+ * @ua: user address in the first block; set to the first address after the last block
+ * @blocks: number of blocks, fewer if the range ends before
+ *
+ * Return: the bitwise OR of the addresses at which the blocks begin. Its lowest bit that
+ * is set shows the alignment of the blocks.
+ */
+u64 tce2_extents_bits(const struct tce2_extents *ext, u64 *ua, unsigned int blocks)
+{
+	u64 end = ext->ua + ext->filled, bits = 0;
+
+	for (; blocks && *ua < end; blocks--) {
+		bits |= READ_ONCE(*tce2_extents_entry(ext, *ua)) & ~TCE2_EXTENT_FLAGS;
+		*ua = ((*ua >> ext->shift) + 1) << ext->shift;
+	}
+	return bits;
+}
+
 static void extents_free_nodes(u64 *node, unsigned int level, u64 blocks)
 {
 	u64 i, span = 1ULL << (level * TCE2_EXTENT_NODE_SHIFT);

@@ -13,7 +13,7 @@
  *
  * Locks: registrations_lock protects the list of registrations. VFIO takes its
  * own locks inside registrations_lock.
- * Calls: uapi, container, why.
+ * Calls: debugfs, uapi, container, why.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -30,6 +30,7 @@
 
 #include "tce2_compat.h"
 #include "tce2_container.h"
+#include "tce2_debugfs.h"
 #include "tce2_uapi.h"
 #include "tce2_why.h"
 
@@ -195,6 +196,7 @@ static int __init tce2_init(void)
 	ret = backend_register_first();
 	if (ret && backend_refuse_registrations())
 		goto unregister;
+	tce2_debugfs_init();
 	return 0;
 
 unregister:
@@ -206,6 +208,8 @@ exit_container:
 
 static void __exit tce2_exit(void)
 {
+	/* Waits for running reads. An open file has a reference to the module */
+	tce2_debugfs_exit();
 	unregister_module_notifier(&module_notifier);
 	backend_unregister_all();
 	/*

@@ -43,6 +43,9 @@
  */
 #define BATCH		(64 * TCE2_VIEW_LEAF)
 
+/* Number of leaves that a reader holds together, a power of two */
+#define SCAN_LEAVES	8
+
 /*
  * The steps of a map request are inlined. Clients mostly map a single TCE, for which
  * function calls and their arguments would cost as much as the steps themselves.
@@ -656,6 +659,69 @@ int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size,
 	ret = window_clear_range(window, index, index + count, true);
 	window_unlock_leaves(window, &range);
 	return ret;
+}
+
+/* Copies the mappings of one leaf from @index on, as many as there is room for */
+static u64 window_scan_leaf(const struct tce2_window *window, struct tce2_scan *scan,
+			    u64 index, u64 end)
+{
+	struct tce2_view_run run;
+
+	if (scan->leaf != index >> TCE2_VIEW_LEAF_SHIFT) {
+		scan->bytes += tce2_view_leaf_bytes(&window->view, scan->leaf,
+						    index >> TCE2_VIEW_LEAF_SHIFT);
+		scan->leaf = index >> TCE2_VIEW_LEAF_SHIFT;
+	}
+	while (scan->nr < TCE2_SCAN_RUNS &&
+	       tce2_view_next(&window->view, index, end, &run)) {
+		scan->runs[scan->nr++] = (struct tce2_map_request){
+			.iova = window->start + (run.index << window->page_shift),
+			.ua = run.ua,
+			.size = run.count << window->page_shift,
+			.perm = run.perm,
+		};
+		index = run.index + run.count;
+	}
+	return scan->nr < TCE2_SCAN_RUNS ? end : index;
+}
+
+/**
+ * tce2_window_scan() - copy the next mappings of a window, for a reader
+ * @window: the window
+ * @scan: the walk; @nr is set to 0 first
+ * @patience: condition to stop waiting for entries
+ *
+ * Holds a few leaves for a moment, so that neither requests nor KVM's hooks wait for long.
+ * May return no mapping before the end of the walk.
+ *
+ * Context: may sleep; the caller holds the owner's lock at least for reading.
+ * Return: 0; -EINTR after a fatal signal, or -EAGAIN, both from tce2_range_queue().
+ */
+int tce2_window_scan(struct tce2_window *window, struct tce2_scan *scan,
+		     enum tce2_patience patience)
+{
+	u64 entries = window->size >> window->page_shift, index = 0, end;
+	struct tce2_range range;
+	int ret;
+
+	scan->nr = 0;
+	if (scan->iova > window->start)
+		index = min(entries, (scan->iova - window->start) >>
+				     window->page_shift);
+	index = tce2_view_next_touched(&window->view, index, entries);
+	end = min(entries, (index | (SCAN_LEAVES * TCE2_VIEW_LEAF - 1)) + 1);
+	if (index < end) {
+		ret = window_lock_leaves(window, &range, index, end - index, patience);
+		if (ret)
+			return ret;
+		while (index < end && scan->nr < TCE2_SCAN_RUNS)
+			index = window_scan_leaf(window, scan, index,
+						 tce2_view_leaf_end(index, end));
+		window_unlock_leaves(window, &range);
+	}
+	scan->iova = window->start + (index << window->page_shift);
+	scan->done = index == entries;
+	return 0;
 }
 
 /**

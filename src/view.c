@@ -585,3 +585,31 @@ bool tce2_view_next(const struct tce2_view *view, u64 index, u64 end,
 	}
 	return false;
 }
+
+/**
+ * tce2_view_leaf_bytes() - count the memory that a leaf adds to a walk along the leaves
+ * @view: the view
+ * @previous: number of the previous leaf of the walk, or ~0ULL
+ * @leaf: number of the leaf, whose entries the caller holds
+ *
+ * Return: bytes of the leaf's array, and of the nodes above the leaf that are not above
+ * the previous leaf.
+ */
+u64 tce2_view_leaf_bytes(const struct tce2_view *view, u64 previous, u64 leaf)
+{
+	const u64 *slot = tce2_view_slot(view, leaf);
+	unsigned int level;
+	u64 bytes = 0;
+
+	if (!slot)
+		return 0;
+	if (tce2_word_is_array(READ_ONCE(*slot)))
+		bytes = TCE2_ARRAY_BYTES;
+	for (level = 1; level <= view->depth; level++) {
+		unsigned int shift = level * TCE2_NODE_SHIFT;
+
+		if (previous == ~0ULL || previous >> shift != leaf >> shift)
+			bytes += TCE2_NODE_SLOTS * sizeof(u64);
+	}
+	return bytes;
+}

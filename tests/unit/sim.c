@@ -431,6 +431,8 @@ bool flush_work(struct work_struct *work)
 	return queued;
 }
 
+struct module sim_module = { .srcversion = "0123456789ABCDEF" };
+
 void __module_get(struct module *module)
 {
 	sim.now.modules++;

@@ -1435,6 +1435,7 @@ struct fake_group *platform_group(u32 max_levels)
 		},
 	};
 	g->group.data = &g->tg;
+	g->group.id = nr_groups - 1;
 	g->left = left_in(&g->tg);
 	return g;
 }

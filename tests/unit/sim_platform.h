@@ -138,6 +138,8 @@ extern struct platform platform;
 
 struct iommu_group {
 	void *data;
+	int id;
+	const char *devices[3];
 };
 
 /**

@@ -283,6 +283,16 @@ void *iommu_group_get_iommudata(struct iommu_group *group)
 	return group->data;
 }
 
+int iommu_group_id(struct iommu_group *group)
+{
+	return 0;
+}
+
+struct iommu_group *iommu_group_ref_get(struct iommu_group *group)
+{
+	return group;
+}
+
 bool firmware_has_feature(unsigned long feature)
 {
 	return false;

@@ -410,6 +410,8 @@ struct machine_counts machine_counts(void)
 	return now;
 }
 
+struct module sim_module;
+
 void __module_get(struct module *module)
 {
 	add(&counts.modules, 1);

@@ -10,6 +10,7 @@
 #define sysfs_match_string(array, text) \
 	match_word(array, ARRAY_SIZE(array), text)
 
+char *strim(char *text);
 int sysfs_emit(char *buffer, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 int match_word(const char *const *array, size_t count, const char *text);

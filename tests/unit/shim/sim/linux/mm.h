@@ -25,6 +25,7 @@
 #define FOLL_WRITE    0x1U
 #define FOLL_LONGTERM 0x100U
 
+#define ALIGN(addr, size) (((addr) + (size) - 1) & ~((u64)(size) - 1))
 #define PAGE_ALIGNED(addr) (!((addr) & (PAGE_SIZE - 1)))
 
 #define PFN_PHYS(pfn) ((u64)(pfn) << PAGE_SHIFT)
@@ -116,7 +117,10 @@ struct mm_struct {
 	int refs;
 	int readers;
 	bool writer;
-	u64 locked;
+	union {
+		u64 locked;
+		u64 locked_vm;
+	};
 	u64 limit;
 	unsigned int vmas;
 	struct vm_area_struct vma[SIM_MAX_VMAS];

@@ -5,9 +5,24 @@
 #include <linux/moduleparam.h>
 #include <linux/types.h>
 
-struct module;
+/**
+ * struct module - the module
+ * @srcversion: hash of its sources
+ * @kp: its parameters
+ * @num_kp: number of parameters
+ */
+struct module {
+	const char *srcversion;
+	const struct kernel_param *kp;
+	unsigned int num_kp;
+};
 
-#define THIS_MODULE ((struct module *)NULL)
+extern struct module sim_module;
+
+#define THIS_MODULE (&sim_module)
+
+#define kernel_param_lock(module)   ((void)(module))
+#define kernel_param_unlock(module) ((void)(module))
 
 /* Count references to the module in sim.now.modules */
 void __module_get(struct module *module);

@@ -14,11 +14,12 @@ struct kernel_param_ops {
 struct kernel_param {
 	const struct kernel_param_ops *ops;
 	void *arg;
+	const char *name;
 };
 
 /* Defines an object through which tests call a parameter's set() and get() */
 #define module_param_cb(name, operations, argument, perm) \
-	const struct kernel_param sim_parameter_##name = { operations, argument }
+	const struct kernel_param sim_parameter_##name = { operations, argument, #name }
 
 #define module_param(name, type, perm)
 #define module_param_named(name, variable, type, perm)

@@ -1,0 +1,682 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Files in debugfs: the state of all containers, for administrators and programs.
+ *
+ * Owns the directory vfio_spapr_tce2 of debugfs and the format of its files, which
+ * Documentation/debugfs.rst describes. Programs parse the files, so the format has a
+ * version, and the names and the order of the keys of a version stay.
+ *
+ * A file has one record a line. A reader may stop in the middle of a file for any time, so
+ * an open file has no lock and no reference to a container. Its position is the key of the
+ * last record: the number of the container, and for example the user address of a region.
+ * The next record is the record with the lowest higher key. While a record is copied, the
+ * reader has a reference to the container, and takes the container's locks like a short
+ * request.
+ *
+ * Locks: none. struct seq_file has a lock for each open file.
+ * Calls: container, ddw, why.
+ */
+#include <linux/bits.h>
+#include <linux/debugfs.h>
+#include <linux/device.h>
+#include <linux/errno.h>
+#include <linux/fs.h>
+#include <linux/gfp.h>
+#include <linux/iommu.h>
+#include <linux/kernel.h>
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <linux/pid.h>
+#include <linux/resource.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/seq_file.h>
+#include <linux/string.h>
+#include <linux/time64.h>
+
+#include "tce2_cache.h"
+#include "tce2_container.h"
+#include "tce2_ddw.h"
+#include "tce2_debugfs.h"
+#include "tce2_perm.h"
+#include "tce2_tce_v2.h"
+#include "tce2_why.h"
+
+#define FORMAT_VERSION	1
+
+#define NR_SLOTS	IOMMU_TABLE_GROUP_MAX_TABLES
+
+/**
+ * struct position - position of an open file
+ * @at: number of the current record; record 0 is the header
+ * @end: no record is left
+ * @report: the file
+ * @container: number of the container of the current record
+ * @key: key of the current record in its container
+ * @old: number of the current refusal of the released containers
+ * @refusal: the current refusal
+ * @refused: number of the container that refused
+ * @pid: number of the container's process in the reader's pid namespace
+ * @comm: name of the container's process
+ * @region: the current region
+ * @slot: slot of the current window
+ * @window: the current window
+ * @mapped: number of IOMMU pages that are mapped in the current window
+ * @run: the current mapping
+ * @used: number of mappings of @scan that were returned
+ * @scan: walk along the mappings of the current window
+ */
+struct position {
+	loff_t at;
+	bool end;
+	const struct report *report;
+	u64 container;
+	u64 key;
+	u64 old;
+	struct tce2_refusal refusal;
+	u64 refused;
+	int pid;
+	char comm[TASK_COMM_LEN];
+	struct tce2_region_info region;
+	int slot;
+	struct tce2_window_info window;
+	u64 mapped;
+	struct tce2_map_request run;
+	unsigned int used;
+	struct tce2_scan scan;
+};
+
+/**
+ * struct report - a file in the directory
+ * @name: name of the file
+ * @next: makes the next record the current record; returns false if no record is left
+ * @show: prints the current record
+ */
+struct report {
+	const char *name;
+	bool (*next)(struct position *position);
+	void (*show)(struct seq_file *m, struct position *position);
+};
+
+/*
+ * Prints a string that a process or a device may have chosen. Escapes each byte that
+ * could end the value or the line, or that a terminal interprets.
+ */
+static void show_escaped(struct seq_file *m, const char *string)
+{
+	for (; *string; string++) {
+		unsigned char c = *string;
+
+		if (c <= ' ' || c >= 0x7f || strchr("\\=,", c))
+			seq_printf(m, "\\%03o", c);
+		else
+			seq_putc(m, c);
+	}
+}
+
+static void show_string(struct seq_file *m, const char *key, const char *string)
+{
+	seq_printf(m, " %s=", key);
+	if (*string)
+		show_escaped(m, string);
+	else
+		seq_putc(m, '-');
+}
+
+static void show_bytes(struct seq_file *m, const char *key, u64 bytes)
+{
+	seq_printf(m, " %s=%llu", key, bytes);
+}
+
+static void show_address(struct seq_file *m, const char *key, u64 address)
+{
+	seq_printf(m, " %s=0x%llx", key, address);
+}
+
+/* Copies the owner of a container, and puts the reference to its pid */
+static void position_set_owner(struct position *position, struct tce2_owner *owner)
+{
+	/* 0 if the reader's pid namespace does not have the process */
+	position->pid = pid_vnr(owner->pid);
+	memcpy(position->comm, owner->comm, sizeof(position->comm));
+	put_pid(owner->pid);
+}
+
+static void show_owner(struct seq_file *m, const struct position *position)
+{
+	seq_printf(m, " pid=%d", position->pid);
+	show_string(m, "comm", position->comm);
+}
+
+/* Returns the current container with a reference, or NULL if it was released */
+static struct tce2_container *position_container(const struct position *position)
+{
+	struct tce2_container *container;
+
+	if (!position->container)
+		return NULL;
+	container = tce2_container_next(position->container - 1);
+	if (container && container->id != position->container) {
+		tce2_container_put(container);
+		return NULL;
+	}
+	return container;
+}
+
+/* Makes the next container current; returns false if no container is left */
+static bool position_next_container(struct position *position)
+{
+	struct tce2_container *container = tce2_container_next(position->container);
+
+	if (!container)
+		return false;
+	position->container = container->id;
+	tce2_container_put(container);
+	position->key = 0;
+	position->slot = -1;
+	position->scan = (struct tce2_scan){ .done = true, .leaf = ~0ULL };
+	position->used = 0;
+	return true;
+}
+
+/*
+ * Calls @next_in, which searches the current container for the next record, for each
+ * container until @next_in finds a record
+ */
+static bool next_in_containers(struct position *position,
+			       bool (*next_in)(struct position *position,
+					       struct tce2_container *container))
+{
+	do {
+		struct tce2_container *container = position_container(position);
+		bool found = container && next_in(position, container);
+
+		if (container)
+			tce2_container_put(container);
+		if (found)
+			return true;
+		if (fatal_signal_pending(current))
+			return false;
+		cond_resched();
+	} while (position_next_container(position));
+	return false;
+}
+
+static bool next_container(struct position *position)
+{
+	return position_next_container(position);
+}
+
+/* Prints the process's limit of locked memory, if the process still exists */
+static void show_limit(struct seq_file *m, const struct tce2_owner *owner)
+{
+	struct task_struct *task = get_pid_task(owner->pid, PIDTYPE_TGID);
+	unsigned long limit;
+
+	if (!task) {
+		seq_puts(m, " limit=-");
+		return;
+	}
+	limit = task_rlimit(task, RLIMIT_MEMLOCK);
+	put_task_struct(task);
+	if (limit == RLIM_INFINITY)
+		seq_puts(m, " limit=unlimited");
+	else
+		seq_printf(m, " limit=%lu", limit);
+}
+
+/* Prints the number of groups, windows and regions, and the charges */
+static void show_charges(struct seq_file *m, struct tce2_container *container)
+{
+	struct tce2_cache *cache = READ_ONCE(container->cache);
+	u64 charged = READ_ONCE(container->registered);
+	unsigned int windows = 0;
+	int slot;
+
+	for (slot = 0; slot < NR_SLOTS; slot++) {
+		struct tce2_window_info info;
+
+		if (!tce2_ddw_window_info(&container->ddw, slot, &info))
+			continue;
+		charged += (u64)info.table_pages << PAGE_SHIFT;
+		windows++;
+	}
+	seq_printf(m, " groups=%u windows=%u regions=%lu",
+		   READ_ONCE(container->ddw.nr_groups), windows,
+		   READ_ONCE(container->regions));
+	show_bytes(m, "charged", charged);
+	show_bytes(m, "locked",
+		   cache ? (u64)READ_ONCE(cache->mm->locked_vm) << PAGE_SHIFT : 0);
+}
+
+static void show_container(struct seq_file *m, struct position *position)
+{
+	struct tce2_container *container = position_container(position);
+	enum tce2_request request;
+	struct tce2_owner owner;
+	const char *state;
+
+	if (!container)
+		return;
+	tce2_journal_owner(&container->journal, &owner);
+	if (READ_ONCE(container->closed))
+		state = "closed";
+	else
+		state = READ_ONCE(container->cache) ? "bound" : "unbound";
+	seq_printf(m, "container=%llu pid=%d", container->id, pid_vnr(owner.pid));
+	show_string(m, "comm", owner.comm);
+	seq_printf(m, " state=%s", state);
+	show_charges(m, container);
+	show_limit(m, &owner);
+	for (request = TCE2_REQUEST_REGISTER; request <= TCE2_REQUEST_REMOVE; request++)
+		seq_printf(m, " %s=%llu", tce2_request_name(request),
+			   tce2_journal_requests(&container->journal, request));
+	seq_printf(m, " refused=%llu\n", tce2_journal_refused(&container->journal));
+	put_pid(owner.pid);
+	tce2_container_put(container);
+}
+
+/* The key of a group is its number plus 1, because there is a group number 0 */
+static bool next_group_in(struct position *position, struct tce2_container *container)
+{
+	struct iommu_group *group = tce2_ddw_next_group(&container->ddw,
+							(int)position->key - 1);
+
+	if (!group)
+		return false;
+	position->key = iommu_group_id(group) + 1;
+	iommu_group_put(group);
+	return true;
+}
+
+static bool next_group(struct position *position)
+{
+	return next_in_containers(position, next_group_in);
+}
+
+/**
+ * struct device_list - a list of devices that is being printed
+ * @m: the file
+ * @nr: number of devices so far
+ */
+struct device_list {
+	struct seq_file *m;
+	unsigned int nr;
+};
+
+static int show_device(struct device *dev, void *data)
+{
+	struct device_list *list = data;
+
+	if (list->nr++)
+		seq_putc(list->m, ',');
+	show_escaped(list->m, dev_name(dev));
+	return 0;
+}
+
+static void show_group(struct seq_file *m, struct position *position)
+{
+	struct tce2_container *container = position_container(position);
+	struct device_list list = { .m = m };
+	struct iommu_group *group;
+
+	if (!container)
+		return;
+	group = tce2_ddw_next_group(&container->ddw, (int)position->key - 2);
+	tce2_container_put(container);
+	if (!group)
+		return;
+	seq_printf(m, "container=%llu group=%d devices=", position->container,
+		   iommu_group_id(group));
+	iommu_group_for_each_dev(group, &list, show_device);
+	seq_puts(m, list.nr ? "\n" : "-\n");
+	iommu_group_put(group);
+}
+
+/* Makes the next window of the container current */
+static bool next_slot(struct position *position, struct tce2_container *container)
+{
+	while (++position->slot < NR_SLOTS) {
+		if (tce2_ddw_window_info(&container->ddw, position->slot,
+					 &position->window)) {
+			position->scan = (struct tce2_scan){ .leaf = ~0ULL };
+			position->used = 0;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Counts the mapped pages of the current window, and the memory of its view */
+static bool next_window_in(struct position *position, struct tce2_container *container)
+{
+	struct tce2_scan *scan = &position->scan;
+	unsigned int i;
+
+	if (!next_slot(position, container))
+		return false;
+	position->mapped = 0;
+	while (!scan->done && !tce2_ddw_scan(&container->ddw, position->slot, scan)) {
+		for (i = 0; i < scan->nr; i++)
+			position->mapped += scan->runs[i].size >>
+					    position->window.page_shift;
+		cond_resched();
+	}
+	return true;
+}
+
+static bool next_window(struct position *position)
+{
+	return next_in_containers(position, next_window_in);
+}
+
+static void show_window(struct seq_file *m, struct position *position)
+{
+	const struct tce2_window_info *window = &position->window;
+
+	seq_printf(m, "container=%llu slot=%d", position->container, position->slot);
+	show_address(m, "start", window->start);
+	show_bytes(m, "size", window->size);
+	show_bytes(m, "page", BIT_ULL(window->page_shift));
+	seq_printf(m, " levels=%u mapped=%llu", window->levels, position->mapped);
+	show_bytes(m, "table", (u64)window->table_pages << PAGE_SHIFT);
+	show_bytes(m, "view", position->scan.bytes);
+	seq_printf(m, " kvm=%u published=%d\n", window->kvm, window->published);
+}
+
+/* The key of a region is its first user address plus 1, which no region has as address */
+static bool next_region_in(struct position *position, struct tce2_container *container)
+{
+	if (!tce2_container_next_region(container, position->key, &position->region))
+		return false;
+	position->key = position->region.ua + 1;
+	return true;
+}
+
+static bool next_region(struct position *position)
+{
+	return next_in_containers(position, next_region_in);
+}
+
+static void show_region(struct seq_file *m, struct position *position)
+{
+	const struct tce2_region_info *region = &position->region;
+
+	seq_printf(m, "container=%llu", position->container);
+	show_address(m, "ua", region->ua);
+	show_bytes(m, "size", region->size);
+	seq_printf(m, " extents=%llu", region->blocks);
+	show_bytes(m, "page", BIT_ULL(region->page_shift));
+	seq_printf(m, " used=%lu mapped=%llu readonly=%d mirrored=%d\n",
+		   region->used, region->mapped, region->readonly,
+		   region->mirrored);
+}
+
+/* Adds a mapping to the current one if it is adjacent; returns false if it is not */
+static bool position_join_run(struct position *position,
+			      const struct tce2_map_request *run)
+{
+	struct tce2_map_request *sum = &position->run;
+
+	if (!sum->size) {
+		*sum = *run;
+		return true;
+	}
+	if (sum->iova + sum->size != run->iova || sum->ua + sum->size != run->ua ||
+	    sum->perm != run->perm)
+		return false;
+	sum->size += run->size;
+	return true;
+}
+
+/* Finds the next mapping in the current slot, and joins adjacent mappings */
+static bool next_mapping_in_slot(struct position *position,
+				 struct tce2_container *container)
+{
+	struct tce2_scan *scan = &position->scan;
+
+	position->run.size = 0;
+	for (;;) {
+		while (position->used < scan->nr) {
+			if (!position_join_run(position, &scan->runs[position->used]))
+				return true;
+			position->used++;
+		}
+		if (scan->done || tce2_ddw_scan(&container->ddw, position->slot, scan))
+			return position->run.size;
+		position->used = 0;
+		cond_resched();
+	}
+}
+
+static bool next_mapping_in(struct position *position, struct tce2_container *container)
+{
+	do {
+		if (next_mapping_in_slot(position, container))
+			return true;
+	} while (!fatal_signal_pending(current) && next_slot(position, container));
+	return false;
+}
+
+static bool next_mapping(struct position *position)
+{
+	return next_in_containers(position, next_mapping_in);
+}
+
+static void show_mapping(struct seq_file *m, struct position *position)
+{
+	static const char *const perms[] = {
+		[0]			= "none",
+		[TCE2_PERM_READ]	= "r",
+		[TCE2_PERM_WRITE]	= "w",
+		[TCE2_PERM_RW]		= "rw",
+	};
+	const struct tce2_map_request *run = &position->run;
+
+	seq_printf(m, "container=%llu slot=%d", position->container, position->slot);
+	show_address(m, "iova", run->iova);
+	show_bytes(m, "size", run->size);
+	show_address(m, "ua", run->ua);
+	seq_printf(m, " perm=%s\n", perms[run->perm & TCE2_PERM_RW]);
+}
+
+static bool next_refusal_in(struct position *position, struct tce2_container *container)
+{
+	struct tce2_owner owner;
+
+	if (!tce2_journal_next(&container->journal, position->key, &position->refusal))
+		return false;
+	position->key = position->refusal.seq;
+	position->refused = container->id;
+	tce2_journal_owner(&container->journal, &owner);
+	position_set_owner(position, &owner);
+	return true;
+}
+
+/* The refusals of released containers come first, the oldest refusal before all others */
+static bool next_refusal(struct position *position)
+{
+	struct tce2_old_refusal old;
+
+	if (position->container || !tce2_journal_next_old(position->old, &old))
+		return next_in_containers(position, next_refusal_in);
+	position->old = old.seq;
+	position->refusal = old.refusal;
+	position->refused = old.container;
+	position_set_owner(position, &old.owner);
+	return true;
+}
+
+static void show_refusal(struct seq_file *m, struct position *position)
+{
+	const struct tce2_refusal *refusal = &position->refusal;
+	u64 now = ktime_get_ns();
+
+	seq_printf(m, "container=%llu seq=%llu", position->refused, refusal->seq);
+	seq_printf(m, " age=%llu", now > refusal->when ?
+		   (now - refusal->when) / NSEC_PER_MSEC : 0);
+	seq_printf(m, " request=%s errno=%d rule=%s",
+		   tce2_request_name(refusal->request), refusal->error,
+		   tce2_why_name(refusal->why));
+	show_string(m, "text", tce2_why_text(refusal->why));
+	show_owner(m, position);
+	seq_printf(m, " released=%d\n", !position->container);
+}
+
+/* Record 1 of the file is the module, the others are its parameters */
+static bool next_version(struct position *position)
+{
+	return position->key++ <= THIS_MODULE->num_kp;
+}
+
+/* Prints a parameter, as its file in /sys/module shows it */
+static void show_parameter(struct seq_file *m, const struct kernel_param *param)
+{
+	/* The parameter's function expects a page */
+	char *value = (char *)get_zeroed_page(GFP_KERNEL);
+
+	if (!value)
+		return;
+	kernel_param_lock(THIS_MODULE);
+	if (param->ops->get)
+		param->ops->get(value, param);
+	kernel_param_unlock(THIS_MODULE);
+	seq_printf(m, "parameter=%s", param->name);
+	show_string(m, "value", strim(value));
+	seq_putc(m, '\n');
+	free_page((unsigned long)value);
+}
+
+static void show_version(struct seq_file *m, struct position *position)
+{
+	if (position->key > 1) {
+		show_parameter(m, &THIS_MODULE->kp[position->key - 2]);
+		return;
+	}
+	seq_puts(m, "module=" TCE2_VERSION);
+	if (THIS_MODULE->srcversion)
+		show_string(m, "srcversion", THIS_MODULE->srcversion);
+	seq_putc(m, '\n');
+}
+
+static const struct report reports[] = {
+	{ "version", next_version, show_version },
+	{ "containers", next_container, show_container },
+	{ "groups", next_group, show_group },
+	{ "windows", next_window, show_window },
+	{ "regions", next_region, show_region },
+	{ "mappings", next_mapping, show_mapping },
+	{ "refusals", next_refusal, show_refusal },
+};
+
+static void position_reset(struct position *position)
+{
+	const struct report *report = position->report;
+
+	*position = (struct position){
+		.report = report, .slot = -1, .scan = { .done = true, .leaf = ~0ULL },
+	};
+}
+
+/*
+ * A read begins with the current record: debugfs_next() has made it current, but it did
+ * not fit into the buffer of the previous read (seq_read_iter()).
+ */
+static void *debugfs_start(struct seq_file *m, loff_t *at)
+{
+	struct position *position = m->private;
+
+	if (!*at)
+		position_reset(position);
+	return position->end || *at != position->at ? NULL : position;
+}
+
+static void *debugfs_next(struct seq_file *m, void *record, loff_t *at)
+{
+	struct position *position = m->private;
+
+	position->at = ++*at;
+	position->end = !position->report->next(position);
+	return position->end ? NULL : position;
+}
+
+static void debugfs_stop(struct seq_file *m, void *record)
+{
+}
+
+static int debugfs_show(struct seq_file *m, void *record)
+{
+	struct position *position = m->private;
+
+	if (position->at)
+		position->report->show(m, position);
+	else
+		seq_printf(m, KBUILD_MODNAME " %s %d\n", position->report->name,
+			   FORMAT_VERSION);
+	return 0;
+}
+
+static const struct seq_operations debugfs_seq_ops = {
+	.start	= debugfs_start,
+	.next	= debugfs_next,
+	.stop	= debugfs_stop,
+	.show	= debugfs_show,
+};
+
+static int debugfs_open(struct inode *inode, struct file *file)
+{
+	struct position *position = __seq_open_private(file, &debugfs_seq_ops,
+						       sizeof(*position));
+
+	if (!position)
+		return -ENOMEM;
+	position->report = inode->i_private;
+	position_reset(position);
+	return 0;
+}
+
+/*
+ * Without ioctl and mmap, and with mode 0400, the files can be read under kernel lockdown
+ * (debugfs_locked_down()). The owner gives each open file a reference to the module.
+ */
+static const struct file_operations debugfs_fops = {
+	.owner		= THIS_MODULE,
+	.open		= debugfs_open,
+	.read		= seq_read,
+	.llseek		= seq_lseek,
+	.release	= seq_release_private,
+};
+
+static struct dentry *directory;
+
+/**
+ * tce2_debugfs_init() - make the directory and its files
+ *
+ * A failure has no effect except that files are missing.
+ *
+ * Context: may sleep.
+ */
+void tce2_debugfs_init(void)
+{
+	unsigned int i;
+
+	directory = debugfs_create_dir(KBUILD_MODNAME, NULL);
+	for (i = 0; i < ARRAY_SIZE(reports); i++)
+		debugfs_create_file(reports[i].name, 0400, directory,
+				    (void *)&reports[i], &debugfs_fops);
+}
+
+/**
+ * tce2_debugfs_exit() - remove the directory
+ *
+ * Waits for running reads.
+ *
+ * Context: may sleep.
+ */
+void tce2_debugfs_exit(void)
+{
+	debugfs_remove(directory);
+}
