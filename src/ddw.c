@@ -12,7 +12,7 @@
  *
  * Locks: clients, lock and slots_lock of struct tce2_ddw, which no other file uses.
  * Calls: kapi (publishing windows), kvm, tce_v2 (mappings of a window), eeh, mm_iommu,
- * mirrors, range, platform; inlines of compat.
+ * mirrors, range, platform, trace; inlines of compat.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -30,6 +30,7 @@
 #include "tce2_mm_iommu.h"
 #include "tce2_platform.h"
 #include "tce2_tce_v2.h"
+#include "tce2_trace_calls.h"
 #include "tce2_why.h"
 
 #define NR_SLOTS	IOMMU_TABLE_GROUP_MAX_TABLES
@@ -148,11 +149,15 @@ static void ddw_unlock_for_client(struct tce2_ddw *ddw)
  */
 static void ddw_lock_for_vfio(struct tce2_ddw *ddw)
 {
+	u64 began;
+
 	/* turning_away first: a stopped request waits only while turning_away is not 0 */
 	atomic_inc(&ddw->hurry.turning_away);
 	atomic_inc(&ddw->hurry.stopping);
 	ddw_wake_queues(ddw);
+	began = tce2_trace_begin_wait();
 	down_write(&ddw->lock);
+	tce2_trace_end_wait(TCE2_WAIT_GROUPS, began);
 }
 
 static void ddw_unlock_for_vfio(struct tce2_ddw *ddw)

@@ -44,7 +44,7 @@
  * kernel that is not preemptible, the list is protected only because no hook sleeps.
  *
  * Owns struct tce2_kvm and the brackets. Locks: the leaves of the view, RCU.
- * Calls: tce_v2 (references), table, mm_iommu, mirrors, mirror, view, range.
+ * Calls: tce_v2 (references), table, mm_iommu, mirrors, mirror, view, range, trace.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -68,6 +68,7 @@
 #include "tce2_mirrors.h"
 #include "tce2_mm_iommu.h"
 #include "tce2_tce_v2.h"
+#include "tce2_trace_calls.h"
 #include "tce2_view_format.h"
 #include "tce2_why.h"
 
@@ -637,11 +638,16 @@ static noinline __be64 *kvm_begin_slowly(struct bracket *bracket,
 	if (!ua) {
 		kvm_note_call(kvm);
 		atomic_long_inc(&declined);
+		if (tce2_tracing_on())
+			tce2_trace_kvm_fallback(tbl->it_offset << tbl->it_page_shift,
+						index << tbl->it_page_shift);
 		return NULL;
 	}
 	if (!READ_ONCE(kvm->counted) && !xchg(&kvm->counted, true)) {
 		atomic_long_inc(&mapping_windows);
 		WRITE_ONCE(tce2_kvm_in_use, true);
+		if (tce2_tracing_on())
+			tce2_trace_kvm_attach(kvm->window->start, kvm->window->size);
 	}
 	return ua;
 }

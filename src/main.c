@@ -13,7 +13,7 @@
  *
  * Locks: registrations_lock protects the list of registrations. VFIO takes its
  * own locks inside registrations_lock.
- * Calls: debugfs, uapi, container, why.
+ * Calls: debugfs, uapi, container, trace, why.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -31,6 +31,7 @@
 #include "tce2_compat.h"
 #include "tce2_container.h"
 #include "tce2_debugfs.h"
+#include "tce2_trace_calls.h"
 #include "tce2_uapi.h"
 #include "tce2_why.h"
 
@@ -60,10 +61,14 @@ static int backend_attach_group(void *iommu_data, struct iommu_group *group,
 	if (WARN_ON_ONCE(!container))
 		return -EINVAL;
 	ret = tce2_container_attach(container, group);
+	if (tce2_tracing_on())
+		tce2_trace_attach(container->id, iommu_group_id(group), ret);
 	if (ret) {
 		pr_debug("container %llu: cannot attach group %d: error %d: %s\n",
 			 container->id, iommu_group_id(group), tce2_errno(ret),
 			 tce2_why_text(tce2_why_of(ret)));
+		if (tce2_tracing_on())
+			tce2_trace_refusal(container->id, TCE2_REQUEST_ATTACH, ret);
 		ret = tce2_journal_refuse(&container->journal, TCE2_REQUEST_ATTACH,
 					  ret);
 	}
@@ -78,6 +83,8 @@ static void backend_detach_group(void *iommu_data, struct iommu_group *group)
 	if (WARN_ON_ONCE(!container))
 		return;
 	WARN_ON_ONCE(tce2_container_detach(container, group));
+	if (tce2_tracing_on())
+		tce2_trace_detach(container->id, iommu_group_id(group));
 	tce2_container_put(container);
 }
 

@@ -9,7 +9,7 @@
  *
  * Locks: each cache's lock, and its lock for ranges that are being registered.
  * An RCU grace period waits for KVM's hooks.
- * Calls: mirror, cache, range, the kernel's mm_iommu_put() and mm.
+ * Calls: mirror, cache, range, trace, the kernel's mm_iommu_put() and mm.
  */
 #include <linux/atomic.h>
 #include <linux/mm.h>
@@ -25,6 +25,7 @@
 #include "tce2_cache.h"
 #include "tce2_mirror.h"
 #include "tce2_mirrors.h"
+#include "tce2_trace_calls.h"
 
 /* Bytes of a mirror to compare with its region before the cache lock is released */
 #define COMPARE_BATCH	(4096ULL << PAGE_SHIFT)
@@ -310,26 +311,37 @@ static void mirrors_cancel(struct tce2_cache *cache, u64 ua, u64 size)
 }
 
 /*
- * Makes the mirror of a region. The caller has closed the hooks, because KVM
- * must not find the mirror before it is attached to the region. The caller also holds
- * the region's range in the range lock cache->registering: the region may be destroyed
- * meanwhile, but no other region can be registered in the range.
+ * Makes the mirror of a region; returns false if that fails. The caller has closed the
+ * hooks, because KVM must not find the mirror before it is attached to the region. The
+ * caller also holds the region's range in the range lock cache->registering: the region
+ * may be destroyed meanwhile, but no other region can be registered in the range.
  */
-static void mirrors_create(struct tce2_cache *cache, u64 ua, u64 size)
+static bool mirrors_try_create(struct tce2_cache *cache, u64 ua, u64 size)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 	u64 pages = size >> PAGE_SHIFT;
 
-	if (!mirrors_begin(cache, ua, size))
-		return;
 	if (!tce2_mirror_create(cache->mm, ua, pages, &mem)) {
 		if (mirrors_attach(cache, ua, size, mem))
-			return;
+			return true;
 		if (mm_iommu_put(cache->mm, mem))
 			mirrors_orphan(cache, mem);
 		tce2_mirror_recharge(cache->mm, pages);
 	}
 	mirrors_cancel(cache, ua, size);
+	return false;
+}
+
+/* Makes the mirror of a region if the region can have a mirror and lacks it */
+static void mirrors_create(struct tce2_cache *cache, u64 ua, u64 size)
+{
+	bool made;
+
+	if (!mirrors_begin(cache, ua, size))
+		return;
+	made = mirrors_try_create(cache, ua, size);
+	if (tce2_tracing_on())
+		tce2_trace_mirror(ua, size, made);
 }
 
 /*

@@ -7,7 +7,7 @@
  * Owns the lock that include/tce2_range.h describes.
  *
  * Locks: the spinlock of a range lock, held for one walk along the list of ranges.
- * Calls: nothing of this project.
+ * Calls: trace.
  */
 #include <linux/compiler.h>
 #include <linux/limits.h>
@@ -16,6 +16,7 @@
 #include <linux/sched/signal.h>
 
 #include "tce2_range.h"
+#include "tce2_trace_calls.h"
 
 /* Attempts to get a brief lock. One holder writes and invalidates one entry in this time. */
 #define BRIEF_SPINS	100
@@ -196,8 +197,11 @@ static void range_leave(struct tce2_range_lock *rl, struct tce2_range *range)
 /* Waits until a range is held. After an error the range is not in the queue. */
 static int range_wait_until_held(struct tce2_range_lock *rl, struct tce2_range *range)
 {
+	u64 began = tce2_trace_begin_wait();
 	int ret = wait_for_completion_killable(&range->woken);
 	bool held;
+
+	tce2_trace_end_wait(TCE2_WAIT_ENTRIES, began);
 
 	spin_lock(&rl->lock);
 	held = !range->blocker && !range_must_back_off(rl, range->patience);

@@ -11,7 +11,7 @@
  * the thread must not sleep: then it would not prevent the removal of the module.
  *
  * Locks: none. No lock is held while user memory is read or written.
- * Calls: container, why.
+ * Calls: container, trace, why.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -29,6 +29,7 @@
 #include "tce2_page.h"
 #include "tce2_perm.h"
 #include "tce2_tce_v2.h"
+#include "tce2_trace_calls.h"
 #include "tce2_uapi.h"
 #include "tce2_why.h"
 
@@ -127,6 +128,7 @@ static long uapi_create_window(struct tce2_container *container,
 
 	if (ret)
 		return ret;
+	request->create.start_addr = creation.start;
 	/* No lock is held: userfaultfd lets the client delay this write indefinitely */
 	if (put_user(creation.start, &user->start_addr)) {
 		tce2_container_cancel_window(container, &creation);
@@ -261,6 +263,39 @@ static __always_inline bool uapi_peek_request(union uapi_request *request,
 	return !left;
 }
 
+/* Traces a request after it was carried out or refused */
+static noinline void uapi_trace(u64 id, const struct ioctl_row *row,
+				const union uapi_request *request, int ret)
+{
+	switch (row->kind) {
+	case TCE2_REQUEST_REGISTER:
+		tce2_trace_register(id, request->memory.vaddr, request->memory.size, ret);
+		break;
+	case TCE2_REQUEST_UNREGISTER:
+		tce2_trace_unregister(id, request->memory.vaddr, request->memory.size,
+				      ret);
+		break;
+	case TCE2_REQUEST_MAP:
+		tce2_trace_map(id, request->map.iova, request->map.vaddr,
+			       request->map.size, request->map.flags, ret);
+		break;
+	case TCE2_REQUEST_UNMAP:
+		tce2_trace_unmap(id, request->unmap.iova, request->unmap.size, ret);
+		break;
+	case TCE2_REQUEST_CREATE:
+		tce2_trace_create(id, ret ? 0 : request->create.start_addr,
+				  request->create.window_size,
+				  request->create.page_shift, request->create.levels,
+				  ret);
+		break;
+	case TCE2_REQUEST_REMOVE:
+		tce2_trace_remove(id, request->remove.start_addr, ret);
+		break;
+	default:
+		break;
+	}
+}
+
 /* Returns true if the size and the flags of a request are valid */
 static __always_inline bool uapi_is_valid(const union uapi_request *request, size_t size,
 					  u32 flags)
@@ -273,7 +308,7 @@ static long uapi_run_ioctl(struct tce2_container *container, const struct ioctl_
 			   union uapi_request *request, void __user *arg, bool is_read)
 {
 	bool has_memory;
-	int ret;
+	long ret;
 
 	tce2_journal_count(&container->journal, row->kind);
 	/*
@@ -293,7 +328,10 @@ static long uapi_run_ioctl(struct tce2_container *container, const struct ioctl_
 		return tce2_refuse(-EINVAL, TCE2_WHY_ARGSZ);
 	if (request->flags & ~row->flags)
 		return tce2_refuse(-EINVAL, TCE2_WHY_FLAGS);
-	return row->run(container, request, arg);
+	ret = row->run(container, request, arg);
+	if (tce2_tracing_on())
+		uapi_trace(container->id, row, request, ret);
+	return ret;
 }
 
 /* Records a refused request, and returns the errno for the client */
@@ -305,6 +343,8 @@ static noinline long uapi_refuse(struct tce2_container *container,
 	pr_debug("container %llu: %s: error %d: %s\n", container->id,
 		 row ? row->name : "unknown ioctl", tce2_errno(ret),
 		 tce2_why_text(tce2_why_of(ret)));
+	if (tce2_tracing_on())
+		tce2_trace_refusal(container->id, kind, ret);
 	return tce2_journal_refuse(&container->journal, kind, ret);
 }
 
@@ -328,14 +368,18 @@ static noinline long uapi_ioctl(struct tce2_container *container, const struct i
 	return ret;
 }
 
-/* MAP_DMA, the most frequent ioctl. A request for one page mostly returns here. */
+/*
+ * MAP_DMA, the most frequent ioctl. A request for one page mostly returns here, unless a
+ * tracepoint is on.
+ */
 static __always_inline long uapi_ioctl_map(void *cookie, void __user *arg)
 {
 	struct tce2_container *container;
 	union uapi_request request;
 	bool is_read = uapi_peek_request(&request, arg, MAP_SIZE);
 
-	if (likely(is_read) && likely(uapi_is_valid(&request, MAP_SIZE, MAP_FLAGS))) {
+	if (likely(is_read) && !tce2_tracing_on() &&
+	    likely(uapi_is_valid(&request, MAP_SIZE, MAP_FLAGS))) {
 		int ret = tce2_container_map_page(cookie, request.map.iova,
 						  request.map.vaddr, request.map.size,
 						  uapi_map_perm(request.flags),
@@ -355,7 +399,8 @@ static __always_inline long uapi_ioctl_unmap(void *cookie, void __user *arg)
 	union uapi_request request;
 	bool is_read = uapi_peek_request(&request, arg, UNMAP_SIZE);
 
-	if (likely(is_read) && likely(uapi_is_valid(&request, UNMAP_SIZE, 0))) {
+	if (likely(is_read) && !tce2_tracing_on() &&
+	    likely(uapi_is_valid(&request, UNMAP_SIZE, 0))) {
 		int ret = tce2_container_unmap_page(cookie, request.unmap.iova,
 						    request.unmap.size, &container);
 

@@ -23,7 +23,6 @@
 #define MAX_FILES 16
 
 long sim_pid_refs;
-u64 sim_ns;
 unsigned long sim_memlock = ~0UL;
 void (*sim_between_reads)(void);
 
