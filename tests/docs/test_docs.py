@@ -411,7 +411,7 @@ def test_no_file_names_a_package_archive() -> None:
     ("``src/view.c``, include/uapi/linux/vfio.h, tests/guest/job_*.c, /lib/modules/", "files", ""),
     ("src/views.c", "files", "src/views.c does not exist"),
     ("locks.rst, Documentation/kvm.rst, ../CONTRIBUTING.rst, reference/kapi.rst", "pages", ""),
-    ("preflight/file.c, src/view.c, guest/job_*.c, asm/hvcall.h", "sources", ""),
+    ("common/file.c, src/view.c, guest/job_*.c, asm/hvcall.h", "sources", ""),
     ("preflight/nope.c", "sources", "preflight/nope.c does not exist"),
     ("pnv_tce_xchg(), mm_iommu_put(), tce2_memory_hold(), mlock()", "functions", ""),
     ("pnv_no_such_function()", "functions", "there is no function pnv_no_such_function"),

@@ -8,7 +8,7 @@
  * in modprobe.d, and on the soft dependencies of vfio.ko. The check gets this
  * order from dry runs of libkmod, the library of modprobe. It loads no module.
  *
- * Calls: autoload, child, report, libkmod.
+ * Calls: autoload, child, kmod, report, libkmod.
  */
 #include <dirent.h>
 #include <libkmod.h>
@@ -23,8 +23,6 @@
 
 #define CHECK	"load-order"
 #define IN_TREE	"vfio_iommu_spapr_tce"
-
-#define DAMAGED	"libkmod cannot read the module indexes in %s: run depmod for this kernel"
 
 static const char * const config_at[] = {
 	"etc/modprobe.d", "run/modprobe.d", "usr/local/lib/modprobe.d",
@@ -68,7 +66,6 @@ static struct loads loads;
 struct question {
 	const struct target *target;
 	const struct module *module;
-	const char *name;
 	char rule[PATH_SIZE];
 	char list[PATH_SIZE];
 };
@@ -144,24 +141,9 @@ static void load(struct kmod_ctx *ctx, const char *name)
 }
 
 /* Returns a module's path from the index for the caller to free, or NULL. */
-static char *index_path(struct kmod_ctx *ctx, const char *name)
-{
-	struct kmod_module *module;
-	const char *path;
-	char *copy = NULL;
-
-	if (kmod_module_new_from_name(ctx, name, &module))
-		return NULL;
-	path = kmod_module_get_path(module);
-	if (path)
-		copy = strdup(path);
-	kmod_module_unref(module);
-	return copy;
-}
-
 static bool is_installed(struct kmod_ctx *ctx, const struct module *module)
 {
-	char *path = index_path(ctx, module->name);
+	char *path = kmod_index_path(ctx, module->name);
 	bool installed = path;
 
 	free(path);
@@ -177,7 +159,7 @@ static bool is_stale(struct kmod_ctx *ctx, struct answer *answer)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(names) && !stale; i++) {
-		path = index_path(ctx, names[i]);
+		path = kmod_index_path(ctx, names[i]);
 		stale = path && !file_exists(path);
 		if (stale)
 			tell(answer, STATUS_UNKNOWN,
@@ -434,23 +416,6 @@ static void ask_order(const void *data, char *text, size_t room)
 	kmod_unref(ctx);
 }
 
-static void ask_path(const void *data, char *text, size_t room)
-{
-	const struct question *question = data;
-	const char *none = NULL;
-	struct kmod_ctx *ctx = kmod_new(question->target->modules, &none);
-	char *path;
-
-	if (!ctx)
-		return;
-	kmod_set_log_priority(ctx, 0);
-	path = index_path(ctx, question->name);
-	if (path)
-		snprintf(text, room, "%s", path);
-	free(path);
-	kmod_unref(ctx);
-}
-
 /**
  * order_find_module() - find the file from which modprobe would load a module
  * @target: the kernel
@@ -463,12 +428,10 @@ static void ask_path(const void *data, char *text, size_t room)
 int order_find_module(const struct target *target, const char *name,
 		      char path[PATH_SIZE], struct error *err)
 {
-	const struct question question = { .target = target, .name = name };
-
 	path[0] = '\0';
 	if (target->modules[0] &&
-	    !ask_in_child(ask_path, &question, path, PATH_SIZE))
-		return fail(err, DAMAGED, target->modules);
+	    kmod_find_file(target->modules, name, path, err))
+		return -1;
 	if (!path[0])
 		return fail(err, "%s is not installed for %s; name the module's file with --module",
 			    name, target->release);
@@ -557,7 +520,7 @@ void check_order(struct report *report, const struct module *module,
 	}
 	if (!ask_in_child(ask_order, &question, text, sizeof(text))) {
 		report_add(report, STATUS_UNKNOWN, CHECK,
-			   DAMAGED, target->modules);
+			   KMOD_DAMAGED, target->modules);
 		return;
 	}
 	while ((line = strsep(&rest, "\n")) && *line)

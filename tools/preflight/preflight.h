@@ -2,7 +2,7 @@
 /*
  * tce2-preflight: types and functions that its files share.
  *
- * Data flows one way:
+ * tools/common has the code that tce2ctl uses as well. Data flows one way:
  *
  *	file -> elf -> module, target, types -> the checks -> report
  *
@@ -14,79 +14,7 @@
 #ifndef TCE2_PREFLIGHT_H
 #define TCE2_PREFLIGHT_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
-#define PATH_SIZE	4096
-
-#define __printf(at, from)	__attribute__((__format__(printf, at, from)))
-
-/**
- * struct error - reason for a failure
- * @text: the reason, without a full stop
- */
-struct error {
-	char text[PATH_SIZE + 256];
-};
-
-int fail(struct error *err, const char *format, ...) __printf(2, 3);
-
-/**
- * struct bytes - range of memory; another structure owns the memory
- * @data: the first byte, or NULL
- * @size: number of bytes
- */
-struct bytes {
-	const unsigned char *data;
-	size_t size;
-};
-
-uint16_t get_le16(const unsigned char *at);
-uint32_t get_le32(const unsigned char *at);
-uint64_t get_le64(const unsigned char *at);
-
-/**
- * struct file - uncompressed contents of a file
- * @bytes: the contents
- * @mapped: true if @bytes is an mmap() of the file, false if it is on the heap
- */
-struct file {
-	struct bytes bytes;
-	bool mapped;
-};
-
-int file_read(struct file *file, const char *path, struct error *err);
-void file_free(struct file *file);
-bool file_exists(const char *path);
-
-/**
- * struct elf - 64-bit little-endian POWER ELF file
- * @bytes: the file; every section lies within it
- * @type: e_type of the ELF header
- * @sections: number of section headers
- * @headers: file offset of the section headers
- * @names: contents of the section that has the section names
- * @end: end of the last section or of the section headers, whichever is higher
- */
-struct elf {
-	struct bytes bytes;
-	unsigned int type;
-	unsigned int sections;
-	uint64_t headers;
-	struct bytes names;
-	uint64_t end;
-};
-
-int elf_open(struct elf *elf, struct bytes bytes, struct error *err);
-bool elf_section(const struct elf *elf, const char *name, struct bytes *out);
-int elf_symbols(const struct elf *elf, struct bytes *symbols,
-		struct bytes *strings, struct error *err);
-const char *string_at(struct bytes strings, uint64_t offset);
-const char *modinfo_next(struct bytes modinfo, const char *key,
-			 const char *after);
-const char *modinfo_get(struct bytes modinfo, const char *key);
+#include "../common/common.h"
 
 /**
  * enum symbol_status - result of looking up an import of the module
@@ -333,15 +261,11 @@ void report_json(const struct report *report, const struct module *module,
 		 const struct target *target);
 void report_json_error(const char *text);
 void report_free(struct report *report);
-void *grow(void *array, size_t count, size_t size);
 
 const char *config_get(const struct target *target, const char *option,
 		       struct bytes *value);
 bool config_is(const struct target *target, const char *option,
 	       const char *values);
-
-bool ask_in_child(void (*ask)(const void *question, char *text, size_t room),
-		  const void *question, char *text, size_t room);
 
 struct btf;
 struct types;

@@ -7,7 +7,7 @@
  * tce2-preflight(8) documents the JSON. Later versions may add members to it,
  * but must not change existing members.
  *
- * Calls: nothing.
+ * Calls: text.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,28 +31,6 @@ static const char * const symbol_names[] = {
 	[SYMBOL_GPL_ONLY]	= "gpl-only",
 	[SYMBOL_NAMESPACE]	= "namespace",
 };
-
-/**
- * grow() - make room for one more element in an array
- * @array: the array, or NULL
- * @count: number of elements in the array
- * @size: size of an element
- *
- * If no memory is available, ends the program with exit status 2.
- *
- * Return: the array, which may have moved
- */
-void *grow(void *array, size_t count, size_t size)
-{
-	/* The capacity is always a power of two. */
-	if (array && count & (count - 1))
-		return array;
-	array = reallocarray(array, count ? count * 2 : 1, size);
-	if (array)
-		return array;
-	fputs("tce2-preflight: out of memory\n", stderr);
-	exit(2);
-}
 
 /**
  * report_add() - add a finding
@@ -137,13 +115,6 @@ static size_t count_findings(const struct report *report, enum status status)
 	for (i = 0; i < report->findings; i++)
 		count += report->finding[i].status == status;
 	return count;
-}
-
-static void print_clean(const char *text)
-{
-	for (; *text; text++)
-		putchar((unsigned char)*text < ' ' || *text == 127 ? '?' :
-			*text);
 }
 
 static void print_findings(const struct report *report, enum status status)
@@ -286,53 +257,6 @@ void report_human(const struct report *report, const struct module *module,
 	print_symbols(module);
 	if (report->rows)
 		print_rows(report);
-}
-
-/* Returns the length of the UTF-8 character at @at, or 0 if it is invalid. */
-static size_t utf8_length(const unsigned char *at)
-{
-	size_t length, i;
-
-	if (at[0] < 0x80)
-		return 1;
-	if (at[0] < 0xc2 || at[0] > 0xf4)
-		return 0;
-	length = at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
-	for (i = 1; i < length; i++) {
-		if ((at[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	/* An overlong form, a surrogate, or a code point above U+10FFFF */
-	if ((at[0] == 0xe0 && at[1] < 0xa0) ||
-	    (at[0] == 0xed && at[1] > 0x9f) ||
-	    (at[0] == 0xf0 && at[1] < 0x90) ||
-	    (at[0] == 0xf4 && at[1] > 0x8f))
-		return 0;
-	return length;
-}
-
-static void json_string(const char *text)
-{
-	const unsigned char *at = (const unsigned char *)text;
-	size_t length;
-
-	if (!text) {
-		fputs("null", stdout);
-		return;
-	}
-	putchar('"');
-	for (; *at; at += length ? length : 1) {
-		length = utf8_length(at);
-		if (!length)
-			fputs("\\ufffd", stdout);
-		else if (*at == '"' || *at == '\\')
-			printf("\\%c", *at);
-		else if (*at < ' ' || *at == 127)
-			printf("\\u%04x", *at);
-		else
-			fwrite(at, 1, length, stdout);
-	}
-	putchar('"');
 }
 
 /* Prints a member with a string value, after another member. */

@@ -22,7 +22,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include "preflight.h"
+#include "common.h"
 
 /*
  * Limit of the decompressed size, larger than any module or kernel. A damaged

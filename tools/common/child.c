@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "preflight.h"
+#include "common.h"
 
 /* With valid indexes the child needs some milliseconds of CPU time. */
 #define CPU_SECONDS	1

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "preflight.h"
+#include "common.h"
 
 static const struct {
 	unsigned int machine;
