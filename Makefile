@@ -53,8 +53,8 @@ tools := $(patsubst %/Makefile,%,$(wildcard tools/*/Makefile))
 tools_out := $(CURDIR)/build
 
 .PHONY: all module kernels kernel-versions demo check check-quick check-host check-guests check-all \
-	check-clients check-dkms check-install check-preflight check-debug coverage \
-	debug-kernel stress unit fuzz bench lint docs preflight modules modules_install \
+	check-clients check-dkms check-install check-preflight check-tce2ctl check-debug coverage \
+	debug-kernel stress unit fuzz bench lint docs preflight tce2ctl modules modules_install \
 	stage-module install install-common uninstall deb rpm release python clean help
 
 ifneq ($(KERNEL),)
@@ -182,6 +182,13 @@ preflight:
 check-preflight:
 	@tests/run preflight
 
+# tce2ctl for this machine, likewise
+tce2ctl:
+	@$(MAKE) -C tools/tce2ctl O=$(CURDIR)/build/tce2ctl
+
+check-tce2ctl:
+	@tests/run tce2ctl
+
 check-install:
 	@tests/run install
 
@@ -220,6 +227,8 @@ help:
 	@echo "make unit                    run only the tests of the sources on the host (ONLY=<case>, TCE2_SEED=<seed>)"
 	@echo "make preflight               build tce2-preflight, which checks if the module will work on a kernel (build/preflight)"
 	@echo "make check-preflight         run only the tests of tce2-preflight (PREFLIGHT_DAMAGE=<number of damages of a file>, PREFLIGHT_SEED=<seed>)"
+	@echo "make tce2ctl                 build tce2ctl, which shows and explains the state of the module (build/tce2ctl)"
+	@echo "make check-tce2ctl           run only the tests of tce2ctl"
 	@echo "make check-install           run only the tests of building and installing"
 	@echo "make fuzz                    search with libFuzzer for defects that the tests miss (FUZZ_SECONDS=60)"
 	@echo "make kernels                 list the labels of the kernels"

@@ -93,9 +93,10 @@ NATIVE_COMPILER = (program("gcc"), file("/usr/include/stdio.h", "libc6-dev"))
 CMOCKA = (file("/usr/include/cmocka.h", "libcmocka-dev"),)
 PYTEST = (module("pytest", "python3-pytest", "python3", SYSTEM_PYTHON),)
 UNIT = (program("make"), *NATIVE_COMPILER, *CMOCKA, *PYTEST)
-# tce2-preflight and its tests
+# tce2-preflight, tce2ctl, and their tests
 PREFLIGHT = (
     program("pkg-config", "pkgconf"),
+    file("/usr/include/json-c/json.h", "libjson-c-dev"),
     file("/usr/include/libkmod.h", "libkmod-dev"),
     file("/usr/include/bpf/btf.h", "libbpf-dev"),
     file("/usr/include/lzma.h", "liblzma-dev"),

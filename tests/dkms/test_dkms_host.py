@@ -101,7 +101,9 @@ def test_make_install_installs_module_configuration_programs_and_nothing_else(
     wanted = [f"/lib/modules/{release}/updates/{OURS}.ko*",
               "/opt/lib/modprobe.d/vfio-spapr-tce2.conf",
               "/opt/lib/udev/rules.d/70-vfio-spapr-tce2.rules",
-              "/opt/sbin/tce2-preflight", "/opt/share/man/man8/tce2-preflight.8"]
+              "/opt/sbin/tce2-preflight", "/opt/sbin/tce2ctl",
+              "/opt/share/bash-completion/completions/tce2ctl",
+              "/opt/share/man/man8/tce2-preflight.8", "/opt/share/man/man8/tce2ctl.8"]
     found = installed[1]
     assert len(found) == len(wanted), found
     assert all(map(fnmatch.fnmatchcase, found, wanted)), found

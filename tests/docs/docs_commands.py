@@ -34,7 +34,9 @@ PLAIN = re.compile(r"(?<!`)`([^`']+)`(?!`)")
 INLINE = {".rst": re.compile(r"(?<!`)``([^`]+)``(?!`)"), "": PLAIN, ".md": PLAIN}
 # A line that begins with a command of this project
 BEGINS = re.compile(r"(?:[$#] |- run: )?"
-                    r"((?:make|scripts/[\w-]+|tests/run|tce2-preflight)(?: .*)?)$")
+                    r"((?:make|scripts/[\w-]+|tests/run|tce2-preflight|tce2ctl)(?: .*)?)$")
+# The file with the usage of each program for administrators
+USAGES = {"tce2-preflight": "tools/preflight/preflight.c", "tce2ctl": "tools/tce2ctl/tce2ctl.c"}
 # A target of make, not a variable or an option
 TARGET = re.compile(r"[a-z][\w-]*")
 
@@ -212,7 +214,7 @@ def documented() -> list[Command]:
 def other_documents() -> list[Path]:
     """Return the files with commands in blocks of another kind."""
     return [*sorted((TOP / ".github").glob("**/*.md")), TOP / ".github/workflows/ci.yml",
-            TOP / "tools/preflight/tce2-preflight.8"]
+            TOP / "tools/preflight/tce2-preflight.8", TOP / "tools/tce2ctl/tce2ctl.8"]
 
 
 def begun(text: str, suffix: str) -> Iterator[str]:
@@ -238,11 +240,22 @@ def unknown_parts(command: str) -> Iterator[str]:
             yield from unknown_targets(arguments)
         elif program.startswith(("scripts/", "tests/", "./")) and not (TOP / program).is_file():
             yield f"there is no {program}"
-        elif program == "tce2-preflight":
-            usage = (TOP / "tools/preflight/preflight.c").read_text()
-            yield from (f"tce2-preflight has no option {word}" for word in arguments
-                        if word.startswith("-") and not re.search(
-                            rf"(?<![\w-]){re.escape(word.partition('=')[0])}(?![\w-])", usage))
+        elif program in USAGES:
+            yield from unknown_options(program, arguments)
+
+
+def unknown_options(program: str, arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the options that the usage of a program for administrators lacks.
+
+    The arguments of QEMU or DPDK follow --guest or --dpdk.
+    """
+    usage = (TOP / USAGES[program]).read_text()
+    for word in arguments:
+        if word.startswith("-") and not re.search(
+                rf"(?<![\w-]){re.escape(word.partition('=')[0])}(?![\w-])", usage):
+            yield f"{program} has no option {word}"
+        if word in ("--guest", "--dpdk"):
+            return
 
 
 def unknown_targets(arguments: Sequence[str]) -> Iterator[str]:

@@ -218,6 +218,7 @@ def test_commands_in_other_documents_have_only_parts_that_exist(file: Path) -> N
     ("make -C tools/no install", "there is no Makefile in"),
     ("scripts/no-such a", "there is no scripts/no-such"),
     ("tce2-preflight --jsn a", "tce2-preflight has no option --jsn"),
+    ("tce2ctl status --json", ""), ("tce2ctl status --jsn", "tce2ctl has no option --jsn"),
 ])
 def test_only_parts_that_do_not_exist_are_found(command: str, sentence: str) -> None:
     found = "".join(unknown_parts(command))
@@ -292,6 +293,13 @@ def test_the_directory_of_preflight_installs_the_tool(tmp_path: Path) -> None:
     run("make", "-C", "tools/preflight", "install", f"O={BUILD / 'preflight'}",
         f"DESTDIR={tmp_path}").expect(0)
     assert (tmp_path / "usr/local/sbin/tce2-preflight").exists()
+
+
+def test_the_directory_of_tce2ctl_installs_the_tool(tmp_path: Path) -> None:
+    run("make", "-C", "tools/tce2ctl", "install", f"O={BUILD / 'tce2ctl'}",
+        f"DESTDIR={tmp_path}").expect(0)
+    assert (tmp_path / "usr/local/sbin/tce2ctl").exists()
+    assert (tmp_path / "usr/local/share/bash-completion/completions/tce2ctl").exists()
 
 
 @pytest.mark.parametrize("kind", KINDS)

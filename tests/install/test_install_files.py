@@ -21,6 +21,7 @@ def test_a_relative_destdir_is_relative_to_the_sources(built_host: Host) -> None
     assert is_installed(stage)
     assert (stage / "usr/local/lib/modprobe.d/vfio-spapr-tce2.conf").exists()
     assert (stage / "usr/local/sbin/tce2-preflight").exists()
+    assert (stage / "usr/local/sbin/tce2ctl").exists()
     assert not (built_host.kernel.build / "stage").exists()
     assert not (built_host.sources / "tools/preflight/stage").exists()
     built_host.make("DESTDIR=stage", "uninstall").expect(0)

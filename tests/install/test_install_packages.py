@@ -32,8 +32,8 @@ def packed(host: Host, kind: str, programs: Path) -> list[str]:
 @pytest.mark.parametrize("kind", ["deb", "rpm"])
 def test_source_packages_contain_no_build_results(kind: str, is_git: bool, work: Path,
                                                   built_host: Host, clean_sources: Path) -> None:
-    for name in ("file.o", "tce2-preflight"):
-        (built_host.sources / "tools" / "preflight" / name).touch()
+    for name in ("preflight/file.o", "preflight/tce2-preflight", "tce2ctl/tce2ctl"):
+        (built_host.sources / "tools" / name).touch()
     if is_git:
         run("git", "init", "-q", built_host.sources).expect(0)
     assert packed(built_host, kind, work / "bin") == files_below(clean_sources)

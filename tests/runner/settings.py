@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from lab.labels import all_labels, chosen_names
 
-MODES = ("check", "host", "guests", "quick", "unit", "preflight", "install", "debug", "dkms",
-         "clients", "lint")
+MODES = ("check", "host", "guests", "quick", "unit", "preflight", "tce2ctl", "install",
+         "debug", "dkms", "clients", "lint")
 MACHINES = ("powernv9", "pseries")
 JOBS = ("conformance", "races", "reload", "differ", "failnth", "load")
 

@@ -35,6 +35,7 @@ SUITES = {suite.name: suite for suite in (
     Suite("runner", ("quick",), is_quick=True, tools=("unit",)),
     Suite("lab", ("quick",), is_quick=True, tools=("quick",)),
     Suite("preflight", ("preflight",)),
+    Suite("tce2ctl", ("tce2ctl",)),
     Suite("install", ("install",)),
     Suite("realmode"),
     Suite("probes"),

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Test that the manual page and the completion of tce2ctl have each command and option."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from tce2ctl_tool import TOOL, tce2ctl
+
+from lab.places import TOP
+from runner.command import run
+
+pytest_plugins = ["tce2ctl_fixtures"]
+
+PAGE = TOP / "tools" / "tce2ctl" / "tce2ctl.8"
+COMPLETION = TOP / "tools" / "tce2ctl" / "tce2ctl.bash"
+
+
+@pytest.fixture(name="usage")
+def read_usage(programs: None) -> str:
+    """Return the usage of the tool."""
+    del programs
+    return tce2ctl("--help").text
+
+
+def commands(usage: str) -> list[str]:
+    """Return the commands in the usage."""
+    return re.findall(r"^  ([a-z]+) ", usage, re.MULTILINE)
+
+
+def options(usage: str) -> set[str]:
+    """Return the long options in the usage."""
+    return set(re.findall(r"--[a-z-]+", usage))
+
+
+def test_the_manual_page_has_each_command_and_no_other(usage: str) -> None:
+    section = PAGE.read_text().split(".Ss Commands")[1].split(".Sh JSON")[0]
+    assert re.findall(r"^\.It Cm ([a-z]+)", section, re.MULTILINE) == commands(usage)
+
+
+def test_the_manual_page_has_each_option(usage: str) -> None:
+    page = PAGE.read_text().replace("\\-", "-")
+    missing = [option for option in options(usage) if f"Fl {option[1:]}" not in page]
+    assert not missing
+
+
+def completed(*words: str) -> list[str]:
+    """Return the completions of the last word of a command line."""
+    line = " ".join(["COMP_WORDS=(", str(TOOL), *(f"'{word}'" for word in words), ")"])
+    script = f'. {COMPLETION}\n{line}\nCOMP_CWORD={len(words)}\n_tce2ctl\n' \
+        'printf "%s\\n" "${COMPREPLY[@]}"'
+    return run("bash", "-c", script).expect(0).output.split()
+
+
+def test_the_completion_offers_each_command(usage: str) -> None:
+    assert completed("") == commands(usage)
+    assert completed("sta") == ["status"]
+
+
+def test_the_completion_offers_each_option(usage: str) -> None:
+    assert set(completed("--")) == options(usage)

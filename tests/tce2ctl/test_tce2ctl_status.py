@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Test `tce2ctl status`: modules, versions, backends and exit statuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tce2ctl_state import (CONTAINER, GIB, HOSTILE, IN_TREE, MODULE, State, container, record,
+                           refusal, window)
+from tce2ctl_tool import OK, PROBLEM, UNKNOWN, USAGE, Said, tce2ctl
+
+from runner.command import run
+
+pytest_plugins = ["tce2ctl_fixtures"]
+
+
+def status(state: State, *options: str) -> Said:
+    """Run `tce2ctl status` on a saved state."""
+    return tce2ctl("--root", state.root, "status", *options)
+
+
+def finding(state: State, topic: str) -> str:
+    """Return the status of the finding on a topic, or "none"."""
+    found = [each["status"] for each in status(state, "--json").json["findings"]
+             if each["topic"] == topic]
+    return str(found[0]) if found else "none"
+
+
+def test_all_is_well_on_a_good_host(host: State) -> None:
+    said = status(host)
+    assert said.status == OK
+    assert said.text.startswith(f"{MODULE} 0.1.0 on 6.12.9-powerpc64le-64k: "
+                                "handles 1 of 1 containers\n")
+    assert "fail" not in said.text
+
+
+def test_json_has_format_1_and_the_backend_of_each_container(host: State) -> None:
+    said = status(host, "--json").json
+    assert (said["format"], said["command"], said["result"]) == (1, "status", "ok")
+    assert said["containers"] == [{"container": 1, "pid": 812, "comm": "qemu-system-ppc",
+                                   "backend": MODULE, "reason": None}]
+    assert said["module"]["parameters"]["kvm"] == "on"
+    assert said["platform"] == "powernv"
+
+
+def test_parameters_are_listed(host: State) -> None:
+    assert "kvm_declined  0\n" in status(host).text
+
+
+@pytest.mark.parametrize(("version", "srcversion", "word"), [
+    ("0.2.0", "BBBB", "version 0.1.0 is loaded, but 0.2.0 is installed"),
+    ("0.1.0", "BBBB", "version 0.1.0 is loaded, but another build of 0.1.0 is installed"),
+])
+def test_a_module_upgraded_on_disk_but_not_loaded_is_a_problem(
+        version: str, srcversion: str, word: str, host: State) -> None:
+    host.install(version, srcversion)
+    said = status(host)
+    assert said.status == PROBLEM
+    assert word in said.text
+    assert status(host, "--json").json["module"]["upgrade_pending"] is True
+
+
+def test_a_loaded_module_that_is_not_installed_is_a_note(host: State) -> None:
+    (host.root / "lib/modules/6.12.9-powerpc64le-64k/updates" / f"{MODULE}.ko").unlink()
+    host.put("lib/modules/6.12.9-powerpc64le-64k/modules.dep.bin", b"")
+    assert status(host).status in (OK, UNKNOWN)
+    assert finding(host, "installed") in ("note", "unknown")
+
+
+def test_an_installed_module_that_is_not_loaded_is_a_problem(empty: State) -> None:
+    empty.install("0.3.0")
+    said = status(empty)
+    assert said.status == PROBLEM
+    assert "version 0.3.0 is installed but not loaded: modprobe" in said.text
+
+
+def test_a_power_host_without_the_module_says_how_to_install_it(empty: State) -> None:
+    empty.install()
+    (empty.root / "lib/modules/6.12.9-powerpc64le-64k/updates" / f"{MODULE}.ko").unlink()
+    empty.put("lib/modules/6.12.9-powerpc64le-64k/modules.order", "")
+    run("depmod", "-b", empty.root, "6.12.9-powerpc64le-64k").expect(0)
+    said = status(empty)
+    assert said.status == PROBLEM
+    assert "install vfio-spapr-tce2-dkms" in said.text
+
+
+def test_a_host_without_power_is_unknown(empty: State) -> None:
+    empty.put("proc/cpuinfo", "vendor_id : GenuineIntel\n")
+    said = status(empty)
+    assert said.status == UNKNOWN
+    assert "no POWER processor" in said.text
+
+
+def test_an_empty_tree_is_unknown(empty: State) -> None:
+    (empty.root / "proc/sys/kernel/osrelease").unlink()
+    (empty.root / "proc/cpuinfo").unlink()
+    assert status(empty).status == UNKNOWN
+
+
+def test_a_container_of_the_in_tree_driver_is_a_problem(host: State) -> None:
+    host.load_in_tree(users=1)
+    host.process(900, b"dpdk-testpmd", [CONTAINER, "/dev/vfio/4"])
+    said = status(host)
+    assert said.status == PROBLEM
+    assert "handles 1 of 2 containers" in said.text
+    assert f"dpdk-testpmd (900): backend {IN_TREE} for 1 of 1 containers" in said.text
+    other = status(host, "--json").json["containers"][1]
+    assert (other["pid"], other["backend"], other["container"]) == (900, IN_TREE, None)
+
+
+def test_the_second_container_of_a_process_can_use_the_other_driver(host: State) -> None:
+    host.load_in_tree(users=1)
+    host.process(900, files=[CONTAINER, CONTAINER, "/dev/vfio/4", "/dev/vfio/5"])
+    host.debugfs("containers", container(), container(2, 900))
+    assert f"backend {IN_TREE} for 1 of 2 containers" in status(host).text
+
+
+def test_the_reason_of_a_refused_group_is_shown(host: State) -> None:
+    host.load_in_tree(users=1)
+    host.process(900, files=[CONTAINER, "/dev/vfio/4"])
+    host.debugfs("refusals", refusal(7, request="attach", rule="page-size-differs",
+                                     text=b"the group lacks the page size of a window"))
+    assert "the module refused a group: the group lacks the page size" in status(host).text
+
+
+def test_the_reason_of_enabled_0_is_a_note(host: State) -> None:
+    host.load(enabled="N")
+    host.process(900, files=[CONTAINER, "/dev/vfio/4"])
+    said = status(host)
+    assert said.status == OK
+    assert "the parameter enabled is 0" in said.text
+    assert finding(host, "enabled") == "note"
+
+
+def test_a_container_without_a_group_has_no_backend(host: State) -> None:
+    host.process(900, files=[CONTAINER])
+    said = status(host)
+    assert said.status == OK
+    assert "no group is open, so no backend is chosen yet" in said.text
+
+
+def test_without_the_module_all_containers_are_of_the_other_driver(empty: State) -> None:
+    empty.load_in_tree(users=1)
+    empty.process(812, files=[CONTAINER, "/dev/vfio/3"])
+    assert "vfio_spapr_tce2 is not loaded" in status(empty).text
+
+
+def test_an_unknown_format_of_debugfs_is_unknown(host: State) -> None:
+    host.debugfs("containers", container(), first=f"{MODULE} containers 2")
+    said = status(host)
+    assert said.status == UNKNOWN
+    assert "has format 2, but this tce2ctl knows format 1" in said.text
+
+
+def test_a_damaged_first_line_is_unknown(host: State) -> None:
+    host.debugfs("containers", container(), first="nonsense")
+    said = status(host)
+    assert said.status == UNKNOWN
+    assert "the first line is wrong" in said.text
+
+
+def test_unknown_keys_and_damaged_lines_are_ignored(host: State) -> None:
+    host.debugfs("containers", container(future="1"), "", "nonsense", "=", record(pid=813))
+    assert status(host).status == OK
+
+
+def test_a_limit_that_is_nearly_reached_is_a_note(host: State) -> None:
+    host.debugfs("containers", container(locked=95 * GIB, limit=100 * GIB))
+    said = status(host)
+    assert said.status == OK
+    assert "95 GiB of its limit of 100 GiB are charged: tce2ctl explain 812" in said.text
+
+
+def test_a_nearly_full_window_is_a_note(host: State) -> None:
+    host.debugfs("windows", window(mapped=250000))
+    assert "window at 0x0: 250000 of 262144 TCEs are in use" in status(host).text
+
+
+def test_refused_requests_are_a_note(host: State) -> None:
+    host.debugfs("containers", container(refused=2))
+    assert "refused requests: 2: tce2ctl explain 812" in status(host).text
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_names_do_no_harm(name: bytes, host: State) -> None:
+    host.load_in_tree(users=1)
+    host.debugfs("containers", container(comm=name, refused=1, locked=8 * GIB))
+    host.process(900, name, [CONTAINER, "/dev/vfio/4"])
+    host.put(f"sys/module/{MODULE}/version", name + b"\n")
+    host.put(f"sys/module/{MODULE}/parameters/kvm", name + b"\n")
+    said = status(host)
+    assert all(char == "\n" or char.isprintable() for char in said.text)
+    assert said.text.count("\n") == status(host).text.count("\n")
+    assert status(host, "--json").json["containers"][1]["pid"] == 900
+
+
+def test_ascii_terminals_get_ascii(host: State) -> None:
+    host.debugfs("containers", container(comm="ü€".encode()))
+    assert tce2ctl("--root", host.root, "status", LC_ALL="C").raw.isascii()
+
+
+def test_a_file_that_is_no_report_is_unknown(host: State) -> None:
+    said = tce2ctl("--root", host.root / "proc/sys/kernel/osrelease", "status")
+    assert said.status == UNKNOWN
+    assert "neither a directory nor a report of tce2ctl" in said.errors
+
+
+@pytest.mark.parametrize("words", [(), ("nonsense",), ("status", "extra"), ("--nonsense",),
+                                   ("status", "--nonsense"), ("\x1b[2J",)])
+def test_wrong_usage_has_status_3(words: tuple[str, ...], host: State) -> None:
+    del host
+    said = tce2ctl(*words)
+    assert said.status == USAGE
+    assert "\x1b" not in said.errors
+
+
+def report(directory: Path, *entries: str) -> Path:
+    """Write a report with entries; return the file."""
+    file = directory / "report"
+    file.write_text("".join(f"{line}\n" for line in ("tce2ctl report 1", *entries)))
+    return file
+
+
+def test_missing_permission_is_unknown_with_the_advice_to_run_as_root(host: State) -> None:
+    saved = report(host.root, f"file sys/module/{MODULE}/version", " 0.1.0",
+                   f"error sys/kernel/debug/{MODULE}/containers", " 13",
+                   "file proc/1/comm", " init", "error proc/1/fd", " 13")
+    said = tce2ctl("--from", saved, "status")
+    assert said.status == UNKNOWN
+    assert f"/sys/kernel/debug/{MODULE} cannot be read: run tce2ctl as root" in said.text
+    assert "the files of 1 processes cannot be read: run tce2ctl as root" in said.text
+
+
+def test_a_damaged_report_is_refused(host: State) -> None:
+    said = tce2ctl("--from", report(host.root, "nonsense"), "status")
+    assert said.status == UNKNOWN
+    assert "damaged report" in said.errors
+
+
+def test_help_lists_the_commands(host: State) -> None:
+    del host
+    assert "\n  status " in tce2ctl("--help").text

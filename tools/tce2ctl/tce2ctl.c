@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * tce2ctl: shows and explains the state of vfio_spapr_tce2. See tce2ctl(8).
+ *
+ * This file parses the command line and calls the command.
+ *
+ * Calls: source, the commands.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tce2ctl.h"
+
+#define PROGRAM	"tce2ctl"
+
+static int run_preflight(const struct request *request);
+
+/*
+ * The bash completion and the tests read the names from this table. A command that
+ * parses its own options gets all arguments unchanged.
+ */
+static const struct command {
+	const char *name;
+	const char *arguments;
+	const char *help;
+	int (*run)(const struct request *request);
+	bool own_options;
+} commands[] = {
+	{ "status", "", "modules, versions, and the backend of each container",
+	  run_status },
+	{ "preflight", " ...", "run tce2-preflight(8)", run_preflight, true },
+};
+
+static void print_usage(FILE *out)
+{
+	size_t i;
+
+	fputs("usage: " PROGRAM " [OPTION]... COMMAND [ARGUMENT]...\n"
+	      "Shows and explains the state of " MODULE ".\n\n", out);
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		fprintf(out, "  %s%-*s %s\n", commands[i].name,
+			(int)(25 - strlen(commands[i].name)),
+			commands[i].arguments, commands[i].help);
+	fputs("\n"
+	      "  -r, --root=DIR            read the state below DIR instead of /\n"
+	      "  -f, --from=FILE           read the state from a report or a directory\n"
+	      "  -j, --json                print JSON\n"
+	      "  -h, --help                print this help\n"
+	      "  -V, --version             print the version\n\n"
+	      "Exit status: 0 no problem, 1 a problem, 2 unknown, 3 wrong usage.\n",
+	      out);
+}
+
+static const struct option options[] = {
+	{ "root", required_argument, NULL, 'r' },
+	{ "from", required_argument, NULL, 'f' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static void __attribute__((__noreturn__)) refuse(const char *what,
+						 const char *word)
+{
+	fprintf(stderr, PROGRAM ": %s", what);
+	if (word) {
+		char *clean = clean_text(word);
+
+		fprintf(stderr, ": %s", clean);
+		free(clean);
+	}
+	fputs("; try " PROGRAM " --help\n", stderr);
+	exit(EXIT_USAGE);
+}
+
+static const char *from;
+
+static void take_option(struct request *request, int option)
+{
+	switch (option) {
+	case 'r':
+	case 'f':
+		from = optarg;
+		break;
+	case 'j':
+		request->json = true;
+		break;
+	case 'h':
+		print_usage(stdout);
+		exit(EXIT_OK);
+	case 'V':
+		puts(PROGRAM " " TCE2_VERSION);
+		exit(EXIT_OK);
+	default:
+		print_usage(stderr);
+		exit(EXIT_USAGE);
+	}
+}
+
+/* Parses options up to the first word that is no option; returns its index. */
+static void parse_options(struct request *request, int argc, char **argv)
+{
+	int option;
+
+	while ((option = getopt_long(argc, argv, "+r:f:jhV", options, NULL)) != -1)
+		take_option(request, option);
+}
+
+static const struct command *find_command(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	}
+	refuse("unknown command", name);
+}
+
+static const struct command *read_command_line(struct request *request,
+					       int argc, char **argv)
+{
+	const struct command *command;
+
+	parse_options(request, argc, argv);
+	if (optind == argc)
+		refuse("a command is missing", NULL);
+	command = find_command(argv[optind++]);
+	if (!command->own_options)
+		parse_options(request, argc, argv);
+	request->argc = argc - optind;
+	request->argv = argv + optind;
+	if (!*command->arguments && request->argc)
+		refuse("too many arguments", request->argv[0]);
+	return command;
+}
+
+/*
+ * Runs tce2-preflight, a separate program with its own libraries. The one in the
+ * directory of this program is preferred to the one in PATH.
+ */
+static int run_preflight(const struct request *request)
+{
+	char path[PATH_SIZE], *slash, **argv = request->argv - 1;
+	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 20);
+
+	argv[0] = "tce2-preflight";
+	path[length > 0 ? length : 0] = '\0';
+	slash = strrchr(path, '/');
+	if (slash) {
+		memcpy(slash + 1, argv[0], strlen(argv[0]) + 1);
+		execv(path, argv);
+	}
+	execvp(argv[0], argv);
+	fprintf(stderr, PROGRAM ": cannot run tce2-preflight: %s\n",
+		strerror(errno));
+	return EXIT_UNKNOWN;
+}
+
+int main(int argc, char **argv)
+{
+	static struct request request = { .container = -1 };
+	const struct command *command;
+	struct error err;
+	int ret = EXIT_UNKNOWN;
+
+	setlocale(LC_CTYPE, "");
+	text_is_ascii = strcmp(nl_langinfo(CODESET), "UTF-8");
+	command = read_command_line(&request, argc, argv);
+	if (source_open(&request.source, from, &err)) {
+		char *clean = clean_text(err.text);
+
+		fprintf(stderr, PROGRAM ": %s\n", clean);
+		free(clean);
+	} else {
+		ret = command->run(&request);
+	}
+	source_close(&request.source);
+	if (fflush(stdout) || ferror(stdout)) {
+		fprintf(stderr, PROGRAM ": cannot write the result: %s\n",
+			strerror(errno));
+		return EXIT_UNKNOWN;
+	}
+	return ret;
+}
