@@ -136,7 +136,7 @@ struct json_object *json_begin(const char *command)
 	return object;
 }
 
-static struct json_object *list_json(const char *list)
+static struct json_object *names_json(const char *list)
 {
 	struct json_object *array = json_array_new();
 	char *copy = copy_text(list);
@@ -160,7 +160,7 @@ static struct json_object *value_json(const struct record *record,
 	if (!value)
 		return NULL;
 	if (key->kind == KIND_LIST)
-		return list_json(value);
+		return names_json(value);
 	if (key->kind == KIND_TEXT || key->kind == KIND_WORD)
 		return json_string_new(value);
 	if (key->kind == KIND_LIMIT && !strcmp(value, "unlimited"))
@@ -188,8 +188,11 @@ struct json_object *json_record(const struct records *records,
 	struct json_object *object = json_object_start();
 	const struct key *key;
 
-	for (key = file_keys(records->id); key->name; key++)
+	for (key = file_keys(records->id); key->name; key++) {
+		if (key->kind == KIND_USE)
+			continue;
 		json_add(object, key->name, value_json(record, key));
+	}
 	return object;
 }
 

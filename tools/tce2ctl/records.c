@@ -70,6 +70,7 @@ static const struct key window_keys[] = {
 	{ "page", KIND_BYTES, "PAGE" },
 	{ "levels", KIND_NUMBER, "LEVELS" },
 	{ "mapped", KIND_NUMBER, "TCES" },
+	{ "use", KIND_USE, "USE" },
 	{ "table", KIND_BYTES, "TABLE" },
 	{ "view", KIND_BYTES, "VIEW" },
 	{ "kvm", KIND_NUMBER, "KVM" },
@@ -105,9 +106,9 @@ static const struct key refusal_keys[] = {
 	{ "seq", KIND_NUMBER, NULL },
 	{ "age", KIND_TIME, "AGO" },
 	{ "request", KIND_WORD, "REQUEST" },
-	{ "errno", KIND_NUMBER, NULL },
+	{ "errno", KIND_ERRNO, "ERROR" },
 	{ "rule", KIND_WORD, "RULE" },
-	{ "text", KIND_TEXT, NULL },
+	{ "text", KIND_TEXT, "REASON" },
 	{ NULL }
 };
 

@@ -133,13 +133,6 @@ static void check_readable(struct status *status)
 			    status->processes.hidden);
 }
 
-static uint64_t percent(uint64_t part, uint64_t whole)
-{
-	if (part > UINT64_MAX / 100)
-		return whole / 100 ? part / (whole / 100) : 0;
-	return whole ? part * 100 / whole : 0;
-}
-
 static void check_memlock(struct status *status, const struct record *record)
 {
 	uint64_t locked = record_value(record, "locked");

@@ -64,6 +64,20 @@ char *size_text(uint64_t bytes, char text[24])
 }
 
 /**
+ * percent() - compute a percentage
+ * @part: the part
+ * @whole: the whole
+ *
+ * Return: the percentage, rounded down; 0 if the whole is 0
+ */
+uint64_t percent(uint64_t part, uint64_t whole)
+{
+	if (part > UINT64_MAX / 100)
+		return whole / 100 ? part / (whole / 100) : 0;
+	return whole ? part * 100 / whole : 0;
+}
+
+/**
  * table_title() - add a column to an empty table
  * @table: the table
  * @title: title of the column
@@ -109,11 +123,7 @@ static void print_cell(const struct table *table, size_t i, size_t width)
 	fputs(column + 1 < table->columns ? "  " : "\n", stdout);
 }
 
-/**
- * table_print() - print a table, and free its memory
- * @table: the table
- */
-void table_print(struct table *table)
+static void print_cells(const struct table *table)
 {
 	size_t *width = grow(NULL, 0, table->columns * sizeof(*width));
 	size_t i, column, this_width;
@@ -125,13 +135,35 @@ void table_print(struct table *table)
 		if (width[column] < this_width)
 			width[column] = this_width;
 	}
-	for (i = 0; i < table->cells; i++) {
+	for (i = 0; i < table->cells; i++)
 		print_cell(table, i, width[i % table->columns]);
-		free(table->cell[i]);
-	}
 	free(width);
+}
+
+/**
+ * table_end() - print a table if wanted, and free its memory
+ * @table: the table
+ * @print: true to print it
+ */
+void table_end(struct table *table, bool print)
+{
+	size_t i;
+
+	if (print)
+		print_cells(table);
+	for (i = 0; i < table->cells; i++)
+		free(table->cell[i]);
 	free(table->cell);
 	*table = (struct table){ 0 };
+}
+
+/**
+ * table_print() - print a table, and free its memory
+ * @table: the table
+ */
+void table_print(struct table *table)
+{
+	table_end(table, true);
 }
 
 static const char * const grade_names[] = { "ok", "note", "unknown", "fail" };

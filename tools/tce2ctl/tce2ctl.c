@@ -33,6 +33,16 @@ static const struct command {
 } commands[] = {
 	{ "status", "", "modules, versions, and the backend of each container",
 	  run_status },
+	{ "containers", "", "containers, their owners, charges and requests",
+	  run_containers },
+	{ "groups", "", "IOMMU groups and devices of the containers", run_groups },
+	{ "windows", "", "windows, their tables, and the part in use",
+	  run_windows },
+	{ "regions", "", "registered memory", run_regions },
+	{ "mappings", "", "mappings, with adjacent mappings joined",
+	  run_mappings },
+	{ "refusals", "", "last refused requests, with the rule in words",
+	  run_refusals },
 	{ "preflight", " ...", "run tce2-preflight(8)", run_preflight, true },
 };
 
@@ -49,6 +59,7 @@ static void print_usage(FILE *out)
 	fputs("\n"
 	      "  -r, --root=DIR            read the state below DIR instead of /\n"
 	      "  -f, --from=FILE           read the state from a report or a directory\n"
+	      "  -c, --container=NUMBER    show only this container\n"
 	      "  -j, --json                print JSON\n"
 	      "  -h, --help                print this help\n"
 	      "  -V, --version             print the version\n\n"
@@ -59,6 +70,7 @@ static void print_usage(FILE *out)
 static const struct option options[] = {
 	{ "root", required_argument, NULL, 'r' },
 	{ "from", required_argument, NULL, 'f' },
+	{ "container", required_argument, NULL, 'c' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
@@ -79,6 +91,15 @@ static void __attribute__((__noreturn__)) refuse(const char *what,
 	exit(EXIT_USAGE);
 }
 
+static long read_number(const char *option, const char *text)
+{
+	uint64_t number;
+
+	if (!parse_number(text, &number) || number > INT32_MAX)
+		refuse(option, text);
+	return number;
+}
+
 static const char *from;
 
 static void take_option(struct request *request, int option)
@@ -87,6 +108,9 @@ static void take_option(struct request *request, int option)
 	case 'r':
 	case 'f':
 		from = optarg;
+		break;
+	case 'c':
+		request->container = read_number("--container", optarg);
 		break;
 	case 'j':
 		request->json = true;
@@ -108,7 +132,7 @@ static void parse_options(struct request *request, int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt_long(argc, argv, "+r:f:jhV", options, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, "+r:f:c:jhV", options, NULL)) != -1)
 		take_option(request, option);
 }
 

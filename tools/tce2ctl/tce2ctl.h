@@ -76,6 +76,8 @@ void source_close(struct source *source);
  * @KIND_LIMIT: a number of bytes or "unlimited"
  * @KIND_TIME: a number of milliseconds
  * @KIND_FLAG: 0 or 1
+ * @KIND_ERRNO: an errno above 0
+ * @KIND_USE: percentage of TCEs in use, which is no value of the file
  * @KIND_ADDRESS: an address in hexadecimal
  * @KIND_WORD: a word of a fixed set
  * @KIND_TEXT: any text, in the worst case chosen by a tenant
@@ -87,6 +89,8 @@ enum kind {
 	KIND_LIMIT,
 	KIND_TIME,
 	KIND_FLAG,
+	KIND_ERRNO,
+	KIND_USE,
 	KIND_ADDRESS,
 	KIND_WORD,
 	KIND_TEXT,
@@ -259,6 +263,8 @@ struct table {
 void table_title(struct table *table, const char *title, bool right);
 void table_add(struct table *table, const char *format, ...) __printf(2, 3);
 void table_print(struct table *table);
+void table_end(struct table *table, bool print);
+uint64_t percent(uint64_t part, uint64_t whole);
 size_t text_width(const char *text);
 char *size_text(uint64_t bytes, char text[24]);
 
@@ -335,6 +341,21 @@ struct request {
 	char **argv;
 };
 
+void list_cell(struct table *table, const struct record *record,
+	       const struct key *key);
+bool is_chosen(const struct request *request, const struct record *record);
+void list_table(const struct request *request, const struct records *records);
+struct json_object *list_json(const struct request *request,
+			      const struct records *records);
+int report_unreadable(const struct request *request, const char *command,
+		      const struct error *why);
+
 int run_status(const struct request *request);
+int run_containers(const struct request *request);
+int run_groups(const struct request *request);
+int run_windows(const struct request *request);
+int run_regions(const struct request *request);
+int run_mappings(const struct request *request);
+int run_refusals(const struct request *request);
 
 #endif /* TCE2CTL_H */
