@@ -157,6 +157,7 @@ class State:
         for number, file in enumerate(files, 20):
             link = self.root / f"proc/{pid}/fd/{number}"
             link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
             link.symlink_to(file)
         for name, contents in (extra or {}).items():
             self.put(f"proc/{pid}/{name}", contents)

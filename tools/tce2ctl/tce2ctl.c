@@ -33,6 +33,8 @@ static const struct command {
 } commands[] = {
 	{ "status", "", "modules, versions, and the backend of each container",
 	  run_status },
+	{ "explain", " PID", "limit of locked memory, need, setting, and refusals",
+	  run_explain },
 	{ "containers", "", "containers, their owners, charges and requests",
 	  run_containers },
 	{ "groups", "", "IOMMU groups and devices of the containers", run_groups },
@@ -57,6 +59,8 @@ static void print_usage(FILE *out)
 			(int)(25 - strlen(commands[i].name)),
 			commands[i].arguments, commands[i].help);
 	fputs("\n"
+	      "  explain --guest ...       the same for a guest with these arguments of QEMU\n"
+	      "  explain --dpdk ...        the same for a program with these arguments of DPDK\n\n"
 	      "  -r, --root=DIR            read the state below DIR instead of /\n"
 	      "  -f, --from=FILE           read the state from a report or a directory\n"
 	      "  -c, --container=NUMBER    show only this container\n"
@@ -67,11 +71,17 @@ static void print_usage(FILE *out)
 	      out);
 }
 
+#define LETTERS	"r:f:c:jhV"
+
+enum { OPTION_GUEST = 256, OPTION_DPDK };
+
 static const struct option options[] = {
 	{ "root", required_argument, NULL, 'r' },
 	{ "from", required_argument, NULL, 'f' },
 	{ "container", required_argument, NULL, 'c' },
 	{ "json", no_argument, NULL, 'j' },
+	{ "guest", no_argument, NULL, OPTION_GUEST },
+	{ "dpdk", no_argument, NULL, OPTION_DPDK },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -115,6 +125,12 @@ static void take_option(struct request *request, int option)
 	case 'j':
 		request->json = true;
 		break;
+	case OPTION_GUEST:
+		request->program = PROGRAM_GUEST;
+		break;
+	case OPTION_DPDK:
+		request->program = PROGRAM_DPDK;
+		break;
 	case 'h':
 		print_usage(stdout);
 		exit(EXIT_OK);
@@ -127,13 +143,20 @@ static void take_option(struct request *request, int option)
 	}
 }
 
-/* Parses options up to the first word that is no option; returns its index. */
-static void parse_options(struct request *request, int argc, char **argv)
+/*
+ * Parses options. With "+" in @letters, the first word that is no option ends them. The
+ * arguments of another program follow --guest and --dpdk.
+ */
+static void parse_options(struct request *request, const char *letters,
+			  int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt_long(argc, argv, "+r:f:c:jhV", options, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, letters, options, NULL)) != -1) {
 		take_option(request, option);
+		if (request->program != PROGRAM_RUNNING)
+			return;
+	}
 }
 
 static const struct command *find_command(const char *name)
@@ -152,14 +175,24 @@ static const struct command *read_command_line(struct request *request,
 {
 	const struct command *command;
 
-	parse_options(request, argc, argv);
+	parse_options(request, "+" LETTERS, argc, argv);
+	if (request->program != PROGRAM_RUNNING)
+		refuse("--guest and --dpdk follow the command explain", NULL);
 	if (optind == argc)
 		refuse("a command is missing", NULL);
-	command = find_command(argv[optind++]);
-	if (!command->own_options)
-		parse_options(request, argc, argv);
+	command = find_command(argv[optind]);
+	argc -= optind;
+	argv += optind;
+	optind = 1;
+	if (!command->own_options) {
+		/* 0 makes getopt_long() start again, without "+" */
+		optind = 0;
+		parse_options(request, LETTERS, argc, argv);
+	}
 	request->argc = argc - optind;
 	request->argv = argv + optind;
+	if (request->program != PROGRAM_RUNNING && command->run != run_explain)
+		refuse("--guest and --dpdk follow the command explain", NULL);
 	if (!*command->arguments && request->argc)
 		refuse("too many arguments", request->argv[0]);
 	return command;

@@ -12,6 +12,7 @@
 #ifndef TCE2CTL_H
 #define TCE2CTL_H
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <sys/types.h>
 
@@ -326,9 +327,51 @@ struct json_object *findings_json(const struct findings *findings);
 void findings_free(struct findings *findings);
 
 /**
+ * struct need_item - part of a need or of a charge
+ * @what: name of the part
+ * @bytes: its size
+ */
+struct need_item {
+	char *what;
+	uint64_t bytes;
+};
+
+/**
+ * struct need - memory that is charged to RLIMIT_MEMLOCK
+ * @item: the parts
+ * @items: number of parts
+ * @bytes: sum of the parts
+ * @pluggable: memory that a guest can get in addition
+ * @devices: number of devices passed through to a guest
+ */
+struct need {
+	struct need_item *item;
+	size_t items;
+	uint64_t bytes;
+	uint64_t pluggable;
+	size_t devices;
+};
+
+void need_add(struct need *need, uint64_t bytes, const char *format,
+	      ...) __printf(3, 4);
+int need_guest(struct need *need, int argc, char **argv, bool is_pseries,
+	       struct error *err);
+int need_dpdk(struct need *need, int argc, char **argv,
+	      const struct source *source, bool is_pseries, struct error *err);
+void need_free(struct need *need);
+
+/* The program whose arguments "explain" gets */
+enum program {
+	PROGRAM_RUNNING,
+	PROGRAM_GUEST,
+	PROGRAM_DPDK,
+};
+
+/**
  * struct request - command line
  * @source: origin of the state
  * @json: true to print JSON
+ * @program: program whose arguments are in @argv
  * @container: number of the container to show, or -1 for all
  * @argc: number of arguments of the command
  * @argv: arguments of the command
@@ -336,6 +379,7 @@ void findings_free(struct findings *findings);
 struct request {
 	struct source source;
 	bool json;
+	enum program program;
 	long container;
 	int argc;
 	char **argv;
@@ -351,6 +395,7 @@ int report_unreadable(const struct request *request, const char *command,
 		      const struct error *why);
 
 int run_status(const struct request *request);
+int run_explain(const struct request *request);
 int run_containers(const struct request *request);
 int run_groups(const struct request *request);
 int run_windows(const struct request *request);

@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Computes how much memory a guest or a DPDK program has charged to RLIMIT_MEMLOCK.
+ *
+ * Documentation/memlock.rst has the rules: registered memory; on powernv 16 bytes a TCE
+ * of a window of one level (8 on pseries), at least two pages; two tables of a window of
+ * several levels, and the lower tables in use; 8 bytes a TCE for KVM's copy of a table.
+ *
+ * Calls: source, text, json-c.
+ */
+#include <ctype.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tce2ctl.h"
+
+/* QEMU's memory without -m */
+#define GUEST_DEFAULT	(512 * MIB)
+/* QEMU's 32-bit window of each host bridge */
+#define SMALL_WINDOW	GIB
+#define SMALL_PAGE	(4 * KIB)
+/* IOMMU page of a guest's 64-bit window, the smallest page size that Linux guests choose */
+#define BIG_PAGE	(64 * KIB)
+/* Largest page of a kernel on POWER */
+#define KERNEL_PAGE	(64 * KIB)
+/* Video memory, ROMs and other memory that QEMU registers */
+#define GUEST_OTHER	(128 * MIB)
+#define DPDK_OTHER	(64 * MIB)
+/* The part of the guest's largest memory that is enough for the tables of any window */
+#define TABLE_SHARE	64
+/* Highest address of DPDK's memory by default, rounded up */
+#define DPDK_END	TIB
+
+/* Memory backends and host bridges of a guest */
+struct guest {
+	uint64_t ram;
+	uint64_t largest;
+	size_t devices;
+	struct names bridges;
+	struct names backends;
+	uint64_t *sizes;
+};
+
+/**
+ * need_add() - add an item
+ * @need: the need
+ * @bytes: size of the item
+ * @format: name of the item, as for printf()
+ */
+void need_add(struct need *need, uint64_t bytes, const char *format, ...)
+{
+	struct need_item item = { .bytes = bytes };
+	va_list args;
+	int length;
+
+	va_start(args, format);
+	length = vasprintf(&item.what, format, args);
+	va_end(args);
+	if (length < 0)
+		item.what = copy_text("?");
+	need->item = grow(need->item, need->items, sizeof(item));
+	need->item[need->items++] = item;
+	if (__builtin_add_overflow(need->bytes, bytes, &need->bytes))
+		need->bytes = UINT64_MAX;
+}
+
+/**
+ * need_free() - free the memory of a need
+ * @need: the need
+ */
+void need_free(struct need *need)
+{
+	while (need->items)
+		free(need->item[--need->items].what);
+	free(need->item);
+	*need = (struct need){ 0 };
+}
+
+/*
+ * Reads a size as QEMU does: a number, perhaps with a fraction, and a unit. Returns false
+ * if the text is no size.
+ */
+static bool parse_size(const char *text, uint64_t unit, uint64_t *size)
+{
+	static const char units[] = "bkmgtpe";
+	const char *found;
+	char *end;
+	double number;
+
+	if (!isdigit((unsigned char)*text))
+		return false;
+	number = strtod(text, &end);
+	if (*end) {
+		found = strchr(units, tolower((unsigned char)*end));
+		if (!found)
+			return false;
+		unit = 1ULL << 10 * (found - units);
+		end++;
+	}
+	if ((*end && *end != ',') || number * unit >= 9e18)
+		return false;
+	*size = number * unit;
+	return true;
+}
+
+/* Copies the value of a key in "KEY=VALUE,KEY=VALUE"; returns NULL without the key. */
+static char *get_option(const char *options, const char *key)
+{
+	size_t length = strlen(key), end;
+
+	while (*options) {
+		end = strcspn(options, ",");
+		if (end > length && !strncmp(options, key, length) &&
+		    options[length] == '=')
+			return copy_bytes(options + length + 1,
+					  end - length - 1);
+		options += end + (options[end] == ',');
+	}
+	return NULL;
+}
+
+/* Copies a member of JSON as a text; libvirt passes devices and objects as JSON. */
+static char *get_member(const char *options, const char *key)
+{
+	struct json_object *object = json_tokener_parse(options), *member;
+	char *value = NULL;
+
+	if (json_object_object_get_ex(object, key, &member))
+		value = copy_text(json_object_get_string(member) ?: "");
+	json_object_put(object);
+	return value;
+}
+
+/* @type is the key of the first value, which has no key in the short form. */
+static char *get_value(const char *options, const char *key, const char *type)
+{
+	if (*options == '{')
+		return get_member(options, key);
+	if (!strcmp(key, type) && strncmp(options, type, strlen(type)))
+		return copy_bytes(options, strcspn(options, ","));
+	return get_option(options, key);
+}
+
+static uint64_t get_size(const char *options, const char *key, uint64_t unit)
+{
+	char *value = get_value(options, key, "");
+	uint64_t size = 0;
+
+	if (value)
+		parse_size(value, unit, &size);
+	free(value);
+	return size;
+}
+
+/* -m SIZE or -m size=SIZE,slots=N,maxmem=SIZE; MiB without a unit */
+static bool parse_memory(struct guest *guest, const char *options)
+{
+	char *size = get_value(options, "size", "size");
+	bool is_size = size && parse_size(size, MIB, &guest->ram);
+
+	free(size);
+	guest->largest = get_size(options, "maxmem", MIB);
+	return is_size;
+}
+
+static void parse_object(struct guest *guest, const char *options)
+{
+	char *type = get_value(options, "qom-type", "qom-type");
+	char *id = get_value(options, "id", "");
+
+	if (type && id && !strncmp(type, "memory-backend-", 15)) {
+		guest->sizes = grow(guest->sizes, guest->backends.count,
+				    sizeof(*guest->sizes));
+		guest->sizes[guest->backends.count] =
+			get_size(options, "size", 1);
+		guest->backends.name = grow(guest->backends.name,
+					    guest->backends.count,
+					    sizeof(*guest->backends.name));
+		guest->backends.name[guest->backends.count++] = id;
+		id = NULL;
+	}
+	free(type);
+	free(id);
+}
+
+static void add_bridge(struct names *bridges, const char *bus)
+{
+	size_t length = strcspn(bus, "."), i;
+
+	for (i = 0; i < bridges->count; i++) {
+		if (strlen(bridges->name[i]) == length &&
+		    !strncmp(bridges->name[i], bus, length))
+			return;
+	}
+	bridges->name = grow(bridges->name, bridges->count,
+			     sizeof(*bridges->name));
+	bridges->name[bridges->count++] = copy_bytes(bus, length);
+}
+
+/* A DIMM has memory in addition to -m. */
+static void add_dimm(struct guest *guest, const char *options)
+{
+	char *id = get_value(options, "memdev", "");
+	size_t i;
+
+	for (i = 0; id && i < guest->backends.count; i++) {
+		if (!strcmp(guest->backends.name[i], id))
+			guest->ram += guest->sizes[i];
+	}
+	free(id);
+}
+
+static void parse_device(struct guest *guest, const char *options)
+{
+	char *driver = get_value(options, "driver", "driver");
+	char *bus = get_value(options, "bus", "");
+
+	if (driver && !strncmp(driver, "vfio-pci", 8)) {
+		guest->devices++;
+		add_bridge(&guest->bridges, bus ?: "pci");
+	}
+	if (driver && (!strcmp(driver, "pc-dimm") || !strcmp(driver, "nvdimm")))
+		add_dimm(guest, options);
+	free(driver);
+	free(bus);
+}
+
+/* Memory backends may follow the devices that use them, so objects come first. */
+static int parse_guest(struct guest *guest, int argc, char **argv,
+		       struct error *err)
+{
+	const char *option;
+	int i;
+
+	guest->ram = GUEST_DEFAULT;
+	for (i = 0; i + 1 < argc; i++) {
+		option = argv[i] + (!strncmp(argv[i], "--", 2));
+		if (!strcmp(option, "-m") && !parse_memory(guest, argv[++i]))
+			return fail(err, "-m %s is no size of QEMU", argv[i]);
+		if (!strcmp(option, "-object"))
+			parse_object(guest, argv[++i]);
+	}
+	for (i = 0; i + 1 < argc; i++) {
+		option = argv[i] + (!strncmp(argv[i], "--", 2));
+		if (!strcmp(option, "-device"))
+			parse_device(guest, argv[++i]);
+	}
+	if (guest->largest < guest->ram)
+		guest->largest = guest->ram;
+	return 0;
+}
+
+static uint64_t round_up_to_power(uint64_t size)
+{
+	uint64_t power = 1;
+
+	while (power < size && power << 1)
+		power <<= 1;
+	return power;
+}
+
+static uint64_t table_bytes(uint64_t window, uint64_t page, bool is_pseries)
+{
+	uint64_t bytes = window / page * (is_pseries ? 8 : 16);
+	uint64_t least = is_pseries ? KERNEL_PAGE : 2 * KERNEL_PAGE;
+
+	return bytes > least ? bytes : least;
+}
+
+static void guest_need(struct need *need, const struct guest *guest,
+		       bool is_pseries)
+{
+	size_t bridges = guest->bridges.count ?: 1;
+	uint64_t window = round_up_to_power(guest->largest);
+	uint64_t enough, tces;
+	char text[24];
+
+	need_add(need, guest->ram, "guest's RAM (-m)");
+	need_add(need, bridges * table_bytes(SMALL_WINDOW, SMALL_PAGE,
+					     is_pseries),
+		 "tables of 32-bit windows (1 GiB, pages of 4 KiB), host bridges: %zu",
+		 bridges);
+	need_add(need, bridges * table_bytes(window, BIG_PAGE, is_pseries),
+		 "tables of 64-bit windows (%s, pages of 64 KiB), host bridges: %zu",
+		 size_text(window, text), bridges);
+	tces = SMALL_WINDOW / SMALL_PAGE + window / BIG_PAGE;
+	need_add(need, bridges * tces * 8, "KVM's copies of these tables");
+	need_add(need, GUEST_OTHER, "video memory, ROMs and others");
+	enough = guest->ram + bridges * (guest->largest / TABLE_SHARE) +
+		 GUEST_OTHER;
+	if (enough > need->bytes)
+		need_add(need, enough - need->bytes,
+			 "reserve for windows with smaller pages");
+	need->pluggable = guest->largest - guest->ram;
+}
+
+/**
+ * need_guest() - compute the need of a guest
+ * @need: receives the need; the caller frees it with need_free()
+ * @argc: number of arguments of QEMU
+ * @argv: the arguments
+ * @is_pseries: true if the host is a hypervisor's guest itself
+ * @err: receives the reason for a failure
+ *
+ * Return: 0, or -1
+ */
+int need_guest(struct need *need, int argc, char **argv, bool is_pseries,
+	       struct error *err)
+{
+	struct guest guest = { 0 };
+	int ret;
+
+	*need = (struct need){ 0 };
+	ret = parse_guest(&guest, argc, argv, err);
+	if (!ret) {
+		guest_need(need, &guest, is_pseries);
+		need->devices = guest.devices;
+	}
+	names_free(&guest.bridges);
+	names_free(&guest.backends);
+	free(guest.sizes);
+	return ret;
+}
+
+static uint64_t hugepages(const struct source *source, uint64_t *largest_page)
+{
+	static const char directory[] = "sys/kernel/mm/hugepages";
+	uint64_t page, count, bytes = 0;
+	char path[128], *line, *end;
+	struct names names;
+	size_t i;
+
+	source_list(source, directory, &names);
+	for (i = 0; i < names.count; i++) {
+		if (strncmp(names.name[i], "hugepages-", 10))
+			continue;
+		page = strtoull(names.name[i] + 10, &end, 10) * KIB;
+		snprintf(path, sizeof(path), "%s/%.40s/nr_hugepages", directory,
+			 names.name[i]);
+		line = source_line(source, path);
+		if (line && parse_number(line, &count) && count && page &&
+		    count < UINT64_MAX / page / 64) {
+			bytes += count * page;
+			if (!*largest_page || page < *largest_page)
+				*largest_page = page;
+		}
+		free(line);
+	}
+	names_free(&names);
+	return bytes;
+}
+
+/* Adds the numbers of MiB in "1024,1024". */
+static bool parse_list(const char *list, uint64_t *bytes)
+{
+	char *end;
+
+	*bytes = 0;
+	do {
+		if (!isdigit((unsigned char)*list))
+			return false;
+		*bytes += strtoull(list, &end, 10) % (1ULL << 40) * MIB;
+		list = end + 1;
+	} while (*end == ',');
+	return !*end;
+}
+
+static const char *dpdk_option(int argc, char **argv, const char *name)
+{
+	size_t length = strlen(name);
+	int i;
+
+	for (i = 0; i < argc && strcmp(argv[i], "--"); i++) {
+		if (!strncmp(argv[i], name, length) && argv[i][length] == '=')
+			return argv[i] + length + 1;
+		if (!strcmp(argv[i], name) && i + 1 < argc)
+			return argv[i + 1];
+	}
+	return NULL;
+}
+
+/**
+ * need_dpdk() - compute the need of a DPDK program
+ * @need: receives the need; the caller frees it with need_free()
+ * @argc: number of arguments of the program
+ * @argv: the arguments; those after "--" are not DPDK's
+ * @source: the host, whose hugepages DPDK may use
+ * @is_pseries: true if the host is a hypervisor's guest itself
+ * @err: receives the reason for a failure
+ *
+ * Return: 0, or -1
+ */
+int need_dpdk(struct need *need, int argc, char **argv,
+	      const struct source *source, bool is_pseries, struct error *err)
+{
+	const char *memory = dpdk_option(argc, argv, "--socket-mem") ?:
+			     dpdk_option(argc, argv, "-m");
+	uint64_t page = 0, bytes = hugepages(source, &page);
+	char text[24];
+
+	*need = (struct need){ 0 };
+	if (memory && !parse_list(memory, &bytes))
+		return fail(err, "%.200s is no size in MiB", memory);
+	if (!bytes)
+		return fail(err, "the host has no hugepages, and neither -m nor --socket-mem is given");
+	page = page ?: 2 * MIB;
+	need_add(need, bytes, memory ? "hugepages of the program" :
+		 "all hugepages of the host, because neither -m nor --socket-mem is given");
+	need_add(need, table_bytes(DPDK_END, page, is_pseries),
+		 "table of the window (up to 1 TiB, pages of %s)", size_text(page, text));
+	need_add(need, DPDK_OTHER, "other memory");
+	need->devices = 1;
+	return 0;
+}
