@@ -40,6 +40,7 @@ static const struct command {
 	{ "groups", "", "IOMMU groups and devices of the containers", run_groups },
 	{ "windows", "", "windows, their tables, and the part in use",
 	  run_windows },
+	{ "map", "", "picture of the windows: free and mapped parts", run_map },
 	{ "regions", "", "registered memory", run_regions },
 	{ "mappings", "", "mappings, with adjacent mappings joined",
 	  run_mappings },
@@ -65,6 +66,10 @@ static void print_usage(FILE *out)
 	      "  -f, --from=FILE           read the state from a report or a directory\n"
 	      "  -c, --container=NUMBER    show only this container\n"
 	      "  -j, --json                print JSON\n"
+	      "      --svg=FILE            map: write a picture in SVG\n"
+	      "      --width=COLUMNS       map: width of the picture in the terminal\n"
+	      "      --ascii               map: draw with ASCII only\n"
+	      "      --color=WHEN          map: auto, always or never\n"
 	      "  -h, --help                print this help\n"
 	      "  -V, --version             print the version\n\n"
 	      "Exit status: 0 no problem, 1 a problem, 2 unknown, 3 wrong usage.\n",
@@ -73,13 +78,24 @@ static void print_usage(FILE *out)
 
 #define LETTERS	"r:f:c:jhV"
 
-enum { OPTION_GUEST = 256, OPTION_DPDK };
+enum {
+	OPTION_GUEST = 256,
+	OPTION_DPDK,
+	OPTION_SVG,
+	OPTION_WIDTH,
+	OPTION_ASCII,
+	OPTION_COLOR,
+};
 
 static const struct option options[] = {
 	{ "root", required_argument, NULL, 'r' },
 	{ "from", required_argument, NULL, 'f' },
 	{ "container", required_argument, NULL, 'c' },
 	{ "json", no_argument, NULL, 'j' },
+	{ "svg", required_argument, NULL, OPTION_SVG },
+	{ "width", required_argument, NULL, OPTION_WIDTH },
+	{ "ascii", no_argument, NULL, OPTION_ASCII },
+	{ "color", required_argument, NULL, OPTION_COLOR },
 	{ "guest", no_argument, NULL, OPTION_GUEST },
 	{ "dpdk", no_argument, NULL, OPTION_DPDK },
 	{ "help", no_argument, NULL, 'h' },
@@ -110,6 +126,22 @@ static long read_number(const char *option, const char *text)
 	return number;
 }
 
+static enum color read_color(const char *text)
+{
+	static const char * const words[] = {
+		[COLOR_AUTO]	= "auto",
+		[COLOR_ALWAYS]	= "always",
+		[COLOR_NEVER]	= "never",
+	};
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(words); i++) {
+		if (!strcmp(text, words[i]))
+			return i;
+	}
+	refuse("--color must be auto, always or never", text);
+}
+
 static const char *from;
 
 static void take_option(struct request *request, int option)
@@ -124,6 +156,18 @@ static void take_option(struct request *request, int option)
 		break;
 	case 'j':
 		request->json = true;
+		break;
+	case OPTION_SVG:
+		request->svg = optarg;
+		break;
+	case OPTION_WIDTH:
+		request->width = read_number("--width", optarg);
+		break;
+	case OPTION_ASCII:
+		request->ascii = true;
+		break;
+	case OPTION_COLOR:
+		request->color = read_color(optarg);
 		break;
 	case OPTION_GUEST:
 		request->program = PROGRAM_GUEST;

@@ -360,6 +360,66 @@ int need_dpdk(struct need *need, int argc, char **argv,
 	      const struct source *source, bool is_pseries, struct error *err);
 void need_free(struct need *need);
 
+/**
+ * struct output - file that standard output writes to
+ * @path: path of the file, or NULL
+ * @temporary: path of the new file until it replaces the old file
+ */
+struct output {
+	const char *path;
+	char temporary[PATH_SIZE];
+};
+
+int output_begin(struct output *output, const char *path);
+int output_end(struct output *output, bool keep);
+
+/**
+ * struct cells - window, divided into cells of equal size
+ * @start: first bus address of the window
+ * @size: size of the window
+ * @page: size of its IOMMU pages
+ * @count: number of cells
+ * @used: mapped bytes of each cell
+ * @writable: for each cell, true if a mapping in it can be written
+ */
+struct cells {
+	uint64_t start;
+	uint64_t size;
+	uint64_t page;
+	size_t count;
+	uint64_t *used;
+	bool *writable;
+};
+
+bool cells_make(struct cells *cells, const struct record *window,
+		const struct records *mappings, size_t most);
+unsigned int cells_percent(const struct cells *cells, size_t i);
+void cells_place(const struct cells *cells, size_t i, uint64_t *first,
+		 uint64_t *last);
+void cells_free(struct cells *cells);
+
+/**
+ * struct map - state that is drawn
+ * @containers: all containers
+ * @windows: all windows
+ * @mappings: all mappings
+ */
+struct map {
+	struct records containers;
+	struct records windows;
+	struct records mappings;
+};
+
+int page_color(uint64_t page);
+char *window_title(const struct record *window);
+char *container_title(const struct records *containers, uint64_t number);
+
+enum color {
+	COLOR_AUTO,
+	COLOR_ALWAYS,
+	COLOR_NEVER,
+};
+
 /* The program whose arguments "explain" gets */
 enum program {
 	PROGRAM_RUNNING,
@@ -372,6 +432,10 @@ enum program {
  * @source: origin of the state
  * @json: true to print JSON
  * @program: program whose arguments are in @argv
+ * @ascii: true to draw with ASCII
+ * @color: when to use colours
+ * @width: columns of the terminal, or 0
+ * @svg: path of the picture, or NULL
  * @container: number of the container to show, or -1 for all
  * @argc: number of arguments of the command
  * @argv: arguments of the command
@@ -380,6 +444,10 @@ struct request {
 	struct source source;
 	bool json;
 	enum program program;
+	bool ascii;
+	enum color color;
+	long width;
+	const char *svg;
 	long container;
 	int argc;
 	char **argv;
@@ -395,9 +463,12 @@ int report_unreadable(const struct request *request, const char *command,
 		      const struct error *why);
 
 int run_status(const struct request *request);
+void svg_print(const struct request *request, const struct map *map);
+
 int run_explain(const struct request *request);
 int run_containers(const struct request *request);
 int run_groups(const struct request *request);
+int run_map(const struct request *request);
 int run_windows(const struct request *request);
 int run_regions(const struct request *request);
 int run_mappings(const struct request *request);
