@@ -211,6 +211,22 @@ void host_read(struct host *host, const struct source *source)
 }
 
 /**
+ * host_has_upgrade() - check that another module is installed than is loaded
+ * @host: the host
+ *
+ * Return: true if the module is loaded, and the installed module differs
+ */
+bool host_has_upgrade(const struct host *host)
+{
+	if (!host->loaded)
+		return false;
+	if (host->srcversion && host->disk_srcversion)
+		return strcmp(host->srcversion, host->disk_srcversion);
+	return host->version && host->disk_version &&
+	       strcmp(host->version, host->disk_version);
+}
+
+/**
  * host_free() - free the memory of a host
  * @host: the host
  */

@@ -21,7 +21,6 @@
 
 #include "tce2ctl.h"
 
-#define REPORT_FIRST	"tce2ctl report 1"
 /* Larger than any state; a damaged tree could otherwise exhaust the memory */
 #define SIZE_MAX_FILE	(512 * MIB)
 

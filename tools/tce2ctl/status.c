@@ -27,14 +27,6 @@ struct status {
 	uint64_t in_tree_users;
 };
 
-static bool has_other_sources(const struct host *host)
-{
-	if (host->srcversion && host->disk_srcversion)
-		return strcmp(host->srcversion, host->disk_srcversion);
-	return host->version && host->disk_version &&
-	       strcmp(host->version, host->disk_version);
-}
-
 static const char *or_unknown(const char *text)
 {
 	return text ?: "(unknown)";
@@ -55,7 +47,7 @@ static void check_upgrade(struct status *status)
 			    "the version on disk is unknown: %s",
 			    host->disk_error.text[0] ? host->disk_error.text :
 			    "the file has no version");
-	else if (has_other_sources(host))
+	else if (host_has_upgrade(host))
 		finding_add(&status->findings, GRADE_FAIL, "upgrade",
 			    "version %s is loaded, but %s%s is installed on disk: end the programs that use the module (use count %s), then run: modprobe -r "
 			    MODULE " && modprobe " MODULE,
@@ -276,10 +268,24 @@ static void check_all(struct status *status)
 		check_window(status, &status->windows.record[i]);
 }
 
+static void count_containers(struct status *status)
+{
+	size_t i;
+
+	for (i = 0; i < status->containers.count; i++) {
+		const char *state = record_get(&status->containers.record[i],
+					       "state");
+
+		status->ours += !state || strcmp(state, "closed");
+	}
+	for (i = 0; i < status->processes.count; i++)
+		status->others += count_others(status,
+					       &status->processes.process[i]);
+}
+
 static void status_read(struct status *status, const struct source *source)
 {
 	char *users = source_line(source, "sys/module/" IN_TREE "/refcnt");
-	size_t i;
 
 	*status = (struct status){ 0 };
 	host_read(&status->host, source);
@@ -290,15 +296,7 @@ static void status_read(struct status *status, const struct source *source)
 	if (users)
 		parse_number(users, &status->in_tree_users);
 	free(users);
-	for (i = 0; i < status->containers.count; i++) {
-		const char *state = record_get(&status->containers.record[i],
-					       "state");
-
-		status->ours += !state || strcmp(state, "closed");
-	}
-	for (i = 0; i < status->processes.count; i++)
-		status->others += count_others(status,
-					       &status->processes.process[i]);
+	count_containers(status);
 	check_all(status);
 }
 
@@ -310,6 +308,22 @@ static void status_free(struct status *status)
 	records_free(&status->windows);
 	records_free(&status->refusals);
 	findings_free(&status->findings);
+}
+
+/**
+ * status_count() - count the open containers
+ * @source: the source
+ * @ours: receives the number of containers that the module handles
+ * @others: receives the number of other containers
+ */
+void status_count(const struct source *source, size_t *ours, size_t *others)
+{
+	struct status status;
+
+	status_read(&status, source);
+	*ours = status.ours;
+	*others = status.others;
+	status_free(&status);
 }
 
 static void print_first(const struct status *status)
@@ -410,7 +424,7 @@ static struct json_object *module_json(const struct host *host)
 	json_add(object, "installed_srcversion",
 		 json_string_new(host->disk_srcversion));
 	json_add(object, "upgrade_pending",
-		 json_bool_new(host->loaded && has_other_sources(host)));
+		 json_bool_new(host_has_upgrade(host)));
 	for (i = 0; i < host->parameters; i++) {
 		char *name = clean_text(host->parameter[i].name);
 

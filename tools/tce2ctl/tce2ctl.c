@@ -30,6 +30,7 @@ static const struct command {
 	const char *help;
 	int (*run)(const struct request *request);
 	bool own_options;
+	bool no_json;
 } commands[] = {
 	{ "status", "", "modules, versions, and the backend of each container",
 	  run_status },
@@ -46,6 +47,10 @@ static const struct command {
 	  run_mappings },
 	{ "refusals", "", "last refused requests, with the rule in words",
 	  run_refusals },
+	{ "metrics", "", "metrics as OpenMetrics, for a textfile collector",
+	  run_metrics, .no_json = true },
+	{ "report", "", "state for a bug report, which --from reads", run_report,
+	  .no_json = true },
 	{ "preflight", " ...", "run tce2-preflight(8)", run_preflight, true },
 };
 
@@ -66,6 +71,7 @@ static void print_usage(FILE *out)
 	      "  -f, --from=FILE           read the state from a report or a directory\n"
 	      "  -c, --container=NUMBER    show only this container\n"
 	      "  -j, --json                print JSON\n"
+	      "  -o, --output=FILE         metrics, report: write to FILE\n"
 	      "      --svg=FILE            map: write a picture in SVG\n"
 	      "      --width=COLUMNS       map: width of the picture in the terminal\n"
 	      "      --ascii               map: draw with ASCII only\n"
@@ -76,7 +82,7 @@ static void print_usage(FILE *out)
 	      out);
 }
 
-#define LETTERS	"r:f:c:jhV"
+#define LETTERS	"r:f:c:o:jhV"
 
 enum {
 	OPTION_GUEST = 256,
@@ -92,6 +98,7 @@ static const struct option options[] = {
 	{ "from", required_argument, NULL, 'f' },
 	{ "container", required_argument, NULL, 'c' },
 	{ "json", no_argument, NULL, 'j' },
+	{ "output", required_argument, NULL, 'o' },
 	{ "svg", required_argument, NULL, OPTION_SVG },
 	{ "width", required_argument, NULL, OPTION_WIDTH },
 	{ "ascii", no_argument, NULL, OPTION_ASCII },
@@ -156,6 +163,9 @@ static void take_option(struct request *request, int option)
 		break;
 	case 'j':
 		request->json = true;
+		break;
+	case 'o':
+		request->output = optarg;
 		break;
 	case OPTION_SVG:
 		request->svg = optarg;
@@ -237,6 +247,8 @@ static const struct command *read_command_line(struct request *request,
 	request->argv = argv + optind;
 	if (request->program != PROGRAM_RUNNING && command->run != run_explain)
 		refuse("--guest and --dpdk follow the command explain", NULL);
+	if (request->json && command->no_json)
+		refuse("this command has no JSON", command->name);
 	if (!*command->arguments && request->argc)
 		refuse("too many arguments", request->argv[0]);
 	return command;

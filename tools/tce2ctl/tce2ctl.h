@@ -21,6 +21,8 @@
 #define MODULE		"vfio_spapr_tce2"
 #define IN_TREE		"vfio_iommu_spapr_tce"
 #define DEBUGFS		"sys/kernel/debug/" MODULE
+/* First line of a report */
+#define REPORT_FIRST	"tce2ctl report 1"
 /* Entry of a report: version of the module that is installed */
 #define INSTALLED	"tce2ctl/installed"
 #define KIB		1024ULL
@@ -212,6 +214,7 @@ struct host {
 };
 
 void host_read(struct host *host, const struct source *source);
+bool host_has_upgrade(const struct host *host);
 void host_free(struct host *host);
 const char *host_parameter(const struct host *host, const char *name);
 
@@ -436,6 +439,7 @@ enum program {
  * @color: when to use colours
  * @width: columns of the terminal, or 0
  * @svg: path of the picture, or NULL
+ * @output: path of the file to write, or NULL
  * @container: number of the container to show, or -1 for all
  * @argc: number of arguments of the command
  * @argv: arguments of the command
@@ -448,6 +452,7 @@ struct request {
 	enum color color;
 	long width;
 	const char *svg;
+	const char *output;
 	long container;
 	int argc;
 	char **argv;
@@ -465,6 +470,8 @@ int report_unreadable(const struct request *request, const char *command,
 int run_status(const struct request *request);
 void svg_print(const struct request *request, const struct map *map);
 
+void status_count(const struct source *source, size_t *ours, size_t *others);
+
 int run_explain(const struct request *request);
 int run_containers(const struct request *request);
 int run_groups(const struct request *request);
@@ -473,5 +480,7 @@ int run_windows(const struct request *request);
 int run_regions(const struct request *request);
 int run_mappings(const struct request *request);
 int run_refusals(const struct request *request);
+int run_metrics(const struct request *request);
+int run_report(const struct request *request);
 
 #endif /* TCE2CTL_H */
