@@ -77,8 +77,9 @@ def refusal(number: int = 1, seq: int = 1, **values: object) -> str:
     """Return a record of a refusal."""
     return record(**{
         "container": number, "seq": seq, "age": 1500, "request": "register", "errno": 12,
-        "rule": "memlock-limit",
-        "text": b"the memory exceeds RLIMIT_MEMLOCK of the process", **values})
+        "rule": "memlock",
+        "text": b"the locked memory of the process would exceed RLIMIT_MEMLOCK: raise the limit",
+        "pid": 812, "comm": b"qemu-system-ppc", "released": 0, **values})
 
 
 def module_file(file: Path, version: str, srcversion: str) -> None:

@@ -195,13 +195,23 @@ def test_the_last_refusals_are_shown_with_their_rules(guest: State) -> None:
     guest.debugfs("containers", container(refused=2), container(2, 900, refused=1))
     guest.debugfs("refusals", refusal(1), refusal(1, 2, errno=22, rule="range-overlaps",
                                                   text=b"the range overlaps a region"),
-                  refusal(2, text=b"of another process"))
+                  refusal(2, text=b"of another process", pid=900))
     said = explain(guest, "812")
     assert said.status == PROBLEM
-    assert "refused because of the limit: the memory exceeds RLIMIT_MEMLOCK" in said.text
+    assert "refused because of the limit: the locked memory of the process would" in said.text
     assert "EINVAL  range-overlaps  the range overlaps a region" in said.text
     assert "of another process" not in said.text
     assert len(explain(guest, "812", "--json").json["refusals"]) == 2
+
+
+def test_a_process_that_has_ended_is_explained_by_its_refusals(guest: State) -> None:
+    guest.debugfs("containers")
+    guest.debugfs("refusals", refusal(7, pid=812, released=1), refusal(8, pid=900, released=1))
+    said = explain(guest, "812")
+    assert said.status == PROBLEM
+    assert said.text.startswith("qemu-system-ppc (812): need unknown\n")
+    assert "the process has ended; --guest or --dpdk" in said.text
+    assert len(explain(guest, "812", "--json").json["refusals"]) == 1
 
 
 def test_a_process_that_does_not_exist_is_unknown(guest: State) -> None:

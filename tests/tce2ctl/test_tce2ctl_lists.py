@@ -71,8 +71,9 @@ def test_mappings_show_addresses_and_access(host: State) -> None:
 def test_refusals_show_the_error_and_the_reason(host: State) -> None:
     host.debugfs("refusals", refusal(age=90500))
     row = lines(host, "refusals")[1]
-    assert row.split()[:6] == ["1", "90.5", "s", "register", "ENOMEM", "memlock-limit"]
-    assert row.endswith("the memory exceeds RLIMIT_MEMLOCK of the process")
+    assert row.split()[:8] == [
+        "1", "812", "qemu-system-ppc", "90.5", "s", "register", "ENOMEM", "memlock"]
+    assert row.endswith("would exceed RLIMIT_MEMLOCK: raise the limit")
 
 
 @pytest.mark.parametrize("name", LISTS)

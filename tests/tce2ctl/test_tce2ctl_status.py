@@ -119,8 +119,9 @@ def test_the_second_container_of_a_process_can_use_the_other_driver(host: State)
 def test_the_reason_of_a_refused_group_is_shown(host: State) -> None:
     host.load_in_tree(users=1)
     host.process(900, files=[CONTAINER, "/dev/vfio/4"])
-    host.debugfs("refusals", refusal(7, request="attach", rule="page-size-differs",
-                                     text=b"the group lacks the page size of a window"))
+    host.debugfs("refusals", refusal(7, request="attach", rule="group-page-size", pid=900,
+                                     text=b"the group lacks the page size of a window"),
+                 refusal(8, request="attach", pid=901, text=b"of another process"))
     assert "the module refused a group: the group lacks the page size" in status(host).text
 
 
@@ -180,6 +181,15 @@ def test_a_nearly_full_window_is_a_note(host: State) -> None:
 def test_refused_requests_are_a_note(host: State) -> None:
     host.debugfs("containers", container(refused=2))
     assert "refused requests: 2: tce2ctl explain 812" in status(host).text
+
+
+def test_the_last_refusal_of_an_ended_program_is_a_note(host: State) -> None:
+    host.debugfs("refusals", refusal(7, pid=900, released=1, comm=b"qemu", text=b"first"),
+                 refusal(7, pid=900, released=1, comm=b"qemu", text=b"second"))
+    said = status(host)
+    assert said.status == OK
+    assert "qemu (900) ended after a refused request: second: tce2ctl explain 900" in said.text
+    assert "first" not in said.text
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))

@@ -20,6 +20,7 @@ struct explain {
 	pid_t pid;
 	char *comm;
 	char *unit;
+	bool is_ended;
 	bool has_limit;
 	bool is_unlimited;
 	bool has_capability;
@@ -121,6 +122,19 @@ static bool is_owner(const struct explain *explain, const struct record *record)
 	return record_value(record, "pid") == explain->pid;
 }
 
+/* Removes the refusals of other processes. The module also keeps refusals of ended processes. */
+static void keep_own_refusals(struct explain *explain)
+{
+	struct records *refusals = &explain->refusals;
+	size_t i, kept = 0;
+
+	for (i = 0; i < refusals->count; i++) {
+		if (is_owner(explain, &refusals->record[i]))
+			refusals->record[kept++] = refusals->record[i];
+	}
+	refusals->count = kept;
+}
+
 /* Splits VmLck into containers of the module, mlock() and others. */
 static void read_charges(struct explain *explain)
 {
@@ -210,34 +224,15 @@ static unsigned long long in_mib(uint64_t bytes)
 	return round_up(bytes) / MIB;
 }
 
-static const char *last_memlock_refusal(const struct explain *explain,
-					const struct record *container)
+static const char *find_memlock_refusal(const struct explain *explain)
 {
 	const char *rule, *text = NULL;
 	size_t i;
 
 	for (i = 0; i < explain->refusals.count; i++) {
-		const struct record *record = &explain->refusals.record[i];
-
-		rule = record_get(record, "rule");
-		if (record_value(record, "container") ==
-		    record_value(container, "container") &&
-		    rule && strstr(rule, "memlock"))
-			text = record_get(record, "text");
-	}
-	return text;
-}
-
-static const char *find_memlock_refusal(const struct explain *explain)
-{
-	const char *text = NULL;
-	size_t i;
-
-	for (i = 0; i < explain->containers.count; i++) {
-		const struct record *record = &explain->containers.record[i];
-
-		if (explain->pid && is_owner(explain, record))
-			text = last_memlock_refusal(explain, record) ?: text;
+		rule = record_get(&explain->refusals.record[i], "rule");
+		if (rule && strstr(rule, "memlock"))
+			text = record_get(&explain->refusals.record[i], "text");
 	}
 	return text;
 }
@@ -285,7 +280,10 @@ static void judge_unknown(struct explain *explain)
 	struct findings *findings = &explain->findings;
 	char text[2][24];
 
-	if (explain->is_unlimited || explain->has_capability)
+	if (explain->is_ended)
+		finding_add(findings, GRADE_NOTE, "process",
+			    "the process has ended; --guest or --dpdk with its arguments computes its need");
+	else if (explain->is_unlimited || explain->has_capability)
 		finding_add(findings, GRADE_OK, "memlock",
 			    "no limit applies: %s", explain->has_capability ?
 			    "the process has CAP_IPC_LOCK" :
@@ -415,19 +413,10 @@ static void print_settings(const struct explain *explain)
 
 static void print_refusals(const struct explain *explain)
 {
-	struct request request = *explain->request;
-	size_t i;
-
-	for (i = 0; i < explain->containers.count; i++) {
-		const struct record *record = &explain->containers.record[i];
-
-		if (!explain->pid || !is_owner(explain, record) ||
-		    !record_value(record, "refused"))
-			continue;
-		request.container = record_value(record, "container");
-		putchar('\n');
-		list_table(&request, &explain->refusals);
-	}
+	if (!explain->refusals.count)
+		return;
+	putchar('\n');
+	list_table(explain->request, &explain->refusals);
 }
 
 static void print_first(const struct explain *explain)
@@ -481,26 +470,6 @@ static struct json_object *settings_json(const struct explain *explain)
 	return object;
 }
 
-static struct json_object *refusals_json(const struct explain *explain)
-{
-	struct json_object *array = json_array_new();
-	size_t i, j;
-
-	for (i = 0; explain->pid && i < explain->containers.count; i++) {
-		const struct record *record = &explain->containers.record[i];
-
-		for (j = 0; is_owner(explain, record) &&
-		     j < explain->refusals.count; j++) {
-			if (record_value(&explain->refusals.record[j],
-					 "container") ==
-			    record_value(record, "container"))
-				json_append(array, json_record(&explain->refusals,
-							       &explain->refusals.record[j]));
-		}
-	}
-	return array;
-}
-
 static struct json_object *limit_json(const struct explain *explain)
 {
 	if (!explain->has_limit)
@@ -529,7 +498,7 @@ static void print_json(const struct explain *explain)
 		 explain->raise ? json_number_new(explain->raise) : NULL);
 	json_add(object, "settings", settings_json(explain));
 	json_add(object, "findings", findings_json(&explain->findings));
-	json_add(object, "refusals", refusals_json(explain));
+	json_add(object, "refusals", list_json(explain->request, &explain->refusals));
 	json_end(object);
 }
 
@@ -560,6 +529,16 @@ static void explain_free(struct explain *explain)
 	findings_free(&explain->findings);
 }
 
+/* Explains a process that has ended; the module keeps its last refusals. */
+static int explain_ended(struct explain *explain)
+{
+	const char *comm = record_get(&explain->refusals.record[0], "comm");
+
+	explain->comm = copy_text(comm ?: "?");
+	explain->is_ended = true;
+	return print_explain(explain);
+}
+
 static int explain_process(struct explain *explain)
 {
 	const struct source *source = &explain->request->source;
@@ -571,14 +550,17 @@ static int explain_process(struct explain *explain)
 	snprintf(path, sizeof(path), "proc/%d", explain->pid);
 	error = source_list(source, path, &names);
 	names_free(&names);
+	records_read(&explain->containers, source, FILE_CONTAINERS);
+	records_read(&explain->refusals, source, FILE_REFUSALS);
+	keep_own_refusals(explain);
+	if (error == -ENOENT && explain->refusals.count)
+		return explain_ended(explain);
 	if (error) {
 		fail(&err, "process %d: %s", explain->pid,
 		     error == -ENOENT ? "no such process" : strerror(-error));
 		return report_unreadable(explain->request, "explain", &err);
 	}
 	explain->comm = process_comm(source, explain->pid);
-	records_read(&explain->containers, source, FILE_CONTAINERS);
-	records_read(&explain->refusals, source, FILE_REFUSALS);
 	read_limit(explain);
 	read_status(explain);
 	read_unit(explain);

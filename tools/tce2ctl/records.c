@@ -103,6 +103,9 @@ static const struct key mapping_keys[] = {
 
 static const struct key refusal_keys[] = {
 	{ "container", KIND_NUMBER, "CONTAINER" },
+	{ "pid", KIND_NUMBER, "PID" },
+	{ "comm", KIND_TEXT, "COMMAND" },
+	{ "released", KIND_FLAG, NULL },
 	{ "seq", KIND_NUMBER, NULL },
 	{ "age", KIND_TIME, "AGO" },
 	{ "request", KIND_WORD, "REQUEST" },

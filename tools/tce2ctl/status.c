@@ -184,14 +184,16 @@ static size_t count_ours(const struct records *containers, pid_t pid)
 	return count;
 }
 
-static const char *last_attach_refusal(const struct records *refusals)
+/* Finds the last refusal of a group of a process. */
+static const char *attach_refusal(const struct records *refusals, pid_t pid)
 {
 	const char *request, *text = NULL;
 	size_t i;
 
 	for (i = 0; i < refusals->count; i++) {
 		request = record_get(&refusals->record[i], "request");
-		if (request && !strcmp(request, "attach"))
+		if (request && !strcmp(request, "attach") &&
+		    record_value(&refusals->record[i], "pid") == pid)
 			text = record_get(&refusals->record[i], "text");
 	}
 	return text;
@@ -201,7 +203,7 @@ static const char *last_attach_refusal(const struct records *refusals)
 static char *why_other(const struct status *status,
 		       const struct process *process)
 {
-	const char *refusal = last_attach_refusal(&status->refusals);
+	const char *refusal = attach_refusal(&status->refusals, process->pid);
 	char *text = NULL;
 	int length = 0;
 
@@ -253,6 +255,41 @@ static void check_process(struct status *status, const struct process *process)
 	free(why);
 }
 
+/* True for the last refusal of a process that has ended */
+static bool is_last_of_ended(const struct records *refusals, size_t at)
+{
+	uint64_t pid = record_value(&refusals->record[at], "pid");
+	size_t i;
+
+	if (!record_value(&refusals->record[at], "released"))
+		return false;
+	for (i = at + 1; i < refusals->count; i++) {
+		if (record_value(&refusals->record[i], "pid") == pid)
+			return false;
+	}
+	return true;
+}
+
+/* A program often ends after a refused request, so its last refusal is the cause. */
+static void check_ended(struct status *status)
+{
+	const struct records *refusals = &status->refusals;
+	size_t i;
+
+	for (i = 0; i < refusals->count; i++) {
+		const struct record *record = &refusals->record[i];
+
+		if (!is_last_of_ended(refusals, i))
+			continue;
+		finding_add(&status->findings, GRADE_NOTE, "ended",
+			    "%s (%s) ended after a refused request: %s: tce2ctl explain %s",
+			    record_get(record, "comm") ?: "?",
+			    record_get(record, "pid") ?: "?",
+			    record_get(record, "text") ?: "?",
+			    record_get(record, "pid") ?: "PID");
+	}
+}
+
 static void check_all(struct status *status)
 {
 	size_t i;
@@ -266,6 +303,7 @@ static void check_all(struct status *status)
 		check_container(status, &status->containers.record[i]);
 	for (i = 0; i < status->windows.count; i++)
 		check_window(status, &status->windows.record[i]);
+	check_ended(status);
 }
 
 static void count_containers(struct status *status)
