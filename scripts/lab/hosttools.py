@@ -98,6 +98,7 @@ PREFLIGHT = (
     program("pkg-config", "pkgconf"),
     file("/usr/include/json-c/json.h", "libjson-c-dev"),
     file("/usr/include/libkmod.h", "libkmod-dev"),
+    file("/usr/include/ncursesw/curses.h", "libncurses-dev"),
     file("/usr/include/bpf/btf.h", "libbpf-dev"),
     file("/usr/include/lzma.h", "liblzma-dev"),
     file("/usr/include/zstd.h", "libzstd-dev"),

@@ -25,8 +25,8 @@ TOOLS = f"{NAME}-tools"
 WORK = "/tests/build"
 MISSING = "5.10.0-99-powerpc64le"
 SYMBOL = "vfio_register_iommu_driver"
-LIBRARIES = ("libc6 (>= ", "libkmod2 (>= ", "libbpf1 (>= ", "libjson-c5", "liblzma5", "libzstd1",
-             "zlib1g")
+LIBRARIES = ("libc6 (>= ", "libkmod2 (>= ", "libbpf1 (>= ", "libjson-c5", "liblzma5",
+             "libncursesw6", "libzstd1", "zlib1g")
 
 
 class Tools:

@@ -21,8 +21,8 @@ from lab_fixtures import FakeApt, fake_apt, progress  # noqa: F401, fixtures
 CROSS = ("make gcc-12-powerpc64le-linux-gnu kmod xz-utils bc libelf1 libssl3")
 GUESTS = ("libc6-dev-ppc64el-cross linux-libc-dev-ppc64el-cross device-tree-compiler cpio "
           "qemu-system-ppc")
-PREFLIGHT = ("pkgconf libjson-c-dev libkmod-dev libbpf-dev liblzma-dev libzstd-dev zlib1g-dev "
-             "openssl zstd")
+PREFLIGHT = ("pkgconf libjson-c-dev libkmod-dev libncurses-dev libbpf-dev liblzma-dev libzstd-dev "
+             "zlib1g-dev openssl zstd")
 DEB = f"build-essential dpkg-dev fakeroot debhelper dh-dkms lintian {PREFLIGHT}"
 EXPECTED = {
     "": f"{CROSS} {GUESTS}",

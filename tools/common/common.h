@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define PATH_SIZE	4096
@@ -90,6 +91,7 @@ size_t utf8_length(const unsigned char *at);
 
 /* True to print only ASCII, because the terminal has no UTF-8 */
 extern bool text_is_ascii;
+FILE *open_string(char **string, size_t *size);
 void print_clean(const char *text);
 char *clean_text(const char *text);
 void json_string(const char *text);

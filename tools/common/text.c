@@ -142,8 +142,14 @@ void print_clean(const char *text)
 	}
 }
 
-/* Opens a stream that writes to a string on the heap. */
-static FILE *open_string(char **string, size_t *size)
+/**
+ * open_string() - open a stream that writes to a string on the heap
+ * @string: receives the string when the stream is closed; the caller frees it
+ * @size: receives the length of the string
+ *
+ * Return: the stream
+ */
+FILE *open_string(char **string, size_t *size)
 {
 	FILE *out = open_memstream(string, size);
 

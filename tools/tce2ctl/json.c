@@ -69,6 +69,20 @@ struct json_object *json_number_new(uint64_t number)
 }
 
 /**
+ * json_double_new() - make a number with a fraction
+ * @number: the number
+ *
+ * Return: the number, with at most two digits after the point
+ */
+struct json_object *json_double_new(double number)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%.2f", number);
+	return must(json_object_new_double_s(number, text));
+}
+
+/**
  * json_bool_new() - make a truth value
  * @value: the value
  *
@@ -204,5 +218,15 @@ void json_end(struct json_object *object)
 {
 	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
 					    JSON_C_TO_STRING_SPACED));
+	json_object_put(object);
+}
+
+/**
+ * json_end_line() - print an object on one line, and free it
+ * @object: the object
+ */
+void json_end_line(struct json_object *object)
+{
+	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_SPACED));
 	json_object_put(object);
 }

@@ -256,12 +256,21 @@ static void check_process(struct status *status, const struct process *process)
 }
 
 /* True for the last refusal of a process that has ended */
-static bool is_last_of_ended(const struct records *refusals, size_t at)
+static bool is_last_of_ended(const struct records *refusals, size_t at,
+			     const struct source *source)
 {
 	uint64_t pid = record_value(&refusals->record[at], "pid");
+	char path[64], *comm;
+	bool is_running;
 	size_t i;
 
 	if (!record_value(&refusals->record[at], "released"))
+		return false;
+	snprintf(path, sizeof(path), "proc/%llu/comm", (unsigned long long)pid);
+	comm = source_line(source, path);
+	is_running = comm;
+	free(comm);
+	if (is_running)
 		return false;
 	for (i = at + 1; i < refusals->count; i++) {
 		if (record_value(&refusals->record[i], "pid") == pid)
@@ -271,7 +280,7 @@ static bool is_last_of_ended(const struct records *refusals, size_t at)
 }
 
 /* A program often ends after a refused request, so its last refusal is the cause. */
-static void check_ended(struct status *status)
+static void check_ended(struct status *status, const struct source *source)
 {
 	const struct records *refusals = &status->refusals;
 	size_t i;
@@ -279,7 +288,7 @@ static void check_ended(struct status *status)
 	for (i = 0; i < refusals->count; i++) {
 		const struct record *record = &refusals->record[i];
 
-		if (!is_last_of_ended(refusals, i))
+		if (!is_last_of_ended(refusals, i, source))
 			continue;
 		finding_add(&status->findings, GRADE_NOTE, "ended",
 			    "%s (%s) ended after a refused request: %s: tce2ctl explain %s",
@@ -290,7 +299,7 @@ static void check_ended(struct status *status)
 	}
 }
 
-static void check_all(struct status *status)
+static void check_all(struct status *status, const struct source *source)
 {
 	size_t i;
 
@@ -303,7 +312,7 @@ static void check_all(struct status *status)
 		check_container(status, &status->containers.record[i]);
 	for (i = 0; i < status->windows.count; i++)
 		check_window(status, &status->windows.record[i]);
-	check_ended(status);
+	check_ended(status, source);
 }
 
 static void count_containers(struct status *status)
@@ -335,7 +344,7 @@ static void status_read(struct status *status, const struct source *source)
 		parse_number(users, &status->in_tree_users);
 	free(users);
 	count_containers(status);
-	check_all(status);
+	check_all(status, source);
 }
 
 static void status_free(struct status *status)

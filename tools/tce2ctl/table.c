@@ -109,21 +109,22 @@ void table_add(struct table *table, const char *format, ...)
 		free(text);
 }
 
-static void print_cell(const struct table *table, size_t i, size_t width)
+static void print_cell(const struct table *table, size_t i, size_t width,
+		       FILE *out)
 {
 	size_t column = i % table->columns;
 	int pad = width - text_width(table->cell[i]);
 
 	if (table->right >> column & 1)
-		printf("%*s%s", pad, "", table->cell[i]);
+		fprintf(out, "%*s%s", pad, "", table->cell[i]);
 	else if (column + 1 < table->columns)
-		printf("%s%*s", table->cell[i], pad, "");
+		fprintf(out, "%s%*s", table->cell[i], pad, "");
 	else
-		fputs(table->cell[i], stdout);
-	fputs(column + 1 < table->columns ? "  " : "\n", stdout);
+		fputs(table->cell[i], out);
+	fputs(column + 1 < table->columns ? "  " : "\n", out);
 }
 
-static void print_cells(const struct table *table)
+static void print_cells(const struct table *table, FILE *out)
 {
 	size_t *width = grow(NULL, 0, table->columns * sizeof(*width));
 	size_t i, column, this_width;
@@ -136,7 +137,7 @@ static void print_cells(const struct table *table)
 			width[column] = this_width;
 	}
 	for (i = 0; i < table->cells; i++)
-		print_cell(table, i, width[i % table->columns]);
+		print_cell(table, i, width[i % table->columns], out);
 	free(width);
 }
 
@@ -150,7 +151,7 @@ void table_end(struct table *table, bool print)
 	size_t i;
 
 	if (print)
-		print_cells(table);
+		print_cells(table, stdout);
 	for (i = 0; i < table->cells; i++)
 		free(table->cell[i]);
 	free(table->cell);
@@ -164,6 +165,24 @@ void table_end(struct table *table, bool print)
 void table_print(struct table *table)
 {
 	table_end(table, true);
+}
+
+/**
+ * table_text() - write a table to a string, and free the memory of the table
+ * @table: the table
+ *
+ * Return: the text, which the caller frees
+ */
+char *table_text(struct table *table)
+{
+	char *text;
+	size_t size;
+	FILE *out = open_string(&text, &size);
+
+	print_cells(table, out);
+	fclose(out);
+	table_end(table, false);
+	return text;
 }
 
 static const char * const grade_names[] = { "ok", "note", "unknown", "fail" };

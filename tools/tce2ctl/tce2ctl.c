@@ -47,6 +47,8 @@ static const struct command {
 	  run_mappings },
 	{ "refusals", "", "last refused requests, with the rule in words",
 	  run_refusals },
+	{ "top", "", "requests of each container in a second", run_top },
+	{ "trace", "", "events of the module as lines", run_trace },
 	{ "metrics", "", "metrics as OpenMetrics, for a textfile collector",
 	  run_metrics, .no_json = true },
 	{ "report", "", "state for a bug report, which --from reads", run_report,
@@ -71,6 +73,9 @@ static void print_usage(FILE *out)
 	      "  -f, --from=FILE           read the state from a report or a directory\n"
 	      "  -c, --container=NUMBER    show only this container\n"
 	      "  -j, --json                print JSON\n"
+	      "  -d, --delay=SECONDS       top: seconds between two pictures (default: 2)\n"
+	      "  -n, --count=NUMBER        top, trace: end after this many pictures or events\n"
+	      "      --batch               top: print text, even on a terminal\n"
 	      "  -o, --output=FILE         metrics, report: write to FILE\n"
 	      "      --svg=FILE            map: write a picture in SVG\n"
 	      "      --width=COLUMNS       map: width of the picture in the terminal\n"
@@ -82,7 +87,7 @@ static void print_usage(FILE *out)
 	      out);
 }
 
-#define LETTERS	"r:f:c:o:jhV"
+#define LETTERS	"r:f:c:d:n:o:jhV"
 
 enum {
 	OPTION_GUEST = 256,
@@ -91,6 +96,7 @@ enum {
 	OPTION_WIDTH,
 	OPTION_ASCII,
 	OPTION_COLOR,
+	OPTION_BATCH,
 };
 
 static const struct option options[] = {
@@ -98,6 +104,9 @@ static const struct option options[] = {
 	{ "from", required_argument, NULL, 'f' },
 	{ "container", required_argument, NULL, 'c' },
 	{ "json", no_argument, NULL, 'j' },
+	{ "delay", required_argument, NULL, 'd' },
+	{ "count", required_argument, NULL, 'n' },
+	{ "batch", no_argument, NULL, OPTION_BATCH },
 	{ "output", required_argument, NULL, 'o' },
 	{ "svg", required_argument, NULL, OPTION_SVG },
 	{ "width", required_argument, NULL, OPTION_WIDTH },
@@ -133,6 +142,17 @@ static long read_number(const char *option, const char *text)
 	return number;
 }
 
+static double read_delay(const char *text)
+{
+	double seconds;
+	char *end;
+
+	seconds = strtod(text, &end);
+	if (end == text || *end || !(seconds >= 0.01 && seconds <= 86400))
+		refuse("--delay must be 0.01 to 86400 seconds", text);
+	return seconds;
+}
+
 static enum color read_color(const char *text)
 {
 	static const char * const words[] = {
@@ -163,6 +183,15 @@ static void take_option(struct request *request, int option)
 		break;
 	case 'j':
 		request->json = true;
+		break;
+	case 'd':
+		request->delay = read_delay(optarg);
+		break;
+	case 'n':
+		request->count = read_number("--count", optarg);
+		break;
+	case OPTION_BATCH:
+		request->batch = true;
 		break;
 	case 'o':
 		request->output = optarg;

@@ -267,6 +267,7 @@ struct table {
 void table_title(struct table *table, const char *title, bool right);
 void table_add(struct table *table, const char *format, ...) __printf(2, 3);
 void table_print(struct table *table);
+char *table_text(struct table *table);
 void table_end(struct table *table, bool print);
 uint64_t percent(uint64_t part, uint64_t whole);
 size_t text_width(const char *text);
@@ -275,6 +276,7 @@ char *size_text(uint64_t bytes, char text[24]);
 struct json_object;
 struct json_object *json_string_new(const char *text);
 struct json_object *json_number_new(uint64_t number);
+struct json_object *json_double_new(double number);
 struct json_object *json_bool_new(bool value);
 struct json_object *json_array_new(void);
 struct json_object *json_object_start(void);
@@ -285,6 +287,7 @@ void json_add(struct json_object *object, const char *name,
 struct json_object *json_record(const struct records *records,
 				const struct record *record);
 void json_end(struct json_object *object);
+void json_end_line(struct json_object *object);
 
 /**
  * enum grade - severity of a finding, as in tce2-preflight
@@ -440,6 +443,9 @@ enum program {
  * @width: columns of the terminal, or 0
  * @svg: path of the picture, or NULL
  * @output: path of the file to write, or NULL
+ * @batch: true to print text, even on a terminal
+ * @delay: seconds between two pictures, or 0
+ * @count: number of pictures or events to show, or 0
  * @container: number of the container to show, or -1 for all
  * @argc: number of arguments of the command
  * @argv: arguments of the command
@@ -453,6 +459,9 @@ struct request {
 	long width;
 	const char *svg;
 	const char *output;
+	bool batch;
+	double delay;
+	long count;
 	long container;
 	int argc;
 	char **argv;
@@ -481,6 +490,8 @@ int run_regions(const struct request *request);
 int run_mappings(const struct request *request);
 int run_refusals(const struct request *request);
 int run_metrics(const struct request *request);
+int run_top(const struct request *request);
+int run_trace(const struct request *request);
 int run_report(const struct request *request);
 
 #endif /* TCE2CTL_H */
