@@ -6,8 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tce2ctl_state import (CONTAINER, GIB, HOSTILE, IN_TREE, MODULE, State, container, record,
-                           refusal, window)
+from tce2ctl_state import (CONTAINER, GIB, HOSTILE, IN_TREE, MODULE, State, big_window, container,
+                           record, refusal, window)
 from tce2ctl_tool import OK, PROBLEM, UNKNOWN, USAGE, Said, tce2ctl
 
 from runner.command import run
@@ -176,6 +176,13 @@ def test_a_limit_that_is_nearly_reached_is_a_note(host: State) -> None:
 def test_a_nearly_full_window_is_a_note(host: State) -> None:
     host.debugfs("windows", window(mapped=250000))
     assert "window at 0x0: 250000 of 262144 TCEs are in use" in status(host).text
+
+
+def test_a_full_64_bit_window_of_a_guest_is_normal(host: State) -> None:
+    host.debugfs("windows", big_window(mapped=65536))
+    assert finding(host, "window") == "none"
+    host.debugfs("windows", big_window(mapped=65536, kvm=0))
+    assert finding(host, "window") == "note"
 
 
 def test_refused_requests_are_a_note(host: State) -> None:

@@ -143,7 +143,8 @@ static void hide_addresses(char *text)
 	*to = '\0';
 }
 
-static void report_debugfs(const struct source *source, enum file_id id)
+/* Returns false if the file may not be read. */
+static bool report_debugfs(const struct source *source, enum file_id id)
 {
 	char path[128], *text;
 	size_t size;
@@ -153,12 +154,13 @@ static void report_debugfs(const struct source *source, enum file_id id)
 	error = source_read(source, path, &text, &size);
 	if (error) {
 		print_error(path, error);
-		return;
+		return error == -ENOENT;
 	}
 	hide_addresses(text);
 	print_entry("file", path);
 	print_lines(text, strlen(text), NULL);
 	free(text);
+	return true;
 }
 
 static void report_directory(const struct source *source, const char *directory)
@@ -319,9 +321,11 @@ static void report_hugepages(const struct source *source)
 	names_free(&names);
 }
 
-static void print_report(const struct source *source)
+/* Returns false if files could not be read, so that the report is incomplete. */
+static bool print_report(const struct source *source)
 {
 	struct processes processes;
+	bool is_complete = true;
 	size_t i;
 	int id;
 
@@ -334,13 +338,15 @@ static void print_report(const struct source *source)
 	report_installed(source);
 	report_hugepages(source);
 	for (id = 0; id < FILES; id++)
-		report_debugfs(source, id);
+		is_complete &= report_debugfs(source, id);
 	processes_read(&processes, source);
 	for (i = 0; i < processes.count; i++)
 		report_process(source, processes.process[i].pid);
 	if (processes.hidden)
 		print_error("proc/0/fd", -EACCES);
+	is_complete &= !processes.hidden;
 	processes_free(&processes);
+	return is_complete;
 }
 
 /**
@@ -352,9 +358,14 @@ static void print_report(const struct source *source)
 int run_report(const struct request *request)
 {
 	struct output output;
+	bool is_complete;
 
 	if (output_begin(&output, request->output))
 		return EXIT_UNKNOWN;
-	print_report(&request->source);
-	return output_end(&output, true) ? EXIT_UNKNOWN : EXIT_OK;
+	is_complete = print_report(&request->source);
+	if (!is_complete)
+		fputs("tce2ctl: the report is incomplete: run tce2ctl as root\n",
+		      stderr);
+	return output_end(&output, true) || !is_complete ? EXIT_UNKNOWN :
+							   EXIT_OK;
 }
