@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import struct
 import subprocess
+import termios
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,3 +56,24 @@ def tce2ctl(*words: str | Path | bytes, **environment: str) -> Said:
     assert done.returncode in (OK, PROBLEM, UNKNOWN, USAGE), f"{done.returncode}: {errors}"
     assert "runtime error" not in errors, errors
     return Said(done.returncode, done.stdout, errors)
+
+
+def on_terminal(*words: str | Path, columns: int = 80,
+                environment: Mapping[str, str] | None = None) -> str:
+    """Run the tool on a terminal of a width; return its output."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    settings = {"TERM": "xterm", "LC_ALL": "C.UTF-8", **ENVIRONMENT,
+                **(environment or {})}
+    text = b""
+    with subprocess.Popen([TOOL, *words], stdin=subprocess.DEVNULL, stdout=slave,
+                          env=without_settings(**settings)) as process:
+        os.close(slave)
+        try:
+            while more := os.read(master, 65536):
+                text += more
+        except OSError:
+            pass
+    os.close(master)
+    assert process.returncode in (OK, PROBLEM, UNKNOWN)
+    return text.decode().replace("\r\n", "\n")

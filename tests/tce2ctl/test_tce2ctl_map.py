@@ -3,18 +3,13 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import stat
-import subprocess
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 from tce2ctl_state import GIB, HOSTILE, KIB, MIB, State, container, mapping, window
-from tce2ctl_tool import OK, TOOL, UNKNOWN, USAGE, tce2ctl
-
-from lab.command import without_settings
+from tce2ctl_tool import OK, UNKNOWN, USAGE, on_terminal, tce2ctl
 
 pytest_plugins = ["tce2ctl_fixtures"]
 
@@ -87,20 +82,7 @@ def test_the_width_of_the_terminal_is_used(sparse: State) -> None:
 
 def colors_on_terminal(state: State, **environment: str) -> bool:
     """Run the tool on a terminal; return whether it prints colours."""
-    master, slave = pty.openpty()
-    with subprocess.Popen([str(TOOL), "--root", str(state.root), "map"], stdout=slave,
-                          env=without_settings(**{"TERM": "xterm", "LC_ALL": "C.UTF-8",
-                                                  **environment})) as process:
-        os.close(slave)
-        text = b""
-        try:
-            while more := os.read(master, 4096):
-                text += more
-        except OSError:
-            pass
-    os.close(master)
-    assert process.returncode == OK
-    return b"\x1b[" in text
+    return "\x1b[" in on_terminal("--root", state.root, "map", environment=environment)
 
 
 def test_colours_are_for_terminals_only(sparse: State) -> None:

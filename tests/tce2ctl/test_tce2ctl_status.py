@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tce2ctl_state import (CONTAINER, GIB, HOSTILE, IN_TREE, MODULE, State, big_window, container,
                            record, refusal, window)
-from tce2ctl_tool import OK, PROBLEM, UNKNOWN, USAGE, Said, tce2ctl
+from tce2ctl_tool import OK, PROBLEM, UNKNOWN, USAGE, Said, on_terminal, tce2ctl
 
 from runner.command import run
 
@@ -210,6 +210,16 @@ def test_hostile_names_do_no_harm(name: bytes, host: State) -> None:
     assert all(char == "\n" or char.isprintable() for char in said.text)
     assert said.text.count("\n") == status(host).text.count("\n")
     assert status(host, "--json").json["containers"][1]["pid"] == 900
+
+
+def test_a_terminal_gets_lines_of_its_width(host: State) -> None:
+    host.install("0.2.0", "BBBB")
+    words = ("--root", host.root, "status")
+    lines = on_terminal(*words, columns=80).splitlines()
+    assert max(len(line) for line in lines) <= 80
+    joined = " ".join(line.strip() for line in lines)
+    assert "version 0.1.0 is loaded, but 0.2.0 is installed on disk: end the programs" in joined
+    assert on_terminal(*words, columns=40) == tce2ctl(*words).text
 
 
 def test_ascii_terminals_get_ascii(host: State) -> None:

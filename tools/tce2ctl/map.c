@@ -6,7 +6,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "tce2ctl.h"
@@ -25,17 +24,12 @@ struct style {
 	size_t width;
 };
 
-static size_t terminal_width(const struct request *request)
+static size_t map_width(const struct request *request)
 {
 	const char *columns = getenv("COLUMNS");
-	struct winsize size;
-	uint64_t width = 0;
+	uint64_t width = request->width ?: terminal_width();
 
-	if (request->width)
-		width = request->width;
-	else if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col)
-		width = size.ws_col;
-	else if (!columns || !parse_number(columns, &width))
+	if (!width && (!columns || !parse_number(columns, &width)))
 		width = WIDTH_DEFAULT;
 	if (width < WIDTH_LEAST)
 		return WIDTH_LEAST;
@@ -177,7 +171,7 @@ static void print_map(const struct request *request, const struct map *map)
 	struct style style = {
 		.glyphs = text_is_ascii || request->ascii ? ascii : blocks,
 		.color = wants_color(request),
-		.width = terminal_width(request),
+		.width = map_width(request),
 	};
 	uint64_t number, last = UINT64_MAX;
 	char *title;
@@ -230,7 +224,7 @@ static void print_json(const struct request *request, const struct map *map)
 			continue;
 		row = json_record(&map->windows, window);
 		json_add(row, "cells", cells_make(&cells, window, &map->mappings,
-						  terminal_width(request)) ?
+						  map_width(request)) ?
 			 cells_json(&cells) : NULL);
 		cells_free(&cells);
 		json_append(array, row);

@@ -323,7 +323,7 @@ int need_guest(struct need *need, int argc, char **argv, bool is_pseries,
 	return ret;
 }
 
-static uint64_t hugepages(const struct source *source, uint64_t *largest_page)
+static uint64_t count_hugepages(const struct source *source, uint64_t *least)
 {
 	static const char directory[] = "sys/kernel/mm/hugepages";
 	uint64_t page, count, bytes = 0;
@@ -342,8 +342,8 @@ static uint64_t hugepages(const struct source *source, uint64_t *largest_page)
 		if (line && parse_number(line, &count) && count && page &&
 		    count < UINT64_MAX / page / 64) {
 			bytes += count * page;
-			if (!*largest_page || page < *largest_page)
-				*largest_page = page;
+			if (!*least || page < *least)
+				*least = page;
 		}
 		free(line);
 	}
@@ -371,7 +371,7 @@ static const char *dpdk_option(int argc, char **argv, const char *name)
 	size_t length = strlen(name);
 	int i;
 
-	for (i = 0; i < argc && strcmp(argv[i], "--"); i++) {
+	for (i = 0; i < argc && argv[i] && strcmp(argv[i], "--"); i++) {
 		if (!strncmp(argv[i], name, length) && argv[i][length] == '=')
 			return argv[i] + length + 1;
 		if (!strcmp(argv[i], name) && i + 1 < argc)
@@ -396,7 +396,7 @@ int need_dpdk(struct need *need, int argc, char **argv,
 {
 	const char *memory = dpdk_option(argc, argv, "--socket-mem") ?:
 			     dpdk_option(argc, argv, "-m");
-	uint64_t page = 0, bytes = hugepages(source, &page);
+	uint64_t page = 0, bytes = count_hugepages(source, &page);
 	char text[24];
 
 	*need = (struct need){ 0 };

@@ -35,8 +35,11 @@ char *process_comm(const struct source *source, pid_t pid)
 	return comm;
 }
 
-static void count_file(struct process *process, const char *to)
+static void count_file(void *data, const char *name, const char *to)
 {
+	struct process *process = data;
+
+	(void)name;
 	if (!strcmp(to, CONTAINER))
 		process->containers++;
 	else if (!strncmp(to, GROUP, strlen(GROUP)) &&
@@ -47,21 +50,10 @@ static void count_file(struct process *process, const char *to)
 /* Returns 0, or a negative errno. */
 static int read_process(struct process *process, const struct source *source)
 {
-	char path[128], to[64];
-	struct names names;
-	size_t i;
-	int error;
+	char path[64];
 
 	snprintf(path, sizeof(path), "proc/%d/fd", process->pid);
-	error = source_list(source, path, &names);
-	for (i = 0; i < names.count; i++) {
-		snprintf(path, sizeof(path), "proc/%d/fd/%.20s", process->pid,
-			 names.name[i]);
-		if (!source_link(source, path, to, sizeof(to)))
-			count_file(process, to);
-	}
-	names_free(&names);
-	return error;
+	return source_links(source, path, count_file, process);
 }
 
 static int compare(const void *a, const void *b)

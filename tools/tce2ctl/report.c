@@ -263,23 +263,23 @@ static void report_arguments(const struct source *source, pid_t pid)
 	free(text);
 }
 
+static void report_link(void *data, const char *name, const char *to)
+{
+	char path[128];
+
+	if (strncmp(to, "/dev/vfio/", 10))
+		return;
+	snprintf(path, sizeof(path), "%s/%.20s", (const char *)data, name);
+	print_entry("link", path);
+	print_line(to, strlen(to));
+}
+
 static void report_files(const struct source *source, pid_t pid)
 {
-	char directory[64], path[128], to[64];
-	struct names names;
-	size_t i;
+	char directory[64];
 
 	snprintf(directory, sizeof(directory), "proc/%d/fd", pid);
-	source_list(source, directory, &names);
-	for (i = 0; i < names.count; i++) {
-		snprintf(path, sizeof(path), "%s/%.20s", directory, names.name[i]);
-		if (source_link(source, path, to, sizeof(to)) ||
-		    strncmp(to, "/dev/vfio/", 10))
-			continue;
-		print_entry("link", path);
-		print_line(to, strlen(to));
-	}
-	names_free(&names);
+	source_links(source, directory, report_link, directory);
 }
 
 static void report_process(const struct source *source, pid_t pid)

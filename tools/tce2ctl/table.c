@@ -7,6 +7,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 #include <wchar.h>
 
 #include "tce2ctl.h"
@@ -61,6 +63,18 @@ char *size_text(uint64_t bytes, char text[24])
 	else
 		snprintf(text, 24, "%d %s", (int)whole, units[unit]);
 	return text;
+}
+
+/**
+ * terminal_width() - find the width of the terminal
+ *
+ * Return: the number of columns, or 0 if standard output is no terminal
+ */
+size_t terminal_width(void)
+{
+	struct winsize size;
+
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) ? 0 : size.ws_col;
 }
 
 /**
@@ -236,25 +250,59 @@ int findings_exit(const struct findings *findings)
 	return exits[worst];
 }
 
+/* Columns before the text of a finding */
+#define FINDING_INDENT	23
+/* A narrower terminal gets unbroken lines. */
+#define FINDING_LEAST	60
+
+/* Prints a text, broken at blanks for a terminal of this width. */
+static void print_wrapped(const char *text, size_t width)
+{
+	char *clean = clean_text(text), *rest = clean, *word;
+	size_t column = FINDING_INDENT, length;
+
+	while ((word = strsep(&rest, " "))) {
+		length = text_width(word);
+		if (column > FINDING_INDENT && column + 1 + length > width) {
+			printf("\n%*s", FINDING_INDENT, "");
+			column = FINDING_INDENT;
+		} else if (column > FINDING_INDENT) {
+			putchar(' ');
+			column++;
+		}
+		fputs(word, stdout);
+		column += length;
+	}
+	putchar('\n');
+	free(clean);
+}
+
+static void print_finding(const struct finding *finding, size_t width)
+{
+	printf("  %-8s %-11s ", grade_names[finding->grade], finding->topic);
+	if (width >= FINDING_LEAST) {
+		print_wrapped(finding->text, width);
+	} else {
+		print_clean(finding->text);
+		putchar('\n');
+	}
+}
+
 /**
  * findings_print() - print the findings, the most severe first
  * @findings: the findings
+ *
+ * Long lines are broken only on a terminal, so that programs see one line for each.
  */
 void findings_print(const struct findings *findings)
 {
+	size_t width = terminal_width(), i;
 	int grade;
-	size_t i;
 
 	for (grade = GRADE_FAIL; grade >= GRADE_OK; grade--) {
 		for (i = 0; i < findings->count; i++) {
-			const struct finding *finding = &findings->finding[i];
-
-			if (finding->grade != grade)
-				continue;
-			printf("  %-8s %-11s ", grade_names[grade],
-			       finding->topic);
-			print_clean(finding->text);
-			putchar('\n');
+			if (findings->finding[i].grade == grade)
+				print_finding(&findings->finding[i], width);
 		}
 	}
 }

@@ -64,8 +64,9 @@ struct names {
 int source_open(struct source *source, const char *path, struct error *err);
 int source_read(const struct source *source, const char *path, char **text,
 		size_t *size);
-int source_link(const struct source *source, const char *path, char *to,
-		size_t room);
+typedef void (*visit_link)(void *data, const char *name, const char *to);
+int source_links(const struct source *source, const char *directory,
+		 visit_link visit, void *data);
 int source_list(const struct source *source, const char *directory,
 		struct names *names);
 char *source_line(const struct source *source, const char *path);
@@ -270,6 +271,7 @@ void table_print(struct table *table);
 char *table_text(struct table *table);
 void table_end(struct table *table, bool print);
 uint64_t percent(uint64_t part, uint64_t whole);
+size_t terminal_width(void);
 size_t text_width(const char *text);
 char *size_text(uint64_t bytes, char text[24]);
 
