@@ -172,6 +172,13 @@ def test_the_rest_of_the_charge_is_of_others(guest: State) -> None:
     assert explain(guest, "812", "--json").json["charges"]["items"][2]["bytes"] == 7 * MIB
 
 
+def test_memory_of_several_containers_is_charged_once(guest: State) -> None:
+    guest.debugfs("containers", container(1, charged=4 * GIB), container(2, charged=4 * GIB))
+    qemu(guest, locked=4 * GIB + MIB)
+    items = explain(guest, "812", "--json").json["charges"]["items"]
+    assert [item["bytes"] for item in items] == [4 * GIB + MIB, 0, 0]
+
+
 @pytest.mark.parametrize(("soft", "capabilities", "reason"), [
     ("unlimited", 0, "RLIMIT_MEMLOCK is unlimited"),
     (8 * MIB, 1 << 14, "the process has CAP_IPC_LOCK"),

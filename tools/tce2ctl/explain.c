@@ -152,6 +152,10 @@ static void read_charges(struct explain *explain)
 	free(rollup);
 	if (!explain->has_charged)
 		return;
+	/* Several containers may have the same memory, which is charged once. */
+	known = locked < explain->charged ? explain->charged - locked : 0;
+	if (ours > known)
+		ours = known;
 	need_add(&explain->charges, ours,
 		 "containers of this module: registered memory and tables");
 	need_add(&explain->charges, locked,
