@@ -90,6 +90,13 @@ def test_each_host_bridge_with_a_device_has_windows(guest: State) -> None:
     assert (one, two) == (EXAMPLE_RULE, EXAMPLE_RULE + GIB)
 
 
+def test_host_bridges_have_the_names_that_libvirt_chooses(guest: State) -> None:
+    buses = [f'{{"driver":"vfio-pci","bus":"{bus}"}}'
+             for bus in ("pci.0", "pci.1.0", "pci.1.0", "pci.2.0")]
+    words = [word for bus in buses for word in ("-device", bus)]
+    assert guest_need(guest, "-m", "size=67108864k", *words) == EXAMPLE_RULE + 2 * GIB
+
+
 def test_pluggable_memory_is_a_note(guest: State) -> None:
     words = ("--guest", "-m", "4G,slots=4,maxmem=64G", *DEVICE)
     assert "add 61440 MiB to be able to plug in all memory" in explain(guest, *words).text

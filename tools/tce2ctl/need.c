@@ -184,9 +184,14 @@ static void parse_object(struct guest *guest, const char *options)
 	free(id);
 }
 
+/*
+ * The first bus of the host bridge "pci.1" is "pci.1.0", and that of the bridge which QEMU
+ * itself makes is "pci.0".
+ */
 static void add_bridge(struct names *bridges, const char *bus)
 {
-	size_t length = strcspn(bus, "."), i;
+	const char *dot = strrchr(bus, '.');
+	size_t length = dot ? dot - bus : strlen(bus), i;
 
 	for (i = 0; i < bridges->count; i++) {
 		if (strlen(bridges->name[i]) == length &&
