@@ -78,7 +78,7 @@ struct tce2_container {
 };
 
 /**
- * struct tce2_region_info - properties of a registered region, for a reader
+ * struct tce2_region_info - properties of a registered region, for debugfs
  * @ua: first user address
  * @size: bytes
  * @blocks: number of blocks of physically contiguous memory

@@ -97,7 +97,7 @@ struct tce2_creation {
 };
 
 /**
- * struct tce2_window_info - properties of a window, for a reader
+ * struct tce2_window_info - properties of a window, for debugfs
  * @start: first bus address
  * @size: bytes
  * @page_shift: log2 of the IOMMU page size in bytes

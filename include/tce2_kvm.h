@@ -99,10 +99,10 @@ extern bool tce2_kvm_in_use;
  * tce2_kvm_settle() - end a mapping that KVM has begun in this thread and not completed
  *
  * Every request calls this function before it takes a lock or sleeps. While KVM maps an
- * entry, its thread has an open bracket (src/kvm.c), which keeps the entry's leaf locked. The
- * thread of a request has an open bracket only if KVM called the hooks in an unexpected
- * order. If the bracket stayed open, the request would wait for a leaf that its own thread
- * has locked.
+ * entry, KVM's thread has an open bracket (src/kvm.c), which keeps the entry's leaf locked.
+ * KVM normally closes the bracket before its thread can make a request. If KVM called the
+ * hooks in an unexpected order, the bracket may still be open. Then the request would wait
+ * for a leaf that its own thread has locked.
  *
  * Context: process context, no lock held.
  */
@@ -116,7 +116,7 @@ static inline void tce2_kvm_settle(void)
  * tce2_kvm_refs() - count KVM's references to a table
  * @kvm: the hooks at the table
  *
- * Context: any. Counts a reference too many for a moment while a group joins or leaves.
+ * Context: any. While a group joins or leaves, the result may be too high by one.
  * Return: number of references that neither the platform nor this module has.
  */
 static inline unsigned int tce2_kvm_refs(const struct tce2_kvm *kvm)

@@ -110,11 +110,14 @@ struct tce2_brief {
  * A thread that needs a single leaf for a moment can take a brief lock instead of a range.
  * A brief lock is taken only while the queue of ranges is empty:
  *
- *	thread with a range		thread with a brief lock
- *	sets @last			sets @held
- *	smp_mb()			smp_mb()
- *	waits until @held of each	if @last is not NULL, clears @held and fails
- *	brief lock of its leaves is 0
+ * .. code-block:: none
+ *
+ *	thread with a range             thread with a brief lock
+ *	-------------------             ------------------------
+ *	set @last                       set @held
+ *	smp_mb()                        smp_mb()
+ *	for each brief lock of its      if @last is not NULL:
+ *	leaves: wait until @held is 0       clear @held, fail
  *
  * At least one of the two threads sees the store of the other thread. A leaf has one brief
  * lock (tce2_brief_number()), and a thread with a range waits only for the brief locks of its
@@ -157,9 +160,10 @@ int tce2_must_stop(const struct tce2_hurry *hurry);
  * tce2_brief_number() - find the brief lock of a leaf
  * @leaf: number of the leaf
  *
- * The result depends on nine bits of the number, so leaves at a distance of up to 256 leaves,
- * a power of two, have different locks. Clients that give each queue its own range of
- * addresses use such distances. Each of the leaves 0 to TCE2_BRIEFS - 1 has its own lock.
+ * Clients often give each queue a separate range of addresses, at multiples of a power of
+ * two. The leaves 0, d, 2d, ... 7d have eight different locks if d is a power of two of at
+ * most 64. The first four multiples of 128, and the first two multiples of 256, also have
+ * different locks. Other pairs of leaves may share a lock, even adjacent leaves (31 and 32).
  *
  * Context: any.
  * Return: number of the brief lock, less than TCE2_BRIEFS.

@@ -60,9 +60,10 @@ struct tce2_window_spec;
  * A request for one page holds neither the owner's lock nor a reference
  * (tce2_window_map_page()). It finds the window in an RCU read-side section, and uses
  * @cache, @table, @view and @kvm only while it holds the brief lock of the entry's leaf and
- * has seen @serves_pages set. All changes of a window that the owner's lock protects, and that
- * such a request must not see half-done, are made by a thread that holds all entries in
- * @ranges. If such a request must not follow the change, this thread clears @serves_pages.
+ * has seen @serves_pages set. Some changes of a window consist of several steps, and such a
+ * request must not run between two steps. A thread that makes such a change holds all entries
+ * in @ranges, in addition to the owner's lock. If no request for one page may use the window
+ * after the change, the thread also clears @serves_pages.
  *
  * KVM's hooks do not hold the owner's lock. They use @cache, and change entries, only
  * while they hold the lock bit of a leaf of @view (struct tce2_view). The leaves of a
@@ -111,7 +112,7 @@ struct tce2_map_request {
 #define TCE2_SCAN_RUNS		64
 
 /**
- * struct tce2_scan - a walk along the mappings of a window, for a reader
+ * struct tce2_scan - a walk along the mappings of a window, for debugfs
  * @iova: next bus address of the walk
  * @leaf: number of the last leaf whose memory is counted in @bytes, ~0ULL before the first
  * @bytes: bytes of the view that the walk has found so far

@@ -12,15 +12,15 @@
 /*
  * Calls of the tracepoints (include/tce2_trace.h). Only src/trace.c includes the
  * tracepoints. The other files test one static key, which is on while any tracepoint of
- * this module is on, and then call a function that is not inlined. So a tracepoint that is
- * off costs one instruction, and no register.
+ * this module is on. If the key is on, they call a function that is not inlined. So a
+ * tracepoint that is off costs one instruction, and no register.
  */
 
 /* On while a tracepoint of this module is on */
 DECLARE_STATIC_KEY_FALSE(tce2_tracing);
 
 /**
- * enum tce2_wait - reasons of a wait
+ * enum tce2_wait - reasons for a wait
  * @TCE2_WAIT_ENTRIES: a request waits for another request that has locked a range
  * @TCE2_WAIT_GROUPS: VFIO waits to attach or detach a group, or to close a container
  */

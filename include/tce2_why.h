@@ -17,10 +17,10 @@ struct pid;
  * Clients see an errno, and the same errno has many reasons. So the place that refuses a
  * request also names a rule: it returns tce2_refuse(-EINVAL, TCE2_WHY_PAST_WINDOW) instead
  * of -EINVAL. The result is a negative number with the errno in its low bits and the rule
- * above them. The functions between that place and the edge of the module pass it on like
- * an errno. The edge is src/uapi.c, src/main.c, and tce2_memory_hold(). It records the rule
- * and returns the bare errno. So a rule needs no argument, no memory and no lock, and a
- * request that succeeds pays nothing.
+ * above them. The callers pass it on like an errno. Before it leaves the module,
+ * tce2_journal_refuse() records the rule, and returns the bare errno for the client.
+ * tce2_memory_hold() returns the bare errno to other modules. So a rule needs no argument,
+ * no memory and no lock, and has no cost in a request that succeeds.
  *
  * A bare errno is a refusal without a rule: tce2_why_of() then derives the rule from the
  * errno. -EAGAIN and -EINTR are always bare, and so is any errno that the code of this

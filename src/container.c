@@ -12,9 +12,10 @@
  * pointer. The number becomes invalid when the container is released, and no other container
  * ever gets it. A running request has a reference to the container, except a request for
  * one page (src/page.c). That request does not sleep, so an RCU read-side section suffices: it
- * keeps the container and its windows from being freed. The release of the container waits
- * for the request where the window is retired, because the request has locked a leaf. The
- * request has no reference to the module either: tce2_exit() waits for tasks that do not sleep.
+ * keeps the container and its windows from being freed. The release of the container retires
+ * each window (tce2_window_retire()), and there waits for the request to unlock its leaf. The
+ * request has no reference to the module either: tce2_exit() waits until it has ended
+ * (synchronize_rcu_tasks()).
  *
  * Locks: reg_lock of struct tce2_container; table_lock, which protects the table of
  * containers. RCU protects the table's readers.
@@ -697,8 +698,8 @@ static __always_inline int container_count_page(struct tce2_container *container
  * the one to which the container is bound is not carried out: the window's mappings belong to
  * that process.
  *
- * Context: process context, no lock held; does not sleep. The caller has not slept either since
- * VFIO called it, because the module may be removed while it sleeps.
+ * Context: process context, no lock held; does not sleep. The caller must not have slept since
+ * VFIO called it, because the module may be removed while a caller without references sleeps.
  * Return: same as tce2_window_map_page(). After TCE2_NOT_BRIEF nothing has changed, and the
  * caller has to call tce2_container_map().
  */
@@ -854,7 +855,7 @@ bool tce2_container_has_eeh(void)
 }
 
 /**
- * tce2_container_next() - find the next container, for a reader
+ * tce2_container_next() - find the next container, for debugfs
  * @id: number of the previous container, or 0
  *
  * Context: process context.
@@ -932,7 +933,7 @@ static void container_region_info(const struct tce2_region *region,
 #define INFO_BLOCKS	1024
 
 /**
- * tce2_container_next_region() - find the next registered region, for a reader
+ * tce2_container_next_region() - find the next registered region, for debugfs
  * @container: the container
  * @ua: user address
  * @info: set to the properties of the first region that begins at or after @ua

@@ -1221,7 +1221,7 @@ int tce2_ddw_eeh(struct tce2_ddw *ddw, const struct vfio_eeh_pe_op *op)
 }
 
 /**
- * tce2_ddw_window_info() - copy the properties of a window, for a reader
+ * tce2_ddw_window_info() - copy the properties of a window, for debugfs
  * @ddw: the groups and windows
  * @slot: the window's slot
  * @info: set by this function
@@ -1251,7 +1251,7 @@ bool tce2_ddw_window_info(struct tce2_ddw *ddw, int slot,
 }
 
 /**
- * tce2_ddw_next_group() - find the next group, for a reader
+ * tce2_ddw_next_group() - find the next group, for debugfs
  * @ddw: the groups and windows
  * @number: number of the previous group (iommu_group_id()), or -1
  *
@@ -1279,13 +1279,13 @@ struct iommu_group *tce2_ddw_next_group(struct tce2_ddw *ddw, int number)
 }
 
 /**
- * tce2_ddw_scan() - copy the next mappings of a window, for a reader
+ * tce2_ddw_scan() - copy the next mappings of a window, for debugfs
  * @ddw: the groups and windows
  * @slot: the window's slot
  * @scan: the walk along the window; if the slot is empty, the walk is done
  *
- * The reader waits like a request, so VFIO and clients that change windows wait for a
- * moment at most.
+ * The reader waits like a request, and backs off for writers like a request. So VFIO, and
+ * clients that change windows, wait for a reader only for a short time.
  *
  * Context: may sleep.
  * Return: 0, or -EINTR after a fatal signal.

@@ -4,7 +4,7 @@
  *
  * Owns the directory vfio_spapr_tce2 of debugfs and the format of its files, which
  * Documentation/debugfs.rst describes. Programs parse the files, so the format has a
- * version, and the names and the order of the keys of a version stay.
+ * version. A version never changes the names or the order of its keys.
  *
  * A file has one record a line. A reader may stop in the middle of a file for any time, so
  * an open file has no lock and no reference to a container. Its position is the key of the
@@ -415,7 +415,7 @@ static void show_region(struct seq_file *m, struct position *position)
 		   region->mirrored);
 }
 
-/* Adds a mapping to the current one if it is adjacent; returns false if it is not */
+/* Adds a mapping to the current mapping; returns false if they are not adjacent */
 static bool position_join_run(struct position *position,
 			      const struct tce2_map_request *run)
 {

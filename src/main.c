@@ -223,9 +223,9 @@ static void __exit tce2_exit(void)
 	 * The last request of a container puts its reference to the module, and then
 	 * runs a few more instructions of this module. So do the workers that free
 	 * KVM's hooks or remove mirrors. A preemptible kernel may preempt these tasks
-	 * there, so wait until they have left the module. A request for one page has no
-	 * reference to the module at all, but does not sleep (tce2_container_map_page()),
-	 * so the wait covers the whole request.
+	 * there, so wait until they have left the module. A request for one page never has
+	 * a reference to the module, but does not sleep (tce2_container_map_page()). So
+	 * the wait covers the whole request.
 	 */
 	synchronize_rcu_tasks();
 	/*

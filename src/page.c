@@ -5,16 +5,16 @@
  * Clients that map one TCE per call spend most of the time in the kernel's code and in the
  * invalidation. So this file does only what every such request needs: it holds the page,
  * writes the TCE, invalidates the entry, and changes the view, in the order of src/tce_v2.c and
- * with the same promises. A request that needs more is refused with TCE2_NOT_BRIEF before
- * the first change, and the caller uses src/ddw.c instead. Refused are requests that
+ * with the same guarantees. For a request that needs more, this file changes nothing and
+ * returns TCE2_NOT_BRIEF. The caller then uses src/ddw.c. Such requests
  *
  *	- unmap an entry that is not mapped
  *	- map the first entry of a leaf of the view, or of a level of the table
- *	- give a leaf an array of entries, or take it away
+ *	- need an array of entries in a leaf, or make the array of a leaf unnecessary
  *	- drop a page of a region that is not registered any more
  *	- come from another process than the owner of the mappings
- *	- find another request that uses any range of the window, or that does not release
- *	  the same brief lock soon
+ *	- meet a request that holds or waits for a range of the window, or a request that does
+ *	  not unlock the same brief lock soon
  *	- use a window that KVM's hooks use, that a group has kept, or that is being removed,
  *	  or a window with large pages (tce2_window_serve_pages())
  *
@@ -36,12 +36,12 @@
 #include "tce2_tce_v2.h"
 #include "tce2_view_page.h"
 
-/* The platform refused the new TCE, and then the old TCE. The result is never returned. */
+/* The platform refused the new TCE, and then the old TCE. Used only inside this file. */
 #define PAGE_LEAKED	(TCE2_NOT_BRIEF + 1)
 
 /*
- * Returns true if a request for one page may use the window; the caller has locked the
- * entry's leaf briefly. KVM's hooks lock leaves in another way.
+ * Returns true if a request for one page may use the window. The caller holds the brief lock
+ * of the entry's leaf. KVM's hooks do not take brief locks, so a hooked view is excluded.
  */
 static __always_inline bool page_may_use(const struct tce2_window *window)
 {
@@ -62,9 +62,9 @@ static __always_inline struct tce2_brief *page_brief(struct tce2_window *window,
 }
 
 /*
- * Finds the region of a mapped page, or returns NULL if the caller must not drop the page: the
- * lookup raced with a change of the tree, or the region is not registered any more, and the
- * drop of its last page has to unpin it.
+ * Finds the region of a mapped page. Returns NULL if the caller must not drop the page: either
+ * the lookup raced with a change of the tree, or the region is not registered any more. In
+ * the second case the drop of its last page has to unpin it, which may sleep.
  */
 static __always_inline struct tce2_region *page_region(const struct tce2_window *window, u64 ua)
 {
@@ -132,7 +132,7 @@ static __always_inline int page_write(struct tce2_window *window, u64 index, u64
 	return 0;
 }
 
-/* Implements tce2_window_map_page() for an entry whose leaf the caller has locked briefly */
+/* Implements tce2_window_map_page(); the caller holds the brief lock of the entry's leaf */
 static __always_inline int page_map(struct tce2_window *window, u64 index, u64 ua, u64 perm)
 {
 	struct tce2_region *replaced = NULL;
@@ -196,7 +196,7 @@ int tce2_window_map_page(struct tce2_window *window, u64 iova, u64 ua, u64 perm)
 	return ret;
 }
 
-/* Implements tce2_window_unmap_page() for an entry whose leaf the caller has locked briefly */
+/* Implements tce2_window_unmap_page(); the caller holds the brief lock of the entry's leaf */
 static __always_inline int page_unmap(struct tce2_window *window, u64 index)
 {
 	struct tce2_view_change change;

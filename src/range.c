@@ -18,7 +18,7 @@
 #include "tce2_range.h"
 #include "tce2_trace_calls.h"
 
-/* Attempts to get a brief lock. One holder writes and invalidates one entry in this time. */
+/* Attempts to get a brief lock, enough for its holder to write and invalidate one entry */
 #define BRIEF_SPINS	100
 
 /**
@@ -334,9 +334,9 @@ void tce2_range_lock_uninterruptible(struct tce2_range_lock *rl,
  * Fails if another thread holds an overlapping range or waits for such a range. Spins while
  * another thread holds a brief lock of one of the leaves.
  *
- * Context: process context; does not sleep. The wait of an interrupt for a brief lock of the
- * thread that it interrupts would never end. The caller must not hold another range or a
- * brief lock of the lock.
+ * Context: process context; does not sleep. Not in an interrupt, which would wait without end
+ * for a brief lock of the thread that it interrupts. The caller must not hold another range
+ * or a brief lock of the same range lock.
  * Return: true if the range is held.
  */
 bool tce2_range_trylock(struct tce2_range_lock *rl, struct tce2_range *range,
@@ -411,9 +411,9 @@ void tce2_range_forget_hurry(struct tce2_range_lock *rl)
  * @rl: the range lock
  * @brief: the brief lock of the leaf
  *
- * If the thread locked a range at once, the queue of ranges would not be empty, and all
- * other threads that want a brief lock would have to lock ranges, too. So the thread spins
- * for a short time, and can be preempted meanwhile.
+ * Locking a range at once would put it into the queue of ranges. Then all other threads that
+ * want a brief lock would have to lock ranges, too. So the thread spins for a short time. It
+ * can be preempted meanwhile.
  *
  * Context: process context.
  * Return: true if the leaf is locked; false if another thread has a range, or if the brief lock

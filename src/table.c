@@ -15,9 +15,9 @@
  * Direct stores begin only after the platform has written an entry of the same table
  * in this format. Before that, the platform's functions write the entries.
  *
- * On pseries the table is the hypervisor's. This file passes it lists of TCEs
- * (H_PUT_TCE_INDIRECT). Single entries are written by the platform's functions, and all
- * entries if the hypervisor takes no lists.
+ * On pseries the table belongs to the hypervisor. This file passes lists of TCEs to the
+ * hypervisor (H_PUT_TCE_INDIRECT). The platform's functions write single entries. They write
+ * all entries if the hypervisor does not support lists.
  *
  * KVM writes to the same tables through their it_ops, which src/kvm.c has
  * replaced. This file calls only the platform's ops.
@@ -662,10 +662,11 @@ static void table_move_cursor(const struct tce2_table *table, struct tce2_cursor
 }
 
 /*
- * Finds the lowest-level table of an entry for tce2_table_write(), or lets the platform make
- * this table, by writing the entry. The platform's function for ranges does not check for
- * an allocation failure before it writes to a new table (pnv_tce_build()). So the entry is
- * written by the function for single entries, which does check (pnv_tce_xchg()). Returns 0
+ * Finds the lowest-level table of an entry for tce2_table_write(). If this table does not
+ * exist, writes the entry through the platform, which then makes the table. The platform's
+ * function for ranges does not check for an allocation failure before it writes to a new
+ * table (pnv_tce_build()). So this function calls the platform's function for single entries,
+ * which does check (pnv_tce_xchg()). Returns 0
  * if the cursor has moved to the table, 1 if the platform has written all entries, or a
  * negative error.
  */

@@ -686,7 +686,7 @@ static u64 window_scan_leaf(const struct tce2_window *window, struct tce2_scan *
 }
 
 /**
- * tce2_window_scan() - copy the next mappings of a window, for a reader
+ * tce2_window_scan() - copy the next mappings of a window, for debugfs
  * @window: the window
  * @scan: the walk; @nr is set to 0 first
  * @patience: condition to stop waiting for entries
@@ -728,9 +728,9 @@ int tce2_window_scan(struct tce2_window *window, struct tce2_scan *scan,
  * tce2_window_serve_pages() - let requests for one page use a window
  * @window: the window, complete and linked to its groups
  *
- * Other requests must serve windows that KVM's hooks use or that a group has kept. The same
- * holds for windows with large pages: a page may consist of many blocks, which a thread
- * must not look up without sleeping. src/realmode.c has the same limit.
+ * In some windows all requests take the general path, src/ddw.c: windows that KVM's hooks use,
+ * that a group has kept, or that have large pages. A large page may consist of many blocks,
+ * too many to look up without sleeping. src/realmode.c has the same limit.
  *
  * If KVM's first hook runs at the same time, requests for one page may find the window
  * afterwards, but they see that the view is hooked (page_may_use()).
@@ -791,7 +791,7 @@ void tce2_window_retire(struct tce2_window *window)
 	u64 count = window->size >> window->page_shift;
 	struct tce2_range range;
 
-	/* Other modules, KVM's hooks and requests for one page may still lock leaves briefly */
+	/* Other modules, KVM's hooks and requests for one page may still hold leaves */
 	window_lock_all(window, &range);
 	if (window_clear_range(window, 0, count, false))
 		pr_err_ratelimited("platform did not clear TCEs of the window at %#llx: leaking the memory that they map\n",
@@ -832,7 +832,7 @@ void tce2_window_put(struct tce2_window *window)
 	if (!refcount_dec_and_test(&window->refs))
 		return;
 	tce2_view_free(&window->view);
-	/* A request for one page may still find that the window does not serve it */
+	/* A request for one page may still read @serves_pages, in an RCU read-side section */
 	call_rcu(&window->rcu, window_free_rcu);
 }
 EXPORT_SYMBOL_GPL(tce2_window_put);

@@ -6,9 +6,9 @@
  * of the checks. Other files interpret the fields. uapi/linux/vfio.h defines the
  * structures and the ioctl numbers.
  *
- * MAP_DMA and UNMAP_DMA first try to do without a reference to the container, without its
- * locks and without this file's other checks (tce2_container_map_page()). Without a reference
- * the thread must not sleep: then it would not prevent the removal of the module.
+ * MAP_DMA and UNMAP_DMA first call tce2_container_map_page() or tce2_container_unmap_page(),
+ * without a reference to the container and without this file's other checks. A thread without
+ * this reference must not sleep, because the module could be removed while it sleeps.
  *
  * Locks: none. No lock is held while user memory is read or written.
  * Calls: container, trace, why.
@@ -183,7 +183,7 @@ struct ioctl_row {
 		    void __user *arg);
 };
 
-/* Numbers of the rows that are not searched for */
+/* Rows that are used by their index, without a search */
 enum {
 	ROW_MAP_DMA,
 	ROW_UNMAP_DMA,
@@ -350,7 +350,7 @@ static noinline long uapi_refuse(struct tce2_container *container,
 
 /*
  * Carries out an ioctl, and puts the caller's reference to the container, which may be NULL.
- * @is_read tells that @request is read already. The ioctl must use this copy, because the
+ * If @is_read is true, @request is already read. The ioctl must use this copy, because the
  * client may change its structure meanwhile.
  */
 static noinline long uapi_ioctl(struct tce2_container *container, const struct ioctl_row *row,

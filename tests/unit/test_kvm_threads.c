@@ -677,7 +677,7 @@ static void test_pages(void)
 	run_pagers();
 	printf("# page requests: %llu, of which src/page.c served %llu; other requests: %llu; windows removed: %llu; groups attached: %llu\n",
 	       PAGERS * calls, served, general, windows, groups);
-	/* Otherwise the test would show nothing */
+	/* The requests and changes that the test is for must have run concurrently */
 	expect(served > PAGERS * calls / 100, true);
 	expect(windows && groups, true);
 	end();

@@ -194,7 +194,7 @@ TEST(a_page_request_that_needs_more_changes_nothing)
 	on_both_platforms(decline);
 }
 
-/* In an array the last entry that is missing, or the only one, changes the leaf's storage */
+/* Mapping the last unmapped entry of an array, or unmapping its only entry, can free it */
 TEST(a_page_request_never_makes_or_frees_an_array)
 {
 	begin_pages(1200);
@@ -337,7 +337,7 @@ TEST(a_refused_replacement_leaves_the_old_entry)
 	expect(region->mapped.counter, 3);
 	platform_fail_nothing();
 	expect(unmap_page(7), 0);
-	/* Undo the leak, for finish() */
+	/* finish() expects that no page is leaked, so drop it */
 	tce2_page_drop(proc, UA + IOVA(4), SHIFT);
 	finish();
 }
@@ -453,7 +453,7 @@ TEST(memory_is_leaked_if_a_refused_entry_cannot_be_cleared)
 	expect(region->mapped.counter, 2);
 	platform_fail_nothing();
 	platform_poke(window->table.tbl, 7, 0);
-	/* Undo the leak, for finish() */
+	/* finish() expects that no page is leaked, so drop it */
 	tce2_page_drop(proc, UA + IOVA(3), SHIFT);
 	finish();
 }
@@ -600,7 +600,7 @@ static void replace_it(void)
 	expect(map(window, 7, 21, 1, TCE2_PERM_READ), 0);
 }
 
-/* Another request for the same entries comes first */
+/* Another request changes the entry just before this request locks the leaf */
 TEST(a_page_request_sees_the_entry_as_it_is_when_the_leaf_is_locked)
 {
 	begin_pages(64);

@@ -305,7 +305,7 @@ TEST(a_brief_lock_is_refused_while_any_range_is_queued)
 		expect(briefs[i].held, 0);
 }
 
-/* The first leaves of areas at multiples of a power of two, one for each thread of a client */
+/* Each thread of a client uses an area, which begins at a multiple of a power of two */
 TEST(leaves_at_equal_distances_have_different_brief_locks)
 {
 	for (u64 distance = 1; distance <= 64; distance *= 2) {
@@ -328,7 +328,7 @@ static void release_the_brief(void)
 	WRITE_ONCE(briefs[3].held, 0);
 }
 
-/* Reads of a thread that need not wait are fewer */
+/* A thread that does not wait makes fewer reads than this */
 #define WHILE_WAITING	40
 
 TEST(an_attempt_to_lock_a_range_waits_for_brief_locks_of_its_leaves_only)
@@ -363,7 +363,7 @@ TEST(an_attempt_to_lock_a_range_waits_for_brief_locks_of_its_leaves_only)
 static struct tce2_range meanwhile;
 static bool locked_meanwhile;
 
-/* Runs between the thread's look at the queue and its store to the brief lock */
+/* Runs after the thread has read the queue, and before it stores to the brief lock */
 static void lock_a_range(void)
 {
 	locked_meanwhile = tce2_range_trylock(&rl, &meanwhile, 12, 4);
@@ -443,7 +443,7 @@ TEST(a_thread_with_a_range_waits_for_brief_locks_of_its_leaves_only)
 		start(&aside, 16, 24);
 		pthread_join(aside.thread, NULL);
 		usleep(2000);
-		/* Only the thread aside */
+		/* Only the thread of @aside has got its range */
 		expect(__atomic_load_n(&got, __ATOMIC_SEQ_CST), 1);
 		tce2_brief_unlock(&rl, &briefs[3]);
 		pthread_join(behind[i].thread, NULL);

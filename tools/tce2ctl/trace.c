@@ -3,8 +3,8 @@
  * Command "trace": the module's tracepoints as lines.
  *
  * The kernel formats each event as text, so that no other library is needed. A
- * private instance keeps the settings and buffers of other users of tracefs unchanged. Of a
- * saved tree, the saved file "trace" is printed.
+ * private instance keeps the settings and buffers of other users of tracefs unchanged. For a
+ * saved tree, the command prints the saved file "trace".
  *
  * Calls: source, json, text.
  */
