@@ -183,9 +183,9 @@ TRACE_EVENT_FN(tce2_refusal,
 	),
 	TP_fast_assign(
 		__entry->container = container;
-		strscpy(__entry->request, request, TCE2_TRACE_NAME);
+		strscpy_pad(__entry->request, request, TCE2_TRACE_NAME);
 		__entry->ret = ret;
-		strscpy(__entry->rule, rule, TCE2_TRACE_NAME);
+		strscpy_pad(__entry->rule, rule, TCE2_TRACE_NAME);
 	),
 	TP_printk("container=%llu request=%s ret=%d rule=%s", __entry->container,
 		  __entry->request, __entry->ret, __entry->rule),
@@ -248,7 +248,7 @@ TRACE_EVENT_FN(tce2_wait,
 		__field(u64, ns)
 	),
 	TP_fast_assign(
-		strscpy(__entry->why, why, TCE2_TRACE_NAME);
+		strscpy_pad(__entry->why, why, TCE2_TRACE_NAME);
 		__entry->ns = ns;
 	),
 	TP_printk("why=%s ns=%llu", __entry->why, __entry->ns),

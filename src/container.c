@@ -27,6 +27,7 @@
 #include <linux/overflow.h>
 #include <linux/rculist.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
@@ -258,7 +259,7 @@ void tce2_container_release(void *cookie)
 	tce2_ddw_destroy(&container->ddw);
 
 	mutex_lock(&container->reg_lock);
-	container->closed = true;
+	WRITE_ONCE(container->closed, true);
 	rbtree_postorder_for_each_entry_safe(registration, next,
 					     &container->registrations, node) {
 		/* A running request adds or removes this registration, and will free it */
@@ -953,7 +954,8 @@ bool tce2_container_next_region(struct tce2_container *container, u64 ua,
 
 	info->size = 0;
 	do {
-		if (mutex_lock_killable(&container->reg_lock))
+		if (fatal_signal_pending(current) ||
+		    mutex_lock_killable(&container->reg_lock))
 			return false;
 		registration = container_next_registration(container, ua);
 		if (!registration) {

@@ -18,6 +18,7 @@
 
 #include <linux/iommu.h>
 #include <linux/overflow.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/vfio.h>
 
@@ -1296,6 +1297,9 @@ int tce2_ddw_scan(struct tce2_ddw *ddw, int slot, struct tce2_scan *scan)
 	int ret, seen;
 
 	do {
+		/* The locks notice a signal only if they have to wait */
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		seen = atomic_read(&ddw->writes);
 		ret = ddw_begin_request(ddw);
 		if (!ret) {

@@ -329,10 +329,14 @@ static void show_group(struct seq_file *m, struct position *position)
 	tce2_container_put(container);
 	if (!group)
 		return;
+	/* The group was detached, and this is a later one */
+	if (iommu_group_id(group) != (int)position->key - 1)
+		goto put;
 	seq_printf(m, "container=%llu group=%d devices=", position->container,
 		   iommu_group_id(group));
 	iommu_group_for_each_dev(group, &list, show_device);
 	seq_puts(m, list.nr ? "\n" : "-\n");
+put:
 	iommu_group_put(group);
 }
 

@@ -288,10 +288,10 @@ static int platform_to_refusal(long ret)
 {
 	switch (ret) {
 	case 0:
-		return 0;
+	case -ENOMEM:
+		return ret;
 	case -EINVAL:
 	case -ENODEV:
-	case -ENOMEM:
 	case -EPERM:
 		return tce2_refuse(ret, TCE2_WHY_PLATFORM);
 	default:

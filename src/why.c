@@ -16,6 +16,7 @@
 #include <linux/kernel.h>
 #include <linux/ktime.h>
 #include <linux/minmax.h>
+#include <linux/gfp.h>
 #include <linux/percpu.h>
 #include <linux/pid.h>
 #include <linux/rcupdate.h>
@@ -217,7 +218,14 @@ enum tce2_why tce2_why_of(int ret)
  */
 int tce2_journal_init(struct tce2_journal *journal)
 {
-	journal->counts = alloc_percpu(struct tce2_counts);
+	/*
+	 * VFIO holds locks that all containers share, so do not wait for the lock of the
+	 * per-CPU allocator, which is held during reclaim, unless its reserve is used up.
+	 */
+	journal->counts = alloc_percpu_gfp(struct tce2_counts, GFP_NOWAIT | __GFP_NOWARN);
+	if (!journal->counts)
+		journal->counts = alloc_percpu_gfp(struct tce2_counts,
+						   GFP_KERNEL | __GFP_NOWARN);
 	if (!journal->counts)
 		return -ENOMEM;
 	spin_lock_init(&journal->lock);
@@ -269,11 +277,10 @@ void tce2_journal_free(struct tce2_journal *journal)
  */
 void tce2_journal_close(struct tce2_journal *journal, u64 container)
 {
-	u64 kept = min_t(u64, journal->refused, TCE2_REFUSALS), seq;
+	struct tce2_refusal refusal = {};
 
-	for (seq = journal->refused - kept + 1; seq <= journal->refused; seq++)
-		journal_add_old(journal, container,
-				&journal->refusals[seq % TCE2_REFUSALS]);
+	while (tce2_journal_next(journal, refusal.seq, &refusal))
+		journal_add_old(journal, container, &refusal);
 }
 
 /**

@@ -7,7 +7,7 @@
 /* The simulated machine has one processor */
 #define __percpu
 
-#define alloc_percpu(type)	 kzalloc(sizeof(type), GFP_KERNEL)
+#define alloc_percpu_gfp(type, gfp) kzalloc(sizeof(type), gfp)
 #define free_percpu(ptr)	 kfree(ptr)
 #define per_cpu_ptr(ptr, cpu)	 ((void)(cpu), (ptr))
 #define for_each_possible_cpu(i) for ((i) = 0; (i) < 1; (i)++)
