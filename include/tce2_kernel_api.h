@@ -180,6 +180,12 @@ KERNEL_FUNCTION(iommu_flush_tce, void (struct iommu_table *tbl))
 KERNEL_INLINE(plpar_hcall_norets, long (unsigned long opcode, ...))
 KERNEL_FUNCTION(iommu_group_get_iommudata, void *(struct iommu_group *group))
 KERNEL_FUNCTION(iommu_group_id, int (struct iommu_group *group))
+KERNEL_FUNCTION(iommu_group_ref_get,
+		struct iommu_group *(struct iommu_group *group))
+KERNEL_FUNCTION(iommu_group_put, void (struct iommu_group *group))
+KERNEL_FUNCTION(iommu_group_for_each_dev,
+		int (struct iommu_group *group, void *data,
+		     int (*fn)(struct device *, void *)))
 #endif
 
 #if defined(TCE2_API_KERNEL_LIST) || defined(TCE2_API_ALL)
@@ -250,15 +256,9 @@ KERNEL_MEMBER(vm_area_struct, vm_flags, vm_flags_t)
 KERNEL_FUNCTION(xa_load, void *(struct xarray *xa, unsigned long index))
 KERNEL_FUNCTION(xa_store, void *(struct xarray *xa, unsigned long index,
 				 void *entry, gfp_t gfp))
-KERNEL_FUNCTION(xa_erase, void *(struct xarray *xa, unsigned long index))
 KERNEL_FUNCTION(xa_find, void *(struct xarray *xa, unsigned long *index,
 				unsigned long max, xa_mark_t filter))
 KERNEL_FUNCTION(xa_destroy, void (struct xarray *xa))
-KERNEL_INLINE(xa_alloc_cyclic,
-	      int (struct xarray *xa, u32 *id, void *entry,
-		   struct xa_limit limit, u32 *next, gfp_t gfp))
-KERNEL_INLINE(xa_cmpxchg, void *(struct xarray *xa, unsigned long index,
-				 void *old, void *entry, gfp_t gfp))
 KERNEL_FUNCTION(rb_insert_color,
 		void (struct rb_node *node, struct rb_root *root))
 KERNEL_FUNCTION(rb_erase, void (struct rb_node *node, struct rb_root *root))

@@ -64,24 +64,6 @@ void *xa_store(struct xarray *xa, unsigned long index, void *entry, gfp_t gfp)
 	return NULL;
 }
 
-int xa_reserve(struct xarray *xa, unsigned long index, gfp_t gfp)
-{
-	if (is_at(xa, slot_from(xa, index), index))
-		return 0;
-	return xa_err(xa_store(xa, index, NULL, gfp));
-}
-
-void xa_release(struct xarray *xa, unsigned long index)
-{
-	size_t slot = slot_from(xa, index);
-
-	if (!is_at(xa, slot, index) || xa->slots[slot].entry)
-		return;
-	xa->count--;
-	memmove(xa->slots + slot, xa->slots + slot + 1,
-		(xa->count - slot) * sizeof(*xa->slots));
-}
-
 void *xa_find(const struct xarray *xa, unsigned long *index, unsigned long max,
 	      unsigned int filter)
 {
