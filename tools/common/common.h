@@ -9,6 +9,7 @@
 #ifndef TCE2_COMMON_H
 #define TCE2_COMMON_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -87,6 +88,7 @@ const char *modinfo_get(struct bytes modinfo, const char *key);
 void *grow(void *array, size_t count, size_t size);
 char *copy_bytes(const char *text, size_t length);
 char *copy_text(const char *text);
+char *format_text(const char *format, va_list args) __printf(1, 0);
 size_t utf8_length(const unsigned char *at);
 
 /* True to print only ASCII, because the terminal has no UTF-8 */

@@ -66,6 +66,20 @@ char *copy_text(const char *text)
 }
 
 /**
+ * format_text() - print to a new string
+ * @format: as for printf()
+ * @args: the arguments of @format
+ *
+ * Return: the string, or "?" if memory is short; the caller frees it
+ */
+char *format_text(const char *format, va_list args)
+{
+	char *text;
+
+	return vasprintf(&text, format, args) < 0 ? copy_text("?") : text;
+}
+
+/**
  * utf8_length() - find the length of a UTF-8 character
  * @at: the character, in a NUL-terminated string
  *

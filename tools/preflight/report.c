@@ -42,16 +42,11 @@ static const char * const symbol_names[] = {
 void report_add(struct report *report, enum status status, const char *check,
 		const char *format, ...)
 {
-	char *text = NULL;
 	va_list args;
-	int length;
+	char *text;
 
 	va_start(args, format);
-	length = vsnprintf(NULL, 0, format, args);
-	va_end(args);
-	text = grow(NULL, 0, length + 1);
-	va_start(args, format);
-	vsnprintf(text, length + 1, format, args);
+	text = format_text(format, args);
 	va_end(args);
 
 	report->finding = grow(report->finding, report->findings,

@@ -350,14 +350,13 @@ struct setting {
 static char *format(const char *format, ...) __printf(1, 2);
 static char *format(const char *format, ...)
 {
-	char *text = NULL;
 	va_list args;
-	int length;
+	char *text;
 
 	va_start(args, format);
-	length = vasprintf(&text, format, args);
+	text = format_text(format, args);
 	va_end(args);
-	return length < 0 ? copy_text("?") : text;
+	return text;
 }
 
 enum { SETTINGS = 5 };

@@ -52,13 +52,10 @@ void need_add(struct need *need, uint64_t bytes, const char *format, ...)
 {
 	struct need_item item = { .bytes = bytes };
 	va_list args;
-	int length;
 
 	va_start(args, format);
-	length = vasprintf(&item.what, format, args);
+	item.what = format_text(format, args);
 	va_end(args);
-	if (length < 0)
-		item.what = copy_text("?");
 	need->item = grow(need->item, need->items, sizeof(item));
 	need->item[need->items++] = item;
 	if (__builtin_add_overflow(need->bytes, bytes, &need->bytes))

@@ -110,17 +110,15 @@ void table_title(struct table *table, const char *title, bool right)
  */
 void table_add(struct table *table, const char *format, ...)
 {
-	char *text = NULL;
 	va_list args;
-	int length;
+	char *text;
 
 	va_start(args, format);
-	length = vasprintf(&text, format, args);
+	text = format_text(format, args);
 	va_end(args);
 	table->cell = grow(table->cell, table->cells, sizeof(*table->cell));
-	table->cell[table->cells++] = clean_text(length < 0 ? "?" : text);
-	if (length >= 0)
-		free(text);
+	table->cell[table->cells++] = clean_text(text);
+	free(text);
 }
 
 static void print_cell(const struct table *table, size_t i, size_t width,
@@ -213,13 +211,10 @@ void finding_add(struct findings *findings, enum grade grade,
 {
 	struct finding finding = { .grade = grade, .topic = topic };
 	va_list args;
-	int length;
 
 	va_start(args, format);
-	length = vasprintf(&finding.text, format, args);
+	finding.text = format_text(format, args);
 	va_end(args);
-	if (length < 0)
-		finding.text = copy_text("?");
 	findings->finding = grow(findings->finding, findings->count,
 				 sizeof(finding));
 	findings->finding[findings->count++] = finding;
