@@ -108,6 +108,17 @@ def test_rows_of_one_file_and_rows_that_depend_on_this_machine_are_not_compared(
     assert ": 1 row, tolerance 2%" in capsys.readouterr().out
 
 
+def test_only_the_sum_of_the_hypercalls_is_compared(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    unit = "hypercalls per TCE"
+    for total, status in ((1, 0), (2, IS_SLOWER)):
+        old = {"hcalls.map.all": row(1, 2, unit), "hcalls.map.put": row(0, 2, unit)}
+        new = {"hcalls.map.all": row(total, 2, unit), "hcalls.map.put": row(1, 2, unit)}
+        assert main([str(write(tmp_path / "new.json", new)),
+                     str(write(tmp_path / "old.json", old))]) == status
+        assert "hcalls.map.put" not in capsys.readouterr().out
+
+
 def test_results_without_a_common_row_are_an_error(tmp_path: Path) -> None:
     old = write(tmp_path / "old.json", {"map": row(1, 1)})
     new = write(tmp_path / "new.json", {"unmap": row(1, 1)})
