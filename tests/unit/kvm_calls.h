@@ -70,6 +70,8 @@ struct kvm_tce {
  * @direction: direction passed to xchg_no_kill(), or returned by it
  * @running: a step is running
  * @unordered: the virtual CPU has stored a TCE, and no mb() followed
+ * @unused: keeps the tasks of an array far apart, like real task structures. Tasks less than
+ *	336 bytes apart could get the same bracket, see bracket_of_current() in src/kvm.c
  */
 struct vcpu {
 	struct task_struct task;
@@ -89,6 +91,7 @@ struct vcpu {
 	enum dma_data_direction direction;
 	bool running;
 	bool unordered;
+	char unused[1024];
 };
 
 /**
