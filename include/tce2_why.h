@@ -219,6 +219,9 @@ enum tce2_request {
 /* Number of refusals that are kept of all released containers together */
 #define TCE2_OLD_REFUSALS	64
 
+/* Number of these that a single container may have, because a client may push out the others */
+#define TCE2_OLD_OF_ONE		4
+
 /**
  * struct tce2_refusal - a refused request
  * @seq: number of the refusal in its container, from 1
@@ -226,6 +229,9 @@ enum tce2_request {
  * @request: kind of the request
  * @error: the errno, positive
  * @why: the rule
+ * @pid: number of the process that sent the request, in the initial pid namespace. A
+ *	reference to struct pid would keep the process's pid namespace
+ * @comm: name of this process's first thread
  */
 struct tce2_refusal {
 	u64 seq;
@@ -233,11 +239,14 @@ struct tce2_refusal {
 	enum tce2_request request;
 	int error;
 	enum tce2_why why;
+	int pid;
+	char comm[TASK_COMM_LEN];
 };
 
 /**
  * struct tce2_owner - the process that uses a container
- * @pid: the process's number in each of its pid namespaces, with a reference, or NULL
+ * @pid: the process's number in each of its pid namespaces, with a reference; NULL after
+ *	the release of the container
  * @comm: name of the process's first thread
  */
 struct tce2_owner {
@@ -250,13 +259,11 @@ struct tce2_owner {
  * @seq: number of the refusal, from 1, counted for all released containers together
  * @container: number of the container
  * @refusal: the refusal
- * @owner: the process that used the container
  */
 struct tce2_old_refusal {
 	u64 seq;
 	u64 container;
 	struct tce2_refusal refusal;
-	struct tce2_owner owner;
 };
 
 /**
@@ -291,6 +298,7 @@ void tce2_journal_free(struct tce2_journal *journal);
 void tce2_journal_exit(void);
 
 void tce2_journal_own(struct tce2_journal *journal);
+void tce2_journal_disown(struct tce2_journal *journal);
 void tce2_journal_owner(struct tce2_journal *journal, struct tce2_owner *owner);
 int tce2_journal_refuse(struct tce2_journal *journal, enum tce2_request request,
 			int ret);

@@ -255,6 +255,7 @@ void tce2_container_release(void *cookie)
 	 */
 	__module_get(THIS_MODULE);
 
+	tce2_journal_disown(&container->journal);
 	/* Windows first, because their mappings keep the regions pinned */
 	tce2_ddw_destroy(&container->ddw);
 

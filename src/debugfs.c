@@ -29,6 +29,7 @@
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/pid.h>
+#include <linux/pid_namespace.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -59,8 +60,6 @@
  * @old: number of the current refusal of the released containers
  * @refusal: the current refusal
  * @refused: number of the container that refused
- * @pid: number of the container's process in the reader's pid namespace
- * @comm: name of the container's process
  * @region: the current region
  * @slot: slot of the current window
  * @window: the current window
@@ -78,8 +77,6 @@ struct position {
 	u64 old;
 	struct tce2_refusal refusal;
 	u64 refused;
-	int pid;
-	char comm[TASK_COMM_LEN];
 	struct tce2_region_info region;
 	int slot;
 	struct tce2_window_info window;
@@ -136,19 +133,16 @@ static void show_address(struct seq_file *m, const char *key, u64 address)
 	seq_printf(m, " %s=0x%llx", key, address);
 }
 
-/* Copies the owner of a container, and puts the reference to its pid */
-static void position_set_owner(struct position *position, struct tce2_owner *owner)
+/*
+ * Prints the process that sent a refused request. The refusal has the number in the initial
+ * pid namespace, which means nothing in the other namespaces.
+ */
+static void show_caller(struct seq_file *m, const struct tce2_refusal *refusal)
 {
-	/* 0 if the reader's pid namespace does not have the process */
-	position->pid = pid_vnr(owner->pid);
-	memcpy(position->comm, owner->comm, sizeof(position->comm));
-	put_pid(owner->pid);
-}
+	bool initial = task_active_pid_ns(current) == &init_pid_ns;
 
-static void show_owner(struct seq_file *m, const struct position *position)
-{
-	seq_printf(m, " pid=%d", position->pid);
-	show_string(m, "comm", position->comm);
+	seq_printf(m, " pid=%d", initial ? refusal->pid : 0);
+	show_string(m, "comm", refusal->comm);
 }
 
 /* Returns the current container with a reference, or NULL if it was released */
@@ -489,14 +483,10 @@ static void show_mapping(struct seq_file *m, struct position *position)
 
 static bool next_refusal_in(struct position *position, struct tce2_container *container)
 {
-	struct tce2_owner owner;
-
 	if (!tce2_journal_next(&container->journal, position->key, &position->refusal))
 		return false;
 	position->key = position->refusal.seq;
 	position->refused = container->id;
-	tce2_journal_owner(&container->journal, &owner);
-	position_set_owner(position, &owner);
 	return true;
 }
 
@@ -510,7 +500,6 @@ static bool next_refusal(struct position *position)
 	position->old = old.seq;
 	position->refusal = old.refusal;
 	position->refused = old.container;
-	position_set_owner(position, &old.owner);
 	return true;
 }
 
@@ -526,7 +515,7 @@ static void show_refusal(struct seq_file *m, struct position *position)
 		   tce2_request_name(refusal->request), refusal->error,
 		   tce2_why_name(refusal->why));
 	show_string(m, "text", tce2_why_text(refusal->why));
-	show_owner(m, position);
+	show_caller(m, refusal);
 	seq_printf(m, " released=%d\n", !position->container);
 }
 

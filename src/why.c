@@ -234,25 +234,16 @@ int tce2_journal_init(struct tce2_journal *journal)
 }
 
 /* Adds a refusal of a released container, and forgets the oldest one */
-static void journal_add_old(struct tce2_journal *journal, u64 container,
-			    const struct tce2_refusal *refusal)
+static void journal_add_old(u64 container, const struct tce2_refusal *refusal)
 {
-	struct tce2_old_refusal *old;
-	struct pid *forgotten;
-
 	spin_lock(&old_lock);
 	old_refused++;
-	old = &old_refusals[old_refused % TCE2_OLD_REFUSALS];
-	forgotten = old->owner.pid;
-	*old = (struct tce2_old_refusal){
+	old_refusals[old_refused % TCE2_OLD_REFUSALS] = (struct tce2_old_refusal){
 		.seq = old_refused,
 		.container = container,
 		.refusal = *refusal,
-		.owner = journal->owner,
 	};
-	get_pid(old->owner.pid);
 	spin_unlock(&old_lock);
-	put_pid(forgotten);
 }
 
 /**
@@ -263,12 +254,11 @@ static void journal_add_old(struct tce2_journal *journal, u64 container,
  */
 void tce2_journal_free(struct tce2_journal *journal)
 {
-	put_pid(journal->owner.pid);
 	free_percpu(journal->counts);
 }
 
 /**
- * tce2_journal_close() - keep the refusals of a released container as old refusals
+ * tce2_journal_close() - keep the newest refusals of a released container as old refusals
  * @journal: the journal; only requests for one page, which are in an RCU read-side section,
  *	may still use it
  * @container: number of the container
@@ -277,10 +267,15 @@ void tce2_journal_free(struct tce2_journal *journal)
  */
 void tce2_journal_close(struct tce2_journal *journal, u64 container)
 {
-	struct tce2_refusal refusal = {};
+	u64 refused = tce2_journal_refused(journal);
+	struct tce2_refusal refusal = {
+		.seq = refused > TCE2_OLD_OF_ONE ? refused - TCE2_OLD_OF_ONE : 0,
+	};
 
 	while (tce2_journal_next(journal, refusal.seq, &refusal))
-		journal_add_old(journal, container, &refusal);
+		journal_add_old(container, &refusal);
+	/* A request that was still running may have become the owner again */
+	tce2_journal_disown(journal);
 }
 
 /**
@@ -292,13 +287,29 @@ void tce2_journal_close(struct tce2_journal *journal, u64 container)
  */
 void tce2_journal_exit(void)
 {
-	unsigned int i;
-
-	for (i = 0; i < TCE2_OLD_REFUSALS; i++) {
-		put_pid(old_refusals[i].owner.pid);
-		old_refusals[i].owner.pid = NULL;
-	}
 	old_refused = 0;
+}
+
+/* Copies the name of the current process's first thread */
+static void journal_get_comm(char (*comm)[TASK_COMM_LEN])
+{
+	/* Another thread of the process may become its first thread (exec) */
+	rcu_read_lock();
+	get_task_comm(*comm, current->group_leader);
+	rcu_read_unlock();
+}
+
+/* Returns the pid of the old owner, whose reference the caller puts */
+static struct pid *journal_replace_owner(struct tce2_journal *journal,
+					 const struct tce2_owner *new)
+{
+	struct pid *old;
+
+	spin_lock(&journal->lock);
+	old = journal->owner.pid;
+	journal->owner = *new;
+	spin_unlock(&journal->lock);
+	return old;
 }
 
 /**
@@ -310,18 +321,25 @@ void tce2_journal_exit(void)
 void tce2_journal_own(struct tce2_journal *journal)
 {
 	struct tce2_owner new = { .pid = get_task_pid(current, PIDTYPE_TGID) };
-	struct pid *old;
 
-	/* Another thread of the process may become its first thread (exec) */
-	rcu_read_lock();
-	get_task_comm(new.comm, current->group_leader);
-	rcu_read_unlock();
+	journal_get_comm(&new.comm);
+	put_pid(journal_replace_owner(journal, &new));
+}
 
-	spin_lock(&journal->lock);
-	old = journal->owner.pid;
-	journal->owner = new;
-	spin_unlock(&journal->lock);
-	put_pid(old);
+/**
+ * tce2_journal_disown() - put the reference to the owner's pid
+ * @journal: the container's journal
+ *
+ * A released container may exist for long, as long as a request of it runs. A reference to
+ * the pid would also keep the pid namespace.
+ *
+ * Context: process context.
+ */
+void tce2_journal_disown(struct tce2_journal *journal)
+{
+	const struct tce2_owner none = {};
+
+	put_pid(journal_replace_owner(journal, &none));
 }
 
 /**
@@ -340,29 +358,31 @@ void tce2_journal_owner(struct tce2_journal *journal, struct tce2_owner *owner)
 }
 
 /**
- * tce2_journal_refuse() - record a refused request
+ * tce2_journal_refuse() - record a refused request of the current process
  * @journal: the container's journal
  * @request: kind of the request
  * @ret: the refusal, or a negative errno
  *
- * Context: any context that may take a spinlock.
+ * The process may be another one than the container's owner.
+ *
+ * Context: process context; does not sleep.
  * Return: the bare errno, negative.
  */
 int tce2_journal_refuse(struct tce2_journal *journal, enum tce2_request request,
 			int ret)
 {
-	struct tce2_refusal *refusal;
-
-	spin_lock(&journal->lock);
-	journal->refused++;
-	refusal = &journal->refusals[journal->refused % TCE2_REFUSALS];
-	*refusal = (struct tce2_refusal){
-		.seq = journal->refused,
+	struct tce2_refusal new = {
 		.when = ktime_get_ns(),
 		.request = request,
 		.error = -tce2_errno(ret),
 		.why = tce2_why_of(ret),
+		.pid = task_tgid_nr(current),
 	};
+
+	journal_get_comm(&new.comm);
+	spin_lock(&journal->lock);
+	new.seq = ++journal->refused;
+	journal->refusals[new.seq % TCE2_REFUSALS] = new;
 	spin_unlock(&journal->lock);
 	return tce2_errno(ret);
 }
@@ -435,8 +455,7 @@ bool tce2_journal_next(struct tce2_journal *journal, u64 seq,
 /**
  * tce2_journal_next_old() - find the next refusal of the released containers
  * @seq: number of the previous refusal (@seq of struct tce2_old_refusal), or 0
- * @old: set to the oldest kept refusal with a higher number, and a reference to the
- *	owner's pid that the caller puts
+ * @old: set to the oldest kept refusal with a higher number
  *
  * Context: any context that may take a spinlock.
  * Return: true; false if there is no such refusal.
@@ -448,10 +467,8 @@ bool tce2_journal_next_old(u64 seq, struct tce2_old_refusal *old)
 	spin_lock(&old_lock);
 	seq = journal_first_kept(seq, old_refused, TCE2_OLD_REFUSALS);
 	found = seq <= old_refused;
-	if (found) {
+	if (found)
 		*old = old_refusals[seq % TCE2_OLD_REFUSALS];
-		get_pid(old->owner.pid);
-	}
 	spin_unlock(&old_lock);
 	return found;
 }

@@ -45,6 +45,7 @@
 #include <linux/overflow.h>
 #include <linux/percpu.h>
 #include <linux/pid.h>
+#include <linux/pid_namespace.h>
 #include <linux/preempt.h>
 #include <linux/printk.h>
 #include <linux/rbtree.h>

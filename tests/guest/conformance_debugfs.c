@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -258,6 +259,45 @@ TEST(debugfs_shows_refusals_after_the_process_has_ended, .setup = BARE, INTREE)
 	expect(!strstr(text, want), 0);
 	expect(!strstr(strstr(text, want), " released=1\n"), 0);
 	free(text);
+}
+
+static void send_a_request_to_a_container_of_another(void *arg)
+{
+	expect(dma_map(*(int *)arg, IOVA, memory(base_page()), TCE_4K, READ_WRITE), -EPERM);
+}
+
+TEST(debugfs_shows_the_process_whose_request_was_refused, INTREE)
+{
+	int pid;
+
+	registered(v, base_page());
+	pid = start_child(send_a_request_to_a_container_of_another, &v->fd);
+	expect_child_ok(pid);
+	expect_record("refusals", " rule=other-process ");
+	expect_record("refusals", " pid=%d comm=", pid);
+	expect_record("containers", " pid=%d comm=", getpid());
+}
+
+static void expect_no_pid(UNUSED void *arg)
+{
+	char *text = read_file_by("refusals", 4096), *last = strrchr(text, '\n');
+
+	*last = '\0';
+	last = strrchr(text, '\n');
+	expect(!strstr(last, " rule=empty "), 0);
+	expect(!strstr(last, " pid=0 comm="), 0);
+	free(text);
+}
+
+TEST(debugfs_shows_no_pid_of_a_refusal_in_another_pid_namespace, INTREE)
+{
+	expect(spapr_register(v->fd, memory(base_page()), 0), -EINVAL);
+	expect_record("refusals", " rule=empty ");
+	expect_record("refusals", " pid=%d comm=", getpid());
+	/* Only the children of this process are in the new namespace */
+	if (unshare(CLONE_NEWPID))
+		skip("this kernel has no pid namespaces");
+	expect_child_ok(start_child(expect_no_pid, NULL));
 }
 
 TEST(debugfs_escapes_hostile_names_of_processes, INTREE)

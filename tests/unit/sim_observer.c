@@ -12,6 +12,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pid.h>
+#include <linux/pid_namespace.h>
 #include <linux/sched.h>
 #include <linux/sched/task.h>
 #include <linux/seq_file.h>
@@ -23,6 +24,8 @@
 #define MAX_FILES 16
 
 long sim_pid_refs;
+struct pid_namespace init_pid_ns;
+struct pid_namespace *sim_pid_ns = &init_pid_ns;
 unsigned long sim_memlock = ~0UL;
 void (*sim_between_reads)(void);
 

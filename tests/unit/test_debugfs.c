@@ -8,6 +8,7 @@
 
 #include <linux/ktime.h>
 #include <linux/module.h>
+#include <linux/pid_namespace.h>
 #include <linux/sched.h>
 #include <linux/string.h>
 
@@ -270,6 +271,21 @@ TEST_F(reader, refusals_show_rule_process_and_age)
 	/* end_client() puts a container */
 	cookie = tce2_container_open();
 	container = tce2_container_get(cookie);
+}
+
+/* A number of the initial pid namespace may belong to any process of another one */
+TEST_F(reader, the_pid_of_a_refusal_is_shown_in_the_initial_pid_namespace)
+{
+	static struct pid_namespace inner = { .level = 1 };
+	char want[40];
+
+	expect(tce2_journal_refuse(&container->journal, TCE2_REQUEST_MAP, -EINVAL),
+	       -EINVAL);
+	snprintf(want, sizeof(want), " pid=%d comm=test released=0\n", sim_tgid(current));
+	expect_in("refusals", want);
+	sim_pid_ns = &inner;
+	expect_in("refusals", " pid=0 comm=test released=0\n");
+	sim_pid_ns = &init_pid_ns;
 }
 
 static unsigned int parameter;

@@ -229,8 +229,8 @@ TEST_F(client, each_request_is_counted_refused_or_not)
 	expect(tce2_journal_refused(&container->journal), 1);
 }
 
-/* Opens a container, sends one request that is refused, and closes the container */
-static u64 refuse_in_another_container(void)
+/* Opens a container, sends @times requests that are refused, and closes the container */
+static u64 refuse_in_another_container(unsigned int times)
 {
 	struct tce2_container *first = container;
 	void *first_cookie = cookie;
@@ -239,7 +239,8 @@ static u64 refuse_in_another_container(void)
 	cookie = tce2_container_open();
 	container = tce2_container_get(cookie);
 	id = container->id;
-	expect(create_window(16, MIB(64), 1), -ENXIO);
+	while (times--)
+		expect(create_window(16, MIB(64), 1), -ENXIO);
 	tce2_container_release(cookie);
 	tce2_container_put(container);
 	sim_grace_period();
@@ -255,15 +256,14 @@ TEST(refusals_outlive_their_container)
 
 	begin_client(1);
 	for (unsigned int i = 0; i <= TCE2_OLD_REFUSALS; i++)
-		id = refuse_in_another_container();
+		id = refuse_in_another_container(1);
 	for (unsigned int i = 0; i < TCE2_OLD_REFUSALS; i++) {
 		expect(tce2_journal_next_old(seq, &old), true);
 		expect(old.seq, i + 2);
 		expect(old.refusal.seq, 1);
 		expect(old.refusal.why, TCE2_WHY_NO_GROUP);
-		expect(old.owner.pid->nr > 0, true);
-		expect(strcmp(old.owner.comm, "test"), 0);
-		put_pid(old.owner.pid);
+		expect(old.refusal.pid, sim_tgid(current));
+		expect(strcmp(old.refusal.comm, "test"), 0);
 		seq = old.seq;
 	}
 	expect(old.container, id);
@@ -271,6 +271,65 @@ TEST(refusals_outlive_their_container)
 	end_client();
 	expect(sim_pid_refs, 0);
 	expect(tce2_journal_next_old(0, &old), false);
+}
+
+TEST_F(client, one_container_keeps_4_refusals_after_its_release)
+{
+	struct tce2_old_refusal old = {};
+	u64 other, id;
+
+	other = refuse_in_another_container(1);
+	id = refuse_in_another_container(TCE2_REFUSALS + 3);
+	expect(tce2_journal_next_old(old.seq, &old), true);
+	expect(old.container, other);
+	for (u64 i = 0; i < 4; i++) {
+		expect(tce2_journal_next_old(old.seq, &old), true);
+		expect(old.container, id);
+		expect(old.refusal.seq, TCE2_REFUSALS + i);
+	}
+	expect(tce2_journal_next_old(old.seq, &old), false);
+	id = refuse_in_another_container(2);
+	expect(tce2_journal_next_old(old.seq, &old), true);
+	expect(old.container, id);
+	expect(old.refusal.seq, 1);
+}
+
+/* The references to pids and pid namespaces end with the container */
+TEST_F(client, a_released_container_has_no_reference_to_a_pid)
+{
+	refuse_in_another_container(3);
+	expect(sim_pid_refs, 1);
+	/* The request that still runs keeps the container, but not its owner's pid */
+	close_container();
+	expect(sim_pid_refs, 0);
+	tce2_journal_own(&container->journal);
+	expect(sim_pid_refs, 1);
+	tce2_container_put(container);
+	expect(sim_pid_refs, 0);
+	/* end_client() puts a container */
+	cookie = tce2_container_open();
+	container = tce2_container_get(cookie);
+}
+
+TEST_F(client, a_refusal_names_the_process_that_sent_the_request)
+{
+	struct tce2_refusal refusal;
+	int owner = sim_tgid(current), caller;
+
+	expect(register_memory(UA, PAGES(1)), 0);
+	be_another_process();
+	memcpy(current->comm, "stranger", sizeof("stranger"));
+	caller = sim_tgid(current);
+	REFUSED(map_memory(0, UA, PAGES(1), 3), MAP, EPERM, OTHER_PROCESS);
+	be_first_process();
+	REFUSED(register_memory(UA, PAGES(1)), REGISTER, EBUSY, ALREADY_REGISTERED);
+	expect(tce2_journal_next(&container->journal, 0, &refusal), true);
+	expect(caller == owner, false);
+	expect(refusal.pid, caller);
+	expect(strcmp(refusal.comm, "stranger"), 0);
+	expect(tce2_journal_next(&container->journal, 1, &refusal), true);
+	expect(refusal.pid, owner);
+	expect(strcmp(refusal.comm, "test"), 0);
 }
 
 TEST_F(client, binding_a_container_changes_its_owner)

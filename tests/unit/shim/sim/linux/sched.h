@@ -10,6 +10,7 @@
 
 #define TASK_COMM_LEN 16
 #define get_task_comm(to, task) memcpy(to, (task)->comm, TASK_COMM_LEN)
+#define task_tgid_nr(task)	sim_tgid(task)
 
 static inline void cond_resched(void)
 {
