@@ -37,7 +37,7 @@ highlight_language = "none"
 smartquotes = False
 
 # Words of prototypes that are not C
-c_id_attributes = ["noinstr", "__user"]
+c_id_attributes = ["noinstr", "__user", "__percpu"]
 
 # Only names of this project have a page. A reference to a name of the kernel, such as
 # struct iommu_table in a prototype, has no target.

@@ -2,6 +2,7 @@
 #ifndef TCE2_DDW_H
 #define TCE2_DDW_H
 
+#include <linux/compiler.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/rwsem.h>
@@ -16,6 +17,7 @@
 
 struct iommu_group;
 struct tce2_cache;
+struct tce2_counts;
 struct tce2_map_request;
 struct tce2_scan;
 struct tce2_window;
@@ -58,6 +60,8 @@ struct tce2_group {
  *	chooses their first bus addresses, see tce2_platform_create_table()
  * @default_pending: the default window is not made yet; the first request that uses
  *	it makes it in slot 0
+ * @counts: counts of requests, for requests for one page; valid until tce2_ddw_destroy()
+ *	has returned, immutable
  *
  * @groups, @window and @default_pending are protected by @lock. To attach or detach a
  * group or to close the container, VFIO waits for @lock while it holds locks that all
@@ -77,6 +81,7 @@ struct tce2_ddw {
 	unsigned int nr_groups;
 	struct tce2_window *window[IOMMU_TABLE_GROUP_MAX_TABLES];
 	bool default_pending;
+	struct tce2_counts __percpu *counts;
 };
 
 /**
@@ -116,7 +121,7 @@ struct tce2_window_info {
 	bool published;
 };
 
-void tce2_ddw_init(struct tce2_ddw *ddw);
+void tce2_ddw_init(struct tce2_ddw *ddw, struct tce2_counts __percpu *counts);
 void tce2_ddw_destroy(struct tce2_ddw *ddw);
 
 int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *group);

@@ -3,6 +3,7 @@
 #define TCE2_TCE_V2_H
 
 #include <linux/cache.h>
+#include <linux/compiler.h>
 #include <linux/list.h>
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
@@ -15,6 +16,7 @@
 
 struct iommu_table_group;
 struct tce2_cache;
+struct tce2_counts;
 struct tce2_kvm;
 struct tce2_window_spec;
 
@@ -35,6 +37,8 @@ struct tce2_window_spec;
  * @start: first bus address, immutable
  * @size: size in bytes, immutable
  * @page_shift: log2 of the IOMMU page size in bytes, immutable
+ * @counts: counts of requests, for requests for one page; valid while @serves_pages is set
+ *	and the caller holds the brief lock of a leaf; set before the window gets its slot
  * @hurry: counts of the writers of the owner's lock; valid while the caller holds
  *	that lock; immutable
  * @ranges: lock for ranges of entries, in both @table and @view; each locked
@@ -83,6 +87,7 @@ struct tce2_window {
 	u64 start;
 	u64 size;
 	unsigned int page_shift;
+	struct tce2_counts __percpu *counts;
 	const struct tce2_hurry *hurry;
 	struct tce2_range_lock ranges;
 	struct tce2_table table;

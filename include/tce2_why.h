@@ -3,6 +3,7 @@
 #define TCE2_WHY_H
 
 #include <linux/compiler.h>
+#include <linux/errno.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
@@ -277,7 +278,8 @@ struct tce2_counts {
 /**
  * struct tce2_journal - requests and refusals of a container
  * @counts: requests of each kind, per CPU, so that requests of different threads
- *	write no common cache line
+ *	write no common cache line. Requests for one page use it through their window
+ *	(@counts of struct tce2_window)
  * @lock: protects @refused, @refusals and @owner
  * @refused: number of refused requests
  * @refusals: the newest refusals; refusal number n is in element n % TCE2_REFUSALS
@@ -294,7 +296,6 @@ struct tce2_journal {
 
 int tce2_journal_init(struct tce2_journal *journal);
 void tce2_journal_close(struct tce2_journal *journal, u64 container);
-void tce2_journal_free(struct tce2_journal *journal);
 void tce2_journal_exit(void);
 
 void tce2_journal_own(struct tce2_journal *journal);
@@ -315,12 +316,26 @@ enum tce2_why tce2_why_of(int ret);
 const char *tce2_request_name(enum tce2_request request);
 
 /**
+ * tce2_count() - count a request
+ * @counts: the counts of the journal
+ * @request: kind of the request
+ *
+ * Only threads count, so no interrupt can change the counter between load and store.
+ *
+ * Context: process context; the caller can't be preempted.
+ */
+static __always_inline void tce2_count(struct tce2_counts __percpu *counts,
+				       enum tce2_request request)
+{
+	raw_cpu_inc(counts->requests[request]);
+}
+
+/**
  * tce2_journal_count() - count a request
  * @journal: the container's journal
  * @request: kind of the request
  *
- * Disabling preemption costs nothing on a kernel that is not preemptible. Only threads
- * count, so no interrupt can change the counter between load and store.
+ * Disabling preemption costs nothing on a kernel that is not preemptible.
  *
  * Context: process context.
  */
@@ -328,7 +343,7 @@ static __always_inline void tce2_journal_count(struct tce2_journal *journal,
 					       enum tce2_request request)
 {
 	preempt_disable();
-	raw_cpu_inc(journal->counts->requests[request]);
+	tce2_count(journal->counts, request);
 	preempt_enable();
 }
 

@@ -173,13 +173,13 @@ void *tce2_container_open(void)
 	if (!container)
 		return ERR_PTR(-ENOMEM);
 	refcount_set(&container->refs, 1);
-	tce2_ddw_init(&container->ddw);
-	mutex_init(&container->reg_lock);
-	container->registrations = RB_ROOT;
 	if (tce2_journal_init(&container->journal)) {
 		kfree(container);
 		return ERR_PTR(-ENOMEM);
 	}
+	tce2_ddw_init(&container->ddw, container->journal.counts);
+	mutex_init(&container->reg_lock);
+	container->registrations = RB_ROOT;
 	container_enter(container);
 	return container_id_to_cookie(container->id);
 }
@@ -205,10 +205,7 @@ struct tce2_container *tce2_container_get(void *cookie)
 
 static void container_free_rcu(struct rcu_head *rcu)
 {
-	struct tce2_container *container = container_of(rcu, struct tce2_container, rcu);
-
-	tce2_journal_free(&container->journal);
-	kfree(container);
+	kfree(container_of(rcu, struct tce2_container, rcu));
 }
 
 /**
@@ -677,13 +674,12 @@ container_find_page(const struct tce2_container *container, u64 iova, u64 ua, u6
 }
 
 /*
- * Counts a request for one page that was carried out or refused, in the RCU read-side section
- * in which the container was found. Returns the bare errno, or 0.
+ * Records a request for one page if it was refused, in the RCU read-side section in which the
+ * container was found. Returns the bare errno, or 0.
  */
-static __always_inline int container_count_page(struct tce2_container *container,
-						enum tce2_request request, int ret)
+static __always_inline int container_end_page(struct tce2_container *container,
+					      enum tce2_request request, int ret)
 {
-	tce2_journal_count(&container->journal, request);
 	return likely(!ret) ? 0 : tce2_journal_refuse(&container->journal, request, ret);
 }
 
@@ -721,7 +717,7 @@ int tce2_container_map_page(const void *cookie, u64 iova, u64 ua, u64 size, u64 
 	if (unlikely(ret == TCE2_NOT_BRIEF))
 		*container = container_hold(found);
 	else
-		ret = container_count_page(found, TCE2_REQUEST_MAP, ret);
+		ret = container_end_page(found, TCE2_REQUEST_MAP, ret);
 	rcu_read_unlock();
 	return ret;
 }
@@ -754,7 +750,7 @@ int tce2_container_unmap_page(const void *cookie, u64 iova, u64 size,
 	if (unlikely(ret == TCE2_NOT_BRIEF))
 		*container = container_hold(found);
 	else
-		ret = container_count_page(found, TCE2_REQUEST_UNMAP, ret);
+		ret = container_end_page(found, TCE2_REQUEST_UNMAP, ret);
 	rcu_read_unlock();
 	return ret;
 }

@@ -47,9 +47,11 @@ static struct iommu_table_group *ddw_first_table_group(struct tce2_ddw *ddw)
 /**
  * tce2_ddw_init() - initialize the structure, with no group and no window
  * @ddw: zeroed memory for the structure
+ * @counts: counts of requests; must stay valid until tce2_ddw_destroy() has returned
  */
-void tce2_ddw_init(struct tce2_ddw *ddw)
+void tce2_ddw_init(struct tce2_ddw *ddw, struct tce2_counts __percpu *counts)
 {
+	ddw->counts = counts;
 	init_rwsem(&ddw->lock);
 	mutex_init(&ddw->clients);
 	spin_lock_init(&ddw->slots_lock);
@@ -376,6 +378,7 @@ static int ddw_create_window(struct tce2_ddw *ddw, struct tce2_cache *cache,
 				 cache, &ddw->hurry);
 	if (ret)
 		goto free;
+	window->counts = ddw->counts;
 	return ddw_set_up(ddw, slot, window, kvm);
 
 free:

@@ -20,7 +20,7 @@
  *
  * Locks: the brief lock of the entry's leaf (include/tce2_range.h). Threads that change the
  * window itself hold all of its entries, so no lock of the window's owner is needed.
- * Calls: kvm, table, mm_iommu, range; inlines of extents and view.
+ * Calls: kvm, table, mm_iommu, range; inlines of extents, view and why.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -35,6 +35,7 @@
 #include "tce2_page.h"
 #include "tce2_tce_v2.h"
 #include "tce2_view_page.h"
+#include "tce2_why.h"
 
 /* The platform refused the new TCE, and then the old TCE. Used only inside this file. */
 #define PAGE_LEAKED	(TCE2_NOT_BRIEF + 1)
@@ -155,6 +156,8 @@ static __always_inline int page_map(struct tce2_window *window, u64 index, u64 u
 	if (unlikely(!tce2_page_hold(window->cache, ua, window->page_shift,
 				     perm & TCE2_PERM_WRITE, &hpa)))
 		return TCE2_NOT_BRIEF;
+	/* The request is carried out or refused in this file, and not again by src/ddw.c */
+	tce2_count(window->counts, TCE2_REQUEST_MAP);
 	if (unlikely(page_write(window, index, hpa, perm, tce)))
 		return page_undo(window, index, ua, old, replaced);
 	tce2_view_apply(&change);
@@ -210,6 +213,7 @@ static __always_inline int page_unmap(struct tce2_window *window, u64 index)
 	if (unlikely(!region) ||
 	    unlikely(tce2_table_take_out(&window->table, index)))
 		return TCE2_NOT_BRIEF;
+	tce2_count(window->counts, TCE2_REQUEST_UNMAP);
 	tce2_view_apply(&change);
 	tce2_page_drop_from(region, ua, window->page_shift);
 	return 0;

@@ -247,21 +247,14 @@ static void journal_add_old(u64 container, const struct tce2_refusal *refusal)
 }
 
 /**
- * tce2_journal_free() - free the journal of a container that no thread uses any more
- * @journal: the journal, closed by tce2_journal_close()
- *
- * Context: any, for example an RCU callback.
- */
-void tce2_journal_free(struct tce2_journal *journal)
-{
-	free_percpu(journal->counts);
-}
-
-/**
- * tce2_journal_close() - keep the newest refusals of a released container as old refusals
- * @journal: the journal; only requests for one page, which are in an RCU read-side section,
- *	may still use it
+ * tce2_journal_close() - keep the newest refusals of a container as old refusals
+ * @journal: the journal of a container without references
  * @container: number of the container
+ *
+ * Frees the counts at once. They are memory that no process pays for, and a client can open
+ * and close many containers in an RCU grace period. A request for one page, which has no
+ * reference, may still record a refusal, which is lost. It counts only while it holds an
+ * entry of a window, and all windows were retired (tce2_window_retire()).
  *
  * Context: may sleep.
  */
@@ -276,6 +269,7 @@ void tce2_journal_close(struct tce2_journal *journal, u64 container)
 		journal_add_old(container, &refusal);
 	/* A request that was still running may have become the owner again */
 	tce2_journal_disown(journal);
+	free_percpu(journal->counts);
 }
 
 /**

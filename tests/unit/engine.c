@@ -6,6 +6,7 @@
 #include "engine.h"
 #include "kernel_list.h"
 #include "tce2_page.h"
+#include "tce2_why.h"
 
 #define MAX_REGIONS 8
 
@@ -20,6 +21,7 @@ void program_reset(void)
 }
 
 struct tce2_ddw ddw;
+struct tce2_counts page_counts;
 struct tce2_cache *proc;
 struct fake_group *group[MAX_GROUPS];
 
@@ -32,7 +34,7 @@ void begin(unsigned int groups, u32 max_levels)
 	proc = new_process();
 	nr_regions = 0;
 	memset(&ddw, 0, sizeof(ddw));
-	tce2_ddw_init(&ddw);
+	tce2_ddw_init(&ddw, &page_counts);
 	for (unsigned int i = 0; i < groups; i++) {
 		group[i] = platform_group(max_levels);
 		expect(tce2_ddw_attach(&ddw, &group[i]->group), 0);

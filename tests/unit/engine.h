@@ -24,6 +24,7 @@
 #define REQUEST(...)	(&(const struct tce2_map_request){ __VA_ARGS__ })
 
 extern struct tce2_ddw ddw;
+extern struct tce2_counts page_counts;
 extern struct tce2_cache *proc;
 extern struct fake_group *group[MAX_GROUPS];
 

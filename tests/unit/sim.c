@@ -332,6 +332,8 @@ void sim_preempt_disable(void)
 void sim_preempt_enable(void)
 {
 	thread.unpreemptible--;
+	if (!thread.unpreemptible)
+		sim_point(SIM_AT_PREEMPT);
 }
 
 bool sim_preemptible(void)

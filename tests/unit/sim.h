@@ -41,6 +41,7 @@ enum sim_point {
 	SIM_AT_PUBLISH,		/* before smp_store_release() */
 	SIM_AT_READ_BARRIER,	/* at smp_rmb() */
 	SIM_AT_RESCHED,		/* at a cond_resched() point */
+	SIM_AT_PREEMPT,		/* after preempt_enable(), if the thread can be preempted */
 	SIM_POINTS,
 };
 

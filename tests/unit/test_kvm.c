@@ -2115,7 +2115,7 @@ static void begin_two(void)
 	begin(1, 3);
 	joined = false;
 	group[1] = platform_group(3);
-	tce2_ddw_init(&other_ddw);
+	tce2_ddw_init(&other_ddw, &page_counts);
 	expect(tce2_ddw_attach(&other_ddw, &group[1]->group), 0);
 	expect(tce2_ddw_remove(&other_ddw, 0), 0);
 	platform.no_flush = true;

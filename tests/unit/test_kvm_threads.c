@@ -37,6 +37,7 @@
 #include "tce2_page.h"
 #include "tce2_tce_v2.h"
 #include "tce2_view_format.h"
+#include "tce2_why.h"
 
 #define CALLS	     40000
 #define SECONDS	     60
@@ -326,6 +327,7 @@ void platform_complains(const char *fmt, ...)
  */
 
 static struct tce2_ddw ddw;
+static struct tce2_counts counts;
 static struct tce2_cache *cache;
 static struct tce2_window *window;
 static struct tce2_region *regions[REGIONS];
@@ -565,7 +567,7 @@ static void begin(void)
 	sim_task_init(&client, sim_process());
 	sim_switch_to(&client);
 	cache = tce2_cache_get(sim.mm);
-	tce2_ddw_init(&ddw);
+	tce2_ddw_init(&ddw, &counts);
 	expect(tce2_ddw_attach(&ddw, &group), 0);
 	expect(tce2_ddw_remove(&ddw, 0), 0);
 	for (unsigned int i = 0; i < REGIONS; i++)

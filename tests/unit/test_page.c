@@ -15,6 +15,7 @@
 #include "tce2_kvm.h"
 #include "tce2_page.h"
 #include "tce2_uapi.h"
+#include "tce2_why.h"
 
 #define SIZE	MIB(16)
 #define ENTRIES (SIZE >> SHIFT)
@@ -48,6 +49,8 @@ static long unmap_page(u64 index)
 static void begin_pages(u64 pages)
 {
 	u32 levels = platform_kind == PLATFORM_HYPERVISOR ? 1 : 2;
+
+	page_counts = (struct tce2_counts){};
 
 	begin(1, levels);
 	region = memory(UA, pages);
@@ -328,6 +331,7 @@ TEST(a_refused_replacement_leaves_the_old_entry)
 	expect(map_page(7, 4, RW), -EIO);
 	expect(platform.fired, true);
 	platform_fail_nothing();
+	expect(page_counts.requests[TCE2_REQUEST_MAP], 2);
 	expect(view_at(window, 7), (UA + IOVA(3)) | TCE2_PERM_READ);
 	expect_agreement();
 	/* If the old entry can't be written either, a device may reach both pages */
@@ -890,6 +894,46 @@ TEST(a_page_request_after_release_returns_einval)
 		cookie = NULL;
 		expect(sim.now.pinned, 0);
 		expect(sim.now.modules, 0);
+		platform_expect_nothing_left();
+		sim_grace_period();
+		tce2_container_exit();
+	}
+}
+
+/* A request that the general path has to carry out is counted there */
+TEST(each_page_request_is_counted_once)
+{
+	u64 maps, unmaps;
+
+	begin_sender();
+	maps = tce2_journal_requests(&container->journal, TCE2_REQUEST_MAP);
+	unmaps = tce2_journal_requests(&container->journal, TCE2_REQUEST_UNMAP);
+	for (int i = 0; i < 3; i++) {
+		expect(send_map(IOVA(i), 2), 0);
+		expect(send_unmap(IOVA(i)), 0);
+		expect(send_unmap(IOVA(i)), 0);
+	}
+	expect(send_map(IOVA(LEAF), 2), 0);
+	expect(send_map(-IOVA(1), 2), -ENXIO);
+	expect(tce2_journal_requests(&container->journal, TCE2_REQUEST_MAP), maps + 5);
+	expect(tce2_journal_requests(&container->journal, TCE2_REQUEST_UNMAP), unmaps + 6);
+	end_client();
+}
+
+/*
+ * VFIO may close the container when a request has carried out its work and has unlocked the
+ * leaf, but has not returned. The counts of requests are then freed.
+ */
+TEST(a_page_request_does_not_use_the_counts_after_its_work)
+{
+	for (int unmaps = 0; unmaps < 2; unmaps++) {
+		begin_sender();
+		tce2_container_put(container);
+		sim_when(SIM_AT_PREEMPT, 1, release_it);
+		expect(unmaps ? send_unmap(IOVA(1)) : send_map(IOVA(2), 2), 0);
+		expect(send_unmap(IOVA(1)), -EINVAL);
+		cookie = NULL;
+		expect(sim.now.pinned, 0);
 		platform_expect_nothing_left();
 		sim_grace_period();
 		tce2_container_exit();

@@ -229,6 +229,21 @@ TEST_F(client, each_request_is_counted_refused_or_not)
 	expect(tce2_journal_refused(&container->journal), 1);
 }
 
+/* No process pays for the counts, and a client can open containers without end */
+TEST_F(client, the_counts_are_freed_before_the_grace_period)
+{
+	struct tce2_counts *counts = container->journal.counts;
+	u64 bytes = sim.now.bytes;
+	void *other = tce2_container_open();
+
+	expect(counts == container->journal.counts, true);
+	tce2_container_release(other);
+	/* Only the structure itself waits for the grace period */
+	expect(sim.now.bytes, bytes + sizeof(*container));
+	sim_grace_period();
+	expect(sim.now.bytes, bytes);
+}
+
 /* Opens a container, sends @times requests that are refused, and closes the container */
 static u64 refuse_in_another_container(unsigned int times)
 {

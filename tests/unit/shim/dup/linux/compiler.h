@@ -36,6 +36,7 @@
 
 /* Annotations for sparse */
 #define __must_hold(lock)
+#define __percpu
 #define __acquire(lock) ((void)0)
 #define __release(lock) ((void)0)
 

@@ -4,13 +4,20 @@
 
 #include <linux/slab.h>
 
-/* The simulated machine has one processor */
-#define __percpu
+#include "sim.h"
 
+/* The simulated machine has one processor */
 #define alloc_percpu_gfp(type, gfp) kzalloc(sizeof(type), gfp)
 #define free_percpu(ptr)	 kfree(ptr)
 #define per_cpu_ptr(ptr, cpu)	 ((void)(cpu), (ptr))
 #define for_each_possible_cpu(i) for ((i) = 0; (i) < 1; (i)++)
-#define raw_cpu_inc(variable)	 ((void)(variable)++)
+
+/* A thread that moves to another processor meanwhile would lose a count */
+#define raw_cpu_inc(variable)                             \
+	do {                                              \
+		if (sim_preemptible())                    \
+			sim_bug("raw_cpu_inc is preempted"); \
+		(variable)++;                             \
+	} while (0)
 
 #endif /* SIM_SHIM_PERCPU_H */
