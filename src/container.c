@@ -257,7 +257,7 @@ void tce2_container_release(void *cookie)
 	tce2_ddw_destroy(&container->ddw);
 
 	mutex_lock(&container->reg_lock);
-	WRITE_ONCE(container->closed, true);
+	container->closed = true;
 	rbtree_postorder_for_each_entry_safe(registration, next,
 					     &container->registrations, node) {
 		/* A running request adds or removes this registration, and will free it */

@@ -251,18 +251,13 @@ static void show_container(struct seq_file *m, struct position *position)
 	struct tce2_container *container = position_container(position);
 	enum tce2_request request;
 	struct tce2_owner owner;
-	const char *state;
 
 	if (!container)
 		return;
 	tce2_journal_owner(&container->journal, &owner);
-	if (READ_ONCE(container->closed))
-		state = "closed";
-	else
-		state = READ_ONCE(container->cache) ? "bound" : "unbound";
 	seq_printf(m, "container=%llu pid=%d", container->id, pid_vnr(owner.pid));
 	show_string(m, "comm", owner.comm);
-	seq_printf(m, " state=%s", state);
+	seq_printf(m, " state=%s", READ_ONCE(container->cache) ? "bound" : "unbound");
 	show_charges(m, container);
 	show_limit(m, &owner);
 	for (request = TCE2_REQUEST_REGISTER; request <= TCE2_REQUEST_REMOVE; request++)

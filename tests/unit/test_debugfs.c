@@ -190,6 +190,19 @@ TEST_F(reader, adjacent_mappings_are_one_record)
 	expect_in("windows", " published=1\n");
 }
 
+/* A request that still runs has a reference to the container, which no reader finds */
+TEST_F(reader, a_released_container_has_no_record)
+{
+	expect(tce2_container_register(container, UA, PAGES(4)), 0);
+	expect(map_at(0, UA, PAGES(1), RW), 0);
+	close_container();
+	expect_file("containers", "");
+	expect_file("groups", "");
+	expect_file("windows", "");
+	expect_file("regions", "");
+	expect_file("mappings", "");
+}
+
 /* More mappings than one call of tce2_window_scan() returns, in more leaves than it holds */
 TEST_F(reader, many_mappings_are_all_shown)
 {

@@ -182,14 +182,10 @@ static void check_window(struct status *status, const struct record *record)
 /* Counts the containers of a process that the module handles. */
 static size_t count_ours(const struct records *containers, pid_t pid)
 {
-	const char *state;
 	size_t i, count = 0;
 
-	for (i = 0; i < containers->count; i++) {
-		state = record_get(&containers->record[i], "state");
-		count += record_value(&containers->record[i], "pid") == pid &&
-			 (!state || strcmp(state, "closed"));
-	}
+	for (i = 0; i < containers->count; i++)
+		count += record_value(&containers->record[i], "pid") == pid;
 	return count;
 }
 
@@ -328,12 +324,7 @@ static void count_containers(struct status *status)
 {
 	size_t i;
 
-	for (i = 0; i < status->containers.count; i++) {
-		const char *state = record_get(&status->containers.record[i],
-					       "state");
-
-		status->ours += !state || strcmp(state, "closed");
-	}
+	status->ours += status->containers.count;
 	for (i = 0; i < status->processes.count; i++)
 		status->others += count_others(status,
 					       &status->processes.process[i]);
