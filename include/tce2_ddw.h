@@ -60,10 +60,12 @@ struct tce2_group {
  *	chooses their first bus addresses, see tce2_platform_create_table()
  * @default_pending: the default window is not made yet; the first request that uses
  *	it makes it in slot 0
+ * @windows: number of windows that were made so far
  * @counts: counts of requests, for requests for one page; valid until tce2_ddw_destroy()
  *	has returned, immutable
  *
- * @groups, @window and @default_pending are protected by @lock. To attach or detach a
+ * @groups, @window, @default_pending and @windows are protected by @lock. Requests for one page
+ * and readers of debugfs read @window under RCU instead. To attach or detach a
  * group or to close the container, VFIO waits for @lock while it holds locks that all
  * containers share. So the time that VFIO waits must not depend on the number of
  * queued requests.
@@ -81,6 +83,7 @@ struct tce2_ddw {
 	unsigned int nr_groups;
 	struct tce2_window *window[IOMMU_TABLE_GROUP_MAX_TABLES];
 	bool default_pending;
+	u64 windows;
 	struct tce2_counts __percpu *counts;
 };
 
@@ -103,6 +106,7 @@ struct tce2_creation {
 
 /**
  * struct tce2_window_info - properties of a window, for debugfs
+ * @id: number of the window in its container, never used again
  * @start: first bus address
  * @size: bytes
  * @page_shift: log2 of the IOMMU page size in bytes
@@ -112,6 +116,7 @@ struct tce2_creation {
  * @published: requests may use the window
  */
 struct tce2_window_info {
+	u64 id;
 	u64 start;
 	u64 size;
 	unsigned int page_shift;

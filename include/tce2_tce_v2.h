@@ -28,6 +28,7 @@ struct tce2_window_spec;
  *	tce2_window_get() adds one, and KVM's hooks have one until they are freed
  * @live: the owner has not removed the window; cleared by a thread that holds all entries
  *	in @ranges
+ * @id: number of the window in its owner, never used again, immutable
  * @published: requests may use the window; set and read with the owner's lock held for
  *	reading or writing
  * @serves_pages: requests for one page may use the window, see tce2_window_serve_pages().
@@ -53,8 +54,8 @@ struct tce2_window_spec;
  *	The group's hardware may walk the table until reboot, and may still cache
  *	TCEs that have been cleared. So unmapped pages stay pinned. Set with the
  *	owner's lock held for writing, by a thread that holds all entries in @ranges
- * @rcu: frees the window after a grace period, because requests for one page find the
- *	window without a reference
+ * @rcu: frees the window after a grace period, because requests for one page and readers of
+ *	debugfs find the window without a reference
  *
  * References keep the window allocated. A thread that maps or unmaps holds the
  * owner's lock (struct tce2_ddw) at least for reading, which also keeps the window
@@ -80,6 +81,7 @@ struct tce2_window_spec;
 struct tce2_window {
 	struct list_head link;
 	refcount_t refs;
+	u64 id;
 	bool live;
 	bool published;
 	bool serves_pages;
@@ -113,27 +115,24 @@ struct tce2_map_request {
 	u64 perm;
 };
 
-/* Largest number of runs that tce2_window_scan() returns */
-#define TCE2_SCAN_RUNS		64
-
 /**
- * struct tce2_scan - a walk along the mappings of a window, for debugfs
- * @iova: next bus address of the walk
- * @leaf: number of the last leaf whose memory is counted in @bytes, ~0ULL before the first
+ * struct tce2_scan - a walk along the leaves of a window, for debugfs
+ * @id: @id of the window
+ * @leaf: next leaf of the walk
+ * @previous: number of the last leaf that was copied, ~0ULL before the first
  * @bytes: bytes of the view that the walk has found so far
- * @done: the walk has reached the end of the window
- * @nr: number of elements of @runs
- * @runs: mappings that the last call has found
+ * @index: next entry of @copy, for the caller
+ * @copy: the leaf that the last call has copied
  *
- * Between two calls no lock is held, and mappings may change.
+ * No lock is held, neither during a call nor between two calls, and mappings may change.
  */
 struct tce2_scan {
-	u64 iova;
+	u64 id;
 	u64 leaf;
+	u64 previous;
 	u64 bytes;
-	bool done;
-	unsigned int nr;
-	struct tce2_map_request runs[TCE2_SCAN_RUNS];
+	u64 index;
+	struct tce2_view_copy copy;
 };
 
 int tce2_window_create(struct tce2_window *window, struct iommu_table_group *tg,
@@ -153,8 +152,9 @@ int tce2_window_lock_leaves(struct tce2_window *window,
 			    struct tce2_range *range, u64 index, u64 count);
 void tce2_window_unlock_leaves(struct tce2_window *window, struct tce2_range *range);
 
-int tce2_window_scan(struct tce2_window *window, struct tce2_scan *scan,
-		     enum tce2_patience patience);
+bool tce2_window_get_view(struct tce2_window *window);
+int tce2_window_scan(struct tce2_window *window, struct tce2_scan *scan);
+void tce2_window_put_view(struct tce2_window *window);
 int tce2_window_map(struct tce2_window *window,
 		    const struct tce2_map_request *request,
 		    enum tce2_patience patience);

@@ -4,6 +4,7 @@
 
 #include <linux/bits.h>
 #include <linux/minmax.h>
+#include <linux/refcount.h>
 #include <linux/types.h>
 
 #include "tce2_perm.h"
@@ -52,6 +53,9 @@
  *	freed after an RCU grace period. Set once, with every leaf held
  * @hooked: KVM's hooks (src/kvm.c) may also change leaves. Set once, with every
  *	leaf held
+ * @refs: references that keep the nodes: one of the window, and one of each reader of
+ *	debugfs while it copies a leaf. While a reader has one, arrays are freed after an
+ *	RCU grace period
  *
  * Any thread may add nodes, and nodes stay until the view is freed. Except for hooks,
  * only the thread that holds a leaf's entries in the window's range lock, or holds the
@@ -71,6 +75,7 @@ struct tce2_view {
 	unsigned int page_shift;
 	bool has_external_readers;
 	bool hooked;
+	refcount_t refs;
 };
 
 /**
@@ -89,9 +94,23 @@ struct tce2_view_run {
 	bool counted;
 };
 
+/**
+ * struct tce2_view_copy - copy of a leaf, for debugfs
+ * @leaf: number of the leaf
+ * @page_shift: log2 of the IOMMU page size in bytes
+ * @word: the leaf's word. The array that it may point to must not be used
+ * @entry: the entries of the array, if @word points to an array
+ */
+struct tce2_view_copy {
+	u64 leaf;
+	unsigned int page_shift;
+	u64 word;
+	u64 entry[TCE2_VIEW_LEAF];
+};
+
 void tce2_view_init(struct tce2_view *view, u64 entries,
 		    unsigned int page_shift);
-void tce2_view_free(struct tce2_view *view);
+bool tce2_view_put(struct tce2_view *view);
 
 int tce2_view_prepare(struct tce2_view *view, const struct tce2_view_run *run);
 void tce2_view_set(struct tce2_view *view, const struct tce2_view_run *run);
@@ -104,6 +123,11 @@ u64 *tce2_view_make_array(struct tce2_view *view, u64 index, u64 *word);
 bool tce2_view_next(const struct tce2_view *view, u64 index, u64 end,
 		    struct tce2_view_run *run);
 u64 tce2_view_leaf_bytes(const struct tce2_view *view, u64 previous, u64 leaf);
+bool tce2_view_get(struct tce2_view *view);
+int tce2_view_copy_next(const struct tce2_view *view, u64 leaf, u64 last,
+			struct tce2_view_copy *copy);
+bool tce2_view_next_copied(const struct tce2_view_copy *copy, u64 index,
+			   struct tce2_view_run *run);
 u64 tce2_view_find_touched(const struct tce2_view *view, u64 index, u64 end);
 
 /**

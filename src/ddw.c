@@ -18,6 +18,7 @@
 
 #include <linux/iommu.h>
 #include <linux/overflow.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/vfio.h>
@@ -378,6 +379,7 @@ static int ddw_create_window(struct tce2_ddw *ddw, struct tce2_cache *cache,
 				 cache, &ddw->hurry);
 	if (ret)
 		goto free;
+	window->id = ++ddw->windows;
 	window->counts = ddw->counts;
 	return ddw_set_up(ddw, slot, window, kvm);
 
@@ -1242,6 +1244,7 @@ bool tce2_ddw_window_info(struct tce2_ddw *ddw, int slot,
 	window = ddw->window[slot];
 	if (window)
 		*info = (struct tce2_window_info){
+			.id = window->id,
 			.start = window->start,
 			.size = window->size,
 			.page_shift = window->page_shift,
@@ -1283,40 +1286,33 @@ struct iommu_group *tce2_ddw_next_group(struct tce2_ddw *ddw, int number)
 }
 
 /**
- * tce2_ddw_scan() - copy the next mappings of a window, for debugfs
+ * tce2_ddw_scan() - copy the next leaf of a window, for debugfs
  * @ddw: the groups and windows
  * @slot: the window's slot
- * @scan: the walk along the window; if the slot is empty, the walk is done
+ * @scan: the walk along the window
  *
- * The reader waits like a request, and backs off for writers like a request. So VFIO, and
- * clients that change windows, wait for a reader only for a short time.
+ * Takes no lock, so neither VFIO nor a request waits for a reader.
  *
  * Context: may sleep.
- * Return: 0, or -EINTR after a fatal signal.
+ * Return: 1 if a leaf was copied; 0 at the end of the window; -ENOENT if the window was
+ * removed, even if its slot has another window now; -EAGAIN if the leaf has to be copied
+ * again.
  */
 int tce2_ddw_scan(struct tce2_ddw *ddw, int slot, struct tce2_scan *scan)
 {
-	enum tce2_patience patience = TCE2_YIELDS;
-	int ret, seen;
+	struct tce2_window *window;
+	int ret;
 
-	do {
-		/* The locks notice a signal only if they have to wait */
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		seen = atomic_read(&ddw->writes);
-		ret = ddw_begin_request(ddw);
-		if (!ret) {
-			scan->nr = 0;
-			scan->done = true;
-			if (ddw->window[slot])
-				ret = tce2_window_scan(ddw->window[slot], scan,
-						       patience);
-			ddw_end_request(ddw);
-		}
-		if (ret != -EAGAIN)
-			return ret;
-		patience = TCE2_YIELDS_TO_VFIO;
-		ret = ddw_wait_for_writer(ddw, seen);
-	} while (!ret);
+	rcu_read_lock();
+	/* Pairs with ddw_set_slot(); the address dependency orders the reads */
+	window = READ_ONCE(ddw->window[slot]);
+	if (!window || window->id != scan->id || !tce2_window_get_view(window)) {
+		rcu_read_unlock();
+		return -ENOENT;
+	}
+	ret = tce2_window_scan(window, scan);
+	rcu_read_unlock();
+	/* If this is the last reference, the view may be large: free it outside the section */
+	tce2_window_put_view(window);
 	return ret;
 }

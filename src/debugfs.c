@@ -10,11 +10,11 @@
  * an open file has no lock and no reference to a container. Its position is the key of the
  * last record: the number of the container, and for example the user address of a region.
  * The next record is the record with the lowest higher key. While a record is copied, the
- * reader has a reference to the container, and takes the container's locks like a short
- * request.
+ * reader has a reference to the container. It takes the container's locks like a short
+ * request, but takes no lock to copy mappings.
  *
  * Locks: none. struct seq_file has a lock for each open file.
- * Calls: container, ddw, why.
+ * Calls: container, ddw, view (copies of leaves), why.
  */
 #include <linux/bits.h>
 #include <linux/debugfs.h>
@@ -65,8 +65,8 @@
  * @window: the current window
  * @mapped: number of IOMMU pages that are mapped in the current window
  * @run: the current mapping
- * @used: number of mappings of @scan that were returned
- * @scan: walk along the mappings of the current window
+ * @scanning: @scan is a walk along the current window, and has not reached its end
+ * @scan: walk along the leaves of the current window
  */
 struct position {
 	loff_t at;
@@ -82,7 +82,7 @@ struct position {
 	struct tce2_window_info window;
 	u64 mapped;
 	struct tce2_map_request run;
-	unsigned int used;
+	bool scanning;
 	struct tce2_scan scan;
 };
 
@@ -171,8 +171,7 @@ static bool position_next_container(struct position *position)
 	tce2_container_put(container);
 	position->key = 0;
 	position->slot = -1;
-	position->scan = (struct tce2_scan){ .done = true, .leaf = ~0ULL };
-	position->used = 0;
+	position->scanning = false;
 	return true;
 }
 
@@ -329,36 +328,104 @@ put:
 	iommu_group_put(group);
 }
 
+/* Begins a walk along the current window */
+static void position_begin_scan(struct position *position)
+{
+	struct tce2_scan *scan = &position->scan;
+
+	/* A compound literal of the structure would need 4 KiB of the stack */
+	scan->id = position->window.id;
+	scan->leaf = 0;
+	scan->previous = ~0ULL;
+	scan->bytes = 0;
+	scan->copy.word = 0;
+	position->scanning = true;
+}
+
 /* Makes the next window of the container current */
 static bool next_slot(struct position *position, struct tce2_container *container)
 {
 	while (++position->slot < NR_SLOTS) {
 		if (tce2_ddw_window_info(&container->ddw, position->slot,
 					 &position->window)) {
-			position->scan = (struct tce2_scan){ .leaf = ~0ULL };
-			position->used = 0;
+			position_begin_scan(position);
 			return true;
 		}
 	}
 	return false;
 }
 
-/* Counts the mapped pages of the current window, and the memory of its view */
-static bool next_window_in(struct position *position, struct tce2_container *container)
+/*
+ * Copies the next leaf of the current window. Returns false if the walk has ended: at the end
+ * of the window, if the window was removed, or after a fatal signal.
+ */
+static bool next_leaf(struct position *position, struct tce2_container *container)
+{
+	while (position->scanning && !fatal_signal_pending(current)) {
+		int ret = tce2_ddw_scan(&container->ddw, position->slot,
+					&position->scan);
+
+		cond_resched();
+		if (ret == 1)
+			return true;
+		position->scanning = ret == -EAGAIN;
+	}
+	position->scanning = false;
+	return false;
+}
+
+/* Finds the next mapping in the leaf that was copied last */
+static bool next_copied(struct position *position, struct tce2_map_request *mapping)
 {
 	struct tce2_scan *scan = &position->scan;
-	unsigned int i;
+	const unsigned int shift = position->window.page_shift;
+	struct tce2_view_run run;
 
-	if (!next_slot(position, container))
+	if (!tce2_view_next_copied(&scan->copy, scan->index, &run))
 		return false;
-	position->mapped = 0;
-	while (!scan->done && !tce2_ddw_scan(&container->ddw, position->slot, scan)) {
-		for (i = 0; i < scan->nr; i++)
-			position->mapped += scan->runs[i].size >>
-					    position->window.page_shift;
-		cond_resched();
-	}
+	*mapping = (struct tce2_map_request){
+		.iova = position->window.start + (run.index << shift),
+		.ua = run.ua,
+		.size = run.count << shift,
+		.perm = run.perm,
+	};
 	return true;
+}
+
+/* Moves on to the entry after a mapping that next_copied() has found */
+static void position_pass(struct position *position, const struct tce2_map_request *mapping)
+{
+	position->scan.index = (mapping->iova + mapping->size - position->window.start) >>
+			       position->window.page_shift;
+}
+
+/*
+ * Counts the mapped pages of the current window, and the memory of its view. Returns false if
+ * the window was removed meanwhile, so that the sum has no meaning.
+ */
+static bool count_mappings(struct position *position, struct tce2_container *container)
+{
+	struct tce2_map_request mapping;
+	struct tce2_window_info now;
+
+	position->mapped = 0;
+	while (next_leaf(position, container)) {
+		while (next_copied(position, &mapping)) {
+			position->mapped += mapping.size >> position->window.page_shift;
+			position_pass(position, &mapping);
+		}
+	}
+	return tce2_ddw_window_info(&container->ddw, position->slot, &now) &&
+	       now.id == position->window.id;
+}
+
+static bool next_window_in(struct position *position, struct tce2_container *container)
+{
+	while (next_slot(position, container)) {
+		if (count_mappings(position, container))
+			return true;
+	}
+	return false;
 }
 
 static bool next_window(struct position *position)
@@ -429,20 +496,17 @@ static bool position_join_run(struct position *position,
 static bool next_mapping_in_slot(struct position *position,
 				 struct tce2_container *container)
 {
-	struct tce2_scan *scan = &position->scan;
+	struct tce2_map_request mapping;
 
 	position->run.size = 0;
-	for (;;) {
-		while (position->used < scan->nr) {
-			if (!position_join_run(position, &scan->runs[position->used]))
+	do {
+		while (next_copied(position, &mapping)) {
+			if (!position_join_run(position, &mapping))
 				return true;
-			position->used++;
+			position_pass(position, &mapping);
 		}
-		if (scan->done || tce2_ddw_scan(&container->ddw, position->slot, scan))
-			return position->run.size;
-		position->used = 0;
-		cond_resched();
-	}
+	} while (next_leaf(position, container));
+	return position->run.size;
 }
 
 static bool next_mapping_in(struct position *position, struct tce2_container *container)
@@ -564,9 +628,9 @@ static void position_reset(struct position *position)
 {
 	const struct report *report = position->report;
 
-	*position = (struct position){
-		.report = report, .slot = -1, .scan = { .done = true, .leaf = ~0ULL },
-	};
+	memset(position, 0, sizeof(*position));
+	position->report = report;
+	position->slot = -1;
 }
 
 /*

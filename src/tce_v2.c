@@ -43,9 +43,6 @@
  */
 #define BATCH		(64 * TCE2_VIEW_LEAF)
 
-/* Number of leaves that a reader holds together, a power of two */
-#define SCAN_LEAVES	8
-
 /*
  * The steps of a map request are inlined. Clients mostly map a single TCE, for which
  * function calls and their arguments would cost as much as the steps themselves.
@@ -661,67 +658,41 @@ int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size,
 	return ret;
 }
 
-/* Copies the mappings of one leaf from @index on, as many as there is room for */
-static u64 window_scan_leaf(const struct tce2_window *window, struct tce2_scan *scan,
-			    u64 index, u64 end)
+/**
+ * tce2_window_get_view() - get a reference to the view of a window, for debugfs
+ * @window: the window, found in the caller's RCU read-side section
+ *
+ * Context: RCU read-side section.
+ * Return: same as tce2_view_get().
+ */
+bool tce2_window_get_view(struct tce2_window *window)
 {
-	struct tce2_view_run run;
-
-	if (scan->leaf != index >> TCE2_VIEW_LEAF_SHIFT) {
-		scan->bytes += tce2_view_leaf_bytes(&window->view, scan->leaf,
-						    index >> TCE2_VIEW_LEAF_SHIFT);
-		scan->leaf = index >> TCE2_VIEW_LEAF_SHIFT;
-	}
-	while (scan->nr < TCE2_SCAN_RUNS &&
-	       tce2_view_next(&window->view, index, end, &run)) {
-		scan->runs[scan->nr++] = (struct tce2_map_request){
-			.iova = window->start + (run.index << window->page_shift),
-			.ua = run.ua,
-			.size = run.count << window->page_shift,
-			.perm = run.perm,
-		};
-		index = run.index + run.count;
-	}
-	return scan->nr < TCE2_SCAN_RUNS ? end : index;
+	return tce2_view_get(&window->view);
 }
 
 /**
- * tce2_window_scan() - copy the next mappings of a window, for debugfs
- * @window: the window
- * @scan: the walk; @nr is set to 0 first
- * @patience: condition to stop waiting for entries
+ * tce2_window_scan() - copy the next leaf of a window, for debugfs
+ * @window: the window, with a reference of the caller to its view (tce2_window_get_view())
+ * @scan: the walk
  *
- * Holds a few leaves for a moment, so that neither requests nor KVM's hooks wait for long.
- * May return no mapping before the end of the walk.
+ * Neither waits nor lets another thread wait, except that tenants free arrays later.
  *
- * Context: may sleep; the caller holds the owner's lock at least for reading.
- * Return: 0; -EINTR after a fatal signal, or -EAGAIN, both from tce2_range_queue().
+ * Context: RCU read-side section, in which the caller got the reference.
+ * Return: same as tce2_view_copy_next().
  */
-int tce2_window_scan(struct tce2_window *window, struct tce2_scan *scan,
-		     enum tce2_patience patience)
+int tce2_window_scan(struct tce2_window *window, struct tce2_scan *scan)
 {
-	u64 entries = window->size >> window->page_shift, index = 0, end;
-	struct tce2_range range;
-	int ret;
+	u64 last = ((window->size >> window->page_shift) - 1) >> TCE2_VIEW_LEAF_SHIFT;
+	int ret = tce2_view_copy_next(&window->view, scan->leaf, last, &scan->copy);
 
-	scan->nr = 0;
-	if (scan->iova > window->start)
-		index = min(entries, (scan->iova - window->start) >>
-				     window->page_shift);
-	index = tce2_view_next_touched(&window->view, index, entries);
-	end = min(entries, (index | (SCAN_LEAVES * TCE2_VIEW_LEAF - 1)) + 1);
-	if (index < end) {
-		ret = window_lock_leaves(window, &range, index, end - index, patience);
-		if (ret)
-			return ret;
-		while (index < end && scan->nr < TCE2_SCAN_RUNS)
-			index = window_scan_leaf(window, scan, index,
-						 tce2_view_leaf_end(index, end));
-		window_unlock_leaves(window, &range);
-	}
-	scan->iova = window->start + (index << window->page_shift);
-	scan->done = index == entries;
-	return 0;
+	if (ret <= 0)
+		return ret;
+	scan->bytes += tce2_view_leaf_bytes(&window->view, scan->previous,
+					    scan->copy.leaf);
+	scan->previous = scan->copy.leaf;
+	scan->leaf = scan->copy.leaf + 1;
+	scan->index = scan->copy.leaf << TCE2_VIEW_LEAF_SHIFT;
+	return ret;
 }
 
 /**
@@ -822,6 +793,21 @@ static void window_free_rcu(struct rcu_head *rcu)
 }
 
 /**
+ * tce2_window_put_view() - put a reference to the view of a window
+ * @window: the window
+ *
+ * Frees the window with the last reference. A reader of debugfs may have it.
+ *
+ * Context: may sleep.
+ */
+void tce2_window_put_view(struct tce2_window *window)
+{
+	/* A request for one page may still read @serves_pages, in an RCU read-side section */
+	if (tce2_view_put(&window->view))
+		call_rcu(&window->rcu, window_free_rcu);
+}
+
+/**
  * tce2_window_put() - put a reference to a window
  * @window: the window; the caller must not use it any more, in real or virtual mode
  *
@@ -829,10 +815,7 @@ static void window_free_rcu(struct rcu_head *rcu)
  */
 void tce2_window_put(struct tce2_window *window)
 {
-	if (!refcount_dec_and_test(&window->refs))
-		return;
-	tce2_view_free(&window->view);
-	/* A request for one page may still read @serves_pages, in an RCU read-side section */
-	call_rcu(&window->rcu, window_free_rcu);
+	if (refcount_dec_and_test(&window->refs))
+		tce2_window_put_view(window);
 }
 EXPORT_SYMBOL_GPL(tce2_window_put);

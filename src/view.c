@@ -8,15 +8,17 @@
  *
  * Locks: the lock bit of a leaf's word (struct tce2_view). The caller holds the
  * entries of the leaves that it accesses, with a range or a brief lock; other threads may
- * read these entries meanwhile (tce2_view_peek()).
+ * read these entries meanwhile (tce2_view_peek(), tce2_view_copy_next()).
  * Calls: the kernel's allocator.
  */
 #include <linux/atomic.h>
 #include <linux/bits.h>
 #include <linux/build_bug.h>
 #include <linux/compiler.h>
+#include <linux/errno.h>
 #include <linux/minmax.h>
 #include <linux/rcupdate.h>
+#include <linux/refcount.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
@@ -38,13 +40,29 @@ union view_array {
 };
 
 /*
+ * Returns true if a thread without a lock may use an array to which a word pointed before the
+ * call.
+ */
+static bool view_has_readers(const struct tce2_view *view)
+{
+	if (view->has_external_readers)
+		return true;
+	/*
+	 * Pairs with tce2_view_get(): store the word, then read @refs. Either this thread
+	 * sees the reader's reference, or the reader sees the new word.
+	 */
+	smp_mb();
+	return refcount_read(&view->refs) > 1;
+}
+
+/*
  * Frees an array after the leaf's word has stopped pointing to it. The grace period
  * also prevents a new array at the same address while tce2_view_peek() uses the old
  * array.
  */
 static void view_retire_array(const struct tce2_view *view, u64 *array)
 {
-	if (!view->has_external_readers) {
+	if (!view_has_readers(view)) {
 		kfree(array);
 		return;
 	}
@@ -116,6 +134,7 @@ void tce2_view_init(struct tce2_view *view, u64 entries,
 	u64 leaves = ((entries - 1) >> TCE2_VIEW_LEAF_SHIFT) + 1;
 
 	*view = (struct tce2_view){ .depth = 1, .page_shift = page_shift };
+	refcount_set(&view->refs, 1);
 	while ((leaves - 1) >> (view->depth * TCE2_NODE_SHIFT))
 		view->depth++;
 }
@@ -138,13 +157,39 @@ static void view_free_word(u64 word, unsigned int level)
 }
 
 /**
- * tce2_view_free() - free a view
- * @view: the view, with no users any more
+ * tce2_view_put() - put a reference to a view, and free the view with the last one
+ * @view: the view; the owner puts its reference when no thread except readers of debugfs uses
+ *	the view any more
+ *
+ * Context: may sleep.
+ * Return: true if the view was freed.
  */
-void tce2_view_free(struct tce2_view *view)
+bool tce2_view_put(struct tce2_view *view)
 {
+	if (!refcount_dec_and_test(&view->refs))
+		return false;
 	view_free_word(view->root, view->depth);
 	view->root = 0;
+	return true;
+}
+
+/**
+ * tce2_view_get() - get a reference to a view, to copy leaves without a lock
+ * @view: the view, in memory that the caller's RCU read-side section keeps
+ *
+ * The reference keeps the nodes. Together with the RCU read-side section it keeps the arrays,
+ * which the caller must not use after it has left the section.
+ *
+ * Context: RCU read-side section.
+ * Return: true; false if the view was freed.
+ */
+bool tce2_view_get(struct tce2_view *view)
+{
+	if (!refcount_inc_not_zero(&view->refs))
+		return false;
+	/* Pairs with view_has_readers(): set @refs, then read words */
+	smp_mb();
+	return true;
 }
 
 /*
@@ -255,11 +300,11 @@ int tce2_view_prepare(struct tce2_view *view, const struct tce2_view_run *new)
 }
 
 /* Finds the first run of an array in the entries from @first to @last */
-static bool view_next_in_array(const struct tce2_view *view, const u64 *array,
+static bool view_next_in_array(unsigned int page_shift, const u64 *array,
 			       unsigned int first, unsigned int last,
 			       struct tce2_leaf_run *run)
 {
-	u64 step = 1ULL << view->page_shift, entry;
+	u64 step = 1ULL << page_shift, entry;
 
 	while (first <= last && !array[first])
 		first++;
@@ -287,7 +332,7 @@ static void view_collapse(const struct tce2_view *view, u64 *slot)
 
 	if (*slot != ((u64)array | TCE2_VIEW_LEAF << TCE2_WORD_COUNT_SHIFT))
 		return;
-	view_next_in_array(view, array, 0, TCE2_LEAF_MASK, &run);
+	view_next_in_array(view->page_shift, array, 0, TCE2_LEAF_MASK, &run);
 	if (!view_is_whole(&run))
 		return;
 	WRITE_ONCE(*slot, view_encode_run(&run));
@@ -529,23 +574,33 @@ u64 tce2_view_find_touched(const struct tce2_view *view, u64 index, u64 end)
 	return max(index, leaf << TCE2_VIEW_LEAF_SHIFT);
 }
 
-/* Finds the first run of a leaf in the entries from @first to @last */
-static bool view_next_in_leaf(const struct tce2_view *view, u64 word,
+/*
+ * Finds the first run of a leaf in the entries from @first to @last. @array has the entries
+ * if the leaf's word points to an array.
+ */
+static bool view_next_in_leaf(unsigned int page_shift, u64 word, const u64 *array,
 			      unsigned int first, unsigned int last,
 			      struct tce2_leaf_run *run)
 {
 	if (tce2_word_is_array(word))
-		return view_next_in_array(view, tce2_word_array(word), first, last,
-					  run);
+		return view_next_in_array(page_shift, array, first, last, run);
 	*run = tce2_word_run(word);
 	if (!run->perm || run->last < first || last < run->first)
 		return false;
 	run->last = min(run->last, last);
 	if (run->first < first) {
-		run->ua += (u64)(first - run->first) << view->page_shift;
+		run->ua += (u64)(first - run->first) << page_shift;
 		run->first = first;
 	}
 	return true;
+}
+
+static struct tce2_view_run view_from_leaf(u64 start, const struct tce2_leaf_run *run)
+{
+	return (struct tce2_view_run){
+		start + run->first, run->last - run->first + 1, run->ua, run->perm,
+		run->counted,
+	};
 }
 
 /**
@@ -571,14 +626,11 @@ bool tce2_view_next(const struct tce2_view *view, u64 index, u64 end,
 			return false;
 		start = leaf << TCE2_VIEW_LEAF_SHIFT;
 		index = max(index, start);
-		if (view_next_in_leaf(view, *slot, index - start,
+		if (view_next_in_leaf(view->page_shift, *slot, tce2_word_array(*slot),
+				      index - start,
 				      tce2_view_leaf_end(index, end) - 1 - start,
 				      &run_in_leaf)) {
-			*run = (struct tce2_view_run){
-				start + run_in_leaf.first,
-				run_in_leaf.last - run_in_leaf.first + 1,
-				run_in_leaf.ua, run_in_leaf.perm, run_in_leaf.counted,
-			};
+			*run = view_from_leaf(start, &run_in_leaf);
 			return true;
 		}
 		index = tce2_view_leaf_end(index, end);
@@ -590,8 +642,9 @@ bool tce2_view_next(const struct tce2_view *view, u64 index, u64 end,
  * tce2_view_leaf_bytes() - count the memory that a leaf adds to a walk along the leaves
  * @view: the view
  * @previous: number of the previous leaf of the walk, or ~0ULL
- * @leaf: number of the leaf, whose entries the caller holds
+ * @leaf: number of the leaf
  *
+ * Context: the caller has a reference to the view.
  * Return: bytes of the leaf's array, and of the nodes above the leaf that are not above
  * the previous leaf.
  */
@@ -612,4 +665,79 @@ u64 tce2_view_leaf_bytes(const struct tce2_view *view, u64 previous, u64 leaf)
 			bytes += TCE2_NODE_SLOTS * sizeof(u64);
 	}
 	return bytes;
+}
+
+/*
+ * Copies the word of a leaf, and its array. Returns false if the leaf's word has stopped
+ * pointing to the array meanwhile, see tce2_view_peek().
+ */
+static bool view_copy_leaf(const u64 *slot, struct tce2_view_copy *copy)
+{
+	const u64 *array;
+	unsigned int i;
+	u64 word;
+
+	copy->word = READ_ONCE(*slot);
+	if (!tce2_word_is_array(copy->word))
+		return true;
+	array = tce2_word_array(copy->word);
+	for (i = 0; i < TCE2_VIEW_LEAF; i++)
+		copy->entry[i] = READ_ONCE(array[i]);
+	/* Pairs with view_retire_array(): read the entries, then check *slot */
+	smp_rmb();
+	word = READ_ONCE(*slot);
+	return tce2_word_is_array(word) && tce2_word_array(word) == array;
+}
+
+/**
+ * tce2_view_copy_next() - copy the next leaf of which entries may be mapped, without a lock
+ * @view: the view
+ * @leaf: first leaf of the search
+ * @last: last leaf of the view
+ * @copy: set to the copy
+ *
+ * Other threads may change the leaf meanwhile. Each copied entry was correct at some moment
+ * during the call.
+ *
+ * Context: RCU read-side section, in which the caller called tce2_view_get().
+ * Return: 1 if a leaf was copied; 0 if no such leaf is left; -EAGAIN if the leaf lost its array
+ * meanwhile.
+ */
+int tce2_view_copy_next(const struct tce2_view *view, u64 leaf, u64 last,
+			struct tce2_view_copy *copy)
+{
+	const u64 *slot = view_next_slot(view, &leaf, last);
+
+	copy->word = 0;
+	if (!slot)
+		return 0;
+	copy->leaf = leaf;
+	copy->page_shift = view->page_shift;
+	if (view_copy_leaf(slot, copy))
+		return 1;
+	copy->word = 0;
+	return -EAGAIN;
+}
+
+/**
+ * tce2_view_next_copied() - find the next adjacent run of mapped entries in a copy
+ * @copy: the copy; @word may be 0
+ * @index: first entry of the search, in the leaf or right after it
+ * @run: set to the first run at or after @index
+ *
+ * Context: any.
+ * Return: true; false if no entry is mapped.
+ */
+bool tce2_view_next_copied(const struct tce2_view_copy *copy, u64 index,
+			   struct tce2_view_run *run)
+{
+	u64 start = copy->leaf << TCE2_VIEW_LEAF_SHIFT;
+	struct tce2_leaf_run in_leaf;
+
+	if (!copy->word || index - start >= TCE2_VIEW_LEAF ||
+	    !view_next_in_leaf(copy->page_shift, copy->word, copy->entry, index - start,
+			       TCE2_LEAF_MASK, &in_leaf))
+		return false;
+	*run = view_from_leaf(start, &in_leaf);
+	return true;
 }

@@ -203,7 +203,7 @@ TEST_F(reader, a_released_container_has_no_record)
 	expect_file("mappings", "");
 }
 
-/* More mappings than one call of tce2_window_scan() returns, in more leaves than it holds */
+/* Mappings in many leaves, some with an array */
 TEST_F(reader, many_mappings_are_all_shown)
 {
 	const u64 leaf = 512ULL << 12;
@@ -218,6 +218,140 @@ TEST_F(reader, many_mappings_are_all_shown)
 	expect(lines, 301);
 	snprintf(want, sizeof(want), " levels=1 mapped=%llu table=", 300 * PAGES(1) >> 12);
 	expect_in("windows", want);
+}
+
+/* A request and VFIO hold all locks of a window and of its owner */
+TEST_F(reader, mappings_are_read_without_a_lock)
+{
+	struct tce2_window *window;
+	struct tce2_range range;
+
+	expect(tce2_container_register(container, UA, PAGES(4)), 0);
+	expect(map_at(0, UA, PAGES(1), RW), 0);
+	expect(map_at(PAGES(2), UA, PAGES(1), RW), 0);
+	window = container->ddw.window[0];
+	down_write(&container->ddw.lock);
+	expect(tce2_window_lock_leaves(window, &range, 0, 1), 0);
+	expect_in("windows", " slot=0 start=0x0 ");
+	expect_in("mappings", " iova=0x0 ");
+	tce2_window_unlock_leaves(window, &range);
+	up_write(&container->ddw.lock);
+}
+
+/* The reader must not show the mappings of two windows in one listing */
+static void replace_the_window(void)
+{
+	const struct tce2_window_spec spec = { GIB(1), 12, 1 };
+	struct tce2_creation creation;
+
+	sim_between_reads = NULL;
+	expect(tce2_container_remove_window(container, 0), 0);
+	expect(tce2_container_create_window(container, &spec, &creation), 0);
+	expect(creation.slot, 0);
+	expect(tce2_container_publish_window(container, &creation), 0);
+	expect(map_at(GIB(1) / 2, UA, PAGES(1), TCE2_PERM_READ), 0);
+}
+
+TEST_F(reader, the_listing_of_a_window_ends_when_another_window_replaces_it)
+{
+	const char *text;
+
+	expect(tce2_container_register(container, UA, PAGES(4)), 0);
+	for (u64 i = 0; i < 3; i++)
+		expect(map_at(2 * i * MIB(4), UA, PAGES(1), RW), 0);
+	sim_between_reads = replace_the_window;
+	text = sim_cat("mappings", 2);
+	expect(!strstr(text, " perm=rw\n"), false);
+	expect(!strstr(text, " perm=r\n"), true);
+	expect_in("mappings", " perm=r\n");
+}
+
+static unsigned int changes;
+
+static void replace_it_once(void)
+{
+	changes++;
+	replace_the_window();
+}
+
+/* The record of a window has all of its mappings, or does not exist */
+static void expect_a_whole_window(const char *text)
+{
+	char before[40], after[40];
+
+	snprintf(before, sizeof(before), " mapped=%llu ", PAGES(4) >> 12);
+	snprintf(after, sizeof(after), " mapped=%llu ", PAGES(1) >> 12);
+	if (strstr(text, "\ncontainer=") && !strstr(text, before) && !strstr(text, after))
+		sim_bug("saw\n%s", text);
+}
+
+/* The copy of a leaf, and the nodes, must outlive the window while the reader uses them */
+TEST(a_window_may_be_replaced_at_any_moment_while_it_is_read)
+{
+	static const char *const names[] = { "windows", "mappings" };
+	const char *text;
+
+	for (unsigned int nth = 1; nth < 600; nth += nth < 16 ? 1 : 61) {
+		for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+			begin_reading(1);
+			expect(tce2_container_register(container, UA, PAGES(4)), 0);
+			expect(map_at(0, UA, PAGES(1), RW), 0);
+			expect(map_at(PAGES(2), UA, PAGES(1), RW), 0);
+			expect(map_at(MIB(16), UA, PAGES(1), RW), 0);
+			expect(map_at(MIB(32), UA, PAGES(1), RW), 0);
+			sim_when(SIM_AT_READ, nth, replace_it_once);
+			text = sim_cat(names[i], 1);
+			if (!i)
+				expect_a_whole_window(text);
+			sim_when(SIM_AT_READ, 0, NULL);
+			end_reading();
+		}
+	}
+	expect(changes > 40, true);
+}
+
+/* Both changes retire the array of the leaf */
+static bool fills;
+
+static void unmap_or_fill_the_leaf(void)
+{
+	changes++;
+	if (fills)
+		expect(map_at(0, UA + GIB(1), MIB(2), RW), 0);
+	else
+		expect(tce2_container_unmap(container, 0, MIB(2)), 0);
+}
+
+TEST(an_array_may_be_freed_at_any_moment_while_it_is_read)
+{
+	char before[200], after[200];
+
+	for (unsigned int nth = 1; nth < 600; nth += nth < 16 ? 1 : 61) {
+		const char *text;
+
+		fills = !fills;
+		begin_reading(1);
+		map_contiguous(UA + GIB(1), MIB(2) >> PAGE_SHIFT, 4096, true);
+		expect(tce2_container_register(container, UA, PAGES(4)), 0);
+		expect(tce2_container_register(container, UA + GIB(1), MIB(2)), 0);
+		expect(map_at(0, UA, PAGES(1), RW), 0);
+		expect(map_at(PAGES(2), UA, PAGES(2), RW), 0);
+		sim_when(SIM_AT_READ, nth, unmap_or_fill_the_leaf);
+		text = strchr(sim_cat("mappings", 100), '\n') + 1;
+		sim_when(SIM_AT_READ, 0, NULL);
+		/* All of the leaf before or after the change, because the change was atomic */
+		snprintf(before, sizeof(before),
+			 "container=%llu slot=0 iova=0x0 size=%lu ua=0x%llx perm=rw\n"
+			 "container=%llu slot=0 iova=0x%llx size=%llu ua=0x%llx perm=rw\n",
+			 container->id, PAGE_SIZE, UA, container->id, PAGES(2), PAGES(2), UA);
+		snprintf(after, sizeof(after),
+			 "container=%llu slot=0 iova=0x0 size=%llu ua=0x%llx perm=rw\n",
+			 container->id, MIB(2), UA + GIB(1));
+		if (strcmp(text, before) && strcmp(text, fills ? after : ""))
+			sim_bug("%u: saw\n%s", nth, text);
+		end_reading();
+	}
+	expect(changes > 20, true);
 }
 
 TEST_F(reader, a_window_shows_its_memory_and_its_users)
@@ -345,6 +479,16 @@ TEST_F(reader, a_record_that_disappears_does_not_hide_later_records)
 	sim_cat("regions", 2);
 	snprintf(want, sizeof(want), "ua=0x%llx ", UA + PAGES(4));
 	expect(!strstr(sim_cat("regions", 2), want), false);
+}
+
+TEST_F(reader, a_fatal_signal_ends_the_walk_along_a_window)
+{
+	expect(tce2_container_register(container, UA, PAGES(1)), 0);
+	expect(map_at(0, UA, PAGES(1), RW), 0);
+	sim_fail(SIM_SIGNAL, 1);
+	expect(!strstr(sim_cat("mappings", 1), "iova="), true);
+	expect(sim.fired, true);
+	sim_fail_nothing();
 }
 
 static void release_the_container(void)

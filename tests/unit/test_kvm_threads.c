@@ -5,7 +5,8 @@
  *
  * In one test, three threads of a client map and unmap single pages and ranges, and change
  * regions, groups and windows. In the other test, two virtual CPUs (kvm_calls.c) and a client
- * change the same few entries and regions concurrently.
+ * change the same few entries and regions concurrently. In both tests, another thread reads
+ * the mappings, as debugfs does.
  *
  *	threads-4K [--list | NAME...]
  *
@@ -332,7 +333,8 @@ static struct tce2_cache *cache;
 static struct tce2_window *window;
 static struct tce2_region *regions[REGIONS];
 static struct task_struct client;
-static bool stopped;
+static bool stopped, reading_ended;
+static pthread_t reader;
 static u64 requests, unregistered, mapped;
 
 static u64 rnd(u64 *state, u64 limit)
@@ -559,6 +561,73 @@ static void *run_changer(void *unused)
 }
 
 /*
+ * Thread that reads the windows for debugfs
+ */
+
+static u64 walks, copied;
+
+/* The other threads map only registered memory, with permissions */
+static void check_copy(const struct tce2_scan *scan)
+{
+	struct tce2_view_run run;
+	u64 index = scan->index;
+
+	for (; tce2_view_next_copied(&scan->copy, index, &run); copied++) {
+		expect(run.perm && run.count && run.index + run.count <= ENTRIES, true);
+		expect(run.ua >= MACHINE_UA &&
+		       run.ua + (run.count << SHIFT) <= region_ua(REGIONS), true);
+		index = run.index + run.count;
+	}
+}
+
+static void walk_the_window(struct tce2_scan *scan)
+{
+	struct tce2_window_info info;
+	int ret = 1;
+
+	if (!tce2_ddw_window_info(&ddw, 0, &info))
+		return;
+	scan->id = info.id;
+	scan->leaf = 0;
+	scan->previous = ~0ULL;
+	while (ret == 1 || ret == -EAGAIN) {
+		ret = tce2_ddw_scan(&ddw, 0, scan);
+		if (ret == 1)
+			check_copy(scan);
+	}
+	walks += !ret;
+}
+
+static void *run_reader(void *unused)
+{
+	struct tce2_scan *scan = calloc(1, sizeof(*scan));
+	struct task_struct task;
+
+	sim_task_init(&task, sim.mm);
+	sim_switch_to(&task);
+	while (!READ_ONCE(reading_ended))
+		walk_the_window(scan);
+	free(scan);
+	return NULL;
+}
+
+static void begin_reader(void)
+{
+	walks = 0;
+	copied = 0;
+	WRITE_ONCE(reading_ended, false);
+	pthread_create(&reader, NULL, run_reader, NULL);
+}
+
+static void end_reader(void)
+{
+	WRITE_ONCE(reading_ended, true);
+	pthread_join(reader, NULL);
+	printf("# walks of a reader: %llu, runs copied: %llu\n", walks, copied);
+	expect(walks && copied, true);
+}
+
+/*
  * Set-up of the tests, their threads, and checks of the result
  */
 
@@ -590,18 +659,21 @@ static void run_pagers(void)
 {
 	pthread_t pagers[PAGERS], changer;
 
+	begin_reader();
 	pthread_create(&changer, NULL, run_changer, NULL);
 	for (uintptr_t i = 0; i < PAGERS; i++)
 		pthread_create(&pagers[i], NULL, run_pager, (void *)i);
 	for (unsigned int i = 0; i < PAGERS; i++)
 		pthread_join(pagers[i], NULL);
 	pthread_join(changer, NULL);
+	end_reader();
 }
 
 static void run_vcpus(void)
 {
 	pthread_t vcpus[VCPUS], requests;
 
+	begin_reader();
 	pthread_create(&requests, NULL, run_client, NULL);
 	for (uintptr_t i = 0; i < VCPUS; i++)
 		pthread_create(&vcpus[i], NULL, run_vcpu, (void *)i);
@@ -609,6 +681,7 @@ static void run_vcpus(void)
 		pthread_join(vcpus[i], NULL);
 	WRITE_ONCE(stopped, true);
 	pthread_join(requests, NULL);
+	end_reader();
 }
 
 /* The table must match the view, and the counts of each region its entries */

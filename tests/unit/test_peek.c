@@ -32,7 +32,7 @@ static void begin(bool external)
 static void end(void)
 {
 	sim_grace_period();
-	tce2_view_free(&view);
+	expect(tce2_view_put(&view), true);
 	expect(sim.now.allocs, 0);
 }
 

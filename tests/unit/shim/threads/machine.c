@@ -286,9 +286,28 @@ void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
 	pthread_mutex_unlock(&later_mutex);
 }
 
+struct late_free {
+	struct rcu_head rcu;
+	void *ptr;
+};
+
+static void free_late(struct rcu_head *head)
+{
+	struct late_free *late = container_of(head, struct late_free, rcu);
+
+	kfree(late->ptr);
+	free(late);
+}
+
+/* The kernel keeps the struct rcu_head in the object, over its first words */
 void sim_free_later(void *ptr)
 {
-	sim_bug("an object is freed by RCU, but no thread here reads it without a lock");
+	struct late_free *late = calloc(1, sizeof(*late));
+
+	late->ptr = ptr;
+	WRITE_ONCE(((u64 *)ptr)[0], (u64)late);
+	WRITE_ONCE(((u64 *)ptr)[1], (u64)free_late);
+	call_rcu(&late->rcu, free_late);
 }
 
 static void run_callbacks(void)

@@ -26,6 +26,20 @@ static inline void refcount_inc(refcount_t *r)
 		sim_bug("a reference is taken to an object without references");
 }
 
+static inline bool refcount_inc_not_zero(refcount_t *r)
+{
+	int refs = atomic_read(&r->refs);
+
+	while (refs) {
+		int saw = atomic_cmpxchg(&r->refs, refs, refs + 1);
+
+		if (saw == refs)
+			return true;
+		refs = saw;
+	}
+	return false;
+}
+
 static inline bool refcount_dec_and_test(refcount_t *r)
 {
 	int refs = machine_add(&r->refs, -1);
