@@ -108,6 +108,7 @@ void tce2_container_release(void *cookie);
 struct tce2_container *tce2_container_get(void *cookie);
 void tce2_container_put(struct tce2_container *container);
 
+u64 tce2_container_id(const void *cookie);
 struct tce2_container *tce2_container_next(u64 id);
 bool tce2_container_next_region(struct tce2_container *container, u64 ua,
 				struct tce2_region_info *info);

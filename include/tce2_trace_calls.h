@@ -23,10 +23,12 @@ DECLARE_STATIC_KEY_FALSE(tce2_tracing);
  * enum tce2_wait - reasons for a wait
  * @TCE2_WAIT_ENTRIES: a request waits for another request that has locked a range
  * @TCE2_WAIT_GROUPS: VFIO waits to attach or detach a group, or to close a container
+ * @TCE2_WAIT_WINDOWS: a request waits for a thread that changes groups or windows
  */
 enum tce2_wait {
 	TCE2_WAIT_ENTRIES,
 	TCE2_WAIT_GROUPS,
+	TCE2_WAIT_WINDOWS,
 };
 
 void tce2_trace_register(u64 container, u64 ua, u64 size, int ret);

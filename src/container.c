@@ -69,9 +69,22 @@ static void *container_id_to_cookie(u64 id)
 }
 
 /* Returns the id in a cookie; an unused id if @cookie is another backend's pointer */
-static u64 container_cookie_to_id(const void *cookie)
+static __always_inline u64 container_cookie_to_id(const void *cookie)
 {
 	return (u64)cookie ^ COOKIE_BASE;
+}
+
+/**
+ * tce2_container_id() - get the number of the container of a cookie
+ * @cookie: the iommu_data that VFIO passed
+ *
+ * Context: any.
+ * Return: the number, also after the release of the container; an unused number if @cookie was
+ * not made by this module.
+ */
+u64 tce2_container_id(const void *cookie)
+{
+	return container_cookie_to_id(cookie);
 }
 
 static __always_inline struct hlist_head *container_slot(u64 id)

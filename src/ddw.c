@@ -17,6 +17,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/iommu.h>
+#include <linux/ktime.h>
 #include <linux/overflow.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
@@ -105,6 +106,22 @@ static void ddw_end_hurry(struct tce2_ddw *ddw)
 	wake_up_all(&ddw->calm);
 }
 
+/* Implements ddw_lock_for_client() */
+static int ddw_wait_for_client_lock(struct tce2_ddw *ddw)
+{
+	if (mutex_lock_killable(&ddw->clients))
+		return -EINTR;
+	if (wait_event_killable(ddw->calm, !atomic_read(&ddw->hurry.stopping)))
+		goto unlock;
+	ddw_begin_hurry(ddw);
+	if (!down_write_killable(&ddw->lock))
+		return 0;
+	ddw_end_hurry(ddw);
+unlock:
+	mutex_unlock(&ddw->clients);
+	return -EINTR;
+}
+
 /*
  * Locks the groups and windows for writing, for a client's request. Returns 0, or
  * -EINTR after a fatal signal.
@@ -118,17 +135,12 @@ static void ddw_end_hurry(struct tce2_ddw *ddw)
  */
 static int ddw_lock_for_client(struct tce2_ddw *ddw)
 {
-	if (mutex_lock_killable(&ddw->clients))
-		return -EINTR;
-	if (wait_event_killable(ddw->calm, !atomic_read(&ddw->hurry.stopping)))
-		goto unlock;
-	ddw_begin_hurry(ddw);
-	if (!down_write_killable(&ddw->lock))
-		return 0;
-	ddw_end_hurry(ddw);
-unlock:
-	mutex_unlock(&ddw->clients);
-	return -EINTR;
+	/* Without another writer, the wait is short: requests back off */
+	u64 began = atomic_read(&ddw->hurry.turning_away) ? tce2_trace_begin_wait() : 0;
+	int ret = ddw_wait_for_client_lock(ddw);
+
+	tce2_trace_end_wait(TCE2_WAIT_WINDOWS, began);
+	return ret;
 }
 
 /* Same as ddw_lock_for_client(), for work that is necessary even after a fatal signal */
@@ -171,6 +183,19 @@ static void ddw_unlock_for_vfio(struct tce2_ddw *ddw)
 	ddw_end_hurry(ddw);
 }
 
+/* Traces the wait only if there is one, because each request on the general path calls this */
+static noinline int ddw_down_read_traced(struct tce2_ddw *ddw)
+{
+	u64 began = ktime_get_ns();
+	int ret;
+
+	if (down_read_trylock(&ddw->lock))
+		return 0;
+	ret = down_read_killable(&ddw->lock);
+	tce2_trace_wait(TCE2_WAIT_WINDOWS, began);
+	return ret;
+}
+
 /*
  * Locks the groups and windows for reading, for a request. Returns 0, or -EINTR after a
  * fatal signal. Returns -EAGAIN if VFIO waits for the lock: the caller must call
@@ -178,7 +203,7 @@ static void ddw_unlock_for_vfio(struct tce2_ddw *ddw)
  */
 static int ddw_begin_request(struct tce2_ddw *ddw)
 {
-	if (down_read_killable(&ddw->lock))
+	if (tce2_tracing_on() ? ddw_down_read_traced(ddw) : down_read_killable(&ddw->lock))
 		return -EINTR;
 	if (likely(!atomic_read(&ddw->hurry.stopping)))
 		return 0;
@@ -199,10 +224,13 @@ static void ddw_end_request(struct tce2_ddw *ddw)
  */
 static int ddw_wait_for_writer(struct tce2_ddw *ddw, int seen)
 {
-	return wait_event_killable(ddw->calm,
-				   atomic_read(&ddw->writes) != seen ||
-				   !atomic_read(&ddw->hurry.turning_away)) ?
-		-EINTR : 0;
+	u64 began = tce2_trace_begin_wait();
+	int ret = wait_event_killable(ddw->calm,
+				      atomic_read(&ddw->writes) != seen ||
+				      !atomic_read(&ddw->hurry.turning_away));
+
+	tce2_trace_end_wait(TCE2_WAIT_WINDOWS, began);
+	return ret ? -EINTR : 0;
 }
 
 /*

@@ -319,8 +319,12 @@ void tce2_range_lock_uninterruptible(struct tce2_range_lock *rl,
 {
 	lock_map_acquire(&rl->dep_map);
 	range_begin(range, first, count);
-	if (range_join(rl, range, TCE2_STAYS))
+	if (range_join(rl, range, TCE2_STAYS)) {
+		u64 began = tce2_trace_begin_wait();
+
 		wait_for_completion(&range->woken);
+		tce2_trace_end_wait(TCE2_WAIT_ENTRIES, began);
+	}
 	range_wait_for_briefs(rl, range);
 }
 

@@ -189,6 +189,11 @@ void tce2_trace_mirror(u64 ua, u64 size, bool made)
  */
 void tce2_trace_wait(enum tce2_wait why, u64 began)
 {
-	trace_tce2_wait(why == TCE2_WAIT_ENTRIES ? "entries" : "groups",
-			ktime_get_ns() - began);
+	static const char *const names[] = {
+		[TCE2_WAIT_ENTRIES]	= "entries",
+		[TCE2_WAIT_GROUPS]	= "groups",
+		[TCE2_WAIT_WINDOWS]	= "windows",
+	};
+
+	trace_tce2_wait(names[why], ktime_get_ns() - began);
 }

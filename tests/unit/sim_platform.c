@@ -1528,6 +1528,15 @@ int down_read_killable(struct rw_semaphore *sem)
 	return 0;
 }
 
+int down_read_trylock(struct rw_semaphore *sem)
+{
+	if (sem->writer)
+		return 0;
+	sem->readers++;
+	rwsems_held++;
+	return 1;
+}
+
 void up_read(struct rw_semaphore *sem)
 {
 	rwsem_assert_held(sem);

@@ -22,6 +22,7 @@
 #include "engine.h"
 #include "kernel_list.h"
 #include "kvm_calls.h"
+#include "sim_trace.h"
 #include "tce2_container.h"
 #include "tce2_kapi.h"
 #include "tce2_kvm.h"
@@ -2269,6 +2270,27 @@ TEST(unmap_only_mode_declines_every_mapping)
 	set_mode("on", 0);
 	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
 	free(text);
+	end_case();
+}
+
+TEST(kvms_first_map_and_each_declined_map_are_traced)
+{
+	char want[100];
+
+	begin_case();
+	sim_trace(true);
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), true);
+	snprintf(want, sizeof(want), "kvm_attach %llx %llx\n", window->start, window->size);
+	expect(strcmp(sim_events, want), 0);
+	sim_trace(true);
+	set_mode("unmap-only\n", 0);
+	expect(put(&vcpus[0], 3, ua_of(B, 7)), false);
+	snprintf(want, sizeof(want), "kvm_fallback %llx %llx\n", window->start,
+		 window->start + IOVA(3));
+	expect(strcmp(sim_events, want), 0);
+	set_mode("on", 0);
+	sim_trace(false);
 	end_case();
 }
 

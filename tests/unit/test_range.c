@@ -8,7 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <linux/ktime.h>
+
 #include "engine.h"
+#include "sim_trace.h"
 #include "tce2_range.h"
 
 #define THREADS 6
@@ -109,6 +112,43 @@ TEST(a_locked_range_blocks_only_overlapping_ranges)
 		pthread_join(touch[i].thread, NULL);
 	expect(got, 5);
 	expect(!rl.last, true);
+}
+
+static void *lock_uninterruptibly(void *unused)
+{
+	static struct tce2_range range;
+
+	tce2_range_lock_uninterruptible(&rl, &range, 0, 1);
+	tce2_range_unlock(&rl, &range);
+	return NULL;
+}
+
+TEST(each_wait_for_a_range_is_traced)
+{
+	static struct tce2_range range;
+	static struct locker l;
+	pthread_t thread;
+
+	begin_ranges();
+	sim_ns = 1;
+	sim_trace(true);
+	expect(tce2_range_lock(&rl, &range, 0, 1), 0);
+	expect(strcmp(sim_events, ""), 0);
+	start(&l, 0, 1);
+	await_waiters(1);
+	sim_ns = 8;
+	tce2_range_unlock(&rl, &range);
+	pthread_join(l.thread, NULL);
+	expect(strcmp(sim_events, "wait 0 7\n"), 0);
+	sim_trace(true);
+	expect(tce2_range_lock(&rl, &range, 0, 1), 0);
+	pthread_create(&thread, NULL, lock_uninterruptibly, NULL);
+	await_waiters(1);
+	sim_ns = 10;
+	tce2_range_unlock(&rl, &range);
+	pthread_join(thread, NULL);
+	expect(strcmp(sim_events, "wait 0 2\n"), 0);
+	sim_trace(false);
 }
 
 TEST(overlapping_ranges_are_locked_in_the_order_of_the_requests)

@@ -218,6 +218,11 @@ int down_read_killable(struct rw_semaphore *sem)
 	return 0;
 }
 
+int down_read_trylock(struct rw_semaphore *sem)
+{
+	return !pthread_rwlock_tryrdlock(&sem->lock);
+}
+
 void up_read(struct rw_semaphore *sem)
 {
 	pthread_rwlock_unlock(&sem->lock);

@@ -17,6 +17,7 @@ struct rw_semaphore {
 void init_rwsem(struct rw_semaphore *sem);
 void down_read(struct rw_semaphore *sem);
 int down_read_killable(struct rw_semaphore *sem);
+int down_read_trylock(struct rw_semaphore *sem);
 void up_read(struct rw_semaphore *sem);
 void down_write(struct rw_semaphore *sem);
 int down_write_killable(struct rw_semaphore *sem);
