@@ -13,6 +13,8 @@
  * --seconds N sets the duration of each race. --stress runs only races, for 60 seconds
  * each by default. --only may be repeated. --patience N is for kernels that are N times
  * slower: time limits grow, and loops with thousands of rounds make fewer rounds.
+ * With --stress, observers read debugfs and switch events beside each race
+ * (conformance_observers.c).
  * --fail-nth injects failures into all calls (conformance_failnth.c). --budget N limits
  * the failures injected into each test, 300 by default.
  */
@@ -186,12 +188,15 @@ static int result_of(int status)
 /* Run a test in a child process; then kill its descendants that still run */
 static int run_test(const struct test *test)
 {
+	bool observed = stress && !backend_is_intree, watched_ok = true;
 	struct found before = found();
 	int status, result;
 	pid_t pid;
 
 	skip_reason[0] = 0;
 	*score = (struct score){};
+	if (observed)
+		observers_start();
 	pid = fork();
 	if (pid < 0)
 		return FAILED;
@@ -200,8 +205,10 @@ static int run_test(const struct test *test)
 	while (waitpid(pid, &status, 0) < 0)
 		;
 	kill(-pid, SIGKILL);
+	if (observed)
+		watched_ok = observers_stop();
 	result = result_of(status);
-	if (!nothing_left(before) && result == PASSED)
+	if ((!nothing_left(before) || !watched_ok) && result == PASSED)
 		result = FAILED;
 	return result;
 }

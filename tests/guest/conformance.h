@@ -275,6 +275,10 @@ struct score {
 	uint64_t served;
 };
 
+/* Processes that read debugfs and switch tracepoints beside a race */
+void observers_start(void);
+bool observers_stop(void);
+
 /* Shared by the runner, the test and its children */
 extern struct score *score;
 /* Duration of each race in seconds; 0 without --seconds and --stress */
