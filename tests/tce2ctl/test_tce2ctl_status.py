@@ -199,6 +199,17 @@ def test_the_last_refusal_of_an_ended_program_is_a_note(host: State) -> None:
     assert "first" not in said.text
 
 
+@pytest.mark.parametrize("cleanup", ["unregister", "unmap", "remove"])
+def test_a_refused_cleanup_is_not_the_cause_of_an_end(cleanup: str, host: State) -> None:
+    host.debugfs("refusals", refusal(7, pid=900, released=1, text=b"too much memory"),
+                 refusal(7, pid=900, released=1, request=cleanup, text=b"not registered"),
+                 refusal(8, pid=901, released=1, request=cleanup, text=b"nothing else"))
+    said = status(host)
+    assert "(900) ended after a refused request: too much memory: tce2ctl explain" in said.text
+    assert "not registered" not in said.text
+    assert "(901) ended after a refused request: nothing else: tce2ctl explain" in said.text
+
+
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_names_do_no_harm(name: bytes, host: State) -> None:
     host.load_in_tree(users=1)

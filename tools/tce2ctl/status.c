@@ -260,31 +260,50 @@ static void check_process(struct status *status, const struct process *process)
 	free(why);
 }
 
-/* True for the last refusal of a process that has ended */
-static bool is_last_of_ended(const struct records *refusals, size_t at,
-			     const struct source *source)
+static bool has_ended(const struct source *source, uint64_t pid)
 {
-	uint64_t pid = record_value(&refusals->record[at], "pid");
 	char path[64], *comm;
 	bool is_running;
-	size_t i;
 
-	if (!record_value(&refusals->record[at], "released"))
-		return false;
 	snprintf(path, sizeof(path), "proc/%llu/comm", (unsigned long long)pid);
 	comm = source_line(source, path);
 	is_running = comm;
 	free(comm);
-	if (is_running)
-		return false;
-	for (i = at + 1; i < refusals->count; i++) {
-		if (record_value(&refusals->record[i], "pid") == pid)
+	return !is_running;
+}
+
+/* True for requests that a program makes to clean up after an error */
+static bool is_cleanup(const struct record *refusal)
+{
+	const char *request = record_get(refusal, "request");
+
+	return request && (!strcmp(request, "unregister") ||
+			   !strcmp(request, "unmap") || !strcmp(request, "remove"));
+}
+
+/*
+ * True if a process ended because of this refusal, as far as can be known: its last refusal,
+ * except of a request to clean up. QEMU, for example, unregisters memory that it failed to
+ * register.
+ */
+static bool is_cause(const struct records *refusals, size_t at)
+{
+	const struct record *record = &refusals->record[at];
+	uint64_t pid = record_value(record, "pid");
+	bool cleanup = is_cleanup(record), other;
+	size_t i;
+
+	for (i = 0; i < refusals->count; i++) {
+		if (i == at || record_value(&refusals->record[i], "pid") != pid)
+			continue;
+		other = is_cleanup(&refusals->record[i]);
+		if (other == cleanup ? i > at : cleanup)
 			return false;
 	}
 	return true;
 }
 
-/* A program often ends after a refused request, so its last refusal is the cause. */
+/* A program often ends after a refused request. */
 static void check_ended(struct status *status, const struct source *source)
 {
 	const struct records *refusals = &status->refusals;
@@ -293,7 +312,8 @@ static void check_ended(struct status *status, const struct source *source)
 	for (i = 0; i < refusals->count; i++) {
 		const struct record *record = &refusals->record[i];
 
-		if (!is_last_of_ended(refusals, i, source))
+		if (!record_value(record, "released") || !is_cause(refusals, i) ||
+		    !has_ended(source, record_value(record, "pid")))
 			continue;
 		finding_add(&status->findings, GRADE_NOTE, "ended",
 			    "%s (%s) ended after a refused request: %s: tce2ctl explain %s",
