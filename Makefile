@@ -217,7 +217,7 @@ help:
 	@echo "make check-all               run make check on every kernel with a label, and print a table of all results (MACHINES as above)"
 	@echo "make check-host              run only the tests of this machine; make check-guests: only the tests in emulated machines (KERNELS, MACHINES)"
 	@echo "make check-quick             run only the tests that need neither a kernel nor a cross compiler: make unit, and the tests of the scripts"
-	@echo "make check-clients           run QEMU with KVM and DPDK on this module and the in-tree driver (HOSTILE_SECONDS=20, BACKENDS='intree ours', RUNS='<run>...')"
+	@echo "make check-clients           run QEMU with KVM and DPDK on this module and the in-tree driver, and observe them with tce2ctl, trace-cmd, perf and bpftrace (HOSTILE_SECONDS=20, BACKENDS='intree ours', RUNS='<run>...')"
 	@echo "make check-dkms              test the packages with the real dkms, dpkg and modprobe (root or sudo; KEEP=1: only boot, from the disk of the last run)"
 	@echo "make check-debug             run every race, inject every failure, and run a long differential test, on a debug kernel (RACE_SECONDS=60, DIFFER_CALLS=100000, FAILURES=300, JOBS='<job>...', SMP=2, KERNELS)"
 	@echo "make debug-kernel            build a kernel with KASAN, lockdep, kmemleak, UBSAN and fault injection; make check-debug does this first"

@@ -5,6 +5,7 @@ A command of scripts/ calls main() of the module with the same name. A module ca
 modules that are further down in this list:
 
 vm            boots a kernel in an emulated POWER machine
+observers     programs of administrators for a machine, with the clients that they observe
 clients       programs of Debian's packages for a machine that runs clients
 rootfs        a root filesystem of Debian's packages; chroot runs programs in one
 initramfs     a root filesystem in memory, for the tests

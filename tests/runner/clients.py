@@ -4,6 +4,10 @@
 The clients are QEMU with KVM and a passed-through NVMe disk, and DPDK's testpmd with two
 network cards. They run with the in-tree driver and with this module. tests/clients/scenarios.c
 starts them in the emulated machine. Figures and ioctl counts are kept in build/clients.
+
+In the run OBSERVERS the programs of administrators observe clients of this module: tce2ctl,
+trace-cmd, perf and bpftrace (tests/clients/observers.c). Reports of tce2ctl are kept in
+build/clients.
 """
 
 from __future__ import annotations
@@ -29,7 +33,10 @@ CONTENT = 32 << 20
 DISK = 128 << 20
 FIGURE = re.compile(r"^# figure (.*?)\r?$", re.MULTILINE)
 IOCTLS = re.compile(r"^# ioctls (.*?)\r?$", re.MULTILINE)
+# A report of tce2ctl on the console: its name, and lines with a prefix
+REPORT = re.compile(r"^# report (\S+)\r?\n((?:# > .*\n)+)", re.MULTILINE)
 
+OBSERVERS = "observers"
 # The scenarios of each run, with their options (tests/clients/scenarios.c). `make check` has
 # only the run SHORT.
 SHORT = "short"
@@ -40,15 +47,17 @@ SCENARIOS: Mapping[str, tuple[str, ...]] = {
     "shared": ("groups:shared",),
     "hostile": ("hostile:{seconds}:{seed}",),
     "dpdk": ("testpmd:start", "testpmd:again", "testpmd:killed", "testpmd:after", "both"),
+    OBSERVERS: (),
 }
 RUNS = tuple(run for run in SCENARIOS if run != SHORT)
 # Options of scripts/vm by run. With counted instructions the figures of the kvm run are
-# reproducible. The hostile guest and DPDK need processors that run in parallel. DPDK has two
-# network cards on one hub.
+# reproducible. The other runs need processors that run in parallel. DPDK has two network cards
+# on one hub.
 COUNTED = ("--icount", "--smp", "1")
 PARALLEL = ("--smp", "2")
 MACHINES: Mapping[str, tuple[str, ...]] = {
     "hostile": PARALLEL,
+    OBSERVERS: PARALLEL,
     "dpdk": (*PARALLEL,
              "--option", "-netdev", "--option", "hubport,id=port0,hubid=0",
              "--option", "-netdev", "--option", "hubport,id=port1,hubid=0",
@@ -66,6 +75,11 @@ class ClientsKey:
 
     def __str__(self) -> str:
         return "clients" if self.run == SHORT else f"{self.run}.{self.backend}"
+
+    @property
+    def exists(self) -> bool:
+        """Check that the run exists for the backend: only this module is observed."""
+        return self.run != OBSERVERS or self.backend == "ours"
 
 
 @dataclass(frozen=True)
@@ -135,10 +149,14 @@ def boot_command(key: ClientsKey, settings: ClientsSettings, content: str,
     """Return the command of scripts/vm for a run."""
     arguments = ",".join([key.backend, content, *settings.scenarios_of(key.run)])
     append = ["tce2.run=tce2-scenarios", f"tce2.args={arguments}"]
+    initrd = OUT / "initrd"
+    if key.run == OBSERVERS:
+        append = ["tce2.run=tce2-observers"]
+        initrd = OUT / "initrd-observers"
     if settings.is_slow:
         append += ["tce2.patience=8", "kasan_multi_shot"]
     return [
-        str(SCRIPTS / "vm"), "--label", settings.label, "--initrd", str(OUT / "initrd"),
+        str(SCRIPTS / "vm"), "--label", settings.label, "--initrd", str(initrd),
         "--mem", "6G" if settings.is_slow else "3G", "--disk", str(OUT / "disk0"),
         "--option", "-drive",
         "--option", f"file={OUT / 'disk1'},format=raw,if=none,id=second,cache=unsafe",
@@ -153,10 +171,11 @@ def clients_row(key: ClientsKey, settings: ClientsSettings) -> Row:
 
     def prepare(row: Row) -> list[str]:
         label = settings.label
+        packer = "observers" if key.run == OBSERVERS else "clients"
         build(LOGS / f"check-module-{label}.log", f"building the module for {label}",
               [str(SCRIPTS / "module"), label])
         build(LOGS / "clients-pack.log", "packing the clients",
-              [str(SCRIPTS / "clients"), label])
+              [str(SCRIPTS / packer), label])
         say(f"{row.name}: booting")
         return boot_command(key, settings, make_disks(), row.console)
 
@@ -170,12 +189,20 @@ def clients_rows(settings: Settings) -> dict[ClientsKey, Row]:
     if settings.mode == "clients":
         keys = [ClientsKey(run, backend) for run in chosen("RUNS", RUNS)
                 for backend in chosen("BACKENDS", BACKENDS)]
+        keys = [key for key in keys if key.exists]
     elif settings.mode in ("check", "host") and not settings.jobs:
         keys = [ClientsKey(SHORT, "ours")]
     else:
         keys = []
     mine = ClientsSettings.from_environment()
     return {key: clients_row(key, mine) for key in keys}
+
+
+def keep_reports(console: str) -> None:
+    """Write the reports of tce2ctl on a console to build/clients."""
+    for name, lines in REPORT.findall(console):
+        text = "".join(f"{line.removeprefix('# > ')}\n" for line in lines.splitlines())
+        (OUT / f"{name}.report").write_text(text)
 
 
 def keep_figures(row: Row) -> list[tuple[str, str, str]]:
@@ -188,6 +215,7 @@ def keep_figures(row: Row) -> list[tuple[str, str, str]]:
     (OUT / f"{row.name}.figures").write_text("".join(f"{line}\n" for line in figures))
     (OUT / f"{row.name}.ioctls").write_text(
         "".join(f"{line}\n" for line in IOCTLS.findall(console)))
+    keep_reports(console)
     return [(words[0], words[1], words[2]) for line in figures
             if len(words := line.split()) >= 3]
 
@@ -205,6 +233,8 @@ def table(rows: Mapping[ClientsKey, Row]) -> Iterator[str]:
             if name == "failed":
                 value = str(int(cell.get(key.backend, "0")) + int(value))
             cell[key.backend] = value
+    if not values:
+        return
     backends = list(dict.fromkeys(key.backend for key in rows))
     columns = "".join(f" {backend:>12}" for backend in backends)
     yield f"{'SCENARIO':<15} {'FIGURE':<20}{columns}"
