@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The states of hosts that the examples in the documents show, and the examples."""
+"""The states of hosts that the examples in the documents show, and the examples.
+
+The reports in the directory reports are copies of build/clients/*.report. The run observers of
+make check-clients has written them in the emulated POWER9.
+"""
 
 from __future__ import annotations
 
 import re
 import shlex
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tce2ctl_state import (CONTAINER, GIB, KIB, MIB, State, big_window, container, good_state,
-                           mapping, record, refusal, region, window)
+from tce2ctl_state import GIB, KIB, MIB, State, container, good_state, refusal
 
 from lab.places import TOP
 
+REPORTS = TOP / "tests" / "tce2ctl" / "reports"
 PAGES = (TOP / "Documentation" / "tce2ctl.rst", TOP / "Documentation" / "troubleshooting.rst")
 INDENT = "   "
 LABEL = re.compile(r"\.\.  ?_([a-z0-9-]+):$")
@@ -26,14 +29,6 @@ DEVICE = "vfio-pci,host=0000:01:00.0"
 def limits(soft: int) -> str:
     """Return /proc/PID/limits with a limit of locked memory."""
     return f"Max locked memory         {soft:<20} {soft:<20} bytes\n"
-
-
-def ended_guest(root: Path) -> State:
-    """Return a host on which a guest has ended after REGISTER_MEMORY failed."""
-    state = good_state(root)
-    state.show(refusals=[refusal(7, 2, age=12400, pid=2290, released=1)])
-    shutil.rmtree(state.root / "proc/812")
-    return state
 
 
 def running_guest(root: Path) -> State:
@@ -49,48 +44,27 @@ def running_guest(root: Path) -> State:
     return state
 
 
-def other_backend(root: Path) -> State:
-    """Return a host on which DPDK fell through to the in-tree driver."""
-    state = good_state(root)
-    state.load_in_tree(1)
-    state.process(1544, b"dpdk-testpmd", [CONTAINER, "/dev/vfio/4"])
-    state.debugfs("refusals", refusal(
-        2, request="attach", errno=22, rule="cannot-share", pid=1544, comm=b"dpdk-testpmd",
-        text=b"the group cannot share TCE tables with the groups of the container", released=1))
-    return state
+def made(make: Callable[[Path], State]) -> Callable[[Path], Path]:
+    """Return a function that makes a state and returns its root."""
+    return lambda root: make(root).root
 
 
-def upgraded(root: Path) -> State:
-    """Return a host on which a module was upgraded on disk, but not loaded."""
-    state = good_state(root)
-    state.install("0.2.0", "BBBB")
-    return state
+def reported(name: str) -> Callable[[Path], Path]:
+    """Return a function that returns a report of the emulated POWER9."""
+    return lambda root: REPORTS / f"{name}.txt"
 
 
-def nearly_full(root: Path) -> State:
-    """Return a host on which a window is nearly full."""
-    state = good_state(root)
-    state.debugfs("windows", window(mapped=245760), big_window())
-    state.debugfs("mappings", mapping(iova="0x0", size=896 * MIB),
-                  mapping(iova="0x3c000000", size=64 * MIB),
-                  mapping(slot=1, iova="0x800000000000000", size=2 * GIB))
-    state.debugfs("regions", region(), region(ua=0x7ffe00000000, size=16 * MIB, extents=256,
-                                              page=64 * KIB, mapped=0))
-    state.debugfs("groups", record(container=1, group=3, devices="0000:01:00.0"))
-    return state
-
-
-# The state of the examples after each label
-STATES: dict[str, Callable[[Path], State]] = {
-    "tce2ctl-start": good_state,
-    "tce2ctl-memlock": ended_guest,
-    "tce2ctl-running": running_guest,
-    "tce2ctl-in-tree": other_backend,
-    "tce2ctl-full": nearly_full,
-    "tce2ctl-upgrade": upgraded,
-    "tce2ctl-report": good_state,
-    "tce2ctl-metrics": good_state,
-    "troubleshooting-start": good_state,
+# The state of the examples after each label: a tree, or a report
+STATES: dict[str, Callable[[Path], Path]] = {
+    "tce2ctl-start": made(good_state),
+    "tce2ctl-memlock": reported("memlock"),
+    "tce2ctl-running": made(running_guest),
+    "tce2ctl-in-tree": reported("in-tree"),
+    "tce2ctl-full": reported("full"),
+    "tce2ctl-upgrade": reported("upgrade"),
+    "tce2ctl-report": made(good_state),
+    "tce2ctl-metrics": made(good_state),
+    "troubleshooting-start": made(good_state),
 }
 
 

@@ -28,7 +28,7 @@ def test_the_output_in_the_documents_is_real(example: Example, programs: None, w
     state = STATES[example.label](work / "root")
     words = [str(work / word) if word.endswith((".svg", ".prom", ".txt")) else word
              for word in example.words]
-    said = tce2ctl("--root", state.root, *words)
+    said = tce2ctl("--from", state, *words)
     shown, real = "\n".join(example.output), said.text.rstrip("\n")
     assert matches(shown, real), f"the real output is\n{real}"
 
