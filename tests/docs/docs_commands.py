@@ -37,6 +37,8 @@ BEGINS = re.compile(r"(?:[$#] |- run: )?"
                     r"((?:make|scripts/[\w-]+|tests/run|tce2-preflight|tce2ctl)(?: .*)?)$")
 # The file with the usage of each program for administrators
 USAGES = {"tce2-preflight": "tools/preflight/preflight.c", "tce2ctl": "tools/tce2ctl/tce2ctl.c"}
+# The file with the options that both programs have
+COMMON_OPTIONS = "tools/common/options.c"
 # A target of make, not a variable or an option
 TARGET = re.compile(r"[a-z][\w-]*")
 
@@ -249,10 +251,12 @@ def unknown_options(program: str, arguments: Sequence[str]) -> Iterator[str]:
 
     The arguments of QEMU or DPDK follow --guest or --dpdk.
     """
-    usage = (TOP / USAGES[program]).read_text()
+    usage = "".join((TOP / file).read_text() for file in (USAGES[program], COMMON_OPTIONS))
     for word in arguments:
-        if word.startswith("-") and not re.search(
-                rf"(?<![\w-]){re.escape(word.partition('=')[0])}(?![\w-])", usage):
+        name = word.partition("=")[0]
+        # The table of options has letters without a dash: { 'm', "--module", ...
+        row = f"{{ '{name[1:]}', " if re.fullmatch("-[a-zA-Z]", name) else f'"{name}"'
+        if word.startswith("-") and row not in usage:
             yield f"{program} has no option {word}"
         if word in ("--guest", "--dpdk"):
             return
@@ -271,7 +275,10 @@ def unknown_targets(arguments: Sequence[str]) -> Iterator[str]:
     if not (place / "Makefile").exists():
         yield f"there is no Makefile in {place}"
         return
-    rules = re.findall(r"^([\w .-]+?):(?!=)", (place / "Makefile").read_text(), re.MULTILINE)
+    text = (place / "Makefile").read_text()
+    included = re.findall(r"^include ([\w./-]+)$", text, re.MULTILINE)
+    text += "".join((place / file).read_text() for file in included)
+    rules = re.findall(r"^([\w .-]+?):(?!=)", text, re.MULTILINE)
     known = {name for rule in rules for name in rule.split()}
     yield from (f"make has no target {word}" for word in arguments
                 if TARGET.fullmatch(word) and word not in known)

@@ -106,6 +106,54 @@ bool ask_in_child(void (*ask)(const void *question, char *text, size_t room),
 
 #define KMOD_DAMAGED	"libkmod cannot read the module indexes in %s: run depmod for this kernel"
 
+/* Documented in tce2ctl(8) and tce2-preflight(8); scripts rely on the values. */
+enum {
+	EXIT_OK,
+	EXIT_PROBLEM,
+	EXIT_UNKNOWN,
+	EXIT_USAGE,
+};
+
+/**
+ * struct option_row - option of a program
+ * @letter: short name, or 0
+ * @name: long name, with two dashes
+ * @value: name of its value, or NULL for an option without a value
+ * @help: text for the usage, or NULL to leave the option out of it
+ * @member: offset of a member of the request: const char * for an option with a value,
+ *	bool for an option without one
+ * @take: function to call instead of setting @member, or NULL
+ * @is_last: true if no further option is parsed after this one
+ */
+struct option_row {
+	char letter;
+	const char *name;
+	const char *value;
+	const char *help;
+	size_t member;
+	void (*take)(void *request, const char *value);
+	bool is_last;
+};
+
+/**
+ * struct tool - a program and its options
+ * @name: name of the program
+ * @options: options, which an empty row ends; --help and --version are added
+ * @width: column of the help texts in the usage
+ * @print_usage: prints the usage
+ */
+struct tool {
+	const char *name;
+	const struct option_row *options;
+	int width;
+	void (*print_usage)(FILE *out);
+};
+
+void options_print(const struct tool *tool, FILE *out);
+int options_parse(const struct tool *tool, void *request,
+		  bool first_word_ends, int argc, char **argv);
+int finish(const char *name, int status);
+
 struct kmod_ctx;
 char *kmod_index_path(struct kmod_ctx *ctx, const char *name);
 int kmod_find_file(const char *modules, const char *name,

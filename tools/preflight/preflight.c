@@ -5,10 +5,8 @@
  *
  * This file parses the command line and runs the checks in order.
  *
- * Calls: module, target, types, the checks, report.
+ * Calls: module, target, types, the checks, report, options.
  */
-#include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,108 +16,56 @@
 #define PROGRAM	"tce2-preflight"
 #define MODULE	"vfio_spapr_tce2"
 
-/* Documented in tce2-preflight(8); scripts rely on the values. */
-enum { EXIT_OK, EXIT_FAIL, EXIT_UNKNOWN, EXIT_USAGE };
+static const struct tool tool;
 
 static void print_usage(FILE *out)
 {
 	fputs("usage: " PROGRAM " [OPTION]... VERSION|DIRECTORY\n"
-	      "Checks whether " MODULE " will work on a kernel, without loading it.\n\n"
-	      "  -m, --module=FILE    the module (default: the module installed for the kernel)\n"
-	      "  -r, --root=DIR       root directory with /lib/modules, /boot, /etc/modprobe.d\n"
-	      "  -b, --build=DIR      the kernel's build tree (Module.symvers, .config)\n"
-	      "      --symvers=FILE   the kernel's Module.symvers\n"
-	      "      --config=FILE    the kernel's configuration\n"
-	      "      --vmlinux=FILE   the kernel's image, with BTF\n"
-	      "      --machine=NAME   powernv or pseries (default: support for one is enough)\n"
-	      "      --accept-unknown-crcs\n"
-	      "                       accept symbols of which the kernel has no CRC\n"
-	      "  -j, --json           print JSON\n"
-	      "  -v, --verbose        also print each symbol and each member\n"
-	      "  -h, --help           print this help\n"
-	      "  -V, --version        print the version\n\n"
-	      "Exit status: 0 will work, 1 will not work, 2 unknown, 3 wrong usage.\n",
+	      "Checks whether " MODULE " will work on a kernel, without loading it.\n\n",
+	      out);
+	options_print(&tool, out);
+	fputs("\nExit status: 0 will work, 1 will not work, 2 unknown, 3 wrong usage.\n",
 	      out);
 }
 
-enum {
-	OPTION_SYMVERS = 256,
-	OPTION_CONFIG,
-	OPTION_VMLINUX,
-	OPTION_MACHINE,
-	OPTION_ACCEPT,
+#define MEMBER(name)	offsetof(struct request, name)
+
+static const struct option_row options[] = {
+	{ 'm', "--module", "FILE",
+	  "the module (default: the module installed for the kernel)",
+	  MEMBER(module) },
+	{ 'r', "--root", "DIR",
+	  "root directory with /lib/modules, /boot, /etc/modprobe.d",
+	  MEMBER(root) },
+	{ 'b', "--build", "DIR",
+	  "the kernel's build tree (Module.symvers, .config)", MEMBER(build) },
+	{ 0, "--symvers", "FILE", "the kernel's Module.symvers", MEMBER(symvers) },
+	{ 0, "--config", "FILE", "the kernel's configuration", MEMBER(config) },
+	{ 0, "--vmlinux", "FILE", "the kernel's image, with BTF",
+	  MEMBER(vmlinux) },
+	{ 0, "--machine", "NAME",
+	  "powernv or pseries (default: support for one is enough)",
+	  MEMBER(machine) },
+	{ 0, "--accept-unknown-crcs", NULL,
+	  "accept symbols of which the kernel has no CRC",
+	  MEMBER(accept_unknown_crcs) },
+	{ 'j', "--json", NULL, "print JSON", MEMBER(json) },
+	{ 'v', "--verbose", NULL, "also print each symbol and each member",
+	  MEMBER(verbose) },
+	{ 0 },
 };
 
-static const struct option options[] = {
-	{ "module", required_argument, NULL, 'm' },
-	{ "root", required_argument, NULL, 'r' },
-	{ "build", required_argument, NULL, 'b' },
-	{ "symvers", required_argument, NULL, OPTION_SYMVERS },
-	{ "config", required_argument, NULL, OPTION_CONFIG },
-	{ "vmlinux", required_argument, NULL, OPTION_VMLINUX },
-	{ "machine", required_argument, NULL, OPTION_MACHINE },
-	{ "accept-unknown-crcs", no_argument, NULL, OPTION_ACCEPT },
-	{ "json", no_argument, NULL, 'j' },
-	{ "verbose", no_argument, NULL, 'v' },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'V' },
-	{ NULL, 0, NULL, 0 },
+static const struct tool tool = {
+	.name = PROGRAM, .options = options, .width = 23,
+	.print_usage = print_usage,
 };
-
-static void take_option(struct request *request, int option)
-{
-	switch (option) {
-	case 'm':
-		request->module = optarg;
-		break;
-	case 'r':
-		request->root = optarg;
-		break;
-	case 'b':
-		request->build = optarg;
-		break;
-	case OPTION_SYMVERS:
-		request->symvers = optarg;
-		break;
-	case OPTION_CONFIG:
-		request->config = optarg;
-		break;
-	case OPTION_VMLINUX:
-		request->vmlinux = optarg;
-		break;
-	case OPTION_MACHINE:
-		request->machine = optarg;
-		break;
-	case OPTION_ACCEPT:
-		request->accept_unknown_crcs = true;
-		break;
-	case 'j':
-		request->json = true;
-		break;
-	case 'v':
-		request->verbose = true;
-		break;
-	case 'h':
-		print_usage(stdout);
-		exit(EXIT_OK);
-	case 'V':
-		puts(PROGRAM " " TCE2_VERSION);
-		exit(EXIT_OK);
-	default:
-		print_usage(stderr);
-		exit(EXIT_USAGE);
-	}
-}
 
 static struct request read_command_line(int argc, char **argv)
 {
 	struct request request = { 0 };
-	int option;
+	int first = options_parse(&tool, &request, false, argc, argv);
 
-	while ((option = getopt_long(argc, argv, "m:r:b:jvhV", options,
-				     NULL)) != -1)
-		take_option(&request, option);
-	if (argc - optind != 1 || !*argv[optind]) {
+	if (argc - first != 1 || !*argv[first]) {
 		print_usage(stderr);
 		exit(EXIT_USAGE);
 	}
@@ -129,7 +75,7 @@ static struct request read_command_line(int argc, char **argv)
 			request.machine);
 		exit(EXIT_USAGE);
 	}
-	request.target = argv[optind];
+	request.target = argv[first];
 	return request;
 }
 
@@ -155,7 +101,7 @@ static int report_all(struct module *module, struct target *target,
 	static const int exits[] = {
 		[STATUS_OK]		= EXIT_OK,
 		[STATUS_UNKNOWN]	= EXIT_UNKNOWN,
-		[STATUS_FAIL]		= EXIT_FAIL,
+		[STATUS_FAIL]		= EXIT_PROBLEM,
 	};
 	struct report report = { 0 };
 	int ret;
@@ -202,10 +148,5 @@ int main(int argc, char **argv)
 			report_json_error(err.text);
 		ret = EXIT_UNKNOWN;
 	}
-	if (fflush(stdout) || ferror(stdout)) {
-		fprintf(stderr, PROGRAM ": cannot write the result: %s\n",
-			strerror(errno));
-		return EXIT_UNKNOWN;
-	}
-	return ret;
+	return finish(PROGRAM, ret);
 }

@@ -4,10 +4,9 @@
  *
  * This file parses the command line and calls the command.
  *
- * Calls: source, the commands.
+ * Calls: source, the commands, options.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <stdlib.h>
@@ -56,6 +55,8 @@ static const struct command {
 	{ "preflight", " ...", "run tce2-preflight(8)", run_preflight, true },
 };
 
+static const struct tool tool;
+
 static void print_usage(FILE *out)
 {
 	size_t i;
@@ -68,56 +69,11 @@ static void print_usage(FILE *out)
 			commands[i].arguments, commands[i].help);
 	fputs("\n"
 	      "  explain --guest ...       the same for a guest with these arguments of QEMU\n"
-	      "  explain --dpdk ...        the same for a program with these arguments of DPDK\n\n"
-	      "  -r, --root=DIR            read the state below DIR instead of /\n"
-	      "  -f, --from=FILE           read the state from a report or a directory\n"
-	      "  -c, --container=NUMBER    show only this container\n"
-	      "  -j, --json                print JSON\n"
-	      "  -d, --delay=SECONDS       top: seconds between two pictures (default: 2)\n"
-	      "  -n, --count=NUMBER        top, trace: end after this many pictures or events\n"
-	      "      --batch               top: print text, even on a terminal\n"
-	      "  -o, --output=FILE         metrics, report: write to FILE\n"
-	      "      --svg=FILE            map: write a picture in SVG\n"
-	      "      --width=COLUMNS       map: width of the picture in the terminal\n"
-	      "      --ascii               map: draw with ASCII only\n"
-	      "      --color=WHEN          map: auto, always or never\n"
-	      "  -h, --help                print this help\n"
-	      "  -V, --version             print the version\n\n"
-	      "Exit status: 0 no problem, 1 a problem, 2 unknown, 3 wrong usage.\n",
+	      "  explain --dpdk ...        the same for a program with these arguments of DPDK\n\n",
 	      out);
+	options_print(&tool, out);
+	fputs("\nExit status: 0 no problem, 1 a problem, 2 unknown, 3 wrong usage.\n", out);
 }
-
-#define LETTERS	"r:f:c:d:n:o:jhV"
-
-enum {
-	OPTION_GUEST = 256,
-	OPTION_DPDK,
-	OPTION_SVG,
-	OPTION_WIDTH,
-	OPTION_ASCII,
-	OPTION_COLOR,
-	OPTION_BATCH,
-};
-
-static const struct option options[] = {
-	{ "root", required_argument, NULL, 'r' },
-	{ "from", required_argument, NULL, 'f' },
-	{ "container", required_argument, NULL, 'c' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "delay", required_argument, NULL, 'd' },
-	{ "count", required_argument, NULL, 'n' },
-	{ "batch", no_argument, NULL, OPTION_BATCH },
-	{ "output", required_argument, NULL, 'o' },
-	{ "svg", required_argument, NULL, OPTION_SVG },
-	{ "width", required_argument, NULL, OPTION_WIDTH },
-	{ "ascii", no_argument, NULL, OPTION_ASCII },
-	{ "color", required_argument, NULL, OPTION_COLOR },
-	{ "guest", no_argument, NULL, OPTION_GUEST },
-	{ "dpdk", no_argument, NULL, OPTION_DPDK },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'V' },
-	{ NULL, 0, NULL, 0 },
-};
 
 static void __attribute__((__noreturn__)) refuse(const char *what,
 						 const char *word)
@@ -142,7 +98,22 @@ static long read_number(const char *option, const char *text)
 	return number;
 }
 
-static double read_delay(const char *text)
+static void take_container(void *request, const char *text)
+{
+	((struct request *)request)->container = read_number("--container", text);
+}
+
+static void take_count(void *request, const char *text)
+{
+	((struct request *)request)->count = read_number("--count", text);
+}
+
+static void take_width(void *request, const char *text)
+{
+	((struct request *)request)->width = read_number("--width", text);
+}
+
+static void take_delay(void *request, const char *text)
 {
 	double seconds;
 	char *end;
@@ -150,10 +121,10 @@ static double read_delay(const char *text)
 	seconds = strtod(text, &end);
 	if (end == text || *end || !(seconds >= 0.01 && seconds <= 86400))
 		refuse("--delay must be 0.01 to 86400 seconds", text);
-	return seconds;
+	((struct request *)request)->delay = seconds;
 }
 
-static enum color read_color(const char *text)
+static void take_color(void *request, const char *text)
 {
 	static const char * const words[] = {
 		[COLOR_AUTO]	= "auto",
@@ -163,84 +134,61 @@ static enum color read_color(const char *text)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(words); i++) {
-		if (!strcmp(text, words[i]))
-			return i;
+		if (!strcmp(text, words[i])) {
+			((struct request *)request)->color = i;
+			return;
+		}
 	}
 	refuse("--color must be auto, always or never", text);
 }
 
-static const char *from;
-
-static void take_option(struct request *request, int option)
+static void take_guest(void *request, const char *text)
 {
-	switch (option) {
-	case 'r':
-	case 'f':
-		from = optarg;
-		break;
-	case 'c':
-		request->container = read_number("--container", optarg);
-		break;
-	case 'j':
-		request->json = true;
-		break;
-	case 'd':
-		request->delay = read_delay(optarg);
-		break;
-	case 'n':
-		request->count = read_number("--count", optarg);
-		break;
-	case OPTION_BATCH:
-		request->batch = true;
-		break;
-	case 'o':
-		request->output = optarg;
-		break;
-	case OPTION_SVG:
-		request->svg = optarg;
-		break;
-	case OPTION_WIDTH:
-		request->width = read_number("--width", optarg);
-		break;
-	case OPTION_ASCII:
-		request->ascii = true;
-		break;
-	case OPTION_COLOR:
-		request->color = read_color(optarg);
-		break;
-	case OPTION_GUEST:
-		request->program = PROGRAM_GUEST;
-		break;
-	case OPTION_DPDK:
-		request->program = PROGRAM_DPDK;
-		break;
-	case 'h':
-		print_usage(stdout);
-		exit(EXIT_OK);
-	case 'V':
-		puts(PROGRAM " " TCE2_VERSION);
-		exit(EXIT_OK);
-	default:
-		print_usage(stderr);
-		exit(EXIT_USAGE);
-	}
+	(void)text;
+	((struct request *)request)->program = PROGRAM_GUEST;
 }
 
-/*
- * Parses options. With "+" in @letters, the first word that is no option ends them. The
- * arguments of another program follow --guest and --dpdk.
- */
-static void parse_options(struct request *request, const char *letters,
-			  int argc, char **argv)
+static void take_dpdk(void *request, const char *text)
 {
-	int option;
-
-	while ((option = getopt_long(argc, argv, letters, options, NULL)) != -1) {
-		take_option(request, option);
-		if (request->program != PROGRAM_RUNNING)
-			return;
-	}
+	(void)text;
+	((struct request *)request)->program = PROGRAM_DPDK;
 }
+
+#define MEMBER(name)	offsetof(struct request, name)
+
+/* The arguments of another program follow --guest and --dpdk. */
+static const struct option_row options[] = {
+	{ 'r', "--root", "DIR", "read the state below DIR instead of /",
+	  MEMBER(from) },
+	{ 'f', "--from", "FILE", "read the state from a report or a directory",
+	  MEMBER(from) },
+	{ 'c', "--container", "NUMBER", "show only this container",
+	  .take = take_container },
+	{ 'j', "--json", NULL, "print JSON", MEMBER(json) },
+	{ 'd', "--delay", "SECONDS",
+	  "top: seconds between two pictures (default: 2)", .take = take_delay },
+	{ 'n', "--count", "NUMBER",
+	  "top, trace: end after this many pictures or events",
+	  .take = take_count },
+	{ 0, "--batch", NULL, "top: print text, even on a terminal",
+	  MEMBER(batch) },
+	{ 'o', "--output", "FILE", "metrics, report: write to FILE",
+	  MEMBER(output) },
+	{ 0, "--svg", "FILE", "map: write a picture in SVG", MEMBER(svg) },
+	{ 0, "--width", "COLUMNS", "map: width of the picture in the terminal",
+	  .take = take_width },
+	{ 0, "--ascii", NULL, "map: draw with ASCII only", MEMBER(ascii) },
+	{ 0, "--color", "WHEN", "map: auto, always or never",
+	  .take = take_color },
+	{ 0, "--guest", NULL, NULL, .take = take_guest, .is_last = true },
+	{ 0, "--dpdk", NULL, NULL, .take = take_dpdk, .is_last = true },
+	{ 0 },
+};
+
+static const struct tool tool = {
+	.name = PROGRAM, .options = options, .width = 28,
+	.print_usage = print_usage,
+};
 
 static const struct command *find_command(const char *name)
 {
@@ -257,23 +205,20 @@ static const struct command *read_command_line(struct request *request,
 					       int argc, char **argv)
 {
 	const struct command *command;
+	int first;
 
-	parse_options(request, "+" LETTERS, argc, argv);
+	first = options_parse(&tool, request, true, argc, argv);
 	if (request->program != PROGRAM_RUNNING)
 		refuse("--guest and --dpdk follow the command explain", NULL);
-	if (optind == argc)
+	if (first == argc)
 		refuse("a command is missing", NULL);
-	command = find_command(argv[optind]);
-	argc -= optind;
-	argv += optind;
-	optind = 1;
-	if (!command->own_options) {
-		/* 0 makes getopt_long() start again, without "+" */
-		optind = 0;
-		parse_options(request, LETTERS, argc, argv);
-	}
-	request->argc = argc - optind;
-	request->argv = argv + optind;
+	command = find_command(argv[first]);
+	argc -= first;
+	argv += first;
+	first = command->own_options ? 1 :
+		options_parse(&tool, request, false, argc, argv);
+	request->argc = argc - first;
+	request->argv = argv + first;
 	if (request->program != PROGRAM_RUNNING && command->run != run_explain)
 		refuse("--guest and --dpdk follow the command explain", NULL);
 	if (request->json && command->no_json)
@@ -315,7 +260,7 @@ int main(int argc, char **argv)
 	setlocale(LC_CTYPE, "");
 	text_is_ascii = strcmp(nl_langinfo(CODESET), "UTF-8");
 	command = read_command_line(&request, argc, argv);
-	if (source_open(&request.source, from, &err)) {
+	if (source_open(&request.source, request.from, &err)) {
 		char *clean = clean_text(err.text);
 
 		fprintf(stderr, PROGRAM ": %s\n", clean);
@@ -324,10 +269,5 @@ int main(int argc, char **argv)
 		ret = command->run(&request);
 	}
 	source_close(&request.source);
-	if (fflush(stdout) || ferror(stdout)) {
-		fprintf(stderr, PROGRAM ": cannot write the result: %s\n",
-			strerror(errno));
-		return EXIT_UNKNOWN;
-	}
-	return ret;
+	return finish(PROGRAM, ret);
 }

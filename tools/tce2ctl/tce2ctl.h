@@ -30,9 +30,6 @@
 #define GIB		(1024 * MIB)
 #define TIB		(1024 * GIB)
 
-/* Documented in tce2ctl(8); scripts rely on the values. */
-enum { EXIT_OK, EXIT_PROBLEM, EXIT_UNKNOWN, EXIT_USAGE };
-
 /**
  * struct source - origin of the state: this host, a saved tree, or a report
  * @root: directory of the tree; empty for this host
@@ -438,6 +435,7 @@ enum program {
 /**
  * struct request - command line
  * @source: origin of the state
+ * @from: directory or report of @source, or NULL for this host
  * @json: true to print JSON
  * @program: program whose arguments are in @argv
  * @ascii: true to draw with ASCII
@@ -454,6 +452,7 @@ enum program {
  */
 struct request {
 	struct source source;
+	const char *from;
 	bool json;
 	enum program program;
 	bool ascii;
