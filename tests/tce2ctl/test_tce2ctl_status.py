@@ -141,6 +141,24 @@ def test_a_container_without_a_group_has_no_backend(host: State) -> None:
     assert "no group is open, so no backend is chosen yet" in said.text
 
 
+def test_each_of_many_processes_with_a_container_is_listed(host: State) -> None:
+    pids = range(1000, 1300)
+    for pid in pids:
+        host.process(pid, files=["/dev/null", CONTAINER, "/dev/vfio/4"])
+    listed = status(host, "--json").json["containers"]
+    assert [row["pid"] for row in listed] == [812, *pids]
+
+
+@pytest.mark.parametrize(("users", "is_read"), [("2", False), ("3", True), ("?", True)])
+def test_no_process_is_read_while_no_file_of_vfio_is_open(users: str, is_read: bool,
+                                                          empty: State) -> None:
+    empty.process(900, b"testpmd", [CONTAINER, "/dev/vfio/4"])
+    empty.put("sys/module/vfio/refcnt", f"{users}\n")
+    for module in (IN_TREE, "vfio_pci_core"):
+        empty.put(f"sys/module/vfio/holders/{module}/refcnt", "0\n")
+    assert ("testpmd" in status(empty).text) == is_read
+
+
 def test_without_the_module_all_containers_are_of_the_other_driver(empty: State) -> None:
     empty.load_in_tree(users=1)
     empty.process(812, files=[CONTAINER, "/dev/vfio/3"])

@@ -40,13 +40,13 @@ OBJECTS := $(patsubst %,$(O)/%.o,$(OBJECTS) $(COMMON))
 all: $(O)/$(PROGRAM)
 
 $(O)/$(PROGRAM): $(OBJECTS)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(CC) -pthread $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 vpath %.c ../common
 
 $(O)/%.o: %.c $(HEADERS) ../common/common.h ../common/common.mk ../../dkms.conf Makefile
 	@mkdir -p $(O)
-	$(CC) -std=gnu11 $(WARNINGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(CC) -std=gnu11 -pthread $(WARNINGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(sbindir) $(DESTDIR)$(mandir)/man8 \

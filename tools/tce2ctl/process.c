@@ -6,13 +6,19 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tce2ctl.h"
 
 #define CONTAINER	"/dev/vfio/vfio"
 #define GROUP		"/dev/vfio/"
+#define VFIO		"sys/module/vfio"
+/* In addition to the first thread */
+#define MOST_THREADS		7
+#define PROCESSES_PER_THREAD	16
 
 /**
  * process_comm() - read the name of a process
@@ -47,13 +53,91 @@ static void count_file(void *data, const char *name, const char *to)
 		process->groups++;
 }
 
-/* Returns 0, or a negative errno. */
-static int read_process(struct process *process, const struct source *source)
+/* Reads the files of a process; sets @error to 0 or a negative errno. */
+static void read_process(struct process *process, const struct source *source)
 {
 	char path[64];
 
 	snprintf(path, sizeof(path), "proc/%d/fd", process->pid);
-	return source_links(source, path, count_file, process);
+	process->error = source_links(source, path, count_file, process);
+}
+
+/*
+ * The kernel takes a few microseconds for each open file. A host has tens of thousands of
+ * them, so several threads read the processes.
+ */
+struct scan {
+	const struct source *source;
+	struct process *process;
+	size_t count;
+	size_t next;
+};
+
+static void *scan_processes(void *data)
+{
+	struct scan *scan = data;
+	size_t i;
+
+	while ((i = __atomic_fetch_add(&scan->next, 1, __ATOMIC_RELAXED)) <
+	       scan->count)
+		read_process(&scan->process[i], scan->source);
+	return NULL;
+}
+
+static void scan_in_threads(struct scan *scan)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	pthread_t thread[MOST_THREADS];
+	size_t threads = 0;
+
+	while (threads < MOST_THREADS && threads + 1 < processors &&
+	       threads < scan->count / PROCESSES_PER_THREAD &&
+	       !pthread_create(&thread[threads], NULL, scan_processes, scan))
+		threads++;
+	scan_processes(scan);
+	while (threads)
+		pthread_join(thread[--threads], NULL);
+}
+
+/*
+ * True if no file of VFIO is open. Each module in "holders" has one reference to the module
+ * vfio; any other reference is an open file.
+ */
+static bool vfio_is_unused(const struct source *source)
+{
+	char *line = source_line(source, VFIO "/refcnt");
+	struct names holders;
+	uint64_t references;
+	bool is_unused;
+
+	is_unused = line && parse_number(line, &references) &&
+		    !source_list(source, VFIO "/holders", &holders);
+	if (is_unused) {
+		is_unused = references <= holders.count;
+		names_free(&holders);
+	}
+	free(line);
+	return is_unused;
+}
+
+/* Lists all processes, without their files. */
+static int list_processes(struct scan *scan)
+{
+	struct names names;
+	uint64_t pid;
+	size_t i;
+	int error = source_list(scan->source, "proc", &names);
+
+	for (i = 0; i < names.count; i++) {
+		if (!isdigit((unsigned char)names.name[i][0]) ||
+		    !parse_number(names.name[i], &pid) || pid > INT32_MAX)
+			continue;
+		scan->process = grow(scan->process, scan->count,
+				     sizeof(*scan->process));
+		scan->process[scan->count++] = (struct process){ .pid = pid };
+	}
+	names_free(&names);
+	return error;
 }
 
 static int compare(const void *a, const void *b)
@@ -70,32 +154,30 @@ static int compare(const void *a, const void *b)
  */
 void processes_read(struct processes *processes, const struct source *source)
 {
-	struct process process;
-	struct names names;
-	uint64_t pid;
+	struct scan scan = { .source = source };
 	size_t i;
-	int error;
 
 	*processes = (struct processes){ 0 };
-	processes->error = source_list(source, "proc", &names);
-	for (i = 0; i < names.count; i++) {
-		if (!isdigit((unsigned char)names.name[i][0]) ||
-		    !parse_number(names.name[i], &pid) || pid > INT32_MAX)
+	if (vfio_is_unused(source))
+		return;
+	processes->error = list_processes(&scan);
+	scan_in_threads(&scan);
+	for (i = 0; i < scan.count; i++) {
+		struct process *process = &scan.process[i];
+
+		processes->hidden += process->error == -EACCES ||
+				     process->error == -EPERM;
+		if (!process->containers && !process->groups)
 			continue;
-		process = (struct process){ .pid = pid };
-		error = read_process(&process, source);
-		processes->hidden += error == -EACCES || error == -EPERM;
-		if (!process.containers && !process.groups)
-			continue;
-		process.comm = process_comm(source, pid);
+		process->comm = process_comm(source, process->pid);
 		processes->process = grow(processes->process, processes->count,
-					  sizeof(process));
-		processes->process[processes->count++] = process;
+					  sizeof(*process));
+		processes->process[processes->count++] = *process;
 	}
-	names_free(&names);
+	free(scan.process);
 	if (processes->count)
-		qsort(processes->process, processes->count, sizeof(process),
-		      compare);
+		qsort(processes->process, processes->count,
+		      sizeof(*processes->process), compare);
 }
 
 /**

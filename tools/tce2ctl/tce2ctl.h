@@ -222,12 +222,14 @@ const char *host_parameter(const struct host *host, const char *name);
  * @comm: its name
  * @containers: number of file descriptors of containers
  * @groups: number of file descriptors of groups
+ * @error: 0, or the negative errno of reading its file descriptors
  */
 struct process {
 	pid_t pid;
 	char *comm;
 	size_t containers;
 	size_t groups;
+	int error;
 };
 
 /**
