@@ -52,7 +52,7 @@ def make_guest(empty: State) -> State:
     return empty
 
 
-def test_the_example_of_the_documentation_is_computed_exactly(guest: State) -> None:
+def test_the_need_of_a_guest_with_64_gib_is_the_need_in_the_documentation(guest: State) -> None:
     said = tce2ctl("--root", guest.root, "-j", "explain", "--guest", "-m", "64G", *DEVICE)
     sizes = [item["bytes"] for item in said.json["need"]["items"]]
     assert sizes[0] == 64 * GIB
@@ -77,7 +77,7 @@ def test_the_memory_of_a_guest_is_read_as_qemu_does(words: tuple[str, ...], ram:
 
 
 @pytest.mark.parametrize("size", ["x", "", "4X", "4GG", "-1", "1e300", "size=,maxmem=1G"])
-def test_a_size_that_qemu_refuses_is_unknown(size: str, guest: State) -> None:
+def test_a_memory_size_that_qemu_refuses_gives_an_unknown_need(size: str, guest: State) -> None:
     said = explain(guest, "--guest", "-m", size)
     assert said.status == UNKNOWN
     assert "is no size of QEMU" in said.errors
@@ -97,13 +97,13 @@ def test_host_bridges_have_the_names_that_libvirt_chooses(guest: State) -> None:
     assert guest_need(guest, "-m", "size=67108864k", *words) == EXAMPLE_RULE + 2 * GIB
 
 
-def test_pluggable_memory_is_a_note(guest: State) -> None:
+def test_explain_notes_the_memory_that_can_be_plugged_later(guest: State) -> None:
     words = ("--guest", "-m", "4G,slots=4,maxmem=64G", *DEVICE)
     assert "add 61440 MiB to be able to plug in all memory" in explain(guest, *words).text
     assert guest_need(guest, *words[1:]) == 4 * GIB + GIB + 128 * MIB
 
 
-def test_a_guest_without_a_device_is_a_note(guest: State) -> None:
+def test_explain_notes_that_a_guest_has_no_vfio_device(guest: State) -> None:
     assert "have no device vfio-pci" in explain(guest, "--guest", "-m", "4G").text
     assert "have no device" not in explain(guest, "--guest", "-m", "4G", *DEVICE).text
 
@@ -114,7 +114,7 @@ def test_a_pseries_host_charges_half_of_each_table(guest: State) -> None:
     assert sum(item["bytes"] for item in said.json["need"]["items"][1:4]) == (2 + 8 + 10) * MIB
 
 
-def test_each_setting_has_the_same_value(guest: State) -> None:
+def test_all_settings_set_the_same_limit(guest: State) -> None:
     said = tce2ctl("--root", guest.root, "-j", "explain", "--guest", "-m", "64G")
     mib = EXAMPLE_RULE // MIB
     assert said.json["settings"] == {
@@ -144,7 +144,7 @@ def test_dpdk_with_hugepages_of_1_gib_needs_two_pages_for_the_table(guest: State
     assert [item["bytes"] for item in said["need"]["items"]] == [8 * GIB, 128 * KIB, 64 * MIB]
 
 
-def test_dpdk_without_hugepages_is_unknown(guest: State) -> None:
+def test_dpdk_without_hugepages_gives_an_unknown_need(guest: State) -> None:
     assert explain(guest, "--dpdk").status == UNKNOWN
     assert explain(guest, "--dpdk", "-m", "x").status == UNKNOWN
 
@@ -157,7 +157,7 @@ def test_a_limit_that_is_too_low_for_a_guest_is_a_problem(guest: State) -> None:
     assert f"prlimit --pid 812 --memlock={EXAMPLE_RULE}" in said.text
 
 
-def test_a_limit_that_is_sufficient_is_good(guest: State) -> None:
+def test_a_limit_above_the_need_of_a_guest_is_ok(guest: State) -> None:
     qemu(guest, "-m", "64G", *DEVICE, soft=EXAMPLE_RULE)
     said = explain(guest, "812")
     assert said.status == OK
@@ -166,7 +166,7 @@ def test_a_limit_that_is_sufficient_is_good(guest: State) -> None:
     assert explain(guest, "812").status == PROBLEM
 
 
-def test_memory_that_the_process_locks_itself_comes_in_addition(guest: State) -> None:
+def test_mlocked_memory_is_added_to_the_need(guest: State) -> None:
     qemu(guest, "-m", "64G", *DEVICE, soft=EXAMPLE_RULE, locked=5 * GIB,
          smaps_rollup=f"Rss: 1 kB\nLocked: {GIB // KIB} kB\n")
     said = explain(guest, "812", "--json")
@@ -174,12 +174,12 @@ def test_memory_that_the_process_locks_itself_comes_in_addition(guest: State) ->
     assert [item["bytes"] for item in said.json["charges"]["items"]] == [4 * GIB, GIB, 0]
 
 
-def test_the_rest_of_the_charge_is_of_others(guest: State) -> None:
+def test_the_charge_that_no_container_explains_is_listed_as_others(guest: State) -> None:
     qemu(guest, locked=4 * GIB + 7 * MIB)
     assert explain(guest, "812", "--json").json["charges"]["items"][2]["bytes"] == 7 * MIB
 
 
-def test_memory_of_several_containers_is_charged_once(guest: State) -> None:
+def test_memory_registered_in_several_containers_is_charged_once(guest: State) -> None:
     guest.debugfs("containers", container(1, charged=4 * GIB), container(2, charged=4 * GIB))
     qemu(guest, locked=4 * GIB + MIB)
     items = explain(guest, "812", "--json").json["charges"]["items"]
@@ -190,8 +190,8 @@ def test_memory_of_several_containers_is_charged_once(guest: State) -> None:
     ("unlimited", 0, "RLIMIT_MEMLOCK is unlimited"),
     (8 * MIB, 1 << 14, "the process has CAP_IPC_LOCK"),
 ])
-def test_without_a_limit_all_is_well(soft: object, capabilities: int, reason: str,
-                                     guest: State) -> None:
+def test_a_process_without_a_limit_is_ok(soft: object, capabilities: int, reason: str,
+                                         guest: State) -> None:
     qemu(guest, "-m", "64G", *DEVICE, soft=soft, capabilities=capabilities)
     said = explain(guest, "812")
     assert said.status == OK
@@ -199,7 +199,7 @@ def test_without_a_limit_all_is_well(soft: object, capabilities: int, reason: st
     assert explain(guest, "812", "--json").json["limit"] == "unlimited"
 
 
-def test_the_service_of_the_process_is_named(guest: State) -> None:
+def test_the_systemd_setting_names_the_service_of_the_process(guest: State) -> None:
     qemu(guest, "-m", "64G", *DEVICE, cgroup="0::/system.slice/my-guest.service\n")
     assert "systemctl edit my-guest.service, below [Service]" in explain(guest, "812").text
 
@@ -228,13 +228,13 @@ def test_a_process_that_has_ended_is_explained_by_its_refusals(guest: State) -> 
     assert len(explain(guest, "812", "--json").json["refusals"]) == 1
 
 
-def test_a_process_that_does_not_exist_is_unknown(guest: State) -> None:
+def test_explain_of_a_process_that_does_not_exist_has_status_unknown(guest: State) -> None:
     said = explain(guest, "999")
     assert said.status == UNKNOWN
     assert "process 999: no such process" in said.errors
 
 
-def test_a_process_that_may_not_be_read_is_unknown(guest: State) -> None:
+def test_explain_of_a_process_without_read_permission_has_status_unknown(guest: State) -> None:
     guest.process(812)
     said = explain(guest, "812")
     assert said.status == UNKNOWN
@@ -242,7 +242,7 @@ def test_a_process_that_may_not_be_read_is_unknown(guest: State) -> None:
 
 
 @pytest.mark.parametrize("words", [(), ("x",), ("0",), ("1", "2"), ("-5",), ("99999999999",)])
-def test_a_process_that_is_no_number_is_wrong_usage(words: tuple[str, ...], guest: State) -> None:
+def test_explain_of_no_number_is_wrong_usage(words: tuple[str, ...], guest: State) -> None:
     assert explain(guest, *words).status == USAGE
 
 
@@ -252,7 +252,7 @@ def test_guest_is_an_option_of_explain_only(guest: State) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_names_do_no_harm(name: bytes, guest: State) -> None:
+def test_hostile_command_names_are_escaped_by_explain(name: bytes, guest: State) -> None:
     qemu(guest, "-m", "64G", *DEVICE)
     guest.put("proc/812/comm", name + b"\n")
     guest.put("proc/812/cgroup", b"0::/" + name.replace(b"/", b"") + b".service\n")

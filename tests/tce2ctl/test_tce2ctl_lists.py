@@ -29,7 +29,7 @@ def test_containers_show_sizes_with_units(host: State) -> None:
     assert " 8 GiB " in row
 
 
-def test_an_unlimited_container_has_the_word(host: State) -> None:
+def test_containers_shows_unlimited_for_a_container_without_a_limit(host: State) -> None:
     host.debugfs("containers", container(limit="unlimited"))
     assert "unlimited" in lines(host, "containers")[1]
     said = tce2ctl("--root", host.root, "containers", "--json").json
@@ -53,7 +53,7 @@ def test_windows_show_the_percentage_in_use(host: State) -> None:
     assert said["windows"][1]["published"] is True
 
 
-def test_regions_show_yes_and_no(host: State) -> None:
+def test_regions_shows_yes_or_no_for_each_property(host: State) -> None:
     host.debugfs("regions", region(readonly=1), region(ua=0x10000, mirrored=1))
     assert [row.split()[-2:] for row in lines(host, "regions")[1:]] == [
         ["yes", "no"], ["no", "yes"]]
@@ -74,7 +74,7 @@ def test_refusals_show_the_error_and_the_reason(host: State) -> None:
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_an_empty_list_says_so(name: str, host: State) -> None:
+def test_a_list_without_records_prints_no_and_the_kind_of_records(name: str, host: State) -> None:
     host.debugfs(name)
     assert lines(host, name) == [f"no {name}"]
     said = tce2ctl("--root", host.root, name, "--json").json
@@ -82,7 +82,7 @@ def test_an_empty_list_says_so(name: str, host: State) -> None:
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_a_state_that_is_absent_is_unknown(name: str, empty: State) -> None:
+def test_a_list_without_its_debugfs_file_has_status_unknown(name: str, empty: State) -> None:
     said = tce2ctl("--root", empty.root, name, "--json")
     assert said.status == UNKNOWN
     assert said.json["error"] == f"{MODULE} is not loaded: modprobe {MODULE}"
@@ -97,7 +97,7 @@ def test_only_the_chosen_container_is_shown(host: State) -> None:
 
 
 @pytest.mark.parametrize("number", ["x", "-1", "", "99999999999999999999", "1x", "+1"])
-def test_a_container_that_is_no_number_is_wrong_usage(number: str, host: State) -> None:
+def test_a_container_number_that_is_no_number_is_wrong_usage(number: str, host: State) -> None:
     assert tce2ctl("--root", host.root, "containers", f"--container={number}").status == USAGE
 
 
@@ -109,7 +109,7 @@ def test_an_absent_or_damaged_value_is_null_in_json(host: State) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_names_do_no_harm(name: bytes, host: State) -> None:
+def test_hostile_command_names_are_escaped_in_lists(name: bytes, host: State) -> None:
     host.debugfs("containers", container(comm=name, state=name, limit=name))
     host.debugfs("groups", record(container=1, group=3, devices=name))
     host.debugfs("refusals", refusal(text=name, rule=name, request=name))
@@ -126,21 +126,21 @@ def test_hostile_names_do_no_harm(name: bytes, host: State) -> None:
     f"{MODULE} containers 1\ncontainer=1 comm=\\7 comm=\\777\\400\\00\n".encode(),
     f"{MODULE} containers 18446744073709551616\n".encode(),
 ], ids=["empty", "newline", "nul", "invalid", "unterminated", "separators", "escapes", "format"])
-def test_damaged_files_do_not_crash(contents: bytes, host: State) -> None:
+def test_damaged_debugfs_files_do_not_crash_the_lists(contents: bytes, host: State) -> None:
     host.put(f"sys/kernel/debug/{MODULE}/containers", contents)
     for command in ("containers", "status"):
         tce2ctl("--root", host.root, command)
         assert tce2ctl("--root", host.root, command, "--json").json["format"] == 1
 
 
-def test_many_records_are_all_shown(host: State) -> None:
+def test_a_list_shows_each_of_thousands_of_records(host: State) -> None:
     host.debugfs("regions", *(region(ua=number << 21) for number in range(8192)))
     host.debugfs("mappings", *(mapping(iova=f"{number << 16:#x}") for number in range(100000)))
     assert len(lines(host, "regions")) == 8193
     assert len(tce2ctl("--root", host.root, "mappings", "--json").json["mappings"]) == 100000
 
 
-def test_a_file_of_a_tree_that_would_block_is_refused(host: State) -> None:
+def test_a_fifo_in_a_saved_tree_is_refused_and_does_not_block(host: State) -> None:
     fifo = host.root / "sys/kernel/debug" / MODULE / "containers"
     fifo.unlink()
     os.mkfifo(fifo)

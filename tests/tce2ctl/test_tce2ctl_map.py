@@ -38,7 +38,7 @@ def bar_of(text: str) -> str:
     return next(line for line in text.splitlines() if line.startswith("  |"))
 
 
-def test_full_half_and_free_parts_differ(sparse: State) -> None:
+def test_the_map_draws_full_half_full_and_free_parts_differently(sparse: State) -> None:
     assert bar(sparse, "--width=44") == "  |" + "█" * 10 + "·" * 10 + "▒" * 10 + "·" * 10 + "|"
 
 
@@ -49,13 +49,13 @@ def test_ascii_is_used_on_request_or_without_utf_8(sparse: State) -> None:
     assert said.raw.isascii() and wanted in said.text
 
 
-def test_a_single_tce_can_be_seen(host: State) -> None:
+def test_one_mapped_tce_is_visible_in_the_map(host: State) -> None:
     host.debugfs("windows", window(mapped=1))
     host.debugfs("mappings", mapping(iova="0x0", size=4 * KIB))
     assert bar(host, "--width=44") == "  |░" + "·" * 39 + "|"
 
 
-def test_a_full_window_without_one_tce_is_not_full(host: State) -> None:
+def test_a_cell_with_one_free_tce_is_not_drawn_as_full(host: State) -> None:
     host.debugfs("windows", window())
     host.debugfs("mappings", mapping(iova="0x0", size=GIB - 4 * KIB))
     assert bar(host, "--width=44") == "  |" + "█" * 39 + "▓|"
@@ -85,14 +85,14 @@ def colors_on_terminal(state: State, **environment: str) -> bool:
     return "\x1b[" in on_terminal("--root", state.root, "map", environment=environment)
 
 
-def test_colours_are_for_terminals_only(sparse: State) -> None:
+def test_the_map_has_colours_only_on_a_terminal(sparse: State) -> None:
     assert colors_on_terminal(sparse)
     assert "\x1b" not in tce2ctl("--root", sparse.root, "map").text
     assert "\x1b[32m" not in bar(sparse, "--color=never")
     assert "\x1b[34m" in bar(sparse, "--color=always")
 
 
-def test_no_color_and_dumb_terminals_are_honoured(sparse: State) -> None:
+def test_the_map_has_no_colours_with_no_color_or_a_dumb_terminal(sparse: State) -> None:
     assert not colors_on_terminal(sparse, NO_COLOR="1")
     assert not colors_on_terminal(sparse, TERM="dumb")
     assert colors_on_terminal(sparse, NO_COLOR="")
@@ -145,7 +145,7 @@ def test_wrong_usage_has_status_3(words: tuple[str, ...], host: State) -> None:
     window(size=0), window(page=0), window(size=2**64 - 1, page=1), window(start="0x" + "f" * 16),
     window(size=1, page=2), "container=1 slot=0", window(size=3, page=1), window(size=2**63),
 ])
-def test_damaged_windows_do_no_harm(record: str, host: State, work: Path) -> None:
+def test_damaged_windows_do_not_crash_the_map(record: str, host: State, work: Path) -> None:
     host.debugfs("windows", record)
     host.debugfs("mappings", mapping(iova="0x0", size=2**64 - 1), mapping(iova="0x1", size=0),
                  mapping(iova="0x" + "f" * 16, size=2**64 - 1), "container=1 slot=0")
@@ -155,7 +155,7 @@ def test_damaged_windows_do_no_harm(record: str, host: State, work: Path) -> Non
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_names_do_no_harm(name: bytes, host: State, work: Path) -> None:
+def test_the_map_escapes_hostile_command_names(name: bytes, host: State, work: Path) -> None:
     host.debugfs("containers", container(comm=name))
     said = tce2ctl("--root", host.root, "map")
     assert all(line.isprintable() for line in said.text.splitlines())

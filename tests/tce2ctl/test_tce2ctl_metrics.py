@@ -62,7 +62,7 @@ def value(found: Metrics, name: str, **labels: str) -> float | None:
     return values[0] if values else None
 
 
-def test_a_good_host_has_its_metrics(host: State) -> None:
+def test_metrics_of_a_host_without_a_problem_have_their_values(host: State) -> None:
     found = metrics(host)
     assert value(found, "module", version="0.1.0", installed_version="0.1.0") == 1
     assert [value(found, name) for name in (
@@ -74,7 +74,7 @@ def test_a_good_host_has_its_metrics(host: State) -> None:
     assert value(found, "window_mapped_tces", container="1", slot="1") == 32768
 
 
-def test_an_upgrade_and_a_container_of_the_other_driver_can_be_alarmed(host: State) -> None:
+def test_metrics_count_pending_upgrades_and_containers_of_the_in_tree_driver(host: State) -> None:
     host.install("0.2.0", "BBBB")
     host.load_in_tree(1)
     host.process(900, files=[CONTAINER, "/dev/vfio/4"])
@@ -83,7 +83,7 @@ def test_an_upgrade_and_a_container_of_the_other_driver_can_be_alarmed(host: Sta
     assert value(found, "other_containers") == 1
 
 
-def test_an_unlimited_container_has_an_infinite_limit(host: State) -> None:
+def test_a_container_without_a_limit_has_the_limit_inf(host: State) -> None:
     host.debugfs("containers", container(limit="unlimited"))
     assert value(metrics(host), "container_limit_bytes") == float("inf")
 
@@ -101,7 +101,7 @@ def test_a_host_without_the_module_has_metrics(empty: State) -> None:
     assert (value(found, "loaded"), value(found, "state_readable")) == (0, 0)
 
 
-def test_an_unknown_format_has_metrics_and_status_2(host: State) -> None:
+def test_debugfs_files_of_another_format_give_metrics_and_status_2(host: State) -> None:
     host.debugfs("containers", first=f"{MODULE} containers 2")
     said = tce2ctl("--root", host.root, "metrics")
     assert said.status == UNKNOWN
@@ -109,14 +109,14 @@ def test_an_unknown_format_has_metrics_and_status_2(host: State) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_names_do_no_harm(name: bytes, host: State) -> None:
+def test_hostile_command_names_are_escaped_in_metrics(name: bytes, host: State) -> None:
     host.debugfs("containers", container(comm=name), container(2, comm=name))
     host.debugfs("windows", window(start=name))
     host.put(f"sys/module/{MODULE}/version", name + b"\n")
     assert value(metrics(host), "container_limit_bytes", container="2") == 8 * GIB
 
 
-def test_the_file_is_replaced_when_complete(host: State, work: Path) -> None:
+def test_the_metrics_file_is_replaced_only_when_it_is_complete(host: State, work: Path) -> None:
     file = work / "tce2.prom"
     file.write_text("old")
     assert tce2ctl("--root", host.root, "metrics", "--output", file).status == OK
@@ -124,7 +124,7 @@ def test_the_file_is_replaced_when_complete(host: State, work: Path) -> None:
     assert sorted(path.name for path in work.iterdir()) == ["root", "tce2.prom"]
 
 
-def test_a_file_that_cannot_be_written_is_unknown(host: State, work: Path) -> None:
+def test_a_metrics_file_that_cannot_be_written_has_status_unknown(host: State, work: Path) -> None:
     said = tce2ctl("--root", host.root, "metrics", "-o", work / "none" / "file")
     assert said.status == UNKNOWN
     assert "No such file" in said.errors

@@ -36,17 +36,17 @@ def make_path(programs: None, work: Path) -> Path:
     return work / "path"
 
 
-def test_arguments_and_status_are_passed_on(path: Path) -> None:
+def test_preflight_gets_the_arguments_and_its_status_is_returned(path: Path) -> None:
     done = preflight(TOOL, path, "--json", "-m", "a b", "--guest", "6.12")
     done.expect(1, "^path --json -m a b --guest 6.12$")
 
 
-def test_the_program_next_to_the_tool_is_preferred(path: Path, work: Path) -> None:
+def test_tce2_preflight_next_to_the_tool_is_preferred_to_path(path: Path, work: Path) -> None:
     fake(work / "sbin", "sbin")
     shutil.copy(PLAIN, work / "sbin" / "tce2ctl")
     preflight(work / "sbin" / "tce2ctl", path, "6.12").expect(1, "^sbin 6.12$")
 
 
-def test_a_missing_program_is_unknown(path: Path) -> None:
+def test_a_missing_tce2_preflight_has_status_unknown(path: Path) -> None:
     (path / "tce2-preflight").unlink()
     preflight(TOOL, path, "6.12").expect(UNKNOWN, "^tce2ctl: cannot run tce2-preflight: No such")

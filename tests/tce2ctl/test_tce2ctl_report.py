@@ -84,13 +84,13 @@ def test_a_report_has_no_user_addresses(busy: State, work: Path) -> None:
     assert "iova=0x7fe0000" in text
 
 
-def test_a_report_has_no_other_processes_and_arguments(busy: State, work: Path) -> None:
+def test_a_report_has_only_vfio_processes_and_memory_arguments(busy: State, work: Path) -> None:
     text = report(busy, work).read_text()
     assert "secret" not in text and "/proc/901" not in text
     assert "Max cpu time" not in text and "Name: qemu" not in text
 
 
-def test_an_address_in_a_name_is_kept(host: State, work: Path) -> None:
+def test_a_report_keeps_a_command_name_that_looks_like_an_address(host: State, work: Path) -> None:
     """Only the value of the key ua is an address."""
     host.debugfs("containers", container(comm=b"xua=0x1"))
     said = tce2ctl("--from", report(host, work), "containers", "--json").json
@@ -114,7 +114,7 @@ def test_a_report_has_the_errors_of_unreadable_files(host: State, work: Path) ->
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_names_survive_a_report(name: bytes, host: State, work: Path) -> None:
+def test_a_report_keeps_hostile_command_names(name: bytes, host: State, work: Path) -> None:
     host.load_in_tree(1)
     host.debugfs("containers", container(comm=name))
     host.process(900, name, [CONTAINER, "/dev/vfio/4"], {"cmdline": name + b"\0-m\0" + name})
@@ -129,7 +129,7 @@ def test_hostile_names_survive_a_report(name: bytes, host: State, work: Path) ->
     "", "tce2ctl report 2\n", "tce2ctl report 1", "tce2ctl report 1\n", "tce2ctl report 1\n x\n",
     "tce2ctl report 1\nfile \n", "tce2ctl report 1\nnonsense x\n", "\0\0\0",
 ])
-def test_a_damaged_report_is_unknown(text: str, host: State, work: Path) -> None:
+def test_a_damaged_report_has_status_unknown(text: str, host: State, work: Path) -> None:
     del host
     (work / "file").write_text(text)
     said = tce2ctl("--from", work / "file", "status")
@@ -143,7 +143,7 @@ def test_a_damaged_report_is_unknown(text: str, host: State, work: Path) -> None
     "file proc/1/comm\n \\000\n" * 3, f"link proc/1/fd/3\n {'/dev/vfio/vfio' * 999}\n",
     f"file sys/kernel/debug/{MODULE}/regions\n {MODULE} regions 1\n ua=1\n ua=\n ua",
 ], ids=range(11))
-def test_odd_reports_do_not_crash(text: str, host: State, work: Path) -> None:
+def test_reports_with_unusual_entries_do_not_crash(text: str, host: State, work: Path) -> None:
     del host
     (work / "file").write_text(f"tce2ctl report 1\n{text}")
     for words in (("status",), ("status", "--json"), ("containers",), ("regions",), ("map",),

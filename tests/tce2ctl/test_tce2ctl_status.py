@@ -27,7 +27,7 @@ def finding(state: State, topic: str) -> str:
     return str(found[0]) if found else "none"
 
 
-def test_all_is_well_on_a_good_host(host: State) -> None:
+def test_status_of_a_host_without_a_problem_has_only_ok_findings(host: State) -> None:
     said = status(host)
     assert said.status == OK
     assert said.text.startswith(f"{MODULE} 0.1.0 on 6.12.9-powerpc64le-64k: "
@@ -85,14 +85,14 @@ def test_a_power_host_without_the_module_says_how_to_install_it(empty: State) ->
     assert "install vfio-spapr-tce2-dkms" in said.text
 
 
-def test_a_host_without_power_is_unknown(empty: State) -> None:
+def test_a_host_without_a_power_processor_has_status_unknown(empty: State) -> None:
     empty.put("proc/cpuinfo", "vendor_id : GenuineIntel\n")
     said = status(empty)
     assert said.status == UNKNOWN
     assert "no POWER processor" in said.text
 
 
-def test_an_empty_tree_is_unknown(empty: State) -> None:
+def test_an_empty_tree_has_status_unknown(empty: State) -> None:
     (empty.root / "proc/sys/kernel/osrelease").unlink()
     (empty.root / "proc/cpuinfo").unlink()
     assert status(empty).status == UNKNOWN
@@ -109,14 +109,14 @@ def test_a_container_of_the_in_tree_driver_is_a_problem(host: State) -> None:
     assert (other["pid"], other["backend"], other["container"]) == (900, IN_TREE, None)
 
 
-def test_the_second_container_of_a_process_can_use_the_other_driver(host: State) -> None:
+def test_status_names_a_second_container_that_the_in_tree_driver_handles(host: State) -> None:
     host.load_in_tree(users=1)
     host.process(900, files=[CONTAINER, CONTAINER, "/dev/vfio/4", "/dev/vfio/5"])
     host.debugfs("containers", container(), container(2, 900))
     assert f"backend {IN_TREE} for 1 of 2 containers" in status(host).text
 
 
-def test_the_reason_of_a_refused_group_is_shown(host: State) -> None:
+def test_status_shows_the_rule_that_refused_a_group(host: State) -> None:
     host.load_in_tree(users=1)
     host.process(900, files=[CONTAINER, "/dev/vfio/4"])
     host.debugfs("refusals", refusal(7, request="attach", rule="group-page-size", pid=900,
@@ -125,7 +125,7 @@ def test_the_reason_of_a_refused_group_is_shown(host: State) -> None:
     assert "the module refused a group: the group lacks the page size" in status(host).text
 
 
-def test_the_reason_of_enabled_0_is_a_note(host: State) -> None:
+def test_a_container_of_the_in_tree_driver_is_a_note_if_enabled_is_0(host: State) -> None:
     host.load(enabled="N")
     host.process(900, files=[CONTAINER, "/dev/vfio/4"])
     said = status(host)
@@ -159,20 +159,20 @@ def test_no_process_is_read_while_no_file_of_vfio_is_open(users: str, is_read: b
     assert ("testpmd" in status(empty).text) == is_read
 
 
-def test_without_the_module_all_containers_are_of_the_other_driver(empty: State) -> None:
+def test_without_the_module_the_in_tree_driver_handles_all_containers(empty: State) -> None:
     empty.load_in_tree(users=1)
     empty.process(812, files=[CONTAINER, "/dev/vfio/3"])
     assert "vfio_spapr_tce2 is not loaded" in status(empty).text
 
 
-def test_an_unknown_format_of_debugfs_is_unknown(host: State) -> None:
+def test_debugfs_files_of_another_format_version_have_status_unknown(host: State) -> None:
     host.debugfs("containers", container(), first=f"{MODULE} containers 2")
     said = status(host)
     assert said.status == UNKNOWN
     assert "has format 2, but this tce2ctl knows format 1" in said.text
 
 
-def test_a_damaged_first_line_is_unknown(host: State) -> None:
+def test_a_debugfs_file_with_a_damaged_first_line_has_status_unknown(host: State) -> None:
     host.debugfs("containers", container(), first="nonsense")
     said = status(host)
     assert said.status == UNKNOWN
@@ -229,7 +229,7 @@ def test_a_refused_cleanup_is_not_the_cause_of_an_end(cleanup: str, host: State)
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_names_do_no_harm(name: bytes, host: State) -> None:
+def test_hostile_command_names_are_escaped_by_status(name: bytes, host: State) -> None:
     host.load_in_tree(users=1)
     host.debugfs("containers", container(comm=name, refused=1, locked=8 * GIB))
     host.process(900, name, [CONTAINER, "/dev/vfio/4"])
@@ -241,7 +241,7 @@ def test_hostile_names_do_no_harm(name: bytes, host: State) -> None:
     assert status(host, "--json").json["containers"][1]["pid"] == 900
 
 
-def test_a_terminal_gets_lines_of_its_width(host: State) -> None:
+def test_lines_on_a_terminal_are_folded_at_its_width(host: State) -> None:
     host.install("0.2.0", "BBBB")
     words = ("--root", host.root, "status")
     lines = on_terminal(*words, columns=80).splitlines()
@@ -251,12 +251,12 @@ def test_a_terminal_gets_lines_of_its_width(host: State) -> None:
     assert on_terminal(*words, columns=40) == tce2ctl(*words).text
 
 
-def test_ascii_terminals_get_ascii(host: State) -> None:
+def test_the_output_for_a_terminal_without_utf_8_is_ascii(host: State) -> None:
     host.debugfs("containers", container(comm="ü€".encode()))
     assert tce2ctl("--root", host.root, "status", LC_ALL="C").raw.isascii()
 
 
-def test_a_file_that_is_no_report_is_unknown(host: State) -> None:
+def test_a_file_that_is_no_report_has_status_unknown(host: State) -> None:
     said = tce2ctl("--root", host.root / "proc/sys/kernel/osrelease", "status")
     assert said.status == UNKNOWN
     assert "neither a directory nor a report of tce2ctl" in said.errors
@@ -278,7 +278,7 @@ def report(directory: Path, *entries: str) -> Path:
     return file
 
 
-def test_missing_permission_is_unknown_with_the_advice_to_run_as_root(host: State) -> None:
+def test_unreadable_files_give_unknown_and_the_advice_to_run_as_root(host: State) -> None:
     saved = report(host.root, f"file sys/module/{MODULE}/version", " 0.1.0",
                    f"error sys/kernel/debug/{MODULE}/containers", " 13",
                    "file proc/1/comm", " init", "error proc/1/fd", " 13")

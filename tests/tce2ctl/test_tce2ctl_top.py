@@ -67,7 +67,7 @@ def test_a_container_without_an_earlier_sample_has_no_rate(host: State) -> None:
     assert [each["map"] for each in said["containers"]] == [None]
 
 
-def test_the_busiest_container_comes_first(host: State) -> None:
+def test_top_sorts_containers_by_their_rate(host: State) -> None:
     said = busy_top(host, lambda step: [
         container(1, 801), container(2, 802, map=10 * step), container(3, 803, unmap=100 * step)])
     assert [line.split()[0] for line in said.splitlines()[1:]] == ["3", "2", "1"]
@@ -78,7 +78,7 @@ def test_each_picture_is_one_line_of_json(host: State) -> None:
     assert [json.loads(line)["format"] for line in said.text.splitlines()] == [1, 1, 1]
 
 
-def test_without_the_state_top_is_unknown(empty: State) -> None:
+def test_top_without_debugfs_has_status_unknown(empty: State) -> None:
     said = tce2ctl("--root", empty.root, "top", *FAST)
     assert said.status == UNKNOWN
     assert "is not loaded" in said.errors
@@ -86,7 +86,7 @@ def test_without_the_state_top_is_unknown(empty: State) -> None:
 
 @pytest.mark.parametrize("words", [("--delay=x",), ("--delay=0",), ("--delay=-1",),
                                    ("--delay=nan",), ("--delay=1e9",), ("--count=x",)])
-def test_wrong_numbers_are_wrong_usage(words: tuple[str, ...], host: State) -> None:
+def test_a_delay_or_count_out_of_range_is_wrong_usage(words: tuple[str, ...], host: State) -> None:
     assert tce2ctl("--root", host.root, "top", *words).status == USAGE
 
 
@@ -125,7 +125,7 @@ def test_a_terminal_shows_a_picture_until_q_is_pressed(name: bytes, host: State)
     assert b"812" in text and b"\x1b[2J\x1b]0" not in text and b"\x9b31m" not in text
 
 
-def test_an_unknown_terminal_is_reported(host: State) -> None:
+def test_top_on_an_unknown_terminal_prints_an_error(host: State) -> None:
     status, text = on_terminal(host, press_q, TERM="no-such-terminal")
     assert status == UNKNOWN
     assert b"set TERM, or use --batch" in text
@@ -154,14 +154,14 @@ def test_an_event_in_json_has_its_parts(host: State) -> None:
     assert (second["comm"], second["text"]) == (None, "odd")
 
 
-def test_without_a_saved_trace_the_result_is_unknown(host: State) -> None:
+def test_trace_without_a_saved_trace_has_status_unknown(host: State) -> None:
     said = tce2ctl("--root", host.root, "trace")
     assert said.status == UNKNOWN
     assert "sys/kernel/tracing/trace: No such file" in said.errors
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_names_do_no_harm(name: bytes, host: State) -> None:
+def test_hostile_command_names_are_escaped_by_trace(name: bytes, host: State) -> None:
     host.put("sys/kernel/tracing/trace", name.rjust(16) + b"-1 [0] d 1.2: tce2_map: " + name
              + b"\n" + name + b"\n")
     said = tce2ctl("--root", host.root, "trace")
@@ -170,6 +170,6 @@ def test_hostile_names_do_no_harm(name: bytes, host: State) -> None:
         assert json.loads(line)["format"] == 1
 
 
-def test_the_state_of_the_module_is_not_needed_for_a_saved_trace(empty: State) -> None:
+def test_trace_prints_a_saved_trace_without_the_module(empty: State) -> None:
     trace(empty, LINE.format("qemu", 812, "tce2_map", f"{MODULE} {GIB}"))
     assert tce2ctl("--root", empty.root, "trace").status == OK
