@@ -17,6 +17,9 @@
 
 #include "tce2_extents.h"
 
+/* Number of pages that extents_are_adjacent() compares: a 2 MiB hugepage has 32 or more */
+#define COMPARED	16
+
 /* Returns the number of blocks in the first @bytes of the range */
 static u64 extents_nr_blocks(const struct tce2_extents *ext, unsigned int shift,
 			     u64 bytes)
@@ -195,6 +198,26 @@ static inline int extents_append_run(struct tce2_extents *ext, u64 hpa, u64 byte
 }
 
 /*
+ * Returns true if COMPARED pages are adjacent.
+ *
+ * Takes one load, one subtraction and one OR for each page, and no branch: a registration of
+ * transparent hugepages spends much of its time here. If the OR of all steps between the page
+ * descriptors is one descriptor's size, then no step is larger than this size. And if the last
+ * descriptor is COMPARED - 1 descriptors after the first one, then no step is smaller.
+ */
+static __always_inline bool extents_are_adjacent(struct page **pages)
+{
+	unsigned long steps = 0;
+	unsigned int i;
+
+#pragma GCC unroll 16
+	for (i = 1; i < COMPARED; i++)
+		steps |= (unsigned long)pages[i] - (unsigned long)pages[i - 1];
+	return steps == sizeof(struct page) &&
+	       pages[COMPARED - 1] == pages[0] + COMPARED - 1;
+}
+
+/*
  * Returns the length, in pages, of the contiguous range at the start of @pages.
  *
  * hugetlbfs maps a hugepage by a single page table entry, and pin_user_pages_fast()
@@ -208,9 +231,9 @@ static inline int extents_append_run(struct tce2_extents *ext, u64 hpa, u64 byte
 static unsigned long extents_run_length(struct page **pages, unsigned long count,
 					bool hugetlbfs)
 {
-	struct page **page = pages + 1, **end = pages + count;
+	struct page **page = pages, **end = pages + count;
 	struct folio *folio = page_folio(*pages);
-	struct page *next = *pages + 1;
+	struct page *next = *pages;
 	unsigned long run;
 
 	if (hugetlbfs && folio_test_hugetlb(folio)) {
@@ -223,11 +246,9 @@ static unsigned long extents_run_length(struct page **pages, unsigned long count
 	/* Adjacent page descriptors describe adjacent pages */
 	BUILD_BUG_ON(!IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP) &&
 		     !IS_ENABLED(CONFIG_FLATMEM));
-	/* Unrolled: a registration of hugepages spends much of its time here */
-	while (end - page >= 4 && page[0] == next && page[1] == next + 1 &&
-	       page[2] == next + 2 && page[3] == next + 3) {
-		page += 4;
-		next += 4;
+	while (end - page >= COMPARED && *page == next && extents_are_adjacent(page)) {
+		page += COMPARED;
+		next += COMPARED;
 	}
 	while (page < end && *page == next) {
 		page++;

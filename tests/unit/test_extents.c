@@ -227,6 +227,85 @@ TEST_F(process, base_pages_of_a_hugepage_mapped_out_of_order_are_recorded_one_by
 			   PAGES(SIM_BIG + place[i]));
 }
 
+#define ORDERED 40 /* not a multiple of the number of pages that are compared together */
+
+/* Append pages in this order, and expect the physical address of each page */
+static void expect_recorded(const u64 *pfn)
+{
+	struct page *pages[ORDERED];
+	struct tce2_extents ext;
+	unsigned long done;
+	u64 hpa, flags;
+
+	for (int i = 0; i < ORDERED; i++)
+		pages[i] = pfn_to_page(pfn[i]);
+	tce2_extents_init(&ext, UA, PAGES(ORDERED));
+	expect(tce2_extents_append_pages(&ext, pages, ORDERED, 0, false, &done), 0);
+	for (int i = 0; i < ORDERED; i++) {
+		tce2_extents_run(&ext, UA + PAGES(i), &hpa, &flags);
+		expect(hpa, PAGES(pfn[i]));
+	}
+	tce2_extents_free(&ext);
+}
+
+static void add_to_all(u64 *pfn, int first, int end, int number)
+{
+	for (int i = first; i < end; i++)
+		pfn[i] += number;
+}
+
+TEST(pages_in_order_except_one_are_recorded)
+{
+	static const u64 others[] = { 1, 999, 1000, 1001, 1016, 1039, 1040, 2000 };
+	u64 pfn[ORDERED];
+
+	for (int i = 0; i < ORDERED; i++)
+		pfn[i] = 1000 + i;
+	expect_recorded(pfn);
+	for (int i = 0; i < ORDERED; i++) {
+		for (size_t o = 0; o < ARRAY_SIZE(others); o++) {
+			pfn[i] = others[o];
+			expect_recorded(pfn);
+		}
+		pfn[i] = 1000 + i;
+	}
+}
+
+TEST(pages_in_order_except_two_are_recorded)
+{
+	u64 pfn[ORDERED];
+
+	for (int i = 0; i < ORDERED; i++)
+		pfn[i] = 1000 + i;
+	for (int i = 0; i < ORDERED; i++) {
+		for (int j = i + 1; j < ORDERED; j++) {
+			pfn[i] = 1000 + j;
+			pfn[j] = 1000 + i;
+			expect_recorded(pfn);
+			pfn[i] = 1000 + i;
+			pfn[j] = 1000 + j;
+		}
+	}
+}
+
+/* One page is skipped, and another page is mapped twice, at each pair of places */
+TEST(pages_with_a_gap_and_a_repeated_page_are_recorded)
+{
+	u64 pfn[ORDERED];
+
+	for (int i = 0; i < ORDERED; i++)
+		pfn[i] = 1000 + i;
+	for (int first = 0; first < ORDERED; first++) {
+		for (int end = first + 1; end <= ORDERED; end++) {
+			add_to_all(pfn, first, end, 1);
+			expect_recorded(pfn);
+			add_to_all(pfn, first, end, -2);
+			expect_recorded(pfn);
+			add_to_all(pfn, first, end, 1);
+		}
+	}
+}
+
 /* The in-tree driver takes 8 bytes for each base page of at most 64 KiB */
 TEST(extents_of_2m_pages_take_a_thirtieth_of_the_in_tree_memory)
 {
