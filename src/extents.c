@@ -126,23 +126,24 @@ static inline int extents_add_block(struct tce2_extents *ext, u64 entry)
  */
 static noinline int extents_shrink_blocks(struct tce2_extents *ext, unsigned int shift)
 {
-	u64 block, count = extents_nr_blocks(ext, shift, ext->filled);
-	u64 base = (ext->ua >> shift) << shift;
+	u64 step = 1ULL << shift, old_step = 1ULL << ext->shift;
+	u64 ua = (ext->ua >> shift) << shift, end = ext->ua + ext->filled;
+	u64 entry = *tce2_extents_entry(ext, ext->ua) + (ua & (old_step - 1));
 	struct tce2_extents small;
 
 	extents_init_shift(&small, ext->ua, ext->size, shift);
 	small.filled = ext->filled;
 	small.flags = ext->flags;
-	for (block = 0; block < count; block++) {
-		u64 ua = base + (block << shift);
-		u64 in_range = max(ua, ext->ua);
-		u64 old = *tce2_extents_entry(ext, in_range);
-		u64 old_start = (in_range >> ext->shift) << ext->shift;
-
-		if (extents_add_block(&small, old + (ua - old_start))) {
+	for (;;) {
+		if (extents_add_block(&small, entry)) {
 			tce2_extents_free(&small);
 			return -ENOMEM;
 		}
+		ua += step;
+		if (ua >= end)
+			break;
+		/* Read an entry only where an old block begins */
+		entry = ua & (old_step - 1) ? entry + step : *tce2_extents_entry(ext, ua);
 	}
 	tce2_extents_free(ext);
 	*ext = small;
@@ -376,7 +377,7 @@ static void extents_free_nodes(u64 *node, unsigned int level, u64 blocks)
 {
 	u64 i, span = 1ULL << (level * TCE2_EXTENT_NODE_SHIFT);
 
-	for (i = 0; level && i * span < blocks; i++) {
+	for (i = 0; node && level && i * span < blocks; i++) {
 		extents_free_nodes((u64 *)node[i], level - 1,
 				   min(blocks - i * span, span));
 		if (!(i % 64))
