@@ -20,8 +20,12 @@
 #include "tce2_extents.h"
 #include "tce2_pin.h"
 
-/* Number of pages to pin in one call: the pointers to them fill one page */
-#define PIN_BATCH	(PAGE_SIZE / sizeof(struct page *))
+/*
+ * Number of pages to pin in one call: the pointers to them fill at most one page. With more
+ * pointers, a kernel that clears memory it allocates (init_on_alloc) spends more on clearing
+ * than is saved by fewer calls, even for a gigabyte.
+ */
+#define PIN_BATCH	(min_t(unsigned long, PAGE_SIZE, 16384UL) / sizeof(struct page *))
 /* Number of base pages to unpin in one call */
 #define RELEASE_BATCH	512ULL
 
