@@ -169,6 +169,8 @@ void tce2_region_free(struct tce2_region *region);
  * lookups").
  */
 #define TCE2_MAX_DEPTH	128
+/* Number of levels that a walk counts together, because counting each would cost more */
+#define TCE2_LEVELS	4
 
 /**
  * tce2_region_find() - find the region that contains a range of user memory
@@ -186,20 +188,25 @@ static __always_inline struct tce2_region *
 tce2_region_find(const struct tce2_cache *cache, u64 ua, u64 bytes)
 {
 	struct rb_node *node = READ_ONCE(cache->regions.rb_node);
-	unsigned int depth;
+	unsigned int depth, level;
 
-	for (depth = 0; node && depth < TCE2_MAX_DEPTH; depth++) {
-		struct tce2_region *region =
-			rb_entry(node, struct tce2_region, node);
+	for (depth = 0; depth < TCE2_MAX_DEPTH; depth += TCE2_LEVELS) {
+#pragma GCC unroll 4
+		for (level = 0; level < TCE2_LEVELS; level++) {
+			struct tce2_region *region =
+				rb_entry(node, struct tce2_region, node);
 
-		if (ua < region->ua)
-			node = READ_ONCE(node->rb_left);
-		else if (ua - region->ua >= region->size)
-			node = READ_ONCE(node->rb_right);
-		else if (region->size - (ua - region->ua) >= bytes)
-			return region;
-		else
-			return NULL;
+			if (!node)
+				return NULL;
+			if (ua < region->ua)
+				node = READ_ONCE(node->rb_left);
+			else if (ua - region->ua >= region->size)
+				node = READ_ONCE(node->rb_right);
+			else if (region->size - (ua - region->ua) >= bytes)
+				return region;
+			else
+				return NULL;
+		}
 	}
 	return NULL;
 }
