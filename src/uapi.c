@@ -71,6 +71,7 @@ static long uapi_get_info(struct tce2_container *container, union uapi_request *
 #define MAP_FLAGS	(VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE)
 #define MAP_SIZE	offsetofend(struct vfio_iommu_type1_dma_map, size)
 #define UNMAP_SIZE	offsetofend(struct vfio_iommu_type1_dma_unmap, size)
+#define MEMORY_SIZE	offsetofend(struct vfio_iommu_spapr_register_memory, size)
 
 /* Returns the permissions of a map request; the two flags have the permissions' values */
 static u64 uapi_map_perm(u32 flags)
@@ -195,12 +196,9 @@ static const struct ioctl_row ioctls[] = {
 	[ROW_UNMAP_DMA] = { VFIO_IOMMU_UNMAP_DMA, TCE2_REQUEST_UNMAP, "UNMAP_DMA", true,
 	  UNMAP_SIZE, 0, uapi_unmap_dma },
 	{ VFIO_IOMMU_SPAPR_REGISTER_MEMORY, TCE2_REQUEST_REGISTER, "REGISTER_MEMORY", false,
-	  offsetofend(struct vfio_iommu_spapr_register_memory, size), 0,
-	  uapi_register_memory },
+	  MEMORY_SIZE, 0, uapi_register_memory },
 	{ VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, TCE2_REQUEST_UNREGISTER, "UNREGISTER_MEMORY",
-	  false,
-	  offsetofend(struct vfio_iommu_spapr_register_memory, size), 0,
-	  uapi_unregister_memory },
+	  false, MEMORY_SIZE, 0, uapi_unregister_memory },
 	/*
 	 * Two fields are output, so any value is valid: flags of TCE_GET_INFO, and
 	 * start_addr of TCE_CREATE.
@@ -229,10 +227,7 @@ static const struct ioctl_row *uapi_find_ioctl(unsigned int cmd)
 	return NULL;
 }
 
-/*
- * Reads the first @size bytes of a request; returns false after a fault. If @size is a
- * constant, check_object_size() costs nothing, otherwise as much as the copy.
- */
+/* Reads the first @size bytes of a request; returns false after a fault */
 static __always_inline bool uapi_read_request(union uapi_request *request,
 					      const void __user *arg, size_t size)
 {
@@ -241,7 +236,12 @@ static __always_inline bool uapi_read_request(union uapi_request *request,
 	 * address with 1 << 63 and relies on a fault. On bare metal that access
 	 * does not fault.
 	 */
-	return access_ok(arg, size) && !copy_from_user(request, arg, size);
+	if (!access_ok(arg, size))
+		return false;
+	/* With a constant size, check_object_size() costs nothing, else as much as the copy */
+	if (size == MEMORY_SIZE)
+		return !copy_from_user(request, arg, MEMORY_SIZE);
+	return !copy_from_user(request, arg, size);
 }
 
 /*
