@@ -74,15 +74,20 @@ struct tce2_range {
 /* Number of brief locks of a range lock, a power of two */
 #define TCE2_BRIEFS	8
 
+/* A thread holds the brief lock */
+#define TCE2_BRIEF_HELD		1
+/* Added for each leaf of a range that a thread has locked, or is about to lock */
+#define TCE2_BRIEF_RANGE	2
+
 /**
  * struct tce2_brief - lock for one leaf of entries, for a thread that does not sleep
- * @held: 1 if a thread holds the lock, else 0
+ * @word: sum of TCE2_BRIEF_HELD and TCE2_BRIEF_RANGE; 0 if the lock is free
  * @padding: unused, so that threads that map in different leaves write to different cache
  *	lines
  */
 struct tce2_brief {
-	unsigned int held;
-	unsigned char padding[L1_CACHE_BYTES - sizeof(unsigned int)];
+	atomic_t word;
+	unsigned char padding[L1_CACHE_BYTES - sizeof(atomic_t)];
 };
 
 /**
@@ -108,21 +113,25 @@ struct tce2_brief {
  * accesses one range and wakes one thread.
  *
  * A thread that needs a single leaf for a moment can take a brief lock instead of a range.
- * A brief lock is taken only while the queue of ranges is empty:
+ * A leaf has one brief lock (tce2_brief_number()), and several leaves share a brief lock. The
+ * word of a brief lock says who uses its leaves:
  *
  * .. code-block:: none
  *
- *	thread with a range             thread with a brief lock
- *	-------------------             ------------------------
- *	set @last                       set @held
- *	smp_mb()                        smp_mb()
- *	for each brief lock of its      if @last is not NULL:
- *	leaves: wait until @held is 0       clear @held, fail
+ *	thread with a range                     thread with a brief lock
+ *	-------------------                     ------------------------
+ *	becomes the oldest thread in the        if the word is 0:
+ *	queue of its range                          store HELD (atomic)
+ *	for each of its leaves:                 else:
+ *	    add RANGE to the word (atomic)          try again for a short time, then lock
+ *	wait until no word has HELD                 a range
  *
- * At least one of the two threads sees the store of the other thread. A leaf has one brief
- * lock (tce2_brief_number()), and a thread with a range waits only for the brief locks of its
- * leaves. So a thread may still hold a brief lock while another thread holds a range of other
- * leaves. The holder of a brief lock is not preempted and does not sleep, so the wait is short.
+ * After RANGE has been added, no other thread gets the brief lock. So a thread with a range
+ * waits for at most one holder of each brief lock of its leaves. The holder of a brief lock is
+ * not preempted and does not sleep, so the wait is short. A range that waits in the queue
+ * adds nothing to a word: until the waiting thread runs again, other threads take brief locks.
+ * Otherwise one sleeping thread would make all other threads of the leaf sleep, too. Ranges
+ * of other leaves do not affect a brief lock, unless the leaves share it.
  */
 struct tce2_range_lock {
 	spinlock_t lock;	/* protects last, hurry and the links */
@@ -174,7 +183,7 @@ static __always_inline unsigned int tce2_brief_number(u64 leaf)
 }
 
 /**
- * tce2_brief_trylock() - lock one leaf, if no thread holds a range or waits for a range
+ * tce2_brief_trylock() - lock one leaf, if no thread holds it in a range
  * @rl: the range lock
  * @brief: the brief lock of the leaf
  *
@@ -182,39 +191,31 @@ static __always_inline unsigned int tce2_brief_number(u64 leaf)
  * sleep. It must not lock a range or another brief lock of @rl.
  *
  * Context: process context.
- * Return: true if the leaf is locked; false if another thread has a range or the brief lock.
+ * Return: true if the leaf is locked; false if another thread has a range of leaves with this
+ * brief lock, or the brief lock.
  */
 static __always_inline bool tce2_brief_trylock(struct tce2_range_lock *rl,
 					       struct tce2_brief *brief)
 {
 	preempt_disable();
-	/* Without this check, brief locks could delay a thread with a range without limit */
-	if (unlikely(READ_ONCE(rl->last)) ||
-	    unlikely(cmpxchg_relaxed(&brief->held, 0, 1)))
-		goto fail;
-	/* Pairs with range_wait_for_briefs(): set @held, then read @last */
-	smp_mb();
-	/* Pairs with range_unlink(): see the changes of the last thread with a range */
-	if (likely(!smp_load_acquire(&rl->last))) {
+	/* Pairs with range_open_leaves() and tce2_brief_unlock() */
+	if (likely(!atomic_cmpxchg_acquire(&brief->word, 0, TCE2_BRIEF_HELD))) {
 		lock_acquire_exclusive(&rl->dep_map, 0, 1, NULL, _THIS_IP_);
 		return true;
 	}
-	WRITE_ONCE(brief->held, 0);
-fail:
 	preempt_enable();
 	return false;
 }
 
 /**
- * tce2_brief_lock() - lock one leaf, if no thread holds a range or waits for a range
+ * tce2_brief_lock() - lock one leaf, if that takes only a short time
  * @rl: the range lock
  * @brief: the brief lock of the leaf
  *
- * Same as tce2_brief_trylock(), but the thread waits for the brief lock for a short time.
+ * Same as tce2_brief_trylock(), but the thread waits for a short time.
  *
  * Context: process context.
- * Return: true if the leaf is locked; false if another thread has a range, or has held the
- * brief lock for too long.
+ * Return: true if the leaf is locked; false if other threads have used the leaf for too long.
  */
 static __always_inline bool tce2_brief_lock(struct tce2_range_lock *rl,
 					    struct tce2_brief *brief)
@@ -233,8 +234,8 @@ static __always_inline void tce2_brief_unlock(struct tce2_range_lock *rl,
 					      struct tce2_brief *brief)
 {
 	lock_map_release(&rl->dep_map);
-	/* Pairs with range_wait_for_briefs() and the cmpxchg of tce2_brief_trylock() */
-	smp_store_release(&brief->held, 0);
+	/* Pairs with range_close_word() and tce2_brief_trylock() */
+	atomic_fetch_sub_release(TCE2_BRIEF_HELD, &brief->word);
 	preempt_enable();
 }
 

@@ -13,8 +13,7 @@
  *	- need an array of entries in a leaf, or make the array of a leaf unnecessary
  *	- drop a page of a region that is not registered any more
  *	- come from another process than the owner of the mappings
- *	- meet a request that holds or waits for a range of the window, or a request that does
- *	  not unlock the same brief lock soon
+ *	- meet a request that uses the same leaf, or a leaf with the same brief lock, for too long
  *	- use a window that KVM's hooks use, that a group has kept, or that is being removed,
  *	  or a window with large pages (tce2_window_serve_pages())
  *

@@ -18,8 +18,14 @@
 #include "tce2_range.h"
 #include "tce2_trace_calls.h"
 
-/* Attempts to get a brief lock, enough for its holder to write and invalidate one entry */
-#define BRIEF_SPINS	100
+/*
+ * Attempts to get a brief lock. Its holder writes and invalidates one entry, and Linux does
+ * not preempt it. So the attempts suffice for many holders, one after the other.
+ */
+#define BRIEF_SPINS	4096
+
+/* Attempts to get a brief lock or a range while a thread holds a range, maybe for a long time */
+#define RANGE_SPINS	1024
 
 /**
  * tce2_range_lock_init() - initialize a lock without ranges
@@ -112,7 +118,7 @@ static __always_inline void range_append(struct tce2_range_lock *rl,
 	range->prev = rl->last;
 	if (range->prev)
 		range->prev->next = range;
-	WRITE_ONCE(rl->last, range);
+	rl->last = range;
 }
 
 /*
@@ -172,8 +178,7 @@ static void range_unlink(struct tce2_range_lock *rl, struct tce2_range *range)
 	if (range->next)
 		range->next->prev = range->prev;
 	else
-		/* Pairs with tce2_brief_trylock(), which does not take the spinlock */
-		smp_store_release(&rl->last, range->prev);
+		rl->last = range->prev;
 }
 
 static void range_leave(struct tce2_range_lock *rl, struct tce2_range *range)
@@ -194,13 +199,30 @@ static void range_leave(struct tce2_range_lock *rl, struct tce2_range *range)
 	spin_unlock(&rl->lock);
 }
 
+/*
+ * Spins for a short time until the thread of a range is woken. The holder of the older range
+ * may need less time than this thread needs to fall asleep and wake.
+ */
+static void range_spin(struct tce2_range *range)
+{
+	unsigned int spins;
+
+	for (spins = 0; spins < RANGE_SPINS && !need_resched(); spins++) {
+		if (completion_done(&range->woken))
+			break;
+		cpu_relax();
+	}
+}
+
 /* Waits until a range is held. After an error the range is not in the queue. */
 static int range_wait_until_held(struct tce2_range_lock *rl, struct tce2_range *range)
 {
 	u64 began = tce2_trace_begin_wait();
-	int ret = wait_for_completion_killable(&range->woken);
 	bool held;
+	int ret;
 
+	range_spin(range);
+	ret = wait_for_completion_killable(&range->woken);
 	tce2_trace_end_wait(TCE2_WAIT_ENTRIES, began);
 
 	spin_lock(&rl->lock);
@@ -213,41 +235,88 @@ static int range_wait_until_held(struct tce2_range_lock *rl, struct tce2_range *
 	return ret ? -EINTR : -EAGAIN;
 }
 
-/* Returns true if a thread holds the brief lock of a leaf from @leaf to @last */
-static __always_inline bool range_has_briefs(const struct tce2_range_lock *rl, u64 leaf,
-					     u64 last)
+/* Returns true if the leaves of a range have all brief locks */
+static __always_inline bool range_is_wide(const struct tce2_range_lock *rl,
+					  const struct tce2_range *range)
 {
-	unsigned int held = 0;
+	return (range->last >> rl->leaf_shift) - (range->first >> rl->leaf_shift) >=
+	       TCE2_BRIEFS - 1;
+}
 
-	for (; leaf <= last; leaf++)
-		held |= READ_ONCE(rl->briefs[tce2_brief_number(leaf)].held);
-	return held;
+/* Finds the word of a leaf's brief lock */
+static __always_inline atomic_t *range_word(const struct tce2_range_lock *rl, u64 leaf)
+{
+	return &rl->briefs[tce2_brief_number(leaf)].word;
+}
+
+static noinline void range_wait_for_brief(const atomic_t *word)
+{
+	while (atomic_read(word) & TCE2_BRIEF_HELD)
+		cpu_relax();
+	/* Pairs with tce2_brief_unlock(): see the changes of the thread with the brief lock */
+	smp_rmb();
+}
+
+/* Keeps other threads from a brief lock, and waits until its holder has unlocked it */
+static __always_inline void range_close_word(atomic_t *word)
+{
+	/* Pairs with tce2_brief_unlock(), same as range_wait_for_brief() */
+	if (unlikely(atomic_fetch_add_acquire(TCE2_BRIEF_RANGE, word) & TCE2_BRIEF_HELD))
+		range_wait_for_brief(word);
+}
+
+/* Same as range_close_word() for all brief locks, with one barrier for all words */
+static __always_inline void range_close_all(const struct tce2_range_lock *rl)
+{
+	int words = 0;
+	unsigned int i;
+
+	for (i = 0; i < TCE2_BRIEFS; i++)
+		words |= atomic_fetch_add_relaxed(TCE2_BRIEF_RANGE, &rl->briefs[i].word);
+	/* Pairs with tce2_brief_unlock(), same as range_wait_for_brief() */
+	smp_mb__after_atomic();
+	for (i = 0; unlikely(words & TCE2_BRIEF_HELD) && i < TCE2_BRIEFS; i++)
+		range_wait_for_brief(&rl->briefs[i].word);
 }
 
 /*
- * Waits until no thread holds the brief lock of a leaf of @range. @range is in the queue, so
- * no thread gets a brief lock any more.
+ * Keeps other threads from the brief locks of a range's leaves. @range is held: no older range
+ * of the queue overlaps it.
  */
-static __always_inline void range_wait_for_briefs(const struct tce2_range_lock *rl,
-						  const struct tce2_range *range)
+static __always_inline void range_close_leaves(const struct tce2_range_lock *rl,
+					       const struct tce2_range *range)
 {
-	u64 leaf, last;
+	u64 leaf, last = range->last >> rl->leaf_shift;
 
 	if (!rl->briefs)
 		return;
-	leaf = range->first >> rl->leaf_shift;
-	last = range->last >> rl->leaf_shift;
-	if (last - leaf >= TCE2_BRIEFS) {
-		/* Read each brief lock once: these leaves have all of them */
-		leaf = 0;
-		last = TCE2_BRIEFS - 1;
+	if (range_is_wide(rl, range)) {
+		range_close_all(rl);
+		return;
 	}
-	/* Pairs with tce2_brief_trylock(): set @last of the lock, then read @held */
-	smp_mb();
-	while (unlikely(range_has_briefs(rl, leaf, last)))
-		cpu_relax();
-	/* Pairs with tce2_brief_unlock(): see the changes of threads with brief locks */
-	smp_rmb();
+	for (leaf = range->first >> rl->leaf_shift; leaf <= last; leaf++)
+		range_close_word(range_word(rl, leaf));
+}
+
+/* Undoes range_close_leaves() */
+static __always_inline void range_open_leaves(const struct tce2_range_lock *rl,
+					      const struct tce2_range *range)
+{
+	u64 leaf, last = range->last >> rl->leaf_shift;
+	unsigned int i;
+
+	if (!rl->briefs)
+		return;
+	if (range_is_wide(rl, range)) {
+		/* Pairs with tce2_brief_trylock(): let its thread see this thread's changes */
+		smp_mb__before_atomic();
+		for (i = 0; i < TCE2_BRIEFS; i++)
+			atomic_sub(TCE2_BRIEF_RANGE, &rl->briefs[i].word);
+		return;
+	}
+	/* Pairs with tce2_brief_trylock(), same as above */
+	for (leaf = range->first >> rl->leaf_shift; leaf <= last; leaf++)
+		atomic_fetch_sub_release(TCE2_BRIEF_RANGE, range_word(rl, leaf));
 }
 
 static __always_inline int range_lock(struct tce2_range_lock *rl,
@@ -264,7 +333,7 @@ static __always_inline int range_lock(struct tce2_range_lock *rl,
 	if (unlikely(ret))
 		lock_map_release(&rl->dep_map);
 	else
-		range_wait_for_briefs(rl, range);
+		range_close_leaves(rl, range);
 	return ret;
 }
 
@@ -325,7 +394,7 @@ void tce2_range_lock_uninterruptible(struct tce2_range_lock *rl,
 		wait_for_completion(&range->woken);
 		tce2_trace_end_wait(TCE2_WAIT_ENTRIES, began);
 	}
-	range_wait_for_briefs(rl, range);
+	range_close_leaves(rl, range);
 }
 
 /**
@@ -356,7 +425,7 @@ bool tce2_range_trylock(struct tce2_range_lock *rl, struct tce2_range *range,
 	spin_unlock(&rl->lock);
 	if (!held)
 		return false;
-	range_wait_for_briefs(rl, range);
+	range_close_leaves(rl, range);
 	lock_acquire_exclusive(&rl->dep_map, 0, 1, NULL, _THIS_IP_);
 	return true;
 }
@@ -370,6 +439,7 @@ bool tce2_range_trylock(struct tce2_range_lock *rl, struct tce2_range *range,
  */
 void tce2_range_unlock(struct tce2_range_lock *rl, struct tce2_range *range)
 {
+	range_open_leaves(rl, range);
 	range_leave(rl, range);
 	lock_map_release(&rl->dep_map);
 }
@@ -415,23 +485,26 @@ void tce2_range_forget_hurry(struct tce2_range_lock *rl)
  * @rl: the range lock
  * @brief: the brief lock of the leaf
  *
- * Locking a range at once would put it into the queue of ranges. Then all other threads that
- * want a brief lock would have to lock ranges, too. So the thread spins for a short time. It
- * can be preempted meanwhile.
+ * To lock a range instead costs many times more, above all if threads have to sleep. So the
+ * thread spins for a short time. It can be preempted meanwhile. It stops if the scheduler
+ * wants the processor for another thread.
  *
  * Context: process context.
- * Return: true if the leaf is locked; false if another thread has a range, or if the brief lock
- * was held at each attempt.
+ * Return: true if the leaf is locked; false if other threads have used the leaf at each
+ * attempt.
  */
 bool tce2_brief_retry(struct tce2_range_lock *rl, struct tce2_brief *brief)
 {
-	unsigned int spins;
+	unsigned int spins, in_range = 0;
 
-	for (spins = 0; spins < BRIEF_SPINS; spins++) {
-		if (READ_ONCE(rl->last))
-			return false;
-		if (!READ_ONCE(brief->held) && tce2_brief_trylock(rl, brief))
+	for (spins = 0; spins < BRIEF_SPINS && in_range < RANGE_SPINS; spins++) {
+		int word = atomic_read(&brief->word);
+
+		if (!word && tce2_brief_trylock(rl, brief))
 			return true;
+		in_range += word >= TCE2_BRIEF_RANGE;
+		if (need_resched())
+			break;
 		cpu_relax();
 	}
 	return false;

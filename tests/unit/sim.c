@@ -67,7 +67,7 @@ struct sim sim;
 static struct mm_struct *processes[MAX_PROCESSES];
 static struct task_struct test_task = { .group_leader = &test_task, .comm = "test" };
 static struct task_struct *task;
-static struct sim_held thread; /* of the current task */
+static __thread struct sim_held thread; /* of the current task */
 static unsigned int threads, era, readers;
 static void (*interrupter)(void), (*others)(void);
 static struct work_struct *works, *delayed_works;

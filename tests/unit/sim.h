@@ -200,6 +200,8 @@ extern __thread unsigned int spinlocks_held;
 void sim_softirq(bool on);
 void sim_preempt_disable(void);
 void sim_preempt_enable(void);
+/* Set by a test in which the scheduler wants the processor for another thread */
+extern bool sim_resched;
 /* Returns true if the thread may be preempted */
 bool sim_preemptible(void);
 

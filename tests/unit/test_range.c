@@ -322,10 +322,9 @@ static void begin_briefs(void)
 	tce2_range_add_briefs(&rl, briefs, 2);
 }
 
-TEST(a_brief_lock_is_refused_while_any_range_is_queued)
+TEST(a_brief_lock_is_refused_while_a_thread_has_a_range_of_its_leaf)
 {
-	static struct tce2_range range;
-	static struct locker waiting;
+	static struct tce2_range range, other;
 
 	begin_briefs();
 	for (int i = 0; i < TCE2_BRIEFS; i++) {
@@ -333,16 +332,43 @@ TEST(a_brief_lock_is_refused_while_any_range_is_queued)
 		expect(tce2_brief_trylock(&rl, &briefs[i]), false);
 		tce2_brief_unlock(&rl, &briefs[i]);
 	}
-	expect(tce2_range_lock(&rl, &range, 0, 1), 0);
-	expect(tce2_brief_trylock(&rl, &briefs[5]), false);
-	start(&waiting, 0, 1);
+	/* Leaves 3 to 5, then also leaf 10, which has the brief lock of leaf 3 */
+	expect(tce2_range_lock(&rl, &range, 15, 6), 0);
+	expect(tce2_range_trylock(&rl, &other, 40, 1), true);
+	for (int i = 0; i < TCE2_BRIEFS; i++) {
+		bool free = tce2_brief_trylock(&rl, &briefs[i]);
+
+		expect(free, i < 3 || i > 5);
+		if (free)
+			tce2_brief_unlock(&rl, &briefs[i]);
+	}
+	tce2_range_unlock(&rl, &range);
+	expect(tce2_brief_trylock(&rl, &briefs[3]), false);
+	expect(tce2_brief_trylock(&rl, &briefs[4]), true);
+	tce2_brief_unlock(&rl, &briefs[4]);
+	tce2_range_unlock(&rl, &other);
+	for (int i = 0; i < TCE2_BRIEFS; i++)
+		expect(atomic_read(&briefs[i].word), 0);
+}
+
+TEST(a_waiting_range_does_not_close_its_leaves)
+{
+	static struct tce2_range range;
+	static struct locker waiting;
+
+	begin_briefs();
+	expect(tce2_range_lock(&rl, &range, 0, 5), 0);
+	start(&waiting, 4, 8);
 	await_waiters(1);
+	/* Leaf 2 is only in the range that waits */
+	expect(tce2_brief_trylock(&rl, &briefs[2]), true);
+	tce2_brief_unlock(&rl, &briefs[2]);
+	expect(tce2_brief_trylock(&rl, &briefs[1]), false);
 	tce2_range_unlock(&rl, &range);
 	pthread_join(waiting.thread, NULL);
-	expect(tce2_brief_trylock(&rl, &briefs[5]), true);
-	tce2_brief_unlock(&rl, &briefs[5]);
+	expect(waiting.ret, 0);
 	for (int i = 0; i < TCE2_BRIEFS; i++)
-		expect(briefs[i].held, 0);
+		expect(atomic_read(&briefs[i].word), 0);
 }
 
 /* Each thread of a client uses an area, which begins at a multiple of a power of two */
@@ -365,7 +391,7 @@ static bool released;
 static void release_the_brief(void)
 {
 	released = true;
-	WRITE_ONCE(briefs[3].held, 0);
+	atomic_fetch_sub_release(TCE2_BRIEF_HELD, &briefs[3].word);
 }
 
 /* A thread that does not wait makes fewer reads than this */
@@ -396,7 +422,11 @@ TEST(an_attempt_to_lock_a_range_waits_for_brief_locks_of_its_leaves_only)
 		expect(released, !rows[i].free);
 		tce2_range_unlock(&rl, &range);
 		expect(!rl.last, true);
-		tce2_brief_unlock(&rl, &briefs[3]);
+		if (rows[i].free)
+			tce2_brief_unlock(&rl, &briefs[3]);
+		else
+			preempt_enable();
+		expect(atomic_read(&briefs[3].word), 0);
 	}
 }
 
@@ -416,8 +446,9 @@ TEST(a_brief_lock_fails_if_a_range_is_locked_at_the_same_time)
 	sim_when(SIM_AT_SWAP, 1, lock_a_range);
 	expect(tce2_brief_trylock(&rl, &briefs[3]), false);
 	expect(locked_meanwhile, true);
-	expect(briefs[3].held, 0);
+	expect(atomic_read(&briefs[3].word), TCE2_BRIEF_RANGE);
 	tce2_range_unlock(&rl, &meanwhile);
+	expect(atomic_read(&briefs[3].word), 0);
 }
 
 TEST(a_thread_waits_for_a_brief_lock_that_is_released_soon)
@@ -426,30 +457,60 @@ TEST(a_thread_waits_for_a_brief_lock_that_is_released_soon)
 	expect(tce2_brief_lock(&rl, &briefs[3]), true);
 	sim_when(SIM_AT_READ, WHILE_WAITING, release_the_brief);
 	expect(tce2_brief_lock(&rl, &briefs[3]), true);
-	expect(briefs[3].held, 1);
+	expect(atomic_read(&briefs[3].word), TCE2_BRIEF_HELD);
 	/* The holder does not release the lock in time */
 	expect(tce2_brief_lock(&rl, &briefs[3]), false);
-	expect(briefs[3].held, 1);
+	expect(atomic_read(&briefs[3].word), TCE2_BRIEF_HELD);
 	tce2_brief_unlock(&rl, &briefs[3]);
 	preempt_enable();
 }
 
-static void lock_a_range_and_release_the_brief(void)
+static void unlock_the_range(void)
 {
-	locked_meanwhile = tce2_range_trylock(&rl, &meanwhile, 0, 1);
-	release_the_brief();
+	tce2_range_unlock(&rl, &meanwhile);
 }
 
-TEST(a_thread_does_not_wait_for_a_brief_lock_once_a_range_is_queued)
+static unsigned int unlock_reads;
+
+/* Runs as the holder of the brief lock, which then locks a range of the leaf instead */
+static void lock_a_range_and_release_the_brief(void)
+{
+	release_the_brief();
+	locked_meanwhile = tce2_range_trylock(&rl, &meanwhile, 12, 4);
+	sim_when(SIM_AT_READ, unlock_reads, unlock_the_range);
+}
+
+TEST(a_thread_waits_for_a_range_that_is_unlocked_soon)
+{
+	for (int soon = 0; soon < 2; soon++) {
+		begin_briefs();
+		expect(tce2_brief_lock(&rl, &briefs[3]), true);
+		unlock_reads = soon ? WHILE_WAITING : 5000;
+		sim_when(SIM_AT_READ, WHILE_WAITING, lock_a_range_and_release_the_brief);
+		expect(tce2_brief_lock(&rl, &briefs[3]), soon);
+		sim_when(SIM_AT_READ, 0, NULL);
+		expect(locked_meanwhile, true);
+		preempt_enable();
+		if (soon)
+			tce2_brief_unlock(&rl, &briefs[3]);
+		else
+			unlock_the_range();
+		expect(atomic_read(&briefs[3].word), 0);
+	}
+}
+
+TEST(a_thread_waits_for_no_brief_lock_if_it_has_to_reschedule)
 {
 	begin_briefs();
 	expect(tce2_brief_lock(&rl, &briefs[3]), true);
-	sim_when(SIM_AT_READ, WHILE_WAITING, lock_a_range_and_release_the_brief);
+	released = false;
+	sim_when(SIM_AT_READ, WHILE_WAITING, release_the_brief);
+	sim_resched = true;
 	expect(tce2_brief_lock(&rl, &briefs[3]), false);
-	expect(locked_meanwhile, true);
-	expect(briefs[3].held, 0);
-	preempt_enable();
-	tce2_range_unlock(&rl, &meanwhile);
+	sim_resched = false;
+	sim_when(SIM_AT_READ, 0, NULL);
+	expect(released, false);
+	tce2_brief_unlock(&rl, &briefs[3]);
 }
 
 static void *lock_behind_a_brief(void *arg)
@@ -496,6 +557,7 @@ TEST(a_thread_with_a_range_waits_for_brief_locks_of_its_leaves_only)
 }
 
 #define CELLS 24
+#define LEAF_CELLS 4
 #define ROUNDS 400
 
 /* Number of the thread that owns each entry, 0 for none */
@@ -510,6 +572,20 @@ static void own(u64 first, u64 count, int from, int to)
 	}
 }
 
+/* Owns a leaf with its brief lock; returns false if the brief lock was not free in time */
+static bool own_a_leaf(u64 first, int id)
+{
+	struct tce2_brief *brief = &briefs[tce2_brief_number(first / LEAF_CELLS)];
+
+	if (!tce2_brief_lock(&rl, brief))
+		return false;
+	first -= first % LEAF_CELLS;
+	own(first, LEAF_CELLS, 0, id);
+	own(first, LEAF_CELLS, id, 0);
+	tce2_brief_unlock(&rl, brief);
+	return true;
+}
+
 static void *lock_at_random(void *arg)
 {
 	unsigned int seed = (uintptr_t)arg;
@@ -520,6 +596,8 @@ static void *lock_at_random(void *arg)
 		u64 count = 1 + rand_r(&seed) % (CELLS - first);
 		struct tce2_range range;
 
+		if (rand_r(&seed) % 2 && own_a_leaf(first, id))
+			continue;
 		if (rand_r(&seed) % 2)
 			tce2_range_lock_uninterruptible(&rl, &range, first, count);
 		else if (tce2_range_queue(&rl, &range, first, count,
@@ -550,7 +628,7 @@ TEST(no_entry_is_locked_by_two_threads_at_once)
 {
 	pthread_t threads[THREADS], turner;
 
-	begin_ranges();
+	begin_briefs();
 	stop_turning = false;
 	for (uintptr_t i = 0; i < THREADS; i++)
 		pthread_create(&threads[i], NULL, lock_at_random,
@@ -561,4 +639,44 @@ TEST(no_entry_is_locked_by_two_threads_at_once)
 	__atomic_store_n(&stop_turning, true, __ATOMIC_SEQ_CST);
 	pthread_join(turner, NULL);
 	expect(!rl.last, true);
+}
+
+static bool stop_locking;
+
+static void *lock_one_leaf_always(void *arg)
+{
+	struct tce2_brief *brief = &briefs[tce2_brief_number(1)];
+
+	while (!__atomic_load_n(&stop_locking, __ATOMIC_SEQ_CST)) {
+		if (!tce2_brief_lock(&rl, brief))
+			continue;
+		own(LEAF_CELLS, LEAF_CELLS, 0, 1);
+		own(LEAF_CELLS, LEAF_CELLS, 1, 0);
+		tce2_brief_unlock(&rl, brief);
+	}
+	return arg;
+}
+
+/* The case ends only if each range gets its turn */
+TEST(a_range_is_locked_although_other_threads_always_want_the_brief_lock)
+{
+	static struct locker lockers[2];
+	pthread_t threads[2];
+
+	begin_briefs();
+	stop_locking = false;
+	for (int i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, lock_one_leaf_always, NULL);
+	for (int i = 0; i < 20; i++) {
+		for (int j = 0; j < 2; j++)
+			start(&lockers[j], LEAF_CELLS + j, 1);
+		for (int j = 0; j < 2; j++)
+			pthread_join(lockers[j].thread, NULL);
+		expect(got, 2 * (i + 1));
+	}
+	__atomic_store_n(&stop_locking, true, __ATOMIC_SEQ_CST);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	expect(!rl.last, true);
+	expect(atomic_read(&briefs[1].word), 0);
 }

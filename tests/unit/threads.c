@@ -42,6 +42,7 @@ void spin_assert_held(spinlock_t *lock)
 		sim_bug("a spinlock that should be held is not");
 }
 
+bool sim_resched;
 __thread const bool *wait_killed;
 bool wait_for_others;
 
@@ -112,6 +113,16 @@ void complete(struct completion *x)
 	x->done++;
 	pthread_cond_broadcast(&completions.woken);
 	pthread_mutex_unlock(&completions.mutex);
+}
+
+bool completion_done(struct completion *x)
+{
+	bool done;
+
+	pthread_mutex_lock(&completions.mutex);
+	done = x->done;
+	pthread_mutex_unlock(&completions.mutex);
+	return done;
 }
 
 void wait_for_completion(struct completion *x)

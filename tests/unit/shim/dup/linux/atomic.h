@@ -53,6 +53,29 @@ static inline int atomic_cmpxchg(atomic_t *v, int old, int new)
 	return saw;
 }
 
+/* Real threads of test_range.c use these functions */
+static inline int atomic_cmpxchg_acquire(atomic_t *v, int old, int new)
+{
+	sim_point(SIM_AT_SWAP);
+	__atomic_compare_exchange_n(&v->counter, &old, new, false, __ATOMIC_SEQ_CST,
+				    __ATOMIC_SEQ_CST);
+	return old;
+}
+
+static inline int atomic_fetch_add_acquire(int count, atomic_t *v)
+{
+	sim_point(SIM_AT_SWAP);
+	return __atomic_fetch_add(&v->counter, count, __ATOMIC_SEQ_CST);
+}
+
+#define atomic_fetch_add_relaxed(count, v) atomic_fetch_add_acquire(count, v)
+#define atomic_sub(count, v)		   ((void)atomic_fetch_sub_release(count, v))
+
+static inline int atomic_fetch_sub_release(int count, atomic_t *v)
+{
+	return __atomic_fetch_sub(&v->counter, count, __ATOMIC_SEQ_CST);
+}
+
 static inline s64 atomic64_read(const atomic64_t *v)
 {
 	return v->counter;

@@ -13,6 +13,7 @@ extern wait_queue_head_t completions;
 
 void init_completion(struct completion *x);
 void complete(struct completion *x);
+bool completion_done(struct completion *x);
 void wait_for_completion(struct completion *x);
 int wait_for_completion_killable(struct completion *x);
 

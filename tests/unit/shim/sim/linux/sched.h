@@ -29,5 +29,6 @@ static inline long schedule_timeout_uninterruptible(long timeout)
 
 /* A spinning thread stays on the processor; sim_when() may interrupt it */
 #define cpu_relax() sim_point(SIM_AT_READ)
+#define need_resched() sim_resched
 
 #endif /* SIM_SHIM_SCHED_H */

@@ -35,6 +35,13 @@ u64 machine_cmpxchg(void *ptr, size_t size, u64 old, u64 new);
 #define atomic_inc(v)	       ((void)machine_add(v, 1))
 #define atomic_dec(v)	       ((void)machine_add(v, -1))
 #define atomic_dec_and_test(v) (!machine_add(v, -1))
+#define atomic_cmpxchg_acquire(v, old, new) atomic_cmpxchg(v, old, new)
+#define atomic_fetch_add_acquire(n, v) \
+	__atomic_fetch_add(&(v)->counter, n, __ATOMIC_ACQUIRE)
+#define atomic_fetch_add_relaxed(n, v) atomic_fetch_add_acquire(n, v)
+#define atomic_sub(n, v)	       ((void)atomic_fetch_sub_release(n, v))
+#define atomic_fetch_sub_release(n, v) \
+	__atomic_fetch_sub(&(v)->counter, n, __ATOMIC_RELEASE)
 #define atomic64_set(v, n)     WRITE_ONCE((v)->counter, n)
 #define atomic64_inc(v)	       ((void)machine_add(v, 1))
 #define atomic64_dec(v)	       ((void)machine_add(v, -1))
