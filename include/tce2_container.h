@@ -118,7 +118,7 @@ int tce2_container_attach(struct tce2_container *container,
 int tce2_container_detach(struct tce2_container *container,
 			  struct iommu_group *group);
 int tce2_container_info(struct tce2_container *container,
-			struct vfio_iommu_spapr_tce_info *info);
+			struct vfio_iommu_spapr_tce_info *info, struct tce2_caps *caps);
 int tce2_container_check_process(struct tce2_container *container);
 
 int tce2_container_register(struct tce2_container *container, u64 ua,

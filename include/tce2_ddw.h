@@ -126,14 +126,33 @@ struct tce2_window_info {
 	bool published;
 };
 
+/**
+ * struct tce2_caps - properties of a container for the capabilities of GET_INFO
+ * @nr_windows: number of elements of @windows in use
+ * @free_windows: number of further windows that tce2_ddw_create() can make now
+ * @windows: the published windows, and the default window while it is pending, which is not
+ *	@published; ascending by bus address
+ * @pgsizes: IOMMU page sizes that all groups offer
+ * @levels: number of levels that all groups offer
+ * @platform: properties of tables and bus addresses
+ */
+struct tce2_caps {
+	unsigned int nr_windows;
+	unsigned int free_windows;
+	struct tce2_window_info windows[IOMMU_TABLE_GROUP_MAX_TABLES];
+	u64 pgsizes;
+	u32 levels;
+	struct tce2_platform_caps platform;
+};
+
 void tce2_ddw_init(struct tce2_ddw *ddw, struct tce2_counts __percpu *counts);
 void tce2_ddw_destroy(struct tce2_ddw *ddw);
 
 int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *group);
 int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *group);
 
-int tce2_ddw_info(struct tce2_ddw *ddw,
-		  struct vfio_iommu_spapr_tce_info *info);
+int tce2_ddw_info(struct tce2_ddw *ddw, struct vfio_iommu_spapr_tce_info *info,
+		  struct tce2_caps *caps);
 int tce2_ddw_create(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		    const struct tce2_window_spec *spec,
 		    struct tce2_creation *creation);

@@ -25,6 +25,20 @@ struct tce2_window_spec {
 	u32 levels;
 };
 
+/**
+ * struct tce2_platform_caps - properties of a platform that clients can query
+ * @table_copies: number of times that the bytes of a table are charged
+ * @table_least: least number of bytes of a table
+ * @hole_start: first bus address of which accesses may not reach a window
+ * @hole_size: number of these bus addresses, 0 if the platform has no such addresses
+ */
+struct tce2_platform_caps {
+	u32 table_copies;
+	u32 table_least;
+	u64 hole_start;
+	u64 hole_size;
+};
+
 bool tce2_platform_is_papr(const struct iommu_table_group *tg);
 int tce2_platform_check_group(const struct iommu_table_group *tg);
 bool tce2_platform_can_share(const struct iommu_table_group *tg,
@@ -38,6 +52,11 @@ int tce2_platform_check_spec(const struct iommu_table_group *tg,
 int tce2_platform_check_place(const struct iommu_table_group *tg,
 			      const struct tce2_window_spec *spec, int slot,
 			      bool taken);
+
+unsigned int tce2_platform_count_places(const struct iommu_table_group *tg,
+					unsigned int free, bool taken);
+void tce2_platform_get_caps(const struct iommu_table_group *tg,
+			    struct tce2_platform_caps *caps);
 
 bool tce2_platform_can_allocate(u64 bytes, unsigned int tables);
 unsigned long tce2_platform_table_pages(const struct iommu_table_group *tg,

@@ -321,14 +321,15 @@ int tce2_container_detach(struct tce2_container *container,
  * tce2_container_info() - fill in the answer of VFIO_IOMMU_SPAPR_TCE_GET_INFO
  * @container: the container
  * @info: set by this function, except argsz
+ * @caps: set by this function, or NULL
  *
  * Context: may sleep.
  * Return: same as tce2_ddw_info().
  */
 int tce2_container_info(struct tce2_container *container,
-			struct vfio_iommu_spapr_tce_info *info)
+			struct vfio_iommu_spapr_tce_info *info, struct tce2_caps *caps)
 {
-	return tce2_ddw_info(&container->ddw, info);
+	return tce2_ddw_info(&container->ddw, info, caps);
 }
 
 /**

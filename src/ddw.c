@@ -659,15 +659,111 @@ int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 	return ret;
 }
 
+/*
+ * Returns the number of slots. powernv has 2 slots, a hypervisor 1 or 2 (LoPAR 7.3.27.1,
+ * ibm,query-pe-dma-window).
+ */
+static u32 ddw_slots(struct tce2_ddw *ddw)
+	__must_hold(&ddw->lock)
+{
+	struct tce2_group *group;
+	u32 slots = NR_SLOTS;
+
+	lockdep_assert_held(&ddw->lock);
+	list_for_each_entry(group, &ddw->groups, node)
+		slots = min(slots, group->table_group->max_dynamic_windows_supported);
+	return slots;
+}
+
+/* Returns true if the group has a window that is not the default window */
+static bool ddw_has_dynamic(struct tce2_ddw *ddw)
+	__must_hold(&ddw->lock)
+{
+	lockdep_assert_held(&ddw->lock);
+	/* Slot 0 may have a window other than the default window */
+	return ddw->window[1] ||
+	       (ddw->window[0] &&
+		ddw->window[0]->start != ddw_first_table_group(ddw)->tce32_start);
+}
+
+/* Returns the properties of a window that may be unpublished */
+static struct tce2_window_info ddw_info_of(const struct tce2_window *window)
+{
+	return (struct tce2_window_info){
+		.id = window->id,
+		.start = window->start,
+		.size = window->size,
+		.page_shift = window->page_shift,
+		.levels = window->table.tbl->it_indirect_levels + 1,
+		.table_pages = READ_ONCE(window->table.charge.pages),
+		.kvm = tce2_kvm_refs(window->kvm),
+		.published = READ_ONCE(window->published),
+	};
+}
+
+/* Adds a window to the windows of @caps, which ascend by bus address */
+static void ddw_add_window(struct tce2_caps *caps, const struct tce2_window_info *info)
+{
+	unsigned int i = caps->nr_windows++;
+
+	for (; i && caps->windows[i - 1].start > info->start; i--)
+		caps->windows[i] = caps->windows[i - 1];
+	caps->windows[i] = *info;
+}
+
+/* Returns the number of further windows that ddw_create_locked() can make */
+static unsigned int ddw_count_free(struct tce2_ddw *ddw)
+	__must_hold(&ddw->lock)
+{
+	struct iommu_table_group *tg = ddw_first_table_group(ddw);
+	unsigned int slot, slots = ddw_slots(ddw), free = 0;
+
+	lockdep_assert_held(&ddw->lock);
+	for (slot = ddw->default_pending ? 1 : 0; slot < slots; slot++) {
+		if (!ddw->window[slot])
+			free++;
+	}
+	return tce2_platform_count_places(tg, free, ddw_has_dynamic(ddw));
+}
+
+static void ddw_get_caps(struct tce2_ddw *ddw, struct tce2_caps *caps)
+	__must_hold(&ddw->lock)
+{
+	struct iommu_table_group *tg = ddw_first_table_group(ddw);
+	struct tce2_window_info pending = {
+		.start = tg->tce32_start,
+		.size = tg->tce32_size,
+		.page_shift = TCE2_DEFAULT_PAGE_SHIFT,
+		.levels = 1,
+	};
+	int slot;
+
+	lockdep_assert_held(&ddw->lock);
+	*caps = (struct tce2_caps){ .free_windows = ddw_count_free(ddw) };
+	caps->pgsizes = ddw_common_pgsizes(ddw, &caps->levels);
+	tce2_platform_get_caps(tg, &caps->platform);
+	if (ddw->default_pending)
+		ddw_add_window(caps, &pending);
+	for (slot = 0; slot < NR_SLOTS; slot++) {
+		if (ddw_is_published(ddw->window[slot])) {
+			struct tce2_window_info info = ddw_info_of(ddw->window[slot]);
+
+			ddw_add_window(caps, &info);
+		}
+	}
+}
+
 /**
  * tce2_ddw_info() - fill in the answer of VFIO_IOMMU_SPAPR_TCE_GET_INFO
  * @ddw: the groups and windows
  * @info: set by this function, except argsz
+ * @caps: set by this function, or NULL
  *
  * Context: may sleep.
  * Return: 0, -ENXIO if the container has no group, or -EINTR after a fatal signal.
  */
-int tce2_ddw_info(struct tce2_ddw *ddw, struct vfio_iommu_spapr_tce_info *info)
+int tce2_ddw_info(struct tce2_ddw *ddw, struct vfio_iommu_spapr_tce_info *info,
+		  struct tce2_caps *caps)
 {
 	struct iommu_table_group *tg;
 	int ret = tce2_refuse(-ENXIO, TCE2_WHY_NO_GROUP);
@@ -683,6 +779,8 @@ int tce2_ddw_info(struct tce2_ddw *ddw, struct vfio_iommu_spapr_tce_info *info)
 	info->ddw.pgsizes = ddw_common_pgsizes(ddw, &info->ddw.levels);
 	info->ddw.max_dynamic_windows_supported =
 		tg->max_dynamic_windows_supported;
+	if (caps)
+		ddw_get_caps(ddw, caps);
 	ret = 0;
 unlock:
 	up_read(&ddw->lock);
@@ -714,20 +812,14 @@ static int ddw_create_default(struct tce2_ddw *ddw, struct tce2_cache *cache)
 }
 
 /*
- * Returns a free slot, or -ENOSPC. Slot 0 is not free while the default window is
- * pending. powernv has 2 slots, a hypervisor 1 or 2 (LoPAR 7.3.27.1,
- * ibm,query-pe-dma-window).
+ * Returns a free slot, or -ENOSPC. Slot 0 is not free while the default window is pending.
  */
 static int ddw_free_slot(struct tce2_ddw *ddw)
 	__must_hold(&ddw->lock)
 {
-	u32 slot, slots = NR_SLOTS;
-	struct tce2_group *group;
+	u32 slot, slots = ddw_slots(ddw);
 
 	lockdep_assert_held(&ddw->lock);
-	list_for_each_entry(group, &ddw->groups, node)
-		slots = min(slots,
-			    group->table_group->max_dynamic_windows_supported);
 	for (slot = ddw->default_pending ? 1 : 0; slot < slots; slot++) {
 		if (!ddw->window[slot])
 			return slot;
@@ -740,14 +832,9 @@ static int ddw_check_place(struct tce2_ddw *ddw, int slot,
 			   const struct tce2_window_spec *spec)
 	__must_hold(&ddw->lock)
 {
-	struct iommu_table_group *tg = ddw_first_table_group(ddw);
-	bool taken = ddw->window[1];
-
 	lockdep_assert_held(&ddw->lock);
-	/* Slot 0 may have a window other than the default window */
-	if (ddw->window[0] && ddw->window[0]->start != tg->tce32_start)
-		taken = true;
-	return tce2_platform_check_place(tg, spec, slot, taken);
+	return tce2_platform_check_place(ddw_first_table_group(ddw), spec, slot,
+					 ddw_has_dynamic(ddw));
 }
 
 /* Locks for a client's request that needs a group; returns -ENXIO without one */
@@ -1271,16 +1358,7 @@ bool tce2_ddw_window_info(struct tce2_ddw *ddw, int slot,
 	spin_lock(&ddw->slots_lock);
 	window = ddw->window[slot];
 	if (window)
-		*info = (struct tce2_window_info){
-			.id = window->id,
-			.start = window->start,
-			.size = window->size,
-			.page_shift = window->page_shift,
-			.levels = window->table.tbl->it_indirect_levels + 1,
-			.table_pages = READ_ONCE(window->table.charge.pages),
-			.kvm = tce2_kvm_refs(window->kvm),
-			.published = READ_ONCE(window->published),
-		};
+		*info = ddw_info_of(window);
 	spin_unlock(&ddw->slots_lock);
 	return window;
 }

@@ -29,6 +29,9 @@
  */
 #define MAX_BUS_ADDRESS_BITS	55
 
+/* The end of the bus addresses that devices reach with 32-bit accesses */
+#define END_OF_32_BITS		(1ULL << 32)
+
 /*
  * log2 of the largest size of a table in a multi-level table: 512 KiB, 8 pages of
  * 64 KiB. No platform or specification requires this limit.
@@ -221,6 +224,54 @@ int tce2_platform_check_place(const struct iommu_table_group *tg,
 	    spec->size == tg->tce32_size)
 		return tce2_refuse(-EPERM, TCE2_WHY_DEFAULT_BLOCKED);
 	return tce2_refuse(-ENOSPC, TCE2_WHY_ONE_DYNAMIC_WINDOW);
+}
+
+/**
+ * tce2_platform_count_places() - count the windows that the platform can make
+ * @tg: the table group
+ * @free: number of free slots
+ * @taken: the group already has a window that is not the default window
+ *
+ * Context: any.
+ * Return: the number of further windows other than the default window; see
+ * tce2_platform_check_place().
+ */
+unsigned int tce2_platform_count_places(const struct iommu_table_group *tg,
+					unsigned int free, bool taken)
+{
+	if (!tce2_platform_is_papr(tg))
+		return free;
+	return taken ? 0 : min(free, 1U);
+}
+
+/**
+ * tce2_platform_get_caps() - describe tables and bus addresses for clients
+ * @tg: the table group
+ * @caps: set by this function
+ *
+ * In its own windows, powernv does not use the bus addresses from the end of the 32-bit
+ * window to 4 GiB (pnv_pci_ioda2_setup_default_config()): 32-bit MMIO of the host bridge is
+ * there, and devices write MSIs there. Such an access does not pass through the table. A
+ * hypervisor chooses the bus addresses of its windows itself.
+ *
+ * The members about tables describe the result of tce2_platform_table_pages().
+ *
+ * Context: any.
+ */
+void tce2_platform_get_caps(const struct iommu_table_group *tg,
+			    struct tce2_platform_caps *caps)
+{
+	u64 end = (u64)tg->tce32_start + tg->tce32_size;
+
+	*caps = (struct tce2_platform_caps){ .table_copies = 1 };
+	if (tce2_platform_is_papr(tg))
+		return;
+	caps->table_copies = 2;
+	caps->table_least = PAGE_SIZE;
+	if (end < END_OF_32_BITS) {
+		caps->hole_start = end;
+		caps->hole_size = END_OF_32_BITS - end;
+	}
 }
 
 /**

@@ -4,14 +4,14 @@
  *
  * Owns the access to user structures, the checks of their size and flags, and the order
  * of the checks. Other files interpret the fields. uapi/linux/vfio.h defines the
- * structures and the ioctl numbers.
+ * structures and the ioctl numbers, include/uapi/vfio_spapr_tce2.h those of this module.
  *
  * MAP_DMA and UNMAP_DMA first call tce2_container_map_page() or tce2_container_unmap_page(),
  * without a reference to the container and without this file's other checks. A thread without
  * this reference must not sleep, because the module could be removed while it sleeps.
  *
  * Locks: none. No lock is held while user memory is read or written.
- * Calls: container, trace, why.
+ * Calls: query, container, trace, why.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -28,10 +28,12 @@
 #include "tce2_container.h"
 #include "tce2_page.h"
 #include "tce2_perm.h"
+#include "tce2_query.h"
 #include "tce2_tce_v2.h"
 #include "tce2_trace_calls.h"
 #include "tce2_uapi.h"
 #include "tce2_why.h"
+#include "uapi/vfio_spapr_tce2.h"
 
 static bool enabled = true;
 module_param(enabled, bool, 0644);
@@ -53,13 +55,57 @@ union uapi_request {
 	struct vfio_eeh_pe_op eeh;
 };
 
+/*
+ * Returns true if the client asks for the capabilities of GET_INFO. argsz alone is no
+ * such request: the in-tree driver accepts an argsz larger than the client's structure.
+ */
+static bool uapi_wants_caps(const union uapi_request *request, void __user *arg)
+{
+	struct vfio_tce2_info __user *user = arg;
+	u32 magic;
+
+	return request->argsz >= sizeof(*user) && access_ok(user, sizeof(*user)) &&
+	       !copy_from_user(&magic, &user->magic, sizeof(magic)) &&
+	       magic == VFIO_TCE2_INFO_MAGIC;
+}
+
+/* Answers GET_INFO with capabilities, or with their size if the buffer is too small */
+static long uapi_get_caps(struct tce2_container *container, union uapi_request *request,
+			  void __user *arg)
+{
+	struct vfio_tce2_info answer = { .magic = VFIO_TCE2_INFO_MAGIC };
+	struct vfio_tce2_info __user *user = arg;
+	struct tce2_chain chain;
+	struct tce2_caps caps;
+	u32 size;
+	int ret = tce2_container_info(container, &request->info, &caps);
+
+	if (ret)
+		return ret;
+	tce2_query_caps(&caps, sizeof(answer), &chain);
+	size = sizeof(answer) + chain.size;
+	answer.info = request->info;
+	answer.info.flags |= VFIO_TCE2_INFO_CAPS;
+	if (request->argsz < size)
+		answer.info.argsz = size;
+	else
+		answer.cap_offset = sizeof(answer);
+	if (answer.cap_offset && (!access_ok(user, size) ||
+				  copy_to_user(user + 1, chain.bytes, chain.size)))
+		return -EFAULT;
+	return copy_to_user(user, &answer, sizeof(answer)) ? -EFAULT : 0;
+}
+
 static long uapi_get_info(struct tce2_container *container, union uapi_request *request,
 			  void __user *arg)
 {
 	size_t size = offsetofend(struct vfio_iommu_spapr_tce_info,
 				  dma32_window_size);
-	int ret = tce2_container_info(container, &request->info);
+	int ret;
 
+	if (uapi_wants_caps(request, arg))
+		return uapi_get_caps(container, request, arg);
+	ret = tce2_container_info(container, &request->info, NULL);
 	if (ret)
 		return ret;
 	/* Clients that predate DDW pass a shorter structure */
@@ -459,8 +505,8 @@ static noinline long uapi_other_ioctl(void *cookie, unsigned int cmd, void __use
 }
 
 /*
- * Returns 1 if this module supports an extension or IOMMU type, else 0. The result for v1
- * containers is 0, so VFIO uses the in-tree driver for them.
+ * Returns 1 or more if this module supports an extension or IOMMU type, else 0. The result
+ * for v1 containers is 0, so VFIO uses the in-tree driver for them.
  */
 static long uapi_check_extension(const void *cookie, unsigned long extension)
 {
@@ -472,6 +518,10 @@ static long uapi_check_extension(const void *cookie, unsigned long extension)
 		return 1;
 	case VFIO_EEH:
 		return tce2_container_has_eeh();
+	case VFIO_TCE2_API:
+		return VFIO_TCE2_VERSION;
+	case VFIO_TCE2_INFO:
+		return 1;
 	default:
 		return 0;
 	}

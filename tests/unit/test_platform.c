@@ -409,7 +409,7 @@ static void expect_offer(u64 pgsizes, u32 levels)
 {
 	struct vfio_iommu_spapr_tce_info info = {};
 
-	expect(tce2_ddw_info(&ddw, &info), 0);
+	expect(tce2_ddw_info(&ddw, &info, NULL), 0);
 	expect(info.ddw.pgsizes, pgsizes);
 	expect(info.ddw.levels, levels);
 }

@@ -30,6 +30,7 @@
 #define __always_inline inline __attribute__((__always_inline__))
 
 #define noinline __attribute__((__noinline__))
+#define __aligned(bytes) __attribute__((__aligned__(bytes)))
 
 /* There is no tracing here, so the attribute is empty */
 #define noinstr

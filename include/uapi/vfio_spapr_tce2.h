@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * Requests of vfio_spapr_tce2 that the in-tree driver does not have.
+ *
+ * A program may copy this file. It finds out with VFIO_CHECK_EXTENSION whether a container
+ * has these requests: an extension below that is not 0 exists. The in-tree driver returns 0.
+ * The numbers and structures never change. A later version of the module only adds some.
+ * Documentation/client.rst describes the requests.
+ */
+#ifndef _UAPI_VFIO_SPAPR_TCE2_H
+#define _UAPI_VFIO_SPAPR_TCE2_H
+
+#include <linux/types.h>
+#include <linux/vfio.h>
+
+/* Version of this file */
+#define VFIO_TCE2_VERSION	1
+
+/*
+ * Extensions for VFIO_CHECK_EXTENSION, far from the numbers of linux/vfio.h.
+ * VFIO_TCE2_API returns the module's VFIO_TCE2_VERSION, the others return 1.
+ */
+#define VFIO_TCE2_API		0x7ce20000
+#define VFIO_TCE2_INFO		0x7ce20001	/* capabilities in TCE_GET_INFO */
+
+/**
+ * struct vfio_tce2_info - VFIO_IOMMU_SPAPR_TCE_GET_INFO with capabilities
+ * @info: the structure of linux/vfio.h. @argsz is the size of the buffer. If the buffer is
+ *	too small for the capabilities, @argsz is set to the size that they need
+ * @magic: VFIO_TCE2_INFO_MAGIC asks for capabilities. The module does not write further
+ *	than @info unless a program asks for it
+ * @cap_offset: set to the offset of the first capability (struct vfio_info_cap_header)
+ *	from the start of this structure, or to 0 if the buffer is too small
+ *
+ * If the module has understood @magic, VFIO_TCE2_INFO_CAPS is set in the flags of @info.
+ * The ids of capabilities other than VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE are below.
+ */
+struct vfio_tce2_info {
+	struct vfio_iommu_spapr_tce_info info;
+	__u32 magic;
+#define VFIO_TCE2_INFO_MAGIC	0x7ce2ca95
+	__u32 cap_offset;
+};
+
+#define VFIO_TCE2_INFO_CAPS	(1U << 31)
+
+/*
+ * VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, struct vfio_iommu_type1_info_cap_iova_range: the
+ * bus addresses that can be mapped now, as with VFIO_TYPE1_IOMMU. These are the windows without
+ * the holes. The ranges ascend, and their ends are inclusive.
+ */
+
+/*
+ * Holes, in the same structure: bus addresses of which devices' accesses may not reach a
+ * window, although it contains them. On powernv these are the addresses of 32-bit MMIO and
+ * of MSIs, below 4 GiB. MAP_DMA does not refuse them.
+ */
+#define VFIO_TCE2_INFO_CAP_HOLES	0x7c01
+
+/**
+ * struct vfio_tce2_window - a window
+ * @start: first bus address
+ * @size: bytes
+ * @charged: bytes of locked memory that are charged for the table now
+ * @page_shift: log2 of the IOMMU page size in bytes
+ * @levels: levels of the table
+ * @flags: VFIO_TCE2_WINDOW_PENDING for the default window until a request uses it
+ */
+struct vfio_tce2_window {
+	__u64 start;
+	__u64 size;
+	__u64 charged;
+	__u32 page_shift;
+	__u16 levels;
+	__u16 flags;
+#define VFIO_TCE2_WINDOW_PENDING	(1 << 0)
+};
+
+/**
+ * struct vfio_tce2_info_cap_windows - the windows of the container
+ * @header: id VFIO_TCE2_INFO_CAP_WINDOWS, version 1
+ * @nr_windows: number of elements of @windows
+ * @free_windows: number of further windows that TCE_CREATE can make now
+ * @windows: the windows
+ */
+struct vfio_tce2_info_cap_windows {
+	struct vfio_info_cap_header header;
+#define VFIO_TCE2_INFO_CAP_WINDOWS	0x7c02
+	__u32 nr_windows;
+	__u32 free_windows;
+	struct vfio_tce2_window windows[];
+};
+
+/**
+ * struct vfio_tce2_info_cap_create - the windows that TCE_CREATE can make
+ * @header: id VFIO_TCE2_INFO_CAP_CREATE, version 1
+ * @pgsizes: IOMMU page sizes that all groups offer, as a bit mask of bytes
+ * @levels: largest number of levels that all groups offer
+ * @table_copies: see below
+ * @table_least: see below
+ * @reserved: 0
+ *
+ * A window of N = window_size >> page_shift entries with L levels needs tables of
+ *
+ *	table = max(8 << ((log2(N) + L - 1) / L), @table_least)
+ *
+ * bytes each. TCE_CREATE charges @table_copies * table bytes to RLIMIT_MEMLOCK, rounded
+ * down to the kernel's page size. With several levels, MAP_DMA charges the same number of
+ * bytes for each further table that it makes.
+ */
+struct vfio_tce2_info_cap_create {
+	struct vfio_info_cap_header header;
+#define VFIO_TCE2_INFO_CAP_CREATE	0x7c03
+	__u64 pgsizes;
+	__u32 levels;
+	__u32 table_copies;
+	__u32 table_least;
+	__u32 reserved;
+};
+
+#endif /* _UAPI_VFIO_SPAPR_TCE2_H */
