@@ -128,6 +128,10 @@ int tce2_container_unregister(struct tce2_container *container, u64 ua,
 int tce2_container_map(struct tce2_container *container,
 		       const struct tce2_map_request *request);
 int tce2_container_unmap(struct tce2_container *container, u64 iova, u64 size);
+int tce2_container_unmap_window(struct tce2_container *container, u64 start);
+int tce2_container_map_element(struct tce2_container *container,
+			       const struct tce2_map_request *request);
+int tce2_container_unmap_element(struct tce2_container *container, u64 iova, u64 size);
 int tce2_container_map_page(const void *cookie, u64 iova, u64 ua, u64 size, u64 perm,
 			    struct tce2_container **container);
 int tce2_container_unmap_page(const void *cookie, u64 iova, u64 size,

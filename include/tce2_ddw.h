@@ -163,6 +163,7 @@ int tce2_ddw_remove(struct tce2_ddw *ddw, u64 start);
 int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		 const struct tce2_map_request *request);
 int tce2_ddw_unmap(struct tce2_ddw *ddw, u64 iova, u64 size);
+int tce2_ddw_unmap_window(struct tce2_ddw *ddw, u64 start);
 int tce2_ddw_eeh(struct tce2_ddw *ddw, const struct vfio_eeh_pe_op *op);
 
 bool tce2_ddw_window_info(struct tce2_ddw *ddw, int slot,

@@ -139,6 +139,26 @@ TRACE_EVENT_FN(tce2_remove,
 	tce2_trace_on, tce2_trace_off
 );
 
+TRACE_EVENT_FN(tce2_ranges,
+	TP_PROTO(u64 container, u32 count, u32 done, int ret),
+	TP_ARGS(container, count, done, ret),
+	TP_STRUCT__entry(
+		__field(u64, container)
+		__field(u32, count)
+		__field(u32, done)
+		__field(int, ret)
+	),
+	TP_fast_assign(
+		__entry->container = container;
+		__entry->count = count;
+		__entry->done = done;
+		__entry->ret = ret;
+	),
+	TP_printk("container=%llu count=%u done=%u ret=%d", __entry->container,
+		  __entry->count, __entry->done, __entry->ret),
+	tce2_trace_on, tce2_trace_off
+);
+
 TRACE_EVENT_FN(tce2_attach,
 	TP_PROTO(u64 container, int group, int ret),
 	TP_ARGS(container, group, ret),

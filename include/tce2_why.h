@@ -86,6 +86,10 @@ struct pid;
  * @TCE2_WHY_EEH_OPERATION: unknown EEH operation, function or type of an error
  * @TCE2_WHY_EEH_NO_ENDPOINT: the group has no partitionable endpoint
  * @TCE2_WHY_EEH_FAILED: the kernel's EEH core failed
+ * @TCE2_WHY_COUNT: vector: no requests, or too many
+ * @TCE2_WHY_OPERATION: vector: unknown operation
+ * @TCE2_WHY_RESERVED: vector: a field that the operation does not use is not 0
+ * @TCE2_WHY_RANGE: vector: one of its requests was refused
  * @TCE2_WHY_RULES: number of rules
  */
 enum tce2_why {
@@ -141,6 +145,10 @@ enum tce2_why {
 	TCE2_WHY_EEH_OPERATION,
 	TCE2_WHY_EEH_NO_ENDPOINT,
 	TCE2_WHY_EEH_FAILED,
+	TCE2_WHY_COUNT,
+	TCE2_WHY_OPERATION,
+	TCE2_WHY_RESERVED,
+	TCE2_WHY_RANGE,
 	TCE2_WHY_RULES,
 };
 
@@ -198,6 +206,7 @@ static inline int tce2_refuse_unless_ruled(int ret, enum tce2_why why)
  * @TCE2_REQUEST_EEH: VFIO_EEH_PE_OP
  * @TCE2_REQUEST_ATTACH: VFIO attaches a group
  * @TCE2_REQUEST_OTHER: an unknown ioctl
+ * @TCE2_REQUEST_RANGES: VFIO_IOMMU_TCE2_RANGES; its elements count as the other kinds
  * @TCE2_REQUESTS: number of kinds
  */
 enum tce2_request {
@@ -211,6 +220,7 @@ enum tce2_request {
 	TCE2_REQUEST_EEH,
 	TCE2_REQUEST_ATTACH,
 	TCE2_REQUEST_OTHER,
+	TCE2_REQUEST_RANGES,
 	TCE2_REQUESTS,
 };
 

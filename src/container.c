@@ -770,6 +770,78 @@ int tce2_container_unmap_page(const void *cookie, u64 iova, u64 size,
 }
 
 /**
+ * tce2_container_map_element() - map user memory for a request of a vector
+ * @container: the container, to which the caller has a reference
+ * @request: the client's request, not checked yet
+ *
+ * A request for one page mostly does not sleep, as in tce2_container_map_page(). Counts the
+ * request.
+ *
+ * Context: may sleep; a fatal signal interrupts it.
+ * Return: same as tce2_container_map().
+ */
+int tce2_container_map_element(struct tce2_container *container,
+			       const struct tce2_map_request *request)
+{
+	struct tce2_window *window;
+	int ret = TCE2_NOT_BRIEF;
+
+	rcu_read_lock();
+	window = container_find_page(container, request->iova, request->ua, request->size);
+	if (likely(window))
+		ret = tce2_window_map_page(window, request->iova, request->ua,
+					   request->perm);
+	rcu_read_unlock();
+	if (likely(ret != TCE2_NOT_BRIEF))
+		return ret;
+	tce2_journal_count(&container->journal, TCE2_REQUEST_MAP);
+	return tce2_container_map(container, request);
+}
+
+/**
+ * tce2_container_unmap_element() - unmap bus addresses for a request of a vector
+ * @container: the container, to which the caller has a reference
+ * @iova: first bus address
+ * @size: bytes
+ *
+ * Counts the request. See tce2_container_map_element().
+ *
+ * Context: may sleep; a fatal signal interrupts it.
+ * Return: same as tce2_container_unmap().
+ */
+int tce2_container_unmap_element(struct tce2_container *container, u64 iova, u64 size)
+{
+	struct tce2_window *window;
+	int ret = TCE2_NOT_BRIEF;
+
+	rcu_read_lock();
+	window = container_find_page(container, iova, 0, size);
+	if (likely(window))
+		ret = tce2_window_unmap_page(window, iova);
+	rcu_read_unlock();
+	if (likely(ret != TCE2_NOT_BRIEF))
+		return ret;
+	tce2_journal_count(&container->journal, TCE2_REQUEST_UNMAP);
+	return tce2_container_unmap(container, iova, size);
+}
+
+/**
+ * tce2_container_unmap_window() - unmap all of a window, which stays
+ * @container: the container
+ * @start: first bus address of the window
+ *
+ * Counts the request.
+ *
+ * Context: may sleep; a fatal signal interrupts it.
+ * Return: same as tce2_ddw_unmap_window().
+ */
+int tce2_container_unmap_window(struct tce2_container *container, u64 start)
+{
+	tce2_journal_count(&container->journal, TCE2_REQUEST_UNMAP);
+	return tce2_ddw_unmap_window(&container->ddw, start);
+}
+
+/**
  * tce2_container_create_window() - create a DMA window without publishing it
  * @container: the container
  * @spec: the window

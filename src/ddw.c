@@ -1264,21 +1264,61 @@ int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	return ret;
 }
 
-static int ddw_try_unmap(struct tce2_ddw *ddw, u64 iova, u64 size,
-			 enum tce2_patience patience)
+/* Finds the window of an unmap request, and sets *@part to the part of it to unmap */
+static int ddw_find_part(struct tce2_ddw *ddw, u64 iova, u64 size, struct bus_range *part)
+	__must_hold(&ddw->lock)
 {
 	const struct tce2_map_request request = { .iova = iova, .size = size };
-	struct bus_range range;
+	int ret = ddw_find_range(ddw, &request, part);
+
+	part->start = iova;
+	part->size = size;
+	return ret;
+}
+
+/* Finds the window that begins at a bus address, and sets *@whole to all of it */
+static int ddw_find_whole(struct tce2_ddw *ddw, u64 start, u64 unused, struct bus_range *whole)
+	__must_hold(&ddw->lock)
+{
+	int ret = ddw_find_window(ddw, start, whole);
+
+	if (!ret && whole->start != start)
+		ret = tce2_refuse(-EINVAL, TCE2_WHY_NO_SUCH_WINDOW);
+	return ret;
+}
+
+typedef int ddw_find(struct tce2_ddw *ddw, u64 iova, u64 size, struct bus_range *part);
+
+static __always_inline int ddw_try_unmap(struct tce2_ddw *ddw, u64 iova, u64 size,
+					 ddw_find *find, enum tce2_patience patience)
+{
+	struct bus_range part;
 	int ret;
 
 	ret = ddw_begin_request(ddw);
 	if (ret)
 		return ret;
-	ret = ddw_find_range(ddw, &request, &range);
+	ret = find(ddw, iova, size, &part);
 	/* A default window that is pending has no mappings */
-	if (!ret && range.window)
-		ret = tce2_window_unmap(range.window, iova, size, patience);
+	if (!ret && part.window)
+		ret = tce2_window_unmap(part.window, part.start, part.size, patience);
 	ddw_end_request(ddw);
+	return ret;
+}
+
+static __always_inline int ddw_unmap(struct tce2_ddw *ddw, u64 iova, u64 size, ddw_find *find)
+{
+	enum tce2_patience patience = TCE2_YIELDS;
+	int ret, seen;
+
+	do {
+		seen = atomic_read(&ddw->writes);
+		ret = ddw_try_unmap(ddw, iova, size, find, patience);
+		if (likely(ret != -EAGAIN))
+			return ret;
+		patience = TCE2_YIELDS_TO_VFIO;
+		ret = ddw_wait_for_writer(ddw, seen);
+	} while (!ret);
 	return ret;
 }
 
@@ -1299,18 +1339,26 @@ static int ddw_try_unmap(struct tce2_ddw *ddw, u64 iova, u64 size,
  */
 int tce2_ddw_unmap(struct tce2_ddw *ddw, u64 iova, u64 size)
 {
-	enum tce2_patience patience = TCE2_YIELDS;
-	int ret, seen;
+	return ddw_unmap(ddw, iova, size, ddw_find_part);
+}
 
-	do {
-		seen = atomic_read(&ddw->writes);
-		ret = ddw_try_unmap(ddw, iova, size, patience);
-		if (likely(ret != -EAGAIN))
-			return ret;
-		patience = TCE2_YIELDS_TO_VFIO;
-		ret = ddw_wait_for_writer(ddw, seen);
-	} while (!ret);
-	return ret;
+/**
+ * tce2_ddw_unmap_window() - unmap all of a window, which stays
+ * @ddw: the groups and windows
+ * @start: first bus address of the window
+ *
+ * After -EINTR or -EIO, part of the window may be unmapped.
+ *
+ * Context: may sleep; a fatal signal interrupts it.
+ * Return:
+ * * 0 - success
+ * * -ENXIO - @start is in no window
+ * * -EINVAL - @start is in a window, but is not its first bus address
+ * * other errors - from tce2_window_unmap(), except -EAGAIN
+ */
+int tce2_ddw_unmap_window(struct tce2_ddw *ddw, u64 start)
+{
+	return ddw_unmap(ddw, start, 0, ddw_find_whole);
 }
 
 /**

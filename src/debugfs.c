@@ -262,7 +262,11 @@ static void show_container(struct seq_file *m, struct position *position)
 	for (request = TCE2_REQUEST_REGISTER; request <= TCE2_REQUEST_REMOVE; request++)
 		seq_printf(m, " %s=%llu", tce2_request_name(request),
 			   tce2_journal_requests(&container->journal, request));
-	seq_printf(m, " refused=%llu\n", tce2_journal_refused(&container->journal));
+	seq_printf(m, " refused=%llu", tce2_journal_refused(&container->journal));
+	for (request = TCE2_REQUEST_RANGES; request < TCE2_REQUESTS; request++)
+		seq_printf(m, " %s=%llu", tce2_request_name(request),
+			   tce2_journal_requests(&container->journal, request));
+	seq_putc(m, '\n');
 	put_pid(owner.pid);
 	tce2_container_put(container);
 }

@@ -30,7 +30,7 @@
 #define MAX_BUS_ADDRESS_BITS	55
 
 /* The end of the bus addresses that devices reach with 32-bit accesses */
-#define END_OF_32_BITS		(1ULL << 32)
+#define END_OF_32_BITS		BIT_ULL(32)
 
 /*
  * log2 of the largest size of a table in a multi-level table: 512 KiB, 8 pages of

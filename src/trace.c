@@ -119,6 +119,18 @@ void tce2_trace_remove(u64 container, u64 start, int ret)
 }
 
 /**
+ * tce2_trace_ranges() - trace a vector of requests
+ * @container: number of the container
+ * @count: number of requests
+ * @done: number of requests that were carried out
+ * @ret: 0, an errno or a refusal
+ */
+void tce2_trace_ranges(u64 container, u32 count, u32 done, int ret)
+{
+	trace_tce2_ranges(container, count, done, tce2_errno(ret));
+}
+
+/**
  * tce2_trace_attach() - trace that VFIO attaches a group
  * @container: number of the container
  * @group: number of the group

@@ -2,16 +2,17 @@
 /*
  * User interface: VFIO's ioctl callback, and one table with every ioctl of a v2 container.
  *
- * Owns the access to user structures, the checks of their size and flags, and the order
- * of the checks. Other files interpret the fields. uapi/linux/vfio.h defines the
- * structures and the ioctl numbers, include/uapi/vfio_spapr_tce2.h those of this module.
+ * Owns the access to user structures (except vectors, src/ranges.c), the checks of their
+ * size and flags, and the order of the checks. Other files interpret the fields.
+ * uapi/linux/vfio.h defines the structures and the ioctl numbers, and
+ * include/uapi/vfio_spapr_tce2.h the structures and numbers that only this module has.
  *
  * MAP_DMA and UNMAP_DMA first call tce2_container_map_page() or tce2_container_unmap_page(),
  * without a reference to the container and without this file's other checks. A thread without
  * this reference must not sleep, because the module could be removed while it sleeps.
  *
  * Locks: none. No lock is held while user memory is read or written.
- * Calls: query, container, trace, why.
+ * Calls: query, ranges, container, trace, why.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -29,6 +30,7 @@
 #include "tce2_page.h"
 #include "tce2_perm.h"
 #include "tce2_query.h"
+#include "tce2_ranges.h"
 #include "tce2_tce_v2.h"
 #include "tce2_trace_calls.h"
 #include "tce2_uapi.h"
@@ -53,6 +55,7 @@ union uapi_request {
 	struct vfio_iommu_spapr_tce_create create;
 	struct vfio_iommu_spapr_tce_remove remove;
 	struct vfio_eeh_pe_op eeh;
+	struct vfio_tce2_ranges ranges;
 };
 
 /*
@@ -191,6 +194,20 @@ static long uapi_remove_window(struct tce2_container *container,
 					    request->remove.start_addr);
 }
 
+static long uapi_ranges(struct tce2_container *container, union uapi_request *request,
+			void __user *arg)
+{
+	struct vfio_tce2_ranges __user *user = arg;
+	int ret;
+
+	/* After this write, a client gets EFAULT only if it takes the memory away meanwhile */
+	request->ranges.done = 0;
+	if (put_user(request->ranges.done, &user->done))
+		return -EFAULT;
+	ret = tce2_ranges_run(container, &request->ranges);
+	return put_user(request->ranges.done, &user->done) ? -EFAULT : ret;
+}
+
 static long uapi_eeh_pe_op(struct tce2_container *container, union uapi_request *request,
 			   void __user *arg)
 {
@@ -260,6 +277,8 @@ static const struct ioctl_row ioctls[] = {
 	  uapi_remove_window },
 	{ VFIO_EEH_PE_OP, TCE2_REQUEST_EEH, "EEH_PE_OP", false,
 	  offsetofend(struct vfio_eeh_pe_op, op), 0, uapi_eeh_pe_op },
+	{ VFIO_IOMMU_TCE2_RANGES, TCE2_REQUEST_RANGES, "TCE2_RANGES", true,
+	  sizeof(struct vfio_tce2_ranges), VFIO_TCE2_RANGES_CONTINUE, uapi_ranges },
 };
 
 static const struct ioctl_row *uapi_find_ioctl(unsigned int cmd)
@@ -336,6 +355,9 @@ static noinline void uapi_trace(u64 id, const struct ioctl_row *row,
 		break;
 	case TCE2_REQUEST_REMOVE:
 		tce2_trace_remove(id, request->remove.start_addr, ret);
+		break;
+	case TCE2_REQUEST_RANGES:
+		tce2_trace_ranges(id, request->ranges.count, request->ranges.done, ret);
 		break;
 	default:
 		break;
@@ -521,6 +543,7 @@ static long uapi_check_extension(const void *cookie, unsigned long extension)
 	case VFIO_TCE2_API:
 		return VFIO_TCE2_VERSION;
 	case VFIO_TCE2_INFO:
+	case VFIO_TCE2_RANGES:
 		return 1;
 	default:
 		return 0;

@@ -126,6 +126,14 @@ static const struct {
 		"the group has no partitionable endpoint" },
 	[TCE2_WHY_EEH_FAILED] = { "eeh-failed",
 		"the kernel's EEH core refuses the operation" },
+	[TCE2_WHY_COUNT] = { "count",
+		"the vector has no requests, or more requests than the module accepts" },
+	[TCE2_WHY_OPERATION] = { "operation",
+		"a request of the vector has an unknown operation" },
+	[TCE2_WHY_RESERVED] = { "reserved",
+		"a field that the operation does not use is not 0" },
+	[TCE2_WHY_RANGE] = { "range",
+		"a request of the vector was refused: an earlier refusal has the reason" },
 };
 
 static const char *const requests[TCE2_REQUESTS] = {
@@ -139,6 +147,7 @@ static const char *const requests[TCE2_REQUESTS] = {
 	[TCE2_REQUEST_EEH]		= "eeh",
 	[TCE2_REQUEST_ATTACH]		= "attach",
 	[TCE2_REQUEST_OTHER]		= "other",
+	[TCE2_REQUEST_RANGES]		= "ranges",
 };
 
 /*

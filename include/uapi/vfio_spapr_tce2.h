@@ -17,11 +17,15 @@
 #define VFIO_TCE2_VERSION	1
 
 /*
+ * Numbers of ioctls are VFIO_TYPE with 0xe0 to 0xef: linux/vfio.h uses numbers from VFIO_BASE
+ * (100) on, linux/iommufd.h from 0x80 on.
+ *
  * Extensions for VFIO_CHECK_EXTENSION, far from the numbers of linux/vfio.h.
  * VFIO_TCE2_API returns the module's VFIO_TCE2_VERSION, the others return 1.
  */
 #define VFIO_TCE2_API		0x7ce20000
 #define VFIO_TCE2_INFO		0x7ce20001	/* capabilities in TCE_GET_INFO */
+#define VFIO_TCE2_RANGES	0x7ce20002	/* VFIO_IOMMU_TCE2_RANGES */
 
 /**
  * struct vfio_tce2_info - VFIO_IOMMU_SPAPR_TCE_GET_INFO with capabilities
@@ -117,5 +121,65 @@ struct vfio_tce2_info_cap_create {
 	__u32 table_least;
 	__u32 reserved;
 };
+
+/**
+ * struct vfio_tce2_range - a request of a vector
+ * @iova: first bus address
+ * @vaddr: VFIO_TCE2_OP_MAP: first user address; otherwise 0
+ * @size: bytes; VFIO_TCE2_OP_UNMAP_WINDOW: 0
+ * @op: the request
+ * @flags: VFIO_TCE2_OP_MAP: VFIO_DMA_MAP_FLAG_READ, VFIO_DMA_MAP_FLAG_WRITE or both;
+ *	otherwise 0
+ * @reserved: 0
+ *
+ * VFIO_TCE2_OP_MAP and VFIO_TCE2_OP_UNMAP do what VFIO_IOMMU_MAP_DMA and
+ * VFIO_IOMMU_UNMAP_DMA do. VFIO_TCE2_OP_UNMAP_WINDOW unmaps all of the window that begins at
+ * @iova.
+ */
+struct vfio_tce2_range {
+	__u64 iova;
+	__u64 vaddr;
+	__u64 size;
+	__u16 op;
+#define VFIO_TCE2_OP_MAP		1
+#define VFIO_TCE2_OP_UNMAP		2
+#define VFIO_TCE2_OP_UNMAP_WINDOW	3
+	__u16 flags;
+	__u32 reserved;
+};
+
+/**
+ * struct vfio_tce2_ranges - the argument of VFIO_IOMMU_TCE2_RANGES
+ * @argsz: sizeof(struct vfio_tce2_ranges)
+ * @flags: 0, or VFIO_TCE2_RANGES_CONTINUE: carry out the requests after a refused request
+ * @ranges: user address of @count elements of struct vfio_tce2_range
+ * @results: user address of @count elements of __s32, or 0. Each element is set to 0 if
+ *	the request was carried out, to a negative errno if it was refused, or to -ECANCELED
+ *	if it was not tried
+ * @count: number of requests, 1 to VFIO_TCE2_MAX_RANGES
+ * @done: set to the number of requests that were carried out
+ */
+struct vfio_tce2_ranges {
+	__u32 argsz;
+	__u32 flags;
+#define VFIO_TCE2_RANGES_CONTINUE	(1 << 0)
+	__u64 ranges;
+	__u64 results;
+	__u32 count;
+#define VFIO_TCE2_MAX_RANGES		512
+	__u32 done;
+};
+
+/*
+ * Carries out a vector of requests, in their order, as if each request were an ioctl of its
+ * own. Returns 0 if all requests were carried out. Otherwise fails with the errno of the
+ * first request that was refused. The requests before it stay carried out: without
+ * VFIO_TCE2_RANGES_CONTINUE these are the first @done requests.
+ *
+ * Fails with EINVAL or EFAULT, and carries out no request, if @argsz, @flags or @count is
+ * invalid, or if this structure is not writable. Fails with EFAULT after @done requests if
+ * the next elements of @ranges are not readable or their @results are not writable.
+ */
+#define VFIO_IOMMU_TCE2_RANGES	_IO(VFIO_TYPE, 0xe0)
 
 #endif /* _UAPI_VFIO_SPAPR_TCE2_H */

@@ -62,6 +62,11 @@ void tce2_trace_remove(u64 container, u64 start, int ret)
 	event("remove %llu %llx %d\n", container, start, tce2_errno(ret));
 }
 
+void tce2_trace_ranges(u64 container, u32 count, u32 done, int ret)
+{
+	event("ranges %llu %u %u %d\n", container, count, done, tce2_errno(ret));
+}
+
 void tce2_trace_attach(u64 container, int group, int ret)
 {
 	event("attach %llu %d %d\n", container, group, tce2_errno(ret));

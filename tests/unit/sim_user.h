@@ -12,7 +12,7 @@
 #include <linux/types.h>
 
 #define USER_END   (1ULL << 40)
-#define USER_BYTES 4096
+#define USER_BYTES 32768
 
 /**
  * struct user - the state of user memory
