@@ -128,6 +128,7 @@ int tce2_container_unregister(struct tce2_container *container, u64 ua,
 int tce2_container_map(struct tce2_container *container,
 		       const struct tce2_map_request *request);
 int tce2_container_unmap(struct tce2_container *container, u64 iova, u64 size);
+int tce2_container_copy(struct tce2_container *container, u64 iova, u64 source, u64 size);
 int tce2_container_unmap_window(struct tce2_container *container, u64 start);
 int tce2_container_map_element(struct tce2_container *container,
 			       const struct tce2_map_request *request);

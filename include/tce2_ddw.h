@@ -162,6 +162,11 @@ int tce2_ddw_remove(struct tce2_ddw *ddw, u64 start);
 
 int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		 const struct tce2_map_request *request);
+/* Largest number of ranges of user memory that a copy maps, VFIO_TCE2_MAX_COPY */
+#define TCE2_MOST_RUNS	512
+
+int tce2_ddw_copy(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova, u64 source,
+		  u64 size);
 int tce2_ddw_unmap(struct tce2_ddw *ddw, u64 iova, u64 size);
 int tce2_ddw_unmap_window(struct tce2_ddw *ddw, u64 start);
 int tce2_ddw_eeh(struct tce2_ddw *ddw, const struct vfio_eeh_pe_op *op);

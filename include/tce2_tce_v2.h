@@ -158,6 +158,11 @@ void tce2_window_put_view(struct tce2_window *window);
 int tce2_window_map(struct tce2_window *window,
 		    const struct tce2_map_request *request,
 		    enum tce2_patience patience);
+int tce2_window_copy_runs(struct tce2_window *window, const struct tce2_map_request *source,
+			  u64 iova, struct tce2_map_request *runs, u32 *nr,
+			  enum tce2_patience patience);
+int tce2_window_map_runs(struct tce2_window *window, const struct tce2_map_request *runs,
+			 u32 nr, enum tce2_patience patience);
 int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size,
 		      enum tce2_patience patience);
 

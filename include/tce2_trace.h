@@ -139,6 +139,29 @@ TRACE_EVENT_FN(tce2_remove,
 	tce2_trace_on, tce2_trace_off
 );
 
+TRACE_EVENT_FN(tce2_copy,
+	TP_PROTO(u64 container, u64 iova, u64 source, u64 size, int ret),
+	TP_ARGS(container, iova, source, size, ret),
+	TP_STRUCT__entry(
+		__field(u64, container)
+		__field(u64, iova)
+		__field(u64, source)
+		__field(u64, size)
+		__field(int, ret)
+	),
+	TP_fast_assign(
+		__entry->container = container;
+		__entry->iova = iova;
+		__entry->source = source;
+		__entry->size = size;
+		__entry->ret = ret;
+	),
+	TP_printk("container=%llu iova=0x%llx source=0x%llx size=%llu ret=%d",
+		  __entry->container, __entry->iova, __entry->source, __entry->size,
+		  __entry->ret),
+	tce2_trace_on, tce2_trace_off
+);
+
 TRACE_EVENT_FN(tce2_ranges,
 	TP_PROTO(u64 container, u32 count, u32 done, int ret),
 	TP_ARGS(container, count, done, ret),

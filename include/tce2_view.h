@@ -113,6 +113,8 @@ void tce2_view_init(struct tce2_view *view, u64 entries,
 bool tce2_view_put(struct tce2_view *view);
 
 int tce2_view_prepare(struct tce2_view *view, const struct tce2_view_run *run);
+int tce2_view_prepare_array(struct tce2_view *view, u64 index);
+void tce2_view_fill(struct tce2_view *view, const struct tce2_view_run *run);
 void tce2_view_set(struct tce2_view *view, const struct tce2_view_run *run);
 void tce2_view_clear(struct tce2_view *view, u64 index, u64 count);
 

@@ -90,6 +90,8 @@ struct pid;
  * @TCE2_WHY_OPERATION: vector: unknown operation
  * @TCE2_WHY_RESERVED: vector: a field that the operation does not use is not 0
  * @TCE2_WHY_RANGE: vector: one of its requests was refused
+ * @TCE2_WHY_SOURCE_NOT_MAPPED: copy: part of the source is not mapped
+ * @TCE2_WHY_TOO_MANY_RUNS: copy: the source maps too many ranges of user memory
  * @TCE2_WHY_RULES: number of rules
  */
 enum tce2_why {
@@ -149,6 +151,8 @@ enum tce2_why {
 	TCE2_WHY_OPERATION,
 	TCE2_WHY_RESERVED,
 	TCE2_WHY_RANGE,
+	TCE2_WHY_SOURCE_NOT_MAPPED,
+	TCE2_WHY_TOO_MANY_RUNS,
 	TCE2_WHY_RULES,
 };
 
@@ -207,6 +211,7 @@ static inline int tce2_refuse_unless_ruled(int ret, enum tce2_why why)
  * @TCE2_REQUEST_ATTACH: VFIO attaches a group
  * @TCE2_REQUEST_OTHER: an unknown ioctl
  * @TCE2_REQUEST_RANGES: VFIO_IOMMU_TCE2_RANGES; its elements count as the other kinds
+ * @TCE2_REQUEST_COPY: VFIO_TCE2_OP_COPY, in a vector
  * @TCE2_REQUESTS: number of kinds
  */
 enum tce2_request {
@@ -221,6 +226,7 @@ enum tce2_request {
 	TCE2_REQUEST_ATTACH,
 	TCE2_REQUEST_OTHER,
 	TCE2_REQUEST_RANGES,
+	TCE2_REQUEST_COPY,
 	TCE2_REQUESTS,
 };
 

@@ -826,6 +826,22 @@ int tce2_container_unmap_element(struct tce2_container *container, u64 iova, u64
 }
 
 /**
+ * tce2_container_copy() - map the memory that other bus addresses map
+ * @container: the container, through which memory has been registered
+ * @iova: first bus address to map
+ * @source: first bus address to copy
+ * @size: bytes
+ *
+ * Context: may sleep; a fatal signal interrupts it.
+ * Return: same as tce2_ddw_copy(). An error changes no entry.
+ */
+int tce2_container_copy(struct tce2_container *container, u64 iova, u64 source, u64 size)
+{
+	tce2_journal_count(&container->journal, TCE2_REQUEST_COPY);
+	return tce2_ddw_copy(&container->ddw, container->cache, iova, source, size);
+}
+
+/**
  * tce2_container_unmap_window() - unmap all of a window, which stays
  * @container: the container
  * @start: first bus address of the window

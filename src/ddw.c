@@ -1264,6 +1264,149 @@ int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	return ret;
 }
 
+/**
+ * struct ddw_copy - a copy request
+ * @iova: first bus address of the destination
+ * @source: the bus addresses to copy
+ * @runs: the user memory that @source maps
+ * @most: number of elements of @runs
+ * @nr: number of elements of @runs in use
+ */
+struct ddw_copy {
+	u64 iova;
+	struct tce2_map_request source;
+	struct tce2_map_request *runs;
+	u32 most;
+	u32 nr;
+};
+
+/* Checks that each run of a copy can be mapped in the destination's window */
+static int ddw_check_runs(const struct ddw_copy *copy, const struct bus_range *range)
+{
+	u32 i;
+
+	for (i = 0; i < copy->nr; i++) {
+		if ((copy->runs[i].ua | copy->runs[i].size) &
+		    (BIT_ULL(range->page_shift) - 1))
+			return tce2_refuse(-EINVAL, TCE2_WHY_MISALIGNED);
+	}
+	return 0;
+}
+
+/* Finds the window of the destination and the user memory that the source maps */
+static int ddw_find_copy(struct tce2_ddw *ddw, struct ddw_copy *copy, struct bus_range *range,
+			 enum tce2_patience patience)
+	__must_hold(&ddw->lock)
+{
+	const struct tce2_map_request destination = {
+		.iova = copy->iova, .size = copy->source.size,
+	};
+	struct bus_range source;
+	int ret;
+
+	ret = ddw_find_range(ddw, &copy->source, &source) ?:
+	      ddw_find_range(ddw, &destination, range);
+	if (ret)
+		return ret;
+	if (!source.window)
+		return tce2_refuse(-ENOENT, TCE2_WHY_SOURCE_NOT_MAPPED);
+	copy->nr = copy->most;
+	ret = tce2_window_copy_runs(source.window, &copy->source, copy->iova, copy->runs,
+				    &copy->nr, patience);
+	return ret ?: ddw_check_runs(copy, range);
+}
+
+/* Copies to an existing window; sets *@pending if the default window must be made first */
+static int ddw_try_copy(struct tce2_ddw *ddw, struct tce2_cache *cache, struct ddw_copy *copy,
+			enum tce2_patience patience, bool *pending)
+{
+	struct bus_range range;
+	bool mirror = false;
+	int ret;
+
+	*pending = false;
+	ret = ddw_begin_request(ddw);
+	if (ret)
+		return ret;
+	ret = ddw_find_copy(ddw, copy, &range, patience);
+	*pending = !ret && !range.window;
+	if (!ret && range.window)
+		ret = tce2_window_map_runs(range.window, copy->runs, copy->nr, patience);
+	if (!ret && range.window)
+		mirror = ddw_wants_mirrors(cache, range.window);
+	ddw_end_request(ddw);
+	if (mirror)
+		tce2_cache_mirror(cache);
+	return ret;
+}
+
+/* Implements tce2_ddw_copy() with memory for the runs */
+static int ddw_copy(struct tce2_ddw *ddw, struct tce2_cache *cache, struct ddw_copy *copy)
+{
+	enum tce2_patience patience = TCE2_YIELDS;
+	bool pending;
+	int ret, seen;
+
+	do {
+		seen = atomic_read(&ddw->writes);
+		ret = ddw_try_copy(ddw, cache, copy, patience, &pending);
+		if (!pending && ret != -EAGAIN)
+			return ret;
+		if (pending) {
+			ret = ddw_make_default_for_map(ddw, cache, &copy->runs[0]);
+			continue;
+		}
+		patience = TCE2_YIELDS_TO_VFIO;
+		ret = ddw_wait_for_writer(ddw, seen);
+	} while (!ret);
+	return ret;
+}
+
+/**
+ * tce2_ddw_copy() - map the memory that other bus addresses map
+ * @ddw: the groups and windows
+ * @cache: region cache of the container's process
+ * @iova: first bus address to map
+ * @source: first bus address to copy
+ * @size: bytes
+ *
+ * Implements VFIO_TCE2_OP_COPY (include/uapi/vfio_spapr_tce2.h). Locks the entries of the
+ * source, then the entries of the destination, but never both: two copies in opposite directions
+ * can't wait for each other. Between the two, another thread may change the source. Then
+ * the copy still maps only memory that is registered, or returns -EINVAL.
+ *
+ * Makes the default window if it is pending and the request copies there. An error changes
+ * no entry.
+ *
+ * Context: may sleep; a fatal signal interrupts it.
+ * Return:
+ * * 0 - success
+ * * -ENXIO - the first bus address to map or to copy is in no window
+ * * -EINVAL - the request is empty or reaches past a window; or addresses, or the user memory,
+ *   are not multiples of the page size of a window
+ * * -ENOENT - part of the bus addresses to copy is not mapped
+ * * -E2BIG - the bus addresses to copy map too many separate ranges of user memory
+ * * other errors - from tce2_ddw_map()
+ */
+int tce2_ddw_copy(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova, u64 source,
+		  u64 size)
+{
+	struct ddw_copy copy = {
+		.iova = iova,
+		.source = { .iova = source, .size = size },
+		/* A run has at least 4 KiB; not 0, whatever the size is */
+		.most = min_t(u64, size >> TCE2_DEFAULT_PAGE_SHIFT, TCE2_MOST_RUNS - 1) + 1,
+	};
+	int ret;
+
+	copy.runs = kmalloc_array(copy.most, sizeof(*copy.runs), GFP_KERNEL_ACCOUNT);
+	if (!copy.runs)
+		return -ENOMEM;
+	ret = ddw_copy(ddw, cache, &copy);
+	kfree(copy.runs);
+	return ret;
+}
+
 /* Finds the window of an unmap request, and sets *@part to the part of it to unmap */
 static int ddw_find_part(struct tce2_ddw *ddw, u64 iova, u64 size, struct bus_range *part)
 	__must_hold(&ddw->lock)

@@ -103,6 +103,18 @@ static int ranges_unmap_window(struct tce2_container *container,
 	return ret;
 }
 
+static int ranges_copy(struct tce2_container *container, const struct vfio_tce2_range *element)
+{
+	int ret;
+
+	BUILD_BUG_ON(TCE2_MOST_RUNS != VFIO_TCE2_MAX_COPY);
+	ret = tce2_container_copy(container, element->iova, element->vaddr, element->size);
+	if (tce2_tracing_on())
+		tce2_trace_copy(container->id, element->iova, element->vaddr,
+				element->size, ret);
+	return ret;
+}
+
 /* Returns the kind of an element, as which it is counted */
 static __always_inline enum tce2_request ranges_kind(const struct vfio_tce2_range *element)
 {
@@ -112,6 +124,8 @@ static __always_inline enum tce2_request ranges_kind(const struct vfio_tce2_rang
 	case VFIO_TCE2_OP_UNMAP:
 	case VFIO_TCE2_OP_UNMAP_WINDOW:
 		return TCE2_REQUEST_UNMAP;
+	case VFIO_TCE2_OP_COPY:
+		return TCE2_REQUEST_COPY;
 	default:
 		return TCE2_REQUEST_OTHER;
 	}
@@ -123,11 +137,11 @@ static __always_inline int ranges_check_element(const struct vfio_tce2_range *el
 	u32 flags = element->op == VFIO_TCE2_OP_MAP ? MAP_FLAGS : 0;
 	u64 unused = 0;
 
-	if (unlikely(!element->op || element->op > VFIO_TCE2_OP_UNMAP_WINDOW))
+	if (unlikely(!element->op || element->op > VFIO_TCE2_OP_COPY))
 		return tce2_refuse(-EINVAL, TCE2_WHY_OPERATION);
 	if (unlikely(element->flags & ~flags))
 		return tce2_refuse(-EINVAL, TCE2_WHY_FLAGS);
-	if (element->op != VFIO_TCE2_OP_MAP)
+	if (element->op == VFIO_TCE2_OP_UNMAP || element->op == VFIO_TCE2_OP_UNMAP_WINDOW)
 		unused = element->vaddr;
 	if (element->op == VFIO_TCE2_OP_UNMAP_WINDOW)
 		unused |= element->size;
@@ -144,6 +158,8 @@ static __always_inline int ranges_carry_out(struct tce2_container *container,
 		return ranges_map(container, element);
 	case VFIO_TCE2_OP_UNMAP:
 		return ranges_unmap(container, element);
+	case VFIO_TCE2_OP_COPY:
+		return ranges_copy(container, element);
 	default:
 		return ranges_unmap_window(container, element);
 	}

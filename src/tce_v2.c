@@ -33,6 +33,7 @@
 #include "tce2_mm_iommu.h"
 #include "tce2_platform.h"
 #include "tce2_tce_v2.h"
+#include "tce2_why.h"
 
 /* log2 of the largest number of base pages in an IOMMU page of a request for one page */
 #define MAX_BLOCKS_SHIFT	9
@@ -537,6 +538,318 @@ int tce2_window_map(struct tce2_window *window,
 drop:
 	tce2_memory_drop(window->cache, &memory);
 unlock:
+	window_unlock_leaves(window, &range);
+	return ret;
+}
+
+/**
+ * struct window_copy - state of tce2_window_copy_runs()
+ * @first: the first entry to copy
+ * @runs: the runs so far, at the bus addresses of the destination
+ * @nr: number of elements of @runs in use
+ * @most: number of elements of @runs
+ */
+struct window_copy {
+	u64 first;
+	struct tce2_map_request *runs;
+	u32 nr;
+	u32 most;
+};
+
+/* Adds a run to the last run if they are adjacent in user memory; false if there is no room */
+static bool window_copy_add(const struct tce2_window *window, struct window_copy *copy,
+			    const struct tce2_view_run *run, u64 iova)
+{
+	struct tce2_map_request *last = copy->nr ? &copy->runs[copy->nr - 1] : NULL;
+	u64 size = run->count << window->page_shift;
+
+	if (last && last->ua + last->size == run->ua && last->perm == run->perm) {
+		last->size += size;
+		return true;
+	}
+	if (copy->nr == copy->most)
+		return false;
+	copy->runs[copy->nr++] = (struct tce2_map_request){
+		.iova = iova + ((run->index - copy->first) << window->page_shift),
+		.ua = run->ua,
+		.size = size,
+		.perm = run->perm,
+	};
+	return true;
+}
+
+/* Copies the mappings of one leaf, each entry of which must be mapped */
+static int window_copy_leaf(const struct tce2_window *window, struct window_copy *copy,
+			    u64 index, u64 end, u64 iova)
+{
+	struct tce2_view_run run;
+
+	while (index < end) {
+		if (!tce2_view_next(&window->view, index, end, &run) || run.index != index)
+			return tce2_refuse(-ENOENT, TCE2_WHY_SOURCE_NOT_MAPPED);
+		if (!window_copy_add(window, copy, &run, iova))
+			return tce2_refuse(-E2BIG, TCE2_WHY_TOO_MANY_RUNS);
+		index += run.count;
+	}
+	return 0;
+}
+
+/**
+ * tce2_window_copy_runs() - find the user memory that a range of bus addresses maps
+ * @window: the window
+ * @source: the range, checked by the caller like that of tce2_window_unmap(); @ua and @perm
+ *	are not used
+ * @iova: bus address to which the caller copies the range
+ * @runs: set to map requests for consecutive bus addresses from @iova on
+ * @nr: number of elements of @runs; set to the number of elements in use
+ * @patience: condition to stop waiting for entries
+ *
+ * All runs are of the same moment, because all leaves are locked together. Nothing is held
+ * afterwards: the memory may be unmapped, and even unregistered, before the caller maps it.
+ *
+ * Context: may sleep; the caller holds the owner's lock at least for reading.
+ * Return: 0; -ENOENT if part of the range is not mapped; -E2BIG if there are more runs;
+ * -EINTR or -EAGAIN in the same cases as tce2_window_map().
+ */
+int tce2_window_copy_runs(struct tce2_window *window, const struct tce2_map_request *source,
+			  u64 iova, struct tce2_map_request *runs, u32 *nr,
+			  enum tce2_patience patience)
+{
+	u64 index = (source->iova - window->start) >> window->page_shift;
+	u64 end = index + (source->size >> window->page_shift);
+	struct window_copy copy = { .first = index, .runs = runs, .most = *nr };
+	struct tce2_range range;
+	int ret;
+
+	ret = window_lock_leaves(window, &range, index, end - index, patience);
+	if (ret)
+		return ret;
+	while (!ret && index < end) {
+		u64 next = tce2_view_leaf_end(index, end);
+
+		ret = window_copy_leaf(window, &copy, index, next, iova);
+		index = next;
+		window_pause_before(index, end);
+		if (!ret && index < end)
+			ret = tce2_must_stop(window->hurry);
+	}
+	window_unlock_leaves(window, &range);
+	*nr = copy.nr;
+	return ret;
+}
+
+/* Returns the entries of a map request, which the caller has checked */
+static struct tce2_view_run window_run(const struct tce2_window *window,
+				       const struct tce2_map_request *request)
+{
+	return (struct tce2_view_run){
+		.index = (request->iova - window->start) >> window->page_shift,
+		.count = request->size >> window->page_shift,
+		.ua = request->ua,
+		.perm = request->perm,
+	};
+}
+
+static void window_drop_runs(struct tce2_window *window, const struct tce2_map_request *runs,
+			     u32 nr)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		struct tce2_view_run run = window_run(window, &runs[i]);
+		struct tce2_memory memory = window_memory(window, &run);
+
+		tce2_memory_drop(window->cache, &memory);
+	}
+}
+
+/* Holds the memory of all runs, or of none */
+static int window_hold_runs(struct tce2_window *window, const struct tce2_map_request *runs,
+			    u32 nr)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		struct tce2_view_run run = window_run(window, &runs[i]);
+		struct tce2_memory memory = window_memory(window, &run);
+		int ret = tce2_memory_hold_or_refuse(window->cache, &memory);
+
+		if (ret) {
+			window_drop_runs(window, runs, i);
+			return ret;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+/*
+ * Returns true if the run after run number @i begins in the leaf of @in_leaf. The leaf then
+ * needs an array, which must stay until that run is entered.
+ */
+static bool window_leaf_goes_on(const struct tce2_view_run *run, u32 i, u32 nr,
+				const struct tce2_view_run *in_leaf)
+{
+	u64 end = in_leaf->index + in_leaf->count;
+
+	return i + 1 < nr && end == run->index + run->count && end % TCE2_VIEW_LEAF;
+}
+
+/* Allocates the memory for the following steps, for run number @i; see window_prepare() */
+static int window_prepare_run(struct tce2_window *window, const struct tce2_view_run *run,
+			      u32 i, u32 nr, bool *replaces)
+{
+	u64 index = run->index, end = index + run->count, prepared = index;
+
+	while (index < end) {
+		struct tce2_view_run in_leaf = window_run_in_leaf(window, run, index);
+		int ret = tce2_must_stop(window->hurry);
+
+		if (ret)
+			return ret;
+		ret = window_leaf_goes_on(run, i, nr, &in_leaf) ?
+		      tce2_view_prepare_array(&window->view, index) :
+		      tce2_view_prepare(&window->view, &in_leaf);
+		if (ret < 0)
+			return ret;
+		*replaces |= ret;
+		if (index >= prepared) {
+			ret = tce2_table_prepare(&window->table, index);
+			if (ret)
+				return ret;
+			prepared = tce2_table_end(&window->table, index);
+		}
+		index += in_leaf.count;
+		cond_resched();
+	}
+	return 0;
+}
+
+static int window_prepare_runs(struct tce2_window *window, const struct tce2_map_request *runs,
+			       u32 nr, bool *replaces)
+{
+	int ret = 0;
+	u32 i;
+
+	*replaces = false;
+	for (i = 0; !ret && i < nr; i++) {
+		struct tce2_view_run run = window_run(window, &runs[i]);
+
+		ret = window_prepare_run(window, &run, i, nr, replaces);
+	}
+	return ret;
+}
+
+/* Writes the TCEs of all runs. After an error, restores them, and sets *@leaked if it can't. */
+static noinline int window_write_runs(struct tce2_window *window,
+				      const struct tce2_map_request *runs, u32 nr,
+				      bool *leaked)
+{
+	u64 first = window_run(window, &runs[0]).index;
+	struct window_writer writer = {
+		.how = TCE2_WRITE_MAP,
+		.cursor = tce2_table_cursor(&window->table),
+	};
+	int ret = 0;
+	u32 i;
+
+	for (i = 0; !ret && i < nr; i++) {
+		struct tce2_view_run run = window_run(window, &runs[i]);
+
+		ret = window_write_tces(window, &run, &writer);
+		/* Not after the last run, as in window_write_tces() */
+		if (!ret && i + 1 < nr)
+			ret = tce2_must_stop(window->hurry);
+		cond_resched();
+	}
+	*leaked = ret && !window_restore_tces(window, first, writer.written);
+	return ret;
+}
+
+/* Enters run number @i into the view, as window_commit_view() */
+static void window_commit_run(struct tce2_window *window, const struct tce2_view_run *run,
+			      u32 i, u32 nr, bool replaces)
+{
+	struct tce2_drop_batch batch = { .cache = window->cache };
+	u64 index = run->index, end = index + run->count;
+
+	while (index < end) {
+		struct tce2_view_run in_leaf = window_run_in_leaf(window, run, index);
+
+		if (replaces)
+			window_drop_leaf(window, &batch, index, index + in_leaf.count);
+		if (window_leaf_goes_on(run, i, nr, &in_leaf))
+			tce2_view_fill(&window->view, &in_leaf);
+		else
+			tce2_view_set(&window->view, &in_leaf);
+		index += in_leaf.count;
+		cond_resched();
+	}
+	tce2_drop_batch_flush(&batch);
+}
+
+static void window_commit_runs(struct tce2_window *window, const struct tce2_map_request *runs,
+			       u32 nr, bool replaces)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		struct tce2_view_run run = window_run(window, &runs[i]);
+
+		window_commit_run(window, &run, i, nr, replaces);
+	}
+}
+
+/* Implements tce2_window_map_runs() for leaves that the caller has locked */
+static int window_map_runs(struct tce2_window *window, const struct tce2_map_request *runs,
+			   u32 nr)
+{
+	bool replaces, leaked = false;
+	int ret = window_hold_runs(window, runs, nr);
+
+	if (ret)
+		return ret;
+	ret = window_prepare_runs(window, runs, nr, &replaces) ?:
+	      window_write_runs(window, runs, nr, &leaked);
+	if (leaked) {
+		/* As in tce2_window_map() */
+		pr_err_ratelimited("platform did not restore TCEs from bus address %#llx on: leaking the memory that they map\n",
+				   runs[0].iova);
+		return ret == -EAGAIN ? -EIO : ret;
+	}
+	if (ret)
+		window_drop_runs(window, runs, nr);
+	else
+		window_commit_runs(window, runs, nr, replaces);
+	return ret;
+}
+
+/**
+ * tce2_window_map_runs() - map several ranges of user memory at consecutive bus addresses
+ * @window: the window
+ * @runs: map requests, which the caller has checked like that of tce2_window_map(); each
+ *	begins at the end of the one before it
+ * @nr: number of requests, more than 0
+ * @patience: condition to stop waiting for entries
+ *
+ * All requests succeed, or nothing is changed.
+ *
+ * Context: may sleep; the caller holds the owner's lock at least for reading.
+ * Return: same as tce2_window_map().
+ */
+int tce2_window_map_runs(struct tce2_window *window, const struct tce2_map_request *runs,
+			 u32 nr, enum tce2_patience patience)
+{
+	struct tce2_view_run first = window_run(window, &runs[0]);
+	struct tce2_view_run last = window_run(window, &runs[nr - 1]);
+	struct tce2_range range;
+	int ret;
+
+	ret = window_lock_leaves(window, &range, first.index,
+				 last.index + last.count - first.index, patience);
+	if (ret)
+		return ret;
+	ret = window_map_runs(window, runs, nr);
 	window_unlock_leaves(window, &range);
 	return ret;
 }

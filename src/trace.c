@@ -119,6 +119,19 @@ void tce2_trace_remove(u64 container, u64 start, int ret)
 }
 
 /**
+ * tce2_trace_copy() - trace a copy of mappings
+ * @container: number of the container
+ * @iova: first bus address to map
+ * @source: first bus address to copy
+ * @size: bytes
+ * @ret: 0, an errno or a refusal
+ */
+void tce2_trace_copy(u64 container, u64 iova, u64 source, u64 size, int ret)
+{
+	trace_tce2_copy(container, iova, source, size, tce2_errno(ret));
+}
+
+/**
  * tce2_trace_ranges() - trace a vector of requests
  * @container: number of the container
  * @count: number of requests

@@ -544,6 +544,7 @@ static long uapi_check_extension(const void *cookie, unsigned long extension)
 		return VFIO_TCE2_VERSION;
 	case VFIO_TCE2_INFO:
 	case VFIO_TCE2_RANGES:
+	case VFIO_TCE2_COPY:
 		return 1;
 	default:
 		return 0;

@@ -299,6 +299,31 @@ int tce2_view_prepare(struct tce2_view *view, const struct tce2_view_run *new)
 	return view_expand(view, slot, GFP_KERNEL_ACCOUNT) ?: 1;
 }
 
+/**
+ * tce2_view_prepare_array() - allocate the memory for any run in a leaf
+ * @view: the view
+ * @index: an entry of the leaf, which the caller holds
+ *
+ * The mappings in the view do not change. On success, tce2_view_fill() of runs in the leaf
+ * can't fail, until another function changes the leaf. Without such runs, the array stays
+ * until tce2_view_clear() clears the leaf's last entry.
+ *
+ * Context: may sleep.
+ * Return: 0 if no entry of the leaf is mapped; 1 if entries may be mapped; -ENOMEM.
+ */
+int tce2_view_prepare_array(struct tce2_view *view, u64 index)
+{
+	u64 *slot = view_make_slot(view, index >> TCE2_VIEW_LEAF_SHIFT, GFP_KERNEL_ACCOUNT);
+	bool mapped;
+
+	if (!slot)
+		return -ENOMEM;
+	if (tce2_word_is_array(*slot))
+		return 1;
+	mapped = *slot && *slot != TCE2_WORD_EMPTY;
+	return view_expand(view, slot, GFP_KERNEL_ACCOUNT) ?: mapped;
+}
+
 /* Finds the first run of an array in the entries from @first to @last */
 static bool view_next_in_array(unsigned int page_shift, const u64 *array,
 			       unsigned int first, unsigned int last,
@@ -366,6 +391,25 @@ void tce2_view_set(struct tce2_view *view, const struct tce2_view_run *new)
 	WRITE_ONCE(*slot, view_encode_run(&run));
 	if (tce2_word_is_array(word))
 		view_retire_array(view, tce2_word_array(word));
+}
+
+/**
+ * tce2_view_fill() - enter one of several runs of a leaf, and replace old entries
+ * @view: the view
+ * @new: the run, in one leaf, which the caller holds and has prepared with
+ *	tce2_view_prepare_array()
+ *
+ * Unlike tce2_view_set(), the function keeps the leaf's array, which the next run needs.
+ */
+void tce2_view_fill(struct tce2_view *view, const struct tce2_view_run *new)
+{
+	u64 *slot = tce2_view_slot(view, new->index >> TCE2_VIEW_LEAF_SHIFT);
+	struct tce2_leaf_run entered = view_in_leaf(new);
+	u64 word = *slot, added;
+
+	added = view_fill_array(view, tce2_word_array(word), &entered);
+	if (!view->hooked)
+		WRITE_ONCE(*slot, word + (added << TCE2_WORD_COUNT_SHIFT));
 }
 
 static void view_clear_array(const struct tce2_view *view, u64 *slot,

@@ -134,6 +134,11 @@ static const struct {
 		"a field that the operation does not use is not 0" },
 	[TCE2_WHY_RANGE] = { "range",
 		"a request of the vector was refused: an earlier refusal has the reason" },
+	[TCE2_WHY_SOURCE_NOT_MAPPED] = { "source-not-mapped",
+		"part of the bus addresses to copy is not mapped" },
+	[TCE2_WHY_TOO_MANY_RUNS] = { "too-many-runs",
+		"the bus addresses to copy map too many separate ranges of memory: copy a smaller range"
+	},
 };
 
 static const char *const requests[TCE2_REQUESTS] = {
@@ -148,6 +153,7 @@ static const char *const requests[TCE2_REQUESTS] = {
 	[TCE2_REQUEST_ATTACH]		= "attach",
 	[TCE2_REQUEST_OTHER]		= "other",
 	[TCE2_REQUEST_RANGES]		= "ranges",
+	[TCE2_REQUEST_COPY]		= "copy",
 };
 
 /*

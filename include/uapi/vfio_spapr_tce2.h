@@ -26,6 +26,7 @@
 #define VFIO_TCE2_API		0x7ce20000
 #define VFIO_TCE2_INFO		0x7ce20001	/* capabilities in TCE_GET_INFO */
 #define VFIO_TCE2_RANGES	0x7ce20002	/* VFIO_IOMMU_TCE2_RANGES */
+#define VFIO_TCE2_COPY		0x7ce20003	/* VFIO_TCE2_OP_COPY */
 
 /**
  * struct vfio_tce2_info - VFIO_IOMMU_SPAPR_TCE_GET_INFO with capabilities
@@ -125,7 +126,8 @@ struct vfio_tce2_info_cap_create {
 /**
  * struct vfio_tce2_range - a request of a vector
  * @iova: first bus address
- * @vaddr: VFIO_TCE2_OP_MAP: first user address; otherwise 0
+ * @vaddr: VFIO_TCE2_OP_MAP: first user address; VFIO_TCE2_OP_COPY: first bus address of
+ *	the mappings to copy; otherwise 0
  * @size: bytes; VFIO_TCE2_OP_UNMAP_WINDOW: 0
  * @op: the request
  * @flags: VFIO_TCE2_OP_MAP: VFIO_DMA_MAP_FLAG_READ, VFIO_DMA_MAP_FLAG_WRITE or both;
@@ -135,6 +137,14 @@ struct vfio_tce2_info_cap_create {
  * VFIO_TCE2_OP_MAP and VFIO_TCE2_OP_UNMAP do what VFIO_IOMMU_MAP_DMA and
  * VFIO_IOMMU_UNMAP_DMA do. VFIO_TCE2_OP_UNMAP_WINDOW unmaps all of the window that begins at
  * @iova.
+ *
+ * VFIO_TCE2_OP_COPY maps the memory that @size bytes of bus addresses from @vaddr on map, with
+ * the same permissions, at @iova: in another window or in the same one. It replaces earlier
+ * mappings, like MAP. The memory is already pinned and charged, so only a new level of the
+ * table is charged. All copied mappings existed at one moment during the request. The two
+ * ranges may overlap. Fails with ENOENT if a part of the bus addresses from @vaddr on is not
+ * mapped, and with E2BIG if they map more than VFIO_TCE2_MAX_COPY ranges of user memory that
+ * are not adjacent: then copy a smaller range.
  */
 struct vfio_tce2_range {
 	__u64 iova;
@@ -144,9 +154,12 @@ struct vfio_tce2_range {
 #define VFIO_TCE2_OP_MAP		1
 #define VFIO_TCE2_OP_UNMAP		2
 #define VFIO_TCE2_OP_UNMAP_WINDOW	3
+#define VFIO_TCE2_OP_COPY		4
 	__u16 flags;
 	__u32 reserved;
 };
+
+#define VFIO_TCE2_MAX_COPY		512
 
 /**
  * struct vfio_tce2_ranges - the argument of VFIO_IOMMU_TCE2_RANGES
@@ -171,8 +184,8 @@ struct vfio_tce2_ranges {
 };
 
 /*
- * Carries out a vector of requests, in their order, as if each request were an ioctl of its
- * own. Returns 0 if all requests were carried out. Otherwise fails with the errno of the
+ * Carries out a vector of requests, in their order, as if each request were a separate
+ * ioctl. Returns 0 if all requests were carried out. Otherwise fails with the errno of the
  * first request that was refused. The requests before it stay carried out: without
  * VFIO_TCE2_RANGES_CONTINUE these are the first @done requests.
  *

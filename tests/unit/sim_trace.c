@@ -62,6 +62,12 @@ void tce2_trace_remove(u64 container, u64 start, int ret)
 	event("remove %llu %llx %d\n", container, start, tce2_errno(ret));
 }
 
+void tce2_trace_copy(u64 container, u64 iova, u64 source, u64 size, int ret)
+{
+	event("copy %llu %llx %llx %llx %d\n", container, iova, source, size,
+	      tce2_errno(ret));
+}
+
 void tce2_trace_ranges(u64 container, u32 count, u32 done, int ret)
 {
 	event("ranges %llu %u %u %d\n", container, count, done, tce2_errno(ret));

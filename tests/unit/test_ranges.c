@@ -606,6 +606,26 @@ TEST(a_kill_during_any_wait_ends_a_vector_with_eintr)
 	each_fails_in_turn(SIM_KILL, -EINTR);
 }
 
+/* Requests for one page do not look for signals, so the vector has to */
+TEST_F(client, a_fatal_signal_ends_a_vector_between_two_batches)
+{
+	register_memory();
+	for (unsigned int nth = 1; nth <= 3; nth++) {
+		fill_with_maps(1);
+		expect(run(1, 0), 0);
+		for (u32 i = 0; i < 3 * BATCH; i++)
+			blob.ranges[i] = map_of(IOVA(1 + i), UA + IOVA(1 + i), IOVA(1));
+		prepare(3 * BATCH, VFIO_TCE2_RANGES_CONTINUE);
+		sim_fail(SIM_SIGNAL, nth);
+		expect(run_prepared(), -EINTR);
+		sim_fail_nothing();
+		expect(blob.vector.done, (nth - 1) * BATCH);
+		expect(mapped(), 1 + (nth - 1) * BATCH);
+		blob.ranges[0] = unmap_window_of(0);
+		expect(run(1, 0), 0);
+	}
+}
+
 TEST_F(client, a_tce_that_the_platform_refuses_ends_the_vector_with_eio)
 {
 	register_memory();
