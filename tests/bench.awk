@@ -131,6 +131,8 @@ function group(figure,	part) {
 		return "2 Registering one page, by number of registered regions"
 	if (figure ~ /^cache/)
 		return "1 Registering 1 GiB as one region"
+	if (figure ~ /^vector/)
+		return "F Vectors: 512 requests of one TCE, in 512 calls or in one call"
 	if (figure ~ /-regions/)
 		return "4 Mapping, by number of registered regions"
 	if (figure ~ /^floor/)

@@ -15,8 +15,8 @@ from .places import BUILD, LOGS, TOP, LabError
 
 SOURCES = TOP / "tests" / "guest"
 CLIENTS = TOP / "tests" / "clients"
-# The directory of kvmplay.h, which programs include
-INTERFACES = TOP / "tests" / "kvmplay"
+# The directories of other headers that programs include
+INTERFACES = (TOP / "tests" / "kvmplay", TOP / "include" / "uapi")
 GUEST = BUILD / "guest"
 COMPILER = (f"{CROSS}gcc-12", "-std=gnu11", "-static", "-O2", "-pthread",
             "-Wall", "-Wextra", "-Werror")
@@ -33,7 +33,7 @@ def is_up_to_date(file: Path) -> bool:
         return False
     built = file.stat().st_mtime_ns
     return all(source.stat().st_mtime_ns <= built
-               for directory in (SOURCES, CLIENTS, INTERFACES)
+               for directory in (SOURCES, CLIENTS, *INTERFACES)
                for source in directory.rglob("*.[ch]"))
 
 

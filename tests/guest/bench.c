@@ -6,8 +6,8 @@
  *
  *	BENCH: {"figure": ..., "backend": ..., "unit": ..., "value": ...}
  *
- * PARTs are cache, memory, map, growth, realmode, kvm, short, profile, lines,
- * threads and hcalls. The default is the first six parts: short repeats a few rows of
+ * PARTs are cache, memory, map, growth, realmode, kvm, vector, short, profile, lines,
+ * threads and hcalls. The default is the first seven parts: short repeats a few rows of
  * cache and map, profile and lines need a plugin of QEMU, and an instruction count
  * does not show the cost of threads and hypercalls.
  *
@@ -388,6 +388,7 @@ static const struct part {
 	{ "growth", bench_growth, false },
 	{ "realmode", bench_realmode, false },
 	{ "kvm", bench_kvm, false },
+	{ "vector", bench_vector, false },
 	{ "short", bench_short, true },
 	{ "profile", bench_profile, true },
 	{ "lines", bench_lines, true },

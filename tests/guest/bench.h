@@ -117,6 +117,7 @@ void bench_kvm(void);
 void bench_threads(void);
 void bench_hcalls(void);
 void bench_short(void);
+void bench_vector(void);
 void bench_profile(void);
 void bench_lines(void);
 

@@ -469,6 +469,52 @@ int window_remove(int fd, uint64_t start)
 	return call(fd, VFIO_IOMMU_SPAPR_TCE_REMOVE, &remove);
 }
 
+/* Requests of a vector, see vfio_spapr_tce2.h */
+
+struct vfio_tce2_range map_range(uint64_t iova, const void *ua, uint64_t size,
+				 uint32_t flags)
+{
+	return (struct vfio_tce2_range){
+		.iova = iova, .vaddr = (uintptr_t)ua, .size = size,
+		.op = VFIO_TCE2_OP_MAP, .flags = flags,
+	};
+}
+
+struct vfio_tce2_range unmap_range(uint64_t iova, uint64_t size)
+{
+	return (struct vfio_tce2_range){
+		.iova = iova, .size = size, .op = VFIO_TCE2_OP_UNMAP,
+	};
+}
+
+struct vfio_tce2_range unmap_window_range(uint64_t start)
+{
+	return (struct vfio_tce2_range){
+		.iova = start, .op = VFIO_TCE2_OP_UNMAP_WINDOW,
+	};
+}
+
+struct vfio_tce2_range copy_range(uint64_t iova, uint64_t source, uint64_t size)
+{
+	return (struct vfio_tce2_range){
+		.iova = iova, .vaddr = source, .size = size, .op = VFIO_TCE2_OP_COPY,
+	};
+}
+
+/* Carries out a vector; @result may be NULL */
+int run_ranges(int fd, const struct vfio_tce2_range *range, uint32_t count, uint32_t flags,
+	       int32_t *result, uint32_t *done)
+{
+	struct vfio_tce2_ranges vector = {
+		.argsz = sizeof(vector), .flags = flags, .ranges = (uintptr_t)range,
+		.results = (uintptr_t)result, .count = count,
+	};
+	int ret = call(fd, VFIO_IOMMU_TCE2_RANGES, &vector);
+
+	*done = vector.done;
+	return ret;
+}
+
 int eeh_op(int fd, uint32_t op)
 {
 	struct vfio_eeh_pe_op pe_op = { .argsz = sizeof(pe_op), .op = op };

@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../../include/uapi/vfio_spapr_tce2.h"
+
 #define KIB(n)		((uint64_t)(n) << 10)
 #define MIB(n)		((uint64_t)(n) << 20)
 #define GIB(n)		((uint64_t)(n) << 30)
@@ -118,6 +120,14 @@ int window_create(int fd, uint32_t page_shift, uint64_t size, uint32_t levels,
 		  uint64_t *start);
 int window_remove(int fd, uint64_t start);
 int eeh_op(int fd, uint32_t op);
+
+struct vfio_tce2_range map_range(uint64_t iova, const void *ua, uint64_t size,
+				 uint32_t flags);
+struct vfio_tce2_range unmap_range(uint64_t iova, uint64_t size);
+struct vfio_tce2_range unmap_window_range(uint64_t start);
+struct vfio_tce2_range copy_range(uint64_t iova, uint64_t source, uint64_t size);
+int run_ranges(int fd, const struct vfio_tce2_range *range, uint32_t count, uint32_t flags,
+	       int32_t *result, uint32_t *done);
 
 void *mem_base(size_t size);
 void *mem_scattered(size_t size);
