@@ -393,7 +393,7 @@ def test_a_page_missing_from_a_package_is_found() -> None:
 def test_each_source_with_kernel_doc_has_a_page() -> None:
     pages = "".join(file.read_text() for file in (TOP / "Documentation/reference").glob("*.rst"))
     shown = set(re.findall(r"^\.\. kernel-doc:: (\S+)$", pages, re.MULTILINE))
-    assert shown == {path_of(file) for pattern in ("include/*.h", "src/*.c")
+    assert shown == {path_of(file) for pattern in ("include/**/*.h", "src/*.c")
                      for file in TOP.glob(pattern) if "\n/**\n" in file.read_text()}
 
 
