@@ -114,7 +114,8 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     monkeypatch.setattr(initramfs, "GUEST", lab.top / "tests" / "guest")
     monkeypatch.setattr(programs, "SOURCES", lab.top / "tests" / "guest")
     monkeypatch.setattr(programs, "CLIENTS", lab.top / "tests" / "clients")
-    monkeypatch.setattr(programs, "INTERFACES", lab.top / "tests" / "kvmplay")
+    monkeypatch.setattr(programs, "INTERFACES", (lab.top / "tests" / "kvmplay",
+                                                 lab.top / "include" / "uapi"))
     monkeypatch.setattr(programs, "GUEST", lab.build / "guest")
     return lab
 
@@ -280,7 +281,8 @@ def test_a_program_is_built_from_its_sources_and_the_shared_ones(lab: Lab) -> No
     assert not list(programs.GUEST.glob("*.new"))
 
 
-@pytest.mark.parametrize("changed", ["tests/guest/lib.h", "tests/kvmplay/kvmplay.h"])
+@pytest.mark.parametrize("changed", ["tests/guest/lib.h", "tests/kvmplay/kvmplay.h",
+                                     "include/uapi/vfio_spapr_tce2.h"])
 def test_a_program_is_built_again_if_a_source_is_newer(lab: Lab, changed: str) -> None:
     lab.tool(f"{CROSS}gcc-12", 'while [ "$1" != -o ]; do shift; done; echo >"$2"')
     lab.write("tests/guest/bench.c")
