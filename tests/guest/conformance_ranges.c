@@ -415,7 +415,7 @@ TEST(unmap_window_unmaps_one_window_and_keeps_it, ONLY_OURS)
 {
 	uint8_t *ua = registered(v, MIB(1));
 	struct sink sink = sink_at(v, SINK_IOVA);
-	uint64_t start = new_window(v, 16, GIB(1), 1);
+	uint64_t start = new_window(v, 12, GIB(1), 1);
 	struct vfio_iommu_spapr_tce_info info = info_of(v);
 	uint32_t done;
 
