@@ -76,7 +76,7 @@ struct tce2_range {
 
 /* A thread holds the brief lock */
 #define TCE2_BRIEF_HELD		1
-/* Added for each leaf of a range that a thread has locked, or is about to lock */
+/* Added for each leaf of a held range, or once if the range has leaves of all brief locks */
 #define TCE2_BRIEF_RANGE	2
 
 /**
@@ -120,8 +120,8 @@ struct tce2_brief {
  *
  *	thread with a range                     thread with a brief lock
  *	-------------------                     ------------------------
- *	becomes the oldest thread in the        if the word is 0:
- *	queue of its range                          store HELD (atomic)
+ *	waits until no older range in the       if the word is 0:
+ *	queue overlaps its range                    store HELD (atomic)
  *	for each of its leaves:                 else:
  *	    add RANGE to the word (atomic)          try again for a short time, then lock
  *	wait until no word has HELD                 a range

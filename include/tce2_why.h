@@ -236,7 +236,7 @@ enum tce2_request {
 /* Number of refusals that are kept of all released containers together */
 #define TCE2_OLD_REFUSALS	64
 
-/* Number of these that a single container may have, because a client may push out the others */
+/* Old refusals kept of one container, so that a single client cannot push out all others */
 #define TCE2_OLD_OF_ONE		4
 
 /**

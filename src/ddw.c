@@ -1394,7 +1394,7 @@ int tce2_ddw_copy(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova, u64 
 	struct ddw_copy copy = {
 		.iova = iova,
 		.source = { .iova = source, .size = size },
-		/* A run has at least 4 KiB; not 0, whatever the size is */
+		/* A run has at least 4 KiB. At least one element, even if @size is 0 */
 		.most = min_t(u64, size >> TCE2_DEFAULT_PAGE_SHIFT, TCE2_MOST_RUNS - 1) + 1,
 	};
 	int ret;

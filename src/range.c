@@ -24,7 +24,7 @@
  */
 #define BRIEF_SPINS	4096
 
-/* Attempts to get a brief lock or a range while a thread holds a range, maybe for a long time */
+/* Attempts to get a brief lock or a range while another thread holds a range */
 #define RANGE_SPINS	1024
 
 /**
@@ -235,7 +235,7 @@ static int range_wait_until_held(struct tce2_range_lock *rl, struct tce2_range *
 	return ret ? -EINTR : -EAGAIN;
 }
 
-/* Returns true if the leaves of a range have all brief locks */
+/* Returns true if the range has a leaf of each brief lock */
 static __always_inline bool range_is_wide(const struct tce2_range_lock *rl,
 					  const struct tce2_range *range)
 {
@@ -257,7 +257,7 @@ static noinline void range_wait_for_brief(const atomic_t *word)
 	smp_rmb();
 }
 
-/* Keeps other threads from a brief lock, and waits until its holder has unlocked it */
+/* Prevents new holders of a brief lock, and waits until the current holder has unlocked it */
 static __always_inline void range_close_word(atomic_t *word)
 {
 	/* Pairs with tce2_brief_unlock(), same as range_wait_for_brief() */

@@ -202,7 +202,8 @@ static __always_inline s32 ranges_run_one(struct ranges *ranges,
 
 /*
  * Reads and carries out the elements from @first on, and writes their results. Returns 0;
- * -EFAULT, or -EINTR after a fatal signal, if no element was carried out.
+ * -EINTR after a fatal signal; or -EFAULT. If only the results are not writable, the elements
+ * of the batch were carried out.
  */
 static int ranges_run_batch(struct ranges *ranges, u32 first, u32 nr)
 {

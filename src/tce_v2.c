@@ -988,7 +988,8 @@ bool tce2_window_get_view(struct tce2_window *window)
  * @window: the window, with a reference of the caller to its view (tce2_window_get_view())
  * @scan: the walk
  *
- * Neither waits nor lets another thread wait, except that tenants free arrays later.
+ * Does not wait, and no other thread waits for it. Arrays that other threads retire meanwhile
+ * are freed after a grace period.
  *
  * Context: RCU read-side section, in which the caller got the reference.
  * Return: same as tce2_view_copy_next().

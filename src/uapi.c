@@ -200,7 +200,7 @@ static long uapi_ranges(struct tce2_container *container, union uapi_request *re
 	struct vfio_tce2_ranges __user *user = arg;
 	int ret;
 
-	/* After this write, a client gets EFAULT only if it takes the memory away meanwhile */
+	/* If this write succeeds, the last one fails only if the client unmaps the memory */
 	request->ranges.done = 0;
 	if (put_user(request->ranges.done, &user->done))
 		return -EFAULT;
@@ -498,7 +498,7 @@ static __always_inline long uapi_ioctl_unmap(void *cookie, void __user *arg, boo
 	return uapi_ioctl(container, &ioctls[ROW_UNMAP_DMA], &request, arg, is_read);
 }
 
-/* Other functions for the time while a tracepoint is on, so that the usual ones have no cost */
+/* Copies of the functions, used while a tracepoint is on. The originals have no cost for it. */
 static noinline long uapi_ioctl_map_traced(void *cookie, void __user *arg)
 {
 	return uapi_ioctl_map(cookie, arg, true);

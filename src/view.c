@@ -40,8 +40,8 @@ union view_array {
 };
 
 /*
- * Returns true if a thread without a lock may use an array to which a word pointed before the
- * call.
+ * Returns true if a thread without a lock may still use an array that was just removed from
+ * the word of its leaf.
  */
 static bool view_has_readers(const struct tce2_view *view)
 {

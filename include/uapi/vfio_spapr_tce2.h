@@ -2,8 +2,8 @@
 /*
  * Requests of vfio_spapr_tce2 that the in-tree driver does not have.
  *
- * A program may copy this file. It finds out with VFIO_CHECK_EXTENSION whether a container
- * has these requests: an extension below that is not 0 exists. The in-tree driver returns 0.
+ * A program may copy this file. VFIO_CHECK_EXTENSION returns 1 or more for each extension
+ * below that the container has. The in-tree driver returns 0.
  * The numbers and structures never change. A later version of the module only adds some.
  * Documentation/client.rst describes the requests.
  */
@@ -56,8 +56,8 @@ struct vfio_tce2_info {
  */
 
 /*
- * Holes, in the same structure: bus addresses of which devices' accesses may not reach a
- * window, although it contains them. On powernv these are the addresses of 32-bit MMIO and
+ * Holes, in the same structure: bus addresses that a window contains, but that devices may
+ * not reach through it. On powernv these are the addresses of 32-bit MMIO and
  * of MSIs, below 4 GiB. MAP_DMA does not refuse them.
  */
 #define VFIO_TCE2_INFO_CAP_HOLES	0x7c01

@@ -124,7 +124,7 @@ static void use_window(struct vfio *v, uint8_t *ua)
 	expect_event("tce2_remove start=0x%lx ret=0", start);
 }
 
-/* Make a request of each kind, and write a text for each event to the file EXPECTED */
+/* Make a request of each kind except vectors, and write its event to the file EXPECTED */
 int client_main(void)
 {
 	uint8_t *ua = mem_base(SIZE);
