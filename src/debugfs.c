@@ -172,6 +172,8 @@ static bool position_next_container(struct position *position)
 	position->key = 0;
 	position->slot = -1;
 	position->scanning = false;
+	/* Drop the rest of a leaf: its container may have been released meanwhile */
+	position->scan.copy.word = 0;
 	return true;
 }
 

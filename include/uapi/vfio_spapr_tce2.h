@@ -110,8 +110,8 @@ struct vfio_tce2_info_cap_windows {
  *	table = max(8 << ((log2(N) + L - 1) / L), @table_least)
  *
  * bytes each. TCE_CREATE charges @table_copies * table bytes to RLIMIT_MEMLOCK, rounded
- * down to the kernel's page size. With several levels, MAP_DMA charges the same number of
- * bytes for each further table that it makes.
+ * down to the kernel's page size. With several levels, MAP_DMA charges the bytes of one
+ * table for each further table that it makes.
  */
 struct vfio_tce2_info_cap_create {
 	struct vfio_info_cap_header header;
