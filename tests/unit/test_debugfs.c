@@ -266,6 +266,32 @@ TEST_F(reader, the_listing_of_a_window_ends_when_another_window_replaces_it)
 	expect_in("mappings", " perm=r\n");
 }
 
+static void close_the_first_container(void)
+{
+	sim_between_reads = NULL;
+	close_container();
+}
+
+/* The first leaf has many mappings, and its container is released while they are read */
+TEST_F(reader, no_mapping_of_a_released_container_is_listed_under_the_next_one)
+{
+	void *other = tce2_container_open();
+	struct tce2_container *next = tce2_container_get(other);
+	char number[40];
+	const char *text;
+
+	snprintf(number, sizeof(number), "container=%llu ", next->id);
+	expect(tce2_container_register(container, UA, PAGES(4)), 0);
+	for (u64 i = 0; i < 3; i++)
+		expect(map_at(2 * i * PAGES(1), UA, PAGES(1), RW), 0);
+	sim_between_reads = close_the_first_container;
+	text = sim_cat("mappings", 2);
+	expect(!strstr(text, " perm=rw\n"), false);
+	expect(!strstr(text, number), true);
+	tce2_container_put(next);
+	tce2_container_release(other);
+}
+
 static unsigned int changes;
 
 static void replace_it_once(void)
