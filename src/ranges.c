@@ -180,6 +180,12 @@ static noinline int ranges_refuse(struct ranges *ranges, enum tce2_request kind,
 	return ret;
 }
 
+/* Returns true if a refused element has ended the vector */
+static __always_inline bool ranges_have_ended(const struct ranges *ranges)
+{
+	return unlikely(ranges->error) && !ranges->goes_on;
+}
+
 /* Carries out one element, unless the vector has ended; returns its result */
 static __always_inline s32 ranges_run_one(struct ranges *ranges,
 					  const struct vfio_tce2_range *element)
@@ -187,7 +193,7 @@ static __always_inline s32 ranges_run_one(struct ranges *ranges,
 	enum tce2_request kind = ranges_kind(element);
 	int ret;
 
-	if (unlikely(ranges->error) && !ranges->goes_on)
+	if (ranges_have_ended(ranges))
 		return -ECANCELED;
 	ret = ranges_check_element(element);
 	if (unlikely(ret))
@@ -212,7 +218,9 @@ static int ranges_run_batch(struct ranges *ranges, u32 first, u32 nr)
 	/* A killed thread need not wait for all elements */
 	if (fatal_signal_pending(current))
 		return -EINTR;
-	if (copy_from_user(ranges->elements, ranges->from + first,
+	/* A vector that has ended needs only results, whatever the other elements are */
+	if (!ranges_have_ended(ranges) &&
+	    copy_from_user(ranges->elements, ranges->from + first,
 			   nr * sizeof(*ranges->elements)))
 		return -EFAULT;
 	for (i = 0; i < nr; i++)
@@ -268,7 +276,7 @@ int tce2_ranges_run(struct tce2_container *container, struct vfio_tce2_ranges *v
 		nr = min_t(u32, vector->count - first, BATCH);
 		ret = ranges_run_batch(&ranges, first, nr);
 		/* Without results there is nothing to do for the other elements */
-		if (ranges.error && !ranges.goes_on && !ranges.to)
+		if (ranges_have_ended(&ranges) && !ranges.to)
 			break;
 	}
 	vector->done = ranges.done;

@@ -450,6 +450,24 @@ TEST_F(client, elements_that_are_not_readable_end_the_vector)
 	expect(blob.vector.done <= BATCH, true);
 }
 
+/* The first of 40 elements is refused, and only 20 are readable: the others need no reading */
+TEST_F(client, a_vector_that_has_ended_reads_no_further_element)
+{
+	register_memory();
+	fill_with_maps(MAX);
+	prepare(2 * 20, 0);
+	blob.vector.ranges = USER_END - 20 * sizeof(blob.ranges[0]);
+	user_place(&blob, sizeof(blob));
+	/* The last bytes of the memory are results, which are no valid elements */
+	memcpy(user.bytes + USER_BYTES - sizeof(blob), &blob, sizeof(blob));
+	expect(send(), -EINVAL);
+	user_look(&blob, sizeof(blob));
+	expect(blob.vector.done, 0);
+	expect(blob.results[0], -EINVAL);
+	for (u32 i = 1; i < 2 * 20; i++)
+		expect(blob.results[i], -ECANCELED);
+}
+
 static void make_readonly(void)
 {
 	user.readonly = true;
