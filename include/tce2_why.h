@@ -253,9 +253,9 @@ enum tce2_request {
 struct tce2_refusal {
 	u64 seq;
 	u64 when;
-	enum tce2_request request;
-	int error;
-	enum tce2_why why;
+	enum tce2_request request : 8;
+	int error : 16;
+	enum tce2_why why : 8;
 	int pid;
 	char comm[TASK_COMM_LEN];
 };
