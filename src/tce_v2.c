@@ -650,14 +650,22 @@ static struct tce2_view_run window_run(const struct tce2_window *window,
 	};
 }
 
+/* Returns the memory of a map request, which the caller has checked */
+static struct tce2_memory window_request_memory(const struct tce2_window *window,
+						const struct tce2_map_request *request)
+{
+	struct tce2_view_run run = window_run(window, request);
+
+	return window_memory(window, &run);
+}
+
 static void window_drop_runs(struct tce2_window *window, const struct tce2_map_request *runs,
 			     u32 nr)
 {
 	u32 i;
 
 	for (i = 0; i < nr; i++) {
-		struct tce2_view_run run = window_run(window, &runs[i]);
-		struct tce2_memory memory = window_memory(window, &run);
+		struct tce2_memory memory = window_request_memory(window, &runs[i]);
 
 		tce2_memory_drop(window->cache, &memory);
 	}
@@ -670,8 +678,7 @@ static int window_hold_runs(struct tce2_window *window, const struct tce2_map_re
 	u32 i;
 
 	for (i = 0; i < nr; i++) {
-		struct tce2_view_run run = window_run(window, &runs[i]);
-		struct tce2_memory memory = window_memory(window, &run);
+		struct tce2_memory memory = window_request_memory(window, &runs[i]);
 		int ret = tce2_memory_hold_or_refuse(window->cache, &memory);
 
 		if (ret) {
