@@ -206,7 +206,7 @@ TEST_F(two, a_refused_copy_changes_nothing_and_names_its_rule)
 	}
 }
 
-TEST(a_copy_from_or_to_a_pending_default_window)
+TEST(a_copy_to_a_pending_default_window_makes_the_window)
 {
 	begin_client(1);
 	expect(tce2_container_register(container, UA, PAGES(MEMORY_PAGES)), 0);
@@ -316,7 +316,7 @@ TEST_F(two, memory_unregistered_during_a_copy_is_not_mapped)
  * Two runs meet in a leaf that becomes one run before the second is entered: the first run
  * fills the only hole of the leaf, and the second replaces the rest.
  */
-TEST_F(two, a_leaf_that_is_one_run_between_two_runs_of_a_copy_is_right)
+TEST_F(two, a_copy_enters_its_runs_in_a_leaf_that_the_first_run_has_filled)
 {
 	const u64 ua = UA + GIB(1);
 
@@ -459,7 +459,7 @@ static long send(struct vfio_tce2_range one)
 	return ret;
 }
 
-TEST_F(two, a_vector_copies_counts_and_traces)
+TEST_F(two, a_copy_in_a_vector_is_counted_and_traced)
 {
 	char want[200];
 
