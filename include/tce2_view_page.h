@@ -119,14 +119,17 @@ static __always_inline bool tce2_view_plan_set(const struct tce2_view *view, u64
 		change->word = tce2_word_set(word, view->page_shift, at, ua, perm, old);
 		return change->word;
 	}
-	/* A change to a full array may turn the leaf into a run, see view_collapse() */
-	if (!word || (word & TCE2_WORD_COUNT) >= TCE2_WORD_COUNT_1 * TCE2_LEAF_MASK)
+	if (!word)
 		return false;
 	change->entry = tce2_word_array(word) + at;
 	change->value = ua | perm;
+	change->word = word;
 	*old = *change->entry;
-	change->word = *old ? word : word + TCE2_WORD_COUNT_1;
-	return true;
+	if (*old)
+		return true;
+	change->word += TCE2_WORD_COUNT_1;
+	/* The last missing entry may turn the leaf into a run, see view_collapse() */
+	return (word & TCE2_WORD_COUNT) < TCE2_WORD_COUNT_1 * TCE2_LEAF_MASK;
 }
 
 /**
