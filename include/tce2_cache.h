@@ -13,6 +13,7 @@
 #include <linux/workqueue.h>
 
 #include "tce2_extents.h"
+#include "tce2_mapped.h"
 #include "tce2_range.h"
 #include "tce2_exported.h"
 
@@ -113,7 +114,7 @@ struct tce2_cache {
  * @cache: the region's cache, immutable
  * @ua: first user address, page-aligned, immutable
  * @size: bytes, page-aligned, immutable
- * @mapped: number of mapped and held IOMMU pages, plus 1 while @used is not 0; atomic
+ * @mapped: number of mapped and held IOMMU pages, plus 1 while @used is not 0
  * @used: number of containers that have the region registered; written under the
  *	cache lock
  * @extents: physical addresses of the memory; immutable except for the dirty flags
@@ -135,7 +136,7 @@ struct tce2_region {
 	struct tce2_cache *cache;
 	u64 ua;
 	u64 size;
-	atomic64_t mapped;
+	struct tce2_mapped mapped;
 	unsigned long used;
 	struct tce2_extents extents;
 	struct mm_iommu_table_group_mem_t *mirror;

@@ -2,7 +2,6 @@
 #ifndef TCE2_MM_IOMMU_H
 #define TCE2_MM_IOMMU_H
 
-#include <linux/atomic.h>
 #include <linux/compiler.h>
 #include <linux/types.h>
 
@@ -68,8 +67,7 @@ static __always_inline void tce2_memory_skip(struct tce2_memory *memory, u64 pag
 static __always_inline bool tce2_region_hold(struct tce2_region *region,
 					     u64 pages)
 {
-	return READ_ONCE(region->used) &&
-	       atomic64_add_unless(&region->mapped, pages, 0);
+	return READ_ONCE(region->used) && tce2_mapped_add(&region->mapped, pages);
 }
 
 /**
@@ -93,7 +91,7 @@ tce2_page_hold_counted(const struct tce2_cache *cache, u64 ua)
 	struct tce2_region *region = tce2_region_find(cache, ua, 0);
 
 	return region && READ_ONCE(region->mirror) &&
-	       atomic64_inc_not_zero(&region->mapped);
+	       tce2_mapped_add(&region->mapped, 1);
 }
 
 #endif /* TCE2_MM_IOMMU_H */

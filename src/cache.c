@@ -6,7 +6,7 @@
  * work items that destroy and free regions. Destroying a region never fails.
  *
  * Locks: the index lock, and each cache's lock, for its tree.
- * Calls: pin, range, vmemmap, extents, the kernel's mm.
+ * Calls: pin, mapped, range, vmemmap, extents, the kernel's mm.
  */
 #include <linux/err.h>
 #include <linux/export.h>
@@ -338,6 +338,7 @@ struct tce2_region *tce2_cache_find_overlap(struct tce2_cache *cache, u64 ua,
 void tce2_region_free(struct tce2_region *region)
 {
 	tce2_extents_free(&region->extents);
+	tce2_mapped_free(&region->mapped);
 	kfree(region);
 }
 

@@ -1018,7 +1018,7 @@ static void container_region_info(const struct tce2_region *region,
 		.page_shift = region->extents.shift,
 		.used = READ_ONCE(region->used) - 1,
 		/* One is for the registrations */
-		.mapped = atomic64_read(&region->mapped) - 1,
+		.mapped = max_t(s64, tce2_mapped_sum(&region->mapped), 1) - 1,
 		.readonly = region->extents.flags & TCE2_EXTENT_READONLY,
 		.mirrored = READ_ONCE(region->mirror),
 	};

@@ -166,7 +166,7 @@ static int mirrors_put_again(struct tce2_region *region,
 	int ret = -EBUSY;
 
 	mirrors_close_hooks(cache);
-	if (atomic64_read(&region->mapped) == 1)
+	if (tce2_mapped_sum(&region->mapped) == 1)
 		ret = mm_iommu_put(cache->mm, mem);
 	mirrors_open_hooks(cache);
 	return ret;

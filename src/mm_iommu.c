@@ -11,7 +11,7 @@
  *
  * Locks: each cache's lock, and its lock for ranges that are being registered.
  * Lookups for map requests take no lock.
- * Calls: mirrors, mirror, cache, pin, range, extents, the kernel's mm.
+ * Calls: mirrors, mirror, cache, pin, mapped, range, extents, the kernel's mm.
  */
 #include <linux/export.h>
 #include <linux/mm.h>
@@ -57,7 +57,7 @@ static int region_create(struct tce2_cache *cache, u64 ua, u64 size,
 	region->size = size;
 	region->used = 1;
 	region->charged = true;
-	atomic64_set(&region->mapped, 1);
+	tce2_mapped_init(&region->mapped, size);
 	ret = tce2_pin_range(cache->mm, ua, size, &first, &region->extents);
 	if (ret == -EFAULT)
 		ret = tce2_refuse(ret, TCE2_WHY_CANNOT_PIN);
@@ -86,9 +86,10 @@ static bool region_register(struct tce2_region *region)
 	__must_hold(&region->cache->lock)
 {
 	lockdep_assert_held(&region->cache->lock);
-	if (!region->used && !atomic64_inc_not_zero(&region->mapped))
+	if (!region->used && !tce2_mapped_add(&region->mapped, 1))
 		return false;
 	WRITE_ONCE(region->used, region->used + 1);
+	tce2_mapped_spread(&region->mapped);
 	return true;
 }
 
@@ -107,7 +108,7 @@ static int region_register_existing(struct tce2_cache *cache, u64 ua, u64 size,
 	if (mutex_lock_killable(&cache->lock))
 		return -EINTR;
 	while ((region = tce2_cache_find_overlap(cache, ua, size))) {
-		bool dying = !atomic64_read(&region->mapped);
+		bool dying = !atomic64_read(&region->mapped.count);
 
 		if (!dying && (region->ua != ua || region->size != size)) {
 			ret = tce2_refuse(-EINVAL, TCE2_WHY_OVERLAPS);
@@ -174,7 +175,8 @@ static int region_unregister(struct tce2_region *region)
 {
 	lockdep_assert_held(&region->cache->lock);
 	while (region->used == 1) {
-		if (atomic64_read(&region->mapped) != 1)
+		tce2_mapped_gather(&region->mapped);
+		if (atomic64_read(&region->mapped.count) != 1)
 			return tce2_refuse(-EBUSY, TCE2_WHY_MEMORY_IN_USE);
 		if (region->mirror) {
 			if (tce2_region_unmirror(region, false) &&
@@ -182,7 +184,7 @@ static int region_unregister(struct tce2_region *region)
 				return tce2_refuse(-EBUSY, TCE2_WHY_KVM_USES_MEMORY);
 			continue;
 		}
-		if (atomic64_cmpxchg(&region->mapped, 1, 0) != 1)
+		if (atomic64_cmpxchg(&region->mapped.count, 1, 0) != 1)
 			return tce2_refuse(-EBUSY, TCE2_WHY_MEMORY_IN_USE);
 		WRITE_ONCE(region->used, 0);
 		return 1;
@@ -213,6 +215,8 @@ int tce2_region_unregister(struct tce2_region *region)
 	if (mutex_lock_killable(&cache->lock))
 		return -EINTR;
 	ret = region_unregister(region);
+	if (ret <= 0)
+		tce2_mapped_spread(&region->mapped);
 	mutex_unlock(&cache->lock);
 	if (ret > 0)
 		tce2_region_destroy(region);
@@ -221,7 +225,7 @@ int tce2_region_unregister(struct tce2_region *region)
 
 static void region_drop(struct tce2_region *region, u64 count)
 {
-	if (atomic64_sub_and_test(count, &region->mapped))
+	if (tce2_mapped_sub(&region->mapped, count))
 		tce2_region_destroy(region);
 }
 
@@ -246,6 +250,8 @@ void tce2_region_unregister_nofail(struct tce2_region *region)
 	 */
 	while (region->used == 1 && region->mirror)
 		tce2_region_unmirror(region, true);
+	if (region->used == 1)
+		tce2_mapped_gather(&region->mapped);
 	WRITE_ONCE(region->used, region->used - 1);
 	/*
 	 * Decrement both counts under the same lock. Otherwise region_register()
@@ -253,7 +259,7 @@ void tce2_region_unregister_nofail(struct tce2_region *region)
 	 * would not be 0 here, mapped would not be decremented, and the region would
 	 * stay pinned.
 	 */
-	gone = !region->used && atomic64_sub_and_test(1, &region->mapped);
+	gone = !region->used && atomic64_dec_and_test(&region->mapped.count);
 	mutex_unlock(&cache->lock);
 
 	if (gone)
@@ -569,7 +575,7 @@ EXPORT_SYMBOL_GPL(tce2_memory_drop);
 /* Drops one page; if the mapped count becomes 0, a worker destroys the region */
 static __always_inline void region_drop_page(struct tce2_region *region)
 {
-	if (unlikely(atomic64_dec_and_test(&region->mapped)))
+	if (unlikely(tce2_mapped_sub(&region->mapped, 1)))
 		tce2_region_reap(region);
 }
 

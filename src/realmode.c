@@ -19,7 +19,7 @@
  *
  * Locks: none. The caller is inside an RCU read-side section (interrupts off
  * counts as such a section), or holds a page of the region (mapped count).
- * Calls: nothing; inlines of cache, extents, mm_iommu, view, vmemmap.
+ * Calls: nothing; inlines of cache, extents, mapped, mm_iommu, view, vmemmap.
  */
 #include <linux/atomic.h>
 #include <linux/compiler.h>
@@ -201,9 +201,11 @@ noinstr enum tce2_rm_status tce2_rm_mapped_put(struct tce2_region *region,
 
 	if (!rm_is_linear(region) || !rm_is_count(region, pages))
 		return TCE2_RM_TOO_HARD;
-	old = atomic64_read(&region->mapped);
+	if (tce2_mapped_add_part(&region->mapped, -(s64)pages))
+		return TCE2_RM_OK;
+	old = atomic64_read(&region->mapped.count);
 	for (tries = 0; tries < RM_MAX_TRIES && old > (s64)pages; tries++) {
-		saw = atomic64_cmpxchg(&region->mapped, old, old - pages);
+		saw = atomic64_cmpxchg(&region->mapped.count, old, old - pages);
 		if (saw == old)
 			return TCE2_RM_OK;
 		old = saw;

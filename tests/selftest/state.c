@@ -76,7 +76,7 @@ static u64 mix(u64 a, u64 b)
 static void add_region(struct st_state *state, const struct tce2_region *region)
 {
 	const struct tce2_extents *ext = &region->extents;
-	u64 mapped = atomic64_read(&region->mapped);
+	u64 mapped = tce2_mapped_sum(&region->mapped);
 
 	state->regions++;
 	state->used += region->used;

@@ -340,7 +340,7 @@ static void check_counts(void)
 		pages[r->process - processes] += r->pages;
 		all += r->pages;
 		expect(r->real->used, r->used);
-		expect(atomic64_read(&r->real->mapped),
+		expect(tce2_mapped_sum(&r->real->mapped),
 		       r->held + (r->used ? 1 : 0));
 	}
 	for (u32 i = 0; i < PROCESSES; i++)

@@ -712,7 +712,7 @@ static void check_entries(void)
 		struct mm_iommu_table_group_mem_t *mem =
 			region ? kernel_list_at(sim.mm, region->ua) : NULL;
 
-		expect(region ? atomic64_read(&region->mapped) : 1,
+		expect(region ? tce2_mapped_sum(&region->mapped) : 1,
 		       1 + mapped[i]);
 		expect(mem ? kernel_list_mapped(mem) : 1, 1 + counted[i]);
 	}

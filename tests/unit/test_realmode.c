@@ -425,16 +425,16 @@ TEST(a_region_counted_in_real_mode_stays_pinned)
 	expect(tce2_region_unregister(region), -EBUSY);
 	/* Real mode must not decrement the last count, which belongs to the registration */
 	expect(tce2_rm_mapped_put(region, 1), TCE2_RM_OK);
-	expect(region->mapped.counter, 1);
+	expect(tce2_mapped_sum(&region->mapped), 1);
 	expect(tce2_rm_mapped_put(region, 1), TCE2_RM_TOO_HARD);
-	expect(region->mapped.counter, 1);
+	expect(tce2_mapped_sum(&region->mapped), 1);
 
 	expect(tce2_rm_mapped_get(region, 3), TCE2_RM_OK);
 	tce2_region_unregister_nofail(region);
 	expect(sim.now.pinned, COUNT);
 	expect(tce2_rm_mapped_put(region, 2), TCE2_RM_OK);
 	expect(tce2_rm_mapped_put(region, 1), TCE2_RM_TOO_HARD);
-	expect(region->mapped.counter, 1);
+	expect(tce2_mapped_sum(&region->mapped), 1);
 	expect(sim.now.pinned, COUNT);
 	drop(cache, UA, 1);
 	expect(sim.now.pinned, 0);
@@ -449,21 +449,21 @@ TEST(get_refuses_a_count_above_the_number_of_pages_of_the_region)
 	expect(tce2_rm_mapped_get(region, 0), TCE2_RM_TOO_HARD);
 	expect(tce2_rm_mapped_get(region, most + 1), TCE2_RM_TOO_HARD);
 	expect(tce2_rm_mapped_get(region, ~0ULL), TCE2_RM_TOO_HARD);
-	expect(region->mapped.counter, 1);
+	expect(tce2_mapped_sum(&region->mapped), 1);
 	expect(tce2_rm_mapped_get(region, most), TCE2_RM_OK);
-	expect(region->mapped.counter, most + 1);
+	expect(tce2_mapped_sum(&region->mapped), most + 1);
 	expect(tce2_rm_mapped_put(region, most), TCE2_RM_OK);
 	finish();
 }
 
 static void get_is_refused(void)
 {
-	s64 before = region->mapped.counter;
+	s64 before = tce2_mapped_sum(&region->mapped);
 
 	rcu_read_lock();
 	expect(tce2_rm_mapped_get(region, 1), TCE2_RM_TOO_HARD);
 	rcu_read_unlock();
-	expect(region->mapped.counter, before);
+	expect(tce2_mapped_sum(&region->mapped), before);
 }
 
 TEST(no_count_begins_on_a_region_that_is_unregistered_or_dying)
@@ -497,7 +497,7 @@ TEST(get_is_too_hard_if_the_region_dies_before_it_is_counted)
 		rcu_read_lock();
 		sim_when(points[i], 1, unregister_it);
 		expect(tce2_rm_mapped_get(region, 1), TCE2_RM_TOO_HARD);
-		expect(region->mapped.counter, 0);
+		expect(tce2_mapped_sum(&region->mapped), 0);
 		rcu_read_unlock();
 		expect(sim.now.pinned, 0);
 		tce2_cache_put(cache);
@@ -529,7 +529,7 @@ static unsigned int swaps, contended;
 /* Changes the count between each read and the cmpxchg() that follows */
 static void contend(void)
 {
-	region->mapped.counter++;
+	region->mapped.count.counter++;
 	if (++swaps < contended)
 		sim_when(SIM_AT_SWAP, 1, contend);
 }
@@ -552,9 +552,9 @@ TEST(put_gives_up_after_64_failed_exchanges)
 		sim_when(SIM_AT_SWAP, 1, contend);
 		expect(tce2_rm_mapped_put(region, 5), rows[i].want);
 		expect(swaps, contended);
-		expect(region->mapped.counter,
+		expect(tce2_mapped_sum(&region->mapped),
 		       1 + contended + (rows[i].want == TCE2_RM_OK ? 0 : 5));
-		region->mapped.counter = 1;
+		region->mapped.count.counter = 1;
 	}
 	finish();
 }
@@ -571,7 +571,7 @@ TEST(put_is_too_hard_if_its_count_becomes_the_last_meanwhile)
 	tce2_region_unregister_nofail(region);
 	sim_when(SIM_AT_SWAP, 1, drop_the_others);
 	expect(tce2_rm_mapped_put(region, 2), TCE2_RM_TOO_HARD);
-	expect(region->mapped.counter, 2);
+	expect(tce2_mapped_sum(&region->mapped), 2);
 	drop(cache, UA, 2);
 	expect(sim.now.pinned, 0);
 	tce2_cache_put(cache);

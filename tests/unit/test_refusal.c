@@ -63,7 +63,7 @@ static void clear_nothing(void)
 static void expect_held(u64 count)
 {
 	expect(platform.held, count);
-	expect(region->mapped.counter, count + 1);
+	expect(tce2_mapped_sum(&region->mapped), count + 1);
 }
 
 /* The map is in an empty window, replaces a long run, or replaces single entries */

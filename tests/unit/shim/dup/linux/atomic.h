@@ -86,6 +86,12 @@ static inline void atomic64_set(atomic64_t *v, s64 value)
 	v->counter = value;
 }
 
+static inline void atomic64_set_release(atomic64_t *v, s64 value)
+{
+	sim_point(SIM_AT_PUBLISH);
+	v->counter = value;
+}
+
 static inline void atomic64_inc(atomic64_t *v)
 {
 	v->counter++;
@@ -130,6 +136,16 @@ static inline s64 atomic64_cmpxchg(atomic64_t *v, s64 old, s64 new)
 	saw = v->counter;
 	if (saw == old)
 		v->counter = new;
+	return saw;
+}
+
+static inline s64 atomic64_xchg(atomic64_t *v, s64 new)
+{
+	s64 saw;
+
+	sim_point(SIM_AT_SWAP);
+	saw = v->counter;
+	v->counter = new;
 	return saw;
 }
 

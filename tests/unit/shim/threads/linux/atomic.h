@@ -43,6 +43,8 @@ u64 machine_cmpxchg(void *ptr, size_t size, u64 old, u64 new);
 #define atomic_fetch_sub_release(n, v) \
 	__atomic_fetch_sub(&(v)->counter, n, __ATOMIC_RELEASE)
 #define atomic64_set(v, n)     WRITE_ONCE((v)->counter, n)
+#define atomic64_set_release(v, n) \
+	__atomic_store_n(&(v)->counter, n, __ATOMIC_RELEASE)
 #define atomic64_inc(v)	       ((void)machine_add(v, 1))
 #define atomic64_dec(v)	       ((void)machine_add(v, -1))
 #define atomic64_add(n, v)     ((void)machine_add(v, n))
@@ -54,6 +56,8 @@ u64 machine_cmpxchg(void *ptr, size_t size, u64 old, u64 new);
 
 #define atomic_cmpxchg(v, old, new)   cmpxchg(&(v)->counter, old, new)
 #define atomic64_cmpxchg(v, old, new) cmpxchg(&(v)->counter, (s64)(old), new)
+
+#define atomic64_xchg(v, new)	      xchg(&(v)->counter, new)
 
 #define atomic_long_read(v) ((long)atomic64_read(v))
 #define atomic_long_inc(v)  atomic64_inc(v)
