@@ -113,6 +113,7 @@ KERNEL_FUNCTION(vfio_unregister_iommu_driver,
 KERNEL_STRUCT(READ, iommu_table)
 KERNEL_MEMBER(iommu_table, it_indirect_levels, unsigned long)
 KERNEL_MEMBER(iommu_table, it_level_size, unsigned long)
+KERNEL_MEMBER(iommu_table, it_nid, int)
 KERNEL_MEMBER(iommu_table, it_index, unsigned long)
 KERNEL_MEMBER(iommu_table, it_offset, unsigned long)
 KERNEL_MEMBER(iommu_table, it_base, unsigned long)

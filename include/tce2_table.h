@@ -55,8 +55,8 @@ struct tce2_charge {
  *	immutable
  * @layout: way to write TCEs; changes from TCE2_TABLE_UNSEEN to another value at most
  *	once, without a lock
- * @lock: protects @leaves and @charge; also held while the platform makes a level of
- *	the table for this module
+ * @lock: protects @leaves and @charge; also held while a thread of this module makes a level
+ *	of the table or lets the platform make it
  * @leaves: the charged lowest-level tables, indexed by the entry number divided by the
  *	entries per table; unused with a single level
  * @list: memory for a list of TCEs (H_PUT_TCE_INDIRECT), or NULL while a thread uses it
@@ -65,9 +65,10 @@ struct tce2_charge {
  *	which refunds it with the last reference to @tbl. If @tbl is leaked,
  *	tce2_table_release() refunds the charge
  *
- * In hardware, a window with several levels has a tree of tables. The platform makes a
- * lower table when an entry in it is first written. This module charges the lower table
- * to locked_vm before this write, and refunds the charge with the whole tree.
+ * In hardware, a window with several levels has a tree of tables. A lower table is made when
+ * an entry in it is first written: by the platform until @layout is TCE2_TABLE_MEMORY, then
+ * by this module. This module charges the lower table to locked_vm before this write, and
+ * refunds the charge with the whole tree, which the platform frees.
  *
  * Only the thread that holds an entry may use the entry: a request holds its range in
  * the window's range lock, or the brief lock of the entry's leaf. A KVM hook holds the lock

@@ -13,7 +13,8 @@
  * powernv/pci-ioda-tce.c). This file stores entries directly, with a few instructions
  * each. The platform's function would walk the tree for every entry.
  * Direct stores begin only after the platform has written an entry of the same table
- * in this format. Before that, the platform's functions write the entries.
+ * in this format. Before that, the platform's functions write the entries. Afterwards
+ * this file also makes the lower tables of the tree.
  *
  * On pseries the table belongs to the hypervisor. This file passes lists of TCEs to the
  * hypervisor (H_PUT_TCE_INDIRECT). The platform's functions write single entries. They write
@@ -23,7 +24,7 @@
  * replaced. This file calls only the platform's ops.
  *
  * Locks: struct tce2_table.lock. The caller holds the entries.
- * Calls: platform (to make tables), range (tce2_must_stop()); the platform's ops for
+ * Calls: platform (to make the root), range (tce2_must_stop()); the platform's ops for
  * the table, and the hypervisor.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -31,6 +32,7 @@
 #include <linux/atomic.h>
 #include <linux/build_bug.h>
 #include <linux/dma-direction.h>
+#include <linux/gfp.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
@@ -214,11 +216,12 @@ __be64 *tce2_table_walk(const struct tce2_table *table, u64 index)
 
 	for (; level; level--) {
 		u64 slot = (index >> (level * table->level_bits)) & mask;
-		u64 tce = be64_to_cpu(READ_ONCE(tces[slot])) & ~TCE_PERM;
+		u64 tce = be64_to_cpu(READ_ONCE(tces[slot]));
 
-		if (!tce || !pfn_valid(PHYS_PFN(tce)))
+		/* Devices may read and write through each lower table */
+		if ((tce & TCE_PERM) != TCE_PERM || !pfn_valid(PHYS_PFN(tce)))
 			return NULL;
-		tces = __va(tce);
+		tces = __va(tce & ~TCE_PERM);
 		index &= (1ULL << (level * table->level_bits)) - 1;
 	}
 	return tces + index;
@@ -614,7 +617,55 @@ static int table_write_by_platform(struct tce2_table *table, u64 index,
 	return written ? 0 : table_exchange_each(table, index, blocks, perm);
 }
 
-/* Checks that the levels that the platform may make for an entry can be allocated */
+/*
+ * Makes a lower table, and enters its address in the entry @slot of the table above. Returns
+ * the entry; 0 if the allocation fails.
+ */
+static __be64 table_add_lower(const struct iommu_table *tbl, __be64 *slot)
+{
+	const gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN | __GFP_NORETRY;
+	unsigned int order = get_order(tbl->it_level_size * sizeof(u64));
+	struct page *page = alloc_pages_node(tbl->it_nid, gfp, order);
+	__be64 tce, other;
+
+	if (!page)
+		return 0;
+	tce = cpu_to_be64(__pa(page_address(page)) | TCE_PERM);
+	/* KVM's hooks make lower tables through the platform, without the mutex */
+	other = cmpxchg(slot, 0, tce);
+	if (other)
+		__free_pages(page, order);
+	return other ?: tce;
+}
+
+/*
+ * Makes the missing lower tables for an entry, in the format in which the platform makes
+ * them: it has made at least one lower table of this tree, and tce2_table_walk() has found
+ * an entry there. The platform frees them with the tree, like its own (pnv_tce(),
+ * pnv_pci_ioda2_table_do_free_pages()). The platform itself would allocate with GFP_ATOMIC,
+ * print an error for each failure, and clear the memory a second time.
+ */
+static int table_add_levels(struct tce2_table *table, u64 index)
+	__must_hold(&table->lock)
+{
+	const struct iommu_table *tbl = table->tbl;
+	unsigned long level = tbl->it_indirect_levels;
+	__be64 *tces = (__be64 *)tbl->it_base;
+
+	lockdep_assert_held(&table->lock);
+	for (; level; level--) {
+		unsigned long bits = level * table->level_bits;
+		__be64 *slot = &tces[(index >> bits) & (tbl->it_level_size - 1)];
+		__be64 tce = READ_ONCE(*slot) ?: table_add_lower(tbl, slot);
+
+		if (!tce)
+			return -ENOMEM;
+		tces = __va(be64_to_cpu(tce) & ~TCE_PERM);
+	}
+	return 0;
+}
+
+/* Checks that the levels that the platform may make for the first entry can be allocated */
 static int table_check_memory(const struct tce2_table *table)
 {
 	const struct iommu_table *tbl = table->tbl;
@@ -626,9 +677,9 @@ static int table_check_memory(const struct tce2_table *table)
 }
 
 /*
- * Writes an entry through the platform, which makes missing levels. The platform takes
- * no lock. If two threads make the same level, the second thread discards its level, but
- * frees only one page of it (pnv_tce()). So this module serializes its threads.
+ * Makes the missing lower tables for an entry, or lets the platform make them while it writes
+ * the entry. The platform takes no lock. So this module serializes its threads: otherwise
+ * two threads could make the same lower table, and one of them would free its table again.
  */
 static int table_make_level(struct tce2_table *table, u64 index, u64 hpa, u64 perm,
 			    enum tce2_write how)
@@ -638,10 +689,12 @@ static int table_make_level(struct tce2_table *table, u64 index, u64 hpa, u64 pe
 
 	if (ret)
 		return ret;
-	if (!restores)
-		ret = table_check_memory(table);
-	if (!ret)
+	if (restores)
 		ret = table_exchange(table, index, hpa, perm);
+	else if (tce2_table_in_memory(table))
+		ret = table_add_levels(table, index);
+	else
+		ret = table_check_memory(table) ?: table_exchange(table, index, hpa, perm);
 	mutex_unlock(&table->lock);
 	return ret;
 }

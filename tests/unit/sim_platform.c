@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <linux/gfp.h>
 #include <linux/iommu.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
@@ -575,6 +576,146 @@ static u64 differs_at(const struct node *node, u64 at, u64 end)
 	return end;
 }
 
+static void make_pages(struct fake_table *t, u64 bytes)
+{
+	u64 pages = bytes >> PAGE_SHIFT;
+
+	t->pages += pages;
+	platform.pages += pages;
+	if (platform.pages + sim.now.pinned > sim.now.charged)
+		sim_bug("a table is made without being charged");
+}
+
+static void add_node(struct fake_table *t, struct node *node)
+{
+	t->nodes = realloc(t->nodes, (t->count + 1) * sizeof(*t->nodes));
+	t->nodes[t->count++] = node;
+}
+
+static void free_node(struct node *node)
+{
+	if (node->watched)
+		watch_free(node->watched);
+	free(node->seen);
+	free(node->entries);
+	free(node);
+}
+
+/*
+ * Pages that src/ has allocated: nodes without a table. A node gets its table when src/ stores
+ * its address in a node of the level above. @token is an allocation that kmalloc() counts, and
+ * that can fail.
+ */
+static struct {
+	struct node *node;
+	void *token;
+} loose[8];
+
+/* Returns the place of a node in loose[], or ARRAY_SIZE(loose) */
+static unsigned int find_loose(u64 pa)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(loose); i++) {
+		if (loose[i].node && __pa(loose[i].node->mem) == pa)
+			break;
+	}
+	return i;
+}
+
+static struct node *take_loose(unsigned int i)
+{
+	struct node *node = loose[i].node;
+
+	kfree(loose[i].token);
+	loose[i].node = NULL;
+	return node;
+}
+
+struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
+{
+	void *token = order > MAX_PAGE_ORDER ? NULL : kmalloc(1, gfp);
+	struct node *node;
+	unsigned int i = 0;
+
+	if (!token)
+		return NULL;
+	while (loose[i].node)
+		i++;
+	node = calloc(1, sizeof(*node));
+	node->bytes = PAGE_SIZE << order;
+	node->watched = watch_new(node->bytes, node);
+	node->mem = watch_array(node->watched);
+	if (!(gfp & __GFP_ZERO))
+		memset(node->mem, 0xa5, node->bytes);
+	loose[i].node = node;
+	loose[i].token = token;
+	return (struct page *)node;
+}
+
+void __free_pages(struct page *page, unsigned int order)
+{
+	struct node *node = (struct node *)page;
+
+	take_loose(find_loose(__pa(node->mem)));
+	free_node(node);
+}
+
+void *page_address(const struct page *page)
+{
+	return ((const struct node *)page)->mem;
+}
+
+/* Adds a node that src/ has made to the tree, below number @at of the node above */
+static void link_node(struct node *above, u64 at, struct node *node)
+{
+	struct fake_table *t = above->table;
+
+	if (node->bytes != 8ULL << t->bits)
+		sim_bug("src/ makes a table of the wrong size");
+	node->table = t;
+	node->level = above->level - 1;
+	node->number = (above->number << t->bits) + at;
+	node->seen = calloc(1, node->bytes);
+	if (!node->level)
+		node->entries = calloc(1ULL << t->bits, sizeof(struct entry));
+	add_node(t, node);
+	make_pages(t, node->bytes);
+}
+
+/* Records the tables that src/ has made below a node */
+static void sync_links(struct node *node, u64 at, u64 end)
+{
+	for (at = differs_at(node, at, end); at < end; at = differs_at(node, at, end)) {
+		u64 tce = be64_to_cpu(node->mem[at]);
+		unsigned int i = find_loose(tce & ~(TCE_READ | TCE_WRITE));
+
+		if (node->seen[at] || i == ARRAY_SIZE(loose) ||
+		    (tce & (TCE_READ | TCE_WRITE)) != (TCE_READ | TCE_WRITE))
+			sim_bug("src/ wrote %llx to an upper table", tce);
+		node->seen[at] = node->mem[at];
+		link_node(node, at, take_loose(i));
+	}
+}
+
+static void sync_all_links(void)
+{
+	for (unsigned int i = 0; i < MAX_TABLES; i++) {
+		struct fake_table *t = tables[i];
+
+		for (size_t k = 0; t && k < t->count; k++) {
+			if (t->nodes[k]->level && t->kind == PLATFORM_MEMORY)
+				sync_links(t->nodes[k], 0, t->nodes[k]->bytes / 8);
+		}
+	}
+}
+
+/* Returns true if src/ has not stored to a node without a table */
+static bool is_unused(const struct node *node)
+{
+	return !node->mem[0] && !memcmp(node->mem, node->mem + 1, node->bytes - 8);
+}
+
 /* Records the entries that src/ has stored in bytes @from to @to of a node */
 static void sync_node(void *owner, size_t from, size_t to)
 {
@@ -582,9 +723,22 @@ static void sync_node(void *owner, size_t from, size_t to)
 	struct fake_table *t = node->table;
 	u64 written = 0, erased = 0, first, at, end = to / 8;
 
+	if (!t) {
+		if (is_unused(node))
+			return;
+		/* The store to the table above may not have been recorded yet */
+		sync_all_links();
+		t = node->table;
+	}
+	if (!t)
+		sim_bug("src/ wrote to a table that hardware can't find");
 	at = differs_at(node, from / 8, end);
 	if (at == end)
 		return;
+	if (node->level && t->kind == PLATFORM_MEMORY) {
+		sync_links(node, at, end);
+		return;
+	}
 	if (node->level || t->kind != PLATFORM_MEMORY)
 		sim_bug("src/ wrote to a table that only the platform may write to");
 	for (first = at; at < end; at = differs_at(node, at, end)) {
@@ -629,6 +783,7 @@ bool platform_swap_unordered(bool now)
 bool pfn_valid(unsigned long pfn)
 {
 	platform.walked++;
+	platform_sync();
 	for (unsigned int i = 0; i < MAX_TABLES; i++) {
 		struct fake_table *t = tables[i];
 
@@ -670,16 +825,6 @@ static void check_range(struct fake_table *t, u64 index, u64 count)
 	check_window(t);
 }
 
-static void make_pages(struct fake_table *t, u64 bytes)
-{
-	u64 pages = bytes >> PAGE_SHIFT;
-
-	t->pages += pages;
-	platform.pages += pages;
-	if (platform.pages + sim.now.pinned > sim.now.charged)
-		sim_bug("a table is made without being charged");
-}
-
 /* Makes a node; watch_new() detects stores beyond its end */
 static struct node *make_node(struct fake_table *t, unsigned int level,
 			      u64 number)
@@ -700,18 +845,8 @@ static struct node *make_node(struct fake_table *t, unsigned int level,
 	}
 	if (!level)
 		node->entries = calloc(1ULL << t->bits, sizeof(struct entry));
-	t->nodes = realloc(t->nodes, (t->count + 1) * sizeof(*t->nodes));
-	t->nodes[t->count++] = node;
+	add_node(t, node);
 	return node;
-}
-
-static void free_node(struct node *node)
-{
-	if (node->watched)
-		watch_free(node->watched);
-	free(node->seen);
-	free(node->entries);
-	free(node);
 }
 
 static bool has_copy(const struct fake_table *t, unsigned int level, u64 number)
@@ -1175,6 +1310,7 @@ u64 platform_sum(struct iommu_table *tbl)
 
 u64 platform_made(struct iommu_table *tbl)
 {
+	platform_sync();
 	return fake(tbl)->count;
 }
 

@@ -203,8 +203,11 @@ TEST(each_page_is_mapped_to_the_address_of_its_block)
 	}
 }
 
-/* The platform makes a lower table when its first entry is written, and not again later */
-TEST(the_platform_makes_lower_tables_as_they_are_needed)
+/*
+ * The platform makes the first lower table, which shows the format. src/table.c makes each of the
+ * others when its first entry is written, and not again later.
+ */
+TEST(lower_tables_are_made_as_they_are_needed)
 {
 	const u64 count = 2 * LOWER + 40, most = 8 * LOWER;
 
@@ -224,10 +227,9 @@ TEST(the_platform_makes_lower_tables_as_they_are_needed)
 				   min(400ULL, LOWER - 20 + count - i), RW),
 			       0);
 		expect(platform_made(table->tbl), made + 3);
-		expect(platform.calls_to[PLATFORM_XCHG], 4);
 		expect_in_step(window, most);
 		expect(unmap(window, 0, most), 0);
-		expect(platform.calls_to[PLATFORM_XCHG], 4);
+		expect(platform.calls_to[PLATFORM_XCHG], 1);
 		expect(platform_mapped(table->tbl), 0);
 		finish();
 	}
@@ -259,47 +261,123 @@ TEST(a_request_walks_once_to_each_lower_table)
 	}
 }
 
-/* If tables are in memory, making a lower table is the only step that can fail */
-TEST(a_lower_table_that_cannot_be_made_changes_nothing)
+TEST(a_lower_table_that_devices_may_not_write_to_is_not_used)
+{
+	__be64 *root, link;
+
+	begin_table(IOVA(LOWER << (PAGE_SHIFT - 3)), 2);
+	expect(map(window, 0, 0, 1, RW), 0);
+	root = (__be64 *)table->tbl->it_base;
+	link = root[0];
+	expect(!tce2_table_walk(table, 0), false);
+	root[0] = link & ~cpu_to_be64(TCE_PCI_WRITE);
+	expect(!tce2_table_walk(table, 0), true);
+	root[0] = link;
+	finish();
+}
+
+static u64 other_entry;
+
+/* Another thread maps an entry through the platform, as KVM's hooks do, and unmaps it again */
+static void make_lower_table(void)
+{
+	enum dma_data_direction direction = DMA_BIDIRECTIONAL;
+	unsigned long hpa = hpa_at(UA);
+
+	expect(table->ops->xchg_no_kill(table->tbl, table->tbl->it_offset + other_entry,
+					&hpa, &direction), 0);
+	hpa = 0;
+	direction = DMA_NONE;
+	expect(table->ops->xchg_no_kill(table->tbl, table->tbl->it_offset + other_entry,
+					&hpa, &direction), 0);
+	tce2_table_invalidate_few(table, other_entry, 1);
+}
+
+TEST(a_lower_table_that_another_thread_makes_first_is_used)
+{
+	for (u32 levels = 2; levels <= 3; levels++) {
+		struct tce2_cursor cursor = {};
+		struct tce2_stale stale = {};
+		struct tce2_blocks blocks;
+		u64 made, allocs, far;
+
+		begin_table(TIB(1), levels);
+		expect(map(window, 0, 0, 1, RW), 0);
+		made = platform_made(table->tbl);
+		/* All lower tables for this entry are missing */
+		far = 1ULL << ((levels - 1) * table->level_bits);
+		expect(tce2_table_prepare(table, far), 0);
+		allocs = sim.now.allocs;
+		other_entry = far + 7;
+		/* Just before src/table.c stores the address of its table */
+		sim_when(SIM_AT_SWAP, 1, make_lower_table);
+		blocks = tce2_extents_blocks(&region->extents, UA, 1, SHIFT);
+		expect(hold_pages(proc, UA, SHIFT, 1, true), 0);
+		expect(tce2_table_write(table, &cursor, far, &blocks, RW, TCE2_WRITE_MAP), 0);
+		expect(tce2_table_clear(table, far, 1, 1, &stale), 0);
+		tce2_table_invalidate(table, stale.index, stale.count);
+		drop_pages(proc, UA, SHIFT, 1);
+		expect(platform_made(table->tbl), made + levels - 1);
+		expect(sim.now.allocs, allocs);
+		expect(map(window, far, 0, 1, RW), 0);
+		expect_in_step(window, LOWER);
+		finish();
+	}
+}
+
+/*
+ * If tables are in memory, the allocations for view and levels are the only steps that can fail
+ */
+static void fail_to_make_lower_tables(bool by_platform, int old)
 {
 	const u64 at = LOWER - 20, count = 2 * LOWER + 40;
 	const u64 pages = count >> (PAGE_SHIFT - SHIFT);
 	unsigned int nth;
 
-	for (int old = 0; old < 3; old++) {
-		begin(1, 5);
-		region = memory(UA, pages + 64);
-		window = only_window(IOVA(LOWER << (PAGE_SHIFT - 3)), 2);
-		table = &window->table;
-		if (old)
-			expect(map(window, at + 3, 50, 30, TCE2_PERM_READ), 0);
-		if (old > 1)
-			expect(map(window, at + 7, 9, 2, TCE2_PERM_WRITE), 0);
-		for (nth = 1;; nth++) {
-			u64 sum = platform_sum(table->tbl);
-			u64 held = platform.held;
-			int ret;
+	begin(1, 5);
+	region = memory(UA, pages + 64);
+	window = only_window(IOVA(LOWER << (PAGE_SHIFT - 3)), 2);
+	table = &window->table;
+	if (old)
+		expect(map(window, at + 3, 50, 30, TCE2_PERM_READ), 0);
+	if (old > 1)
+		expect(map(window, at + 7, 9, 2, TCE2_PERM_WRITE), 0);
+	for (nth = 1;; nth++) {
+		u64 sum = platform_sum(table->tbl);
+		u64 held = platform.held;
+		int ret;
 
+		platform.error = -ENOMEM;
+		if (by_platform)
 			platform_fail(PLATFORM_XCHG, nth, 1);
-			platform.error = -ENOMEM;
-			ret = map(window, at, 0, count, RW);
-			platform_fail_nothing();
-			if (!ret)
-				break;
-			expect(ret, -ENOMEM);
-			expect(platform_sum(table->tbl), sum);
-			expect(platform.held, held);
-			expect(tce2_mapped_sum(&region->mapped), 1 + held);
-			expect_in_step(window, 4 * LOWER);
-			expect(sim.now.charged,
-			       sim.now.pinned + table->charge.pages);
-			/* No entry may stay mapped in levels made before the failure */
-			if (nth > 1 && !old)
-				expect(platform_mapped(table->tbl), 0);
-		}
-		expect(nth > 1, true);
+		else
+			sim_fail(SIM_ALLOC, nth);
+		ret = map(window, at, 0, count, RW);
+		platform_fail_nothing();
+		sim_fail_nothing();
+		if (!ret)
+			break;
+		expect(ret, -ENOMEM);
+		expect(platform_sum(table->tbl), sum);
+		expect(platform.held, held);
+		expect(tce2_mapped_sum(&region->mapped), 1 + held);
 		expect_in_step(window, 4 * LOWER);
-		finish();
+		expect(sim.now.charged, sim.now.pinned + table->charge.pages);
+		/* No entry may stay mapped in levels made before the failure */
+		if (!old)
+			expect(platform_mapped(table->tbl), 0);
+	}
+	/* The platform makes only the first lower table */
+	expect(nth > 1, !by_platform || !old);
+	expect_in_step(window, 4 * LOWER);
+	finish();
+}
+
+TEST(a_lower_table_that_cannot_be_made_changes_nothing)
+{
+	for (int old = 0; old < 3; old++) {
+		fail_to_make_lower_tables(true, old);
+		fail_to_make_lower_tables(false, old);
 	}
 }
 

@@ -474,6 +474,21 @@ void kfree(const void *ptr)
 	free((void *)ptr);
 }
 
+struct page *alloc_pages_node(int node, gfp_t gfp, unsigned int order)
+{
+	return kmalloc(PAGE_SIZE << order, gfp);
+}
+
+void __free_pages(struct page *page, unsigned int order)
+{
+	kfree(page);
+}
+
+void *page_address(const struct page *page)
+{
+	return (void *)page;
+}
+
 /*
  * The process
  */

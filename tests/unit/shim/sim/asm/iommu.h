@@ -51,6 +51,7 @@ struct iommu_table {
 	unsigned long it_size;
 	unsigned long it_indirect_levels;
 	unsigned long it_level_size;
+	int it_nid;
 	unsigned long it_index;
 	unsigned long it_offset;
 	unsigned long it_page_shift;

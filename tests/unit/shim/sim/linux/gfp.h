@@ -27,16 +27,9 @@ static inline unsigned int get_order(unsigned long size)
 	return order;
 }
 
-/* Allocates one page for any order: src/ only checks that it can allocate, and frees it */
-static inline struct page *alloc_pages_node(int node, gfp_t gfp,
-					    unsigned int order)
-{
-	return order > MAX_PAGE_ORDER ? NULL : kmalloc(PAGE_SIZE, gfp);
-}
-
-static inline void __free_pages(struct page *page, unsigned int order)
-{
-	kfree(page);
-}
+/* Pages that may become a table of the simulated platform, see sim_platform.c */
+struct page *alloc_pages_node(int node, gfp_t gfp, unsigned int order);
+void __free_pages(struct page *page, unsigned int order);
+void *page_address(const struct page *page);
 
 #endif /* SIM_SHIM_GFP_H */
