@@ -63,8 +63,11 @@ struct tce2_vmemmap;
  * @users: number of references. Each container bound to the process, each orphan
  *	and each tce2_cache_get() of another module has one; protected by the index
  *	lock
- * @mm: the process's address space, immutable. mmgrab() keeps the struct, but not its
- *	mappings
+ * @mm: the process's address space. mmgrab() keeps the struct, but not its mappings. Only
+ *	tce2_cache_move() changes it, with all of @registering, @lock and the index lock
+ *	held. Without one of these locks, another thread may change it at any time: the
+ *	pointer may then only be compared, or used in an RCU read-side section
+ * @offered: the process lets another process take the cache over; protected by @lock
  * @registering: lock for ranges of pages that are being registered. Only the thread
  *	that holds a range may add a region there
  * @lock: held to add or remove a region or to change its used count; never held while
@@ -92,6 +95,7 @@ struct tce2_cache {
 	struct hlist_node link;
 	unsigned long users;
 	struct mm_struct *mm;
+	bool offered;
 	struct tce2_range_lock registering;
 	struct mutex lock;	/* protects regions, used */
 	seqcount_mutex_t seq;
@@ -124,6 +128,8 @@ struct tce2_cache {
  *	the cache lock
  * @mirror_busy: a thread is making the mirror, or removing it from the list;
  *	protected by the cache lock
+ * @payer: the mm that is charged for a region which has left the tree, with a reference;
+ *	written under the cache lock. A region in the tree is charged to the cache's mm
  * @charged: true if the region owns its locked_vm charge. Otherwise the mirror owns the
  *	charge, or the thread that makes or removes the mirror; protected by the cache
  *	lock
@@ -143,14 +149,38 @@ struct tce2_region {
 	bool mirror_tried;
 	bool mirror_busy;
 	bool charged;
+	struct mm_struct *payer;
 	union {
 		struct llist_node dying;
 		struct rcu_head rcu;
 	};
 };
 
+/**
+ * struct tce2_frames - physical addresses of adjacent pages of registered memory
+ * @ua: user address of the first page; before the first call of tce2_cache_next_pages() the
+ *	lowest user address
+ * @count: number of pages
+ * @max: number of elements of @hpa
+ * @readonly: the pages were pinned for reading only
+ * @hpa: physical address of each page, of the kernel's page size
+ */
+struct tce2_frames {
+	u64 ua;
+	unsigned int count;
+	unsigned int max;
+	bool readonly;
+	u64 *hpa;
+};
+
 int tce2_cache_init(void);
 void tce2_cache_exit(void);
+
+int tce2_cache_offer(struct tce2_cache *cache, bool offered);
+int tce2_cache_check_move(struct tce2_cache *cache, u64 *charge);
+int tce2_cache_next_pages(struct tce2_cache *cache, struct tce2_frames *frames);
+int tce2_cache_move(struct tce2_cache *cache, struct mm_struct *mm,
+		    unsigned long users, u64 *charge);
 
 bool tce2_cache_has_orphans(struct tce2_cache *cache);
 void tce2_cache_add_orphan(struct tce2_cache *cache);

@@ -2,6 +2,7 @@
 #ifndef TCE2_CONTAINER_H
 #define TCE2_CONTAINER_H
 
+#include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/rbtree.h>
 #include <linux/rcupdate.h>
@@ -44,6 +45,8 @@ struct tce2_registration {
  * @cache: region cache of the process the container is bound to; set once,
  *	by the first request that needs one, then immutable
  * @ddw: groups and windows, with the lock for them
+ * @moving: in the list of the containers that move to another process together; protected by
+ *	the range lock @registering of @cache
  * @reg_lock: protects @registrations and @closed. VFIO waits for this lock, so
  *	requests hold it only briefly, and never pin, unpin or charge memory under it.
  *	Only the release of the container unpins memory under it
@@ -67,6 +70,7 @@ struct tce2_container {
 	struct hlist_node node;
 	struct tce2_cache *cache;
 	struct tce2_ddw ddw;
+	struct list_head moving;
 	struct mutex reg_lock;	/* protects registrations, closed */
 	struct rb_root registrations;
 	bool enabled;

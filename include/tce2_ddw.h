@@ -16,6 +16,7 @@
 #include "tce2_range.h"
 
 struct iommu_group;
+struct mm_struct;
 struct tce2_cache;
 struct tce2_counts;
 struct tce2_map_request;
@@ -63,9 +64,12 @@ struct tce2_group {
  * @windows: number of windows that were made so far
  * @counts: counts of requests, for requests for one page; valid until tce2_ddw_destroy()
  *	has returned, immutable
+ * @taker: mm of the process that has taken the container over; NULL if no process has. Only
+ *	compared; protected by @lock. Requests check the process before they lock @lock, and
+ *	check @taker afterwards
  *
- * @groups, @window, @default_pending and @windows are protected by @lock. Requests for one page
- * and readers of debugfs read @window under RCU instead. To attach or detach a
+ * @groups, @window, @default_pending, @windows and @taker are protected by @lock. Requests for
+ * one page and readers of debugfs read @window under RCU instead. To attach or detach a
  * group or to close the container, VFIO waits for @lock while it holds locks that all
  * containers share. So the time that VFIO waits must not depend on the number of
  * queued requests.
@@ -85,6 +89,7 @@ struct tce2_ddw {
 	bool default_pending;
 	u64 windows;
 	struct tce2_counts __percpu *counts;
+	const struct mm_struct *taker;
 };
 
 /**
@@ -170,6 +175,11 @@ int tce2_ddw_copy(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova, u64 
 int tce2_ddw_unmap(struct tce2_ddw *ddw, u64 iova, u64 size);
 int tce2_ddw_unmap_window(struct tce2_ddw *ddw, u64 start);
 int tce2_ddw_eeh(struct tce2_ddw *ddw, const struct vfio_eeh_pe_op *op);
+
+int tce2_ddw_freeze(struct tce2_ddw *ddw);
+void tce2_ddw_thaw(struct tce2_ddw *ddw);
+int tce2_ddw_check_move(struct tce2_ddw *ddw, u64 *charge);
+u64 tce2_ddw_move(struct tce2_ddw *ddw, struct mm_struct *mm);
 
 bool tce2_ddw_window_info(struct tce2_ddw *ddw, int slot,
 			  struct tce2_window_info *info);

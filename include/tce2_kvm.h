@@ -31,8 +31,9 @@ struct tce2_window;
  * @slow_bits: kvm_tce_kill() takes the slow path if one of these bits is set in the
  *	user address. They are the bits below the IOMMU page size, or ALWAYS_SLOW
  *	if IOMMU pages are larger than the kernel's pages; immutable
- * @mm: mm of the process whose memory is mapped, with a reference (mmgrab()),
- *	immutable
+ * @mm: mm of the process whose memory is mapped, with a reference (mmgrab()). Changed by a
+ *	thread that has locked all leaves of the window's view (tce2_kvm_move()). A hook
+ *	that changes an entry reads @mm with the entry's leaf locked
  * @refs: number of references. The table has one until it is freed, and the owner of
  *	the window has one
  * @platform_refs: number of references to the table that the platform and this
@@ -76,6 +77,7 @@ struct tce2_kvm {
 struct tce2_kvm *tce2_kvm_alloc(void);
 int tce2_kvm_install(struct tce2_kvm *kvm, struct tce2_window *window,
 		     unsigned int platform_refs);
+u64 tce2_kvm_move(struct tce2_kvm *kvm, struct mm_struct *mm);
 void tce2_kvm_release(struct tce2_kvm *kvm, struct tce2_charge charge);
 void tce2_kvm_break_off(void);
 bool tce2_kvm_maps(struct tce2_kvm *kvm);

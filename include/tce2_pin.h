@@ -5,6 +5,7 @@
 #include <linux/types.h>
 
 struct mm_struct;
+struct page;
 struct tce2_extents;
 
 /**
@@ -25,6 +26,7 @@ int tce2_pin_check(struct mm_struct *mm, u64 ua, u64 end,
 int tce2_pin_range(struct mm_struct *mm, u64 ua, u64 size,
 		   const struct tce2_pin_mapping *first,
 		   struct tce2_extents *ext);
+int tce2_pin_compare(u64 ua, const u64 *hpa, int count, bool write, struct page **pages);
 void tce2_pin_release(const struct tce2_extents *ext);
 
 #endif /* TCE2_PIN_H */

@@ -131,6 +131,7 @@ int tce2_table_create(struct tce2_table *table, struct iommu_table_group *tg,
 		      int slot, const struct tce2_window_spec *spec,
 		      struct mm_struct *mm, const struct tce2_hurry *hurry);
 struct tce2_charge tce2_table_release(struct tce2_table *table, bool unset);
+u64 tce2_table_move(struct tce2_table *table, struct mm_struct *mm);
 void tce2_charge_refund(struct tce2_charge *charge);
 
 int tce2_table_prepare(struct tce2_table *table, u64 index);

@@ -148,6 +148,7 @@ int tce2_window_set(struct tce2_window *window, struct iommu_table_group *tg,
 bool tce2_window_unset(struct tce2_window *window, struct iommu_table_group *tg,
 		       int slot);
 
+void tce2_window_lock_all(struct tce2_window *window, struct tce2_range *range);
 int tce2_window_lock_leaves(struct tce2_window *window,
 			    struct tce2_range *range, u64 index, u64 count);
 void tce2_window_unlock_leaves(struct tce2_window *window, struct tce2_range *range);

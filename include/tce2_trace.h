@@ -215,6 +215,21 @@ TRACE_EVENT_FN(tce2_detach,
 	tce2_trace_on, tce2_trace_off
 );
 
+TRACE_EVENT_FN(tce2_owner,
+	TP_PROTO(u64 container, int ret),
+	TP_ARGS(container, ret),
+	TP_STRUCT__entry(
+		__field(u64, container)
+		__field(int, ret)
+	),
+	TP_fast_assign(
+		__entry->container = container;
+		__entry->ret = ret;
+	),
+	TP_printk("container=%llu ret=%d", __entry->container, __entry->ret),
+	tce2_trace_on, tce2_trace_off
+);
+
 TRACE_EVENT_FN(tce2_refusal,
 	TP_PROTO(u64 container, const char *request, int ret, const char *rule),
 	TP_ARGS(container, request, ret, rule),

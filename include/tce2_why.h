@@ -92,6 +92,11 @@ struct pid;
  * @TCE2_WHY_RANGE: vector: one of its requests was refused
  * @TCE2_WHY_SOURCE_NOT_MAPPED: copy: part of the source is not mapped
  * @TCE2_WHY_TOO_MANY_RUNS: copy: the source maps too many ranges of user memory
+ * @TCE2_WHY_NOT_BOUND: change of owner: the container is not bound to a process
+ * @TCE2_WHY_NOT_OFFERED: change of owner: the old process has not offered its containers
+ * @TCE2_WHY_OWNER_BUSY: change of owner: another module or request uses windows or memory
+ * @TCE2_WHY_OWNS_OTHERS: change of owner: the new process has a region cache already
+ * @TCE2_WHY_OTHER_PAGES: change of owner: the new process does not map the same pages
  * @TCE2_WHY_RULES: number of rules
  */
 enum tce2_why {
@@ -153,6 +158,11 @@ enum tce2_why {
 	TCE2_WHY_RANGE,
 	TCE2_WHY_SOURCE_NOT_MAPPED,
 	TCE2_WHY_TOO_MANY_RUNS,
+	TCE2_WHY_NOT_BOUND,
+	TCE2_WHY_NOT_OFFERED,
+	TCE2_WHY_OWNER_BUSY,
+	TCE2_WHY_OWNS_OTHERS,
+	TCE2_WHY_OTHER_PAGES,
 	TCE2_WHY_RULES,
 };
 
@@ -209,6 +219,7 @@ static inline int tce2_refuse_unless_ruled(int ret, enum tce2_why why)
  * @TCE2_REQUEST_INFO: VFIO_IOMMU_SPAPR_TCE_GET_INFO
  * @TCE2_REQUEST_EEH: VFIO_EEH_PE_OP
  * @TCE2_REQUEST_ATTACH: VFIO attaches a group
+ * @TCE2_REQUEST_OWNER: VFIO_TCE2_OFFER_OWNER or VFIO_TCE2_TAKE_OWNER
  * @TCE2_REQUEST_OTHER: an unknown ioctl
  * @TCE2_REQUEST_RANGES: VFIO_IOMMU_TCE2_RANGES; its elements count as the other kinds
  * @TCE2_REQUEST_COPY: VFIO_TCE2_OP_COPY, in a vector
@@ -224,6 +235,7 @@ enum tce2_request {
 	TCE2_REQUEST_INFO,
 	TCE2_REQUEST_EEH,
 	TCE2_REQUEST_ATTACH,
+	TCE2_REQUEST_OWNER,
 	TCE2_REQUEST_OTHER,
 	TCE2_REQUEST_RANGES,
 	TCE2_REQUEST_COPY,
@@ -300,7 +312,7 @@ struct tce2_counts {
  * @refused: number of refused requests
  * @refusals: the newest refusals; refusal number n is in element n % TCE2_REFUSALS
  * @owner: the process that opened the container, later the process to which the
- *	container is bound
+ *	container is bound, later the process that has taken it over
  */
 struct tce2_journal {
 	struct tce2_counts __percpu *counts;

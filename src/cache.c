@@ -3,7 +3,8 @@
  * Region caches: the regions of each process, and the destruction of regions.
  *
  * Owns the caches, their index by mm, the tree of a cache's regions, and the
- * work items that destroy and free regions. Destroying a region never fails.
+ * work items that destroy and free regions. Destroying a region never fails. Also moves a
+ * cache to another process (src/owner.c).
  *
  * Locks: the index lock, and each cache's lock, for its tree.
  * Calls: pin, mapped, range, vmemmap, extents, the kernel's mm.
@@ -12,6 +13,7 @@
 #include <linux/export.h>
 #include <linux/hashtable.h>
 #include <linux/llist.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/rbtree.h>
@@ -26,6 +28,7 @@
 #include "tce2_cache.h"
 #include "tce2_pin.h"
 #include "tce2_vmemmap.h"
+#include "tce2_why.h"
 
 static void cache_reap_regions(struct work_struct *work);
 
@@ -188,6 +191,220 @@ void tce2_cache_remove_orphan(struct tce2_cache *cache)
 	mutex_unlock(&index_lock);
 }
 
+/**
+ * tce2_cache_offer() - let other processes take a cache over, or stop that
+ * @cache: the cache
+ * @offered: another process may take the cache over
+ *
+ * After the function has withdrawn an offer, no process has taken the cache over, and none
+ * can.
+ *
+ * Context: may sleep.
+ * Return: 0; -EPERM if the cache belongs to another process; -EINTR after a fatal signal.
+ */
+int tce2_cache_offer(struct tce2_cache *cache, bool offered)
+{
+	int ret = 0;
+
+	if (mutex_lock_killable(&cache->lock))
+		return -EINTR;
+	if (cache->mm == current->mm)
+		cache->offered = offered;
+	else
+		ret = tce2_refuse(-EPERM, TCE2_WHY_OTHER_PROCESS);
+	mutex_unlock(&cache->lock);
+	return ret;
+}
+
+/*
+ * Checks that another process may take the cache over, and sets *@charge to the number of
+ * pages that are charged for its regions. A process that has called exec() or exited has an
+ * mm without users. It never gets users again.
+ */
+static int cache_check_move(struct tce2_cache *cache, u64 *charge)
+	__must_hold(&cache->lock)
+{
+	struct tce2_region *region, *next;
+
+	lockdep_assert_held(&cache->lock);
+	if (!cache->offered && atomic_read(&cache->mm->mm_users))
+		return tce2_refuse(-EPERM, TCE2_WHY_NOT_OFFERED);
+	/* KVM's counts are in a list of the old mm, and the mirrors own their charges */
+	if (cache->mirrors)
+		return tce2_refuse(-EBUSY, TCE2_WHY_KVM_USES_MEMORY);
+	*charge = 0;
+	rbtree_postorder_for_each_entry_safe(region, next, &cache->regions, node) {
+		if (WARN_ON_ONCE(!region->charged || region->mirror))
+			return -EBUSY;
+		*charge += region->size >> PAGE_SHIFT;
+	}
+	return 0;
+}
+
+/**
+ * tce2_cache_check_move() - check that another process may take a cache over
+ * @cache: the cache
+ * @charge: set to the number of pages that are charged for the regions
+ *
+ * Context: may sleep.
+ * Return: 0; -EPERM if the process is alive and has not offered the cache; -EBUSY if
+ * regions have mirrors; -EINTR after a fatal signal.
+ */
+int tce2_cache_check_move(struct tce2_cache *cache, u64 *charge)
+{
+	int ret;
+
+	if (mutex_lock_killable(&cache->lock))
+		return -EINTR;
+	ret = cache_check_move(cache, charge);
+	mutex_unlock(&cache->lock);
+	return ret;
+}
+
+/* Finds the first region that ends after @ua and is not being destroyed, or NULL */
+static struct tce2_region *cache_find_from(struct tce2_cache *cache, u64 ua)
+	__must_hold(&cache->lock)
+{
+	struct rb_node *node = cache->regions.rb_node, *found = NULL;
+
+	lockdep_assert_held(&cache->lock);
+	while (node) {
+		struct tce2_region *region = rb_entry(node, struct tce2_region, node);
+
+		if (region->ua + region->size > ua) {
+			found = node;
+			node = node->rb_left;
+		} else {
+			node = node->rb_right;
+		}
+	}
+	while (found && !atomic64_read(&rb_entry(found, struct tce2_region,
+						 node)->mapped.count))
+		found = rb_next(found);
+	return found ? rb_entry(found, struct tce2_region, node) : NULL;
+}
+
+/* Copies the addresses of a region's pages, as long as they have the same permission */
+static void region_copy_frames(const struct tce2_region *region,
+			       struct tce2_frames *frames)
+{
+	u64 ua = frames->ua, end = region->ua + region->size;
+	u64 hpa, flags;
+
+	frames->count = 0;
+	while (ua < end && frames->count < frames->max) {
+		u64 bytes = tce2_extents_run(&region->extents, ua, &hpa, &flags);
+
+		if (frames->count &&
+		    frames->readonly != !!(flags & TCE2_EXTENT_READONLY))
+			return;
+		frames->readonly = flags & TCE2_EXTENT_READONLY;
+		for (; bytes && frames->count < frames->max; bytes -= PAGE_SIZE) {
+			frames->hpa[frames->count++] = hpa;
+			hpa += PAGE_SIZE;
+			ua += PAGE_SIZE;
+		}
+	}
+}
+
+/**
+ * tce2_cache_next_pages() - copy the physical addresses of the next registered pages
+ * @cache: the cache
+ * @frames: the pages after the last page of the previous call, all of one region
+ *
+ * Skips regions that are being destroyed.
+ *
+ * Context: may sleep.
+ * Return: 1; 0 if no pages are left; -EINTR after a fatal signal.
+ */
+int tce2_cache_next_pages(struct tce2_cache *cache, struct tce2_frames *frames)
+{
+	u64 ua = frames->ua + ((u64)frames->count << PAGE_SHIFT);
+	struct tce2_region *region;
+
+	if (mutex_lock_killable(&cache->lock))
+		return -EINTR;
+	region = cache_find_from(cache, ua);
+	if (region) {
+		frames->ua = max(ua, region->ua);
+		region_copy_frames(region, frames);
+	}
+	mutex_unlock(&cache->lock);
+	return region ? 1 : 0;
+}
+
+/* Enters the cache in the index as the cache of @mm, and gets a reference to @mm */
+static int cache_change_mm(struct tce2_cache *cache, struct mm_struct *mm,
+			   unsigned long users)
+	__must_hold(&cache->lock)
+{
+	int ret = 0;
+
+	lockdep_assert_held(&cache->lock);
+	mutex_lock(&index_lock);
+	if (cache->orphans) {
+		ret = tce2_refuse(-EBUSY, TCE2_WHY_KVM_USES_MEMORY);
+	} else if (cache->users != users) {
+		ret = tce2_refuse(-EBUSY, TCE2_WHY_OWNER_BUSY);
+	} else if (cache_find(mm)) {
+		ret = tce2_refuse(-EBUSY, TCE2_WHY_OWNS_OTHERS);
+	} else {
+		hash_del(&cache->link);
+		mmgrab(mm);
+		WRITE_ONCE(cache->mm, mm);
+		hash_add(cache_index, &cache->link, (unsigned long)mm);
+	}
+	mutex_unlock(&index_lock);
+	return ret;
+}
+
+/* Makes all regions candidates for mirrors in the new process's list */
+static void cache_forget_mirrors(struct tce2_cache *cache)
+	__must_hold(&cache->lock)
+{
+	struct tce2_region *region, *next;
+
+	lockdep_assert_held(&cache->lock);
+	rbtree_postorder_for_each_entry_safe(region, next, &cache->regions, node)
+		region->mirror_tried = false;
+	WRITE_ONCE(cache->mirrored, false);
+	WRITE_ONCE(cache->mirrors_due, true);
+}
+
+/**
+ * tce2_cache_move() - make a cache the cache of another process
+ * @cache: the cache; the caller holds all of its range lock @registering
+ * @mm: the new mm
+ * @users: number of references to the cache that the caller knows
+ * @charge: set to the number of pages that are charged for the regions
+ *
+ * The caller must have checked that the new process maps the registered pages, and must
+ * have charged *@charge pages to @mm. On success the caller gets the cache's reference to
+ * the old mm. It refunds *@charge pages there, and puts the reference after a grace period.
+ * An error changes nothing.
+ *
+ * Context: may sleep.
+ * Return: 0; an error of tce2_cache_check_move(); or -EBUSY if there are other references to
+ * the cache, or if @mm has a cache.
+ */
+int tce2_cache_move(struct tce2_cache *cache, struct mm_struct *mm,
+		    unsigned long users, u64 *charge)
+{
+	int ret;
+
+	if (mutex_lock_killable(&cache->lock))
+		return -EINTR;
+	ret = cache_check_move(cache, charge);
+	if (!ret)
+		ret = cache_change_mm(cache, mm, users);
+	if (!ret) {
+		cache->offered = false;
+		cache_forget_mirrors(cache);
+	}
+	mutex_unlock(&cache->lock);
+	return ret;
+}
+
 /* Creates the index of page descriptors, and enters the descriptors of all regions */
 static int cache_index_descriptors(struct tce2_cache *cache)
 	__must_hold(&cache->lock)
@@ -298,6 +515,9 @@ void tce2_region_unlink(struct tce2_region *region)
 	rb_erase(&region->node, &cache->regions);
 	RB_CLEAR_NODE(&region->node);
 	write_seqcount_end(&cache->seq);
+	/* If the cache moves to another process now, its charge does not move */
+	mmgrab(cache->mm);
+	region->payer = cache->mm;
 }
 
 /**
@@ -396,7 +616,8 @@ void tce2_region_destroy(struct tce2_region *region)
 
 	tce2_pin_release(&region->extents);
 	if (charged)
-		account_locked_vm(cache->mm, region->size >> PAGE_SHIFT, false);
+		account_locked_vm(region->payer, region->size >> PAGE_SHIFT, false);
+	mmdrop(region->payer);
 	call_rcu(&region->rcu, region_free_rcu);
 }
 

@@ -337,7 +337,9 @@ int tce2_container_info(struct tce2_container *container,
  * @container: the container
  *
  * A container that is not bound yet accepts any process. After a fork the child is
- * refused, and after exec the process itself.
+ * refused, and after exec the process itself, until it takes the container over
+ * (src/owner.c). A request checks the process again after it has locked the windows or
+ * registrations.
  *
  * Context: any process context.
  * Return: 0, or -EPERM if the container is bound to the mm of another process.
@@ -346,7 +348,7 @@ int tce2_container_check_process(struct tce2_container *container)
 {
 	struct tce2_cache *cache = READ_ONCE(container->cache);
 
-	return cache && cache->mm != current->mm ?
+	return cache && READ_ONCE(cache->mm) != current->mm ?
 	       tce2_refuse(-EPERM, TCE2_WHY_OTHER_PROCESS) : 0;
 }
 

@@ -217,6 +217,18 @@ static void ddw_end_request(struct tce2_ddw *ddw)
 }
 
 /*
+ * Checks again that the container belongs to the process of a request. The request may have
+ * checked the process before another process has taken the container over.
+ */
+static int ddw_check_process(struct tce2_ddw *ddw)
+	__must_hold(&ddw->lock)
+{
+	lockdep_assert_held(&ddw->lock);
+	return unlikely(ddw->taker) && ddw->taker != current->mm ?
+	       tce2_refuse(-EPERM, TCE2_WHY_OTHER_PROCESS) : 0;
+}
+
+/*
  * Waits until a request that was turned away may restart: until one writer has unlocked,
  * or no writer is left. Does not wait for later writers. @seen is the value of @writes in
  * struct tce2_ddw, which the caller must read before it tries the request. Returns 0, or
@@ -837,15 +849,21 @@ static int ddw_check_place(struct tce2_ddw *ddw, int slot,
 					 ddw_has_dynamic(ddw));
 }
 
-/* Locks for a client's request that needs a group; returns -ENXIO without one */
+/*
+ * Locks for a client's request that needs a group. Returns -ENXIO without a group, or -EPERM if
+ * another process has taken the container over.
+ */
 static int ddw_lock_with_group(struct tce2_ddw *ddw)
 {
 	int ret = ddw_lock_for_client(ddw);
 
-	if (!ret && list_empty(&ddw->groups)) {
-		ddw_unlock_for_client(ddw);
+	if (ret)
+		return ret;
+	ret = ddw_check_process(ddw);
+	if (!ret && list_empty(&ddw->groups))
 		ret = tce2_refuse(-ENXIO, TCE2_WHY_NO_GROUP);
-	}
+	if (ret)
+		ddw_unlock_for_client(ddw);
 	return ret;
 }
 
@@ -1154,7 +1172,7 @@ static int ddw_make_default_for_map_locked(struct tce2_ddw *ddw,
 	int ret;
 
 	/* Other threads may have changed groups and windows while the lock was not held */
-	ret = ddw_find_range(ddw, request, &range);
+	ret = ddw_check_process(ddw) ?: ddw_find_range(ddw, request, &range);
 	if (ret || range.window)
 		return ret;
 	memory = (struct tce2_memory){
@@ -1208,7 +1226,7 @@ static int ddw_try_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	ret = ddw_begin_request(ddw);
 	if (ret)
 		return ret;
-	ret = ddw_find_range(ddw, request, &range);
+	ret = ddw_check_process(ddw) ?: ddw_find_range(ddw, request, &range);
 	if (!ret && !request->perm)
 		ret = tce2_refuse(-EINVAL, TCE2_WHY_NO_PERMISSION);
 	*pending = !ret && !range.window;
@@ -1328,7 +1346,7 @@ static int ddw_try_copy(struct tce2_ddw *ddw, struct tce2_cache *cache, struct d
 	ret = ddw_begin_request(ddw);
 	if (ret)
 		return ret;
-	ret = ddw_find_copy(ddw, copy, &range, patience);
+	ret = ddw_check_process(ddw) ?: ddw_find_copy(ddw, copy, &range, patience);
 	*pending = !ret && !range.window;
 	if (!ret && range.window)
 		ret = tce2_window_map_runs(range.window, copy->runs, copy->nr, patience);
@@ -1442,7 +1460,7 @@ static __always_inline int ddw_try_unmap(struct tce2_ddw *ddw, u64 iova, u64 siz
 	ret = ddw_begin_request(ddw);
 	if (ret)
 		return ret;
-	ret = find(ddw, iova, size, &part);
+	ret = ddw_check_process(ddw) ?: find(ddw, iova, size, &part);
 	/* A default window that is pending has no mappings */
 	if (!ret && part.window)
 		ret = tce2_window_unmap(part.window, part.start, part.size, patience);
@@ -1514,8 +1532,8 @@ int tce2_ddw_unmap_window(struct tce2_ddw *ddw, u64 start)
  * normal.
  *
  * Context: may sleep, for seconds in a reset.
- * Return: the result of that group; 0 if every group returned 0; -EINTR after a fatal
- * signal.
+ * Return: the result of that group; 0 if every group returned 0; -EPERM if another process has
+ * taken the container over; -EINTR after a fatal signal.
  */
 int tce2_ddw_eeh(struct tce2_ddw *ddw, const struct vfio_eeh_pe_op *op)
 {
@@ -1524,13 +1542,119 @@ int tce2_ddw_eeh(struct tce2_ddw *ddw, const struct vfio_eeh_pe_op *op)
 
 	if (ret)
 		return ret;
+	ret = ddw_check_process(ddw);
 	list_for_each_entry(group, &ddw->groups, node) {
-		ret = tce2_eeh_pe_op(group->group, op);
 		if (ret)
 			break;
+		ret = tce2_eeh_pe_op(group->group, op);
 	}
 	ddw_end_request(ddw);
 	return ret;
+}
+
+/**
+ * tce2_ddw_freeze() - make the requests of a container wait
+ * @ddw: the groups and windows
+ *
+ * Waits until running requests have ended or backed off. Until tce2_ddw_thaw(), requests that
+ * map or unmap wait, except requests for one page, and so do requests that change windows.
+ * VFIO does not wait. A fatal signal ends the wait of a request.
+ *
+ * Context: may sleep.
+ * Return: 0, or -EINTR after a fatal signal.
+ */
+int tce2_ddw_freeze(struct tce2_ddw *ddw)
+{
+	/* The order of ddw_lock_for_vfio() */
+	atomic_inc(&ddw->hurry.turning_away);
+	atomic_inc(&ddw->hurry.stopping);
+	ddw_wake_queues(ddw);
+	if (down_write_killable(&ddw->lock)) {
+		tce2_ddw_thaw(ddw);
+		return -EINTR;
+	}
+	up_write(&ddw->lock);
+	return 0;
+}
+
+/**
+ * tce2_ddw_thaw() - undo tce2_ddw_freeze()
+ * @ddw: the groups and windows
+ *
+ * Context: any context that may take a spinlock.
+ */
+void tce2_ddw_thaw(struct tce2_ddw *ddw)
+{
+	atomic_dec(&ddw->hurry.stopping);
+	ddw_end_hurry(ddw);
+}
+
+/* Checks that a window may move to another process */
+static int ddw_check_window(const struct tce2_window *window)
+{
+	if (tce2_kvm_refs(window->kvm))
+		return tce2_refuse(-EBUSY, TCE2_WHY_KVM_USES_MEMORY);
+	/*
+	 * Two references: of the owner and of KVM's hooks. Another module may have further
+	 * references, and so does the TCE_CREATE that will publish the window.
+	 */
+	if (refcount_read(&window->refs) > 2)
+		return tce2_refuse(-EBUSY, TCE2_WHY_OWNER_BUSY);
+	return 0;
+}
+
+/**
+ * tce2_ddw_check_move() - check that the windows may move to another process
+ * @ddw: the groups and windows
+ * @charge: the number of pages that are charged for the tables is added to it
+ *
+ * Context: may sleep.
+ * Return: 0; -EBUSY if a TCE_CREATE is running, or if KVM or another module uses a window;
+ * -EINTR after a fatal signal.
+ */
+int tce2_ddw_check_move(struct tce2_ddw *ddw, u64 *charge)
+{
+	int slot, ret = 0;
+
+	if (down_read_killable(&ddw->lock))
+		return -EINTR;
+	for (slot = 0; slot < NR_SLOTS && !ret; slot++) {
+		struct tce2_window *window = ddw->window[slot];
+
+		if (!window)
+			continue;
+		ret = ddw_check_window(window);
+		*charge += READ_ONCE(window->table.charge.pages);
+	}
+	up_read(&ddw->lock);
+	return ret;
+}
+
+/**
+ * tce2_ddw_move() - make the windows the windows of another process
+ * @ddw: the groups and windows, frozen
+ * @mm: the process's mm, to which the caller has charged the tables
+ *
+ * The mappings and the tables do not change, so devices continue. Requests of the old process
+ * that wait for @lock return -EPERM afterwards.
+ *
+ * Context: may sleep; can't be interrupted.
+ * Return: number of pages that are charged for the tables. The caller refunds them to the old
+ * process.
+ */
+u64 tce2_ddw_move(struct tce2_ddw *ddw, struct mm_struct *mm)
+{
+	u64 pages = 0;
+	int slot;
+
+	down_write(&ddw->lock);
+	ddw->taker = mm;
+	for (slot = 0; slot < NR_SLOTS; slot++) {
+		if (ddw->window[slot])
+			pages += tce2_kvm_move(ddw->window[slot]->kvm, mm);
+	}
+	up_write(&ddw->lock);
+	return pages;
 }
 
 /**

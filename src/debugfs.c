@@ -30,6 +30,7 @@
 #include <linux/moduleparam.h>
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
+#include <linux/rcupdate.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -223,10 +224,23 @@ static void show_limit(struct seq_file *m, const struct tce2_owner *owner)
 		seq_printf(m, " limit=%lu", limit);
 }
 
+/* Returns the locked memory of a container's process in bytes, or 0 */
+static u64 locked_bytes(const struct tce2_container *container)
+{
+	struct tce2_cache *cache = READ_ONCE(container->cache);
+	u64 pages = 0;
+
+	/* tce2_owner_take() puts the old mm after a grace period */
+	rcu_read_lock();
+	if (cache)
+		pages = READ_ONCE(READ_ONCE(cache->mm)->locked_vm);
+	rcu_read_unlock();
+	return pages << PAGE_SHIFT;
+}
+
 /* Prints the number of groups, windows and regions, and the charges */
 static void show_charges(struct seq_file *m, struct tce2_container *container)
 {
-	struct tce2_cache *cache = READ_ONCE(container->cache);
 	u64 charged = READ_ONCE(container->registered);
 	unsigned int windows = 0;
 	int slot;
@@ -243,8 +257,7 @@ static void show_charges(struct seq_file *m, struct tce2_container *container)
 		   READ_ONCE(container->ddw.nr_groups), windows,
 		   READ_ONCE(container->regions));
 	show_bytes(m, "charged", charged);
-	show_bytes(m, "locked",
-		   cache ? (u64)READ_ONCE(cache->mm->locked_vm) << PAGE_SHIFT : 0);
+	show_bytes(m, "locked", locked_bytes(container));
 }
 
 static void show_container(struct seq_file *m, struct position *position)

@@ -534,7 +534,7 @@ static __be64 *kvm_lock_entry(struct bracket *bracket, struct iommu_table *tbl,
 	/* Clear @cached first: the new @slot does not match @leaf */
 	WRITE_ONCE(bracket->cached, NULL);
 	bracket->slot = slot;
-	if (!atomic_read(&window->cache->closing) &&
+	if (current->mm == kvm_of(tbl)->mm && !atomic_read(&window->cache->closing) &&
 	    tce2_cache_mirrors_serve(window->cache, window->page_shift)) {
 		tce = tce2_table_find(&window->table, at);
 		if (tce)
@@ -607,7 +607,7 @@ static __be64 *kvm_begin(struct bracket *bracket, struct iommu_table *tbl,
 	if (bracket_is_open(bracket))
 		return kvm_go_on(bracket, tbl, index);
 	if (!READ_ONCE(maps) || READ_ONCE(kvm->tripped) || !kvm->kill ||
-	    at >= kvm->entries || current->mm != kvm->mm ||
+	    at >= kvm->entries || current->mm != READ_ONCE(kvm->mm) ||
 	    !READ_ONCE(window->live) ||
 	    !tce2_table_find(&window->table, at) || !kvm_is_hooked(window) ||
 	    !bracket_get(bracket))
@@ -699,7 +699,7 @@ static __always_inline __be64 *kvm_begin_in_leaf(struct bracket *bracket,
 		goto decline;
 	kvm_enter_rcu();
 	bracket->word = word;
-	if (likely(!atomic_read(&kvm->cache->closing)))
+	if (likely(!atomic_read(&kvm->cache->closing)) && likely(current->mm == kvm->mm))
 		return bracket_open(bracket, tbl, index,
 				    (__be64 *)tbl->it_base + at,
 				    kvm_entry_of(word, at));
@@ -735,8 +735,7 @@ static __be64 *kvm_useraddrptr(struct iommu_table *tbl, long index, bool alloc)
 
 	if (!alloc)
 		return &kvm->no_region;
-	if (unlikely(current->mm != kvm->mm ||
-		     cmpxchg_acquire(&bracket->task, NULL, current)))
+	if (unlikely(cmpxchg_acquire(&bracket->task, NULL, current)))
 		return kvm_begin_slowly(bracket, tbl, index);
 	if (unlikely(READ_ONCE(bracket->cached) != kvm ||
 		     bracket->leaf != at >> TCE2_VIEW_LEAF_SHIFT))
@@ -745,16 +744,18 @@ static __be64 *kvm_useraddrptr(struct iommu_table *tbl, long index, bool alloc)
 }
 
 /*
- * Clears an entry of a locked leaf, and unlocks the leaf. RCU protects the
- * table's list of groups, which the platform walks without a lock.
+ * Clears an entry of a locked leaf, and unlocks the leaf. Returns false if the entry belongs
+ * to another process. RCU protects the table's list of groups, which the platform walks
+ * without a lock.
  */
-static __always_inline bool kvm_take_out_locked(struct tce2_window *window,
-						u64 index, u64 *slot, u64 word)
+static __always_inline bool kvm_take_out_locked(struct tce2_kvm *kvm, u64 index, u64 *slot,
+						u64 word)
 {
-	bool done;
+	bool done = false;
 
 	rcu_read_lock();
-	done = kvm_take_out(window, index, kvm_entry_of(word, index));
+	if (likely(current->mm == kvm->mm))
+		done = kvm_take_out(kvm->window, index, kvm_entry_of(word, index));
 	rcu_read_unlock();
 	tce2_word_unlock(slot, word);
 	return done;
@@ -773,11 +774,11 @@ static noinline bool kvm_unmap_from_run(struct tce2_kvm *kvm, u64 index, u64 wor
 	/* The entry is not mapped. The run of an untouched leaf has no permissions */
 	if (!run.perm || at < run.first || at > run.last)
 		return true;
-	if (current->mm != kvm->mm)
+	if (current->mm != READ_ONCE(kvm->mm))
 		return false;
 	/* Makes the array, unless another thread has made it meanwhile */
 	slot = kvm_lock_leaf(kvm->window, index, &word);
-	return slot && kvm_take_out_locked(kvm->window, index, slot, word);
+	return slot && kvm_take_out_locked(kvm, index, slot, word);
 }
 
 /*
@@ -808,12 +809,10 @@ static __always_inline bool kvm_unmap(struct tce2_kvm *kvm, u64 index)
 		return kvm_unmap_from_run(kvm, index, word);
 	if (!READ_ONCE(*kvm_entry_of(word, index)))
 		return true;
-	if (unlikely(current->mm != kvm->mm))
-		return false;
 	if (unlikely(!tce2_word_trylock(slot, &word) &&
 		     !kvm_wait_for_leaf(slot, &word)))
 		return false;
-	return kvm_take_out_locked(window, index, slot, word);
+	return kvm_take_out_locked(kvm, index, slot, word);
 }
 
 /*
@@ -1007,6 +1006,34 @@ int tce2_kvm_install(struct tce2_kvm *kvm, struct tce2_window *window,
 	smp_store_mb(tbl->it_ops, &kvm->ops);
 	return kref_read(&tbl->it_kref) > platform_refs ?
 	       tce2_refuse(-EBUSY, TCE2_WHY_KVM_FOUND_TABLE) : 0;
+}
+
+/**
+ * tce2_kvm_move() - make a window the window of another process
+ * @kvm: the hooks at the window's table
+ * @mm: the process's mm, to which the caller has charged the pages of the table
+ *
+ * With all leaves locked, no hook runs between its check of the process and the change of
+ * an entry. The caller moves the region cache of the window, too. It has a reference to the
+ * old mm, and refunds the charge there.
+ *
+ * Context: may sleep; the caller holds the lock of the window's owner for writing.
+ * Return: number of pages that are charged for the table.
+ */
+u64 tce2_kvm_move(struct tce2_kvm *kvm, struct mm_struct *mm)
+{
+	struct tce2_window *window = kvm->window;
+	struct mm_struct *old = kvm->mm;
+	struct tce2_range range;
+	u64 pages;
+
+	mmgrab(mm);
+	tce2_window_lock_all(window, &range);
+	WRITE_ONCE(kvm->mm, mm);
+	pages = tce2_table_move(&window->table, mm);
+	tce2_window_unlock_leaves(window, &range);
+	mmdrop(old);
+	return pages;
 }
 
 /**

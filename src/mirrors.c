@@ -346,14 +346,15 @@ static void mirrors_create(struct tce2_cache *cache, u64 ua, u64 size)
 
 /*
  * Makes the mirror of the first region at or after @ua that needs a mirror. Returns the
- * address after the region. Returns 0 if no such region is left, or after a fatal
- * signal.
+ * address after the region. Returns 0 if no such region is left, after a fatal signal, or if
+ * another process has taken the cache over.
  */
 static u64 mirrors_create_next(struct tce2_cache *cache, u64 ua)
 {
 	struct tce2_region *region;
 	struct tce2_range range;
 	u64 size = 0;
+	bool mine;
 
 	mutex_lock(&cache->lock);
 	region = mirrors_next_missing(cache, ua);
@@ -365,9 +366,12 @@ static u64 mirrors_create_next(struct tce2_cache *cache, u64 ua)
 	if (!size || tce2_range_lock(&cache->registering, &range,
 				     ua >> PAGE_SHIFT, size >> PAGE_SHIFT))
 		return 0;
-	mirrors_create(cache, ua, size);
+	/* Another process may have taken the cache over: its pages can't be pinned here */
+	mine = cache->mm == current->mm;
+	if (mine)
+		mirrors_create(cache, ua, size);
 	tce2_range_unlock(&cache->registering, &range);
-	return ua + size;
+	return mine ? ua + size : 0;
 }
 
 /**
@@ -412,8 +416,8 @@ void tce2_cache_mirror(struct tce2_cache *cache)
 		ua = mirrors_create_next(cache, ua);
 	} while (ua && !fatal_signal_pending(current));
 	mirrors_open_hooks(cache);
-	/* Other processes may share the mm, and outlive this process */
-	if (fatal_signal_pending(current))
+	/* Other processes may share the mm and outlive this process, or take the cache over */
+	if (fatal_signal_pending(current) || READ_ONCE(cache->mm) != current->mm)
 		WRITE_ONCE(cache->mirrors_due, true);
 }
 

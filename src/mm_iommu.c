@@ -141,9 +141,10 @@ static int region_register_existing(struct tce2_cache *cache, u64 ua, u64 size,
  * Context: may sleep, for as long as the process delays a page fault. Meanwhile only
  * overlapping registrations wait, and registrations that overlap a waiting
  * registration.
- * Return: 0; -EINVAL if the range overlaps a region but is not equal to it; -EFAULT
- * if part of the range is not mapped or can't be pinned; -ENOMEM if an allocation fails
- * or the charge exceeds RLIMIT_MEMLOCK; -EINTR after a fatal signal.
+ * Return: 0; -EPERM if another process has taken the cache over; -EINVAL if the range
+ * overlaps a region but is not equal to it; -EFAULT if part of the range is not mapped or
+ * can't be pinned; -ENOMEM if an allocation fails or the charge exceeds RLIMIT_MEMLOCK;
+ * -EINTR after a fatal signal.
  */
 int tce2_region_register(struct tce2_cache *cache, u64 ua, u64 size,
 			 struct tce2_region **regionp)
@@ -155,7 +156,11 @@ int tce2_region_register(struct tce2_cache *cache, u64 ua, u64 size,
 			      size >> PAGE_SHIFT);
 	if (ret)
 		return ret;
-	ret = region_register_existing(cache, ua, size, regionp);
+	/* Another process may have taken the cache over while this process waited */
+	if (cache->mm == current->mm)
+		ret = region_register_existing(cache, ua, size, regionp);
+	else
+		ret = tce2_refuse(-EPERM, TCE2_WHY_OTHER_PROCESS);
 	if (ret > 0)
 		ret = region_create(cache, ua, size, regionp);
 	if (!ret && READ_ONCE(cache->mirrored))
@@ -201,7 +206,8 @@ static int region_unregister(struct tce2_region *region)
  * The kernel's list releases the pins of a mirror a grace period later.
  *
  * Context: may sleep.
- * Return: 0; -EINTR after a fatal signal; or -EBUSY if this is the last registration and
+ * Return: 0; -EINTR after a fatal signal; -EPERM if another process has taken the cache
+ * over; or -EBUSY if this is the last registration and
  * pages of the region are still counted: by a window that maps the pages, by another
  * module that holds the pages, or in the region's mirror by KVM or the in-tree driver.
  * After -EBUSY the region stays registered, possibly without its mirror. After -EINTR
@@ -214,7 +220,11 @@ int tce2_region_unregister(struct tce2_region *region)
 
 	if (mutex_lock_killable(&cache->lock))
 		return -EINTR;
-	ret = region_unregister(region);
+	/* Another process may have taken the cache over since the container was checked */
+	if (cache->mm == current->mm)
+		ret = region_unregister(region);
+	else
+		ret = tce2_refuse(-EPERM, TCE2_WHY_OTHER_PROCESS);
 	if (ret <= 0)
 		tce2_mapped_spread(&region->mapped);
 	mutex_unlock(&cache->lock);

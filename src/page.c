@@ -46,7 +46,7 @@
 static __always_inline bool page_may_use(const struct tce2_window *window)
 {
 	return likely(READ_ONCE(window->serves_pages)) && likely(!window->view.hooked) &&
-	       likely(window->cache->mm == current->mm);
+	       likely(READ_ONCE(window->cache->mm) == current->mm);
 }
 
 /* Returns true if a map request has to make mirrors, see ddw_wants_mirrors() */

@@ -180,6 +180,61 @@ int tce2_pin_range(struct mm_struct *mm, u64 ua, u64 size,
 	return ret;
 }
 
+/* Returns true if the pages have the given physical addresses */
+static bool pin_is_same(struct page *const *pages, const u64 *hpa, int count)
+{
+	int i;
+
+	for (i = 0; i < count; i++) {
+		if (page_to_pfn(pages[i]) != PHYS_PFN(hpa[i]))
+			return false;
+	}
+	return true;
+}
+
+/**
+ * tce2_pin_compare() - check that the current process maps the given pages
+ * @ua: user address of the first page
+ * @hpa: physical address of each page
+ * @count: number of pages
+ * @write: the process must be allowed to write to the pages
+ * @pages: memory for @count pointers
+ *
+ * A page is the same if pinning it again gives the same physical address. The function pins
+ * the pages, as tce2_pin_range() does, and unpins them at once. So it sees the pages to which
+ * the process has access, and leaves its mappings as a registration would leave them.
+ *
+ * Context: may sleep, for as long as the process delays a page fault.
+ * Return: 0; -EFAULT if a page is another page or can't be pinned; -ENOMEM; -EINTR after a
+ * fatal signal.
+ */
+int tce2_pin_compare(u64 ua, const u64 *hpa, int count, bool write, struct page **pages)
+{
+	unsigned int gup_flags = FOLL_LONGTERM | (write ? FOLL_WRITE : 0);
+
+	while (count) {
+		bool same;
+		int got;
+
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		got = pin_user_pages_fast(ua, count, gup_flags, pages);
+		if (got == -ENOMEM || got == -EINTR)
+			return got;
+		if (got <= 0)
+			return -EFAULT;
+		same = pin_is_same(pages, hpa, got);
+		unpin_user_pages(pages, got);
+		if (!same)
+			return -EFAULT;
+		ua += (u64)got << PAGE_SHIFT;
+		hpa += got;
+		count -= got;
+		cond_resched();
+	}
+	return 0;
+}
+
 /*
  * Unpins blocks of one page each, whose entries are adjacent in memory. For a single page,
  * unpin_user_page() is several times faster than unpin_user_page_range_dirty_lock().

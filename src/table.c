@@ -196,6 +196,28 @@ struct tce2_charge tce2_table_release(struct tce2_table *table, bool unset)
 }
 
 /**
+ * tce2_table_move() - charge a table to another mm from now on
+ * @table: the table
+ * @mm: the mm, to which the caller has charged the pages of the table; must stay allocated
+ *	as long as the table is charged
+ *
+ * The caller refunds the charge of the old mm.
+ *
+ * Context: may sleep; no thread makes a level of the table.
+ * Return: number of pages that are charged for the table.
+ */
+u64 tce2_table_move(struct tce2_table *table, struct mm_struct *mm)
+{
+	u64 pages;
+
+	mutex_lock(&table->lock);
+	table->charge.mm = mm;
+	pages = table->charge.pages;
+	mutex_unlock(&table->lock);
+	return pages;
+}
+
+/**
  * tce2_table_walk() - find a TCE in a table in memory
  * @table: the table
  * @index: the entry

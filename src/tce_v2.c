@@ -132,8 +132,14 @@ static __always_inline void window_unlock_leaves(struct tce2_window *window,
 	tce2_range_unlock(&window->ranges, range);
 }
 
-/* Locks all entries against requests and KVM's hooks, uninterruptibly */
-static void window_lock_all(struct tce2_window *window, struct tce2_range *range)
+/**
+ * tce2_window_lock_all() - lock all entries against requests and KVM's hooks
+ * @window: the window
+ * @range: memory of the caller, in use until tce2_window_unlock_leaves()
+ *
+ * Context: may sleep; can't be interrupted.
+ */
+void tce2_window_lock_all(struct tce2_window *window, struct tce2_range *range)
 {
 	tce2_range_lock_uninterruptible(&window->ranges, range, 0,
 					window->size >> window->page_shift);
@@ -188,7 +194,7 @@ int tce2_window_set(struct tce2_window *window, struct iommu_table_group *tg,
 	struct tce2_range range;
 	int ret;
 
-	window_lock_all(window, &range);
+	tce2_window_lock_all(window, &range);
 	ret = tce2_platform_set_slot(tg, slot, window->table.tbl, set);
 	window_unlock_leaves(window, &range);
 	return ret;
@@ -215,7 +221,7 @@ bool tce2_window_unset(struct tce2_window *window, struct iommu_table_group *tg,
 	struct tce2_range range;
 	bool unset;
 
-	window_lock_all(window, &range);
+	tce2_window_lock_all(window, &range);
 	unset = tce2_platform_unset_slot(tg, slot, window->table.tbl);
 	if (!unset) {
 		window->kept_by_group = true;
@@ -1058,7 +1064,7 @@ bool tce2_window_stop_if_unused(struct tce2_window *window, unsigned int refs)
 
 	if (window->kept_by_group || refcount_read(&window->refs) > refs)
 		return false;
-	window_lock_all(window, &range);
+	tce2_window_lock_all(window, &range);
 	empty = !tce2_view_next(&window->view, 0,
 				window->size >> window->page_shift, &run);
 	if (empty)
@@ -1084,7 +1090,7 @@ void tce2_window_retire(struct tce2_window *window)
 	struct tce2_range range;
 
 	/* Other modules, KVM's hooks and requests for one page may still hold leaves */
-	window_lock_all(window, &range);
+	tce2_window_lock_all(window, &range);
 	if (window_clear_range(window, 0, count, false))
 		pr_err_ratelimited("platform did not clear TCEs of the window at %#llx: leaking the memory that they map\n",
 				   window->start);

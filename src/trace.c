@@ -165,6 +165,16 @@ void tce2_trace_detach(u64 container, int group)
 }
 
 /**
+ * tce2_trace_owner() - trace that a process tries to take containers over
+ * @container: number of the container
+ * @ret: 0, an errno or a refusal
+ */
+void tce2_trace_owner(u64 container, int ret)
+{
+	trace_tce2_owner(container, tce2_errno(ret));
+}
+
+/**
  * tce2_trace_refusal() - trace a refused request
  * @container: number of the container
  * @request: kind of the request

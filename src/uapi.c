@@ -12,7 +12,7 @@
  * this reference must not sleep, because the module could be removed while it sleeps.
  *
  * Locks: none. No lock is held while user memory is read or written.
- * Calls: query, ranges, container, trace, why.
+ * Calls: query, ranges, owner, container, trace, why.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -27,6 +27,7 @@
 #include <asm/barrier.h>
 
 #include "tce2_container.h"
+#include "tce2_owner.h"
 #include "tce2_page.h"
 #include "tce2_perm.h"
 #include "tce2_query.h"
@@ -56,6 +57,7 @@ union uapi_request {
 	struct vfio_iommu_spapr_tce_remove remove;
 	struct vfio_eeh_pe_op eeh;
 	struct vfio_tce2_ranges ranges;
+	struct vfio_tce2_owner owner;
 };
 
 /*
@@ -225,6 +227,18 @@ static long uapi_eeh_pe_op(struct tce2_container *container, union uapi_request 
 	return tce2_container_eeh(container, &request->eeh);
 }
 
+static long uapi_offer_owner(struct tce2_container *container,
+			     union uapi_request *request, void __user *arg)
+{
+	return tce2_owner_offer(container, !(request->flags & VFIO_TCE2_OFFER_WITHDRAW));
+}
+
+static long uapi_take_owner(struct tce2_container *container,
+			    union uapi_request *request, void __user *arg)
+{
+	return tce2_owner_take(container);
+}
+
 /**
  * struct ioctl_row - one ioctl of a v2 container
  * @cmd: the ioctl's number
@@ -232,6 +246,7 @@ static long uapi_eeh_pe_op(struct tce2_container *container, union uapi_request 
  * @name: the ioctl's name in debug messages
  * @needs_memory: the ioctl needs registered memory; if no memory has been
  *	registered, it returns -EPERM, whatever the request is
+ * @any_process: processes other than the container's may use the ioctl
  * @size: bytes of the structure to read, and the smallest argsz
  * @flags: the valid flags
  * @run: function that carries out the ioctl
@@ -241,6 +256,7 @@ struct ioctl_row {
 	enum tce2_request kind;
 	const char *name;
 	bool needs_memory;
+	bool any_process;
 	size_t size;
 	u32 flags;
 	long (*run)(struct tce2_container *container, union uapi_request *request,
@@ -254,31 +270,35 @@ enum {
 };
 
 static const struct ioctl_row ioctls[] = {
-	[ROW_MAP_DMA] = { VFIO_IOMMU_MAP_DMA, TCE2_REQUEST_MAP, "MAP_DMA", true, MAP_SIZE,
+	[ROW_MAP_DMA] = { VFIO_IOMMU_MAP_DMA, TCE2_REQUEST_MAP, "MAP_DMA", true, false, MAP_SIZE,
 	  MAP_FLAGS, uapi_map_dma },
-	[ROW_UNMAP_DMA] = { VFIO_IOMMU_UNMAP_DMA, TCE2_REQUEST_UNMAP, "UNMAP_DMA", true,
+	[ROW_UNMAP_DMA] = { VFIO_IOMMU_UNMAP_DMA, TCE2_REQUEST_UNMAP, "UNMAP_DMA", true, false,
 	  UNMAP_SIZE, 0, uapi_unmap_dma },
-	{ VFIO_IOMMU_SPAPR_REGISTER_MEMORY, TCE2_REQUEST_REGISTER, "REGISTER_MEMORY", false,
+	{ VFIO_IOMMU_SPAPR_REGISTER_MEMORY, TCE2_REQUEST_REGISTER, "REGISTER_MEMORY", false, false,
 	  MEMORY_SIZE, 0, uapi_register_memory },
 	{ VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, TCE2_REQUEST_UNREGISTER, "UNREGISTER_MEMORY",
-	  false, MEMORY_SIZE, 0, uapi_unregister_memory },
+	  false, false, MEMORY_SIZE, 0, uapi_unregister_memory },
 	/*
 	 * Two fields are output, so any value is valid: flags of TCE_GET_INFO, and
 	 * start_addr of TCE_CREATE.
 	 */
-	{ VFIO_IOMMU_SPAPR_TCE_GET_INFO, TCE2_REQUEST_INFO, "TCE_GET_INFO", false,
+	{ VFIO_IOMMU_SPAPR_TCE_GET_INFO, TCE2_REQUEST_INFO, "TCE_GET_INFO", false, false,
 	  offsetofend(struct vfio_iommu_spapr_tce_info, dma32_window_size),
 	  ~0U, uapi_get_info },
-	{ VFIO_IOMMU_SPAPR_TCE_CREATE, TCE2_REQUEST_CREATE, "TCE_CREATE", false,
+	{ VFIO_IOMMU_SPAPR_TCE_CREATE, TCE2_REQUEST_CREATE, "TCE_CREATE", false, false,
 	  offsetofend(struct vfio_iommu_spapr_tce_create, start_addr), 0,
 	  uapi_create_window },
-	{ VFIO_IOMMU_SPAPR_TCE_REMOVE, TCE2_REQUEST_REMOVE, "TCE_REMOVE", false,
+	{ VFIO_IOMMU_SPAPR_TCE_REMOVE, TCE2_REQUEST_REMOVE, "TCE_REMOVE", false, false,
 	  offsetofend(struct vfio_iommu_spapr_tce_remove, start_addr), 0,
 	  uapi_remove_window },
-	{ VFIO_EEH_PE_OP, TCE2_REQUEST_EEH, "EEH_PE_OP", false,
+	{ VFIO_EEH_PE_OP, TCE2_REQUEST_EEH, "EEH_PE_OP", false, false,
 	  offsetofend(struct vfio_eeh_pe_op, op), 0, uapi_eeh_pe_op },
-	{ VFIO_IOMMU_TCE2_RANGES, TCE2_REQUEST_RANGES, "TCE2_RANGES", true,
+	{ VFIO_IOMMU_TCE2_RANGES, TCE2_REQUEST_RANGES, "TCE2_RANGES", true, false,
 	  sizeof(struct vfio_tce2_ranges), VFIO_TCE2_RANGES_CONTINUE, uapi_ranges },
+	{ VFIO_TCE2_OFFER_OWNER, TCE2_REQUEST_OWNER, "OFFER_OWNER", false, false,
+	  sizeof(struct vfio_tce2_owner), VFIO_TCE2_OFFER_WITHDRAW, uapi_offer_owner },
+	{ VFIO_TCE2_TAKE_OWNER, TCE2_REQUEST_OWNER, "TAKE_OWNER", false, true,
+	  sizeof(struct vfio_tce2_owner), 0, uapi_take_owner },
 };
 
 static const struct ioctl_row *uapi_find_ioctl(unsigned int cmd)
@@ -399,7 +419,7 @@ static long uapi_run_ioctl(struct tce2_container *container, const struct ioctl_
 	 * being bound. Pairs with container_end_registration().
 	 */
 	has_memory = smp_load_acquire(&container->enabled);
-	ret = tce2_container_check_process(container);
+	ret = unlikely(row->any_process) ? 0 : tce2_container_check_process(container);
 	if (ret)
 		return ret;
 	if (row->needs_memory && !has_memory)
@@ -545,6 +565,7 @@ static long uapi_check_extension(const void *cookie, unsigned long extension)
 	case VFIO_TCE2_INFO:
 	case VFIO_TCE2_RANGES:
 	case VFIO_TCE2_COPY:
+	case VFIO_TCE2_OWNER:
 		return 1;
 	default:
 		return 0;

@@ -139,6 +139,18 @@ static const struct {
 	[TCE2_WHY_TOO_MANY_RUNS] = { "too-many-runs",
 		"the bus addresses to copy map too many separate ranges of memory: copy a smaller range"
 	},
+	[TCE2_WHY_NOT_BOUND] = { "not-bound",
+		"the container is not bound to a process yet, so it has no owner to change" },
+	[TCE2_WHY_NOT_OFFERED] = { "not-offered",
+		"the container's process is alive, and has not offered its containers" },
+	[TCE2_WHY_OWNER_BUSY] = { "owner-busy",
+		"another module uses a window or the memory, or a request creates a window or closes a container"
+	},
+	[TCE2_WHY_OWNS_OTHERS] = { "owns-others",
+		"the new process has used another container before: take containers over first" },
+	[TCE2_WHY_OTHER_PAGES] = { "other-pages",
+		"the new process does not map the same pages at the addresses of the registered memory, or may not write to them"
+	},
 };
 
 static const char *const requests[TCE2_REQUESTS] = {
@@ -151,6 +163,7 @@ static const char *const requests[TCE2_REQUESTS] = {
 	[TCE2_REQUEST_INFO]		= "info",
 	[TCE2_REQUEST_EEH]		= "eeh",
 	[TCE2_REQUEST_ATTACH]		= "attach",
+	[TCE2_REQUEST_OWNER]		= "owner",
 	[TCE2_REQUEST_OTHER]		= "other",
 	[TCE2_REQUEST_RANGES]		= "ranges",
 	[TCE2_REQUEST_COPY]		= "copy",

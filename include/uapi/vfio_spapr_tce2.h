@@ -27,6 +27,7 @@
 #define VFIO_TCE2_INFO		0x7ce20001	/* capabilities in TCE_GET_INFO */
 #define VFIO_TCE2_RANGES	0x7ce20002	/* VFIO_IOMMU_TCE2_RANGES */
 #define VFIO_TCE2_COPY		0x7ce20003	/* VFIO_TCE2_OP_COPY */
+#define VFIO_TCE2_OWNER		0x7ce20004	/* VFIO_TCE2_OFFER_OWNER, VFIO_TCE2_TAKE_OWNER */
 
 /**
  * struct vfio_tce2_info - VFIO_IOMMU_SPAPR_TCE_GET_INFO with capabilities
@@ -194,5 +195,24 @@ struct vfio_tce2_ranges {
  * the next elements of @ranges are not readable or their @results are not writable.
  */
 #define VFIO_IOMMU_TCE2_RANGES	_IO(VFIO_TYPE, 0xe0)
+
+/**
+ * struct vfio_tce2_owner - VFIO_TCE2_OFFER_OWNER, VFIO_TCE2_TAKE_OWNER
+ * @argsz: size of this structure
+ * @flags: VFIO_TCE2_OFFER_WITHDRAW, only for VFIO_TCE2_OFFER_OWNER: undo the offer
+ *
+ * A container belongs to a process, and all containers of a process share its registered
+ * memory. VFIO_TCE2_TAKE_OWNER makes all of these containers belong to the calling process, while
+ * devices continue. The old process must have called exec(), have ended, or have called
+ * VFIO_TCE2_OFFER_OWNER.
+ */
+struct vfio_tce2_owner {
+	__u32 argsz;
+	__u32 flags;
+#define VFIO_TCE2_OFFER_WITHDRAW	(1 << 0)
+};
+
+#define VFIO_TCE2_OFFER_OWNER	_IO(VFIO_TYPE, 0xe1)
+#define VFIO_TCE2_TAKE_OWNER	_IO(VFIO_TYPE, 0xe2)
 
 #endif /* _UAPI_VFIO_SPAPR_TCE2_H */

@@ -487,6 +487,8 @@ int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "--after-exec"))
 		return after_exec(argc, argv);
+	if (argc > 1 && !strcmp(argv[1], "--after-update"))
+		return after_update(argc, argv);
 	parse_options(argc, argv);
 	skip_reason = shared_memory(SKIP_REASON_SIZE);
 	score = shared_memory(sizeof(*score));

@@ -387,6 +387,7 @@ int call_race_count(const struct call_race *race, int first, int step,
 
 bool eeh_is_enabled(void);
 int after_exec(int argc, char **argv);
+int after_update(int argc, char **argv);
 
 /* Bytes of memory except free memory, page cache and user memory; includes TCE tables */
 int64_t taken_memory(void);

@@ -597,6 +597,7 @@ static void do_unregister(void)
 	if (one_in(16))
 		sim_fail(SIM_KILL, 1);
 	want = r->used == 1 && r->held ? -EBUSY : 0;
+	sim.mm = c->process->mm;
 	ret = tce2_region_unregister(r->real);
 	expect(ret, sim.fired ? -EINTR : want);
 	if (ret)

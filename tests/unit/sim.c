@@ -739,9 +739,17 @@ struct mm_struct *sim_process(void)
 	processes[i] = mm;
 	INIT_LIST_HEAD(&mm->context.iommu_group_mem_list);
 	mm->refs = 1;
+	atomic_set(&mm->mm_users, 1);
 	mm->limit = 1ULL << 50;
 	sim.mm = mm;
 	return mm;
+}
+
+/* Ends a process, or makes it execute another program: its mm has no memory any more */
+void sim_exit(struct mm_struct *mm)
+{
+	sim_munmap_all(mm);
+	atomic_set(&mm->mm_users, 0);
 }
 
 void sim_limit(struct mm_struct *mm, u64 pages)

@@ -238,6 +238,7 @@ void sim_bug(const char *fmt, ...)
 #define SIM_UNPINNABLE BIT_ULL(63)
 
 struct mm_struct *sim_process(void);
+void sim_exit(struct mm_struct *mm);
 void sim_limit(struct mm_struct *mm, u64 pages);
 u64 sim_charged(const struct mm_struct *mm);
 int sim_mm_refs(const struct mm_struct *mm);

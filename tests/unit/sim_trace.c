@@ -83,6 +83,11 @@ void tce2_trace_detach(u64 container, int group)
 	event("detach %llu %d\n", container, group);
 }
 
+void tce2_trace_owner(u64 container, int ret)
+{
+	event("owner %llu %d\n", container, tce2_errno(ret));
+}
+
 void tce2_trace_refusal(u64 container, enum tce2_request request, int ret)
 {
 	event("refusal %llu %d %d %d\n", container, request, tce2_errno(ret),

@@ -517,7 +517,11 @@ TEST(processes_share_no_regions_pins_or_charges)
 
 	expect(hold(cache, UA, 1, WRITE), 0);
 	expect(tce2_region_unregister(region), -EBUSY);
+	/* A process does not unregister the memory of another process */
+	expect(tce2_region_unregister(other), -EPERM);
+	sim.mm = first->mm;
 	expect(tce2_region_unregister(other), 0);
+	sim.mm = cache->mm;
 	expect(sim_charged(first->mm), 0);
 	expect_pins_and_charge(COUNT);
 	tce2_cache_put(first);

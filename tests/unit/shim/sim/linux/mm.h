@@ -103,6 +103,7 @@ struct vm_area_struct {
  * struct mm_struct - a simulated process
  * @context: the kernel's region list (../../../kernel_list.c)
  * @refs: references to this structure; the process itself has one
+ * @mm_users: 1 until sim_exit()
  * @readers: number of tasks that hold mmap_lock
  * @writer: mmap_lock is held for writing
  * @locked: pages charged to locked_vm
@@ -115,6 +116,7 @@ struct mm_struct {
 		struct list_head iommu_group_mem_list;
 	} context;
 	int refs;
+	atomic_t mm_users;
 	int readers;
 	bool writer;
 	union {
