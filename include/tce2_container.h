@@ -16,6 +16,7 @@ struct iommu_group;
 struct tce2_cache;
 struct tce2_map_request;
 struct tce2_region;
+struct tce2_track;
 struct vfio_eeh_pe_op;
 struct vfio_iommu_spapr_tce_info;
 
@@ -149,6 +150,12 @@ int tce2_container_publish_window(struct tce2_container *container,
 void tce2_container_cancel_window(struct tce2_container *container,
 				  struct tce2_creation *creation);
 int tce2_container_remove_window(struct tce2_container *container, u64 start);
+int tce2_container_track(struct tce2_container *container, u64 start);
+int tce2_container_untrack(struct tce2_container *container, u64 start);
+int tce2_container_get_dirty(struct tce2_container *container, u64 iova, u64 size,
+			     struct tce2_track *track);
+void tce2_container_restore_dirty(struct tce2_container *container, u64 iova,
+				  const struct tce2_track *track);
 int tce2_container_eeh(struct tce2_container *container,
 		       const struct vfio_eeh_pe_op *op);
 bool tce2_container_has_eeh(void);

@@ -21,6 +21,7 @@ struct tce2_cache;
 struct tce2_counts;
 struct tce2_map_request;
 struct tce2_scan;
+struct tce2_track;
 struct tce2_window;
 struct vfio_eeh_pe_op;
 struct vfio_iommu_spapr_tce_info;
@@ -119,6 +120,7 @@ struct tce2_creation {
  * @table_pages: pages that are charged for the table
  * @kvm: number of KVM's references to the table
  * @published: requests may use the window
+ * @tracked: dirty pages are tracked
  */
 struct tce2_window_info {
 	u64 id;
@@ -129,6 +131,7 @@ struct tce2_window_info {
 	unsigned long table_pages;
 	unsigned int kvm;
 	bool published;
+	bool tracked;
 };
 
 /**
@@ -175,6 +178,13 @@ int tce2_ddw_copy(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova, u64 
 int tce2_ddw_unmap(struct tce2_ddw *ddw, u64 iova, u64 size);
 int tce2_ddw_unmap_window(struct tce2_ddw *ddw, u64 start);
 int tce2_ddw_eeh(struct tce2_ddw *ddw, const struct vfio_eeh_pe_op *op);
+
+int tce2_ddw_track(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 start);
+int tce2_ddw_untrack(struct tce2_ddw *ddw, u64 start);
+int tce2_ddw_get_dirty(struct tce2_ddw *ddw, u64 iova, u64 size,
+		       struct tce2_track *track);
+void tce2_ddw_restore_dirty(struct tce2_ddw *ddw, u64 iova,
+			    const struct tce2_track *track);
 
 int tce2_ddw_freeze(struct tce2_ddw *ddw);
 void tce2_ddw_thaw(struct tce2_ddw *ddw);

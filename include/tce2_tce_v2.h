@@ -17,6 +17,7 @@
 struct iommu_table_group;
 struct tce2_cache;
 struct tce2_counts;
+struct tce2_dirty;
 struct tce2_kvm;
 struct tce2_window_spec;
 
@@ -54,6 +55,11 @@ struct tce2_window_spec;
  *	The group's hardware may walk the table until reboot, and may still cache
  *	TCEs that have been cleared. So unmapped pages stay pinned. Set with the
  *	owner's lock held for writing, by a thread that holds all entries in @ranges
+ * @dirty: record of dirty pages (src/track.c), or NULL if the window is not tracked. Changed by
+ *	a thread that holds all entries in @ranges and the owner's lock for writing; used by
+ *	threads that hold the entries
+ * @slow_drop: @kept_by_group is set or @dirty is not NULL, so KVM's hooks need more steps to
+ *	drop a page; changed together with these members
  * @rcu: frees the window after a grace period, because requests for one page and readers of
  *	debugfs find the window without a reference
  *
@@ -96,6 +102,8 @@ struct tce2_window {
 	struct tce2_view view;
 	struct tce2_kvm *kvm;
 	bool kept_by_group;
+	bool slow_drop;
+	struct tce2_dirty *dirty;
 	struct rcu_head rcu;
 	unsigned char gap[L1_CACHE_BYTES - sizeof(unsigned int)];
 	struct tce2_brief briefs[TCE2_BRIEFS];
@@ -148,9 +156,13 @@ int tce2_window_set(struct tce2_window *window, struct iommu_table_group *tg,
 bool tce2_window_unset(struct tce2_window *window, struct iommu_table_group *tg,
 		       int slot);
 
+void tce2_window_lock_range(struct tce2_window *window, struct tce2_range *range,
+			    u64 index, u64 count);
 void tce2_window_lock_all(struct tce2_window *window, struct tce2_range *range);
 int tce2_window_lock_leaves(struct tce2_window *window,
 			    struct tce2_range *range, u64 index, u64 count);
+int tce2_window_queue_leaves(struct tce2_window *window, struct tce2_range *range,
+			     u64 index, u64 count, enum tce2_patience patience);
 void tce2_window_unlock_leaves(struct tce2_window *window, struct tce2_range *range);
 
 bool tce2_window_get_view(struct tce2_window *window);

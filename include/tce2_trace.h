@@ -230,6 +230,29 @@ TRACE_EVENT_FN(tce2_owner,
 	tce2_trace_on, tce2_trace_off
 );
 
+TRACE_EVENT_FN(tce2_dirty,
+	TP_PROTO(u64 container, u64 iova, u64 size, u32 flags, int ret),
+	TP_ARGS(container, iova, size, flags, ret),
+	TP_STRUCT__entry(
+		__field(u64, container)
+		__field(u64, iova)
+		__field(u64, size)
+		__field(u32, flags)
+		__field(int, ret)
+	),
+	TP_fast_assign(
+		__entry->container = container;
+		__entry->iova = iova;
+		__entry->size = size;
+		__entry->flags = flags;
+		__entry->ret = ret;
+	),
+	TP_printk("container=%llu iova=0x%llx size=%llu flags=0x%x ret=%d",
+		  __entry->container, __entry->iova, __entry->size, __entry->flags,
+		  __entry->ret),
+	tce2_trace_on, tce2_trace_off
+);
+
 TRACE_EVENT_FN(tce2_refusal,
 	TP_PROTO(u64 container, const char *request, int ret, const char *rule),
 	TP_ARGS(container, request, ret, rule),

@@ -43,6 +43,7 @@ void tce2_trace_ranges(u64 container, u32 count, u32 done, int ret);
 void tce2_trace_attach(u64 container, int group, int ret);
 void tce2_trace_detach(u64 container, int group);
 void tce2_trace_owner(u64 container, int ret);
+void tce2_trace_dirty(u64 container, u64 iova, u64 size, u32 flags, int ret);
 void tce2_trace_refusal(u64 container, enum tce2_request request, int ret);
 void tce2_trace_kvm_attach(u64 start, u64 size);
 void tce2_trace_kvm_fallback(u64 start, u64 iova);

@@ -97,6 +97,9 @@ struct pid;
  * @TCE2_WHY_OWNER_BUSY: change of owner: another module or request uses windows or memory
  * @TCE2_WHY_OWNS_OTHERS: change of owner: the new process has a region cache already
  * @TCE2_WHY_OTHER_PAGES: change of owner: the new process does not map the same pages
+ * @TCE2_WHY_TRACKED: dirty pages: the window is tracked already
+ * @TCE2_WHY_NOT_TRACKED: dirty pages: the window is not tracked
+ * @TCE2_WHY_TOO_MANY: dirty pages: the range has too many pages
  * @TCE2_WHY_RULES: number of rules
  */
 enum tce2_why {
@@ -163,6 +166,9 @@ enum tce2_why {
 	TCE2_WHY_OWNER_BUSY,
 	TCE2_WHY_OWNS_OTHERS,
 	TCE2_WHY_OTHER_PAGES,
+	TCE2_WHY_TRACKED,
+	TCE2_WHY_NOT_TRACKED,
+	TCE2_WHY_TOO_MANY,
 	TCE2_WHY_RULES,
 };
 
@@ -220,6 +226,7 @@ static inline int tce2_refuse_unless_ruled(int ret, enum tce2_why why)
  * @TCE2_REQUEST_EEH: VFIO_EEH_PE_OP
  * @TCE2_REQUEST_ATTACH: VFIO attaches a group
  * @TCE2_REQUEST_OWNER: VFIO_TCE2_OFFER_OWNER or VFIO_TCE2_TAKE_OWNER
+ * @TCE2_REQUEST_DIRTY: VFIO_TCE2_DIRTY_PAGES
  * @TCE2_REQUEST_OTHER: an unknown ioctl
  * @TCE2_REQUEST_RANGES: VFIO_IOMMU_TCE2_RANGES; its elements count as the other kinds
  * @TCE2_REQUEST_COPY: VFIO_TCE2_OP_COPY, in a vector
@@ -236,6 +243,7 @@ enum tce2_request {
 	TCE2_REQUEST_EEH,
 	TCE2_REQUEST_ATTACH,
 	TCE2_REQUEST_OWNER,
+	TCE2_REQUEST_DIRTY,
 	TCE2_REQUEST_OTHER,
 	TCE2_REQUEST_RANGES,
 	TCE2_REQUEST_COPY,

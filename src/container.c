@@ -928,6 +928,67 @@ int tce2_container_remove_window(struct tce2_container *container, u64 start)
 }
 
 /**
+ * tce2_container_track() - begin to track the dirty pages of a window
+ * @container: the container
+ * @start: first bus address of the window
+ *
+ * Context: may sleep.
+ * Return: -EPERM if the container is bound to another process, -ENOMEM, or an error of
+ * tce2_ddw_track().
+ */
+int tce2_container_track(struct tce2_container *container, u64 start)
+{
+	int ret = container_bind_process(container);
+
+	if (ret)
+		return ret;
+	return tce2_ddw_track(&container->ddw, container->cache, start);
+}
+
+/**
+ * tce2_container_untrack() - stop tracking the dirty pages of a window
+ * @container: the container
+ * @start: first bus address of the window
+ *
+ * Context: may sleep.
+ * Return: same as tce2_ddw_untrack().
+ */
+int tce2_container_untrack(struct tce2_container *container, u64 start)
+{
+	return tce2_ddw_untrack(&container->ddw, start);
+}
+
+/**
+ * tce2_container_get_dirty() - read which pages devices may have written to
+ * @container: the container
+ * @iova: first bus address
+ * @size: bytes
+ * @track: see tce2_ddw_get_dirty()
+ *
+ * Context: may sleep.
+ * Return: same as tce2_ddw_get_dirty().
+ */
+int tce2_container_get_dirty(struct tce2_container *container, u64 iova, u64 size,
+			     struct tce2_track *track)
+{
+	return tce2_ddw_get_dirty(&container->ddw, iova, size, track);
+}
+
+/**
+ * tce2_container_restore_dirty() - undo the effect of tce2_container_get_dirty()
+ * @container: the container
+ * @iova: first bus address
+ * @track: the walk
+ *
+ * Context: may sleep.
+ */
+void tce2_container_restore_dirty(struct tce2_container *container, u64 iova,
+				  const struct tce2_track *track)
+{
+	tce2_ddw_restore_dirty(&container->ddw, iova, track);
+}
+
+/**
  * tce2_container_eeh() - carry out an EEH operation on every group
  * @container: the container
  * @op: the operation

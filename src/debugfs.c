@@ -463,7 +463,8 @@ static void show_window(struct seq_file *m, struct position *position)
 	seq_printf(m, " levels=%u mapped=%llu", window->levels, position->mapped);
 	show_bytes(m, "table", (u64)window->table_pages << PAGE_SHIFT);
 	show_bytes(m, "view", position->scan.bytes);
-	seq_printf(m, " kvm=%u published=%d\n", window->kvm, window->published);
+	seq_printf(m, " kvm=%u published=%d tracked=%d\n", window->kvm,
+		   window->published, window->tracked);
 }
 
 /* The key of a region is its first user address plus 1, which no region has as address */

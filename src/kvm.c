@@ -44,7 +44,7 @@
  * kernel that is not preemptible, the list is protected only because no hook sleeps.
  *
  * Owns struct tce2_kvm and the brackets. Locks: the leaves of the view, RCU.
- * Calls: tce_v2 (references), table, mm_iommu, mirrors, mirror, view, range, trace.
+ * Calls: tce_v2 (references), table, mm_iommu, mirrors, mirror, view, dirty, range, trace.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -63,6 +63,7 @@
 
 #include <asm/mmu_context.h>
 
+#include "tce2_dirty.h"
 #include "tce2_kvm.h"
 #include "tce2_mirror.h"
 #include "tce2_mirrors.h"
@@ -254,7 +255,8 @@ static noinline u64 *kvm_lock_new_array(struct tce2_window *window, u64 index,
 	if (!tce2_range_trylock(&window->ranges, &range,
 				index & ~(TCE2_VIEW_LEAF - 1), TCE2_VIEW_LEAF))
 		return NULL;
-	if (window->live)
+	/* In a tracked window, only requests may map in leaves that were never mapped */
+	if (window->live && !window->dirty)
 		slot = tce2_view_make_array(&window->view, index, word);
 	tce2_range_unlock(&window->ranges, &range);
 	return slot;
@@ -292,13 +294,21 @@ static u64 *kvm_lock_leaf(struct tce2_window *window, u64 index, u64 *word)
 	return kvm_lock_new_array(window, index, word);
 }
 
+/* Marks an old entry as dirty in a tracked window. Returns true if the page must stay held. */
+static noinline bool kvm_drop_slowly(struct tce2_window *window, u64 index, u64 old)
+{
+	if (window->dirty && old & TCE2_PERM_WRITE)
+		tce2_dirty_mark(window->dirty, index, 1);
+	/* Devices may still reach the page, see window_drop_leaf() */
+	return window->kept_by_group;
+}
+
 /* Drops the page of an old entry, after the entry's translations were invalidated */
-static __always_inline void kvm_drop_entry(struct tce2_window *window, u64 old)
+static __always_inline void kvm_drop_entry(struct tce2_window *window, u64 index, u64 old)
 {
 	u64 ua = old & ~TCE2_VIEW_FLAGS;
 
-	/* Devices may still reach the page, see window_drop_leaf() */
-	if (unlikely(window->kept_by_group))
+	if (unlikely(window->slow_drop) && kvm_drop_slowly(window, index, old))
 		return;
 	if (likely(old & TCE2_VIEW_COUNTED))
 		tce2_page_drop_counted(window->cache, ua, window->page_shift,
@@ -318,7 +328,7 @@ static __always_inline bool kvm_take_out(struct tce2_window *window, u64 index,
 	if (unlikely(tce2_table_take_out(&window->table, index)))
 		return false;
 	WRITE_ONCE(*entry, 0);
-	kvm_drop_entry(window, old);
+	kvm_drop_entry(window, index, old);
 	return true;
 }
 
@@ -345,7 +355,7 @@ static noinline void kvm_replace(struct bracket *bracket, u64 old)
 	/* The page may be dropped only when no device can reach it */
 	kvm_add_stale(bracket);
 	kvm_invalidate(bracket);
-	kvm_drop_entry(kvm_of(bracket->tbl)->window, old);
+	kvm_drop_entry(kvm_of(bracket->tbl)->window, bracket_window_index(bracket), old);
 }
 
 /* Clears the entry instead of mapping it, and decrements KVM's count */

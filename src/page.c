@@ -14,8 +14,8 @@
  *	- drop a page of a region that is not registered any more
  *	- come from another process than the owner of the mappings
  *	- meet a request that uses the same leaf, or a leaf with the same brief lock, for too long
- *	- use a window that KVM's hooks use, that a group has kept, or that is being removed,
- *	  or a window with large pages (tce2_window_serve_pages())
+ *	- use a window that KVM's hooks use, that a group has kept, that is tracked (src/track.c),
+ *	  or that is being removed, or a window with large pages (tce2_window_serve_pages())
  *
  * Locks: the brief lock of the entry's leaf (include/tce2_range.h). Threads that change the
  * window itself hold all of its entries, so no lock of the window's owner is needed.

@@ -19,7 +19,7 @@
  * request at a time uses a leaf (src/page.c uses brief locks instead); also the leaves'
  * lock bits, if KVM's hooks use the view. The caller holds the lock of the window's owner
  * (struct tce2_ddw), which keeps the window live.
- * Calls: mm_iommu, table, view, platform (slots), range.
+ * Calls: mm_iommu, table, view, dirty, platform (slots), range.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -30,6 +30,7 @@
 
 #include <asm/iommu.h>
 
+#include "tce2_dirty.h"
 #include "tce2_mm_iommu.h"
 #include "tce2_platform.h"
 #include "tce2_tce_v2.h"
@@ -133,6 +134,25 @@ static __always_inline void window_unlock_leaves(struct tce2_window *window,
 }
 
 /**
+ * tce2_window_lock_range() - lock the leaves of a range of entries, ignoring signals
+ * @window: the window
+ * @range: memory of the caller, in use until tce2_window_unlock_leaves()
+ * @index: first entry
+ * @count: number of entries, more than 0
+ *
+ * Context: may sleep.
+ */
+void tce2_window_lock_range(struct tce2_window *window, struct tce2_range *range,
+			    u64 index, u64 count)
+{
+	u64 first = index & ~(TCE2_VIEW_LEAF - 1);
+	u64 last = (index + count - 1) | (TCE2_VIEW_LEAF - 1);
+
+	tce2_range_lock_uninterruptible(&window->ranges, range, first, last - first + 1);
+	window_lock_out_hooks(window, range);
+}
+
+/**
  * tce2_window_lock_all() - lock all entries against requests and KVM's hooks
  * @window: the window
  * @range: memory of the caller, in use until tce2_window_unlock_leaves()
@@ -165,9 +185,26 @@ int tce2_window_lock_leaves(struct tce2_window *window,
 }
 
 /**
- * tce2_window_unlock_leaves() - undo tce2_window_lock_leaves()
+ * tce2_window_queue_leaves() - lock the leaves of a range, unless the thread has to back off
  * @window: the window
- * @range: the range that was passed to tce2_window_lock_leaves()
+ * @range: memory of the caller, in use until tce2_window_unlock_leaves()
+ * @index: first entry
+ * @count: number of entries, more than 0
+ * @patience: condition to stop waiting for entries
+ *
+ * Context: may sleep; the caller holds the owner's lock at least for reading.
+ * Return: same as tce2_range_queue().
+ */
+int tce2_window_queue_leaves(struct tce2_window *window, struct tce2_range *range,
+			     u64 index, u64 count, enum tce2_patience patience)
+{
+	return window_lock_leaves(window, range, index, count, patience);
+}
+
+/**
+ * tce2_window_unlock_leaves() - undo a function that locks leaves
+ * @window: the window
+ * @range: the range that was passed to that function
  */
 void tce2_window_unlock_leaves(struct tce2_window *window, struct tce2_range *range)
 {
@@ -225,6 +262,7 @@ bool tce2_window_unset(struct tce2_window *window, struct iommu_table_group *tg,
 	unset = tce2_platform_unset_slot(tg, slot, window->table.tbl);
 	if (!unset) {
 		window->kept_by_group = true;
+		WRITE_ONCE(window->slow_drop, true);
 		WRITE_ONCE(window->serves_pages, false);
 	}
 	window_unlock_leaves(window, &range);
@@ -243,6 +281,12 @@ window_run_in_leaf(const struct tce2_window *window, const struct tce2_view_run 
 		.ua = run->ua + ((index - run->index) << window->page_shift),
 		.perm = run->perm,
 	};
+}
+
+/* Makes the bitmap of an entry's leaf if the window is tracked, see include/tce2_dirty.h */
+static __always_inline int window_prepare_dirty(struct tce2_window *window, u64 index)
+{
+	return unlikely(window->dirty) ? tce2_dirty_prepare(window->dirty, index) : 0;
 }
 
 /*
@@ -265,6 +309,9 @@ window_prepare(struct tce2_window *window, const struct tce2_view_run *run,
 			return ret;
 		if (ret)
 			*replaces = true;
+		ret = window_prepare_dirty(window, index);
+		if (ret)
+			return ret;
 		if (index >= prepared) {
 			ret = tce2_table_prepare(&window->table, index);
 			if (ret)
@@ -433,6 +480,34 @@ static bool window_restore_tces(struct tce2_window *window, u64 index, u64 count
 	return restored && !window->kept_by_group;
 }
 
+/* Marks the entries of one leaf that are mapped for writing as dirty, in a tracked window */
+static noinline void window_mark_leaf(struct tce2_window *window, u64 index, u64 end)
+{
+	struct tce2_view_run old;
+
+	while (tce2_view_next(&window->view, index, end, &old)) {
+		if (old.perm & TCE2_PERM_WRITE)
+			tce2_dirty_mark(window->dirty, old.index, old.count);
+		index = old.index + old.count;
+	}
+}
+
+/* Marks the entries of a failed map request, to which devices may have written meanwhile */
+static noinline void window_mark_failed(struct tce2_window *window,
+					const struct tce2_view_run *run, u64 written)
+{
+	u64 index = run->index, end = index + min(written, run->count);
+
+	if (!window->dirty || !(run->perm & TCE2_PERM_WRITE))
+		return;
+	while (index < end) {
+		u64 next = tce2_view_leaf_end(index, end);
+
+		tce2_dirty_mark(window->dirty, index, next - index);
+		index = next;
+	}
+}
+
 /*
  * Drops the pages of entries of one leaf, after the entries were invalidated. If the
  * platform failed to remove the window from a group, the devices of this group may
@@ -444,6 +519,8 @@ static void window_drop_leaf(struct tce2_window *window, struct tce2_drop_batch 
 {
 	struct tce2_view_run old;
 
+	if (unlikely(window->dirty))
+		window_mark_leaf(window, index, end);
 	if (window->kept_by_group)
 		return;
 	while (tce2_view_next(&window->view, index, end, &old)) {
@@ -527,6 +604,8 @@ int tce2_window_map(struct tce2_window *window,
 	writer.region = memory.region;
 	writer.cursor = tce2_table_cursor(&window->table);
 	ret = window_write_tces(window, &run, &writer);
+	if (unlikely(ret))
+		window_mark_failed(window, &run, writer.written);
 	if (ret && !window_restore_tces(window, run.index, writer.written)) {
 		/* A device may reach the memory, so it stays pinned permanently */
 		pr_err_ratelimited("platform did not restore TCEs from bus address %#llx on: leaking the memory that they map\n",
@@ -726,6 +805,9 @@ static int window_prepare_run(struct tce2_window *window, const struct tce2_view
 		if (ret < 0)
 			return ret;
 		*replaces |= ret;
+		ret = window_prepare_dirty(window, index);
+		if (ret)
+			return ret;
 		if (index >= prepared) {
 			ret = tce2_table_prepare(&window->table, index);
 			if (ret)
@@ -753,6 +835,18 @@ static int window_prepare_runs(struct tce2_window *window, const struct tce2_map
 	return ret;
 }
 
+/* Marks the entries of a failed request that maps several runs, see window_mark_failed() */
+static noinline void window_mark_failed_runs(struct tce2_window *window,
+					     const struct tce2_map_request *runs, u64 written)
+{
+	while (written) {
+		struct tce2_view_run run = window_run(window, runs++);
+
+		window_mark_failed(window, &run, written);
+		written -= min(written, run.count);
+	}
+}
+
 /* Writes the TCEs of all runs. After an error, restores them, and sets *@leaked if it can't. */
 static noinline int window_write_runs(struct tce2_window *window,
 				      const struct tce2_map_request *runs, u32 nr,
@@ -775,6 +869,8 @@ static noinline int window_write_runs(struct tce2_window *window,
 			ret = tce2_must_stop(window->hurry);
 		cond_resched();
 	}
+	if (ret)
+		window_mark_failed_runs(window, runs, writer.written);
 	*leaked = ret && !window_restore_tces(window, first, writer.written);
 	return ret;
 }
@@ -1027,13 +1123,13 @@ int tce2_window_scan(struct tce2_window *window, struct tce2_scan *scan)
  * @window: the window, complete and linked to its groups
  *
  * In some windows all requests take the general path, src/ddw.c: windows that KVM's hooks use,
- * that a group has kept, or that have large pages. A large page may consist of many blocks,
- * too many to look up without sleeping. src/realmode.c has the same limit.
+ * that a group has kept, that are tracked, or that have large pages. A large page may consist
+ * of many blocks, too many to look up without sleeping. src/realmode.c has the same limit.
  *
  * If KVM's first hook runs at the same time, requests for one page may find the window
  * afterwards, but they see that the view is hooked (page_may_use()).
  *
- * Context: the caller holds the owner's lock at least for reading.
+ * Context: the caller holds the owner's lock at least for reading. The window is not tracked.
  */
 void tce2_window_serve_pages(struct tce2_window *window)
 {
@@ -1087,6 +1183,7 @@ bool tce2_window_stop_if_unused(struct tce2_window *window, unsigned int refs)
 void tce2_window_retire(struct tce2_window *window)
 {
 	u64 count = window->size >> window->page_shift;
+	struct tce2_dirty *dirty;
 	struct tce2_range range;
 
 	/* Other modules, KVM's hooks and requests for one page may still hold leaves */
@@ -1099,7 +1196,10 @@ void tce2_window_retire(struct tce2_window *window)
 	/* Afterwards window_unlock_leaves() keeps all leaves locked against hooks */
 	WRITE_ONCE(window->live, false);
 	WRITE_ONCE(window->serves_pages, false);
+	dirty = window->dirty;
+	WRITE_ONCE(window->dirty, NULL);
 	window_unlock_leaves(window, &range);
+	tce2_dirty_free(dirty);
 }
 
 /**

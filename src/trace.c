@@ -175,6 +175,19 @@ void tce2_trace_owner(u64 container, int ret)
 }
 
 /**
+ * tce2_trace_dirty() - trace a request about dirty pages
+ * @container: number of the container
+ * @iova: first bus address
+ * @size: bytes
+ * @flags: VFIO_TCE2_DIRTY_*
+ * @ret: 0, an errno or a refusal
+ */
+void tce2_trace_dirty(u64 container, u64 iova, u64 size, u32 flags, int ret)
+{
+	trace_tce2_dirty(container, iova, size, flags, tce2_errno(ret));
+}
+
+/**
  * tce2_trace_refusal() - trace a refused request
  * @container: number of the container
  * @request: kind of the request

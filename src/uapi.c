@@ -18,8 +18,10 @@
 
 #include <linux/build_bug.h>
 #include <linux/kernel.h>
+#include <linux/minmax.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
+#include <linux/slab.h>
 #include <linux/stddef.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
@@ -34,6 +36,7 @@
 #include "tce2_ranges.h"
 #include "tce2_tce_v2.h"
 #include "tce2_trace_calls.h"
+#include "tce2_track.h"
 #include "tce2_uapi.h"
 #include "tce2_why.h"
 #include "uapi/vfio_spapr_tce2.h"
@@ -58,6 +61,7 @@ union uapi_request {
 	struct vfio_eeh_pe_op eeh;
 	struct vfio_tce2_ranges ranges;
 	struct vfio_tce2_owner owner;
+	struct vfio_tce2_dirty dirty;
 };
 
 /*
@@ -239,6 +243,65 @@ static long uapi_take_owner(struct tce2_container *container,
 	return tce2_owner_take(container);
 }
 
+#define DIRTY_FLAGS	(VFIO_TCE2_DIRTY_START | VFIO_TCE2_DIRTY_STOP | \
+			 VFIO_TCE2_DIRTY_GET | VFIO_TCE2_DIRTY_CLEAR)
+
+/* Returns the number of elements of a bitmap with a bit for each page of at least 4 KiB */
+static u64 uapi_dirty_words(u64 pages)
+{
+	return (min(pages, TCE2_TRACK_MOST) + 63) / 64;
+}
+
+/*
+ * Answers GET. The bitmap is written with no lock held, because the client can delay the
+ * write. If it can't be written, the record is restored, so that no page is forgotten.
+ */
+static long uapi_get_dirty(struct tce2_container *container, union uapi_request *request)
+{
+	void __user *user = u64_to_user_ptr(request->dirty.bitmap);
+	u64 words = uapi_dirty_words(request->dirty.size >> TCE2_MIN_PAGE_SHIFT) ?: 1;
+	struct tce2_track track = {
+		.clear = request->flags & VFIO_TCE2_DIRTY_CLEAR,
+	};
+	long ret;
+
+	BUILD_BUG_ON(VFIO_TCE2_DIRTY_MAX_PAGES != TCE2_TRACK_MOST);
+	track.bits = kcalloc(words, sizeof(u64), GFP_KERNEL_ACCOUNT);
+	if (!track.bits)
+		return -ENOMEM;
+	ret = tce2_container_get_dirty(container, request->dirty.iova,
+				       request->dirty.size, &track);
+	if (!ret) {
+		size_t size = uapi_dirty_words(track.end - track.first) * sizeof(u64);
+
+		if (!access_ok(user, size) || copy_to_user(user, track.bits, size)) {
+			tce2_container_restore_dirty(container, request->dirty.iova,
+						     &track);
+			ret = -EFAULT;
+		}
+	}
+	kfree(track.bits);
+	return ret;
+}
+
+static long uapi_dirty_pages(struct tce2_container *container,
+			     union uapi_request *request, void __user *arg)
+{
+	const struct vfio_tce2_dirty *dirty = &request->dirty;
+	u32 flags = dirty->flags;
+
+	if (flags == VFIO_TCE2_DIRTY_GET ||
+	    flags == (VFIO_TCE2_DIRTY_GET | VFIO_TCE2_DIRTY_CLEAR))
+		return uapi_get_dirty(container, request);
+	if (dirty->size || dirty->bitmap)
+		return tce2_refuse(-EINVAL, TCE2_WHY_FLAGS);
+	if (flags == VFIO_TCE2_DIRTY_START)
+		return tce2_container_track(container, dirty->iova);
+	if (flags == VFIO_TCE2_DIRTY_STOP)
+		return tce2_container_untrack(container, dirty->iova);
+	return tce2_refuse(-EINVAL, TCE2_WHY_FLAGS);
+}
+
 /**
  * struct ioctl_row - one ioctl of a v2 container
  * @cmd: the ioctl's number
@@ -299,6 +362,8 @@ static const struct ioctl_row ioctls[] = {
 	  sizeof(struct vfio_tce2_owner), VFIO_TCE2_OFFER_WITHDRAW, uapi_offer_owner },
 	{ VFIO_TCE2_TAKE_OWNER, TCE2_REQUEST_OWNER, "TAKE_OWNER", false, true,
 	  sizeof(struct vfio_tce2_owner), 0, uapi_take_owner },
+	{ VFIO_TCE2_DIRTY_PAGES, TCE2_REQUEST_DIRTY, "DIRTY_PAGES", false, false,
+	  sizeof(struct vfio_tce2_dirty), DIRTY_FLAGS, uapi_dirty_pages },
 };
 
 static const struct ioctl_row *uapi_find_ioctl(unsigned int cmd)
@@ -378,6 +443,10 @@ static noinline void uapi_trace(u64 id, const struct ioctl_row *row,
 		break;
 	case TCE2_REQUEST_RANGES:
 		tce2_trace_ranges(id, request->ranges.count, request->ranges.done, ret);
+		break;
+	case TCE2_REQUEST_DIRTY:
+		tce2_trace_dirty(id, request->dirty.iova, request->dirty.size,
+				 request->dirty.flags, ret);
 		break;
 	default:
 		break;
@@ -566,6 +635,7 @@ static long uapi_check_extension(const void *cookie, unsigned long extension)
 	case VFIO_TCE2_RANGES:
 	case VFIO_TCE2_COPY:
 	case VFIO_TCE2_OWNER:
+	case VFIO_TCE2_DIRTY:
 		return 1;
 	default:
 		return 0;

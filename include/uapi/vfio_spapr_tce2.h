@@ -28,6 +28,7 @@
 #define VFIO_TCE2_RANGES	0x7ce20002	/* VFIO_IOMMU_TCE2_RANGES */
 #define VFIO_TCE2_COPY		0x7ce20003	/* VFIO_TCE2_OP_COPY */
 #define VFIO_TCE2_OWNER		0x7ce20004	/* VFIO_TCE2_OFFER_OWNER, VFIO_TCE2_TAKE_OWNER */
+#define VFIO_TCE2_DIRTY		0x7ce20005	/* VFIO_TCE2_DIRTY_PAGES */
 
 /**
  * struct vfio_tce2_info - VFIO_IOMMU_SPAPR_TCE_GET_INFO with capabilities
@@ -214,5 +215,38 @@ struct vfio_tce2_owner {
 
 #define VFIO_TCE2_OFFER_OWNER	_IO(VFIO_TYPE, 0xe1)
 #define VFIO_TCE2_TAKE_OWNER	_IO(VFIO_TYPE, 0xe2)
+
+/**
+ * struct vfio_tce2_dirty - VFIO_TCE2_DIRTY_PAGES
+ * @argsz: size of this structure
+ * @flags: one of VFIO_TCE2_DIRTY_START, _STOP and _GET; _CLEAR only together with _GET
+ * @iova: START, STOP: first bus address of the window. GET: first bus address of the range
+ * @size: START, STOP: 0. GET: bytes, a multiple of the window's IOMMU page size, at most
+ *	VFIO_TCE2_DIRTY_MAX_PAGES pages, all in one window
+ * @bitmap: START, STOP: 0. GET: user address of the bitmap, an array of __u64. Bit n % 64 of
+ *	element n / 64 is for IOMMU page n of the range. All elements that have a bit of the
+ *	range are written
+ *
+ * START begins to record which IOMMU pages of a window devices may have written to. It makes the
+ * default window if no request has used that window yet. GET sets the bit of a page to 1 if the
+ * page is mapped for writing now, or was mapped for writing at any time since START or since the
+ * last GET with CLEAR. The hardware does not record writes. So a page that stays mapped for writing
+ * has a 1 in each answer. STOP forgets the record.
+ */
+struct vfio_tce2_dirty {
+	__u32 argsz;
+	__u32 flags;
+#define VFIO_TCE2_DIRTY_START	(1 << 0)
+#define VFIO_TCE2_DIRTY_STOP	(1 << 1)
+#define VFIO_TCE2_DIRTY_GET	(1 << 2)
+#define VFIO_TCE2_DIRTY_CLEAR	(1 << 3)
+	__u64 iova;
+	__u64 size;
+	__u64 bitmap;
+};
+
+#define VFIO_TCE2_DIRTY_MAX_PAGES	(1ULL << 18)
+
+#define VFIO_TCE2_DIRTY_PAGES	_IO(VFIO_TYPE, 0xe3)
 
 #endif /* _UAPI_VFIO_SPAPR_TCE2_H */

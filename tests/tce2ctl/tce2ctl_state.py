@@ -49,7 +49,7 @@ def window(number: int = 1, slot: int = 0, **values: object) -> str:
     return record(**{
         "container": number, "slot": slot, "start": "0x0", "size": GIB, "page": 4 * KIB,
         "levels": 1, "mapped": 1000, "table": 4 * MIB, "view": 64 * KIB, "kvm": 1,
-        "published": 1, **values})
+        "published": 1, "tracked": 0, **values})
 
 
 def big_window(number: int = 1, **values: object) -> str:

@@ -51,6 +51,7 @@ def test_windows_show_the_percentage_in_use(host: State) -> None:
     assert said["windows"][1]["use"] == 50
     assert said["windows"][1]["start"] == "0x800000000000000"
     assert said["windows"][1]["published"] is True
+    assert said["windows"][1]["tracked"] is False
 
 
 def test_regions_shows_yes_or_no_for_each_property(host: State) -> None:

@@ -88,6 +88,11 @@ void tce2_trace_owner(u64 container, int ret)
 	event("owner %llu %d\n", container, tce2_errno(ret));
 }
 
+void tce2_trace_dirty(u64 container, u64 iova, u64 size, u32 flags, int ret)
+{
+	event("dirty %llu %llx %llx %x %d\n", container, iova, size, flags, tce2_errno(ret));
+}
+
 void tce2_trace_refusal(u64 container, enum tce2_request request, int ret)
 {
 	event("refusal %llu %d %d %d\n", container, request, tce2_errno(ret),

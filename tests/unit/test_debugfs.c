@@ -187,7 +187,7 @@ TEST_F(reader, adjacent_mappings_are_one_record)
 		 3 * leaf + PAGES(1), PAGES(1), UA + GIB(1) + 2 * leaf + PAGES(1),
 		 3 * leaf + PAGES(3), PAGES(1), UA + GIB(1));
 	expect_file("mappings", want);
-	expect_in("windows", " published=1\n");
+	expect_in("windows", " published=1 tracked=0\n");
 }
 
 /* A request that still runs has a reference to the container, which no reader finds */
@@ -390,7 +390,7 @@ TEST_F(reader, a_window_shows_its_memory_and_its_users)
 	expect(tce2_container_create_window(container, &spec, &creation), 0);
 	expect_in("windows",
 		  "slot=1 start=0x800000000000000 size=68719476736 page=65536 levels=1 mapped=0 ");
-	expect_in("windows", " view=0 kvm=0 published=0\n");
+	expect_in("windows", " view=0 kvm=0 published=0 tracked=0\n");
 	expect(tce2_container_publish_window(container, &creation), 0);
 	expect(tce2_container_register(container, UA, PAGES(64)), 0);
 	bytes = sim.now.bytes;
@@ -398,7 +398,7 @@ TEST_F(reader, a_window_shows_its_memory_and_its_users)
 	expect(map_at(creation.start, UA, KIB(64), RW), 0);
 	expect(map_at(creation.start + KIB(128), UA, KIB(64), RW), 0);
 	expect(map_at(creation.start + GIB(64) - KIB(64), UA, KIB(64), RW), 0);
-	snprintf(want, sizeof(want), " mapped=3 table=%llu view=%llu kvm=2 published=1\n",
+	snprintf(want, sizeof(want), " mapped=3 table=%llu view=%llu kvm=2 published=1 tracked=0\n",
 		 PAGES(container->ddw.window[1]->table.charge.pages),
 		 sim.now.bytes - bytes);
 	/* As if KVM had two references */

@@ -16,6 +16,7 @@
 #include "tce2_mirrors.h"
 #include "tce2_owner.h"
 #include "tce2_page.h"
+#include "tce2_track.h"
 #include "tce2_uapi.h"
 #include "uapi/vfio_spapr_tce2.h"
 
@@ -179,6 +180,7 @@ static void expect_late_requests_refused(void)
 	struct tce2_container *got = NULL;
 	struct tce2_cache *cache = container->cache;
 	struct vfio_eeh_pe_op eeh = { .op = VFIO_EEH_PE_ENABLE };
+	struct tce2_track track = {};
 
 	expect(tce2_errno(tce2_container_check_process(container)), -EPERM);
 	expect(tce2_errno(tce2_container_check_process(second)), -EPERM);
@@ -190,6 +192,9 @@ static void expect_late_requests_refused(void)
 	expect(tce2_errno(tce2_ddw_eeh(&container->ddw, &eeh)), -EPERM);
 	expect(tce2_errno(tce2_ddw_create(&second->ddw, cache, &spec, &creation)), -EPERM);
 	expect(tce2_errno(tce2_ddw_remove(&container->ddw, 0)), -EPERM);
+	expect(tce2_errno(tce2_ddw_track(&container->ddw, cache, 0)), -EPERM);
+	expect(tce2_errno(tce2_ddw_untrack(&container->ddw, 0)), -EPERM);
+	expect(tce2_errno(tce2_ddw_get_dirty(&container->ddw, 0, PAGES(1), &track)), -EPERM);
 	expect(tce2_errno(tce2_region_register(cache, UA, SIZE, &region)), -EPERM);
 	expect(tce2_errno(tce2_region_unregister(tce2_region_find(cache, UA, 0))), -EPERM);
 	expect(tce2_container_map_page(cookie, 0, UA, IOVA(1), RW, &got), TCE2_NOT_BRIEF);
@@ -358,6 +363,26 @@ TEST_F(owner, a_process_that_has_used_another_container_is_refused)
 	expect_owner(old, before);
 	expect(take(), 0);
 	expect_owner(new, before);
+}
+
+/* The record of dirty pages belongs to the window */
+TEST_F(owner, dirty_pages_are_tracked_across_the_change)
+{
+	u64 bits[SIZE >> 12 >> 6] = {};
+	struct tce2_track track = { .bits = bits, .clear = true };
+
+	expect(tce2_container_track(container, 0), 0);
+	expect(tce2_container_unmap(container, 0, SIZE), 0);
+	expect(offer(true), 0);
+	be_heir();
+	expect(take(), 0);
+	expect(tce2_container_map(container, REQUEST(IOVA(1), UA, IOVA(1), TCE2_PERM_READ)), 0);
+	expect(tce2_container_get_dirty(container, 0, SIZE, &track), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(bits); i++)
+		expect(bits[i], ~0ULL);
+	track = (struct tce2_track){ .bits = memset(bits, 0, sizeof(bits)) };
+	expect(tce2_container_get_dirty(container, 0, SIZE, &track), 0);
+	expect(bits[0], 0);
 }
 
 /* After the change the old process gets a new cache */

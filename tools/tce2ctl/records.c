@@ -75,6 +75,7 @@ static const struct key window_keys[] = {
 	{ "view", KIND_BYTES, "VIEW" },
 	{ "kvm", KIND_NUMBER, "KVM" },
 	{ "published", KIND_FLAG, NULL },
+	{ "tracked", KIND_FLAG, NULL },
 	{ NULL }
 };
 

@@ -112,6 +112,11 @@ static inline void atomic64_sub(s64 count, atomic64_t *v)
 	v->counter -= count;
 }
 
+static inline s64 atomic64_inc_return(atomic64_t *v)
+{
+	return ++v->counter;
+}
+
 static inline s64 atomic64_dec_return(atomic64_t *v)
 {
 	return --v->counter;

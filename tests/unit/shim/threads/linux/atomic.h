@@ -49,6 +49,7 @@ u64 machine_cmpxchg(void *ptr, size_t size, u64 old, u64 new);
 #define atomic64_dec(v)	       ((void)machine_add(v, -1))
 #define atomic64_add(n, v)     ((void)machine_add(v, n))
 #define atomic64_sub(n, v)     ((void)machine_add(v, -(s64)(n)))
+#define atomic64_inc_return(v) machine_add(v, 1)
 #define atomic64_dec_return(v) machine_add(v, -1)
 
 #define atomic64_sub_and_test(n, v) (!machine_add(v, -(s64)(n)))
