@@ -29,6 +29,9 @@
 #define LEVEL_DEBUG	7
 #define LEVELS		8
 
+/* Regular expressions that a program uses: each is compiled once, for thousands of lines */
+#define PATTERNS	4
+
 /* Taint flags for a bad page, an oops, a warning and a soft lockup */
 #define TAINTS		0x42a0
 
@@ -114,16 +117,28 @@ static bool each_line(line_fn *fn, void *arg)
 	return true;
 }
 
+/* Return a compiled extended regular expression */
+static const regex_t *compiled(const char *pattern)
+{
+	static struct {
+		const char *pattern;
+		regex_t regex;
+	} known[PATTERNS];
+	int i = 0;
+
+	while (i < PATTERNS && known[i].pattern && strcmp(known[i].pattern, pattern))
+		i++;
+	if (i == PATTERNS)
+		abort();
+	if (!known[i].pattern && regcomp(&known[i].regex, pattern, REG_EXTENDED | REG_NOSUB))
+		abort();
+	known[i].pattern = pattern;
+	return &known[i].regex;
+}
+
 static bool matches(const char *text, const char *pattern)
 {
-	regex_t regex;
-	bool found;
-
-	if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB))
-		abort();
-	found = !regexec(&regex, text, 0, NULL, 0);
-	regfree(&regex);
-	return found;
+	return !regexec(compiled(pattern), text, 0, NULL, 0);
 }
 
 /* Check for a line of this module, except debug messages */
