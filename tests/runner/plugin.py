@@ -32,6 +32,9 @@ from .suites import SUITES, TESTS, suite_of
 
 HASH_CASE = "real_mode_translates_base_pages"
 OUTCOMES = ("passed", "failed", "skipped")
+# The parts of a session, in their order: quick suites, rows of this machine, other suites, rows
+# of emulated machines
+QUICK, HOST, OTHER, ROWS = range(4)
 
 
 class Plan:
@@ -337,14 +340,14 @@ class Hooks:
         self._choose(items, bool(only or config.option.keyword or config.option.markexpr))
 
     def _place(self, item: pytest.Item) -> tuple[int, int, int]:
-        """Return the sort key of an item: quick suites, then host rows, other suites, guests."""
+        """Return the sort key of an item. The first number is the part of the session."""
         if isinstance(item, RowItem):
-            return 1 if item.row in self.plan.host.values() else 3, *item.place
+            return HOST if item.row in self.plan.host.values() else ROWS, *item.place
         names = list(SUITES)
         suite = suite_of(item.path)
         if not suite:
-            return 2, len(names), 0
-        return 0 if suite.is_quick else 2, names.index(suite.name), 0
+            return OTHER, len(names), 0
+        return QUICK if suite.is_quick else OTHER, names.index(suite.name), 0
 
     def _choose(self, items: list[pytest.Item], is_selection: bool) -> None:
         for row in self.plan.order:
@@ -374,14 +377,16 @@ class Hooks:
     def _start_ahead(self, item: pytest.Item) -> None:
         """Start rows before their first item runs.
 
-        Start the host-side tests during the quick suites. When an emulated machine is needed,
-        start as many machines as may run at once.
+        Start the host-side tests during the quick suites. Afterwards let as many emulated machines
+        run as may run at once, also beside the other suites: a suite rarely needs two
+        processors, and an emulated machine often waits for its devices.
         """
-        if not isinstance(item, RowItem):
+        place = self._place(item)[0]
+        if place == QUICK:
             start_ahead([row for row in self._rows if row is self.plan.host.get("unit/run")], 1)
-        elif item.row in self.plan.guest.values():
-            rest = self._rows[self._rows.index(item.row):]
-            start_ahead(rest, self.plan.settings.guests)
+        elif place != HOST:
+            guests = [row for row in self._rows if row in self.plan.guest.values()]
+            start_ahead(guests, self.plan.settings.guests)
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item,

@@ -57,6 +57,8 @@ class Row:
         # Results that neither result() nor others() has returned
         self._results: list[Result] = []
         self._failed = False
+        # True when an item has asked for results, which pytest then reports
+        self._is_awaited = False
         self._changed = threading.Condition()
         self._broken = ""
         self._explained = False
@@ -143,7 +145,13 @@ class Row:
                     self._results.append(result)
                     self._failed = self._failed or result.outcome == "failed"
                     self._changed.notify_all()
+                self._announce(result)
         return rest
+
+    def _announce(self, result: Result) -> None:
+        """Name a failed case at once if no item waits for the row yet."""
+        if result.outcome == "failed" and not self._is_awaited:
+            say(f"{self.name}: FAILED {result.name}; the reason follows with the row's results")
 
     def _find(self, name: str) -> Result | None:
         return next((result for result in self._results if result.name == name), None)
@@ -157,6 +165,7 @@ class Row:
 
     def result(self, name: str) -> Result | None:
         """Wait for the result of a case; None if the row ended without it."""
+        self._is_awaited = True
         with self._changed:
             while not (found := self._find(name)) and self.status is None:
                 self._wait()
@@ -166,6 +175,7 @@ class Row:
 
     def others(self) -> list[Result]:
         """Wait for the row's end; return the results that were not returned before."""
+        self._is_awaited = True
         with self._changed:
             while self.status is None:
                 self._wait()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import subprocess
@@ -234,6 +235,44 @@ def test_as_many_rows_as_asked_for_run_at_once() -> None:
     for row in rows:
         row.stop()
         row.forget()
+
+
+def test_machines_run_beside_all_suites_but_the_quick_ones(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[list[str], int]] = []
+
+    def start(rows: Sequence[Row], at_once: int) -> None:
+        started.append(([row.name for row in rows], at_once))
+
+    monkeypatch.setattr(plugin, "start_ahead", start)
+    hooks = plugin.Hooks(Plan(settings(guests=3), is_selection=False))
+    monkeypatch.setattr(hooks, "_rows", hooks.plan.order)
+    for name in ("lab", "docs"):
+        item: Any = SimpleNamespace(path=TESTS / name / "test_a.py", name="a")
+        with contextlib.closing(hooks.pytest_runtest_protocol(item, item)) as protocol:
+            next(protocol)
+    assert started == [(["host"], 1), ([str(key) for key in hooks.plan.guest], 3)]
+
+
+def test_a_failure_before_the_first_item_of_the_row_is_named_at_once(
+        capsys: pytest.CaptureFixture[str]) -> None:
+    row = Row("runner-test-fails", lambda row: [
+        "sh", "-c", "echo not ok 1 - early; for i in $(seq 150); do "
+        "test -e $0 && break; sleep 0.1; done; echo not ok 2 - late; echo 1..2; rm -f $0",
+        f"{row.console}.go"])
+    row.start()
+    said = ""
+    for _ in range(100):
+        time.sleep(0.1)
+        said += capsys.readouterr().out
+        if "early" in said:
+            break
+    assert re.search(r"\] runner-test-fails: FAILED early; ", said)
+    assert row.result("early")
+    Path(f"{row.console}.go").touch()
+    assert [result.name for result in row.others()] == ["late"]
+    assert "late" not in capsys.readouterr().out
+    row.forget()
 
 
 def test_the_result_of_a_short_boot_comes_from_its_console() -> None:
