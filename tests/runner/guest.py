@@ -22,7 +22,7 @@ RUNS = {
 }
 # The largest number of cases that a guest can select. If more are selected, it runs all cases.
 MAX_ONLY = 16
-CHECK_TIMEOUT = 900
+CHECK_TIMEOUT = 1200
 
 
 @dataclass(frozen=True)
