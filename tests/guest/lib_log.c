@@ -32,10 +32,14 @@
 /* Regular expressions that a program uses: each is compiled once, for thousands of lines */
 #define PATTERNS	4
 
+/* Texts of log_expect() */
+#define MAX_EXPECTED	2
+
 /* Taint flags for a bad page, an oops, a warning and a soft lockup */
 #define TAINTS		0x42a0
 
-static const char *expected;
+static const char *expected[MAX_EXPECTED];
+static size_t nr_expected;
 static uint64_t taints;
 
 /**
@@ -164,7 +168,8 @@ void log_mark(void)
 /* Lines of this module that contain the text are not complaints */
 void log_expect(const char *text)
 {
-	expected = text;
+	if (nr_expected < MAX_EXPECTED)
+		expected[nr_expected++] = text;
 }
 
 /* Count the occurrences of a text in the whole log, including those before the mark */
@@ -241,13 +246,22 @@ struct complaint {
 	size_t lines;
 };
 
+static bool is_expected(const char *text)
+{
+	for (size_t i = 0; i < nr_expected; i++) {
+		if (strstr(text, expected[i]))
+			return true;
+	}
+	return false;
+}
+
 static void print_complaint(const struct line *line, void *arg)
 {
 	struct complaint *complaint = arg;
 	bool is_complaint = matches(line->text, complaint->words) &&
 			    !matches(line->text, OF_ANY_MODULE);
 
-	if (is_own(line) && !(expected && strstr(line->text, expected)))
+	if (is_own(line) && !is_expected(line->text))
 		is_complaint = true;
 	if (!is_complaint)
 		return;
