@@ -25,7 +25,8 @@ GUEST = TOP / "tests" / "guest"
 # Kernel modules that the guest loads by name; their dependencies are added
 MODULES = ("vfio", "vfio_iommu_spapr_tce", "vfio-pci", "nvme")
 # Modules of this project, which scripts/module builds
-OURS = ("vfio_spapr_tce2", "vfio_spapr_tce2_selftest", "vfio_spapr_tce2_kvmplay")
+OURS = ("vfio_spapr_tce2", "vfio_spapr_tce2_selftest", "vfio_spapr_tce2_kvmplay",
+        "vfio_spapr_tce2_emulated")
 DIRECTORIES = ("bin", "sbin", "lib", "dev", "proc", "sys", "tmp", "etc")
 
 

@@ -23,8 +23,9 @@ from .toolchain import need_sparse
 
 PRODUCT = "vfio_spapr_tce2.ko"
 # Sources to link, and the directories whose objects clang compiles
-LINKED = ("Kbuild", "dkms.conf", "src", "include", "tests/selftest", "tests/kvmplay")
-COMPILED = ("src", "tests/selftest", "tests/kvmplay")
+LINKED = ("Kbuild", "dkms.conf", "src", "include", "tests/selftest", "tests/kvmplay",
+          "tests/emulated")
+COMPILED = ("src", "tests/selftest", "tests/kvmplay", "tests/emulated")
 # Environment variables that are passed to kbuild
 PASSED = ("W", "C", "V", "KCFLAGS")
 

@@ -16,7 +16,7 @@ from .places import BUILD, LOGS, TOP, LabError
 SOURCES = TOP / "tests" / "guest"
 CLIENTS = TOP / "tests" / "clients"
 # The directories of other headers that programs include
-INTERFACES = (TOP / "tests" / "kvmplay", TOP / "include" / "uapi")
+INTERFACES = (TOP / "tests" / "kvmplay", TOP / "tests" / "emulated", TOP / "include" / "uapi")
 GUEST = BUILD / "guest"
 COMPILER = (f"{CROSS}gcc-12", "-std=gnu11", "-static", "-O2", "-pthread",
             "-Wall", "-Wextra", "-Werror")

@@ -185,7 +185,8 @@ def build_with_warn(first_label: str) -> Build:
     (tree / "tests").mkdir(parents=True)
     for name in (".gitignore", "Kbuild", "dkms.conf"):
         shutil.copy2(TOP / name, tree)
-    for name in ("src", "include", "scripts", "tests/selftest", "tests/kvmplay"):
+    for name in ("src", "include", "scripts", "tests/selftest", "tests/kvmplay",
+                 "tests/emulated"):
         shutil.copytree(TOP / name, tree / name)
     source = tree / "src" / "realmode.c"
     text, count = re.subn(r"^\tif \(!rm_is_linear\(cache\)\)$", r"\tWARN_ON_ONCE(!bytes);\n\g<0>",
