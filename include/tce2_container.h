@@ -120,8 +120,19 @@ bool tce2_container_next_region(struct tce2_container *container, u64 ua,
 
 int tce2_container_attach(struct tce2_container *container,
 			  struct iommu_group *group);
+int tce2_container_attach_emulated(struct tce2_container *container,
+				   struct iommu_group *group);
 int tce2_container_detach(struct tce2_container *container,
 			  struct iommu_group *group);
+void tce2_container_add_device(struct tce2_container *container,
+			       struct vfio_device *device);
+void tce2_container_remove_device(struct tce2_container *container,
+				  struct vfio_device *device);
+int tce2_container_pin(struct tce2_container *container,
+		       const struct tce2_pin_request *request);
+void tce2_container_unpin(struct tce2_container *container, u64 iova, u64 count);
+int tce2_container_access(struct tce2_container *container,
+			  struct tce2_access_request *request);
 int tce2_container_info(struct tce2_container *container,
 			struct vfio_iommu_spapr_tce_info *info, struct tce2_caps *caps);
 int tce2_container_check_process(struct tce2_container *container);

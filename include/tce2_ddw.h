@@ -12,6 +12,7 @@
 
 #include <asm/iommu.h>
 
+#include "tce2_access.h"
 #include "tce2_platform.h"
 #include "tce2_range.h"
 
@@ -42,6 +43,38 @@ struct tce2_group {
 };
 
 /**
+ * struct tce2_emulated - a group of an emulated device that is attached to a container
+ * @node: node in the container's list of emulated groups
+ * @group: the IOMMU group, which has no table group
+ */
+struct tce2_emulated {
+	struct list_head node;
+	struct iommu_group *group;
+};
+
+/**
+ * struct tce2_emulation - state of a container that only emulated devices need
+ * @groups: attached groups of emulated devices (struct tce2_emulated)
+ * @software: the software group, in the list of groups of struct tce2_ddw while @groups is not
+ *	empty and no group with hardware is attached. Its IOMMU group is NULL
+ * @tg: table group of @software
+ * @hardware: operations of the group with hardware that joined last while no other had joined;
+ *	NULL before a group with hardware is attached
+ * @access: emulated devices and the pages that they have pinned; has its own locks
+ * @accessors: number of open emulated devices whose drivers may pin pages
+ *
+ * Protected by the lock of struct tce2_ddw, except @access.
+ */
+struct tce2_emulation {
+	struct list_head groups;
+	struct tce2_group software;
+	struct iommu_table_group tg;
+	const struct iommu_table_group_ops *hardware;
+	struct tce2_access access;
+	unsigned int accessors;
+};
+
+/**
  * struct tce2_ddw - a container's groups and DMA windows
  * @lock: held for writing to add or remove groups and windows, and for reading to
  *	map in windows (struct tce2_window describes the locks of mappings)
@@ -57,7 +90,8 @@ struct tce2_group {
  *	take @lock for writing yet, because VFIO waits for it
  * @groups: attached groups (struct tce2_group); every window is programmed
  *	for every group
- * @nr_groups: number of @groups; written with @lock held, read without a lock
+ * @nr_groups: number of attached groups, emulated or not; written with @lock held, read
+ *	without a lock
  * @window: the windows by slot, published or not; NULL for an empty slot. The platform
  *	chooses their first bus addresses, see tce2_platform_create_table()
  * @default_pending: the default window is not made yet; the first request that uses
@@ -68,6 +102,9 @@ struct tce2_group {
  * @taker: mm of the process that has taken the container over; NULL if no process has. Only
  *	compared; protected by @lock. Requests check the process before they lock @lock, and
  *	check @taker afterwards
+ * @emulation: state that only emulated devices need; NULL before the first emulated group is
+ *	attached. Set with @lock held for writing, read without a lock; valid until
+ *	tce2_ddw_free()
  *
  * @groups, @window, @default_pending, @windows and @taker are protected by @lock. Requests for
  * one page and readers of debugfs read @window under RCU instead. To attach or detach a
@@ -91,6 +128,7 @@ struct tce2_ddw {
 	u64 windows;
 	struct tce2_counts __percpu *counts;
 	const struct mm_struct *taker;
+	struct tce2_emulation *emulation;
 };
 
 /**
@@ -155,9 +193,19 @@ struct tce2_caps {
 
 void tce2_ddw_init(struct tce2_ddw *ddw, struct tce2_counts __percpu *counts);
 void tce2_ddw_destroy(struct tce2_ddw *ddw);
+void tce2_ddw_free(struct tce2_ddw *ddw);
 
 int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *group);
+int tce2_ddw_attach_emulated(struct tce2_ddw *ddw, struct iommu_group *group);
 int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *group);
+
+struct tce2_emulation *tce2_ddw_emulation(struct tce2_ddw *ddw);
+void tce2_ddw_count_pins(struct tce2_ddw *ddw, unsigned long *pinned,
+			 unsigned long *notified);
+void tce2_ddw_add_device(struct tce2_ddw *ddw, struct vfio_device *device);
+void tce2_ddw_remove_device(struct tce2_ddw *ddw, struct vfio_device *device);
+int tce2_ddw_pin(struct tce2_ddw *ddw, const struct tce2_pin_request *request);
+int tce2_ddw_access(struct tce2_ddw *ddw, struct tce2_access_request *request);
 
 int tce2_ddw_info(struct tce2_ddw *ddw, struct vfio_iommu_spapr_tce_info *info,
 		  struct tce2_caps *caps);

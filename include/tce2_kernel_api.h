@@ -109,12 +109,22 @@ KERNEL_FUNCTION(vfio_unregister_iommu_driver,
 		void (const struct vfio_iommu_driver_ops *ops))
 #endif
 
+#if defined(TCE2_API_VFIO_DEVICE) || defined(TCE2_API_ALL)
+KERNEL_STRUCT(READ, vfio_device)
+KERNEL_MEMBER(vfio_device, ops, const struct vfio_device_ops *)
+KERNEL_MEMBER(vfio_device, iommu_entry, struct list_head)
+
+KERNEL_STRUCT(READ, vfio_device_ops)
+KERNEL_MEMBER(vfio_device_ops, dma_unmap, void (*)(struct vfio_device *, u64, u64))
+#endif
+
 #if defined(TCE2_API_IOMMU_TABLE) || defined(TCE2_API_ALL)
 KERNEL_STRUCT(READ, iommu_table)
 KERNEL_MEMBER(iommu_table, it_indirect_levels, unsigned long)
 KERNEL_MEMBER(iommu_table, it_level_size, unsigned long)
 KERNEL_MEMBER(iommu_table, it_nid, int)
 KERNEL_MEMBER(iommu_table, it_index, unsigned long)
+KERNEL_MEMBER(iommu_table, it_size, unsigned long)
 KERNEL_MEMBER(iommu_table, it_offset, unsigned long)
 KERNEL_MEMBER(iommu_table, it_base, unsigned long)
 KERNEL_MEMBER(iommu_table, it_page_shift, unsigned long)
@@ -260,6 +270,7 @@ KERNEL_FUNCTION(xa_store, void *(struct xarray *xa, unsigned long index,
 				 void *entry, gfp_t gfp))
 KERNEL_FUNCTION(xa_find, void *(struct xarray *xa, unsigned long *index,
 				unsigned long max, xa_mark_t filter))
+KERNEL_FUNCTION(xa_erase, void *(struct xarray *xa, unsigned long index))
 KERNEL_FUNCTION(xa_destroy, void (struct xarray *xa))
 KERNEL_FUNCTION(rb_insert_color,
 		void (struct rb_node *node, struct rb_root *root))

@@ -29,6 +29,8 @@ void tce2_region_unregister_nofail(struct tce2_region *region);
 
 bool tce2_page_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 		    bool write, u64 *hpa);
+bool tce2_page_hold_again(struct tce2_cache *cache, u64 ua, unsigned int shift,
+			  bool write, u64 *hpa);
 void tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift);
 void tce2_page_drop_from(struct tce2_region *region, u64 ua, unsigned int shift);
 void tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,

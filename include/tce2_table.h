@@ -27,11 +27,14 @@ struct tce2_window_spec;
  *	the value and at the address that the hardware's format requires
  * @TCE2_TABLE_PLATFORM: only by the platform's functions, because the table is a
  *	hypervisor's or does not have the expected format
+ * @TCE2_TABLE_NONE: not at all, because no hardware walks the table (src/software.c). The
+ *	view is the only record
  */
 enum tce2_table_layout {
 	TCE2_TABLE_UNSEEN,
 	TCE2_TABLE_MEMORY,
 	TCE2_TABLE_PLATFORM,
+	TCE2_TABLE_NONE,
 };
 
 /**
@@ -153,6 +156,17 @@ void tce2_table_invalidate(struct tce2_table *table, u64 index, u64 count);
 static inline bool tce2_table_in_memory(const struct tce2_table *table)
 {
 	return READ_ONCE(table->layout) == TCE2_TABLE_MEMORY;
+}
+
+/**
+ * tce2_table_is_software() - check whether a table has no entries
+ * @table: the table
+ *
+ * Return: true for a table that no hardware can walk, see TCE2_TABLE_NONE.
+ */
+static inline bool tce2_table_is_software(const struct tce2_table *table)
+{
+	return READ_ONCE(table->layout) == TCE2_TABLE_NONE;
 }
 
 /**

@@ -4,6 +4,7 @@
 
 #include <linux/cache.h>
 #include <linux/compiler.h>
+#include <linux/errno.h>
 #include <linux/list.h>
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
@@ -20,6 +21,13 @@ struct tce2_counts;
 struct tce2_dirty;
 struct tce2_kvm;
 struct tce2_window_spec;
+struct xarray;
+
+/*
+ * A request would unmap or replace a pinned page. Nothing has changed. src/access.c describes
+ * how the caller continues. Never compared with a refusal, and never returned to a client.
+ */
+#define TCE2_PINNED	(-EDEADLK)
 
 /**
  * struct tce2_window - a DMA window and its table; owned by a struct tce2_ddw
@@ -60,6 +68,10 @@ struct tce2_window_spec;
  *	threads that hold the entries
  * @slow_drop: @kept_by_group is set or @dirty is not NULL, so KVM's hooks need more steps to
  *	drop a page; changed together with these members
+ * @pins: pages that drivers of emulated devices have pinned (struct tce2_access), indexed by
+ *	bus address divided by PAGE_SIZE; NULL if no driver may pin pages of the window.
+ *	Written with the owner's lock held for writing, by a thread that holds all entries in
+ *	@ranges; read by a thread that holds entries
  * @rcu: frees the window after a grace period, because requests for one page and readers of
  *	debugfs find the window without a reference
  *
@@ -104,6 +116,7 @@ struct tce2_window {
 	bool kept_by_group;
 	bool slow_drop;
 	struct tce2_dirty *dirty;
+	struct xarray *pins;
 	struct rcu_head rcu;
 	unsigned char gap[L1_CACHE_BYTES - sizeof(unsigned int)];
 	struct tce2_brief briefs[TCE2_BRIEFS];
@@ -159,11 +172,12 @@ bool tce2_window_unset(struct tce2_window *window, struct iommu_table_group *tg,
 void tce2_window_lock_range(struct tce2_window *window, struct tce2_range *range,
 			    u64 index, u64 count);
 void tce2_window_lock_all(struct tce2_window *window, struct tce2_range *range);
-int tce2_window_lock_leaves(struct tce2_window *window,
-			    struct tce2_range *range, u64 index, u64 count);
-int tce2_window_queue_leaves(struct tce2_window *window, struct tce2_range *range,
-			     u64 index, u64 count, enum tce2_patience patience);
+int tce2_window_lock_leaves(struct tce2_window *window, struct tce2_range *range,
+			    u64 index, u64 count, enum tce2_patience patience);
 void tce2_window_unlock_leaves(struct tce2_window *window, struct tce2_range *range);
+
+void tce2_window_accept_pins(struct tce2_window *window, struct xarray *pins);
+bool tce2_window_is_pinned(const struct tce2_window *window);
 
 bool tce2_window_get_view(struct tce2_window *window);
 int tce2_window_scan(struct tce2_window *window, struct tce2_scan *scan);

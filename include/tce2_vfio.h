@@ -45,18 +45,19 @@ enum vfio_group_type {
  * @ioctl: container ioctl; with VFIO_CHECK_EXTENSION iommu_data may be NULL
  * @attach_group: attach a group to the container
  * @detach_group: detach a group from the container
- * @pin_pages: for mediated devices, unused here
- * @unpin_pages: for mediated devices, unused here
- * @register_device: for mediated devices, unused here
- * @unregister_device: for mediated devices, unused here
- * @dma_rw: for mediated devices, unused here
- * @group_iommu_domain: for mediated devices, unused here
+ * @pin_pages: pin the pages that bus addresses map, for the driver of an emulated device
+ * @unpin_pages: undo @pin_pages
+ * @register_device: a device of any kind is opened
+ * @unregister_device: undo @register_device
+ * @dma_rw: copy between a driver's buffer and the memory that bus addresses map
+ * @group_iommu_domain: unused here
  * @notify: the last member up to Linux 6.2, removed by "vfio: revert "iommu
  *	driver notify callback"". Later kernels read no member after
  *	@group_iommu_domain, so NULL is valid for all kernels.
  *
  * Defined in drivers/vfio/vfio.h. The core calls @open, @release, @attach_group and
- * @detach_group with the container's group_lock held, and @ioctl without a lock.
+ * @detach_group with the container's group_lock held, @register_device and @unregister_device
+ * with the group's group_lock held, and the other callbacks without a lock.
  */
 struct vfio_iommu_driver_ops {
 	char *name;

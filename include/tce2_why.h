@@ -83,6 +83,13 @@ struct pid;
  * @TCE2_WHY_ALREADY_ATTACHED: attach: the group is attached already
  * @TCE2_WHY_CANNOT_SHARE: attach: the groups can't share tables
  * @TCE2_WHY_GROUP_PAGE_SIZE: attach: the group lacks the page size of a window
+ * @TCE2_WHY_SOFTWARE_WINDOW: attach: the container has windows without hardware
+ * @TCE2_WHY_PINNED: the driver of an emulated device does not unpin pages
+ * @TCE2_WHY_NO_DEVICE: pin: no emulated device of the container is open
+ * @TCE2_WHY_ACCESS_NOT_MAPPED: pin, copy: the bus address is not mapped, or is being unmapped
+ * @TCE2_WHY_ACCESS_SCATTERED: pin: entries of a kernel page map several pages of memory
+ * @TCE2_WHY_ACCESS_PERMISSION: pin, copy: the entry does not have the permission
+ * @TCE2_WHY_KVM_CHANGES_ENTRIES: pin: KVM changes entries of the window
  * @TCE2_WHY_EEH_OPERATION: unknown EEH operation, function or type of an error
  * @TCE2_WHY_EEH_NO_ENDPOINT: the group has no partitionable endpoint
  * @TCE2_WHY_EEH_FAILED: the kernel's EEH core failed
@@ -152,6 +159,13 @@ enum tce2_why {
 	TCE2_WHY_ALREADY_ATTACHED,
 	TCE2_WHY_CANNOT_SHARE,
 	TCE2_WHY_GROUP_PAGE_SIZE,
+	TCE2_WHY_SOFTWARE_WINDOW,
+	TCE2_WHY_PINNED,
+	TCE2_WHY_NO_DEVICE,
+	TCE2_WHY_ACCESS_NOT_MAPPED,
+	TCE2_WHY_ACCESS_SCATTERED,
+	TCE2_WHY_ACCESS_PERMISSION,
+	TCE2_WHY_KVM_CHANGES_ENTRIES,
 	TCE2_WHY_EEH_OPERATION,
 	TCE2_WHY_EEH_NO_ENDPOINT,
 	TCE2_WHY_EEH_FAILED,
@@ -227,6 +241,8 @@ static inline int tce2_refuse_unless_ruled(int ret, enum tce2_why why)
  * @TCE2_REQUEST_ATTACH: VFIO attaches a group
  * @TCE2_REQUEST_OWNER: VFIO_TCE2_OFFER_OWNER or VFIO_TCE2_TAKE_OWNER
  * @TCE2_REQUEST_DIRTY: VFIO_TCE2_DIRTY_PAGES
+ * @TCE2_REQUEST_PIN: a driver pins pages (vfio_pin_pages())
+ * @TCE2_REQUEST_ACCESS: a driver reads or writes memory (vfio_dma_rw())
  * @TCE2_REQUEST_OTHER: an unknown ioctl
  * @TCE2_REQUEST_RANGES: VFIO_IOMMU_TCE2_RANGES; its elements count as the other kinds
  * @TCE2_REQUEST_COPY: VFIO_TCE2_OP_COPY, in a vector
@@ -244,6 +260,8 @@ enum tce2_request {
 	TCE2_REQUEST_ATTACH,
 	TCE2_REQUEST_OWNER,
 	TCE2_REQUEST_DIRTY,
+	TCE2_REQUEST_PIN,
+	TCE2_REQUEST_ACCESS,
 	TCE2_REQUEST_OTHER,
 	TCE2_REQUEST_RANGES,
 	TCE2_REQUEST_COPY,

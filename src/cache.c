@@ -148,6 +148,21 @@ void tce2_cache_put(struct tce2_cache *cache)
 EXPORT_SYMBOL_GPL(tce2_cache_put);
 
 /**
+ * tce2_cache_leak() - keep a cache permanently
+ * @cache: the cache; the caller has a reference
+ *
+ * For memory that must stay pinned until reboot.
+ *
+ * Context: may sleep.
+ */
+void tce2_cache_leak(struct tce2_cache *cache)
+{
+	mutex_lock(&index_lock);
+	cache->users++;
+	mutex_unlock(&index_lock);
+}
+
+/**
  * tce2_cache_has_orphans() - check for mirrors that a worker will remove
  * @cache: the cache
  *

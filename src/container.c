@@ -19,7 +19,8 @@
  *
  * Locks: reg_lock of struct tce2_container; table_lock, which protects the table of
  * containers. RCU protects the table's readers.
- * Calls: ddw, page, kvm (open brackets), mm_iommu, cache, extents, eeh, why; inlines of ddw.
+ * Calls: ddw, access, page, kvm (open brackets), mm_iommu, cache, extents, eeh, why; inlines
+ * of ddw.
  */
 #include <linux/bitops.h>
 #include <linux/mm.h>
@@ -233,6 +234,7 @@ void tce2_container_put(struct tce2_container *container)
 		return;
 	if (container->cache)
 		tce2_cache_put(container->cache);
+	tce2_ddw_free(&container->ddw);
 	tce2_journal_close(&container->journal, container->id);
 	/* A reader of the table may still try to get a reference, which fails */
 	call_rcu(&container->rcu, container_free_rcu);
@@ -301,6 +303,95 @@ int tce2_container_attach(struct tce2_container *container,
 			  struct iommu_group *group)
 {
 	return tce2_ddw_attach(&container->ddw, group);
+}
+
+/**
+ * tce2_container_attach_emulated() - attach a group of an emulated device
+ * @container: the container
+ * @group: the group; VFIO keeps the group until it is detached
+ *
+ * Context: may sleep.
+ * Return: same as tce2_ddw_attach_emulated().
+ */
+int tce2_container_attach_emulated(struct tce2_container *container,
+				   struct iommu_group *group)
+{
+	return tce2_ddw_attach_emulated(&container->ddw, group);
+}
+
+/**
+ * tce2_container_add_device() - let the driver of an emulated device pin pages
+ * @container: the container
+ * @device: the device, which is being opened
+ *
+ * Context: may sleep.
+ */
+void tce2_container_add_device(struct tce2_container *container, struct vfio_device *device)
+{
+	/* A driver that can't be notified can't pin pages (vfio_pin_pages()) */
+	if (device->ops->dma_unmap)
+		tce2_ddw_add_device(&container->ddw, device);
+}
+
+/**
+ * tce2_container_remove_device() - undo tce2_container_add_device()
+ * @container: the container
+ * @device: the device, which is being closed
+ *
+ * Context: may sleep.
+ */
+void tce2_container_remove_device(struct tce2_container *container,
+				  struct vfio_device *device)
+{
+	if (device->ops->dma_unmap)
+		tce2_ddw_remove_device(&container->ddw, device);
+}
+
+/**
+ * tce2_container_pin() - pin the pages that bus addresses map, for a driver
+ * @container: the container
+ * @request: the driver's request
+ *
+ * Any thread may pin pages for a device, like the device itself.
+ *
+ * Context: may sleep; a fatal signal interrupts it.
+ * Return: same as tce2_ddw_pin().
+ */
+int tce2_container_pin(struct tce2_container *container,
+		       const struct tce2_pin_request *request)
+{
+	return tce2_ddw_pin(&container->ddw, request);
+}
+
+/**
+ * tce2_container_unpin() - undo tce2_container_pin()
+ * @container: the container
+ * @iova: first bus address, a multiple of PAGE_SIZE
+ * @count: number of pages
+ *
+ * Context: may sleep.
+ */
+void tce2_container_unpin(struct tce2_container *container, u64 iova, u64 count)
+{
+	struct tce2_emulation *emulation = tce2_ddw_emulation(&container->ddw);
+
+	/* A container in which a page is pinned is bound, so it has a region cache */
+	if (!WARN_ON_ONCE(!emulation))
+		tce2_access_unpin(&emulation->access, READ_ONCE(container->cache), iova, count);
+}
+
+/**
+ * tce2_container_access() - read or write the memory that bus addresses map, for a driver
+ * @container: the container
+ * @request: the driver's request; changed by this function
+ *
+ * Context: may sleep; a fatal signal interrupts it.
+ * Return: same as tce2_ddw_access().
+ */
+int tce2_container_access(struct tce2_container *container,
+			  struct tce2_access_request *request)
+{
+	return tce2_ddw_access(&container->ddw, request);
 }
 
 /**

@@ -11,8 +11,8 @@
  * device again (failed_ddw_pdn_list, arch/powerpc/platforms/pseries/iommu.c).
  *
  * Locks: clients, lock and slots_lock of struct tce2_ddw, which no other file uses.
- * Calls: kapi (publishing windows), kvm, track, dirty, tce_v2 (mappings of a window), eeh,
- * mm_iommu, mirrors, range, platform, trace; inlines of compat.
+ * Calls: kapi (publishing windows), kvm, track, dirty, access, tce_v2 (mappings of a window),
+ * eeh, mm_iommu, mirrors, range, platform, software, trace; inlines of compat.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -24,6 +24,7 @@
 #include <linux/slab.h>
 #include <linux/vfio.h>
 
+#include "tce2_access.h"
 #include "tce2_compat.h"
 #include "tce2_ddw.h"
 #include "tce2_dirty.h"
@@ -33,6 +34,7 @@
 #include "tce2_mirrors.h"
 #include "tce2_mm_iommu.h"
 #include "tce2_platform.h"
+#include "tce2_software.h"
 #include "tce2_tce_v2.h"
 #include "tce2_trace_calls.h"
 #include "tce2_track.h"
@@ -374,6 +376,14 @@ static void ddw_take_down(struct tce2_ddw *ddw, int slot,
 	tce2_window_put(window);
 }
 
+/* Returns true if drivers of emulated devices may pin pages */
+static bool ddw_has_accessors(struct tce2_ddw *ddw)
+	__must_hold(&ddw->lock)
+{
+	lockdep_assert_held(&ddw->lock);
+	return ddw->emulation && ddw->emulation->accessors;
+}
+
 /*
  * Installs KVM's hooks at a new table and programs the table for every group.
  * Removes the window completely after an error.
@@ -396,6 +406,8 @@ static int ddw_set_up(struct tce2_ddw *ddw, int slot, struct tce2_window *window
 		return ret;
 	}
 	tce2_kvm_expect(kvm, ddw_table_refs(ddw));
+	if (ddw_has_accessors(ddw))
+		tce2_window_accept_pins(window, &ddw->emulation->access.pins);
 	ddw_set_slot(ddw, slot, window);
 	return 0;
 }
@@ -455,12 +467,100 @@ static void ddw_destroy_window(struct tce2_ddw *ddw, int slot)
 	ddw_take_down(ddw, slot, window, NULL);
 }
 
+static void ddw_count_groups(struct tce2_ddw *ddw, int change)
+	__must_hold(&ddw->lock)
+{
+	lockdep_assert_held_write(&ddw->lock);
+	WRITE_ONCE(ddw->nr_groups, ddw->nr_groups + change);
+}
+
 static void ddw_remove_group(struct tce2_ddw *ddw, struct tce2_group *group)
 	__must_hold(&ddw->lock)
 {
 	lockdep_assert_held_write(&ddw->lock);
 	list_del(&group->node);
-	WRITE_ONCE(ddw->nr_groups, ddw->nr_groups - 1);
+	ddw_count_groups(ddw, -1);
+}
+
+static bool ddw_is_software(struct tce2_ddw *ddw)
+	__must_hold(&ddw->lock)
+{
+	lockdep_assert_held(&ddw->lock);
+	return ddw->emulation && !list_empty(&ddw->emulation->software.node);
+}
+
+/*
+ * Adds the software group, because emulated groups are left and no group with hardware.
+ * Windows of groups that have left stay. To set a window for this group can't fail.
+ */
+static void ddw_begin_software(struct tce2_ddw *ddw)
+	__must_hold(&ddw->lock)
+{
+	int slot;
+	bool set;
+
+	lockdep_assert_held_write(&ddw->lock);
+	for (slot = 0; slot < NR_SLOTS; slot++) {
+		if (ddw->window[slot])
+			tce2_window_set(ddw->window[slot], &ddw->emulation->tg, slot,
+					&set);
+	}
+	list_add(&ddw->emulation->software.node, &ddw->groups);
+}
+
+/* Undoes ddw_begin_software() */
+static void ddw_end_software(struct tce2_ddw *ddw)
+	__must_hold(&ddw->lock)
+{
+	int slot;
+
+	lockdep_assert_held_write(&ddw->lock);
+	if (!ddw_is_software(ddw))
+		return;
+	list_del_init(&ddw->emulation->software.node);
+	for (slot = 0; slot < NR_SLOTS; slot++) {
+		if (ddw->window[slot])
+			tce2_window_unset(ddw->window[slot], &ddw->emulation->tg, slot);
+	}
+}
+
+static struct tce2_emulated *ddw_find_emulated(struct tce2_ddw *ddw,
+					       const struct iommu_group *group)
+	__must_hold(&ddw->lock)
+{
+	struct tce2_emulated *emulated;
+
+	lockdep_assert_held(&ddw->lock);
+	if (!ddw->emulation)
+		return NULL;
+	list_for_each_entry(emulated, &ddw->emulation->groups, node) {
+		if (emulated->group == group)
+			return emulated;
+	}
+	return NULL;
+}
+
+static void ddw_remove_emulated(struct tce2_ddw *ddw, struct tce2_emulated *emulated)
+	__must_hold(&ddw->lock)
+{
+	lockdep_assert_held_write(&ddw->lock);
+	list_del(&emulated->node);
+	ddw_count_groups(ddw, -1);
+	kfree(emulated);
+	if (list_empty(&ddw->emulation->groups))
+		ddw_end_software(ddw);
+}
+
+static void ddw_remove_all_emulated(struct tce2_ddw *ddw)
+	__must_hold(&ddw->lock)
+{
+	struct tce2_emulated *emulated, *next;
+
+	lockdep_assert_held_write(&ddw->lock);
+	if (!ddw->emulation)
+		return;
+	list_for_each_entry_safe(emulated, next, &ddw->emulation->groups, node)
+		ddw_remove_emulated(ddw, emulated);
 }
 
 /**
@@ -482,12 +582,26 @@ void tce2_ddw_destroy(struct tce2_ddw *ddw)
 			ddw_destroy_window(ddw, slot);
 	}
 	ddw->default_pending = false;
+	ddw_remove_all_emulated(ddw);
 	list_for_each_entry_safe(group, next, &ddw->groups, node) {
 		tce2_release_ownership(group->table_group);
 		ddw_remove_group(ddw, group);
 		kfree(group);
 	}
 	ddw_unlock_for_vfio(ddw);
+	if (ddw->emulation)
+		tce2_access_destroy(&ddw->emulation->access);
+}
+
+/**
+ * tce2_ddw_free() - free memory that running requests may use after tce2_ddw_destroy()
+ * @ddw: the groups and windows, which no thread uses any more
+ *
+ * Context: any.
+ */
+void tce2_ddw_free(struct tce2_ddw *ddw)
+{
+	kfree(ddw->emulation);
 }
 
 /*
@@ -533,6 +647,29 @@ static int ddw_set_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 	return 0;
 }
 
+/*
+ * Checks that a group may use a window of the container. Other groups that used it may have
+ * left, so that only emulated groups are left.
+ */
+static int ddw_check_window(struct tce2_ddw *ddw, const struct tce2_window *window,
+			    const struct iommu_table_group *tg)
+	__must_hold(&ddw->lock)
+{
+	const struct iommu_table_group_ops *hardware;
+
+	lockdep_assert_held(&ddw->lock);
+	if (tce2_table_is_software(&window->table))
+		return tce2_refuse(-EPERM, TCE2_WHY_SOFTWARE_WINDOW);
+	if (ddw_is_software(ddw)) {
+		hardware = ddw->emulation->hardware;
+		if (!hardware || tg->ops->create_table != hardware->create_table)
+			return tce2_refuse(-EPERM, TCE2_WHY_CANNOT_SHARE);
+	}
+	if (!(tg->pgsizes & BIT_ULL(window->page_shift)))
+		return tce2_refuse(-EPERM, TCE2_WHY_GROUP_PAGE_SIZE);
+	return 0;
+}
+
 /* Checks that a group may join the groups and windows of the container */
 static int ddw_check_group(struct tce2_ddw *ddw, struct iommu_group *iommu_group,
 			   struct iommu_table_group *tg)
@@ -551,16 +688,37 @@ static int ddw_check_group(struct tce2_ddw *ddw, struct iommu_group *iommu_group
 	list_for_each_entry(group, &ddw->groups, node) {
 		if (group->group == iommu_group)
 			return tce2_refuse(-EBUSY, TCE2_WHY_ALREADY_ATTACHED);
-		if (!tce2_platform_can_share(tg, group->table_group))
+		if (!tce2_is_software(group->table_group) &&
+		    !tce2_platform_can_share(tg, group->table_group))
 			return tce2_refuse(-EPERM, TCE2_WHY_CANNOT_SHARE);
 	}
 	for (slot = 0; slot < NR_SLOTS; slot++) {
-		struct tce2_window *window = ddw->window[slot];
-
-		if (window && !(tg->pgsizes & BIT_ULL(window->page_shift)))
-			return tce2_refuse(-EPERM, TCE2_WHY_GROUP_PAGE_SIZE);
+		ret = ddw->window[slot] ? ddw_check_window(ddw, ddw->window[slot], tg) : 0;
+		if (ret)
+			return ret;
 	}
 	return 0;
+}
+
+/* Adds a group with hardware, for which all windows are programmed */
+static void ddw_add_group(struct tce2_ddw *ddw, struct tce2_group *group)
+	__must_hold(&ddw->lock)
+{
+	struct iommu_table_group *tg = group->table_group;
+	bool joins_emulated = ddw_is_software(ddw);
+
+	lockdep_assert_held_write(&ddw->lock);
+	ddw_end_software(ddw);
+	if (list_empty(&ddw->groups)) {
+		if (ddw->emulation)
+			ddw->emulation->hardware = tg->ops;
+		/* Beside emulated groups, a removed default window stays removed */
+		if (!ddw->window[0] && (!joins_emulated || ddw->default_pending))
+			ddw->default_pending = tg->tce32_size;
+	}
+	list_add_tail(&group->node, &ddw->groups);
+	ddw_count_groups(ddw, 1);
+	ddw_expect_table_refs(ddw);
 }
 
 /**
@@ -577,7 +735,8 @@ static int ddw_check_group(struct tce2_ddw *ddw, struct iommu_group *iommu_group
  * * -ENODEV - the group has no table group
  * * -EINVAL - the platform offers no dynamic windows for the group
  * * -EBUSY - the group is attached already
- * * -EPERM - the group can't share tables with the groups or windows of the container
+ * * -EPERM - the group can't share tables with the groups or windows of the container, or
+ *   the container has windows without hardware
  * * -ENOMEM, -EIO, or another error of the platform
  */
 int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
@@ -605,15 +764,82 @@ int tce2_ddw_attach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 		tce2_release_ownership(tg);
 		goto unlock;
 	}
-	if (list_empty(&ddw->groups) && !ddw->window[0])
-		ddw->default_pending = tg->tce32_size;
-	list_add_tail(&group->node, &ddw->groups);
-	WRITE_ONCE(ddw->nr_groups, ddw->nr_groups + 1);
-	ddw_expect_table_refs(ddw);
+	ddw_add_group(ddw, group);
 unlock:
 	ddw_unlock_for_vfio(ddw);
 	if (ret)
 		kfree(group);
+	return ret;
+}
+
+/* Sets the state for emulated devices, when the first emulated group is attached */
+static void ddw_begin_emulation(struct tce2_ddw *ddw, struct tce2_emulation *emulation)
+	__must_hold(&ddw->lock)
+{
+	lockdep_assert_held_write(&ddw->lock);
+	INIT_LIST_HEAD(&emulation->groups);
+	INIT_LIST_HEAD(&emulation->software.node);
+	tce2_software_init(&emulation->tg);
+	emulation->software.table_group = &emulation->tg;
+	tce2_access_init(&emulation->access);
+	if (!list_empty(&ddw->groups))
+		emulation->hardware = ddw_first_table_group(ddw)->ops;
+	/* Pairs with tce2_ddw_emulation() */
+	smp_store_release(&ddw->emulation, emulation);
+}
+
+/* Adds an emulated group; returns -EBUSY if the group is attached already */
+static int ddw_add_emulated(struct tce2_ddw *ddw, struct tce2_emulated *emulated)
+	__must_hold(&ddw->lock)
+{
+	lockdep_assert_held_write(&ddw->lock);
+	if (ddw_find_emulated(ddw, emulated->group))
+		return tce2_refuse(-EBUSY, TCE2_WHY_ALREADY_ATTACHED);
+	if (list_empty(&ddw->groups)) {
+		ddw_begin_software(ddw);
+		ddw->default_pending = !ddw->window[0];
+	}
+	list_add_tail(&emulated->node, &ddw->emulation->groups);
+	ddw_count_groups(ddw, 1);
+	return 0;
+}
+
+/**
+ * tce2_ddw_attach_emulated() - attach a group of an emulated device
+ * @ddw: the groups and windows
+ * @iommu_group: the group; VFIO keeps the group until it is detached
+ *
+ * Beside groups with hardware, an emulated device uses their windows. Without them, the
+ * container has windows without hardware, with the rules of src/software.c.
+ *
+ * Context: may sleep.
+ * Return: 0; -EBUSY if the group is attached already; -ENOMEM.
+ */
+int tce2_ddw_attach_emulated(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
+{
+	struct tce2_emulation *emulation;
+	struct tce2_emulated *emulated;
+	int ret = -ENOMEM;
+
+	/* Not charged to the memory cgroup, for the reason in tce2_container_open() */
+	emulation = kzalloc(sizeof(*emulation), GFP_KERNEL);
+	emulated = kzalloc(sizeof(*emulated), GFP_KERNEL);
+	if (!emulation || !emulated)
+		goto free;
+	emulated->group = iommu_group;
+
+	ddw_lock_for_vfio(ddw);
+	if (!ddw->emulation) {
+		ddw_begin_emulation(ddw, emulation);
+		emulation = NULL;
+	}
+	ret = ddw_add_emulated(ddw, emulated);
+	ddw_unlock_for_vfio(ddw);
+	if (!ret)
+		emulated = NULL;
+free:
+	kfree(emulation);
+	kfree(emulated);
 	return ret;
 }
 
@@ -640,6 +866,69 @@ static void ddw_take_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
 	ddw->default_pending = false;
 }
 
+/* Removes a group with hardware; emulated groups may stay */
+static void ddw_detach_group(struct tce2_ddw *ddw, struct tce2_group *group)
+	__must_hold(&ddw->lock)
+{
+	bool papr = tce2_platform_is_papr(group->table_group);
+
+	lockdep_assert_held_write(&ddw->lock);
+	ddw_take_windows(ddw, group->table_group);
+	tce2_release_ownership(group->table_group);
+	ddw_remove_group(ddw, group);
+	if (list_empty(&ddw->groups) && ddw->emulation &&
+	    !list_empty(&ddw->emulation->groups)) {
+		ddw_begin_software(ddw);
+		/* The hypervisor's windows went with the group */
+		if (papr)
+			ddw->default_pending = true;
+	}
+	ddw_expect_table_refs(ddw);
+	kfree(group);
+}
+
+static struct tce2_group *ddw_find_group(struct tce2_ddw *ddw,
+					 const struct iommu_group *iommu_group)
+	__must_hold(&ddw->lock)
+{
+	struct tce2_group *group;
+
+	lockdep_assert_held(&ddw->lock);
+	list_for_each_entry(group, &ddw->groups, node) {
+		if (group->group == iommu_group)
+			return group;
+	}
+	return NULL;
+}
+
+/*
+ * Makes drivers unpin the pages of windows that will be removed with a group. Releases the rwsem
+ * meanwhile, because drivers may need it. VFIO's locks keep all groups attached. Forbids new
+ * pins in each such window until the caller reopens it, and returns the number of these windows.
+ */
+static unsigned int ddw_release_pins(struct tce2_ddw *ddw, const struct tce2_group *group,
+				     struct tce2_closing *closing)
+	__must_hold(&ddw->lock)
+{
+	unsigned int closed = 0;
+	int slot;
+
+	if (!group || !tce2_platform_is_papr(group->table_group))
+		return 0;
+	for (slot = 0; slot < NR_SLOTS; slot++) {
+		const struct tce2_window *window = ddw->window[slot];
+
+		if (!window || !tce2_window_is_pinned(window))
+			continue;
+		tce2_access_close(&ddw->emulation->access, &closing[closed], window->start,
+				  window->size);
+		ddw_unlock_for_vfio(ddw);
+		tce2_access_release(&ddw->emulation->access, &closing[closed++]);
+		ddw_lock_for_vfio(ddw);
+	}
+	return closed;
+}
+
 /**
  * tce2_ddw_detach() - detach a group from the container's windows
  * @ddw: the groups and windows
@@ -649,28 +938,31 @@ static void ddw_take_windows(struct tce2_ddw *ddw, struct iommu_table_group *tg)
  * a single group, so they are removed. When this function returns, the group's devices
  * reach no memory through the windows.
  *
+ * Before a window is removed, drivers of emulated devices are notified. Pages that they do not
+ * unpin then stay pinned until they do.
+ *
  * Context: may sleep.
  * Return: 0, or -ENOENT if the group is not attached.
  */
 int tce2_ddw_detach(struct tce2_ddw *ddw, struct iommu_group *iommu_group)
 {
+	struct tce2_closing closing[NR_SLOTS];
+	struct tce2_emulated *emulated;
 	struct tce2_group *group;
-	int ret = -ENOENT;
+	unsigned int closed;
 
 	ddw_lock_for_vfio(ddw);
-	list_for_each_entry(group, &ddw->groups, node) {
-		if (group->group != iommu_group)
-			continue;
-		ddw_take_windows(ddw, group->table_group);
-		tce2_release_ownership(group->table_group);
-		ddw_remove_group(ddw, group);
-		ddw_expect_table_refs(ddw);
-		kfree(group);
-		ret = 0;
-		break;
-	}
+	group = ddw_find_group(ddw, iommu_group);
+	closed = ddw_release_pins(ddw, group, closing);
+	emulated = ddw_find_emulated(ddw, iommu_group);
+	if (group)
+		ddw_detach_group(ddw, group);
+	else if (emulated)
+		ddw_remove_emulated(ddw, emulated);
 	ddw_unlock_for_vfio(ddw);
-	return ret;
+	while (closed)
+		tce2_access_reopen(&ddw->emulation->access, &closing[--closed]);
+	return group || emulated ? 0 : -ENOENT;
 }
 
 /*
@@ -1047,6 +1339,47 @@ void tce2_ddw_cancel(struct tce2_ddw *ddw, struct tce2_creation *creation)
 	ddw_end_creation(creation);
 }
 
+/* Finds the slot of the published window that begins at @start; NR_SLOTS if no window does */
+static int ddw_slot_of(struct tce2_ddw *ddw, u64 start)
+	__must_hold(&ddw->lock)
+{
+	int slot;
+
+	lockdep_assert_held(&ddw->lock);
+	for (slot = 0; slot < NR_SLOTS; slot++) {
+		if (ddw_is_published(ddw->window[slot]) &&
+		    ddw->window[slot]->start == start)
+			break;
+	}
+	return slot;
+}
+
+/*
+ * Removes a window. If a driver has pinned pages of it, changes nothing, sets *@size to the
+ * window's size, and returns TCE2_PINNED.
+ */
+static int ddw_remove_window(struct tce2_ddw *ddw, u64 start, u64 *size)
+{
+	int slot, ret = ddw_lock_with_group(ddw);
+
+	if (ret)
+		return ret;
+	slot = ddw_slot_of(ddw, start);
+	if (ddw->default_pending &&
+	    start == ddw_first_table_group(ddw)->tce32_start) {
+		ddw->default_pending = false;
+	} else if (slot == NR_SLOTS) {
+		ret = tce2_refuse(-EINVAL, TCE2_WHY_NO_SUCH_WINDOW);
+	} else if (tce2_window_is_pinned(ddw->window[slot])) {
+		*size = ddw->window[slot]->size;
+		ret = TCE2_PINNED;
+	} else {
+		ddw_destroy_window(ddw, slot);
+	}
+	ddw_unlock_for_client(ddw);
+	return ret;
+}
+
 /**
  * tce2_ddw_remove() - remove a window from all groups
  * @ddw: the groups and windows
@@ -1061,32 +1394,23 @@ void tce2_ddw_cancel(struct tce2_ddw *ddw, struct tce2_creation *creation)
  * * 0 - success
  * * -ENXIO - the container has no group
  * * -EINVAL - no window begins at @start
+ * * -EBUSY - the driver of an emulated device does not unpin pages of the window
  * * -EINTR - a fatal signal
  */
 int tce2_ddw_remove(struct tce2_ddw *ddw, u64 start)
 {
-	int slot, ret;
+	struct tce2_closing closing;
+	u64 size = 0;
+	int ret;
 
-	ret = ddw_lock_with_group(ddw);
-	if (ret)
-		return ret;
-	ret = tce2_refuse(-EINVAL, TCE2_WHY_NO_SUCH_WINDOW);
-	if (ddw->default_pending &&
-	    start == ddw_first_table_group(ddw)->tce32_start) {
-		ddw->default_pending = false;
-		ret = 0;
-		goto unlock;
+	ret = ddw_remove_window(ddw, start, &size);
+	while (unlikely(ret == TCE2_PINNED)) {
+		tce2_access_close(&ddw->emulation->access, &closing, start, size);
+		ret = tce2_access_release(&ddw->emulation->access, &closing);
+		if (!ret)
+			ret = ddw_remove_window(ddw, start, &size);
+		tce2_access_reopen(&ddw->emulation->access, &closing);
 	}
-	for (slot = 0; slot < NR_SLOTS; slot++) {
-		if (ddw_is_published(ddw->window[slot]) &&
-		    ddw->window[slot]->start == start) {
-			ddw_destroy_window(ddw, slot);
-			ret = 0;
-			break;
-		}
-	}
-unlock:
-	ddw_unlock_for_client(ddw);
 	return ret;
 }
 
@@ -1243,27 +1567,9 @@ static int ddw_try_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
 	return ret;
 }
 
-/**
- * tce2_ddw_map() - map user memory at bus addresses
- * @ddw: the groups and windows
- * @cache: region cache of the container's process
- * @request: the client's request, not checked yet
- *
- * Makes the default window if it is pending and the request maps there. If a writer
- * waits for the lock while the request waits for entries, the request releases the lock
- * and restarts. An error changes no entry.
- *
- * Context: may sleep; a fatal signal interrupts it.
- * Return:
- * * 0 - success
- * * -ENXIO - the first bus address is in no window
- * * -EINVAL - the request is empty, has no permission, is misaligned, wraps, or reaches
- *   past the window
- * * other errors - from tce2_window_map(), except -EAGAIN; or from tce2_ddw_create(), for
- *   the default window
- */
-int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
-		 const struct tce2_map_request *request)
+/* Implements tce2_ddw_map(); returns TCE2_PINNED if a driver has to unpin pages first */
+static int ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
+		   const struct tce2_map_request *request)
 {
 	enum tce2_patience patience = TCE2_YIELDS;
 	bool pending;
@@ -1282,6 +1588,41 @@ int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
 		patience = TCE2_YIELDS_TO_VFIO;
 		ret = ddw_wait_for_writer(ddw, seen);
 	} while (!ret);
+	return ret;
+}
+
+/**
+ * tce2_ddw_map() - map user memory at bus addresses
+ * @ddw: the groups and windows
+ * @cache: region cache of the container's process
+ * @request: the client's request, not checked yet
+ *
+ * Makes the default window if it is pending and the request maps there. If a writer
+ * waits for the lock while the request waits for entries, the request releases the lock
+ * and restarts. An error changes no entry.
+ *
+ * Context: may sleep; a fatal signal interrupts it.
+ * Return:
+ * * 0 - success
+ * * -ENXIO - the first bus address is in no window
+ * * -EINVAL - the request is empty, has no permission, is misaligned, wraps, or reaches
+ *   past the window
+ * * -EBUSY - the driver of an emulated device does not unpin pages of the range
+ * * other errors - from tce2_window_map(), except -EAGAIN; or from tce2_ddw_create(), for
+ *   the default window
+ */
+int tce2_ddw_map(struct tce2_ddw *ddw, struct tce2_cache *cache,
+		 const struct tce2_map_request *request)
+{
+	struct tce2_closing closing;
+	int ret = ddw_map(ddw, cache, request);
+
+	if (likely(ret != TCE2_PINNED))
+		return ret;
+	tce2_access_close(&ddw->emulation->access, &closing, request->iova, request->size);
+	ret = tce2_access_release(&ddw->emulation->access, &closing) ?:
+	      ddw_map(ddw, cache, request);
+	tce2_access_reopen(&ddw->emulation->access, &closing);
 	return ret;
 }
 
@@ -1361,7 +1702,10 @@ static int ddw_try_copy(struct tce2_ddw *ddw, struct tce2_cache *cache, struct d
 	return ret;
 }
 
-/* Implements tce2_ddw_copy() with memory for the runs */
+/*
+ * Implements tce2_ddw_copy() with memory for the runs; returns TCE2_PINNED if a driver has to
+ * unpin pages of the destination first
+ */
 static int ddw_copy(struct tce2_ddw *ddw, struct tce2_cache *cache, struct ddw_copy *copy)
 {
 	enum tce2_patience patience = TCE2_YIELDS;
@@ -1419,12 +1763,19 @@ int tce2_ddw_copy(struct tce2_ddw *ddw, struct tce2_cache *cache, u64 iova, u64 
 		/* A run has at least 4 KiB. At least one element, even if @size is 0 */
 		.most = min_t(u64, size >> TCE2_DEFAULT_PAGE_SHIFT, TCE2_MOST_RUNS - 1) + 1,
 	};
+	struct tce2_closing closing;
 	int ret;
 
 	copy.runs = kmalloc_array(copy.most, sizeof(*copy.runs), GFP_KERNEL_ACCOUNT);
 	if (!copy.runs)
 		return -ENOMEM;
 	ret = ddw_copy(ddw, cache, &copy);
+	if (unlikely(ret == TCE2_PINNED)) {
+		tce2_access_close(&ddw->emulation->access, &closing, iova, size);
+		ret = tce2_access_release(&ddw->emulation->access, &closing) ?:
+		      ddw_copy(ddw, cache, &copy);
+		tce2_access_reopen(&ddw->emulation->access, &closing);
+	}
 	kfree(copy.runs);
 	return ret;
 }
@@ -1455,36 +1806,69 @@ static int ddw_find_whole(struct tce2_ddw *ddw, u64 start, u64 unused, struct bu
 typedef int ddw_find(struct tce2_ddw *ddw, u64 iova, u64 size, struct bus_range *part);
 
 static __always_inline int ddw_try_unmap(struct tce2_ddw *ddw, u64 iova, u64 size,
-					 ddw_find *find, enum tce2_patience patience)
+					 ddw_find *find, enum tce2_patience patience,
+					 struct bus_range *part)
 {
-	struct bus_range part;
 	int ret;
 
 	ret = ddw_begin_request(ddw);
 	if (ret)
 		return ret;
-	ret = ddw_check_process(ddw) ?: find(ddw, iova, size, &part);
+	ret = ddw_check_process(ddw) ?: find(ddw, iova, size, part);
 	/* A default window that is pending has no mappings */
-	if (!ret && part.window)
-		ret = tce2_window_unmap(part.window, part.start, part.size, patience);
+	if (!ret && part->window)
+		ret = tce2_window_unmap(part->window, part->start, part->size, patience);
 	ddw_end_request(ddw);
 	return ret;
 }
 
-static __always_inline int ddw_unmap(struct tce2_ddw *ddw, u64 iova, u64 size, ddw_find *find)
+/* Sets *@part to the range, and returns TCE2_PINNED if a driver has to unpin pages of it first */
+static __always_inline int ddw_unmap(struct tce2_ddw *ddw, u64 iova, u64 size, ddw_find *find,
+				     struct bus_range *part)
 {
 	enum tce2_patience patience = TCE2_YIELDS;
 	int ret, seen;
 
 	do {
 		seen = atomic_read(&ddw->writes);
-		ret = ddw_try_unmap(ddw, iova, size, find, patience);
+		ret = ddw_try_unmap(ddw, iova, size, find, patience, part);
 		if (likely(ret != -EAGAIN))
 			return ret;
 		patience = TCE2_YIELDS_TO_VFIO;
 		ret = ddw_wait_for_writer(ddw, seen);
 	} while (!ret);
 	return ret;
+}
+
+/*
+ * Makes drivers unpin the pages of a range, and unmaps the range. *@part is the range for which
+ * ddw_unmap() has returned TCE2_PINNED.
+ */
+static noinline int ddw_unmap_pinned(struct tce2_ddw *ddw, u64 iova, u64 size, ddw_find *find,
+				     struct bus_range *part)
+{
+	struct tce2_closing closing;
+	int ret;
+
+	do {
+		tce2_access_close(&ddw->emulation->access, &closing, part->start, part->size);
+		ret = tce2_access_release(&ddw->emulation->access, &closing) ?:
+		      ddw_unmap(ddw, iova, size, find, part);
+		tce2_access_reopen(&ddw->emulation->access, &closing);
+		/* Another thread may have made a larger window at the same address */
+	} while (ret == TCE2_PINNED);
+	return ret;
+}
+
+static __always_inline int ddw_unmap_unpinned(struct tce2_ddw *ddw, u64 iova, u64 size,
+					      ddw_find *find)
+{
+	struct bus_range part;
+	int ret = ddw_unmap(ddw, iova, size, find, &part);
+
+	if (likely(ret != TCE2_PINNED))
+		return ret;
+	return ddw_unmap_pinned(ddw, iova, size, find, &part);
 }
 
 /**
@@ -1500,11 +1884,12 @@ static __always_inline int ddw_unmap(struct tce2_ddw *ddw, u64 iova, u64 size, d
  * * 0 - success
  * * -ENXIO - @iova is in no window
  * * -EINVAL - the request is empty, misaligned, or reaches past the window
+ * * -EBUSY - the driver of an emulated device does not unpin pages of the range
  * * other errors - from tce2_window_unmap(), except -EAGAIN
  */
 int tce2_ddw_unmap(struct tce2_ddw *ddw, u64 iova, u64 size)
 {
-	return ddw_unmap(ddw, iova, size, ddw_find_part);
+	return ddw_unmap_unpinned(ddw, iova, size, ddw_find_part);
 }
 
 /**
@@ -1519,11 +1904,197 @@ int tce2_ddw_unmap(struct tce2_ddw *ddw, u64 iova, u64 size)
  * * 0 - success
  * * -ENXIO - @start is in no window
  * * -EINVAL - @start is in a window, but is not its first bus address
+ * * -EBUSY - the driver of an emulated device does not unpin pages of the range
  * * other errors - from tce2_window_unmap(), except -EAGAIN
  */
 int tce2_ddw_unmap_window(struct tce2_ddw *ddw, u64 start)
 {
-	return ddw_unmap(ddw, start, 0, ddw_find_whole);
+	return ddw_unmap_unpinned(ddw, start, 0, ddw_find_whole);
+}
+
+/**
+ * tce2_ddw_emulation() - return the state that only emulated devices need
+ * @ddw: the groups and windows
+ *
+ * Context: any.
+ * Return: the state, valid until tce2_ddw_free(); NULL if no emulated group was attached.
+ */
+struct tce2_emulation *tce2_ddw_emulation(struct tce2_ddw *ddw)
+{
+	/* Pairs with ddw_begin_emulation() */
+	return smp_load_acquire(&ddw->emulation);
+}
+
+/**
+ * tce2_ddw_count_pins() - count the pinned pages and the notifications, for debugfs
+ * @ddw: the groups and windows
+ * @pinned: set to the number of pages that drivers have pinned
+ * @notified: set to the number of notifications of drivers
+ *
+ * Context: any.
+ */
+void tce2_ddw_count_pins(struct tce2_ddw *ddw, unsigned long *pinned,
+			 unsigned long *notified)
+{
+	struct tce2_emulation *emulation = tce2_ddw_emulation(ddw);
+
+	*pinned = emulation ? READ_ONCE(emulation->access.nr_pins) : 0;
+	*notified = emulation ? READ_ONCE(emulation->access.notified) : 0;
+}
+
+/**
+ * tce2_ddw_add_device() - let the driver of an emulated device pin pages
+ * @ddw: the groups and windows
+ * @device: the device, which is being opened; its driver has a function dma_unmap
+ *
+ * Requests for one page then take the general path, which checks for pinned pages.
+ *
+ * Context: may sleep.
+ */
+void tce2_ddw_add_device(struct tce2_ddw *ddw, struct vfio_device *device)
+{
+	struct tce2_emulation *emulation = tce2_ddw_emulation(ddw);
+	int slot;
+
+	/* A device with hardware: VFIO lets only drivers of emulated devices pin pages */
+	if (!emulation)
+		return;
+	tce2_access_add_device(&emulation->access, device);
+	ddw_lock_for_vfio(ddw);
+	for (slot = 0; !emulation->accessors && slot < NR_SLOTS; slot++) {
+		if (ddw->window[slot])
+			tce2_window_accept_pins(ddw->window[slot], &emulation->access.pins);
+	}
+	emulation->accessors++;
+	ddw_unlock_for_vfio(ddw);
+}
+
+/**
+ * tce2_ddw_remove_device() - undo tce2_ddw_add_device()
+ * @ddw: the groups and windows
+ * @device: the device, which is being closed
+ *
+ * Windows in which a page is still pinned keep checking for pinned pages.
+ *
+ * Context: may sleep.
+ */
+void tce2_ddw_remove_device(struct tce2_ddw *ddw, struct vfio_device *device)
+{
+	struct tce2_emulation *emulation = tce2_ddw_emulation(ddw);
+	int slot;
+
+	if (!emulation || !tce2_access_remove_device(&emulation->access, device))
+		return;
+	ddw_lock_for_vfio(ddw);
+	emulation->accessors--;
+	for (slot = 0; !emulation->accessors && slot < NR_SLOTS; slot++) {
+		struct tce2_window *window = ddw->window[slot];
+
+		if (window && !tce2_window_is_pinned(window))
+			tce2_window_accept_pins(window, NULL);
+	}
+	ddw_unlock_for_vfio(ddw);
+}
+
+/* Finds the window of a driver's request; returns -EINVAL if the address can't be mapped */
+static int ddw_find_access(struct tce2_ddw *ddw, u64 iova, u64 size,
+			   struct tce2_window **window)
+	__must_hold(&ddw->lock)
+{
+	struct bus_range range;
+
+	lockdep_assert_held(&ddw->lock);
+	if (ddw_find_window(ddw, iova, &range) || !range.window ||
+	    size > range.size - (iova - range.start))
+		return tce2_refuse(-EINVAL, TCE2_WHY_ACCESS_NOT_MAPPED);
+	*window = range.window;
+	return 0;
+}
+
+static int ddw_try_pin(struct tce2_ddw *ddw, const struct tce2_pin_request *request,
+		       enum tce2_patience patience)
+{
+	struct tce2_window *window;
+	int ret = ddw_begin_request(ddw);
+
+	if (ret)
+		return ret;
+	ret = ddw_has_accessors(ddw) ? 0 : tce2_refuse(-EINVAL, TCE2_WHY_NO_DEVICE);
+	if (!ret)
+		ret = ddw_find_access(ddw, request->iova, request->count << PAGE_SHIFT,
+				      &window);
+	if (!ret)
+		ret = tce2_access_pin(&ddw->emulation->access, window, request, patience);
+	ddw_end_request(ddw);
+	return ret;
+}
+
+/**
+ * tce2_ddw_pin() - pin the pages that bus addresses map
+ * @ddw: the groups and windows
+ * @request: the driver's request, for pages of one window; @iova is a multiple of PAGE_SIZE
+ *
+ * Context: may sleep; a fatal signal interrupts it.
+ * Return: 0; -EINVAL if no device is open, or if a bus address is in no window; or an error
+ * of tce2_access_pin(), except -EAGAIN.
+ */
+int tce2_ddw_pin(struct tce2_ddw *ddw, const struct tce2_pin_request *request)
+{
+	enum tce2_patience patience = TCE2_YIELDS;
+	int ret, seen;
+
+	do {
+		seen = atomic_read(&ddw->writes);
+		ret = ddw_try_pin(ddw, request, patience);
+		if (likely(ret != -EAGAIN))
+			return ret;
+		patience = TCE2_YIELDS_TO_VFIO;
+		ret = ddw_wait_for_writer(ddw, seen);
+	} while (!ret);
+	return ret;
+}
+
+static int ddw_try_access(struct tce2_ddw *ddw, struct tce2_access_request *request,
+			  enum tce2_patience patience)
+{
+	struct tce2_window *window;
+	int ret = ddw_begin_request(ddw);
+
+	if (ret)
+		return ret;
+	ret = ddw_find_access(ddw, request->iova, 1, &window);
+	if (!ret)
+		ret = tce2_access_copy(window, request, patience);
+	ddw_end_request(ddw);
+	return ret;
+}
+
+/**
+ * tce2_ddw_access() - read or write the memory that bus addresses map
+ * @ddw: the groups and windows
+ * @request: the driver's request; the copied bytes are removed
+ *
+ * Other requests may run between two pages.
+ *
+ * Context: may sleep; a fatal signal interrupts it.
+ * Return: 0; after an error part of the data may be copied: -EINVAL if a bus address is in
+ * no window, or an error of tce2_access_copy(), except -EAGAIN.
+ */
+int tce2_ddw_access(struct tce2_ddw *ddw, struct tce2_access_request *request)
+{
+	enum tce2_patience patience = TCE2_YIELDS;
+	int ret = 0, seen;
+
+	while (!ret && request->bytes) {
+		seen = atomic_read(&ddw->writes);
+		ret = ddw_try_access(ddw, request, patience);
+		if (unlikely(ret == -EAGAIN)) {
+			patience = TCE2_YIELDS_TO_VFIO;
+			ret = ddw_wait_for_writer(ddw, seen);
+		}
+		cond_resched();
+	}
+	return ret;
 }
 
 /**
@@ -1536,7 +2107,8 @@ int tce2_ddw_unmap_window(struct tce2_ddw *ddw, u64 start)
  *
  * Context: may sleep, for seconds in a reset.
  * Return: the result of that group; 0 if every group returned 0; -EPERM if another process has
- * taken the container over; -EINTR after a fatal signal.
+ * taken the container over; -ENODEV if the container has only groups of emulated devices;
+ * -EINTR after a fatal signal.
  */
 int tce2_ddw_eeh(struct tce2_ddw *ddw, const struct vfio_eeh_pe_op *op)
 {
@@ -1546,6 +2118,8 @@ int tce2_ddw_eeh(struct tce2_ddw *ddw, const struct vfio_eeh_pe_op *op)
 	if (ret)
 		return ret;
 	ret = ddw_check_process(ddw);
+	if (!ret && ddw_is_software(ddw))
+		ret = tce2_refuse(-ENODEV, TCE2_WHY_EEH_NO_ENDPOINT);
 	list_for_each_entry(group, &ddw->groups, node) {
 		if (ret)
 			break;
@@ -1855,7 +2429,7 @@ void tce2_ddw_thaw(struct tce2_ddw *ddw)
 }
 
 /* Checks that a window may move to another process */
-static int ddw_check_window(const struct tce2_window *window)
+static int ddw_check_movable(const struct tce2_window *window)
 {
 	if (tce2_kvm_refs(window->kvm))
 		return tce2_refuse(-EBUSY, TCE2_WHY_KVM_USES_MEMORY);
@@ -1888,7 +2462,7 @@ int tce2_ddw_check_move(struct tce2_ddw *ddw, u64 *charge)
 
 		if (!window)
 			continue;
-		ret = ddw_check_window(window);
+		ret = ddw_check_movable(window);
 		*charge += READ_ONCE(window->table.charge.pages);
 	}
 	up_read(&ddw->lock);
@@ -1944,6 +2518,18 @@ bool tce2_ddw_window_info(struct tce2_ddw *ddw, int slot,
 	return window;
 }
 
+/* Returns @group, which may be NULL, if its number is between @number and that of @next */
+static struct iommu_group *ddw_lower_group(struct iommu_group *next,
+					   struct iommu_group *group, int number)
+{
+	int id;
+
+	if (!group)
+		return next;
+	id = iommu_group_id(group);
+	return id > number && (!next || id < iommu_group_id(next)) ? group : next;
+}
+
 /**
  * tce2_ddw_next_group() - find the next group, for debugfs
  * @ddw: the groups and windows
@@ -1956,15 +2542,16 @@ bool tce2_ddw_window_info(struct tce2_ddw *ddw, int slot,
 struct iommu_group *tce2_ddw_next_group(struct tce2_ddw *ddw, int number)
 {
 	struct iommu_group *next = NULL;
+	struct tce2_emulated *emulated;
 	struct tce2_group *group;
 
 	if (ddw_begin_request_again(ddw))
 		return NULL;
-	list_for_each_entry(group, &ddw->groups, node) {
-		int id = iommu_group_id(group->group);
-
-		if (id > number && (!next || id < iommu_group_id(next)))
-			next = group->group;
+	list_for_each_entry(group, &ddw->groups, node)
+		next = ddw_lower_group(next, group->group, number);
+	if (ddw->emulation) {
+		list_for_each_entry(emulated, &ddw->emulation->groups, node)
+			next = ddw_lower_group(next, emulated->group, number);
 	}
 	if (next)
 		next = iommu_group_ref_get(next);

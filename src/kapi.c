@@ -99,7 +99,7 @@ struct tce2_window *tce2_window_get(const struct iommu_table *tbl)
 		return NULL;
 	/* With all leaves locked, no thread is freeing an array without a grace period */
 	if (tce2_window_lock_leaves(window, &range, 0,
-				    window->size >> window->page_shift)) {
+				    window->size >> window->page_shift, TCE2_STAYS)) {
 		tce2_window_put(window);
 		return NULL;
 	}
@@ -137,7 +137,7 @@ int tce2_window_read_tce(struct tce2_window *window, u64 iova, u64 *ua,
 	if (iova < window->start || offset >= window->size)
 		return -ENXIO;
 	index = offset >> window->page_shift;
-	ret = tce2_window_lock_leaves(window, &range, index, 1);
+	ret = tce2_window_lock_leaves(window, &range, index, 1, TCE2_STAYS);
 	if (ret)
 		return ret;
 	if (!window->live) {

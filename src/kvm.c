@@ -212,18 +212,19 @@ static u64 *kvm_entry_of(u64 word, u64 index)
 
 /*
  * Sets the view's @hooked, so that KVM's hooks may change leaves. Fails while a
- * request holds a range of entries, or if the window was removed. Waits for requests
- * that hold a brief lock.
+ * request holds a range of entries, if drivers may pin pages of the window, or if the window
+ * was removed. Waits for requests that hold a brief lock.
  */
 static noinline bool kvm_hook_view(struct tce2_window *window)
 {
 	struct tce2_range range;
 	bool live;
 
-	if (!tce2_range_trylock(&window->ranges, &range, 0,
+	if (READ_ONCE(window->pins) ||
+	    !tce2_range_trylock(&window->ranges, &range, 0,
 				window->size >> window->page_shift))
 		return false;
-	live = window->live;
+	live = window->live && !window->pins;
 	if (live)
 		/* Pairs with kvm_is_hooked() and kvm_find_leaf(): arrays are now kept */
 		smp_store_release(&window->view.hooked, true);

@@ -20,6 +20,7 @@
 #include <linux/mm_types.h>
 #include <linux/module.h>
 #include <linux/stddef.h>
+#include <linux/vfio.h>
 
 #include <asm/iommu.h>
 #include <asm/page.h>

@@ -31,6 +31,7 @@
 #include "tce2_compat.h"
 #include "tce2_container.h"
 #include "tce2_debugfs.h"
+#include "tce2_perm.h"
 #include "tce2_trace_calls.h"
 #include "tce2_uapi.h"
 #include "tce2_why.h"
@@ -55,12 +56,15 @@ static int backend_attach_group(void *iommu_data, struct iommu_group *group,
 	struct tce2_container *container;
 	int ret;
 
-	if (type != VFIO_IOMMU)
+	if (type == VFIO_NO_IOMMU)
 		return -EINVAL;
 	container = tce2_container_get(iommu_data);
 	if (WARN_ON_ONCE(!container))
 		return -EINVAL;
-	ret = tce2_container_attach(container, group);
+	if (type == VFIO_EMULATED_IOMMU)
+		ret = tce2_container_attach_emulated(container, group);
+	else
+		ret = tce2_container_attach(container, group);
 	if (tce2_tracing_on())
 		tce2_trace_attach(container->id, iommu_group_id(group), ret);
 	if (ret) {
@@ -88,6 +92,97 @@ static void backend_detach_group(void *iommu_data, struct iommu_group *group)
 	tce2_container_put(container);
 }
 
+/* Records a refused request of a driver, and returns the errno for the driver */
+static noinline int backend_refuse(struct tce2_container *container,
+				   enum tce2_request request, int ret)
+{
+	if (tce2_tracing_on())
+		tce2_trace_refusal(container->id, request, ret);
+	return tce2_journal_refuse(&container->journal, request, ret);
+}
+
+/*
+ * Implements vfio_pin_pages(). Returns the number of pages, or an error with no page pinned.
+ * A bus address inside a page stands for the page, as in iommufd.
+ */
+static int backend_pin_pages(void *iommu_data, struct iommu_group *group,
+			     dma_addr_t iova, int npage, int prot, struct page **pages)
+{
+	struct tce2_pin_request request = {
+		.iova = iova & PAGE_MASK,
+		.count = npage,
+		.perm = prot & TCE2_PERM_RW,
+		.pages = pages,
+	};
+	struct tce2_container *container;
+	int ret;
+
+	BUILD_BUG_ON(IOMMU_READ != TCE2_PERM_READ || IOMMU_WRITE != TCE2_PERM_WRITE);
+	if (npage <= 0)
+		return -EINVAL;
+	container = tce2_container_get(iommu_data);
+	if (WARN_ON_ONCE(!container))
+		return -EINVAL;
+	tce2_journal_count(&container->journal, TCE2_REQUEST_PIN);
+	ret = tce2_container_pin(container, &request);
+	if (ret)
+		ret = backend_refuse(container, TCE2_REQUEST_PIN, ret);
+	tce2_container_put(container);
+	return ret ?: npage;
+}
+
+static void backend_unpin_pages(void *iommu_data, dma_addr_t iova, int npage)
+{
+	struct tce2_container *container = tce2_container_get(iommu_data);
+
+	if (WARN_ON_ONCE(!container))
+		return;
+	tce2_container_unpin(container, iova & PAGE_MASK, npage);
+	tce2_container_put(container);
+}
+
+static int backend_dma_rw(void *iommu_data, dma_addr_t iova, void *data, size_t count,
+			  bool write)
+{
+	struct tce2_access_request request = {
+		.iova = iova,
+		.data = data,
+		.bytes = count,
+		.write = write,
+	};
+	struct tce2_container *container = tce2_container_get(iommu_data);
+	int ret;
+
+	if (WARN_ON_ONCE(!container))
+		return -EINVAL;
+	tce2_journal_count(&container->journal, TCE2_REQUEST_ACCESS);
+	ret = tce2_container_access(container, &request);
+	if (ret)
+		ret = backend_refuse(container, TCE2_REQUEST_ACCESS, ret);
+	tce2_container_put(container);
+	return ret;
+}
+
+static void backend_register_device(void *iommu_data, struct vfio_device *device)
+{
+	struct tce2_container *container = tce2_container_get(iommu_data);
+
+	if (WARN_ON_ONCE(!container))
+		return;
+	tce2_container_add_device(container, device);
+	tce2_container_put(container);
+}
+
+static void backend_unregister_device(void *iommu_data, struct vfio_device *device)
+{
+	struct tce2_container *container = tce2_container_get(iommu_data);
+
+	if (WARN_ON_ONCE(!container))
+		return;
+	tce2_container_remove_device(container, device);
+	tce2_container_put(container);
+}
+
 static const struct vfio_iommu_driver_ops backend_ops = {
 	.name		= KBUILD_MODNAME,
 	.owner		= THIS_MODULE,
@@ -96,6 +191,11 @@ static const struct vfio_iommu_driver_ops backend_ops = {
 	.ioctl		= tce2_uapi_ioctl,
 	.attach_group	= backend_attach_group,
 	.detach_group	= backend_detach_group,
+	.pin_pages	= backend_pin_pages,
+	.unpin_pages	= backend_unpin_pages,
+	.register_device = backend_register_device,
+	.unregister_device = backend_unregister_device,
+	.dma_rw		= backend_dma_rw,
 };
 
 /*

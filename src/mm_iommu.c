@@ -698,6 +698,32 @@ region_find_held_fast(struct tce2_cache *cache, u64 ua, unsigned int shift)
 }
 
 /**
+ * tce2_page_hold_again() - count a held page again, without sleeping
+ * @cache: the region cache
+ * @ua: user address of the page, a multiple of 1 << @shift
+ * @shift: log2 of the size of the page in bytes, at most PAGE_SHIFT
+ * @write: the caller may write to the page
+ * @hpa: set to the host physical address of the page
+ *
+ * The caller ensures that the page, or a part of it, is held meanwhile. So the page's region
+ * exists, even if no container has it registered any more.
+ *
+ * Context: any context that may take a spinlock.
+ * Return: true; false if the page is read-only although @write is set.
+ */
+bool tce2_page_hold_again(struct tce2_cache *cache, u64 ua, unsigned int shift,
+			  bool write, u64 *hpa)
+{
+	struct tce2_region *region = region_find_held_fast(cache, ua, shift);
+
+	if (unlikely(!region) || !region_translate_page(region, ua, shift, write, hpa))
+		return false;
+	/* The page is held, so the mapped count is not 0 */
+	tce2_mapped_add(&region->mapped, 1);
+	return true;
+}
+
+/**
  * tce2_page_drop() - drop one IOMMU page, without sleeping
  * @cache: the region cache
  * @ua: user address of the page

@@ -10,7 +10,7 @@
  *
  * Locks: none. The caller holds the lock of struct tce2_ddw for writing, except for
  * functions that only read a table group, or that use no table group.
- * Calls: nothing of this project; the platform's table group ops.
+ * Calls: software; the platform's table group ops.
  */
 #include <linux/gfp.h>
 #include <linux/kernel.h>
@@ -21,6 +21,7 @@
 
 #include "tce2_compat.h"
 #include "tce2_platform.h"
+#include "tce2_software.h"
 #include "tce2_why.h"
 
 /*
@@ -187,6 +188,9 @@ int tce2_platform_check_spec(const struct iommu_table_group *tg,
 	if (!is_power_of_2(spec->size) ||
 	    spec->size < BIT_ULL(spec->page_shift))
 		return tce2_refuse(-EINVAL, TCE2_WHY_WINDOW_SIZE);
+	if (tce2_is_software(tg))
+		return spec->size > BIT_ULL(TCE2_SOFTWARE_SIZE_SHIFT) ?
+		       tce2_refuse(-EINVAL, TCE2_WHY_WINDOW_TOO_LARGE) : 0;
 	if ((platform_level_shift(spec) - 3) * spec->levels + spec->page_shift >=
 	    MAX_BUS_ADDRESS_BITS)
 		return tce2_refuse(-EINVAL, TCE2_WHY_WINDOW_TOO_LARGE);
@@ -262,6 +266,10 @@ void tce2_platform_get_caps(const struct iommu_table_group *tg,
 {
 	u64 end = (u64)tg->tce32_start + tg->tce32_size;
 
+	if (tce2_is_software(tg)) {
+		*caps = (struct tce2_platform_caps){};
+		return;
+	}
 	*caps = (struct tce2_platform_caps){ .table_copies = 1 };
 	if (tce2_platform_is_papr(tg))
 		return;
@@ -310,9 +318,9 @@ bool tce2_platform_can_allocate(u64 bytes, unsigned int tables)
  * With one level, the count includes the table and the platform's copy of the table for
  * user addresses (it_userspace). A hypervisor's table needs only the copy. With several
  * levels, the count includes the root of the table and the root of the copy. Lower levels
- * are charged when a map request makes them. The in-tree driver charges all levels at
- * creation: 1 TiB for a window of 2^48 bytes with 4 KiB pages, although most levels never
- * exist (pnv_pci_ioda2_get_table_size(), pnv_pci_ioda2_table_alloc_pages()).
+ * are charged when a map request makes them. A software table has no pages. The in-tree driver
+ * charges all levels at creation: 1 TiB for a window of 2^48 bytes with 4 KiB pages, although
+ * most levels never exist (pnv_pci_ioda2_get_table_size(), pnv_pci_ioda2_table_alloc_pages()).
  *
  * Context: any.
  * Return: the number of pages to charge to locked_vm.
@@ -322,6 +330,8 @@ unsigned long tce2_platform_table_pages(const struct iommu_table_group *tg,
 {
 	unsigned long bytes;
 
+	if (tce2_is_software(tg))
+		return 0;
 	if (spec->levels == 1)
 		bytes = tg->ops->get_table_size(spec->page_shift, spec->size,
 						1);
@@ -370,7 +380,7 @@ int tce2_platform_create_table(struct iommu_table_group *tg, int slot,
 			       struct iommu_table **tbl)
 {
 	/* Two tables: the root of the table, and the root of the copy for user addresses */
-	if (!tce2_platform_is_papr(tg) &&
+	if (!tce2_platform_is_papr(tg) && !tce2_is_software(tg) &&
 	    !tce2_platform_can_allocate(1ULL << platform_level_shift(spec), 2))
 		return tce2_refuse(-ENOMEM, TCE2_WHY_TABLE_MEMORY);
 	return platform_to_refusal(tg->ops->create_table(tg, slot, spec->page_shift,

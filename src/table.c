@@ -24,8 +24,8 @@
  * replaced. This file calls only the platform's ops.
  *
  * Locks: struct tce2_table.lock. The caller holds the entries.
- * Calls: platform (to make the root), range (tce2_must_stop()); the platform's ops for
- * the table, and the hypervisor.
+ * Calls: platform (to make the root), software, range (tce2_must_stop()); the platform's ops
+ * for the table, and the hypervisor.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -51,6 +51,7 @@
 #include "tce2_extents.h"
 #include "tce2_platform.h"
 #include "tce2_range.h"
+#include "tce2_software.h"
 #include "tce2_table.h"
 #include "tce2_view.h"
 #include "tce2_why.h"
@@ -160,6 +161,8 @@ int tce2_table_create(struct tce2_table *table, struct iommu_table_group *tg,
 			    ilog2(tbl->it_level_size) : 0;
 	/* A hypervisor's table has no address */
 	table->layout = tbl->it_base ? TCE2_TABLE_UNSEEN : TCE2_TABLE_PLATFORM;
+	if (tce2_is_software(tg))
+		table->layout = TCE2_TABLE_NONE;
 	mutex_init(&table->lock);
 	xa_init_flags(&table->leaves, XA_FLAGS_ACCOUNT);
 	return 0;
@@ -629,9 +632,12 @@ static int table_write_by_platform(struct tce2_table *table, u64 index,
 				   const struct tce2_blocks *blocks, u64 perm,
 				   enum tce2_write how)
 {
-	__be64 *list = table_take_list(table, blocks->pages, how);
+	__be64 *list;
 	bool written;
 
+	if (tce2_table_is_software(table))
+		return 0;
+	list = table_take_list(table, blocks->pages, how);
 	if (!list)
 		return table_write_runs(table, index, blocks, perm);
 	written = table_put_list(table, index, blocks, perm, list);
@@ -849,6 +855,8 @@ static int table_clear_by_platform(struct tce2_table *table, u64 index, u64 coun
 	u64 i, first = 0;
 	int ret = 0;
 
+	if (tce2_table_is_software(table))
+		return 0;
 	table_clear_run(table, index, count);
 	iommu_flush_tce(tbl);
 	if (!mapped)

@@ -27,6 +27,7 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/xarray.h>
 
 #include <asm/iommu.h>
 
@@ -133,6 +134,42 @@ static __always_inline void window_unlock_leaves(struct tce2_window *window,
 	tce2_range_unlock(&window->ranges, range);
 }
 
+/* Returns true if a driver has pinned a page of the entries, which the caller holds */
+static noinline bool window_has_pins(const struct tce2_window *window, u64 index, u64 count)
+{
+	u64 first = window->start + (index << window->page_shift);
+	u64 last = first + (count << window->page_shift) - 1;
+	unsigned long number = first >> PAGE_SHIFT;
+
+	return xa_find(window->pins, &number, last >> PAGE_SHIFT, XA_PRESENT);
+}
+
+/* Same as window_lock_leaves(), but returns TCE2_PINNED if a driver has pinned a page */
+static __always_inline int
+window_lock_unpinned(struct tce2_window *window, struct tce2_range *range, u64 index,
+		     u64 count, enum tce2_patience patience)
+{
+	int ret = window_lock_leaves(window, range, index, count, patience);
+
+	if (ret || likely(!window->pins) || !window_has_pins(window, index, count))
+		return ret;
+	window_unlock_leaves(window, range);
+	return TCE2_PINNED;
+}
+
+/**
+ * tce2_window_is_pinned() - check whether a driver has pinned a page of a window
+ * @window: the window
+ *
+ * Context: the caller holds the owner's lock for writing, so no page can be pinned meanwhile.
+ * Return: true if a driver has pinned a page.
+ */
+bool tce2_window_is_pinned(const struct tce2_window *window)
+{
+	return window->pins &&
+	       window_has_pins(window, 0, window->size >> window->page_shift);
+}
+
 /**
  * tce2_window_lock_range() - lock the leaves of a range of entries, ignoring signals
  * @window: the window
@@ -172,31 +209,15 @@ void tce2_window_lock_all(struct tce2_window *window, struct tce2_range *range)
  * @range: memory of the caller, in use until tce2_window_unlock_leaves()
  * @index: first entry
  * @count: number of entries, more than 0
+ * @patience: condition to stop waiting for entries
  *
  * Does not require the window to be live.
  *
  * Context: may sleep.
- * Return: 0, or -EINTR after a fatal signal.
+ * Return: 0; -EINTR or -EAGAIN from tce2_range_queue(), with TCE2_STAYS only -EINTR.
  */
-int tce2_window_lock_leaves(struct tce2_window *window,
-			    struct tce2_range *range, u64 index, u64 count)
-{
-	return window_lock_leaves(window, range, index, count, TCE2_STAYS);
-}
-
-/**
- * tce2_window_queue_leaves() - lock the leaves of a range, unless the thread has to back off
- * @window: the window
- * @range: memory of the caller, in use until tce2_window_unlock_leaves()
- * @index: first entry
- * @count: number of entries, more than 0
- * @patience: condition to stop waiting for entries
- *
- * Context: may sleep; the caller holds the owner's lock at least for reading.
- * Return: same as tce2_range_queue().
- */
-int tce2_window_queue_leaves(struct tce2_window *window, struct tce2_range *range,
-			     u64 index, u64 count, enum tce2_patience patience)
+int tce2_window_lock_leaves(struct tce2_window *window, struct tce2_range *range,
+			    u64 index, u64 count, enum tce2_patience patience)
 {
 	return window_lock_leaves(window, range, index, count, patience);
 }
@@ -573,8 +594,8 @@ window_commit_view(struct tce2_window *window, const struct tce2_view_run *run,
  * if a device would write to memory that the process may only read; -ENOMEM if an
  * allocation fails or the charge exceeds RLIMIT_MEMLOCK; -EIO if the platform refuses
  * an entry; -EINTR after a fatal signal; -EAGAIN from tce2_range_queue() or
- * tce2_must_stop(). After -EAGAIN the caller must release the owner's lock and restart
- * the request.
+ * tce2_must_stop(); TCE2_PINNED. After -EAGAIN and TCE2_PINNED the caller must release the
+ * owner's lock and restart the request.
  */
 int tce2_window_map(struct tce2_window *window,
 		    const struct tce2_map_request *request,
@@ -592,7 +613,7 @@ int tce2_window_map(struct tce2_window *window,
 	bool replaces;
 	int ret;
 
-	ret = window_lock_leaves(window, &range, run.index, run.count, patience);
+	ret = window_lock_unpinned(window, &range, run.index, run.count, patience);
 	if (ret)
 		return ret;
 	ret = tce2_memory_hold_or_refuse(window->cache, &memory);
@@ -954,8 +975,8 @@ int tce2_window_map_runs(struct tce2_window *window, const struct tce2_map_reque
 	struct tce2_range range;
 	int ret;
 
-	ret = window_lock_leaves(window, &range, first.index,
-				 last.index + last.count - first.index, patience);
+	ret = window_lock_unpinned(window, &range, first.index,
+				   last.index + last.count - first.index, patience);
 	if (ret)
 		return ret;
 	ret = window_map_runs(window, runs, nr);
@@ -1061,8 +1082,8 @@ static int window_clear_range(struct tce2_window *window, u64 index, u64 end,
  *
  * Context: may sleep; the caller holds the owner's lock at least for reading.
  * Return: 0; -EINTR or -EAGAIN in the same cases as tce2_window_map(), possibly with
- * part of the range unmapped; -EIO if the platform failed to clear some entries, which
- * stay mapped.
+ * part of the range unmapped; TCE2_PINNED, with nothing unmapped; -EIO if the platform
+ * failed to clear some entries, which stay mapped.
  */
 int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size,
 		      enum tce2_patience patience)
@@ -1072,7 +1093,7 @@ int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size,
 	struct tce2_range range;
 	int ret;
 
-	ret = window_lock_leaves(window, &range, index, count, patience);
+	ret = window_lock_unpinned(window, &range, index, count, patience);
 	if (ret)
 		return ret;
 	ret = window_clear_range(window, index, index + count, true);
@@ -1123,8 +1144,9 @@ int tce2_window_scan(struct tce2_window *window, struct tce2_scan *scan)
  * @window: the window, complete and linked to its groups
  *
  * In some windows all requests take the general path, src/ddw.c: windows that KVM's hooks use,
- * that a group has kept, that are tracked, or that have large pages. A large page may consist
- * of many blocks, too many to look up without sleeping. src/realmode.c has the same limit.
+ * that drivers may pin, that a group has kept, that are tracked, or that have large pages. A
+ * large page may consist of many blocks, too many to look up without sleeping. src/realmode.c
+ * has the same limit.
  *
  * If KVM's first hook runs at the same time, requests for one page may find the window
  * afterwards, but they see that the view is hooked (page_may_use()).
@@ -1134,8 +1156,31 @@ int tce2_window_scan(struct tce2_window *window, struct tce2_scan *scan)
 void tce2_window_serve_pages(struct tce2_window *window)
 {
 	WRITE_ONCE(window->serves_pages,
-		   !window->kept_by_group && !READ_ONCE(window->view.hooked) &&
+		   !window->slow_drop && !READ_ONCE(window->view.hooked) &&
+		   !READ_ONCE(window->pins) &&
 		   window->page_shift <= PAGE_SHIFT + MAX_BLOCKS_SHIFT);
+}
+
+/**
+ * tce2_window_accept_pins() - let drivers of emulated devices pin pages of a window, or stop
+ * @window: the window
+ * @pins: the pinned pages of the window's owner; NULL to forbid pins, if no page is pinned
+ *
+ * KVM's hooks can't notify a driver, so they do not change entries of a window with @pins set
+ * (kvm_hook_view()). If hooks already use the window, drivers can't pin its pages.
+ *
+ * Context: may sleep; the caller holds the owner's lock for writing.
+ */
+void tce2_window_accept_pins(struct tce2_window *window, struct xarray *pins)
+{
+	struct tce2_range range;
+
+	tce2_window_lock_all(window, &range);
+	if (!window->view.hooked)
+		WRITE_ONCE(window->pins, pins);
+	if (window->published)
+		tce2_window_serve_pages(window);
+	window_unlock_leaves(window, &range);
 }
 
 /**

@@ -101,7 +101,7 @@ int tce2_window_cover(struct tce2_window *window, u64 *index, enum tce2_patience
 	if (at == entries)
 		return 0;
 	end = track_batch_end(at, entries);
-	ret = tce2_window_queue_leaves(window, &range, at, end - at, patience);
+	ret = tce2_window_lock_leaves(window, &range, at, end - at, patience);
 	if (ret)
 		return ret;
 	while (!ret && at < end) {
@@ -155,7 +155,7 @@ int tce2_window_get_dirty(struct tce2_window *window, struct tce2_track *track,
 	if (index == track->end)
 		return 0;
 	end = track_batch_end(index, track->end);
-	ret = tce2_window_queue_leaves(window, &range, index, end - index, patience);
+	ret = tce2_window_lock_leaves(window, &range, index, end - index, patience);
 	if (ret)
 		return ret;
 	for (; index < end; index = tce2_view_leaf_end(index, end))

@@ -23,8 +23,10 @@
 #include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/hashtable.h>
+#include <linux/highmem.h>
 #include <linux/hugetlb_inline.h>
 #include <linux/iommu.h>
+#include <linux/jiffies.h>
 #include <linux/jump_label.h>
 #include <linux/kernel.h>
 #include <linux/kref.h>
@@ -61,6 +63,7 @@
 #include <linux/sched/task.h>
 #include <linux/seq_file.h>
 #include <linux/seqlock.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/spinlock.h>

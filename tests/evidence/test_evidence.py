@@ -99,8 +99,8 @@ ERRORS = {
         SECURITY, r"^7\. ", "", "row",
         '"A client gets the same answers as from the in-tree driver, except'),
     "a promise without entry": Error(
-        SECURITY, r"^9\. ", r"10. A new promise.\n\g<0>", "entry",
-        f"S10 has no entry in {EVIDENCE}"),
+        SECURITY, r"^9\. ", r"99. A new promise.\n\g<0>", "entry",
+        f"S99 has no entry in {EVIDENCE}"),
     # Errors in Documentation/evidence.rst
     "an entry without row": Error(
         EVIDENCE, r"^M15$", "M99", "entry", "M99 is no row and no promise"),

@@ -46,6 +46,7 @@ void finish(void)
 	sim_fail_nothing();
 	platform_fail_nothing();
 	tce2_ddw_destroy(&ddw);
+	tce2_ddw_free(&ddw);
 	for (unsigned int i = 0; i < nr_regions; i++) {
 		expect(tce2_mapped_sum(&regions[i]->mapped), 1);
 		tce2_region_unregister_nofail(regions[i]);

@@ -315,6 +315,7 @@ static void count_dropped(u64 hpa, u64 ua, unsigned int shift)
 
 /* Declared with the same types, to avoid compiler warnings */
 __typeof__(tce2_page_hold) __real_tce2_page_hold, __wrap_tce2_page_hold;
+__typeof__(tce2_page_hold_again) __real_tce2_page_hold_again, __wrap_tce2_page_hold_again;
 __typeof__(tce2_page_drop) __real_tce2_page_drop, __wrap_tce2_page_drop;
 __typeof__(tce2_page_drop_from) __real_tce2_page_drop_from,
 	__wrap_tce2_page_drop_from;
@@ -372,6 +373,16 @@ bool __wrap_tce2_page_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 
 	platform_sync();
 	held = __real_tce2_page_hold(cache, ua, shift, write, hpa);
+	if (held)
+		count_held(cache, ua, shift, 1);
+	return held;
+}
+
+bool __wrap_tce2_page_hold_again(struct tce2_cache *cache, u64 ua, unsigned int shift,
+				 bool write, u64 *hpa)
+{
+	bool held = __real_tce2_page_hold_again(cache, ua, shift, write, hpa);
+
 	if (held)
 		count_held(cache, ua, shift, 1);
 	return held;
@@ -1526,12 +1537,24 @@ struct iommu_table *iommu_tce_table_get(struct iommu_table *tbl)
 	return tbl;
 }
 
+/* Returns true for a table that the simulated platform has not made */
+static bool is_software(const struct iommu_table *tbl)
+{
+	return tbl->it_ops->xchg_no_kill && !tbl->it_ops->get;
+}
+
 int iommu_tce_table_put(struct iommu_table *tbl)
 {
-	struct fake_table *t = fake(tbl);
+	struct fake_table *t;
 
 	if (!refcount_dec_and_test(&tbl->it_kref.refcount))
 		return 0;
+	if (is_software(tbl)) {
+		tbl->it_ops->free(tbl);
+		kfree(tbl);
+		return 1;
+	}
+	t = fake(tbl);
 	for (unsigned int i = 0; i < nr_groups * 2; i++) {
 		if (groups[i / 2].walks[i % 2] == tbl)
 			sim_bug("a table is freed while a group's hardware walks it");

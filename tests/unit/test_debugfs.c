@@ -231,7 +231,7 @@ TEST_F(reader, mappings_are_read_without_a_lock)
 	expect(map_at(PAGES(2), UA, PAGES(1), RW), 0);
 	window = container->ddw.window[0];
 	down_write(&container->ddw.lock);
-	expect(tce2_window_lock_leaves(window, &range, 0, 1), 0);
+	expect(tce2_window_lock_leaves(window, &range, 0, 1, TCE2_STAYS), 0);
 	expect_in("windows", " slot=0 start=0x0 ");
 	expect_in("mappings", " iova=0x0 ");
 	tce2_window_unlock_leaves(window, &range);

@@ -19,6 +19,8 @@
 #include <linux/moduleparam.h>
 #include <linux/rcupdate.h>
 
+#include <linux/vfio.h>
+
 #include "engine.h"
 #include "kernel_list.h"
 #include "kvm_calls.h"
@@ -673,6 +675,7 @@ static void remove_window(void)
 static void close_container(void)
 {
 	tce2_ddw_destroy(&ddw);
+	tce2_ddw_free(&ddw);
 	for (unsigned int i = 0; i < REGIONS; i++) {
 		while (memories[i].users)
 			unregister_memory_nofail(&memories[i]);
@@ -847,6 +850,75 @@ TEST_F(guest_table, kvm_maps_replaces_and_unmaps_without_a_request)
 	expect(stuff(&vcpus[0], 3), true);
 	expect(peek(3), 0);
 	expect(kvm_counts.steps[KVM_UNCOUNT], 0);
+}
+
+/*
+ * Emulated devices in the container of a guest. No driver is notified here, so a page must stay
+ * mapped as long as it is pinned.
+ */
+
+static unsigned int notifications;
+
+static void count_notification(struct vfio_device *device, u64 iova, u64 length)
+{
+	notifications++;
+}
+
+static const struct vfio_device_ops driver_ops = { .dma_unmap = count_notification };
+static struct vfio_device emulated_device = { .ops = &driver_ops };
+static struct iommu_group emulated_group = { .id = 100 };
+
+static int pin_first_page(struct page **page)
+{
+	const struct tce2_pin_request request = {
+		.iova = window->start, .count = 1, .perm = RW, .pages = page,
+	};
+
+	return tce2_errno(tce2_ddw_pin(&ddw, &request));
+}
+
+static void map_first_page(void)
+{
+	expect(tce2_ddw_map(&ddw, proc, REQUEST(window->start, ua_of(A, 0), PAGE_SIZE, RW)), 0);
+}
+
+TEST_F(guest_table, kvm_changes_no_entry_of_a_window_that_drivers_may_pin)
+{
+	struct page *page;
+
+	notifications = 0;
+	expect(tce2_ddw_attach_emulated(&ddw, &emulated_group), 0);
+	tce2_ddw_add_device(&ddw, &emulated_device);
+	map_first_page();
+	expect(pin_first_page(&page), 0);
+	expect(stuff(&vcpus[0], 0), false);
+	expect(put(&vcpus[0], 0, ua_of(B, 8)), false);
+	expect(put(&vcpus[1], 100, ua_of(B, 8)), false);
+	expect(peek(0), ua_of(A, 0) | RW);
+	expect(notifications, 0);
+	tce2_access_unpin(&ddw.emulation->access, proc, window->start, 1);
+	/* After the last emulated device is closed, KVM may change entries again */
+	tce2_ddw_remove_device(&ddw, &emulated_device);
+	expect(stuff(&vcpus[0], 0), true);
+	expect(put(&vcpus[0], 0, ua_of(B, 8)), true);
+	expect(stuff(&vcpus[0], 0), true);
+	expect(tce2_ddw_unmap(&ddw, window->start, PAGE_SIZE), 0);
+}
+
+TEST_F(guest_table, a_window_that_kvm_changes_cannot_be_pinned)
+{
+	struct page *page;
+
+	expect(put(&vcpus[0], 3, ua_of(A, 7)), true);
+	map_first_page();
+	expect(tce2_ddw_attach_emulated(&ddw, &emulated_group), 0);
+	tce2_ddw_add_device(&ddw, &emulated_device);
+	expect(pin_first_page(&page), -EBUSY);
+	expect(ddw.emulation->access.nr_pins, 0);
+	expect(put(&vcpus[0], 0, ua_of(B, 8)), true);
+	tce2_ddw_remove_device(&ddw, &emulated_device);
+	expect(tce2_ddw_unmap(&ddw, window->start, PAGE_SIZE), 0);
+	expect(tce2_errno(tce2_ddw_unmap(&ddw, window->start + IOVA(3), IOVA(1))), 0);
 }
 
 TEST_F(guest_table, tce_exchange_returns_no_old_page_to_kvm)

@@ -582,7 +582,23 @@ TEST(a_page_request_is_declined_in_a_window_that_a_group_has_kept)
 		tce2_window_serve_pages(window);
 	}
 	window->kept_by_group = false;
+	window->slow_drop = false;
 	tce2_window_serve_pages(window);
+	expect(unmap_page(7), 0);
+	finish();
+}
+
+/* A thread that stops pins must not let requests for one page use a tracked window again */
+TEST(a_page_request_is_declined_in_a_tracked_window_that_drivers_could_pin)
+{
+	begin_pages(64);
+	/* As in tce2_window_track() */
+	window->slow_drop = true;
+	tce2_window_accept_pins(window, NULL);
+	expect(map_page(7, 3, RW), TCE2_NOT_BRIEF);
+	window->slow_drop = false;
+	tce2_window_accept_pins(window, NULL);
+	expect(map_page(7, 3, RW), 0);
 	expect(unmap_page(7), 0);
 	finish();
 }

@@ -64,6 +64,23 @@ void *xa_store(struct xarray *xa, unsigned long index, void *entry, gfp_t gfp)
 	return NULL;
 }
 
+void *xa_erase(struct xarray *xa, unsigned long index)
+{
+	size_t slot = slot_from(xa, index);
+	void *old;
+
+	if (!is_at(xa, slot, index))
+		return NULL;
+	old = xa->slots[slot].entry;
+	memmove(xa->slots + slot, xa->slots + slot + 1,
+		(xa->count - slot - 1) * sizeof(*xa->slots));
+	if (--xa->count)
+		return old;
+	kfree(xa->slots);
+	xa->slots = NULL;
+	return old;
+}
+
 void *xa_find(const struct xarray *xa, unsigned long *index, unsigned long max,
 	      unsigned int filter)
 {

@@ -7,6 +7,7 @@
 #endif
 
 #define PAGE_SIZE (1UL << PAGE_SHIFT)
+#define PAGE_MASK (~(PAGE_SIZE - 1))
 
 /*
  * The linear mapping begins at address 0, so physical and virtual addresses are equal.

@@ -38,6 +38,7 @@ void *xa_store(struct xarray *xa, unsigned long index, void *entry, gfp_t gfp);
 /* Returns the first entry between *index and @max, and sets *index to the index of the entry */
 void *xa_find(const struct xarray *xa, unsigned long *index, unsigned long max,
 	      unsigned int filter);
+void *xa_erase(struct xarray *xa, unsigned long index);
 void xa_destroy(struct xarray *xa);
 
 /* Errors and values are encoded as addresses that no object has */

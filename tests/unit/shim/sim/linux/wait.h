@@ -61,4 +61,13 @@ void wait_leave(wait_queue_head_t *wait);
 		wait_leave(&(wait));   \
 	})
 
+/* Does not wait: no other thread can make the condition true within the time */
+#define wait_event_timeout(wait, condition, timeout) \
+	({                                           \
+		(void)(timeout);                     \
+		might_sleep();                       \
+		wake_up_all(&(wait));                \
+		(condition);                         \
+	})
+
 #endif /* SIM_SHIM_WAIT_H */

@@ -8,6 +8,11 @@ struct kref {
 	refcount_t refcount;
 };
 
+static inline void kref_init(struct kref *kref)
+{
+	refcount_set(&kref->refcount, 1);
+}
+
 static inline unsigned int kref_read(const struct kref *kref)
 {
 	return atomic_read(&kref->refcount.refs);
