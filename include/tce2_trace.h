@@ -3,7 +3,7 @@
  * Tracepoints. Documentation/tracepoints.rst describes the events and their fields.
  *
  * Only src/trace.c includes this header. A ret field is 0, or the negative errno that the
- * client gets.
+ * client or the driver gets.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM vfio_spapr_tce2
@@ -179,6 +179,67 @@ TRACE_EVENT_FN(tce2_ranges,
 	),
 	TP_printk("container=%llu count=%u done=%u ret=%d", __entry->container,
 		  __entry->count, __entry->done, __entry->ret),
+	tce2_trace_on, tce2_trace_off
+);
+
+TRACE_EVENT_FN(tce2_pin,
+	TP_PROTO(u64 container, u64 iova, u64 size, int ret),
+	TP_ARGS(container, iova, size, ret),
+	TP_STRUCT__entry(
+		__field(u64, container)
+		__field(u64, iova)
+		__field(u64, size)
+		__field(int, ret)
+	),
+	TP_fast_assign(
+		__entry->container = container;
+		__entry->iova = iova;
+		__entry->size = size;
+		__entry->ret = ret;
+	),
+	TP_printk("container=%llu iova=0x%llx size=%llu ret=%d", __entry->container,
+		  __entry->iova, __entry->size, __entry->ret),
+	tce2_trace_on, tce2_trace_off
+);
+
+TRACE_EVENT_FN(tce2_unpin,
+	TP_PROTO(u64 container, u64 iova, u64 size),
+	TP_ARGS(container, iova, size),
+	TP_STRUCT__entry(
+		__field(u64, container)
+		__field(u64, iova)
+		__field(u64, size)
+	),
+	TP_fast_assign(
+		__entry->container = container;
+		__entry->iova = iova;
+		__entry->size = size;
+	),
+	TP_printk("container=%llu iova=0x%llx size=%llu", __entry->container,
+		  __entry->iova, __entry->size),
+	tce2_trace_on, tce2_trace_off
+);
+
+TRACE_EVENT_FN(tce2_access,
+	TP_PROTO(u64 container, u64 iova, u64 size, bool write, int ret),
+	TP_ARGS(container, iova, size, write, ret),
+	TP_STRUCT__entry(
+		__field(u64, container)
+		__field(u64, iova)
+		__field(u64, size)
+		__field(bool, write)
+		__field(int, ret)
+	),
+	TP_fast_assign(
+		__entry->container = container;
+		__entry->iova = iova;
+		__entry->size = size;
+		__entry->write = write;
+		__entry->ret = ret;
+	),
+	TP_printk("container=%llu iova=0x%llx size=%llu write=%d ret=%d",
+		  __entry->container, __entry->iova, __entry->size, __entry->write,
+		  __entry->ret),
 	tce2_trace_on, tce2_trace_off
 );
 

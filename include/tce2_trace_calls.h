@@ -40,6 +40,9 @@ void tce2_trace_create(u64 container, u64 start, u64 size, u32 page_shift, u32 l
 void tce2_trace_remove(u64 container, u64 start, int ret);
 void tce2_trace_copy(u64 container, u64 iova, u64 source, u64 size, int ret);
 void tce2_trace_ranges(u64 container, u32 count, u32 done, int ret);
+void tce2_trace_pin(u64 container, u64 iova, u64 size, int ret);
+void tce2_trace_unpin(u64 container, u64 iova, u64 size);
+void tce2_trace_access(u64 container, u64 iova, u64 size, bool write, int ret);
 void tce2_trace_attach(u64 container, int group, int ret);
 void tce2_trace_detach(u64 container, int group);
 void tce2_trace_owner(u64 container, int ret);

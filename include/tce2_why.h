@@ -241,11 +241,11 @@ static inline int tce2_refuse_unless_ruled(int ret, enum tce2_why why)
  * @TCE2_REQUEST_ATTACH: VFIO attaches a group
  * @TCE2_REQUEST_OWNER: VFIO_TCE2_OFFER_OWNER or VFIO_TCE2_TAKE_OWNER
  * @TCE2_REQUEST_DIRTY: VFIO_TCE2_DIRTY_PAGES
- * @TCE2_REQUEST_PIN: a driver pins pages (vfio_pin_pages())
- * @TCE2_REQUEST_ACCESS: a driver reads or writes memory (vfio_dma_rw())
  * @TCE2_REQUEST_OTHER: an unknown ioctl
  * @TCE2_REQUEST_RANGES: VFIO_IOMMU_TCE2_RANGES; its elements count as the other kinds
  * @TCE2_REQUEST_COPY: VFIO_TCE2_OP_COPY, in a vector
+ * @TCE2_REQUEST_PIN: a driver pins pages (vfio_pin_pages())
+ * @TCE2_REQUEST_ACCESS: a driver reads or writes memory (vfio_dma_rw())
  * @TCE2_REQUESTS: number of kinds
  */
 enum tce2_request {
@@ -260,11 +260,11 @@ enum tce2_request {
 	TCE2_REQUEST_ATTACH,
 	TCE2_REQUEST_OWNER,
 	TCE2_REQUEST_DIRTY,
-	TCE2_REQUEST_PIN,
-	TCE2_REQUEST_ACCESS,
 	TCE2_REQUEST_OTHER,
 	TCE2_REQUEST_RANGES,
 	TCE2_REQUEST_COPY,
+	TCE2_REQUEST_PIN,
+	TCE2_REQUEST_ACCESS,
 	TCE2_REQUESTS,
 };
 

@@ -263,6 +263,7 @@ static void show_charges(struct seq_file *m, struct tce2_container *container)
 static void show_container(struct seq_file *m, struct position *position)
 {
 	struct tce2_container *container = position_container(position);
+	unsigned long pinned, notified;
 	enum tce2_request request;
 	struct tce2_owner owner;
 
@@ -281,7 +282,8 @@ static void show_container(struct seq_file *m, struct position *position)
 	for (request = TCE2_REQUEST_RANGES; request < TCE2_REQUESTS; request++)
 		seq_printf(m, " %s=%llu", tce2_request_name(request),
 			   tce2_journal_requests(&container->journal, request));
-	seq_putc(m, '\n');
+	tce2_ddw_count_pins(&container->ddw, &pinned, &notified);
+	seq_printf(m, " pinned=%lu notified=%lu\n", pinned, notified);
 	put_pid(owner.pid);
 	tce2_container_put(container);
 }

@@ -125,6 +125,8 @@ static int backend_pin_pages(void *iommu_data, struct iommu_group *group,
 		return -EINVAL;
 	tce2_journal_count(&container->journal, TCE2_REQUEST_PIN);
 	ret = tce2_container_pin(container, &request);
+	if (tce2_tracing_on())
+		tce2_trace_pin(container->id, request.iova, request.count << PAGE_SHIFT, ret);
 	if (ret)
 		ret = backend_refuse(container, TCE2_REQUEST_PIN, ret);
 	tce2_container_put(container);
@@ -137,6 +139,8 @@ static void backend_unpin_pages(void *iommu_data, dma_addr_t iova, int npage)
 
 	if (WARN_ON_ONCE(!container))
 		return;
+	if (tce2_tracing_on())
+		tce2_trace_unpin(container->id, iova & PAGE_MASK, (u64)npage << PAGE_SHIFT);
 	tce2_container_unpin(container, iova & PAGE_MASK, npage);
 	tce2_container_put(container);
 }
@@ -157,6 +161,8 @@ static int backend_dma_rw(void *iommu_data, dma_addr_t iova, void *data, size_t 
 		return -EINVAL;
 	tce2_journal_count(&container->journal, TCE2_REQUEST_ACCESS);
 	ret = tce2_container_access(container, &request);
+	if (tce2_tracing_on())
+		tce2_trace_access(container->id, iova, count, write, ret);
 	if (ret)
 		ret = backend_refuse(container, TCE2_REQUEST_ACCESS, ret);
 	tce2_container_put(container);

@@ -144,6 +144,42 @@ void tce2_trace_ranges(u64 container, u32 count, u32 done, int ret)
 }
 
 /**
+ * tce2_trace_pin() - trace that a driver pins pages
+ * @container: number of the container
+ * @iova: first bus address
+ * @size: bytes
+ * @ret: 0, an errno or a refusal
+ */
+void tce2_trace_pin(u64 container, u64 iova, u64 size, int ret)
+{
+	trace_tce2_pin(container, iova, size, tce2_errno(ret));
+}
+
+/**
+ * tce2_trace_unpin() - trace that a driver unpins pages
+ * @container: number of the container
+ * @iova: first bus address
+ * @size: bytes
+ */
+void tce2_trace_unpin(u64 container, u64 iova, u64 size)
+{
+	trace_tce2_unpin(container, iova, size);
+}
+
+/**
+ * tce2_trace_access() - trace that a driver reads or writes memory
+ * @container: number of the container
+ * @iova: first bus address
+ * @size: bytes
+ * @write: true to write to the memory, false to read it
+ * @ret: 0, an errno or a refusal
+ */
+void tce2_trace_access(u64 container, u64 iova, u64 size, bool write, int ret)
+{
+	trace_tce2_access(container, iova, size, write, tce2_errno(ret));
+}
+
+/**
  * tce2_trace_attach() - trace that VFIO attaches a group
  * @container: number of the container
  * @group: number of the group

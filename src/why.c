@@ -186,11 +186,11 @@ static const char *const requests[TCE2_REQUESTS] = {
 	[TCE2_REQUEST_ATTACH]		= "attach",
 	[TCE2_REQUEST_OWNER]		= "owner",
 	[TCE2_REQUEST_DIRTY]		= "dirty",
-	[TCE2_REQUEST_PIN]		= "pin",
-	[TCE2_REQUEST_ACCESS]		= "access",
 	[TCE2_REQUEST_OTHER]		= "other",
 	[TCE2_REQUEST_RANGES]		= "ranges",
 	[TCE2_REQUEST_COPY]		= "copy",
+	[TCE2_REQUEST_PIN]		= "pin",
+	[TCE2_REQUEST_ACCESS]		= "access",
 };
 
 /*
