@@ -7,11 +7,43 @@
  * ENXIO, but VFIO has removed the backend and returns EINVAL itself. The backend refuses a
  * group with an emulated IOMMU or of another platform, but the machines have no such group.
  */
+#define _GNU_SOURCE
 #include "conformance.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #define INTREE_MODULE	"vfio_iommu_spapr_tce"
+
+/* Number of modules that use the module vfio */
+static int vfio_holders(void)
+{
+	DIR *dir = opendir("/sys/module/vfio/holders");
+	struct dirent *entry;
+	int holders = 0;
+
+	expect(!dir, 0);
+	while ((entry = readdir(dir)))
+		holders += entry->d_name[0] != '.';
+	closedir(dir);
+	return holders;
+}
+
+/* True if the types of the module vfio have the function with which tce2ctl finds its mount */
+static bool vfio_has_mount(int types)
+{
+	static const char function[] = "vfio_fs_init_fs_context";
+	static char text[MIB(1)];
+	size_t size = 0;
+	ssize_t got;
+
+	while ((got = read(types, text + size, sizeof(text) - size)) > 0)
+		size += got;
+	return memmem(text, size, function, sizeof(function));
+}
 
 TEST(the_backend_under_test_handles_the_container, .setup = BARE)
 {
@@ -27,6 +59,30 @@ TEST(the_backend_under_test_handles_the_container, .setup = BARE)
 	expect(module_refs(backend_module), before + 1);
 	vfio_close(v);
 	expect(module_refs(backend_module), before);
+}
+
+/* tools/tce2ctl/process.c depends on these numbers */
+TEST(each_open_file_of_vfio_raises_the_use_count_of_vfio_by_a_known_number, .setup = BARE)
+{
+	int rest = module_refs("vfio");
+	int types = open("/sys/kernel/btf/vfio", O_RDONLY | O_CLOEXEC);
+
+	if (rest < 0)
+		skip("VFIO is no module");
+	if (types >= 0) {
+		expect(rest, vfio_holders() + vfio_has_mount(types));
+		close(types);
+	}
+	expect(vfio_open(v), 0);
+	expect(module_refs("vfio"), rest + 1);
+	expect(vfio_attach(v, 0), 0);
+	expect(module_refs("vfio"), rest + 3);
+	expect(vfio_set_iommu(v, VFIO_SPAPR_TCE_v2_IOMMU), 0);
+	expect(module_refs("vfio"), rest + 3);
+	expect(vfio_open_device(v, 0), 0);
+	expect(module_refs("vfio"), rest + 4);
+	vfio_close(v);
+	expect(module_refs("vfio"), rest);
 }
 
 TEST(v1_containers_fall_through_to_the_in_tree_driver, .setup = BARE)

@@ -132,6 +132,12 @@ class State:
         """Load the in-tree driver."""
         self.put(f"sys/module/{IN_TREE}/refcnt", f"{users}\n")
 
+    def use_vfio(self, uses: int, mounts: int = 0) -> None:
+        """Set the use count of the module vfio: uses by files, mounts, and two modules."""
+        self.put("sys/module/vfio/refcnt", f"{uses + mounts + 2}\n")
+        for module in (IN_TREE, "vfio_pci_core"):
+            self.put(f"sys/module/vfio/holders/{module}/refcnt", "0\n")
+
     def install(self, version: str = "0.1.0", srcversion: str = "AAAA") -> None:
         """Install the module on disk."""
         module_file(self.root / "lib/modules" / RELEASE / "updates" / f"{MODULE}.ko", version,

@@ -149,14 +149,77 @@ def test_each_of_many_processes_with_a_container_is_listed(host: State) -> None:
     assert [row["pid"] for row in listed] == [812, *pids]
 
 
-@pytest.mark.parametrize(("users", "is_read"), [("2", False), ("3", True), ("?", True)])
-def test_no_process_is_read_while_no_file_of_vfio_is_open(users: str, is_read: bool,
+@pytest.mark.parametrize(("uses", "is_read"), [("2", False), ("3", True), ("?", True)])
+def test_no_process_is_read_while_no_file_of_vfio_is_open(uses: str, is_read: bool,
                                                           empty: State) -> None:
     empty.process(900, b"testpmd", [CONTAINER, "/dev/vfio/4"])
-    empty.put("sys/module/vfio/refcnt", f"{users}\n")
-    for module in (IN_TREE, "vfio_pci_core"):
-        empty.put(f"sys/module/vfio/holders/{module}/refcnt", "0\n")
+    empty.use_vfio(0)
+    empty.put("sys/module/vfio/refcnt", f"{uses}\n")
     assert ("testpmd" in status(empty).text) == is_read
+
+
+@pytest.mark.parametrize(("files", "uses"), [
+    ([CONTAINER, "/dev/null"], 1),
+    ([CONTAINER, "/dev/vfio/3"], 3),
+    ([CONTAINER, "anon_inode:[vfio-device]", "/dev/vfio/3"], 4),
+    ([CONTAINER, "/dev/vfio/3", "/dev/vfio/11"], 5),
+])
+def test_only_the_owners_are_read_if_their_files_explain_the_use_count(
+        files: list[str], uses: int, host: State) -> None:
+    host.process(812, files=files)
+    host.process(900, b"child", [CONTAINER])
+    host.use_vfio(uses)
+    assert "child" not in status(host).text
+    for other in (uses - 1, uses + 1):
+        host.use_vfio(other)
+        assert ("child" in status(host).text) == bool(other)
+
+
+def test_processes_with_locked_memory_are_read_before_the_others(host: State) -> None:
+    host.load_in_tree(users=1)
+    host.process(900, b"testpmd", [CONTAINER, "/dev/vfio/4"],
+                 {"status": "Name:\ttestpmd\nVmLck:\t     128 kB\n"})
+    host.process(899, b"child", [CONTAINER], {"status": "Name:\tchild\nVmLck:\t       0 kB\n"})
+    host.use_vfio(6)
+    assert "testpmd" in status(host).text
+    assert "child" not in status(host).text
+    host.use_vfio(7)
+    assert "child" in status(host).text
+
+
+@pytest.mark.parametrize("group", ["3", "70000"])
+def test_all_processes_are_read_if_a_group_may_be_open_twice(group: str, host: State) -> None:
+    host.process(812, files=[CONTAINER, f"/dev/vfio/{group}", "/dev/vfio/3"])
+    host.process(900, b"child", [CONTAINER])
+    host.use_vfio(5)
+    assert "child" in status(host).text
+
+
+@pytest.mark.parametrize(("device", "function", "mounts"), [
+    ("vfio0", b"\0vfio_fs_init_fs_context\0", 1),
+    ("vfio0", b"\0vfio_fs_init_fs_context_of_another\0", 0),
+    (None, b"\0vfio_fs_init_fs_context\0", 0),
+])
+def test_a_bound_device_uses_vfio_once_if_vfio_has_a_file_system(
+        device: str | None, function: bytes, mounts: int, host: State) -> None:
+    host.process(900, b"child", [CONTAINER])
+    host.put("sys/kernel/btf/vfio", b"\x9f\xeb\x01\0" + function)
+    (host.root / "sys/class/vfio-dev").mkdir(parents=True)
+    if device:
+        host.put(f"sys/class/vfio-dev/{device}/dev", "")
+    host.use_vfio(3, mounts)
+    assert "child" not in status(host).text
+    host.use_vfio(3, 1 - mounts)
+    assert "child" in status(host).text
+    host.use_vfio(0, mounts)
+    assert "child" not in status(host).text
+
+
+def test_a_report_has_a_process_that_shares_the_files_of_an_owner(host: State) -> None:
+    host.process(812, extra={"status": "Name:\tqemu\nVmLck:\t 128 kB\n"})
+    host.process(900, b"child", [CONTAINER])
+    host.use_vfio(3)
+    assert "link proc/900/fd/20\n" in tce2ctl("--root", host.root, "report").text
 
 
 def test_without_the_module_the_in_tree_driver_handles_all_containers(empty: State) -> None:

@@ -2,7 +2,12 @@
 /*
  * Finds the processes that have files of VFIO open.
  *
- * Calls: source, text.
+ * The kernel takes a few microseconds for each open file of a process, and a host has tens
+ * of thousands of them. So the processes that probably have files of VFIO open are read
+ * first. No more processes are read once the files found explain the use count of the
+ * module vfio.
+ *
+ * Calls: source, records, text.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -15,10 +20,47 @@
 
 #define CONTAINER	"/dev/vfio/vfio"
 #define GROUP		"/dev/vfio/"
+#define DEVICE		"anon_inode:[vfio-device]"
 #define VFIO		"sys/module/vfio"
+/*
+ * Number by which an open file raises the use count of the module vfio. For a group the kernel
+ * counts the file and the group's character device (chrdev_open()).
+ */
+#define CONTAINER_USES	1
+#define GROUP_USES	2
+#define DEVICE_USES	1
+#define USES_UNKNOWN	UINT64_MAX
+#define GROUP_NUMBERS	65536
 /* In addition to the first thread */
 #define MOST_THREADS		7
 #define PROCESSES_PER_THREAD	16
+
+/*
+ * struct scan - search for processes
+ * @source: the source
+ * @containers: containers of the module, or NULL
+ * @process: all processes
+ * @count: number of processes
+ * @next: index of the next process for a thread
+ * @is_chosen: chooses the processes to read
+ * @seen: bit map of the groups that were found
+ * @is_shared: several descriptors belong to one file, or may do so
+ */
+struct scan {
+	const struct source *source;
+	const struct records *containers;
+	struct process *process;
+	size_t count;
+	size_t next;
+	bool (*is_chosen)(const struct scan *scan, const struct process *process);
+	uint8_t seen[GROUP_NUMBERS / 8];
+	bool is_shared;
+};
+
+struct visit {
+	struct scan *scan;
+	struct process *process;
+};
 
 /**
  * process_comm() - read the name of a process
@@ -41,37 +83,86 @@ char *process_comm(const struct source *source, pid_t pid)
 	return comm;
 }
 
+/* VFIO lets only one file of a group be open at a time. */
+static void see_group(struct scan *scan, const char *number)
+{
+	uint64_t group;
+	uint8_t bit;
+
+	if (!parse_number(number, &group) || group >= GROUP_NUMBERS) {
+		__atomic_store_n(&scan->is_shared, true, __ATOMIC_RELAXED);
+		return;
+	}
+	bit = 1 << group % 8;
+	if (__atomic_fetch_or(&scan->seen[group / 8], bit, __ATOMIC_RELAXED) & bit)
+		__atomic_store_n(&scan->is_shared, true, __ATOMIC_RELAXED);
+}
+
 static void count_file(void *data, const char *name, const char *to)
 {
-	struct process *process = data;
+	struct visit *visit = data;
+	struct process *process = visit->process;
 
 	(void)name;
-	if (!strcmp(to, CONTAINER))
+	if (!strcmp(to, CONTAINER)) {
 		process->containers++;
-	else if (!strncmp(to, GROUP, strlen(GROUP)) &&
-		 isdigit((unsigned char)to[strlen(GROUP)]))
+		process->uses += CONTAINER_USES;
+	} else if (!strncmp(to, GROUP, strlen(GROUP)) &&
+		   isdigit((unsigned char)to[strlen(GROUP)])) {
 		process->groups++;
+		process->uses += GROUP_USES;
+		see_group(visit->scan, to + strlen(GROUP));
+	} else if (!strcmp(to, DEVICE)) {
+		process->uses += DEVICE_USES;
+	}
 }
 
 /* Reads the files of a process; sets @error to 0 or a negative errno. */
-static void read_process(struct process *process, const struct source *source)
+static void read_process(struct scan *scan, struct process *process)
 {
+	struct visit visit = { .scan = scan, .process = process };
 	char path[64];
 
 	snprintf(path, sizeof(path), "proc/%d/fd", process->pid);
-	process->error = source_links(source, path, count_file, process);
+	process->error = source_links(scan->source, path, count_file, &visit);
+	process->is_read = true;
 }
 
-/*
- * The kernel takes a few microseconds for each open file. A host has tens of thousands of
- * them, so several threads read the processes.
- */
-struct scan {
-	const struct source *source;
-	struct process *process;
-	size_t count;
-	size_t next;
-};
+static bool is_owner(const struct scan *scan, const struct process *process)
+{
+	size_t i;
+
+	for (i = 0; i < scan->containers->count; i++) {
+		if (record_value(&scan->containers->record[i], "pid") ==
+		    process->pid)
+			return true;
+	}
+	return false;
+}
+
+/* True if the process has locked memory, which includes the memory of all containers. */
+static bool has_locked_memory(const struct scan *scan,
+			      const struct process *process)
+{
+	char path[64], *text, *line;
+	bool is_locked;
+	size_t size;
+
+	snprintf(path, sizeof(path), "proc/%d/status", process->pid);
+	if (source_read(scan->source, path, &text, &size))
+		return false;
+	line = strstr(text, "\nVmLck:");
+	is_locked = line && strtoull(line + strlen("\nVmLck:"), NULL, 10);
+	free(text);
+	return is_locked;
+}
+
+static bool is_any(const struct scan *scan, const struct process *process)
+{
+	(void)scan;
+	(void)process;
+	return true;
+}
 
 static void *scan_processes(void *data)
 {
@@ -79,8 +170,11 @@ static void *scan_processes(void *data)
 	size_t i;
 
 	while ((i = __atomic_fetch_add(&scan->next, 1, __ATOMIC_RELAXED)) <
-	       scan->count)
-		read_process(&scan->process[i], scan->source);
+	       scan->count) {
+		if (!scan->process[i].is_read &&
+		    scan->is_chosen(scan, &scan->process[i]))
+			read_process(scan, &scan->process[i]);
+	}
 	return NULL;
 }
 
@@ -90,6 +184,7 @@ static void scan_in_threads(struct scan *scan)
 	pthread_t thread[MOST_THREADS];
 	size_t threads = 0;
 
+	scan->next = 0;
 	while (threads < MOST_THREADS && threads + 1 < processors &&
 	       threads < scan->count / PROCESSES_PER_THREAD &&
 	       !pthread_create(&thread[threads], NULL, scan_processes, scan))
@@ -100,24 +195,49 @@ static void scan_in_threads(struct scan *scan)
 }
 
 /*
- * True if no file of VFIO is open. Each module in "holders" has one reference to the module
- * vfio; any other reference is an open file.
+ * Number of uses of the module vfio by its own file system, whose only mount exists while a
+ * device is bound to a VFIO driver. Newer kernels have this file system, some older ones as
+ * well. It is not registered, so its function is looked up in the module's types.
  */
-static bool vfio_is_unused(const struct source *source)
+static uint64_t count_mounts(const struct source *source)
+{
+	static const char function[] = "vfio_fs_init_fs_context";
+	struct names devices;
+	uint64_t mounts = 0;
+	size_t size;
+	char *types;
+
+	if (source_list(source, "sys/class/vfio-dev", &devices))
+		return 0;
+	if (devices.count &&
+	    !source_read(source, "sys/kernel/btf/vfio", &types, &size)) {
+		mounts = memmem(types, size, function, sizeof(function)) ? 1 : 0;
+		free(types);
+	}
+	names_free(&devices);
+	return mounts;
+}
+
+/*
+ * Number of uses of the module vfio by open files, or USES_UNKNOWN. Each module in "holders"
+ * has one use.
+ */
+static uint64_t count_uses(const struct source *source)
 {
 	char *line = source_line(source, VFIO "/refcnt");
+	uint64_t uses = USES_UNKNOWN, others;
 	struct names holders;
-	uint64_t references;
-	bool is_unused;
 
-	is_unused = line && parse_number(line, &references) &&
-		    !source_list(source, VFIO "/holders", &holders);
-	if (is_unused) {
-		is_unused = references <= holders.count;
+	if (line && parse_number(line, &uses) &&
+	    !source_list(source, VFIO "/holders", &holders)) {
+		others = holders.count + count_mounts(source);
+		uses = uses > others ? uses - others : 0;
 		names_free(&holders);
+	} else {
+		uses = USES_UNKNOWN;
 	}
 	free(line);
-	return is_unused;
+	return uses;
 }
 
 /* Lists all processes, without their files. */
@@ -147,21 +267,55 @@ static int compare(const void *a, const void *b)
 	return (first->pid > second->pid) - (first->pid < second->pid);
 }
 
+/* True if the files that were found are all open files of VFIO. */
+static bool is_complete(const struct scan *scan, uint64_t uses)
+{
+	uint64_t found = 0;
+	size_t i;
+
+	for (i = 0; i < scan->count; i++)
+		found += scan->process[i].uses;
+	return found == uses && !scan->is_shared;
+}
+
+/* Reads the processes most likely to have files of VFIO open, until all are found. */
+static void scan_in_order(struct scan *scan, uint64_t uses)
+{
+	bool is_partial = scan->containers && uses != USES_UNKNOWN;
+
+	if (is_partial) {
+		scan->is_chosen = is_owner;
+		scan_processes(scan);
+		if (is_complete(scan, uses))
+			return;
+		scan->is_chosen = has_locked_memory;
+		scan_in_threads(scan);
+		if (is_complete(scan, uses))
+			return;
+	}
+	scan->is_chosen = is_any;
+	scan_in_threads(scan);
+}
+
 /**
  * processes_read() - find the processes that have files of VFIO open
  * @processes: receives the processes; the caller frees them with processes_free()
  * @source: the source
+ * @containers: the containers of the module; NULL also finds each process that only has a
+ *	file open that another process has open, too
  */
-void processes_read(struct processes *processes, const struct source *source)
+void processes_read(struct processes *processes, const struct source *source,
+		    const struct records *containers)
 {
-	struct scan scan = { .source = source };
+	struct scan scan = { .source = source, .containers = containers };
+	uint64_t uses = count_uses(source);
 	size_t i;
 
 	*processes = (struct processes){ 0 };
-	if (vfio_is_unused(source))
+	if (!uses)
 		return;
 	processes->error = list_processes(&scan);
-	scan_in_threads(&scan);
+	scan_in_order(&scan, uses);
 	for (i = 0; i < scan.count; i++) {
 		struct process *process = &scan.process[i];
 

@@ -339,7 +339,7 @@ static bool print_report(const struct source *source)
 	report_hugepages(source);
 	for (id = 0; id < FILES; id++)
 		is_complete &= report_debugfs(source, id);
-	processes_read(&processes, source);
+	processes_read(&processes, source, NULL);
 	for (i = 0; i < processes.count; i++)
 		report_process(source, processes.process[i].pid);
 	if (processes.hidden)

@@ -359,7 +359,7 @@ static void status_read(struct status *status, const struct source *source)
 	records_read(&status->containers, source, FILE_CONTAINERS);
 	records_read(&status->windows, source, FILE_WINDOWS);
 	records_read(&status->refusals, source, FILE_REFUSALS);
-	processes_read(&status->processes, source);
+	processes_read(&status->processes, source, &status->containers);
 	if (users)
 		parse_number(users, &status->in_tree_users);
 	free(users);

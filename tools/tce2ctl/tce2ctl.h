@@ -222,6 +222,8 @@ const char *host_parameter(const struct host *host, const char *name);
  * @comm: its name
  * @containers: number of file descriptors of containers
  * @groups: number of file descriptors of groups
+ * @uses: number of uses of the module vfio by these files and by files of devices
+ * @is_read: the file descriptors were read
  * @error: 0, or the negative errno of reading its file descriptors
  */
 struct process {
@@ -229,6 +231,8 @@ struct process {
 	char *comm;
 	size_t containers;
 	size_t groups;
+	uint64_t uses;
+	bool is_read;
 	int error;
 };
 
@@ -246,7 +250,8 @@ struct processes {
 	int error;
 };
 
-void processes_read(struct processes *processes, const struct source *source);
+void processes_read(struct processes *processes, const struct source *source,
+		    const struct records *containers);
 void processes_free(struct processes *processes);
 char *process_comm(const struct source *source, pid_t pid);
 
