@@ -24,8 +24,8 @@ struct pid;
  * no memory and no lock, and has no cost in a request that succeeds.
  *
  * A bare errno is a refusal without a rule: tce2_why_of() then derives the rule from the
- * errno. -EAGAIN and -EINTR are always bare, and so is any errno that the code of this
- * module compares with another. A refusal must not be stored in a pointer (ERR_PTR()).
+ * errno. -EAGAIN and -EINTR are bare, and so is any errno that the code of this module
+ * compares with another. A refusal must not be stored in a pointer (ERR_PTR()).
  */
 
 /**
@@ -96,7 +96,8 @@ struct pid;
  * @TCE2_WHY_COUNT: vector: no requests, or too many
  * @TCE2_WHY_OPERATION: vector: unknown operation
  * @TCE2_WHY_RESERVED: vector: a field that the operation does not use is not 0
- * @TCE2_WHY_RANGE: vector: one of its requests was refused
+ * @TCE2_WHY_RANGE: vector: one of its requests was refused. The journal has the refusal of this
+ *	request instead
  * @TCE2_WHY_SOURCE_NOT_MAPPED: copy: part of the source is not mapped
  * @TCE2_WHY_TOO_MANY_RUNS: copy: the source maps too many ranges of user memory
  * @TCE2_WHY_NOT_BOUND: change of owner: the container is not bound to a process

@@ -165,7 +165,10 @@ static __always_inline int ranges_carry_out(struct tce2_container *container,
 	}
 }
 
-/* Records a refused element, and returns the errno for the client */
+/*
+ * Returns the errno of a refused element for the client. Records only the first refused
+ * element of a vector. Otherwise one vector could replace all older refusals of the container.
+ */
 static noinline int ranges_refuse(struct ranges *ranges, enum tce2_request kind, int ret)
 {
 	struct tce2_container *container = ranges->container;
@@ -174,10 +177,9 @@ static noinline int ranges_refuse(struct ranges *ranges, enum tce2_request kind,
 		 tce2_errno(ret), tce2_why_text(tce2_why_of(ret)));
 	if (tce2_tracing_on())
 		tce2_trace_refusal(container->id, kind, ret);
-	ret = tce2_journal_refuse(&container->journal, kind, ret);
 	if (!ranges->error)
-		ranges->error = ret;
-	return ret;
+		ranges->error = tce2_journal_refuse(&container->journal, kind, ret);
+	return tce2_errno(ret);
 }
 
 /* Returns true if a refused element has ended the vector */
@@ -259,7 +261,8 @@ static int ranges_check(const struct ranges *ranges, u32 count)
  * * -EINVAL - the vector has no elements, or too many
  * * -EFAULT - elements are not readable, or results are not writable
  * * -EINTR - a fatal signal
- * * other errors - of the first element that was refused
+ * * other errors - of the first refused element, with the rule TCE2_WHY_RANGE. The journal has
+ *   the refusal of this element
  */
 int tce2_ranges_run(struct tce2_container *container, struct vfio_tce2_ranges *vector)
 {
@@ -282,5 +285,5 @@ int tce2_ranges_run(struct tce2_container *container, struct vfio_tce2_ranges *v
 	vector->done = ranges.done;
 	if (ret || !ranges.error)
 		return ret;
-	return tce2_refuse_unless_ruled(ranges.error, TCE2_WHY_RANGE);
+	return tce2_refuse(ranges.error, TCE2_WHY_RANGE);
 }

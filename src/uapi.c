@@ -505,12 +505,17 @@ static long uapi_run_ioctl(struct tce2_container *container, const struct ioctl_
 	return ret;
 }
 
-/* Records a refused request, and returns the errno for the client */
+/*
+ * Records a refused request, and returns the errno for the client. The refusal of a vector's
+ * element is recorded already (ranges_refuse()).
+ */
 static noinline long uapi_refuse(struct tce2_container *container,
 				 const struct ioctl_row *row, int ret)
 {
 	enum tce2_request kind = row ? row->kind : TCE2_REQUEST_OTHER;
 
+	if (tce2_why_of(ret) == TCE2_WHY_RANGE)
+		return tce2_errno(ret);
 	pr_debug("container %llu: %s: error %d: %s\n", container->id,
 		 row ? row->name : "unknown ioctl", tce2_errno(ret),
 		 tce2_why_text(tce2_why_of(ret)));

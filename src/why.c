@@ -149,7 +149,7 @@ static const struct {
 	[TCE2_WHY_RESERVED] = { "reserved",
 		"a field that the operation does not use is not 0" },
 	[TCE2_WHY_RANGE] = { "range",
-		"a request of the vector was refused: an earlier refusal has the reason" },
+		"a request of the vector was refused, and its refusal has the reason" },
 	[TCE2_WHY_SOURCE_NOT_MAPPED] = { "source-not-mapped",
 		"part of the bus addresses to copy is not mapped" },
 	[TCE2_WHY_TOO_MANY_RUNS] = { "too-many-runs",

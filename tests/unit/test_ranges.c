@@ -347,20 +347,13 @@ TEST(a_refused_element_changes_nothing_and_names_its_rule)
 		for (size_t i = 0; i < ARRAY_SIZE(bad_elements); i++) {
 			const struct bad_element *bad = &bad_elements[i];
 			u64 refused = tce2_journal_refused(&container->journal);
-			struct tce2_refusal refusal;
 
 			row = bad->row;
 			blob.ranges[0] = bad->element;
 			expect(run(1, i % 2), -bad->error);
 			expect_results(1, 0, -bad->error);
-			/* The element's refusal, then the vector's */
-			expect(tce2_journal_next(&container->journal, refused, &refusal),
-			       true);
-			expect(refusal.request, bad->request);
-			expect(refusal.error, bad->error);
-			expect(refusal.why, bad->why);
-			expect(tce2_journal_refused(&container->journal), refused + 2);
-			expect_refusal(TCE2_REQUEST_RANGES, bad->error, TCE2_WHY_RANGE);
+			expect_refusal(bad->request, bad->error, bad->why);
+			expect(tce2_journal_refused(&container->journal), refused + 1);
 			expect(!container->ddw.window[0], !made);
 			expect(mapped(), made);
 		}
@@ -408,6 +401,24 @@ TEST_F(client, the_vector_fails_with_the_errno_of_the_first_refused_element)
 	expect(blob.results[1], -ENXIO);
 	expect(blob.results[2], -EINVAL);
 	expect(blob.results[3], 0);
+}
+
+/* One vector leaves the older refusals in the journal */
+TEST_F(client, a_vector_has_one_refusal_of_its_first_refused_element)
+{
+	register_memory();
+	fill_with_maps(MAX);
+	for (u32 i = 1; i < MAX; i++)
+		blob.ranges[i].vaddr = 0;
+	blob.ranges[1].iova = NOWHERE;
+	sim_trace(true);
+	expect(run(MAX, VFIO_TCE2_RANGES_CONTINUE), -ENXIO);
+	expect(blob.vector.done, 1);
+	expect(tce2_journal_refused(&container->journal), 1);
+	expect_refusal(TCE2_REQUEST_MAP, ENXIO, TCE2_WHY_NO_WINDOW);
+	/* Each refused element has an event */
+	expect(!strstr(sim_events, " -22 "), false);
+	sim_trace(false);
 }
 
 TEST_F(client, a_vector_without_results_reports_the_number_of_elements)
@@ -678,10 +689,9 @@ TEST_F(client, each_element_of_a_vector_is_traced)
 	expect(run(4, 0), -EINVAL);
 	snprintf(want, sizeof(want),
 		 "map %llu %llx %llx %llx 3 0\nunmap %llu %llx %llx 0\nunmap %llu 0 0 0\n"
-		 "refusal %llu %d -22 %d\nranges %llu 4 3 -22\nrefusal %llu %d -22 %d\n",
+		 "refusal %llu %d -22 %d\nranges %llu 4 3 -22\n",
 		 id, IOVA(1), UA, IOVA(1), id, IOVA(1), IOVA(1), id, id,
-		 TCE2_REQUEST_OTHER, TCE2_WHY_OPERATION, id, id, TCE2_REQUEST_RANGES,
-		 TCE2_WHY_RANGE);
+		 TCE2_REQUEST_OTHER, TCE2_WHY_OPERATION, id);
 	if (strcmp(sim_events, want))
 		sim_bug("expected the events\n%ssaw\n%s", want, sim_events);
 	sim_trace(false);
