@@ -9,6 +9,7 @@
 #include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/uidgid.h>
 
 struct pid;
 
@@ -275,7 +276,7 @@ enum tce2_request {
 /* Number of refusals that are kept of all released containers together */
 #define TCE2_OLD_REFUSALS	64
 
-/* Old refusals kept of one container, so that a single client cannot push out all others */
+/* Old refusals kept of one container, to leave room for the refusals of other containers */
 #define TCE2_OLD_OF_ONE		4
 
 /**
@@ -314,11 +315,13 @@ struct tce2_owner {
  * struct tce2_old_refusal - a refused request of a container that was released
  * @seq: number of the refusal, from 1, counted for all released containers together
  * @container: number of the container
+ * @user: user of the container's owner
  * @refusal: the refusal
  */
 struct tce2_old_refusal {
 	u64 seq;
 	u64 container;
+	kuid_t user;
 	struct tce2_refusal refusal;
 };
 
@@ -340,6 +343,7 @@ struct tce2_counts {
  * @refusals: the newest refusals; refusal number n is in element n % TCE2_REFUSALS
  * @owner: the process that opened the container, later the process to which the
  *	container is bound, later the process that has taken it over
+ * @user: user of the last process in @owner; stays after the release of the container
  */
 struct tce2_journal {
 	struct tce2_counts __percpu *counts;
@@ -347,6 +351,7 @@ struct tce2_journal {
 	u64 refused;
 	struct tce2_refusal refusals[TCE2_REFUSALS];
 	struct tce2_owner owner;
+	kuid_t user;
 };
 
 int tce2_journal_init(struct tce2_journal *journal);

@@ -12,6 +12,7 @@
  */
 #include <linux/bug.h>
 #include <linux/build_bug.h>
+#include <linux/cred.h>
 #include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/ktime.h>
@@ -23,6 +24,7 @@
 #include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
+#include <linux/uidgid.h>
 
 #include "tce2_why.h"
 
@@ -193,10 +195,7 @@ static const char *const requests[TCE2_REQUESTS] = {
 	[TCE2_REQUEST_ACCESS]		= "access",
 };
 
-/*
- * Refusals of released containers; number n is in element n % TCE2_OLD_REFUSALS. Protected
- * by old_lock.
- */
+/* Refusals of released containers, in no order. Protected by old_lock. */
 static struct tce2_old_refusal old_refusals[TCE2_OLD_REFUSALS];
 static u64 old_refused;
 static DEFINE_SPINLOCK(old_lock);
@@ -285,14 +284,45 @@ int tce2_journal_init(struct tce2_journal *journal)
 	return 0;
 }
 
-/* Adds a refusal of a released container, and forgets the oldest one */
-static void journal_add_old(u64 container, const struct tce2_refusal *refusal)
+/* Counts the old refusals of a user */
+static unsigned int journal_count_old(kuid_t user)
+{
+	unsigned int i, count = 0;
+
+	for (i = 0; i < TCE2_OLD_REFUSALS; i++)
+		count += old_refusals[i].seq && uid_eq(old_refusals[i].user, user);
+	return count;
+}
+
+/*
+ * Chooses the element for an old refusal of @user: a free element, or the oldest refusal of the
+ * user with the most refusals. So no refusal of a user with fewer refusals is replaced.
+ */
+static struct tce2_old_refusal *journal_choose_old(kuid_t user)
+{
+	struct tce2_old_refusal *old, *chosen = NULL;
+	unsigned int most = 0, count;
+
+	for (old = old_refusals; old < old_refusals + TCE2_OLD_REFUSALS; old++) {
+		if (!old->seq)
+			return old;
+		count = journal_count_old(old->user) + uid_eq(old->user, user);
+		if (count > most || (count == most && old->seq < chosen->seq)) {
+			chosen = old;
+			most = count;
+		}
+	}
+	return chosen;
+}
+
+/* Adds a refusal of a released container, which may replace another */
+static void journal_add_old(u64 container, kuid_t user, const struct tce2_refusal *refusal)
 {
 	spin_lock(&old_lock);
-	old_refused++;
-	old_refusals[old_refused % TCE2_OLD_REFUSALS] = (struct tce2_old_refusal){
-		.seq = old_refused,
+	*journal_choose_old(user) = (struct tce2_old_refusal){
+		.seq = ++old_refused,
 		.container = container,
+		.user = user,
 		.refusal = *refusal,
 	};
 	spin_unlock(&old_lock);
@@ -318,7 +348,7 @@ void tce2_journal_close(struct tce2_journal *journal, u64 container)
 	};
 
 	while (tce2_journal_next(journal, refusal.seq, &refusal))
-		journal_add_old(container, &refusal);
+		journal_add_old(container, journal->user, &refusal);
 	/* A request that was still running may have become the owner again */
 	tce2_journal_disown(journal);
 	free_percpu(journal->counts);
@@ -333,6 +363,7 @@ void tce2_journal_close(struct tce2_journal *journal, u64 container)
  */
 void tce2_journal_exit(void)
 {
+	memset(old_refusals, 0, sizeof(old_refusals));
 	old_refused = 0;
 }
 
@@ -369,6 +400,7 @@ void tce2_journal_own(struct tce2_journal *journal)
 	struct tce2_owner new = { .pid = get_task_pid(current, PIDTYPE_TGID) };
 
 	journal_get_comm(&new.comm);
+	WRITE_ONCE(journal->user, current_uid());
 	put_pid(journal_replace_owner(journal, &new));
 }
 
@@ -469,12 +501,6 @@ u64 tce2_journal_refused(struct tce2_journal *journal)
 	return refused;
 }
 
-/* Returns the number of the first refusal after @seq that is still kept */
-static u64 journal_first_kept(u64 seq, u64 newest, u64 size)
-{
-	return max(seq + 1, newest < size ? 1 : newest - size + 1);
-}
-
 /**
  * tce2_journal_next() - find the next refusal of a container
  * @journal: the container's journal
@@ -490,7 +516,9 @@ bool tce2_journal_next(struct tce2_journal *journal, u64 seq,
 	bool found;
 
 	spin_lock(&journal->lock);
-	seq = journal_first_kept(seq, journal->refused, TCE2_REFUSALS);
+	/* The first number after @seq that is still kept */
+	seq = max(seq + 1, journal->refused < TCE2_REFUSALS ?
+		  1 : journal->refused - TCE2_REFUSALS + 1);
 	found = seq <= journal->refused;
 	if (found)
 		*refusal = journal->refusals[seq % TCE2_REFUSALS];
@@ -508,13 +536,16 @@ bool tce2_journal_next(struct tce2_journal *journal, u64 seq,
  */
 bool tce2_journal_next_old(u64 seq, struct tce2_old_refusal *old)
 {
-	bool found;
+	const struct tce2_old_refusal *next = NULL;
+	unsigned int i;
 
 	spin_lock(&old_lock);
-	seq = journal_first_kept(seq, old_refused, TCE2_OLD_REFUSALS);
-	found = seq <= old_refused;
-	if (found)
-		*old = old_refusals[seq % TCE2_OLD_REFUSALS];
+	for (i = 0; i < TCE2_OLD_REFUSALS; i++) {
+		if (old_refusals[i].seq > seq && (!next || old_refusals[i].seq < next->seq))
+			next = &old_refusals[i];
+	}
+	if (next)
+		*old = *next;
 	spin_unlock(&old_lock);
-	return found;
+	return next;
 }

@@ -11,6 +11,7 @@
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/cred.h>
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
 #include <linux/sched.h>
@@ -24,6 +25,7 @@
 #define MAX_FILES 16
 
 long sim_pid_refs;
+kuid_t sim_user;
 struct pid_namespace init_pid_ns;
 struct pid_namespace *sim_pid_ns = &init_pid_ns;
 unsigned long sim_memlock = ~0UL;

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include <linux/cred.h>
 #include <linux/ktime.h>
 #include <linux/pid.h>
 #include <linux/sched.h>
@@ -307,6 +308,53 @@ TEST_F(client, one_container_keeps_4_refusals_after_its_release)
 	expect(tce2_journal_next_old(old.seq, &old), true);
 	expect(old.container, id);
 	expect(old.refusal.seq, 1);
+}
+
+/* A client with many containers replaces its own refusals, not refusals of other users */
+TEST_F(client, a_user_with_many_old_refusals_replaces_no_refusal_of_another_user)
+{
+	struct tce2_old_refusal old = {};
+	u64 first, others = 0, ours = 0;
+
+	sim_user.val = 7;
+	first = refuse_in_another_container(1);
+	sim_user.val = 8;
+	for (unsigned int i = 0; i < TCE2_OLD_REFUSALS; i++)
+		refuse_in_another_container(TCE2_OLD_OF_ONE);
+	expect(tce2_journal_next_old(0, &old), true);
+	expect(old.container, first);
+	/* Each of two users gets half of the places, whatever the order of their refusals is */
+	for (sim_user.val = 7; sim_user.val <= 8; sim_user.val++) {
+		for (unsigned int i = 0; i < TCE2_OLD_REFUSALS; i++)
+			refuse_in_another_container(1);
+	}
+	for (old.seq = 0; tce2_journal_next_old(old.seq, &old);) {
+		others += old.user.val == 7;
+		ours += old.user.val == 8;
+	}
+	expect(others, TCE2_OLD_REFUSALS / 2);
+	expect(ours, TCE2_OLD_REFUSALS / 2);
+	sim_user.val = 0;
+}
+
+/* The user is known after the release, when the container has no owner */
+TEST_F(client, an_old_refusal_has_the_user_of_the_bound_process)
+{
+	struct tce2_old_refusal old;
+
+	sim_user.val = 9;
+	expect(register_memory(UA, PAGES(4)), 0);
+	sim_user.val = 10;
+	REFUSED(register_memory(UA, PAGES(4)), REGISTER, EBUSY, ALREADY_REGISTERED);
+	close_container();
+	tce2_container_put(container);
+	sim_grace_period();
+	expect(tce2_journal_next_old(0, &old), true);
+	expect(old.user.val, 9);
+	sim_user.val = 0;
+	/* end_client() puts a container */
+	cookie = tce2_container_open();
+	container = tce2_container_get(cookie);
 }
 
 /* The references to pids and pid namespaces end with the container */
