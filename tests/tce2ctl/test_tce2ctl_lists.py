@@ -29,6 +29,21 @@ def test_containers_show_sizes_with_units(host: State) -> None:
     assert " 8 GiB " in row
 
 
+def test_containers_shows_vectors_and_copies(host: State) -> None:
+    title, row = (line.split() for line in lines(host, "containers"))
+    assert (title[-3:], row[-3:]) == (["VECTORS", "COPIES", "REFUSED"], ["7", "3", "0"])
+    said = tce2ctl("--root", host.root, "containers", "--json").json["containers"][0]
+    assert (said["ranges"], said["copy"]) == (7, 3)
+
+
+def test_a_module_without_vectors_has_unknown_numbers_of_them(host: State) -> None:
+    host.debugfs("containers", container().replace(" ranges=7 copy=3", ""))
+    said = tce2ctl("--root", host.root, "containers", "--json").json["containers"][0]
+    assert (said["ranges"], said["copy"]) == (None, None)
+    assert "request=\"map\"" in tce2ctl("--root", host.root, "metrics").text
+    assert "request=\"copy\"" not in tce2ctl("--root", host.root, "metrics").text
+
+
 def test_containers_shows_unlimited_for_a_container_without_a_limit(host: State) -> None:
     host.debugfs("containers", container(limit="unlimited"))
     assert "unlimited" in lines(host, "containers")[1]

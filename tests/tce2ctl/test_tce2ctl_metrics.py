@@ -71,6 +71,8 @@ def test_metrics_of_a_host_without_a_problem_have_their_values(host: State) -> N
     owner = {"container": "1", "pid": "812", "comm": "qemu-system-ppc"}
     assert value(found, "container_limit_bytes", **owner) == 8 * GIB
     assert value(found, "container_requests_total", request="map", **owner) == 4096
+    assert value(found, "container_requests_total", request="ranges", **owner) == 7
+    assert value(found, "container_requests_total", request="copy", **owner) == 3
     assert value(found, "window_mapped_tces", container="1", slot="1") == 32768
 
 

@@ -166,11 +166,12 @@ static void print_requests(const struct records *records)
 {
 	static const char * const requests[] = {
 		"register", "unregister", "map", "unmap", "create", "remove",
+		"ranges", "copy",
 	};
 	size_t i, j;
 
 	print_family("container_requests", "counter", NULL,
-		     "Requests of the container.");
+		     "Requests of the container; elements of vectors (ranges) also count as map, unmap or copy.");
 	for (i = 0; i < records->count; i++) {
 		for (j = 0; j < ARRAY_SIZE(requests); j++)
 			print_sample(records, &records->record[i],

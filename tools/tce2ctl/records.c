@@ -51,6 +51,8 @@ static const struct key container_keys[] = {
 	{ "unmap", KIND_NUMBER, "UNMAPS" },
 	{ "create", KIND_NUMBER, NULL },
 	{ "remove", KIND_NUMBER, NULL },
+	{ "ranges", KIND_NUMBER, "VECTORS" },
+	{ "copy", KIND_NUMBER, "COPIES" },
 	{ "refused", KIND_NUMBER, "REFUSED" },
 	{ NULL }
 };
