@@ -47,8 +47,8 @@ struct xarray;
  * @start: first bus address, immutable
  * @size: size in bytes, immutable
  * @page_shift: log2 of the IOMMU page size in bytes, immutable
- * @counts: counts of requests, for requests for one page; valid while @serves_pages is set
- *	and the caller holds the brief lock of a leaf; set before the window gets its slot
+ * @counts: the container's counts, which requests for one page use; valid while @serves_pages
+ *	is set and the caller holds the brief lock of a leaf; set before the window gets its slot
  * @hurry: counts of the writers of the owner's lock; valid while the caller holds
  *	that lock; immutable
  * @ranges: lock for ranges of entries, in both @table and @view; each locked

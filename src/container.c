@@ -867,8 +867,8 @@ int tce2_container_unmap_page(const void *cookie, u64 iova, u64 size,
  * @container: the container, to which the caller has a reference
  * @request: the client's request, not checked yet
  *
- * A request for one page mostly does not sleep, as in tce2_container_map_page(). Counts the
- * request.
+ * Counts the request. A request for one page takes the path of tce2_container_map_page() if
+ * possible, and then does not sleep.
  *
  * Context: may sleep; a fatal signal interrupts it.
  * Return: same as tce2_container_map().
@@ -935,7 +935,7 @@ int tce2_container_copy(struct tce2_container *container, u64 iova, u64 source, 
 }
 
 /**
- * tce2_container_unmap_window() - unmap all of a window, which stays
+ * tce2_container_unmap_window() - unmap all bus addresses of a window
  * @container: the container
  * @start: first bus address of the window
  *

@@ -1736,10 +1736,11 @@ static int ddw_copy(struct tce2_ddw *ddw, struct tce2_cache *cache, struct ddw_c
  * @size: bytes
  *
  * Implements VFIO_TCE2_OP_COPY (include/uapi/vfio_spapr_tce2.h). Locks the entries of the
- * source, then the entries of the destination, but never both: two copies in opposite directions
- * can't wait for each other. Between the two, another thread may change the source, or
- * register its memory again. Then the copy still maps only memory that is registered for the
- * permissions of the mapping, or returns -EINVAL or -EPERM.
+ * source, unlocks them, and then locks the entries of the destination. It never holds both
+ * locks, so two copies in opposite directions can't wait for each other. While no entry is
+ * locked, another thread may change the source, or register its memory again. The copy then
+ * maps only memory that is registered for the permissions of the mapping, or returns -EINVAL
+ * or -EPERM.
  *
  * Makes the default window if it is pending and the request copies there. An error changes
  * no entry.

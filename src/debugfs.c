@@ -354,7 +354,7 @@ static void position_begin_scan(struct position *position)
 {
 	struct tce2_scan *scan = &position->scan;
 
-	/* A compound literal of the structure would need 4 KiB of the stack */
+	/* Set single members: a compound literal of the structure would need 4 KiB of the stack */
 	scan->id = position->window.id;
 	scan->leaf = 0;
 	scan->previous = ~0ULL;

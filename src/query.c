@@ -82,7 +82,7 @@ static void query_add_ranges(struct query *query, u16 id, const struct query_ran
 	query_append(query, ranges->ranges, ranges->nr * sizeof(*ranges->ranges));
 }
 
-/* Adds the bus addresses from @start to before @end, if there are any */
+/* Adds the bus addresses from @start on, below @end; nothing if the range is empty */
 static void ranges_add(struct query_ranges *ranges, u64 start, u64 end)
 {
 	if (start < end)

@@ -3,13 +3,13 @@
  * Vectors: many requests in one ioctl, VFIO_IOMMU_TCE2_RANGES.
  *
  * Owns the access to the elements of a vector and to their results, and the checks of each
- * element. Each element is carried out as if it were a separate ioctl: it is complete or
- * changes nothing, it is counted and traced as a request of its kind, and its refusal goes
- * into the journal. So a vector needs no undo, and has the rules of the requests in it.
+ * element. Each element is carried out like a separate ioctl: it is complete or changes
+ * nothing, and it is counted and traced as a request of its kind. So a vector needs no undo.
+ * The journal gets the first refusal of a vector only.
  *
- * The elements are read in batches on the stack. A vector therefore needs no memory of the
- * kernel, whatever its length is. Each element is read once, so a client that changes it
- * meanwhile can't pass a check with other values than the values in use.
+ * The elements are read in batches on the stack, so a vector of any length needs no allocated
+ * memory. Each element is read once: a client may change the element meanwhile, but the values
+ * in use are the values that were checked.
  *
  * Locks: none. No lock is held while user memory is read or written. Between two elements
  * no lock is held at all, so another thread's request may come between them.

@@ -703,15 +703,16 @@ static int window_copy_leaf(const struct tce2_window *window, struct window_copy
 /**
  * tce2_window_copy_runs() - find the user memory that a range of bus addresses maps
  * @window: the window
- * @source: the range, checked by the caller like that of tce2_window_unmap(); @ua and @perm
- *	are not used
+ * @source: the range, which the caller has checked like the range of tce2_window_unmap(); @ua
+ *	and @perm are not used
  * @iova: bus address to which the caller copies the range
  * @runs: set to map requests for consecutive bus addresses from @iova on
  * @nr: number of elements of @runs; set to the number of elements in use
  * @patience: condition to stop waiting for entries
  *
- * All runs are of the same moment, because all leaves are locked together. Nothing is held
- * afterwards: the memory may be unmapped, and even unregistered, before the caller maps it.
+ * All runs existed at the same moment, because all leaves are locked together. The function
+ * returns without a lock: the memory may be unmapped, and even unregistered, before the caller
+ * maps it.
  *
  * Context: may sleep; the caller holds the owner's lock at least for reading.
  * Return: 0; -ENOENT if part of the range is not mapped; -E2BIG if there are more runs;
@@ -957,8 +958,8 @@ static int window_map_runs(struct tce2_window *window, const struct tce2_map_req
 /**
  * tce2_window_map_runs() - map several ranges of user memory at consecutive bus addresses
  * @window: the window
- * @runs: map requests, which the caller has checked like that of tce2_window_map(); each
- *	begins at the end of the one before it
+ * @runs: map requests, which the caller has checked like the request of tce2_window_map(); each
+ *	begins at the end of the previous request
  * @nr: number of requests, more than 0
  * @patience: condition to stop waiting for entries
  *
@@ -1268,7 +1269,7 @@ static void window_free_rcu(struct rcu_head *rcu)
  * tce2_window_put_view() - put a reference to the view of a window
  * @window: the window
  *
- * Frees the window with the last reference. A reader of debugfs may have it.
+ * Frees the window with the last reference, which may be the reference of a reader of debugfs.
  *
  * Context: may sleep.
  */

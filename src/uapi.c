@@ -65,8 +65,9 @@ union uapi_request {
 };
 
 /*
- * Returns true if the client asks for the capabilities of GET_INFO. argsz alone is no
- * such request: the in-tree driver accepts an argsz larger than the client's structure.
+ * Returns true if the client asks for the capabilities of GET_INFO. A large argsz does not
+ * suffice: the in-tree driver accepts an argsz larger than the client's structure, so existing
+ * clients may pass it.
  */
 static bool uapi_wants_caps(const union uapi_request *request, void __user *arg)
 {

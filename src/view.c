@@ -187,7 +187,7 @@ bool tce2_view_get(struct tce2_view *view)
 {
 	if (!refcount_inc_not_zero(&view->refs))
 		return false;
-	/* Pairs with view_has_readers(): set @refs, then read words */
+	/* Set @refs before the words are read; pairs with view_has_readers() */
 	smp_mb();
 	return true;
 }

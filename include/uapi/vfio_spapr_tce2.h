@@ -140,13 +140,14 @@ struct vfio_tce2_info_cap_create {
  * VFIO_IOMMU_UNMAP_DMA do. VFIO_TCE2_OP_UNMAP_WINDOW unmaps all of the window that begins at
  * @iova.
  *
- * VFIO_TCE2_OP_COPY maps the memory that @size bytes of bus addresses from @vaddr on map, with
- * the same permissions, at @iova: in another window or in the same one. It replaces earlier
- * mappings, like MAP. The memory is already pinned and charged, so only a new level of the
- * table is charged. All copied mappings existed at one moment during the request. The two
- * ranges may overlap. Fails with ENOENT if a part of the bus addresses from @vaddr on is not
- * mapped, and with E2BIG if they map more than VFIO_TCE2_MAX_COPY ranges of user memory that
- * are not adjacent: then copy a smaller range.
+ * VFIO_TCE2_OP_COPY copies mappings. The source is @size bytes of bus addresses from @vaddr on,
+ * the destination @size bytes from @iova on, in the same window or in another. The destination
+ * then maps the same memory with the same permissions. Its earlier mappings are replaced, as by
+ * VFIO_TCE2_OP_MAP. The memory is already pinned and charged, so only a new level of the table
+ * is charged. All copied mappings existed at one moment during the request. Source and
+ * destination may overlap. Fails with ENOENT if a part of the source is not mapped. Fails with
+ * E2BIG if the source maps more than VFIO_TCE2_MAX_COPY separate ranges of user memory: copy a
+ * smaller range then.
  */
 struct vfio_tce2_range {
 	__u64 iova;
