@@ -203,7 +203,7 @@ static void nearly_full(void)
 		    "window at 0x0: 491264 of 524288 TCEs are in use: tce2ctl map",
 		    "note     refused     dma-client (", "refused requests: 2" } },
 		{ "containers counts the requests", "tce2ctl containers", 0,
-		  { "dma-client", "    62       1        2" } },
+		  { "dma-client", "    62       1        0       0        2" } },
 		{ "windows counts the TCEs", "tce2ctl windows", 0,
 		  { "491264  93%", "256   1%" } },
 		{ "regions counts extents and TCEs", "tce2ctl regions", 0, { "32 MiB" } },
@@ -286,7 +286,7 @@ static void observe_events(void)
 		  { NULL } },
 		{ "bpftrace counts refusals by rule",
 		  "bpftrace -e '" COUNT "' -c '" CLIENT "'", 0,
-		  { "@[register, already-registered]: 1" } },
+		  { "@[register, already-registered]: 1", "@[copy, source-not-mapped]: 1" } },
 	};
 
 	look(&parsed);

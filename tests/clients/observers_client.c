@@ -79,6 +79,26 @@ static void make_requests(struct vfio *v, uint8_t *ua, uint64_t size)
 	expect_event("tce2_unmap iova=0x%lx size=%lu ret=0", IOVA, p);
 }
 
+/* A vector that maps a page, copies the mapping, and has an element refused */
+static void make_vector(struct vfio *v, uint8_t *ua)
+{
+	uint64_t p = base_page();
+	struct vfio_tce2_range ranges[] = {
+		map_range(IOVA, ua, p, READ_WRITE), copy_range(IOVA + p, IOVA, p),
+		unmap_range(IOVA, 2 * p), copy_range(IOVA + p, IOVA, p),
+	};
+	uint32_t done = 0;
+
+	need("TCE2_RANGES", run_ranges(v->fd, ranges, 4, 0, NULL, &done), -ENOENT);
+	need("done", done, 3);
+	expect_event("tce2_map iova=0x%lx ua=0x%lx size=%lu flags=0x3 ret=0", IOVA,
+		     (unsigned long)ua, p);
+	expect_event("tce2_copy iova=0x%lx source=0x%lx size=%lu ret=0", IOVA + p, IOVA, p);
+	expect_event("tce2_unmap iova=0x%lx size=%lu ret=0", IOVA, 2 * p);
+	expect_event("tce2_refusal request=copy ret=-2 rule=source-not-mapped");
+	expect_event("tce2_ranges count=4 done=3 ret=-2");
+}
+
 /* The module vfio_spapr_tce2_kvmplay stands in for KVM, as in tests/guest/conformance_kvm.c */
 static void make_hypercalls(struct vfio *v, uint8_t *ua)
 {
@@ -124,7 +144,7 @@ static void use_window(struct vfio *v, uint8_t *ua)
 	expect_event("tce2_remove start=0x%lx ret=0", start);
 }
 
-/* Make a request of each kind except vectors, and write its event to the file EXPECTED */
+/* Make a request of each kind, and write its event to the file EXPECTED */
 int client_main(void)
 {
 	uint8_t *ua = mem_base(SIZE);
@@ -137,6 +157,7 @@ int client_main(void)
 	/* VFIO waits for the lock under which groups are attached, at least for an instant */
 	expect_event("tce2_wait why=groups ns=");
 	make_requests(&v, ua, SIZE);
+	make_vector(&v, ua);
 	use_window(&v, ua);
 	need("UNREGISTER_MEMORY", spapr_unregister(v.fd, ua, SIZE), 0);
 	expect_event("tce2_unregister ua=0x%lx size=%lu ret=0",
