@@ -230,6 +230,8 @@ static void print_figures(uint64_t begin)
 	printf("# %lu calls compared (%lu bursts), %lu made on %s only, %lu sequences, seed %llu\n",
 	       figures.calls, figures.bursts, figures.only_ours,
 	       side_name[OURS], figures.sequences, (unsigned long long)seed);
+	printf("# %lu successful calls were vectors on %s, %lu were copies\n",
+	       figures.vectors, side_name[OURS], figures.copies);
 	printf("# %lu probes by the devices, %lu of mapped memory\n",
 	       figures.probes, figures.reached);
 	printf("# %lu writes by the devices, %lu to memory mapped for writing, %lu to memory mapped read-only\n",

@@ -85,17 +85,28 @@ union request {
 	struct vfio_eeh_pe_op eeh;
 };
 
+/* How a call is made on this module; the in-tree driver gets the ioctl */
+enum form {
+	AS_IOCTL,
+	AS_VECTOR,	/* as the only element of a vector */
+	AS_COPY,	/* MAP_DMA: as a copy, the only element of a vector */
+};
+
 /**
  * struct call - one ioctl on the container
  * @nr: number of the ioctl
  * @actor: caller
  * @where: location of the structure in memory
+ * @form: how the call is made on this module
+ * @source: AS_COPY: bus address where the memory of the request is mapped
  * @arg: the structure, or the number that is passed instead of an address (BY_VALUE)
  */
 struct call {
 	uint32_t nr;
 	enum actor actor;
 	enum where where;
+	enum form form;
+	uint64_t source;
 	union request arg;
 };
 
@@ -480,6 +491,8 @@ const char *name_of(uint32_t nr);
 
 struct figures {
 	unsigned long calls;
+	unsigned long vectors;	/* calls that were vectors on this module, and succeeded */
+	unsigned long copies;
 	unsigned long bursts;
 	unsigned long only_ours;
 	unsigned long sequences;

@@ -485,6 +485,34 @@ static void make_call(struct rng *rng, const struct model *m,
 	}
 }
 
+/* Make a request map memory that is mapped elsewhere, and this module copy that mapping */
+static void make_copy(struct rng *rng, const struct model *m, struct call *call)
+{
+	const struct run *run = &m->run[below(rng, m->runs)];
+	uint64_t offset = percent(rng, 60) ? 0 : below(rng, run->size / TCE_4K) * TCE_4K;
+	struct vfio_iommu_type1_dma_map *map = &call->arg.map;
+
+	map->vaddr = run->ua + offset;
+	map->flags = run->perm;
+	map->size = run->size - offset;
+	if (percent(rng, 50) && map->size > 16 * TCE_4K)
+		map->size = (1 + below(rng, 16)) * TCE_4K;
+	call->source = run->iova + offset;
+	call->form = AS_COPY;
+}
+
+/* Choose some valid maps and unmaps to be vectors on this module */
+static void make_vector(struct rng *rng, const struct model *m, struct call *call)
+{
+	if (call->nr != VFIO_IOMMU_MAP_DMA && call->nr != VFIO_IOMMU_UNMAP_DMA)
+		return;
+	if (call->where != IN_MEMORY || !head_is_valid(call) || !percent(rng, 30))
+		return;
+	call->form = AS_VECTOR;
+	if (call->nr == VFIO_IOMMU_MAP_DMA && m->runs && percent(rng, 40))
+		make_copy(rng, m, call);
+}
+
 /*
  * Generation of steps
  */
@@ -499,6 +527,7 @@ static struct op a_call(struct rng *rng, const struct model *m)
 	make_call(rng, m, call, a_number_of_ioctl(rng, m));
 	if (call->where != BY_VALUE && percent(rng, 15))
 		spoil(rng, call);
+	make_vector(rng, m, call);
 	return op;
 }
 

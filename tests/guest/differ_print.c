@@ -94,6 +94,11 @@ void print_call(const struct call *call)
 	printf(" /* %s", actors[call->actor]);
 	if (places[call->where])
 		printf(", %s", places[call->where]);
+	if (call->form == AS_VECTOR)
+		printf(", as a vector on %s", side_name[OURS]);
+	else if (call->form == AS_COPY)
+		printf(", as a copy from %#llx on %s",
+		       (unsigned long long)call->source, side_name[OURS]);
 	printf(" */");
 }
 

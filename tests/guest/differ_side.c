@@ -65,6 +65,7 @@ static uint8_t *sinks[SIDES];
 /* State of this process, if it is a caller */
 static struct {
 	int fd;
+	enum side side;
 	struct channel *channel;
 	uint64_t tag;
 	int64_t vmlck;
@@ -238,6 +239,41 @@ static bool may_charge(uint32_t nr)
 	return nr != VFIO_IOMMU_SPAPR_TCE_GET_INFO && nr != VFIO_EEH_PE_OP;
 }
 
+/*
+ * Make a call as a vector of one element. Return its answer, or -EPROTO if the results of the
+ * vector contradict the answer. A refused vector writes no result.
+ */
+static int do_vector(const struct call *call)
+{
+	const struct vfio_iommu_type1_dma_map *map = &call->arg.map;
+	const struct unmap *unmap = &call->arg.unmap;
+	struct vfio_tce2_range element;
+	int32_t none = 1, result = none;
+	uint32_t done;
+	int ret;
+
+	if (call->form == AS_COPY)
+		element = copy_range(map->iova, call->source, map->size);
+	else if (call->nr == VFIO_IOMMU_MAP_DMA)
+		element = map_range(map->iova, (const void *)map->vaddr, map->size, map->flags);
+	else
+		element = unmap_range(unmap->iova, unmap->size);
+	ret = run_ranges(self.fd, &element, 1, 0, &result, &done);
+	if (done != !ret || (result != ret && (!ret || result != none)))
+		return -EPROTO;
+	return ret;
+}
+
+static int do_ioctl(const struct call *call, void *at)
+{
+	int ret;
+
+	if (call->form != AS_IOCTL && self.side == OURS)
+		return do_vector(call);
+	ret = ioctl(self.fd, call->nr, at);
+	return ret < 0 ? -errno : ret;
+}
+
 static void do_call(struct channel *channel)
 {
 	const struct call *call = &channel->call;
@@ -245,9 +281,7 @@ static void do_call(struct channel *channel)
 	void *at = place(call);
 
 	memset(answer, 0, sizeof(*answer));
-	answer->ret = ioctl(self.fd, call->nr, at);
-	if (answer->ret < 0)
-		answer->ret = -errno;
+	answer->ret = do_ioctl(call, at);
 	if (call->where == IN_MEMORY || call->where == READ_ONLY_PAGE)
 		memcpy(&answer->out, at, ARG_BYTES);
 	else if (call->where == AT_PAGE_END)
@@ -395,6 +429,7 @@ static pid_t start(enum side side, struct side_state *s, bool second,
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	keep_only(s->vfio.fd);
 	self.fd = s->vfio.fd;
+	self.side = side;
 	self.channel = s->channel;
 	self.tag = tag_of(s, second ? STRANGER : OWNER);
 	make_scratch();

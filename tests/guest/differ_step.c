@@ -361,6 +361,8 @@ static void step_both(struct run_state *r, const struct call *call)
 		res.charged[side] = res.a[side].vmlck - res.before[side];
 	}
 	figures.calls++;
+	figures.vectors += call->form == AS_VECTOR && !res.a[OURS].ret;
+	figures.copies += call->form == AS_COPY && !res.a[OURS].ret;
 	if (!r->failed[0])
 		settle(&res);
 }
