@@ -68,6 +68,8 @@ void tce2_mapped_free(struct tce2_mapped *mapped)
  */
 void tce2_mapped_gather(struct tce2_mapped *mapped)
 {
+	/* A variable, because xchg() of Linux 6.1 casts a constant to each size */
+	const s64 gathered = TCE2_GATHERED;
 	unsigned int i;
 	s64 sum = 0;
 
@@ -76,7 +78,7 @@ void tce2_mapped_gather(struct tce2_mapped *mapped)
 	mapped->gathered = true;
 	/* A thread that finds its part gathered uses @count, which still has TCE2_SPREAD */
 	for (i = 0; i <= mapped->mask; i++)
-		sum += atomic64_xchg(&mapped->parts[i].count, TCE2_GATHERED);
+		sum += atomic64_xchg(&mapped->parts[i].count, gathered);
 	atomic64_add(sum - TCE2_SPREAD, &mapped->count);
 }
 

@@ -9,7 +9,7 @@
  *
  * Locks: each cache's lock, and its lock for ranges that are being registered.
  * An RCU grace period waits for KVM's hooks.
- * Calls: mirror, cache, range, trace, the kernel's mm_iommu_put() and mm.
+ * Calls: mirror, cache, range, trace, the kernel's mm_iommu_put() and mm; inlines of mapped.
  */
 #include <linux/atomic.h>
 #include <linux/mm.h>

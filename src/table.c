@@ -660,7 +660,7 @@ static __be64 table_add_lower(const struct iommu_table *tbl, __be64 *slot)
 		return 0;
 	tce = cpu_to_be64(__pa(page_address(page)) | TCE_PERM);
 	/* KVM's hooks make lower tables through the platform, without the mutex */
-	other = cmpxchg(slot, 0, tce);
+	other = (__force __be64)cmpxchg((__force u64 *)slot, 0, (__force u64)tce);
 	if (other)
 		__free_pages(page, order);
 	return other ?: tce;
