@@ -6,7 +6,6 @@
 #include <linux/bits.h>
 #include <linux/cache.h>
 #include <linux/compiler.h>
-#include <linux/limits.h>
 #include <linux/minmax.h>
 #include <linux/smp.h>
 #include <linux/types.h>
@@ -27,8 +26,8 @@
 
 /**
  * struct tce2_mapped_part - part of a mapped count
- * @count: pages that were held through this part, minus pages that were dropped through it;
- *	TCE2_GATHERED while the part is not used
+ * @count: TCE2_SPREAD, plus pages that were held through this part, minus pages that were
+ *	dropped through it; 0 while the part is gathered
  * @padding: unused, so that the parts of two CPUs are in different cache lines
  */
 struct tce2_mapped_part {
@@ -36,10 +35,7 @@ struct tce2_mapped_part {
 	unsigned char padding[L1_CACHE_BYTES - sizeof(atomic64_t)];
 };
 
-/* Value of a part that is gathered. No part can reach it by counting. */
-#define TCE2_GATHERED	S64_MIN
-
-/* Added to @count while the parts are used. Counts of pages are much smaller. */
+/* Added to each part and to the common count while the parts are used; larger than any count */
 #define TCE2_SPREAD	((s64)BIT_ULL(62))
 
 /**
@@ -51,8 +47,8 @@ struct tce2_mapped_part {
  * @gathered: the parts are gathered, or the count has no parts; protected by the cache lock
  *
  * While threads gather or spread a count, other threads may hold a page in a part and drop it
- * from @count, or the reverse. So @count without TCE2_SPREAD may be negative, and so may a
- * part. Only a registered region is spread, so the mapped count itself is then at least 1.
+ * from @count, or the reverse. So without TCE2_SPREAD, @count and a part may be negative.
+ * Only a registered region is spread, so the mapped count itself is then at least 1.
  */
 struct tce2_mapped {
 	atomic64_t count;
@@ -82,7 +78,7 @@ static __always_inline bool tce2_mapped_add_part(struct tce2_mapped *mapped, s64
 
 	return parts &&
 	       atomic64_add_unless(&parts[raw_smp_processor_id() & mapped->mask].count,
-				   pages, TCE2_GATHERED);
+				   pages, 0);
 }
 
 /**
@@ -131,8 +127,8 @@ static inline s64 tce2_mapped_sum(const struct tce2_mapped *mapped)
 		sum -= TCE2_SPREAD;
 	for (i = 0; mapped->parts && i <= mapped->mask; i++) {
 		part = atomic64_read(&mapped->parts[i].count);
-		if (part != TCE2_GATHERED)
-			sum += part;
+		if (part)
+			sum += part - TCE2_SPREAD;
 	}
 	return max_t(s64, sum, 0);
 }

@@ -68,8 +68,6 @@ void tce2_mapped_free(struct tce2_mapped *mapped)
  */
 void tce2_mapped_gather(struct tce2_mapped *mapped)
 {
-	/* A variable, because xchg() of Linux 6.1 casts a constant to each size */
-	const s64 gathered = TCE2_GATHERED;
 	unsigned int i;
 	s64 sum = 0;
 
@@ -78,7 +76,7 @@ void tce2_mapped_gather(struct tce2_mapped *mapped)
 	mapped->gathered = true;
 	/* A thread that finds its part gathered uses @count, which still has TCE2_SPREAD */
 	for (i = 0; i <= mapped->mask; i++)
-		sum += atomic64_xchg(&mapped->parts[i].count, gathered);
+		sum += atomic64_xchg(&mapped->parts[i].count, 0) - TCE2_SPREAD;
 	atomic64_add(sum - TCE2_SPREAD, &mapped->count);
 }
 
@@ -103,6 +101,6 @@ void tce2_mapped_spread(struct tce2_mapped *mapped)
 		 * A thread that drops a page from @count must find TCE2_SPREAD there if the
 		 * page was held in a part
 		 */
-		atomic64_set_release(&mapped->parts[i].count, 0);
+		atomic64_set_release(&mapped->parts[i].count, TCE2_SPREAD);
 	}
 }

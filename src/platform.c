@@ -157,8 +157,9 @@ static unsigned int platform_level_shift(const struct tce2_window_spec *spec)
 /*
  * Returns log2 of the largest size of one table, in bytes. The lower tables of several
  * levels are allocated during map requests, and a large allocation is more likely to fail
- * (tce2_platform_can_allocate()). The client controls the number of allocations. A table of a single level is allocated once, with the window, so only
- * the page allocator limits its size.
+ * (tce2_platform_can_allocate()). The client controls the number of allocations. A table of
+ * a single level is allocated once, with the window, so only the page allocator limits its
+ * size.
  */
 static unsigned int platform_most_level_shift(const struct tce2_window_spec *spec)
 {

@@ -59,7 +59,7 @@ TEST_F(large, pages_are_held_and_dropped_without_a_write_to_the_common_count)
 	expect(tce2_rm_mapped_get(region, 5), TCE2_RM_OK);
 	expect(tce2_mapped_sum(&region->mapped), 1 + 9 + 100 + 5);
 	for (unsigned int i = 0; i < 4; i++)
-		expect(!atomic64_read(&region->mapped.parts[i].count), false);
+		expect(atomic64_read(&region->mapped.parts[i].count) > TCE2_SPREAD, true);
 	expect(tce2_rm_mapped_put(region, 5), TCE2_RM_OK);
 	drop_pages(cache, page(9), SHIFT, 100);
 	for (unsigned int i = 0; i < 9; i++)

@@ -37,6 +37,7 @@
 
 /* Annotations for sparse */
 #define __must_hold(lock)
+#define __force
 #define __percpu
 #define __acquire(lock) ((void)0)
 #define __release(lock) ((void)0)

@@ -6,7 +6,6 @@
 #include_next <linux/limits.h>
 
 #define U32_MAX 0xffffffffU
-#define S64_MIN (-0x7fffffffffffffffLL - 1)
 #define U64_MAX 0xffffffffffffffffULL
 
 #endif /* DUP_LIMITS_H */

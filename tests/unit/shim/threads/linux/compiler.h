@@ -45,6 +45,7 @@ void machine_preempt(void);
 
 /* Annotations for sparse */
 #define __must_hold(lock)
+#define __force
 #define __percpu
 #define __acquire(lock) ((void)0)
 #define __release(lock) ((void)0)
