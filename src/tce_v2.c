@@ -304,7 +304,10 @@ window_run_in_leaf(const struct tce2_window *window, const struct tce2_view_run 
 	};
 }
 
-/* Makes the bitmap of an entry's leaf if the window is tracked, see include/tce2_dirty.h */
+/*
+ * Makes the bitmap of an entry's leaf if the window is tracked, see include/tce2_dirty.h. Comes
+ * before the leaf's array is made: KVM's hooks map in each array that they find.
+ */
 static __always_inline int window_prepare_dirty(struct tce2_window *window, u64 index)
 {
 	return unlikely(window->dirty) ? tce2_dirty_prepare(window->dirty, index) : 0;
@@ -325,14 +328,12 @@ window_prepare(struct tce2_window *window, const struct tce2_view_run *run,
 	while (!ret) {
 		struct tce2_view_run in_leaf = window_run_in_leaf(window, run, index);
 
-		ret = tce2_view_prepare(&window->view, &in_leaf);
+		ret = window_prepare_dirty(window, index) ?:
+		      tce2_view_prepare(&window->view, &in_leaf);
 		if (ret < 0)
 			return ret;
 		if (ret)
 			*replaces = true;
-		ret = window_prepare_dirty(window, index);
-		if (ret)
-			return ret;
 		if (index >= prepared) {
 			ret = tce2_table_prepare(&window->table, index);
 			if (ret)
@@ -817,7 +818,7 @@ static int window_prepare_run(struct tce2_window *window, const struct tce2_view
 
 	while (index < end) {
 		struct tce2_view_run in_leaf = window_run_in_leaf(window, run, index);
-		int ret = tce2_must_stop(window->hurry);
+		int ret = tce2_must_stop(window->hurry) ?: window_prepare_dirty(window, index);
 
 		if (ret)
 			return ret;
@@ -827,9 +828,6 @@ static int window_prepare_run(struct tce2_window *window, const struct tce2_view
 		if (ret < 0)
 			return ret;
 		*replaces |= ret;
-		ret = window_prepare_dirty(window, index);
-		if (ret)
-			return ret;
 		if (index >= prepared) {
 			ret = tce2_table_prepare(&window->table, index);
 			if (ret)

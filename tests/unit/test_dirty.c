@@ -12,6 +12,7 @@
 #include "kvm_calls.h"
 #include "sim_trace.h"
 #include "sim_user.h"
+#include "tce2_dirty.h"
 #include "tce2_page.h"
 #include "tce2_track.h"
 #include "tce2_uapi.h"
@@ -571,6 +572,41 @@ TEST_F(tracked, kvm_maps_nothing_in_leaves_that_were_never_mapped)
 	expect(clear_for_guest(3), true);
 	expect(start(), 0);
 	expect(!tbl->it_ops->useraddrptr(tbl, tbl->it_offset + 5 * LEAF, true), true);
+	expect(stop(), 0);
+}
+
+/* Calls the hook that begins to map an entry; returns true if it declines */
+static bool declines_map(u64 entry)
+{
+	struct iommu_table *tbl = table();
+
+	if (!tbl->it_ops->useraddrptr(tbl, tbl->it_offset + entry, true))
+		return true;
+	tbl->it_ops->tce_kill(tbl, tbl->it_offset + entry, 1);
+	return false;
+}
+
+/* Without a bitmap, a page that KVM maps and unmaps in the leaf would be forgotten */
+TEST_F(tracked, kvm_maps_nothing_in_a_leaf_without_memory_for_the_record)
+{
+	unsigned int nth;
+
+	vcpu_init(&vcpu, sim.mm);
+	map_apart(0, 4);
+	expect(clear_for_guest(3), true);
+	expect(start(), 0);
+	expect(declines_map(3), false);
+	for (nth = 1; ; nth++) {
+		sim_fail(SIM_ALLOC, nth);
+		if (!copy_at(LEAF * 5, 0, 3))
+			break;
+		sim_fail_nothing();
+		if (!xa_load(&container->ddw.window[0]->dirty->bitmaps, 5))
+			expect(declines_map(LEAF * 5), true);
+	}
+	sim_fail_nothing();
+	expect(nth > 3, true);
+	expect(declines_map(LEAF * 5 + 3), false);
 	expect(stop(), 0);
 }
 
