@@ -12,6 +12,7 @@
 #include <linux/atomic.h>
 #include <linux/bits.h>
 #include <linux/errno.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
 
@@ -58,6 +59,7 @@ void tce2_dirty_free(struct tce2_dirty *dirty)
 	while ((bitmap = xa_find(&dirty->bitmaps, &leaf, ~0UL, XA_PRESENT))) {
 		kfree(bitmap);
 		leaf++;
+		cond_resched();
 	}
 	xa_destroy(&dirty->bitmaps);
 	kfree(dirty);
