@@ -151,6 +151,70 @@ TEST_F(dirty, an_answer_that_faults_loses_no_dirty_page)
 	expect_dirty(v, 0, 0);
 }
 
+/* The first element of the bitmap can be written, the second one cannot */
+TEST_F(dirty, an_answer_that_faults_in_its_second_element_loses_no_dirty_page)
+{
+	uint64_t none = 0, *end = at_page_end(&none, sizeof(none)), bits[2];
+
+	expect(dirty(v->fd, START, window, 0, NULL), 0);
+	expect(dma_map(v->fd, IOVA, ua, 2 * SIZE, READ_WRITE), 0);
+	expect(dma_unmap(v->fd, IOVA, 2 * SIZE), 0);
+	expect(dirty(v->fd, GET | CLEAR, IOVA, 2 * SIZE, end), -EFAULT);
+	expect(dirty(v->fd, GET | CLEAR, IOVA, 2 * SIZE, bits), 0);
+	expect(bits[0] == ~0ULL && bits[1] == ~0ULL, true);
+	expect(dirty(v->fd, GET | CLEAR, IOVA, 2 * SIZE, bits), 0);
+	expect(bits[0] || bits[1], false);
+	expect(dirty(v->fd, STOP, window, 0, NULL), 0);
+}
+
+/* Copied entries are mapped, unmapped and replaced like others */
+TEST_F(dirty, copied_mappings_are_dirty_like_others)
+{
+	uint64_t source = IOVA + MIB(64);
+	struct vfio_tce2_range copy = copy_range(IOVA, source, 4 * TCE_4K);
+	uint32_t done;
+
+	expect(dma_map(v->fd, source, ua, 2 * TCE_4K, READ_ONLY), 0);
+	expect(dma_map(v->fd, source + 2 * TCE_4K, ua, 2 * TCE_4K, READ_WRITE), 0);
+	expect(dirty(v->fd, START, window, 0, NULL), 0);
+	expect(run_ranges(v->fd, &copy, 1, 0, NULL, &done), 0);
+	expect_dirty(v, CLEAR, 0xc);
+	device_reaches(v, 0, IOVA + 3 * TCE_4K, ua + TCE_4K);
+	expect(dma_unmap(v->fd, IOVA + 3 * TCE_4K, TCE_4K), 0);
+	/* Replaced by mappings for reading only */
+	copy = copy_range(IOVA + TCE_4K, source, 2 * TCE_4K);
+	expect(run_ranges(v->fd, &copy, 1, 0, NULL, &done), 0);
+	expect_dirty(v, CLEAR, 0xc);
+	expect_dirty(v, CLEAR, 0);
+	expect(dirty(v->fd, STOP, window, 0, NULL), 0);
+}
+
+/* No request has used the window yet, so START makes it */
+TEST(the_pending_default_window_can_be_tracked)
+{
+	uint64_t start = info_of(v).dma32_window_start, bits[1];
+	uint8_t *page;
+
+	if (!check_extension(v->fd, VFIO_TCE2_DIRTY))
+		skip("the backend does not track dirty pages");
+	expect(dirty(v->fd, GET, IOVA, TCE_4K, bits), -EINVAL);
+	expect(dirty(v->fd, STOP, start, 0, NULL), -EINVAL);
+	expect(dirty(v->fd, START, start + TCE_4K, 0, NULL), -EINVAL);
+	expect(vmlck(), 0);
+	expect(dirty(v->fd, START, start, 0, NULL), 0);
+	if (!vmlck())
+		fail("expected the table of the default window to be charged");
+	expect_dirty(v, CLEAR, 0);
+	page = registered(v, base_page());
+	expect(dma_map(v->fd, IOVA, page, TCE_4K, READ_WRITE), 0);
+	device_reaches(v, 0, IOVA, page);
+	expect(dma_unmap(v->fd, IOVA, TCE_4K), 0);
+	expect_dirty(v, CLEAR, 1);
+	expect(dirty(v->fd, STOP, start, 0, NULL), 0);
+	expect(window_remove(v->fd, start), 0);
+	expect(dirty(v->fd, START, start, 0, NULL), -EINVAL);
+}
+
 TEST_F(dirty, closing_the_container_while_it_is_tracked_leaves_nothing)
 {
 	expect(dirty(v->fd, START, window, 0, NULL), 0);
@@ -211,4 +275,40 @@ TEST_F(dirty, threads_that_start_and_stop_leave_the_window_usable,
 	dirty(v->fd, STOP, window, 0, NULL);
 	expect(dma_map(v->fd, IOVA, ua, TCE_4K, READ_WRITE), 0);
 	device_reaches(v, 0, IOVA, ua);
+}
+
+/* Map and unmap, in turn, one page and several pages, for reading and for writing */
+static void map_and_unmap(struct workers *workers, int number)
+{
+	uint64_t iova = IOVA + MIB(4) * (1 + number), size = (1 + number) * TCE_4K;
+	struct vfio *v = workers->v;
+
+	expect(dma_map(v->fd, iova, ua, size, READ_WRITE), 0);
+	expect(dma_map(v->fd, iova, ua, TCE_4K, READ_ONLY), 0);
+	expect(dma_unmap(v->fd, iova, size), 0);
+	/* In the leaf of the pages of the test's main thread */
+	expect(dma_map(v->fd, IOVA + (8 + number) * TCE_4K, ua, TCE_4K, READ_ONLY), 0);
+	expect(dma_unmap(v->fd, IOVA + (8 + number) * TCE_4K, TCE_4K), 0);
+}
+
+TEST_F(dirty, answers_are_exact_while_other_threads_map_and_unmap,
+       .race = "MAP_DMA, UNMAP_DMA, START, GET, CLEAR and STOP of DIRTY_PAGES")
+{
+	struct workers workers = { .v = v };
+
+	expect(dma_map(v->fd, IOVA + TCE_4K, ua, TCE_4K, READ_WRITE), 0);
+	workers_start(&workers, race_threads(), map_and_unmap);
+	while (race_round()) {
+		expect(dirty(v->fd, START, window, 0, NULL), 0);
+		expect_dirty(v, CLEAR, 2);
+		expect(dma_map(v->fd, IOVA, ua, TCE_4K, READ_WRITE), 0);
+		expect(dma_unmap(v->fd, IOVA, TCE_4K), 0);
+		expect_dirty(v, 0, 3);
+		expect_dirty(v, CLEAR, 3);
+		expect_dirty(v, CLEAR, 2);
+		expect(dirty(v->fd, STOP, window, 0, NULL), 0);
+		expect(dma_map(v->fd, IOVA, ua, TCE_4K, READ_WRITE), 0);
+		expect(dma_unmap(v->fd, IOVA, TCE_4K), 0);
+	}
+	workers_stop(&workers);
 }

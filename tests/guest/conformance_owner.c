@@ -329,3 +329,63 @@ TEST_F(owner, two_processes_take_a_container_from_each_other,
 	expect(take_owner(v->fd), 0);
 	expect_owner(v);
 }
+
+/* Map, unmap, register and unregister, also while another process owns the container */
+static void use_anyway(struct workers *workers, int number)
+{
+	uint64_t iova = IOVA + MIB(4) * (1 + number);
+	struct vfio *v = workers->v;
+	int ret;
+
+	ret = dma_map(v->fd, iova, shared, base_page(), READ_WRITE);
+	expect_either(ret, 0, -EPERM);
+	ret = dma_map(v->fd, iova, shared, (2 + number) * base_page(), READ_WRITE);
+	expect_either(ret, 0, -EPERM);
+	ret = dma_unmap(v->fd, iova, (2 + number) * base_page());
+	expect_either(ret, 0, -EPERM);
+	if (number)
+		return;
+	ret = spapr_register(v->fd, workers->arg, base_page());
+	if (ret != -EBUSY)
+		expect_either(ret, 0, -EPERM);
+	ret = spapr_unregister(v->fd, workers->arg, base_page());
+	/* The registration may have been refused, or an earlier one may be left */
+	if (ret != -ENOENT)
+		expect_either(ret, 0, -EPERM);
+}
+
+/* Take the container over while threads of the old owner use it, and leave it without owner */
+static void take_from_threads(void *arg)
+{
+	struct vfio *v = arg;
+	uint64_t iova = IOVA + MIB(2);
+
+	expect(take_owner(v->fd), 0);
+	for (int i = 0; i < 3; i++) {
+		expect(dma_map(v->fd, iova, shared, base_page(), READ_WRITE), 0);
+		expect(dma_unmap(v->fd, iova, base_page()), 0);
+	}
+	if (vmlck() < (int64_t)SIZE)
+		fail("expected the memory to be charged to the new owner");
+}
+
+TEST_F(owner, a_child_takes_the_container_over_from_threads_of_its_parent,
+       .race = "TAKE_OWNER, MAP_DMA, UNMAP_DMA, REGISTER_MEMORY and UNREGISTER_MEMORY",
+       .with_others = true)
+{
+	struct workers workers = { .v = v, .arg = shared_memory(base_page()) };
+	unsigned long taken = 0;
+
+	workers_start(&workers, race_threads(), use_anyway);
+	while (race_round()) {
+		expect(offer_owner(v->fd, 0), 0);
+		in_child(take_from_threads, v);
+		/* The child has ended */
+		expect(take_owner(v->fd), 0);
+		taken++;
+	}
+	workers_stop(&workers);
+	race_saw("containers taken over", taken);
+	spapr_unregister(v->fd, workers.arg, base_page());
+	expect_owner(v);
+}
