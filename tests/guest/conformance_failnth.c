@@ -23,6 +23,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../../include/uapi/vfio_spapr_tce2.h"
+
 #define GET_INFO VFIO_IOMMU_SPAPR_TCE_GET_INFO
 #define STATE "/sys/kernel/debug/vfio_spapr_tce2_selftest/command"
 #define FAIL_NTH "/proc/thread-self/fail-nth"
@@ -46,8 +48,8 @@
  * @group: an ioctl of a group, not of a container
  * @mapping: the request may change TCEs, so the state includes TCEs
  * @binds: a failed call may have bound the container to the process
- * @makes_default: a failed call may have made the default window: MAP_DMA on each
- *	platform, TCE_CREATE only on pseries
+ * @makes_default: a failed call may have made the default window: MAP_DMA and
+ *	DIRTY_PAGES on each platform, TCE_CREATE only on pseries
  * @must_succeed: the call must succeed despite injected failures
  *
  * The only valid answers to an injected failure are ENOMEM, EFAULT, and the answer of the
@@ -76,6 +78,9 @@ static const struct request requests[] = {
 		.makes_default = true),
 	REQUEST(IOMMU_SPAPR_TCE_REMOVE, .mapping = true, .binds = true),
 	REQUEST(EEH_PE_OP),
+	REQUEST(TCE2_OFFER_OWNER),
+	REQUEST(TCE2_TAKE_OWNER),
+	REQUEST(TCE2_DIRTY_PAGES, .mapping = true, .binds = true, .makes_default = true),
 	REQUEST(SET_IOMMU, .mapping = true),
 	REQUEST(GROUP_SET_CONTAINER, .group = true, .mapping = true),
 	REQUEST(GROUP_UNSET_CONTAINER, .group = true, .must_succeed = true),
@@ -484,7 +489,7 @@ static int failnth_call(int fd, unsigned long nr, void *arg)
 	count(&tally->swept, 1);
 	sweep.may_bind = sweep.request->binds;
 	sweep.may_make_default = sweep.request->makes_default &&
-				 (nr == VFIO_IOMMU_MAP_DMA || under_hypervisor());
+				 (nr != VFIO_IOMMU_SPAPR_TCE_CREATE || under_hypervisor());
 	sweep.before = state_of(fd, sweep.request, arg);
 	return run_sweep(&sweep, tally, &first_point[i]);
 }
