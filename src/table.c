@@ -651,7 +651,8 @@ static int table_write_by_platform(struct tce2_table *table, u64 index,
  */
 static __be64 table_add_lower(const struct iommu_table *tbl, __be64 *slot)
 {
-	const gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN | __GFP_NORETRY;
+	/* Tables are charged to locked_vm, and not to the memory cgroup */
+	const gfp_t gfp = GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN | __GFP_NORETRY;
 	unsigned int order = get_order(tbl->it_level_size * sizeof(u64));
 	struct page *page = alloc_pages_node(tbl->it_nid, gfp, order);
 	__be64 tce, other;

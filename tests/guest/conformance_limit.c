@@ -785,8 +785,8 @@ TEST(arrays_of_views_are_charged_to_the_memory_cgroup,
 
 /*
  * The mappings are so far apart that each needs a node of the view, half of the node
- * above, and a node of the xarray of lower tables. The platform allocates the tables
- * themselves, which are charged only to locked_vm.
+ * above, and a node of the xarray of lower tables. The tables themselves are charged only
+ * to locked_vm.
  */
 #define NODE_CHARGE	((512 + OWNER) * 3 / 2 + 576 + OWNER)
 
