@@ -9,7 +9,8 @@
  * pinned memory of mapped entries, with the permissions of these entries.
  *
  * A request that unmaps or replaces pinned bus addresses must not leave a driver with the
- * memory. The map engine refuses such a request with TCE2_PINNED. Then the caller
+ * memory. The map engine refuses such a request with TCE2_PINNED, after it has checked the
+ * memory to map. Then the caller
  *
  *	1. forbids new pins in the range	tce2_access_close()
  *	2. notifies the drivers			tce2_access_release()

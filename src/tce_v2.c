@@ -144,17 +144,12 @@ static noinline bool window_has_pins(const struct tce2_window *window, u64 index
 	return xa_find(window->pins, &number, last >> PAGE_SHIFT, XA_PRESENT);
 }
 
-/* Same as window_lock_leaves(), but returns TCE2_PINNED if a driver has pinned a page */
-static __always_inline int
-window_lock_unpinned(struct tce2_window *window, struct tce2_range *range, u64 index,
-		     u64 count, enum tce2_patience patience)
+/* Returns TCE2_PINNED if a driver has pinned a page of the entries, which the caller holds */
+static __always_inline int window_check_pins(const struct tce2_window *window, u64 index,
+					     u64 count)
 {
-	int ret = window_lock_leaves(window, range, index, count, patience);
-
-	if (ret || likely(!window->pins) || !window_has_pins(window, index, count))
-		return ret;
-	window_unlock_leaves(window, range);
-	return TCE2_PINNED;
+	return unlikely(window->pins) && window_has_pins(window, index, count) ?
+	       TCE2_PINNED : 0;
 }
 
 /**
@@ -614,13 +609,15 @@ int tce2_window_map(struct tce2_window *window,
 	bool replaces;
 	int ret;
 
-	ret = window_lock_unpinned(window, &range, run.index, run.count, patience);
+	ret = window_lock_leaves(window, &range, run.index, run.count, patience);
 	if (ret)
 		return ret;
 	ret = tce2_memory_hold_or_refuse(window->cache, &memory);
 	if (ret)
 		goto unlock;
-	ret = window_prepare(window, &run, &replaces);
+	/* After the check of the memory: a refused request must not make a driver unpin */
+	ret = window_check_pins(window, run.index, run.count) ?:
+	      window_prepare(window, &run, &replaces);
 	if (ret)
 		goto drop;
 	writer.region = memory.region;
@@ -933,12 +930,16 @@ static void window_commit_runs(struct tce2_window *window, const struct tce2_map
 static int window_map_runs(struct tce2_window *window, const struct tce2_map_request *runs,
 			   u32 nr)
 {
+	struct tce2_view_run first = window_run(window, &runs[0]);
+	struct tce2_view_run last = window_run(window, &runs[nr - 1]);
 	bool replaces, leaked = false;
 	int ret = window_hold_runs(window, runs, nr);
 
 	if (ret)
 		return ret;
-	ret = window_prepare_runs(window, runs, nr, &replaces) ?:
+	/* As in tce2_window_map(), after the check of the memory */
+	ret = window_check_pins(window, first.index, last.index + last.count - first.index) ?:
+	      window_prepare_runs(window, runs, nr, &replaces) ?:
 	      window_write_runs(window, runs, nr, &leaked);
 	if (leaked) {
 		/* As in tce2_window_map() */
@@ -974,8 +975,8 @@ int tce2_window_map_runs(struct tce2_window *window, const struct tce2_map_reque
 	struct tce2_range range;
 	int ret;
 
-	ret = window_lock_unpinned(window, &range, first.index,
-				   last.index + last.count - first.index, patience);
+	ret = window_lock_leaves(window, &range, first.index,
+				 last.index + last.count - first.index, patience);
 	if (ret)
 		return ret;
 	ret = window_map_runs(window, runs, nr);
@@ -1092,10 +1093,11 @@ int tce2_window_unmap(struct tce2_window *window, u64 iova, u64 size,
 	struct tce2_range range;
 	int ret;
 
-	ret = window_lock_unpinned(window, &range, index, count, patience);
+	ret = window_lock_leaves(window, &range, index, count, patience);
 	if (ret)
 		return ret;
-	ret = window_clear_range(window, index, index + count, true);
+	ret = window_check_pins(window, index, count) ?:
+	      window_clear_range(window, index, index + count, true);
 	window_unlock_leaves(window, &range);
 	return ret;
 }

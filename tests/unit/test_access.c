@@ -420,6 +420,40 @@ TEST_F(alone, a_driver_that_unpins_late_is_notified_again)
 	expect(platform.complaints, 0);
 }
 
+TEST_F(alone, a_refused_map_request_makes_no_driver_unpin)
+{
+	struct page *page;
+
+	expect(device_pin(&device, 0, 1, RW, &page), 0);
+	expect(map_at(0, UA + PAGES(MEMORY_PAGES), PAGES(1), RW), -EINVAL);
+	expect(map_at(0, UA + PAGES(MEMORY_PAGES - 1), PAGES(2), RW), -EINVAL);
+	expect(device.notified, 0);
+	expect(device.nr_pins, 1);
+	expect(view_at(container->ddw.window[0], 0), UA | RW);
+	device_unpin(&device, 0, PAGES(1));
+}
+
+TEST_F(alone, a_refused_copy_makes_no_driver_unpin)
+{
+	void *other = tce2_container_open();
+	struct tce2_container *second = tce2_container_get(other);
+	const u64 ua = UA + GIB(1);
+	struct page *page;
+
+	/* Memory that stays mapped after its last registration is gone can't be mapped again */
+	map_contiguous(ua, 1, 16, true);
+	expect(tce2_container_register(second, ua, PAGES(1)), 0);
+	expect(map_at(PAGES(8), ua, PAGES(1), RW), 0);
+	tce2_container_release(other);
+	tce2_container_put(second);
+	expect(device_pin(&device, 0, 1, RW, &page), 0);
+	expect(tce2_errno(tce2_container_copy(container, 0, PAGES(8), PAGES(1))), -EINVAL);
+	expect(device.notified, 0);
+	expect(device.nr_pins, 1);
+	device_unpin(&device, 0, PAGES(1));
+	expect(unmap_at(PAGES(8), PAGES(1)), 0);
+}
+
 TEST_F(alone, a_request_fails_and_changes_nothing_if_a_driver_does_not_unpin)
 {
 	struct tce2_window *window = container->ddw.window[0];
