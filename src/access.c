@@ -305,15 +305,19 @@ int tce2_access_pin(struct tce2_access *access, struct tce2_window *window,
 	return ret;
 }
 
-/* Removes one pin; returns false if the page is not pinned */
-static bool access_leave_pin(struct tce2_access *access, unsigned long number, u64 *ua)
+/*
+ * Removes one pin; returns false if the page is not pinned. Drops the page before the pin is
+ * gone: when a request that waits for the driver finds no pin, the pin holds no memory.
+ */
+static bool access_leave_pin(struct tce2_access *access, struct tce2_cache *cache,
+			     unsigned long number)
 {
 	struct tce2_pin *pin;
 
 	mutex_lock(&access->pins_lock);
 	pin = xa_load(&access->pins, number);
 	if (pin) {
-		*ua = pin->ua;
+		tce2_page_drop(cache, pin->ua, PAGE_SHIFT);
 		pin->count--;
 	}
 	if (pin && !pin->count) {
@@ -341,12 +345,9 @@ void tce2_access_unpin(struct tce2_access *access, struct tce2_cache *cache, u64
 		       u64 count)
 {
 	unsigned long number = iova >> PAGE_SHIFT;
-	u64 ua;
 
 	for (; count; count--, number++) {
-		if (WARN_ON_ONCE(!access_leave_pin(access, number, &ua)))
-			continue;
-		tce2_page_drop(cache, ua, PAGE_SHIFT);
+		WARN_ON_ONCE(!access_leave_pin(access, cache, number));
 		cond_resched();
 	}
 	wake_up_all(&access->unpinned);

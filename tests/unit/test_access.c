@@ -420,6 +420,27 @@ TEST_F(alone, a_driver_that_unpins_late_is_notified_again)
 	expect(platform.complaints, 0);
 }
 
+static unsigned long pins_at_drop;
+
+static void count_pins(void)
+{
+	pins_at_drop = container->ddw.emulation->access.nr_pins;
+}
+
+/* So a request that finds no pin leaves no pinned memory behind, which can't be unregistered */
+TEST_F(alone, an_unpinned_page_is_dropped_before_its_pin_is_gone)
+{
+	struct page *page;
+
+	expect(device_pin(&device, 0, 1, RW, &page), 0);
+	pins_at_drop = 0;
+	sim_when(SIM_AT_LOOKUP, 1, count_pins);
+	device_unpin(&device, 0, PAGES(1));
+	sim_when(SIM_AT_LOOKUP, 0, NULL);
+	expect(pins_at_drop, 1);
+	expect(container->ddw.emulation->access.nr_pins, 0);
+}
+
 TEST_F(alone, a_refused_map_request_makes_no_driver_unpin)
 {
 	struct page *page;
