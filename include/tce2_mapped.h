@@ -116,7 +116,8 @@ static __always_inline bool tce2_mapped_sub(struct tce2_mapped *mapped, u64 page
  *
  * Context: any.
  * Return: the mapped count. While other threads hold or drop pages, the result may differ by
- * some of these pages.
+ * some of these pages. While another thread gathers the parts, the pages of some parts may be
+ * missing.
  */
 static inline s64 tce2_mapped_sum(const struct tce2_mapped *mapped)
 {
