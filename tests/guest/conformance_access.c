@@ -155,7 +155,7 @@ TEST_F(emulated, an_emulated_device_alone_reaches_mapped_memory, .setup = BARE,
 	emulated_reaches(&first, IOVA + 3 * base_page(), ua + 3 * base_page());
 }
 
-TEST_F(emulated, info_of_an_emulated_device_alone_states_software_windows, .setup = BARE,
+TEST_F(emulated, get_info_without_hardware_describes_software_windows, .setup = BARE,
        .intree = REFUSED)
 {
 	struct vfio_iommu_spapr_tce_info info = info_of(v);

@@ -59,7 +59,7 @@ FIXTURE_TEARDOWN(dirty)
 {
 }
 
-TEST_F(dirty, pages_mapped_for_writing_are_dirty_until_they_are_unmapped_and_asked_for)
+TEST_F(dirty, pages_mapped_for_writing_are_dirty_until_unmapped_and_cleared)
 {
 	expect(dma_map(v->fd, IOVA, ua, 3 * TCE_4K, READ_WRITE), 0);
 	expect(dma_map(v->fd, IOVA + 8 * TCE_4K, ua, 2 * TCE_4K, READ_ONLY), 0);
@@ -125,7 +125,7 @@ static void ask_as_stranger(void *arg)
 	expect(dirty(v->fd, STOP, window, 0, NULL), -EPERM);
 }
 
-TEST_F(dirty, another_process_learns_and_changes_nothing_about_dirty_pages)
+TEST_F(dirty, dirty_pages_of_another_process_returns_eperm)
 {
 	expect(dirty(v->fd, START, window, 0, NULL), 0);
 	expect(dma_map(v->fd, IOVA, ua, TCE_4K, READ_WRITE), 0);
@@ -135,7 +135,7 @@ TEST_F(dirty, another_process_learns_and_changes_nothing_about_dirty_pages)
 }
 
 /* The page of the bitmap is not writable, or not in user space */
-TEST_F(dirty, an_answer_that_faults_loses_no_dirty_page)
+TEST_F(dirty, get_with_an_unwritable_bitmap_keeps_all_dirty_pages)
 {
 	void *readonly = mmap(NULL, base_page(), PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
 			      -1, 0);
@@ -215,7 +215,7 @@ TEST(the_pending_default_window_can_be_tracked)
 	expect(dirty(v->fd, START, start, 0, NULL), -EINVAL);
 }
 
-TEST_F(dirty, closing_the_container_while_it_is_tracked_leaves_nothing)
+TEST_F(dirty, closing_a_container_frees_a_tracked_window)
 {
 	expect(dirty(v->fd, START, window, 0, NULL), 0);
 	expect(dma_map(v->fd, IOVA, ua, SIZE, READ_WRITE), 0);
@@ -235,7 +235,7 @@ static void map_unmap_and_ask(struct workers *workers, int number)
 	expect(bits, 0);
 }
 
-TEST_F(dirty, threads_that_map_unmap_and_ask_find_their_pages,
+TEST_F(dirty, concurrent_gets_report_each_threads_dirty_pages,
        .race = "MAP_DMA, UNMAP_DMA and DIRTY_PAGES")
 {
 	struct workers workers = { .v = v };
@@ -264,7 +264,7 @@ static void start_and_stop(struct workers *workers, UNUSED int number)
 	expect_either(ret, 0, -EINVAL);
 }
 
-TEST_F(dirty, threads_that_start_and_stop_leave_the_window_usable,
+TEST_F(dirty, concurrent_starts_and_stops_leave_the_window_usable,
        .race = "MAP_DMA, UNMAP_DMA, START and STOP of DIRTY_PAGES")
 {
 	struct workers workers = { .v = v };

@@ -182,7 +182,7 @@ static void take_over_limit(void *arg)
 }
 
 /* The table of the default window does not fit into the limit */
-TEST_F(owner, the_limit_of_locked_memory_of_the_new_process_counts)
+TEST_F(owner, take_owner_above_the_new_processs_memlock_limit_returns_enomem)
 {
 	expect(offer_owner(v->fd, 0), 0);
 	in_child(take_over_limit, v);

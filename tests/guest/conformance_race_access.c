@@ -84,7 +84,7 @@ static void unmap_pages(struct vfio *v)
 	expect(dma_unmap(v->fd, IOVA, PAGES * base_page()), 0);
 }
 
-TEST(no_driver_has_memory_after_it_was_unmapped,
+TEST(no_driver_reaches_memory_after_unmap_returns,
      .race = "pin, unpin and copy, register, map, unmap and unregister",
      .intree = REFUSED)
 {
@@ -141,7 +141,7 @@ static void open_or_map(struct workers *workers, int number)
 	second.fd = -1;
 }
 
-TEST(a_device_opens_and_closes_beside_maps_and_unmaps,
+TEST(opening_and_closing_a_device_races_with_maps_and_unmaps,
      .race = "open and close of an emulated device, map and unmap",
      .intree = REFUSED)
 {

@@ -99,7 +99,7 @@ FIXTURE_TEARDOWN(beside)
  * Windows without hardware
  */
 
-TEST_F(alone, get_info_states_the_rules_of_software_windows)
+TEST_F(alone, get_info_describes_software_windows)
 {
 	struct vfio_iommu_spapr_tce_info info = {};
 
@@ -303,7 +303,7 @@ TEST_F(alone, a_page_of_a_large_iommu_page_can_be_pinned)
  * Notifications
  */
 
-TEST_F(alone, an_unmapped_page_is_unpinned_first)
+TEST_F(alone, unmap_makes_the_driver_unpin_the_page_first)
 {
 	struct page *pages[2];
 
@@ -357,7 +357,7 @@ TEST_F(alone, a_page_that_is_not_pinned_is_unmapped_without_notification)
 	expect(device.notified, 0);
 }
 
-TEST_F(alone, a_replaced_page_is_unpinned_first)
+TEST_F(alone, map_over_a_pinned_page_makes_the_driver_unpin_it_first)
 {
 	struct page *page;
 
@@ -369,7 +369,7 @@ TEST_F(alone, a_replaced_page_is_unpinned_first)
 	device_unpin(&device, 0, PAGES(1));
 }
 
-TEST_F(alone, a_removed_window_is_unpinned_first)
+TEST_F(alone, remove_makes_the_driver_unpin_the_windows_pages_first)
 {
 	struct page *page;
 
@@ -382,7 +382,7 @@ TEST_F(alone, a_removed_window_is_unpinned_first)
 	expect(!container->ddw.window[0], true);
 }
 
-TEST_F(alone, a_window_that_is_unmapped_as_a_whole_is_unpinned_first)
+TEST_F(alone, unmap_of_a_whole_window_makes_the_driver_unpin_its_pages_first)
 {
 	struct page *page;
 
@@ -393,7 +393,7 @@ TEST_F(alone, a_window_that_is_unmapped_as_a_whole_is_unpinned_first)
 	expect(view_at(container->ddw.window[0], 0), 0);
 }
 
-TEST_F(alone, the_destination_of_a_copy_is_unpinned_first)
+TEST_F(alone, copy_makes_the_driver_unpin_pages_of_the_destination_first)
 {
 	struct page *page;
 

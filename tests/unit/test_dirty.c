@@ -120,7 +120,7 @@ TEST_F(tracked, writable_pages_are_dirty_while_they_are_mapped)
 	expect(stop(), 0);
 }
 
-TEST_F(tracked, a_page_that_was_unmapped_is_dirty_once)
+TEST_F(tracked, an_unmapped_page_is_dirty_until_it_is_cleared)
 {
 	expect(map_at(2, 3, RW), 0);
 	expect(map_at(10, 2, READ_PERM), 0);
@@ -135,7 +135,7 @@ TEST_F(tracked, a_page_that_was_unmapped_is_dirty_once)
 	expect(stop(), 0);
 }
 
-TEST_F(tracked, a_page_that_was_replaced_is_dirty_once)
+TEST_F(tracked, a_replaced_page_is_dirty_until_it_is_cleared)
 {
 	expect(start(), 0);
 	expect(map_at(LEAF - 1, 3, RW), 0);
@@ -194,7 +194,7 @@ static bool served_brief(void)
 }
 
 /* Requests for one page take the path that marks pages */
-TEST_F(tracked, requests_for_one_page_are_marked)
+TEST_F(tracked, unmap_of_one_page_marks_it_dirty)
 {
 	expect(map_at(1, 1, RW), 0);
 	expect(served_brief(), true);
@@ -257,7 +257,7 @@ TEST_F(tracked, a_range_of_too_many_pages_is_refused)
 	expect(dirty_ioctl(VFIO_TCE2_DIRTY_STOP, NOWHERE, 0, 0), 0);
 }
 
-TEST_F(tracked, an_answer_that_cannot_be_written_forgets_no_page)
+TEST_F(tracked, get_that_returns_efault_keeps_all_dirty_pages)
 {
 	expect(start(), 0);
 	expect(map_at(2, 3, RW), 0);
@@ -399,7 +399,7 @@ TEST_F(tracked, a_map_request_without_memory_for_the_record_changes_nothing)
 }
 
 /* The device may have used the TCEs that an interrupted request has written and restored */
-TEST_F(tracked, entries_that_an_interrupted_map_request_has_written_are_marked)
+TEST_F(tracked, entries_that_an_interrupted_map_has_written_are_marked_dirty)
 {
 	bool marked = false;
 	unsigned int nth;
@@ -426,7 +426,7 @@ static int copy_at(u64 to, u64 from, u64 count)
 }
 
 /* A copy maps in leaves that were never mapped, and replaces entries */
-TEST_F(tracked, copies_are_marked)
+TEST_F(tracked, pages_that_a_copy_maps_are_marked_dirty)
 {
 	expect(map_at(0, 4, RW), 0);
 	expect(map_at(20, 2, READ_PERM), 0);
@@ -453,7 +453,7 @@ static void map_apart(u64 first, u64 count)
 						  IOVA(1), i % 2 ? RW : READ_PERM)), 0);
 }
 
-TEST_F(tracked, entries_that_an_interrupted_copy_has_written_are_marked)
+TEST_F(tracked, entries_that_an_interrupted_copy_has_written_are_marked_dirty)
 {
 	bool marked = false;
 	unsigned int nth;
@@ -496,7 +496,7 @@ TEST_F(tracked, a_copy_without_memory_for_the_record_changes_nothing)
 	expect(stop(), 0);
 }
 
-TEST_F(tracked, a_window_that_is_unmapped_as_a_whole_is_marked)
+TEST_F(tracked, unmap_of_a_whole_window_marks_its_pages_dirty)
 {
 	expect(map_at(2, 3, RW), 0);
 	expect(map_at(LEAF + 7, 1, READ_PERM), 0);
@@ -543,7 +543,7 @@ static bool clear_for_guest(u64 entry)
 	return vcpu_finish(&vcpu);
 }
 
-TEST_F(tracked, pages_that_kvm_unmaps_are_marked)
+TEST_F(tracked, pages_that_kvm_unmaps_are_marked_dirty)
 {
 	vcpu_init(&vcpu, sim.mm);
 	expect(map_at(0, 4, RW), 0);
@@ -647,7 +647,7 @@ static void naive_check(u64 first, u64 count, bool clear)
 	}
 }
 
-TEST_F(tracked, random_requests_agree_with_a_naive_record)
+TEST_F(tracked, random_requests_agree_with_a_simple_record_of_dirty_pages)
 {
 	memset(&naive, 0, sizeof(naive));
 	expect(start(), 0);

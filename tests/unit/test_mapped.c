@@ -147,7 +147,7 @@ static const struct {
 	{ "twice while the count is spread", hold_and_drop_twice, SIM_AT_PUBLISH },
 };
 
-TEST_F(large, a_refused_unregistration_keeps_the_count_whatever_other_cpus_do)
+TEST_F(large, a_refused_unregister_keeps_the_count_while_other_cpus_hold_pages)
 {
 	hold_page(0);
 	hold_page(1);

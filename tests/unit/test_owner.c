@@ -250,7 +250,7 @@ TEST_F(owner, an_offer_ends_with_the_change_of_owner)
 }
 
 /* The old process may own other containers afterwards, and even take these back */
-TEST_F(owner, containers_can_change_their_owner_again_and_again)
+TEST_F(owner, containers_can_change_their_owner_repeatedly)
 {
 	static struct task_struct heir;
 	struct sim_counts before = sim.now;

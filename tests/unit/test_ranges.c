@@ -404,7 +404,7 @@ TEST_F(client, the_vector_fails_with_the_errno_of_the_first_refused_element)
 }
 
 /* One vector leaves the older refusals in the journal */
-TEST_F(client, a_vector_has_one_refusal_of_its_first_refused_element)
+TEST_F(client, a_vector_records_only_the_refusal_of_its_first_refused_element)
 {
 	register_memory();
 	fill_with_maps(MAX);

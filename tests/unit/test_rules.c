@@ -57,7 +57,7 @@ TEST(table_write_checks_memory_before_the_platform_makes_levels)
 		expect(map(window, 0, 0, 1, RW), 0);
 		expect(sim.unaccounted - before, levels - 1);
 		expect(map(window, 1, 1, 1, RW), 0);
-		/* No level is charged to the memory cgroup, neither the first nor the others */
+		/* The memory cgroup pays for no level, of the platform or of this module */
 		expect(map(window, far, 1, 1, RW), 0);
 		expect(sim.unaccounted - before, 2 * (levels - 1));
 		finish();
