@@ -29,8 +29,8 @@ struct vfio_device;
  * @unpinned: wait queue for the removal of elements of @pins
  * @notified: number of calls of dma_unmap; written under @devices_lock, read without a lock
  *
- * While a page is pinned, its bus addresses stay mapped to it, with one exception: windows that
- * are removed with a group or with the container.
+ * While a page is pinned, its bus addresses stay mapped to it. The exception is a window that is
+ * removed with a group or with the container.
  *
  * A driver may call tce2_access_pin() and tce2_access_unpin() while it is notified. So a thread
  * that notifies drivers holds only @devices_lock.

@@ -9,11 +9,11 @@
 /*
  * Dirty pages of a window: the pages to which devices may have written since a client asked.
  *
- * The hardware records no writes. So a page may have been written if it is mapped for
- * writing, which the view tells, or if it was mapped for writing and has been unmapped or
- * replaced since. The second kind is recorded here: one bit for each entry, in a bitmap for
- * each leaf of the view. While a window is tracked, each leaf that was ever mapped has a
- * bitmap. So a request that unmaps, or a hook of KVM that replaces an entry, needs no memory.
+ * The hardware records no writes. So a device may have written to a page that is mapped for
+ * writing, which the view shows. It may also have written to a page that was mapped for writing
+ * and has been unmapped or replaced since. These pages are recorded here: one bit for each
+ * entry, in a bitmap for each leaf of the view. While a window is tracked, each leaf that was
+ * ever mapped has a bitmap. So a request that unmaps, or a hook of KVM that replaces an entry, needs no memory.
  */
 
 /**

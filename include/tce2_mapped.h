@@ -67,7 +67,7 @@ void tce2_mapped_spread(struct tce2_mapped *mapped);
  * @mapped: the mapped count
  * @pages: number of pages, negative to drop pages
  *
- * The thread may move to another CPU at any time: each part is correct for each page.
+ * Preemption stays enabled: a page may be held through one part and dropped through another.
  *
  * Context: any, also with the data MMU off.
  * Return: true; false if the count has no parts, or if they are gathered.

@@ -3,7 +3,7 @@
  * Access by emulated devices: pins pages for their drivers, and copies data.
  *
  * Owns struct tce2_access. An emulated device has no DMA engine. Its driver asks VFIO for the
- * memory behind bus addresses: it pins pages, or lets VFIO copy data (vfio_pin_pages(),
+ * memory that bus addresses map: it pins pages, or lets VFIO copy data (vfio_pin_pages(),
  * vfio_dma_rw()). This file finds the memory in the window's view and in the region cache. So
  * a driver reaches exactly the memory that a device with hardware reaches: the registered,
  * pinned memory of mapped entries, with the permissions of these entries.
@@ -43,7 +43,7 @@
 /* Number of notifications before a request fails; type1 crashes the kernel after 10 */
 #define NOTIFICATIONS	10
 
-/* Time in which a notified driver may unpin, for each notification */
+/* Time to wait for the driver after each notification */
 #define PATIENCE_MS	100
 
 /**
@@ -196,8 +196,8 @@ static int access_add_pin(struct tce2_access *access, struct tce2_cache *cache,
 }
 
 /*
- * Counts a pin of a page that the caller holds. A driver that did not unpin a page when its
- * window was removed can't pin another page at the same bus address.
+ * Counts a pin of a page that the caller holds. If a driver did not unpin a page when its
+ * window was removed, no other page can be pinned at the same bus address.
  */
 static int access_enter_pin(struct tce2_access *access, struct tce2_cache *cache,
 			    unsigned long number, u64 ua)
@@ -248,7 +248,7 @@ static int access_pin_page(struct tce2_access *access, struct tce2_window *windo
 	return ret;
 }
 
-/* Pins all pages, whose entries the caller holds; or no page, and returns no page */
+/* Pins all pages, whose entries the caller holds. After an error no page is pinned or returned. */
 static int access_pin_pages(struct tce2_access *access, struct tce2_window *window,
 			    const struct tce2_pin_request *request)
 {
@@ -425,7 +425,7 @@ unlock:
  * @iova: first bus address
  * @size: bytes, more than 0
  *
- * Otherwise a driver could pin pages faster than a thread can notify it.
+ * Otherwise a driver could pin pages again while a thread makes it unpin them.
  *
  * Context: may sleep.
  */

@@ -101,8 +101,8 @@ int tce2_dirty_prepare(struct tce2_dirty *dirty, u64 index)
  * @index: first entry
  * @count: number of entries, all of one leaf
  *
- * Has no effect in a leaf without a bitmap: it was mapped before the tracking began, and the
- * thread that begins the tracking has not come to it yet.
+ * Has no effect in a leaf without a bitmap. Such a leaf was mapped before the tracking began, and
+ * tce2_window_cover() has not made its bitmap yet.
  *
  * Context: any context that may take a spinlock.
  */

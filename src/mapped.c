@@ -74,7 +74,7 @@ void tce2_mapped_gather(struct tce2_mapped *mapped)
 	if (mapped->gathered)
 		return;
 	mapped->gathered = true;
-	/* A thread that finds its part gathered uses @count, which still has TCE2_SPREAD */
+	/* A thread whose part is gathered uses @count, which still includes TCE2_SPREAD */
 	for (i = 0; i <= mapped->mask; i++)
 		sum += atomic64_xchg(&mapped->parts[i].count, 0) - TCE2_SPREAD;
 	atomic64_add(sum - TCE2_SPREAD, &mapped->count);

@@ -9,22 +9,24 @@
  *
  * A region cache belongs to a process, and all containers of the process use it. So all of
  * them change their owner together. The mappings, the pins and the tables stay as they are.
- * Only the mm changes: in the cache and in KVM's hooks, and with it the mm that is charged.
- * A change has these steps. Until step 5 an error changes nothing:
+ * Only the mm changes: in the cache, in the tables and in KVM's hooks. The new mm is charged.
+ * A change has these steps. An error in any step changes nothing:
  *
  *	1. lock registrations	so that no region is added
- *	2. charge the new mm	for all regions and tables
- *	3. compare the pages	of all regions with the pages that the new process maps at the
+ *	2. check		that the old process consents, and that neither KVM nor another
+ *				module uses its memory or windows
+ *	3. charge the new mm	for all regions and tables
+ *	4. compare the pages	of all regions with the pages that the new process maps at the
  *				same user addresses
- *	4. freeze		all containers, and check the charge again
- *	5. change the mm	of the cache, then of all tables and hooks
- *	6. thaw the containers, wait for requests for one page, refund the old mm
+ *	5. freeze		all containers, and check the charge again
+ *	6. change the mm	of the cache, then of all tables and hooks
+ *	7. thaw the containers, wait for requests for one page, refund the old mm
  *
- * Step 3 may take any time, because the process can delay a page fault (userfaultfd). So it
- * comes before step 4: only registrations wait for it. VFIO waits for no step.
+ * Step 4 may take any time, because the process can delay a page fault (userfaultfd). So it
+ * comes before step 5: only registrations wait for it. VFIO waits for no step.
  *
  * A request checks the process before it takes a lock. Therefore it checks the process again
- * with the lock held: in ddw.c, mm_iommu.c, page.c and kvm.c. So when step 6 is complete, no
+ * with the lock held: in ddw.c, mm_iommu.c, page.c and kvm.c. So when step 7 is complete, no
  * request of the old process changes a window or a registration.
  *
  * Locks: all of struct tce2_cache.registering, during the whole change. Other locks are taken
@@ -149,7 +151,7 @@ static int owner_compare_pages(struct owner_change *change, struct tce2_frames *
 	return ret;
 }
 
-/* Implements step 3 */
+/* Implements step 4 */
 static int owner_compare(struct owner_change *change)
 {
 	struct tce2_frames frames = { .max = COMPARE_BATCH };
@@ -194,9 +196,8 @@ static int owner_freeze(struct owner_change *change)
 }
 
 /*
- * Freezes the containers when the pages that are charged suffice for all regions and tables.
- * Requests may make levels of tables until the containers are frozen. Each attempt charges
- * more pages than the one before, so the process's limit ends the loop.
+ * Implements step 5. On success the charged pages cover all regions and tables. Requests may
+ * make levels of tables until the containers are frozen. Each attempt charges more pages than the one before, so the process's limit ends the loop.
  */
 static int owner_charge_and_freeze(struct owner_change *change)
 {
@@ -219,7 +220,7 @@ static int owner_charge_and_freeze(struct owner_change *change)
 }
 
 /*
- * Implements step 5, with all containers frozen. Sets *@moved to the number of pages whose
+ * Implements step 6, with all containers frozen. Sets *@moved to the number of pages whose
  * charge has moved to the current process. VFIO may remove windows meanwhile, whose charge
  * does not move.
  */
@@ -237,7 +238,7 @@ static int owner_move(struct owner_change *change, u64 *moved)
 	return 0;
 }
 
-/* Implements step 6 after the containers are thawed */
+/* Implements step 7 after the containers are thawed */
 static void owner_finish(struct owner_change *change, u64 moved)
 {
 	/* Requests for one page, and readers of debugfs, may still use the old mm */

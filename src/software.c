@@ -18,7 +18,7 @@
 
 #include "tce2_software.h"
 
-/* The addresses of windows on powernv (phb4_map_pe_dma_window(), skiboot hw/phb4.c) */
+/* Address of the window in slot 1, as on powernv (phb4_map_pe_dma_window(), skiboot hw/phb4.c) */
 #define SLOT_1_START	BIT_ULL(59)
 
 /* As on powernv with a 32-bit window of 2 GiB */

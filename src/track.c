@@ -170,8 +170,8 @@ int tce2_window_get_dirty(struct tce2_window *window, struct tce2_track *track,
  * @window: the window, which is tracked
  * @track: the walk, which may be incomplete
  *
- * Mapped entries are recorded, too. So they count as dirty once after they are unmapped, as
- * they would anyway.
+ * Also records entries that are still mapped for writing. This is harmless: unmapping such an
+ * entry records it, too.
  *
  * Context: may sleep; the caller holds the owner's lock at least for reading. Ignores signals.
  */

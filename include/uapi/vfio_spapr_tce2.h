@@ -146,8 +146,8 @@ struct vfio_tce2_info_cap_create {
  * VFIO_TCE2_OP_MAP. The memory is already pinned and charged, so only a new level of the table
  * is charged. All copied mappings existed at one moment during the request. Source and
  * destination may overlap. Fails with ENOENT if a part of the source is not mapped. Fails with
- * E2BIG if the source maps more than VFIO_TCE2_MAX_COPY separate ranges of user memory: copy a
- * smaller range then.
+ * E2BIG if the source maps more than VFIO_TCE2_MAX_COPY separate ranges of user memory. Then copy
+ * a smaller range.
  */
 struct vfio_tce2_range {
 	__u64 iova;
