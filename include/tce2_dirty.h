@@ -13,7 +13,8 @@
  * writing, which the view shows. It may also have written to a page that was mapped for writing
  * and has been unmapped or replaced since. These pages are recorded here: one bit for each
  * entry, in a bitmap for each leaf of the view. While a window is tracked, each leaf that was
- * ever mapped has a bitmap. So a request that unmaps, or a hook of KVM that replaces an entry, needs no memory.
+ * ever mapped has a bitmap. So a request that unmaps, or a hook of KVM that replaces an entry,
+ * needs no memory.
  */
 
 /**

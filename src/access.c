@@ -313,20 +313,22 @@ static bool access_leave_pin(struct tce2_access *access, struct tce2_cache *cach
 			     unsigned long number)
 {
 	struct tce2_pin *pin;
+	bool pinned;
 
 	mutex_lock(&access->pins_lock);
 	pin = xa_load(&access->pins, number);
-	if (pin) {
+	pinned = pin;
+	if (pinned) {
 		tce2_page_drop(cache, pin->ua, PAGE_SHIFT);
 		pin->count--;
 	}
-	if (pin && !pin->count) {
+	if (pinned && !pin->count) {
 		xa_erase(&access->pins, number);
 		kfree(pin);
 		WRITE_ONCE(access->nr_pins, access->nr_pins - 1);
 	}
 	mutex_unlock(&access->pins_lock);
-	return pin;
+	return pinned;
 }
 
 /**

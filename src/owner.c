@@ -197,7 +197,8 @@ static int owner_freeze(struct owner_change *change)
 
 /*
  * Implements step 5. On success the charged pages cover all regions and tables. Requests may
- * make levels of tables until the containers are frozen. Each attempt charges more pages than the one before, so the process's limit ends the loop.
+ * make levels of tables until the containers are frozen. Each attempt charges more pages than
+ * the one before, so the process's limit ends the loop.
  */
 static int owner_charge_and_freeze(struct owner_change *change)
 {
