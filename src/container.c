@@ -19,8 +19,8 @@
  *
  * Locks: reg_lock of struct tce2_container; table_lock, which protects the table of
  * containers. RCU protects the table's readers.
- * Calls: ddw, access, page, kvm (open brackets), mm_iommu, cache, extents, eeh, why; inlines
- * of ddw and mapped.
+ * Calls: ddw_group, ddw_window, ddw_emulated, ddw_dirty, ddw, access, page, kvm (open
+ * brackets), mm_iommu, cache, extents, eeh, why; inlines of ddw and mapped.
  */
 #include <linux/bitops.h>
 #include <linux/mm.h>

@@ -14,7 +14,7 @@
  * request, but takes no lock to copy mappings.
  *
  * Locks: none. struct seq_file has a lock for each open file.
- * Calls: container, ddw, view (copies of leaves), why.
+ * Calls: container, ddw_group, ddw_window, ddw_emulated, view (copies of leaves), why.
  */
 #include <linux/bits.h>
 #include <linux/debugfs.h>

@@ -26,12 +26,12 @@
  * comes before step 5: only registrations wait for it. VFIO waits for no step.
  *
  * A request checks the process before it takes a lock. Therefore it checks the process again
- * with the lock held: in ddw.c, mm_iommu.c, page.c and kvm.c. So when step 7 is complete, no
- * request of the old process changes a window or a registration.
+ * with the lock held: in ddw.c, ddw_group.c, ddw_dirty.c, mm_iommu.c, page.c and kvm.c. So when
+ * step 7 is complete, no request of the old process changes a window or a registration.
  *
  * Locks: all of struct tce2_cache.registering, during the whole change. Other locks are taken
  * and released inside. No lock is held while user memory is accessed, except registering.
- * Calls: container, ddw, cache, pin, range, trace, why.
+ * Calls: container, ddw_owner, ddw, cache, pin, range, trace, why.
  */
 #include <linux/list.h>
 #include <linux/mm.h>

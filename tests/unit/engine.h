@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Declarations for the tests of src/tce_v2.c, table.c, ddw.c and range.c: groups and windows
+ * Declarations for the tests of src/tce_v2.c, table.c, ddw*.c and range.c: groups and windows
  * without a container, on the simulated machine and platform (sim.h, sim_platform.h).
  * A test begins with begin() and ends with finish(), which removes all windows and
  * groups, unregisters all memory and checks for leaks.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tests of src/platform.c and of its use by src/ddw.c. For each limit of a window, the tests
+ * Tests of src/platform.c and of its use by src/ddw*.c. For each limit of a window, the tests
  * try the last accepted and the first refused value. Other tests check that a hypervisor's
  * group gets at most one window besides the default window, and combine groups that differ.
  */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tests of windows in src/ddw.c: creating and removing windows, attaching and detaching
- * groups, and the state after one of these operations has failed.
+ * Tests of windows in src/ddw.c, ddw_window.c and ddw_group.c: creating and removing windows,
+ * attaching and detaching groups, and the state after one of these operations has failed.
  */
 #include "engine.h"
 
