@@ -87,7 +87,7 @@ struct tce2_vmemmap;
  * @closing: number of threads that add or remove mirrors, plus number of
  *	orphans. While the sum is not 0, KVM's hooks begin no mapping
  * @orphans: number of mirrors that a worker will remove; protected by the index lock
- * @dying: regions to destroy, after KVM's hooks or requests for one page decremented their
+ * @dying: regions to destroy, after KVM's hooks or brief requests decremented their
  *	mapped counts to 0
  * @reap: work that destroys the regions in @dying, because these threads can't sleep
  */

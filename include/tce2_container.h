@@ -39,7 +39,7 @@ struct tce2_registration {
 /**
  * struct tce2_container - state that this module keeps for a VFIO container
  * @refs: one for VFIO, from open to release, and one for each running request except
- *	requests for one page
+ *	brief requests
  * @id: the container's number in the table of containers, never 0 and never used again,
  *	immutable
  * @node: in the table of containers; protected by the table's lock, read under RCU

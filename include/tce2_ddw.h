@@ -97,7 +97,7 @@ struct tce2_emulation {
  * @default_pending: the default window is not made yet; the first request that uses
  *	it makes it in slot 0
  * @windows: number of windows that were made so far
- * @counts: counts of requests, for requests for one page; valid until tce2_ddw_destroy()
+ * @counts: counts of requests, for brief requests; valid until tce2_ddw_destroy()
  *	has returned, immutable
  * @taker: mm of the process that has taken the container over; NULL if no process has. Only
  *	compared; protected by @lock. Requests check the process before they lock @lock, and
@@ -106,10 +106,10 @@ struct tce2_emulation {
  *	attached. Set with @lock held for writing, read without a lock; valid until
  *	tce2_ddw_free()
  *
- * @groups, @window, @default_pending, @windows and @taker are protected by @lock. Requests for
- * one page and readers of debugfs read @window under RCU instead. To attach or detach a
- * group or to close the container, VFIO waits for @lock while it holds locks that all
- * containers share. So the time that VFIO waits must not depend on the number of
+ * @groups, @window, @default_pending, @windows and @taker are protected by @lock. Brief
+ * requests and readers of debugfs read @window under RCU instead. To attach or detach a group
+ * or to close the container, VFIO waits for @lock while it holds locks that all containers
+ * share. So the time that VFIO waits must not depend on the number of
  * queued requests.
  *
  * Lock order: these locks come before all locks of struct tce2_window.

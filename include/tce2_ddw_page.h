@@ -10,7 +10,7 @@
 #include "tce2_tce_v2.h"
 
 /**
- * tce2_ddw_find_page() - find the window of a request for one page
+ * tce2_ddw_find_page() - find the window of a brief request
  * @ddw: the groups and windows
  * @iova: a bus address
  *
@@ -20,7 +20,7 @@
  * page. A window is completely initialized and programmed for all groups before it does.
  *
  * Context: RCU read-side section, which keeps the window from being freed.
- * Return: the window that contains @iova and serves requests for one page, or NULL.
+ * Return: the window that contains @iova and serves brief requests, or NULL.
  */
 static __always_inline struct tce2_window *
 tce2_ddw_find_page(const struct tce2_ddw *ddw, u64 iova)

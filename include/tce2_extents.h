@@ -274,6 +274,7 @@ int tce2_extents_append_pages(struct tce2_extents *ext, struct page **pages,
 			      unsigned long count, u64 flags, bool hugetlbfs,
 			      unsigned long *done);
 void tce2_extents_mark_blocks(struct tce2_extents *ext, u64 ua, u64 bytes);
+void tce2_extents_mark_few(struct tce2_extents *ext, u64 ua, u64 bytes);
 u64 tce2_extents_bits(const struct tce2_extents *ext, u64 *ua, unsigned int blocks);
 void tce2_extents_free(struct tce2_extents *ext);
 

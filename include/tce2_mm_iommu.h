@@ -35,6 +35,8 @@ void tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift);
 void tce2_page_drop_from(struct tce2_region *region, u64 ua, unsigned int shift);
 void tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
 			    unsigned int shift, bool write);
+struct tce2_region *tce2_pages_hold(struct tce2_cache *cache, const struct tce2_memory *memory);
+void tce2_pages_drop_from(struct tce2_region *region, const struct tce2_memory *memory);
 void tce2_pages_uncount(struct tce2_cache *cache, const struct tce2_memory *memory);
 
 int tce2_memory_hold_or_refuse(struct tce2_cache *cache, struct tce2_memory *memory);

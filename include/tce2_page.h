@@ -5,10 +5,7 @@
 #include <linux/compiler.h>
 #include <linux/types.h>
 
-#include "tce2_tce_v2.h"
-
-/* A request for one page can't be carried out without sleeping, see tce2_window_map_page() */
-#define TCE2_NOT_BRIEF	1
+#include "tce2_brief.h"
 
 int tce2_window_map_page(struct tce2_window *window, u64 iova, u64 ua, u64 perm);
 int tce2_window_unmap_page(struct tce2_window *window, u64 iova);

@@ -143,6 +143,7 @@ int tce2_table_exchange_page(struct tce2_table *table, u64 index, u64 hpa, u64 p
 __be64 *tce2_table_walk(const struct tce2_table *table, u64 index);
 int tce2_table_write(struct tce2_table *table, struct tce2_cursor *cursor, u64 index,
 		     const struct tce2_blocks *blocks, u64 perm, enum tce2_write how);
+void tce2_table_store(__be64 *tces, const struct tce2_blocks *blocks, u64 perm);
 int tce2_table_clear(struct tce2_table *table, u64 index, u64 count,
 		     u64 mapped, struct tce2_stale *stale);
 void tce2_table_invalidate(struct tce2_table *table, u64 index, u64 count);

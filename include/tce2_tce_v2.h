@@ -40,14 +40,14 @@ struct xarray;
  * @id: number of the window in its owner, never used again, immutable
  * @published: requests may use the window; set and read with the owner's lock held for
  *	reading or writing
- * @serves_pages: requests for one page may use the window, see tce2_window_serve_pages().
+ * @serves_pages: brief requests may use the window, see tce2_window_serve_pages().
  *	Set with the owner's lock held for reading or writing. Cleared by a thread that
  *	holds all entries in @ranges
  * @cache: region cache of the process that owns the mappings, immutable
  * @start: first bus address, immutable
  * @size: size in bytes, immutable
  * @page_shift: log2 of the IOMMU page size in bytes, immutable
- * @counts: the container's counts, which requests for one page use; valid while @serves_pages
+ * @counts: the container's counts, which brief requests use; valid while @serves_pages
  *	is set and the caller holds the brief lock of a leaf; set before the window gets its slot
  * @hurry: counts of the writers of the owner's lock; valid while the caller holds
  *	that lock; immutable
@@ -72,7 +72,7 @@ struct xarray;
  *	bus address divided by PAGE_SIZE; NULL if no driver may pin pages of the window.
  *	Written with the owner's lock held for writing, by a thread that holds all entries in
  *	@ranges; read by a thread that holds entries
- * @rcu: frees the window after a grace period, because requests for one page and readers of
+ * @rcu: frees the window after a grace period, because brief requests and readers of
  *	debugfs find the window without a reference
  *
  * References keep the window allocated. A thread that maps or unmaps holds the
@@ -80,12 +80,12 @@ struct xarray;
  * @live. When a window is no longer @live, @cache and @table are invalid, and @view
  * is empty.
  *
- * A request for one page holds neither the owner's lock nor a reference
- * (tce2_window_map_page()). It finds the window in an RCU read-side section, and uses
+ * A brief request holds neither the owner's lock nor a reference (tce2_window_map_page(),
+ * tce2_window_map_pages()). It finds the window in an RCU read-side section, and uses
  * @cache, @table, @view and @kvm only while it holds the brief lock of the entry's leaf and
  * has seen @serves_pages set. Some changes of a window consist of several steps, and such a
  * request must not run between two steps. A thread that makes such a change holds all entries
- * in @ranges, in addition to the owner's lock. If no request for one page may use the window
+ * in @ranges, in addition to the owner's lock. If no brief request may use the window
  * after the change, the thread also clears @serves_pages.
  *
  * KVM's hooks do not hold the owner's lock. They use @cache, and change entries, only

@@ -336,7 +336,7 @@ struct tce2_counts {
 /**
  * struct tce2_journal - requests and refusals of a container
  * @counts: requests of each kind, per CPU, so that requests of different threads
- *	write no common cache line. Requests for one page use it through their window
+ *	write no common cache line. Brief requests use it through their window
  *	(@counts of struct tce2_window)
  * @lock: protects @refused, @refusals and @owner
  * @refused: number of refused requests

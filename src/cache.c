@@ -140,7 +140,7 @@ void tce2_cache_put(struct tce2_cache *cache)
 	hash_del(&cache->link);
 	mutex_unlock(&index_lock);
 
-	/* No KVM hook and no request for one page can add a dying region any more */
+	/* No KVM hook and no brief request can add a dying region any more */
 	flush_work(&cache->reap);
 	WARN_ON_ONCE(!RB_EMPTY_ROOT(&cache->regions));
 	cache_free(cache);

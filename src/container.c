@@ -10,17 +10,17 @@
  * may run, or even begin, after another thread has made VFIO release the container.
  * Therefore VFIO gets a cookie, which contains the container's number, instead of a
  * pointer. The number becomes invalid when the container is released, and no other container
- * ever gets it. A running request has a reference to the container, except a request for
- * one page (src/page.c). That request does not sleep, so an RCU read-side section suffices: it
- * keeps the container and its windows from being freed. The release of the container retires
+ * ever gets it. A running request has a reference to the container, except a brief request
+ * (src/page.c, src/pages.c). That request does not sleep, so an RCU read-side section suffices:
+ * it keeps the container and its windows from being freed. The release of the container retires
  * each window (tce2_window_retire()), and there waits for the request to unlock its leaf. The
  * request has no reference to the module either: tce2_exit() waits until it has ended
  * (synchronize_rcu_tasks()).
  *
  * Locks: reg_lock of struct tce2_container; table_lock, which protects the table of
  * containers. RCU protects the table's readers.
- * Calls: ddw_group, ddw_window, ddw_emulated, ddw_dirty, ddw, access, page, kvm (open
- * brackets), mm_iommu, cache, extents, eeh, why; inlines of ddw and mapped.
+ * Calls: ddw_group, ddw_window, ddw_emulated, ddw_dirty, ddw, access, page, pages,
+ * kvm (open brackets), mm_iommu, cache, extents, eeh, why; inlines of ddw and mapped.
  */
 #include <linux/bitops.h>
 #include <linux/mm.h>
@@ -40,6 +40,7 @@
 #include "tce2_kvm.h"
 #include "tce2_mm_iommu.h"
 #include "tce2_page.h"
+#include "tce2_pages.h"
 #include "tce2_view.h"
 #include "tce2_why.h"
 
@@ -766,22 +767,45 @@ int tce2_container_unmap(struct tce2_container *container, u64 iova, u64 size)
 }
 
 /*
- * Finds the window of a request if the request is for one page of it, in an RCU read-side
- * section. Returns NULL if the request needs all checks of src/uapi.c and src/ddw.c.
+ * Finds the window of a request that may not need to sleep, in an RCU read-side section.
+ * Returns NULL if the request needs all checks of src/uapi.c and src/ddw.c.
  */
 static __always_inline struct tce2_window *
-container_find_page(const struct tce2_container *container, u64 iova, u64 ua, u64 size)
+container_find_window(const struct tce2_container *container, u64 iova)
 {
-	struct tce2_window *window;
-
 	if (unlikely(!container) || unlikely(!READ_ONCE(container->enabled)))
 		return NULL;
-	window = tce2_ddw_find_page(&container->ddw, iova);
-	return likely(window) && tce2_page_is_one(window, iova, ua, size) ? window : NULL;
+	return tce2_ddw_find_page(&container->ddw, iova);
+}
+
+/* Maps one page, or several pages of one leaf. Returns TCE2_NOT_BRIEF if that has to sleep. */
+static __always_inline int container_try_map(const struct tce2_container *container, u64 iova,
+					     u64 ua, u64 size, u64 perm)
+{
+	struct tce2_window *window = container_find_window(container, iova);
+
+	if (unlikely(!window))
+		return TCE2_NOT_BRIEF;
+	if (likely(tce2_page_is_one(window, iova, ua, size)))
+		return tce2_window_map_page(window, iova, ua, perm);
+	return tce2_window_map_pages(window, iova, ua, size, perm);
+}
+
+/* Unmaps one page, or several pages of one leaf; see container_try_map() */
+static __always_inline int container_try_unmap(const struct tce2_container *container,
+					       u64 iova, u64 size)
+{
+	struct tce2_window *window = container_find_window(container, iova);
+
+	if (unlikely(!window))
+		return TCE2_NOT_BRIEF;
+	if (likely(tce2_page_is_one(window, iova, 0, size)))
+		return tce2_window_unmap_page(window, iova);
+	return tce2_window_unmap_pages(window, iova, size);
 }
 
 /*
- * Records a request for one page if it was refused, in the RCU read-side section in which the
+ * Records a brief request if it was refused, in the RCU read-side section in which the
  * container was found. Returns the bare errno, or 0.
  */
 static __always_inline int container_end_page(struct tce2_container *container,
@@ -791,7 +815,7 @@ static __always_inline int container_end_page(struct tce2_container *container,
 }
 
 /**
- * tce2_container_map_page() - map one page without sleeping, if possible
+ * tce2_container_map_page() - carry out a brief request to map, if possible
  * @cookie: the iommu_data that VFIO passed, or NULL
  * @iova: bus address
  * @ua: user address
@@ -812,15 +836,12 @@ int tce2_container_map_page(const void *cookie, u64 iova, u64 ua, u64 size, u64 
 			    struct tce2_container **container)
 {
 	struct tce2_container *found;
-	struct tce2_window *window;
-	int ret = TCE2_NOT_BRIEF;
+	int ret;
 
 	tce2_kvm_settle();
 	rcu_read_lock();
 	found = container_find(cookie);
-	window = container_find_page(found, iova, ua, size);
-	if (likely(window))
-		ret = tce2_window_map_page(window, iova, ua, perm);
+	ret = container_try_map(found, iova, ua, size, perm);
 	if (unlikely(ret == TCE2_NOT_BRIEF))
 		*container = container_hold(found);
 	else
@@ -830,7 +851,7 @@ int tce2_container_map_page(const void *cookie, u64 iova, u64 ua, u64 size, u64 
 }
 
 /**
- * tce2_container_unmap_page() - unmap one page without sleeping, if possible
+ * tce2_container_unmap_page() - carry out a brief request to unmap, if possible
  * @cookie: the iommu_data that VFIO passed, or NULL
  * @iova: bus address
  * @size: bytes
@@ -845,15 +866,12 @@ int tce2_container_unmap_page(const void *cookie, u64 iova, u64 size,
 			      struct tce2_container **container)
 {
 	struct tce2_container *found;
-	struct tce2_window *window;
-	int ret = TCE2_NOT_BRIEF;
+	int ret;
 
 	tce2_kvm_settle();
 	rcu_read_lock();
 	found = container_find(cookie);
-	window = container_find_page(found, iova, 0, size);
-	if (likely(window))
-		ret = tce2_window_unmap_page(window, iova);
+	ret = container_try_unmap(found, iova, size);
 	if (unlikely(ret == TCE2_NOT_BRIEF))
 		*container = container_hold(found);
 	else
@@ -867,7 +885,7 @@ int tce2_container_unmap_page(const void *cookie, u64 iova, u64 size,
  * @container: the container, to which the caller has a reference
  * @request: the client's request, not checked yet
  *
- * Counts the request. A request for one page takes the path of tce2_container_map_page() if
+ * Counts the request. A brief request takes the path of tce2_container_map_page() if
  * possible, and then does not sleep.
  *
  * Context: may sleep; a fatal signal interrupts it.
@@ -876,14 +894,11 @@ int tce2_container_unmap_page(const void *cookie, u64 iova, u64 size,
 int tce2_container_map_element(struct tce2_container *container,
 			       const struct tce2_map_request *request)
 {
-	struct tce2_window *window;
-	int ret = TCE2_NOT_BRIEF;
+	int ret;
 
 	rcu_read_lock();
-	window = container_find_page(container, request->iova, request->ua, request->size);
-	if (likely(window))
-		ret = tce2_window_map_page(window, request->iova, request->ua,
-					   request->perm);
+	ret = container_try_map(container, request->iova, request->ua, request->size,
+				request->perm);
 	rcu_read_unlock();
 	if (likely(ret != TCE2_NOT_BRIEF))
 		return ret;
@@ -904,13 +919,10 @@ int tce2_container_map_element(struct tce2_container *container,
  */
 int tce2_container_unmap_element(struct tce2_container *container, u64 iova, u64 size)
 {
-	struct tce2_window *window;
-	int ret = TCE2_NOT_BRIEF;
+	int ret;
 
 	rcu_read_lock();
-	window = container_find_page(container, iova, 0, size);
-	if (likely(window))
-		ret = tce2_window_unmap_page(window, iova);
+	ret = container_try_unmap(container, iova, size);
 	rcu_read_unlock();
 	if (likely(ret != TCE2_NOT_BRIEF))
 		return ret;

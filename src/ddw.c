@@ -233,7 +233,7 @@ void tce2_ddw_unlock_for_vfio(struct tce2_ddw *ddw)
  * @ddw: the groups and windows
  *
  * Waits until running requests have ended or backed off. Until tce2_ddw_thaw(), requests that
- * map or unmap wait, except requests for one page, and so do requests that change windows.
+ * map or unmap wait, except brief requests, and so do requests that change windows.
  * VFIO does not wait. A fatal signal ends the wait of a request.
  *
  * Context: may sleep.

@@ -124,7 +124,7 @@ static void ddw_cancel_track(struct tce2_ddw *ddw, u64 start, u64 id)
  * Makes the default window if it is pending and begins at @start. Otherwise no page could be
  * tracked until a map request has made the window, and a client would miss the pages of that
  * request. An error changes nothing, except that the default window may have been made, and
- * that requests for one page may have taken the general path meanwhile.
+ * that brief requests may have taken the general path meanwhile.
  *
  * Context: may sleep.
  * Return:

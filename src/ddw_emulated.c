@@ -227,7 +227,7 @@ free:
  * @ddw: the groups and windows
  * @device: the device, which is being opened; its driver has a function dma_unmap
  *
- * Requests for one page then take the general path, which checks for pinned pages.
+ * Brief requests then take the general path, which checks for pinned pages.
  *
  * Context: may sleep.
  */

@@ -36,7 +36,7 @@ static void ddw_remove_group(struct tce2_ddw *ddw, struct tce2_group *group)
 
 /**
  * tce2_ddw_destroy() - detach every group and remove every window
- * @ddw: the groups and windows, which no new request can reach, except requests for one page
+ * @ddw: the groups and windows, which no new request can reach, except brief requests
  *
  * Can't fail.
  *

@@ -326,6 +326,18 @@ int tce2_extents_append_pages(struct tce2_extents *ext, struct page **pages,
 	return 0;
 }
 
+/* Marks the blocks from number @block to the end of their node, or to @end. Returns the next. */
+static u64 extents_mark_node(const struct tce2_extents *ext, u64 block, u64 end)
+{
+	u64 base = ext->ua >> ext->shift;
+	u64 *entry = tce2_extents_entry(ext, (base + block) << ext->shift);
+	u64 next = min((block | (TCE2_EXTENT_NODE - 1)) + 1, end);
+
+	for (; block < next; block++)
+		tce2_extents_mark_entry(entry++);
+	return next;
+}
+
 /**
  * tce2_extents_mark_blocks() - record that devices may write to several blocks
  * @ext: the extents
@@ -342,15 +354,30 @@ void tce2_extents_mark_blocks(struct tce2_extents *ext, u64 ua, u64 bytes)
 	u64 end = ((ua + bytes - 1) >> ext->shift) - base + 1;
 
 	for (;;) {
-		u64 *entry = tce2_extents_entry(ext, (base + block) << ext->shift);
-		u64 next = min((block | (TCE2_EXTENT_NODE - 1)) + 1, end);
-
-		for (; block < next; block++)
-			tce2_extents_mark_entry(entry++);
+		block = extents_mark_node(ext, block, end);
 		if (block == end)
 			break;
 		cond_resched();
 	}
+}
+
+/**
+ * tce2_extents_mark_few() - record that devices may write to a short range
+ * @ext: the extents
+ * @ua: first user address, inside the range
+ * @bytes: bytes, more than 0, all inside the range
+ *
+ * Same as tce2_extents_mark_dirty(), but does not sleep.
+ *
+ * Context: any. The time grows with the number of blocks.
+ */
+void tce2_extents_mark_few(struct tce2_extents *ext, u64 ua, u64 bytes)
+{
+	u64 base = ext->ua >> ext->shift, block = (ua >> ext->shift) - base;
+	u64 end = ((ua + bytes - 1) >> ext->shift) - base + 1;
+
+	while (block < end)
+		block = extents_mark_node(ext, block, end);
 }
 
 /**

@@ -228,7 +228,7 @@ static noinline bool kvm_hook_view(struct tce2_window *window)
 	if (live)
 		/* Pairs with kvm_is_hooked() and kvm_find_leaf(): arrays are now kept */
 		smp_store_release(&window->view.hooked, true);
-	/* So that requests for one page do not lock leaves that they may not change */
+	/* So that brief requests do not lock leaves that they may not change */
 	WRITE_ONCE(window->serves_pages, false);
 	tce2_range_unlock(&window->ranges, &range);
 	return live;

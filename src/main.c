@@ -329,7 +329,7 @@ static void __exit tce2_exit(void)
 	 * The last request of a container puts its reference to the module, and then
 	 * runs a few more instructions of this module. So do the workers that free
 	 * KVM's hooks or remove mirrors. A preemptible kernel may preempt these tasks
-	 * there, so wait until they have left the module. A request for one page never has
+	 * there, so wait until they have left the module. A brief request never has
 	 * a reference to the module, but does not sleep (tce2_container_map_page()). So
 	 * the wait covers the whole request.
 	 */

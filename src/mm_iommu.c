@@ -582,10 +582,10 @@ void tce2_memory_drop(struct tce2_cache *cache, const struct tce2_memory *memory
 }
 EXPORT_SYMBOL_GPL(tce2_memory_drop);
 
-/* Drops one page; if the mapped count becomes 0, a worker destroys the region */
-static __always_inline void region_drop_page(struct tce2_region *region)
+/* Drops pages; if the mapped count becomes 0, a worker destroys the region */
+static __always_inline void region_drop_pages(struct tce2_region *region, u64 pages)
 {
-	if (unlikely(tce2_mapped_sub(&region->mapped, 1)))
+	if (unlikely(tce2_mapped_sub(&region->mapped, pages)))
 		tce2_region_reap(region);
 }
 
@@ -637,9 +637,9 @@ static __always_inline bool region_translate_page(struct tce2_region *region, u6
 	return true;
 }
 
-/* Same as memory_hold_region() for one page */
+/* Holds pages of one region, which contains all of them */
 static __always_inline struct tce2_region *
-page_hold_region(struct tce2_cache *cache, u64 ua, unsigned int shift)
+region_hold_pages(struct tce2_cache *cache, u64 ua, unsigned int shift, u64 pages)
 {
 	struct tce2_region *region;
 	unsigned int seq;
@@ -648,8 +648,8 @@ page_hold_region(struct tce2_cache *cache, u64 ua, unsigned int shift)
 	do {
 		rcu_read_lock();
 		seq = read_seqcount_begin(&cache->seq);
-		region = tce2_region_find(cache, ua, 1ULL << shift);
-		if (region && !tce2_region_hold(region, 1))
+		region = tce2_region_find(cache, ua, pages << shift);
+		if (region && !tce2_region_hold(region, pages))
 			region = NULL;
 		retry = !region && read_seqcount_retry(&cache->seq, seq);
 		rcu_read_unlock();
@@ -672,13 +672,13 @@ page_hold_region(struct tce2_cache *cache, u64 ua, unsigned int shift)
 bool tce2_page_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 		    bool write, u64 *hpa)
 {
-	struct tce2_region *region = page_hold_region(cache, ua, shift);
+	struct tce2_region *region = region_hold_pages(cache, ua, shift, 1);
 
 	if (!region)
 		return false;
 	if (region_translate_page(region, ua, shift, write, hpa))
 		return true;
-	region_drop_page(region);
+	region_drop_pages(region, 1);
 	return false;
 }
 
@@ -736,7 +736,7 @@ void tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift)
 	struct tce2_region *region = region_find_held_fast(cache, ua, shift);
 
 	if (likely(region))
-		region_drop_page(region);
+		region_drop_pages(region, 1);
 }
 
 /**
@@ -749,7 +749,45 @@ void tce2_page_drop(struct tce2_cache *cache, u64 ua, unsigned int shift)
  */
 void tce2_page_drop_from(struct tce2_region *region, u64 ua, unsigned int shift)
 {
-	region_drop_page(region);
+	region_drop_pages(region, 1);
+}
+
+/**
+ * tce2_pages_hold() - count pages of one region as mapped, without sleeping
+ * @cache: the region cache
+ * @memory: the pages, at most TCE2_VIEW_LEAF, none larger than the kernel's pages
+ *
+ * If the pages are for writing, their blocks are marked dirty.
+ *
+ * Context: any context that may take a spinlock.
+ * Return: the region; NULL if no region contains all pages, or if they are for writing and a
+ * page of the region is read-only.
+ */
+struct tce2_region *tce2_pages_hold(struct tce2_cache *cache, const struct tce2_memory *memory)
+{
+	struct tce2_region *region = region_hold_pages(cache, memory->ua, memory->shift,
+						       memory->pages);
+
+	if (!region || !memory->write)
+		return region;
+	if (unlikely(region->extents.flags & TCE2_EXTENT_READONLY)) {
+		region_drop_pages(region, memory->pages);
+		return NULL;
+	}
+	tce2_extents_mark_few(&region->extents, memory->ua, memory->pages << memory->shift);
+	return region;
+}
+
+/**
+ * tce2_pages_drop_from() - drop pages of a known region, without sleeping
+ * @region: the region, which contains all pages
+ * @memory: the pages
+ *
+ * Context: any context that may take a spinlock.
+ */
+void tce2_pages_drop_from(struct tce2_region *region, const struct tce2_memory *memory)
+{
+	region_drop_pages(region, memory->pages);
 }
 
 /*
@@ -793,7 +831,7 @@ void tce2_page_drop_counted(struct tce2_cache *cache, u64 ua,
 	if (unlikely(!region))
 		return;
 	region_uncount_page(region, ua, shift, write);
-	region_drop_page(region);
+	region_drop_pages(region, 1);
 }
 
 /**

@@ -20,7 +20,7 @@
  *				same user addresses
  *	5. freeze		all containers, and check the charge again
  *	6. change the mm	of the cache, then of all tables and hooks
- *	7. thaw the containers, wait for requests for one page, refund the old mm
+ *	7. thaw the containers, wait for brief requests, refund the old mm
  *
  * Step 4 may take any time, because the process can delay a page fault (userfaultfd). So it
  * comes before step 5: only registrations wait for it. VFIO waits for no step.
@@ -242,7 +242,7 @@ static int owner_move(struct owner_change *change, u64 *moved)
 /* Implements step 7 after the containers are thawed */
 static void owner_finish(struct owner_change *change, u64 moved)
 {
-	/* Requests for one page, and readers of debugfs, may still use the old mm */
+	/* Brief requests, and readers of debugfs, may still use the old mm */
 	synchronize_rcu();
 	account_locked_vm(change->old, moved, false);
 	change->charged -= moved;

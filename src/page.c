@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Requests for one page: map or unmap a single TCE without sleeping.
+ * Brief requests for one page: map or unmap a single TCE without sleeping.
  *
  * Clients that map one TCE per call spend most of the time in the kernel's code and in the
  * invalidation. So this file does only what every such request needs: it holds the page,
@@ -38,28 +38,6 @@
 
 /* The platform refused the new TCE, and then the old TCE. Used only inside this file. */
 #define PAGE_LEAKED	(TCE2_NOT_BRIEF + 1)
-
-/*
- * Returns true if a request for one page may use the window. The caller holds the brief lock
- * of the entry's leaf. KVM's hooks do not take brief locks, so a hooked view is excluded.
- */
-static __always_inline bool page_may_use(const struct tce2_window *window)
-{
-	return likely(READ_ONCE(window->serves_pages)) && likely(!window->view.hooked) &&
-	       likely(READ_ONCE(window->cache->mm) == current->mm);
-}
-
-/* Returns true if a map request has to make mirrors, see ddw_wants_mirrors() */
-static __always_inline bool page_wants_mirrors(const struct tce2_window *window)
-{
-	return unlikely(tce2_kvm_attached(window->kvm)) &&
-	       READ_ONCE(window->cache->mirrors_due) && tce2_kvm_maps(window->kvm);
-}
-
-static __always_inline struct tce2_brief *page_brief(struct tce2_window *window, u64 index)
-{
-	return &window->briefs[tce2_brief_number(index >> TCE2_VIEW_LEAF_SHIFT)];
-}
 
 /*
  * Finds the region of a mapped page. Returns NULL if the caller must not drop the page: either
@@ -140,7 +118,7 @@ static __always_inline int page_map(struct tce2_window *window, u64 index, u64 u
 	__be64 *tce;
 	u64 hpa, old;
 
-	if (!page_may_use(window) || page_wants_mirrors(window) ||
+	if (!tce2_brief_may_use(window) || tce2_brief_wants_mirrors(window) ||
 	    unlikely(!tce2_view_plan_set(&window->view, index, ua, perm, &old, &change)))
 		return TCE2_NOT_BRIEF;
 	if (old) {
@@ -186,7 +164,7 @@ static __always_inline int page_map(struct tce2_window *window, u64 index, u64 u
 int tce2_window_map_page(struct tce2_window *window, u64 iova, u64 ua, u64 perm)
 {
 	u64 index = (iova - window->start) >> window->page_shift;
-	struct tce2_brief *brief = page_brief(window, index);
+	struct tce2_brief *brief = tce2_brief_of(window, index);
 	int ret;
 
 	if (unlikely(!perm) || !tce2_brief_lock(&window->ranges, brief))
@@ -205,7 +183,7 @@ static __always_inline int page_unmap(struct tce2_window *window, u64 index)
 	struct tce2_region *region;
 	u64 ua;
 
-	if (!page_may_use(window) ||
+	if (!tce2_brief_may_use(window) ||
 	    unlikely(!tce2_view_plan_remove(&window->view, index, &ua, &change)))
 		return TCE2_NOT_BRIEF;
 	region = page_region(window, ua);
@@ -234,7 +212,7 @@ static __always_inline int page_unmap(struct tce2_window *window, u64 index)
 int tce2_window_unmap_page(struct tce2_window *window, u64 iova)
 {
 	u64 index = (iova - window->start) >> window->page_shift;
-	struct tce2_brief *brief = page_brief(window, index);
+	struct tce2_brief *brief = tce2_brief_of(window, index);
 	int ret;
 
 	if (!tce2_brief_lock(&window->ranges, brief))

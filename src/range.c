@@ -19,8 +19,9 @@
 #include "tce2_trace_calls.h"
 
 /*
- * Attempts to get a brief lock. Its holder writes and invalidates one entry, and Linux does
- * not preempt it. So the attempts suffice for many holders, one after the other.
+ * Attempts to get a brief lock. Its holder writes and invalidates entries of one leaf, mostly
+ * a single entry, and Linux does not preempt it. So the attempts suffice for many holders of a
+ * single entry, one after the other.
  */
 #define BRIEF_SPINS	4096
 

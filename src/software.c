@@ -30,7 +30,7 @@
 /* As on powernv. The number has no effect, but clients try several numbers. */
 #define MAX_LEVELS	5
 
-/* Requests for one page exchange single entries (src/page.c); there is nothing to exchange */
+/* Brief requests exchange single entries (src/page.c); there is nothing to exchange */
 static int software_xchg(struct iommu_table *tbl, long index, unsigned long *hpa,
 			 enum dma_data_direction *direction)
 {

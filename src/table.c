@@ -804,6 +804,21 @@ int tce2_table_write(struct tce2_table *table, struct tce2_cursor *cursor, u64 i
 	return 0;
 }
 
+/**
+ * tce2_table_store() - store adjacent TCEs, without sleeping
+ * @tces: address of the first TCE, from tce2_table_find()
+ * @blocks: the memory to map, one page for each TCE
+ * @perm: TCE2_PERM_READ, TCE2_PERM_WRITE or both
+ *
+ * Devices may see the old entries until tce2_table_invalidate_few().
+ *
+ * Context: any; the caller holds the entries, all in one lowest-level table.
+ */
+void tce2_table_store(__be64 *tces, const struct tce2_blocks *blocks, u64 perm)
+{
+	table_store_tces(tces, blocks, tce2_make_tce(0, perm));
+}
+
 /* Adds entries to @stale, but first invalidates old entries that are not adjacent */
 static void table_add_stale(struct tce2_table *table, struct tce2_stale *stale,
 			    u64 index, u64 count)

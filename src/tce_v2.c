@@ -37,7 +37,7 @@
 #include "tce2_tce_v2.h"
 #include "tce2_why.h"
 
-/* log2 of the largest number of base pages in an IOMMU page of a request for one page */
+/* log2 of the largest number of base pages in an IOMMU page of a brief request */
 #define MAX_BLOCKS_SHIFT	9
 
 /*
@@ -1141,7 +1141,7 @@ int tce2_window_scan(struct tce2_window *window, struct tce2_scan *scan)
 }
 
 /**
- * tce2_window_serve_pages() - let requests for one page use a window
+ * tce2_window_serve_pages() - let brief requests use a window
  * @window: the window, complete and linked to its groups
  *
  * In some windows all requests take the general path, src/ddw.c: windows that KVM's hooks use,
@@ -1149,8 +1149,8 @@ int tce2_window_scan(struct tce2_window *window, struct tce2_scan *scan)
  * large page may consist of many blocks, too many to look up without sleeping. src/realmode.c
  * has the same limit.
  *
- * If KVM's first hook runs at the same time, requests for one page may find the window
- * afterwards, but they see that the view is hooked (page_may_use()).
+ * If KVM's first hook runs at the same time, brief requests may find the window
+ * afterwards, but they see that the view is hooked (tce2_brief_may_use()).
  *
  * Context: the caller holds the owner's lock at least for reading. The window is not tracked.
  */
@@ -1190,7 +1190,7 @@ void tce2_window_accept_pins(struct tce2_window *window, struct xarray *pins)
  * @refs: number of this module's own references to the window
  *
  * A window is in use if an entry is mapped, if another module has a reference to the
- * window, or if the platform failed to remove the window from a group. Requests for one page,
+ * window, or if the platform failed to remove the window from a group. Brief requests,
  * which do not take the owner's lock, can't use an unused window after the check.
  *
  * Context: may sleep; the caller holds the owner's lock for writing. KVM's hooks may map
@@ -1217,7 +1217,7 @@ bool tce2_window_stop_if_unused(struct tce2_window *window, unsigned int refs)
 
 /**
  * tce2_window_retire() - unmap all entries and forbid new mappings
- * @window: the window, unpublished; requests for one page may still map, but no other requests
+ * @window: the window, unpublished; brief requests may still map, but no other requests
  *
  * Other modules may still have references to the window, and KVM may have references
  * to the table. Both find nothing mapped. The caller keeps its own reference to the
@@ -1232,7 +1232,7 @@ void tce2_window_retire(struct tce2_window *window)
 	struct tce2_dirty *dirty;
 	struct tce2_range range;
 
-	/* Other modules, KVM's hooks and requests for one page may still hold leaves */
+	/* Other modules, KVM's hooks and brief requests may still hold leaves */
 	tce2_window_lock_all(window, &range);
 	if (window_clear_range(window, 0, count, false))
 		pr_err_ratelimited("platform did not clear TCEs of the window at %#llx: leaking the memory that they map\n",
@@ -1275,7 +1275,7 @@ static void window_free_rcu(struct rcu_head *rcu)
  */
 void tce2_window_put_view(struct tce2_window *window)
 {
-	/* A request for one page may still read @serves_pages, in an RCU read-side section */
+	/* A brief request may still read @serves_pages, in an RCU read-side section */
 	if (tce2_view_put(&window->view))
 		call_rcu(&window->rcu, window_free_rcu);
 }

@@ -4,7 +4,7 @@
  *
  * A window is tracked from tce2_window_track() to tce2_window_untrack(). While it is tracked,
  * the map engine makes a bitmap for each leaf that it maps, and marks the entries that it
- * unmaps or replaces; so do KVM's hooks. Requests for one page take the general path. A window
+ * unmaps or replaces; so do KVM's hooks. Brief requests take the general path. A window
  * that is not tracked pays only for a check in each leaf that is mapped or unmapped.
  *
  * Owns the steps of the requests about dirty pages. Locks: leaves of the window, a few at a

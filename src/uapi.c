@@ -455,7 +455,7 @@ static noinline void uapi_trace(u64 id, const struct ioctl_row *row,
 }
 
 /*
- * Traces a request for one page, which was carried out or refused without a reference to its
+ * Traces a brief request, which was carried out or refused without a reference to its
  * container. Does not sleep. @ret is a bare errno, from which the rule follows.
  */
 static noinline void uapi_trace_page(const void *cookie, unsigned int row,
@@ -546,7 +546,7 @@ static noinline long uapi_ioctl(struct tce2_container *container, const struct i
 }
 
 /*
- * MAP_DMA, the most frequent ioctl. A request for one page mostly returns here. @traced is a
+ * MAP_DMA, the most frequent ioctl. A brief request mostly returns here. @traced is a
  * constant.
  */
 static __always_inline long uapi_ioctl_map(void *cookie, void __user *arg, bool traced)

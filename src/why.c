@@ -334,7 +334,7 @@ static void journal_add_old(u64 container, kuid_t user, const struct tce2_refusa
  * @container: number of the container
  *
  * Frees the counts at once. They are memory that no process pays for, and a client can open
- * and close many containers in an RCU grace period. A request for one page, which has no
+ * and close many containers in an RCU grace period. A brief request, which has no
  * reference, may still record a refusal, which is lost. It counts only while it holds an
  * entry of a window, and all windows were retired (tce2_window_retire()).
  *

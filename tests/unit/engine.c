@@ -6,6 +6,7 @@
 #include "engine.h"
 #include "kernel_list.h"
 #include "tce2_page.h"
+#include "tce2_pages.h"
 #include "tce2_why.h"
 
 #define MAX_REGIONS 8
@@ -121,16 +122,36 @@ struct tce2_window *only_window(u64 size, u32 levels)
 	return ddw.window[0];
 }
 
-u64 by_page;
+u64 by_page, by_pages;
 
-/* Maps or unmaps one page with src/page.c; returns TCE2_NOT_BRIEF if it does not serve it */
+/* Maps or unmaps several pages with src/pages.c, as in src/container.c */
+static int try_pages(struct tce2_window *window, u64 iova, u64 ua, u64 size, u64 perm)
+{
+	int ret;
+
+	rcu_read_lock();
+	if (perm)
+		ret = tce2_window_map_pages(window, iova, ua, size, perm);
+	else
+		ret = tce2_window_unmap_pages(window, iova, size);
+	rcu_read_unlock();
+	by_pages += ret != TCE2_NOT_BRIEF;
+	return ret;
+}
+
+/*
+ * Maps or unmaps one page with src/page.c, or several pages with src/pages.c; returns
+ * TCE2_NOT_BRIEF if they do not serve the request
+ */
 static int try_page(struct tce2_window *window, u64 index, u64 ua, u64 size, u64 perm)
 {
 	u64 iova = window->start + IOVA(index);
 	int ret;
 
-	if (with_ranges || !tce2_page_is_one(window, iova, ua, size))
+	if (with_ranges)
 		return TCE2_NOT_BRIEF;
+	if (!tce2_page_is_one(window, iova, ua, size))
+		return try_pages(window, iova, ua, size, perm);
 	rcu_read_lock();
 	if (perm)
 		ret = tce2_window_map_page(window, iova, ua, perm);

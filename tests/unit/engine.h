@@ -47,12 +47,12 @@ int create(u64 size, u32 shift, u32 levels, u64 *start);
 struct tce2_window *only_window(u64 size, u32 levels);
 
 /*
- * Map or unmap @count IOMMU pages from entry @index on; page 0 is at UA. Requests for one page
- * first try src/page.c, as in src/uapi.c, unless @with_ranges is set. @by_page counts the pages
- * that src/page.c served.
+ * Map or unmap @count IOMMU pages from entry @index on; page 0 is at UA. All requests first
+ * try src/page.c or src/pages.c, as in src/container.c, unless @with_ranges is set. @by_page
+ * and @by_pages count the requests that src/page.c and src/pages.c served.
  */
 extern bool with_ranges;
-extern u64 by_page;
+extern u64 by_page, by_pages;
 int map(struct tce2_window *window, u64 index, u64 page, u64 count, u64 perm);
 int unmap(struct tce2_window *window, u64 index, u64 count);
 u64 view_at(struct tce2_window *window, u64 index);

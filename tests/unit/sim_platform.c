@@ -323,6 +323,9 @@ __typeof__(tce2_page_drop_counted) __real_tce2_page_drop_counted,
 	__wrap_tce2_page_drop_counted;
 __typeof__(tce2_pages_uncount) __real_tce2_pages_uncount,
 	__wrap_tce2_pages_uncount;
+__typeof__(tce2_pages_hold) __real_tce2_pages_hold, __wrap_tce2_pages_hold;
+__typeof__(tce2_pages_drop_from) __real_tce2_pages_drop_from,
+	__wrap_tce2_pages_drop_from;
 __typeof__(tce2_mirror_drop) __real_tce2_mirror_drop, __wrap_tce2_mirror_drop;
 __typeof__(tce2_memory_hold_or_refuse) __real_tce2_memory_hold_or_refuse,
 	__wrap_tce2_memory_hold_or_refuse;
@@ -399,6 +402,24 @@ void __wrap_tce2_page_drop_from(struct tce2_region *region, u64 ua,
 {
 	count_all_dropped(region->cache, ua, shift, 1);
 	__real_tce2_page_drop_from(region, ua, shift);
+}
+
+struct tce2_region *__wrap_tce2_pages_hold(struct tce2_cache *cache,
+					   const struct tce2_memory *memory)
+{
+	struct tce2_region *region;
+
+	platform_sync();
+	region = __real_tce2_pages_hold(cache, memory);
+	if (region)
+		count_held(cache, memory->ua, memory->shift, memory->pages);
+	return region;
+}
+
+void __wrap_tce2_pages_drop_from(struct tce2_region *region, const struct tce2_memory *memory)
+{
+	count_all_dropped(region->cache, memory->ua, memory->shift, memory->pages);
+	__real_tce2_pages_drop_from(region, memory);
 }
 
 /* Records the drop of a page that KVM has counted, at its address in the kernel's list */

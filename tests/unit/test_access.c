@@ -149,7 +149,7 @@ TEST_F(alone, requests_for_one_page_of_a_software_window_map_and_unmap)
 	u64 page = KIB(4);
 
 	device_close(&device);
-	/* Makes the leaf that requests for one page need */
+	/* Makes the leaf that brief requests need */
 	expect(map_at(MIB(1), UA, page, RW), 0);
 	expect(tce2_container_map_page(cookie, MIB(1) + page, UA + page, page, RW, &general), 0);
 	expect(view_at(container->ddw.window[0], (MIB(1) >> SHIFT) + 1), (UA + page) | RW);

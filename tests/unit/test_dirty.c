@@ -193,7 +193,7 @@ static bool served_brief(void)
 	return !ret;
 }
 
-/* Requests for one page take the path that marks pages */
+/* Brief requests take the path that marks pages */
 TEST_F(tracked, unmap_of_one_page_marks_it_dirty)
 {
 	expect(map_at(1, 1, RW), 0);

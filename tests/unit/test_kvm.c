@@ -2412,7 +2412,7 @@ TEST(windows_that_kvm_maps_in_are_counted)
 	/* The unmap sets @hooked, and the map request makes an array */
 	expect(window->serves_pages, true);
 	expect(stuff(&vcpus[0], 3), true);
-	/* Requests for one page do not lock leaves any more */
+	/* Brief requests do not lock leaves any more */
 	expect(window->serves_pages, false);
 	expect(map(window, 8, 5, 1, RW), 0);
 	expect(mapping_windows(), 0);

@@ -36,6 +36,7 @@
 #include "tce2_mirrors.h"
 #include "tce2_mm_iommu.h"
 #include "tce2_page.h"
+#include "tce2_pages.h"
 #include "tce2_tce_v2.h"
 #include "tce2_view_format.h"
 #include "tce2_why.h"
@@ -446,7 +447,7 @@ static void *run_vcpu(void *number)
 
 #define PAGERS 2
 
-static u64 served, general, windows, groups;
+static u64 served, served_several, general, windows, groups;
 
 /* Makes the window, and maps an entry to let src/ learn the table's layout */
 static void create_window(void)
@@ -464,7 +465,18 @@ static void create_window(void)
 	tce2_ddw_map(&ddw, cache, &first);
 }
 
-/* Returns true if src/page.c has served the request */
+/* Sends a request to src/page.c, or to src/pages.c if it is for several pages */
+static int send_page(struct tce2_window *found, const struct tce2_map_request *request, bool map)
+{
+	if (request->size > 1 << SHIFT)
+		return map ? tce2_window_map_pages(found, request->iova, request->ua,
+						   request->size, request->perm) :
+			     tce2_window_unmap_pages(found, request->iova, request->size);
+	return map ? tce2_window_map_page(found, request->iova, request->ua, request->perm) :
+		     tce2_window_unmap_page(found, request->iova);
+}
+
+/* Returns true if src/page.c or src/pages.c has carried the request out */
 static bool try_page(const struct tce2_map_request *request, bool map)
 {
 	struct tce2_window *found;
@@ -472,10 +484,8 @@ static bool try_page(const struct tce2_map_request *request, bool map)
 
 	rcu_read_lock();
 	found = tce2_ddw_find_page(&ddw, request->iova);
-	if (found && map)
-		ret = tce2_window_map_page(found, request->iova, request->ua, request->perm);
-	else if (found)
-		ret = tce2_window_unmap_page(found, request->iova);
+	if (found)
+		ret = send_page(found, request, map);
 	rcu_read_unlock();
 	return !ret;
 }
@@ -486,13 +496,14 @@ static void change_page(u64 *seed)
 	struct tce2_map_request request = {
 		.iova = (FIRST + at) << SHIFT,
 		.ua = region_ua(rnd(seed, 8) ? 0 : rnd(seed, REGIONS)) + (page << SHIFT),
-		.size = 1 << SHIFT,
+		.size = (rnd(seed, 4) ? 1 : 1 + rnd(seed, 4)) << SHIFT,
 		.perm = rnd(seed, 8) ? TCE2_PERM_RW : TCE2_PERM_READ,
 	};
 	bool map = rnd(seed, 2);
 
 	if (try_page(&request, map))
-		__atomic_add_fetch(&served, 1, __ATOMIC_SEQ_CST);
+		__atomic_add_fetch(request.size > 1 << SHIFT ? &served_several : &served, 1,
+				   __ATOMIC_SEQ_CST);
 	/* -EINVAL if the region is not registered, -ENXIO while there is no window */
 	else if (map)
 		tce2_ddw_map(&ddw, cache, &request);
@@ -750,10 +761,11 @@ static void test_pages(void)
 {
 	begin();
 	run_pagers();
-	printf("# page requests: %llu, of which src/page.c served %llu; other requests: %llu; windows removed: %llu; groups attached: %llu\n",
-	       PAGERS * calls, served, general, windows, groups);
+	printf("# page requests: %llu, of which src/page.c served %llu and src/pages.c %llu; other requests: %llu; windows removed: %llu; groups attached: %llu\n",
+	       PAGERS * calls, served, served_several, general, windows, groups);
 	/* The requests and changes that the test is for must have run concurrently */
 	expect(served > PAGERS * calls / 100, true);
+	expect(served_several > PAGERS * calls / 1000, true);
 	expect(windows && groups, true);
 	end();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tests of src/page.c: requests for one page that do not sleep, and other threads that change
+ * Tests of src/page.c: brief requests that do not sleep, and other threads that change
  * the entry, its memory or its window meanwhile.
  */
 #include <string.h>
@@ -588,7 +588,7 @@ TEST(a_page_request_is_declined_in_a_window_that_a_group_has_kept)
 	finish();
 }
 
-/* A thread that stops pins must not let requests for one page use a tracked window again */
+/* A thread that stops pins must not let brief requests use a tracked window again */
 TEST(a_page_request_is_declined_in_a_tracked_window_that_drivers_could_pin)
 {
 	begin_pages(64);
@@ -790,7 +790,7 @@ TEST(a_page_request_waits_for_its_structure_only_with_a_reference)
 	end_client();
 }
 
-/* A request for one page that meets the cancelled creation of a window */
+/* A brief request that meets the cancelled creation of a window */
 
 static unsigned int unlocks, meet_at;
 static int met;

@@ -635,7 +635,7 @@ TEST(a_kill_during_any_wait_ends_a_vector_with_eintr)
 	each_fails_in_turn(SIM_KILL, -EINTR);
 }
 
-/* Requests for one page do not look for signals, so the vector has to */
+/* Brief requests do not look for signals, so the vector has to */
 TEST_F(client, a_fatal_signal_ends_a_vector_between_two_batches)
 {
 	register_memory();

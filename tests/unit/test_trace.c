@@ -123,7 +123,7 @@ TEST_F(client, a_traced_request_for_one_page_keeps_its_short_path)
 	expect(strcmp(sim_events, ""), 0);
 }
 
-/* On a hypervisor, the platform may refuse an entry of a request for one page */
+/* On a hypervisor, the platform may refuse an entry of a brief request */
 TEST(a_refused_request_for_one_page_is_traced_as_a_refusal)
 {
 	struct vfio_iommu_type1_dma_map map = {
