@@ -35,6 +35,7 @@
 /* Memory backends and host bridges of a guest */
 struct guest {
 	uint64_t ram;
+	bool has_size;
 	uint64_t largest;
 	size_t devices;
 	struct names bridges;
@@ -129,13 +130,18 @@ static char *get_member(const char *options, const char *key)
 	return value;
 }
 
-/* @type is the key of the first value, which has no key in the short form. */
+/*
+ * Copies the value of a key, or returns NULL without the key. @type is the key of the first value
+ * if this value has no key. QEMU accepts the keys in any order.
+ */
 static char *get_value(const char *options, const char *key, const char *type)
 {
+	size_t first = strcspn(options, ",");
+
 	if (*options == '{')
 		return get_member(options, key);
-	if (!strcmp(key, type) && strncmp(options, type, strlen(type)))
-		return copy_bytes(options, strcspn(options, ","));
+	if (!strcmp(key, type) && first && !memchr(options, '=', first))
+		return copy_bytes(options, first);
 	return get_option(options, key);
 }
 
@@ -154,8 +160,9 @@ static uint64_t get_size(const char *options, const char *key, uint64_t unit)
 static bool parse_memory(struct guest *guest, const char *options)
 {
 	char *size = get_value(options, "size", "size");
-	bool is_size = size && parse_size(size, MIB, &guest->ram);
+	bool is_size = size ? parse_size(size, MIB, &guest->ram) : *options;
 
+	guest->has_size |= size && is_size;
 	free(size);
 	guest->largest = get_size(options, "maxmem", MIB);
 	return is_size;
@@ -200,17 +207,39 @@ static void add_bridge(struct names *bridges, const char *bus)
 	bridges->name[bridges->count++] = copy_bytes(bus, length);
 }
 
-/* A DIMM has memory in addition to -m. */
-static void add_dimm(struct guest *guest, const char *options)
+/* Returns the size of the memory backend that a key names, or 0. */
+static uint64_t backend_size(const struct guest *guest, const char *options,
+			     const char *key)
 {
-	char *id = get_value(options, "memdev", "");
+	char *id = get_value(options, key, "");
+	uint64_t size = 0;
 	size_t i;
 
 	for (i = 0; id && i < guest->backends.count; i++) {
 		if (!strcmp(guest->backends.name[i], id))
-			guest->ram += guest->sizes[i];
+			size = guest->sizes[i];
 	}
 	free(id);
+	return size;
+}
+
+/* Without -m, QEMU's memory is as large as the backend of the machine. */
+static void parse_machine(struct guest *guest, const char *options)
+{
+	uint64_t size = backend_size(guest, options, "memory-backend");
+
+	if (size && !guest->has_size)
+		guest->ram = size;
+}
+
+static bool is_dimm(const char *driver)
+{
+	return !strcmp(driver, "pc-dimm") || !strcmp(driver, "nvdimm");
+}
+
+static bool is_vfio(const char *driver)
+{
+	return !strncmp(driver, "vfio-pci", 8);
 }
 
 static void parse_device(struct guest *guest, const char *options)
@@ -218,14 +247,28 @@ static void parse_device(struct guest *guest, const char *options)
 	char *driver = get_value(options, "driver", "driver");
 	char *bus = get_value(options, "bus", "");
 
-	if (driver && !strncmp(driver, "vfio-pci", 8)) {
+	if (driver && is_vfio(driver)) {
 		guest->devices++;
 		add_bridge(&guest->bridges, bus ?: "pci");
 	}
-	if (driver && (!strcmp(driver, "pc-dimm") || !strcmp(driver, "nvdimm")))
-		add_dimm(guest, options);
+	/* A DIMM has memory in addition to -m. */
+	if (driver && is_dimm(driver) &&
+	    __builtin_add_overflow(guest->ram, backend_size(guest, options, "memdev"),
+				   &guest->ram))
+		guest->ram = INT64_MAX;
 	free(driver);
 	free(bus);
+}
+
+/* Returns an option of QEMU with one dash. */
+static const char *qemu_option(const char *argument)
+{
+	return argument + !strncmp(argument, "--", 2);
+}
+
+static bool is_machine(const char *option)
+{
+	return !strcmp(option, "-machine") || !strcmp(option, "-M");
 }
 
 /* Memory backends may follow the devices that use them, so objects come first. */
@@ -237,15 +280,18 @@ static int parse_guest(struct guest *guest, int argc, char **argv,
 
 	guest->ram = GUEST_DEFAULT;
 	for (i = 0; i + 1 < argc; i++) {
-		option = argv[i] + (!strncmp(argv[i], "--", 2));
+		option = qemu_option(argv[i]);
 		if (!strcmp(option, "-m") && !parse_memory(guest, argv[++i]))
 			return fail(err, "-m %s is no size of QEMU", argv[i]);
 		if (!strcmp(option, "-object"))
 			parse_object(guest, argv[++i]);
 	}
 	for (i = 0; i + 1 < argc; i++) {
-		option = argv[i] + (!strncmp(argv[i], "--", 2));
-		if (!strcmp(option, "-device"))
+		if (is_machine(qemu_option(argv[i])))
+			parse_machine(guest, argv[++i]);
+	}
+	for (i = 0; i + 1 < argc; i++) {
+		if (!strcmp(qemu_option(argv[i]), "-device"))
 			parse_device(guest, argv[++i]);
 	}
 	if (guest->largest < guest->ram)
