@@ -134,7 +134,7 @@ def test_all_settings_set_the_same_limit(guest: State) -> None:
 
 
 @pytest.mark.parametrize(("words", "need"), [
-    (("-m", "8192"), (8192 + 8 + 64) * MIB),
+    (("-m", "8192"), (8192 + 8 + 64) * MIB), (("-m8192",), (8192 + 8 + 64) * MIB),
     (("--socket-mem=1024,1024", "--", "-m", "9"), (2048 + 8 + 64) * MIB),
     (("--socket-mem", "1024", "-l", "0-1"), (1024 + 8 + 64) * MIB),
     ((), (512 * 2 + 8 + 64) * MIB),

@@ -113,6 +113,42 @@ def test_a_report_has_the_errors_of_unreadable_files(host: State, work: Path) ->
     assert said.text.count("run tce2ctl as root") == 2
 
 
+LIBVIRT = (
+    "/usr/bin/qemu-system-ppc64", "-name", "guest=secret", "-machine",
+    "pseries,memory-backend=secret,kvm-type=HV", "-m", "size=4194304k,slots=16,maxmem=8388608k",
+    "-object", '{"qom-type":"memory-backend-memfd","id":"memdimm0","hugetlb":true,"size":%d}' % GIB,
+    "-object", "id=b,mem-path=/secret,qom-type=memory-backend-file,size=1G",
+    "-object", '{"qom-type":"secret","id":"key","file":"/secret"}',
+    "-device", '{"driver":"pc-dimm","memdev":"memdimm0","id":"secret"}',
+    "-device", "memdev=b,driver=nvdimm",
+    "-device", '{"driver":"vfio-pci","host":"0000:01:00.0","id":"secret","bus":"pci.0"}',
+    "-device", '{"driver":"vfio-pci","host":"0000:02:00.0","bus":"pci.1.0"}',
+    "-device", "virtio-net-pci,mac=secret")
+
+
+@pytest.mark.parametrize("words", [
+    LIBVIRT, ("qemu-kvm", "-M", "pseries,memory-backend=a", "-object",
+              "memory-backend-memfd,id=a,size=3G", "--device", "vfio-pci,host=1"),
+    ("/usr/bin/dpdk-testpmd", "-m1024", "-l", "0", "--", "-m", "5"),
+    ("/x/qemu/app", "-m", "1024", "--file-prefix=secret", "--", "-m", "5"),
+    ("app", "--legacy-mem", "--socket-mem", "1024,1024"), ("app", "--socket-mem=512"),
+    ("app", "-m", "1024"), ("app", "--", "--socket-mem=512"), ("app", "-m"), ("", ""),
+])
+def test_explain_of_a_process_shows_the_same_for_a_report(words: tuple[str, ...], host: State,
+                                                          work: Path) -> None:
+    host.process(812, extra={
+        "cmdline": "\0".join((*words, "")),
+        "limits": f"Max locked memory         {8 * MIB} {8 * MIB} bytes\n",
+        "status": "VmLck:\t    1024 kB\nCapEff:\t0000000000000000\n"})
+    file = report(host, work)
+    assert "secret" not in file.read_text().replace("memory-backend=secret", "")
+    live = tce2ctl("--root", host.root, "explain", "812")
+    saved = tce2ctl("--from", file, "explain", "812")
+    assert (saved.text, saved.status) == (live.text, live.status)
+    if words == LIBVIRT:
+        assert "6 GiB  guest's RAM" in saved.text and "host bridges: 2" in saved.text
+
+
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
 def test_a_report_keeps_hostile_command_names(name: bytes, host: State, work: Path) -> None:
     host.load_in_tree(1)

@@ -197,20 +197,18 @@ static void read_need(struct explain *explain)
 	size_t size;
 	char *text = read_proc(explain, "cmdline", &size), **argv;
 	struct error err;
-	int argc, i;
+	enum program program;
+	int argc;
 
 	if (!text)
 		return;
 	argv = split_arguments(text, size, &argc);
-	for (i = 1; i < argc; i++) {
-		if (!strncmp(argv[i], "--socket-mem", 12) ||
-		    !strcmp(argv[i], "--file-prefix"))
-			explain->has_need =
-				!need_dpdk(&explain->need, argc - 1, argv + 1,
-					   &explain->request->source,
-					   is_pseries(explain), &err);
-	}
-	if (argc && strstr(argv[0], "qemu"))
+	program = need_program(argc, argv);
+	if (program == PROGRAM_DPDK)
+		explain->has_need = !need_dpdk(&explain->need, argc - 1, argv + 1,
+					       &explain->request->source,
+					       is_pseries(explain), &err);
+	else if (program == PROGRAM_GUEST)
 		explain->has_need = !need_guest(&explain->need, argc - 1, argv + 1,
 						is_pseries(explain), &err);
 	free(argv);

@@ -168,12 +168,17 @@ static bool parse_memory(struct guest *guest, const char *options)
 	return is_size;
 }
 
+static bool is_backend(const char *type)
+{
+	return !strncmp(type, "memory-backend-", 15);
+}
+
 static void parse_object(struct guest *guest, const char *options)
 {
 	char *type = get_value(options, "qom-type", "qom-type");
 	char *id = get_value(options, "id", "");
 
-	if (type && id && !strncmp(type, "memory-backend-", 15)) {
+	if (type && id && is_backend(type)) {
 		guest->sizes = grow(guest->sizes, guest->backends.count,
 				    sizeof(*guest->sizes));
 		guest->sizes[guest->backends.count] =
@@ -414,6 +419,13 @@ static bool parse_list(const char *list, uint64_t *bytes)
 	return !*end;
 }
 
+/* True for "-m1024", which DPDK reads as "-m 1024" */
+static bool is_joined(const char *word, const char *name)
+{
+	return strlen(name) == 2 && !strncmp(word, name, 2) &&
+	       isdigit((unsigned char)word[2]);
+}
+
 static const char *dpdk_option(int argc, char **argv, const char *name)
 {
 	size_t length = strlen(name);
@@ -424,8 +436,122 @@ static const char *dpdk_option(int argc, char **argv, const char *name)
 			return argv[i] + length + 1;
 		if (!strcmp(argv[i], name) && i + 1 < argc)
 			return argv[i + 1];
+		if (is_joined(argv[i], name))
+			return argv[i] + length;
 	}
 	return NULL;
+}
+
+/* Finds an option that only DPDK has: "NAME", or "NAME=VALUE". Returns NULL for another word. */
+static const char *dpdk_name(const char *word)
+{
+	static const char * const names[] = {
+		"--socket-mem", "--socket-limit", "--legacy-mem", "--file-prefix",
+		"--in-memory", "--huge-dir", "--huge-unlink", "--single-file-segments",
+	};
+	size_t length = strcspn(word, "="), i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strlen(names[i]) == length && !strncmp(word, names[i], length))
+			return names[i];
+	}
+	return NULL;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/**
+ * need_program() - recognize QEMU and DPDK
+ * @argc: number of words of the command line
+ * @argv: the words, with the name of the program
+ *
+ * Return: PROGRAM_GUEST for QEMU, PROGRAM_DPDK for DPDK, PROGRAM_RUNNING for another program
+ */
+enum program need_program(int argc, char **argv)
+{
+	int i;
+
+	if (argc && strstr(base_name(argv[0]), "qemu"))
+		return PROGRAM_GUEST;
+	if (argc && !strncmp(base_name(argv[0]), "dpdk-", 5))
+		return PROGRAM_DPDK;
+	for (i = 1; i < argc && strcmp(argv[i], "--"); i++) {
+		if (dpdk_name(argv[i]))
+			return PROGRAM_DPDK;
+	}
+	return PROGRAM_RUNNING;
+}
+
+/* Adds ",KEY=VALUE" of the options of QEMU to a text. */
+static char *keep_option(char *text, const char *options, const char *key)
+{
+	char *value = get_value(options, key, ""), *longer;
+
+	if (value && !strchr(value, ',') &&
+	    asprintf(&longer, "%s,%s=%s", text, key, value) >= 0) {
+		free(text);
+		text = longer;
+	}
+	free(value);
+	return text;
+}
+
+/* Copies the parts of the value of an option of QEMU that decide the need; NULL without any. */
+static char *keep_qemu(const char *option, const char *options)
+{
+	char *type, *kept = NULL;
+
+	option = qemu_option(option);
+	if (is_machine(option))
+		return keep_option(copy_text("pseries"), options, "memory-backend");
+	if (!strcmp(option, "-device"))
+		type = get_value(options, "driver", "driver");
+	else if (!strcmp(option, "-object"))
+		type = get_value(options, "qom-type", "qom-type");
+	else
+		return NULL;
+	if (type && !strcmp(option, "-object") && is_backend(type)) {
+		kept = keep_option(copy_text(type), options, "id");
+		kept = keep_option(kept, options, "size");
+	} else if (type && !strcmp(option, "-device") &&
+		   (is_dimm(type) || is_vfio(type))) {
+		kept = keep_option(copy_text(type), options, "memdev");
+		kept = keep_option(kept, options, "bus");
+	}
+	free(type);
+	return kept;
+}
+
+/**
+ * need_keep() - copy an argument that decides the need, without its other data
+ * @word: the argument
+ * @next: the next argument, or NULL
+ * @value: receives a copy of the part of @next that decides the need, which the caller frees;
+ *	NULL if @next is a separate argument
+ *
+ * Return: a copy of the part of @word that decides the need, which the caller frees, or NULL
+ */
+char *need_keep(const char *word, const char *next, char **value)
+{
+	const char *name = dpdk_name(word);
+
+	*value = NULL;
+	if (!strcmp(word, "--") || is_joined(word, "-m"))
+		return copy_text(word);
+	if (name && strncmp(name, "--socket-", 9))
+		return copy_text(name);
+	if (name && word[strlen(name)])
+		return copy_text(word);
+	if (!next)
+		return NULL;
+	*value = name || !strcmp(qemu_option(word), "-m") ? copy_text(next) :
+							 keep_qemu(word, next);
+	return *value ? copy_text(word) : NULL;
 }
 
 /**

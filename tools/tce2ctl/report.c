@@ -6,7 +6,7 @@
  * addresses of regions and mappings are replaced. It has names and limits only of
  * programs that use VFIO, and only arguments that decide how much memory they need.
  *
- * Calls: source, host, process, output, text.
+ * Calls: source, host, process, need, output, text.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -217,29 +217,18 @@ static void report_installed(const struct source *source)
 	host_free(&host);
 }
 
-/* True for an argument that decides the need for memory, and has no other data */
-static bool is_of_need(const char *option, const char *value)
-{
-	static const char * const options[] = { "-m", "--m", "--socket-mem" };
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(options); i++) {
-		if (!strcmp(option, options[i]))
-			return true;
-	}
-	option += !strncmp(option, "--", 2);
-	return !strcmp(option, "-device") && !strncmp(value, "vfio-pci", 8);
-}
-
 static void print_argument(const char *argument)
 {
 	print_escaped(argument, strlen(argument) + 1);
 }
 
-/* An entry has one line, so that the NULs stay adjacent. */
+/*
+ * The arguments that decide the need for memory, without their other data. An entry has one line,
+ * so that the NULs stay adjacent.
+ */
 static void report_arguments(const struct source *source, pid_t pid)
 {
-	char path[64], *text, *name, *at, *next;
+	char path[64], *text, *name, *word, *value, *at, *next;
 	size_t size;
 
 	snprintf(path, sizeof(path), "proc/%d/cmdline", pid);
@@ -251,13 +240,15 @@ static void report_arguments(const struct source *source, pid_t pid)
 	print_argument(name ? name + 1 : text);
 	for (at = text + strlen(text) + 1; at < text + size; at = next) {
 		next = at + strlen(at) + 1;
-		if (!strncmp(at, "--socket-mem=", 13))
-			print_argument(at);
-		if (next >= text + size || !is_of_need(at, next))
-			continue;
-		print_argument(at);
-		print_argument(next);
-		next += strlen(next) + 1;
+		word = need_keep(at, next < text + size ? next : NULL, &value);
+		if (word)
+			print_argument(word);
+		if (value) {
+			print_argument(value);
+			next += strlen(next) + 1;
+		}
+		free(word);
+		free(value);
 	}
 	putchar('\n');
 	free(text);

@@ -338,6 +338,13 @@ void findings_print(const struct findings *findings);
 struct json_object *findings_json(const struct findings *findings);
 void findings_free(struct findings *findings);
 
+/* The program whose arguments "explain" gets */
+enum program {
+	PROGRAM_RUNNING,
+	PROGRAM_GUEST,
+	PROGRAM_DPDK,
+};
+
 /**
  * struct need_item - part of a need or of a charge
  * @what: name of the part
@@ -370,6 +377,8 @@ int need_guest(struct need *need, int argc, char **argv, bool is_pseries,
 	       struct error *err);
 int need_dpdk(struct need *need, int argc, char **argv,
 	      const struct source *source, bool is_pseries, struct error *err);
+enum program need_program(int argc, char **argv);
+char *need_keep(const char *word, const char *next, char **value);
 void need_free(struct need *need);
 
 /**
@@ -430,13 +439,6 @@ enum color {
 	COLOR_AUTO,
 	COLOR_ALWAYS,
 	COLOR_NEVER,
-};
-
-/* The program whose arguments "explain" gets */
-enum program {
-	PROGRAM_RUNNING,
-	PROGRAM_GUEST,
-	PROGRAM_DPDK,
 };
 
 /**
