@@ -147,6 +147,24 @@ def test_the_need_of_dpdk_is_hugepages_and_a_table(words: tuple[str, ...], need:
     assert said.json["need"]["bytes"] == need
 
 
+@pytest.mark.parametrize(("words", "may_grow"), [
+    (("-m", "256"), True), (("-m", "1024"), False), ((), False),
+    (("-m", "256", "--legacy-mem"), False), (("-m", "256", "--socket-limit=256"), False),
+    (("-m", "256", "--", "--legacy-mem"), True),
+])
+def test_explain_notes_the_hugepages_that_dpdk_may_allocate_later(
+        words: tuple[str, ...], may_grow: bool, guest: State) -> None:
+    guest.put("sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "512\n")
+    said = explain(guest, "--dpdk", *words).text
+    assert ("add 768 MiB if the program may use all hugepages" in said) == may_grow
+
+
+@pytest.mark.parametrize("size", ["1099511627776", "99999999999999999999999",
+                                  ",".join(["1099511627775"] * 17)], ids=range(3))
+def test_a_size_of_dpdk_that_is_too_large_gives_an_unknown_need(size: str, guest: State) -> None:
+    assert explain(guest, "--dpdk", f"--socket-mem={size}").status == UNKNOWN
+
+
 def test_dpdk_with_hugepages_of_1_gib_needs_two_pages_for_the_table(guest: State) -> None:
     guest.put("sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages", "8\n")
     said = tce2ctl("--root", guest.root, "-j", "explain", "--dpdk").json

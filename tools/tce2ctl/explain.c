@@ -268,7 +268,11 @@ static void judge_need(struct explain *explain)
 			    "the limit is %s: raise memlock to at least %llu MiB",
 			    size_text(explain->limit, text), in_mib(need));
 	}
-	if (explain->need.pluggable)
+	if (explain->need.pluggable && explain->need.is_dpdk)
+		finding_add(findings, GRADE_NOTE, "hugepages",
+			    "add %llu MiB if the program may use all hugepages of the host: neither --legacy-mem nor --socket-limit is given",
+			    in_mib(explain->need.pluggable));
+	else if (explain->need.pluggable)
 		finding_add(findings, GRADE_NOTE, "maxmem",
 			    "add %llu MiB to be able to plug in all memory up to maxmem",
 			    in_mib(explain->need.pluggable));

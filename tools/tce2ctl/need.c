@@ -407,14 +407,18 @@ static uint64_t count_hugepages(const struct source *source, uint64_t *least)
 /* Adds the numbers of MiB in "1024,1024". */
 static bool parse_list(const char *list, uint64_t *bytes)
 {
+	uint64_t mib;
 	char *end;
 
 	*bytes = 0;
 	do {
 		if (!isdigit((unsigned char)*list))
 			return false;
-		*bytes += strtoull(list, &end, 10) % (1ULL << 40) * MIB;
+		mib = strtoull(list, &end, 10);
 		list = end + 1;
+		if (mib >= 1ULL << 40 ||
+		    __builtin_add_overflow(*bytes, mib * MIB, bytes))
+			return false;
 	} while (*end == ',');
 	return !*end;
 }
@@ -554,6 +558,19 @@ char *need_keep(const char *word, const char *next, char **value)
 	return *value ? copy_text(word) : NULL;
 }
 
+/* DPDK may allocate more hugepages than -m or --socket-mem says, unless an option forbids it. */
+static bool can_grow(int argc, char **argv)
+{
+	int i;
+
+	for (i = 0; i < argc && strcmp(argv[i], "--"); i++) {
+		if (!strcmp(argv[i], "--legacy-mem") ||
+		    !strncmp(argv[i], "--socket-limit", 14))
+			return false;
+	}
+	return true;
+}
+
 /**
  * need_dpdk() - compute the need of a DPDK program
  * @need: receives the need; the caller frees it with need_free()
@@ -570,7 +587,7 @@ int need_dpdk(struct need *need, int argc, char **argv,
 {
 	const char *memory = dpdk_option(argc, argv, "--socket-mem") ?:
 			     dpdk_option(argc, argv, "-m");
-	uint64_t page = 0, bytes = count_hugepages(source, &page);
+	uint64_t page = 0, all = count_hugepages(source, &page), bytes = all;
 	char text[24];
 
 	*need = (struct need){ 0 };
@@ -585,5 +602,8 @@ int need_dpdk(struct need *need, int argc, char **argv,
 		 "table of the window (up to 1 TiB, pages of %s)", size_text(page, text));
 	need_add(need, DPDK_OTHER, "other memory");
 	need->devices = 1;
+	need->is_dpdk = true;
+	if (all > bytes && can_grow(argc, argv))
+		need->pluggable = all - bytes;
 	return 0;
 }

@@ -360,7 +360,8 @@ struct need_item {
  * @item: the parts
  * @items: number of parts
  * @bytes: sum of the parts
- * @pluggable: memory that a guest can get in addition
+ * @pluggable: memory that a guest or a DPDK program can get in addition
+ * @is_dpdk: the program uses DPDK
  * @devices: number of devices passed through to a guest
  */
 struct need {
@@ -368,6 +369,7 @@ struct need {
 	size_t items;
 	uint64_t bytes;
 	uint64_t pluggable;
+	bool is_dpdk;
 	size_t devices;
 };
 
