@@ -78,6 +78,15 @@ def test_each_picture_is_one_line_of_json(host: State) -> None:
     assert [json.loads(line)["format"] for line in said.text.splitlines()] == [1, 1, 1]
 
 
+def test_top_ends_when_its_output_cannot_be_written(host: State) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([TOOL, "--root", host.root, "top", "--batch", "--delay=0.05"],
+                              stdout=full, stderr=subprocess.PIPE, timeout=30, check=False,
+                              env=without_settings(**ENVIRONMENT))
+    assert done.returncode == UNKNOWN
+    assert b"cannot write the result" in done.stderr
+
+
 def test_top_without_debugfs_has_status_unknown(empty: State) -> None:
     said = tce2ctl("--root", empty.root, "top", *FAST)
     assert said.status == UNKNOWN

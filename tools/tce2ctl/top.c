@@ -204,7 +204,8 @@ static void print_json(const struct rows *rows)
 	json_end_line(object);
 }
 
-static void print_batch(const struct request *request, const struct rows *rows)
+/* Returns false if the output cannot be written, so that a further picture has no use. */
+static bool print_batch(const struct request *request, const struct rows *rows)
 {
 	struct table table = { 0 };
 
@@ -214,7 +215,7 @@ static void print_batch(const struct request *request, const struct rows *rows)
 		make_table(&table, rows);
 		table_print(&table);
 	}
-	fflush(stdout);
+	return !fflush(stdout) && !ferror(stdout);
 }
 
 /* Draws the lines of a table that fit on the screen. */
@@ -271,11 +272,12 @@ static int show(const struct request *request, bool is_screen)
 	double delay = request->delay > 0 ? request->delay : DELAY_DEFAULT;
 	struct sample before, sample;
 	int ret = EXIT_OK;
+	bool is_read = true;
 	struct rows rows;
 	long shown = 0;
 
 	sample_read(&before, request);
-	while (!before.containers.error) {
+	while (is_read && !before.containers.error) {
 		if (is_screen && !shown) {
 			make_rows(&rows, request, &before, &before);
 			draw(&rows, &before);
@@ -288,7 +290,7 @@ static int show(const struct request *request, bool is_screen)
 		if (is_screen)
 			draw(&rows, &sample);
 		else if (!sample.containers.error)
-			print_batch(request, &rows);
+			is_read = print_batch(request, &rows);
 		free(rows.row);
 		sample_free(&before);
 		before = sample;
