@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from tce2ctl_state import CONTAINER, GIB, HOSTILE, MODULE, State, container, window
-from tce2ctl_tool import OK, UNKNOWN, USAGE, tce2ctl
+from tce2ctl_tool import OK, TOOL, UNKNOWN, USAGE, tce2ctl
+
+from runner.command import run
 
 pytest_plugins = ["tce2ctl_fixtures"]
 
@@ -131,6 +133,14 @@ def test_a_metrics_file_that_cannot_be_written_has_status_unknown(host: State, w
     assert said.status == UNKNOWN
     assert "No such file" in said.errors
     assert tce2ctl("--root", host.root, "metrics", "-o", "/dev/full").status == UNKNOWN
+
+
+def test_metrics_are_written_to_a_file_while_standard_output_is_closed(host: State,
+                                                                       work: Path) -> None:
+    file = work / "tce2.prom"
+    run("sh", "-c", 'exec "$@" >&-', "sh", TOOL, "--root", host.root, "metrics", "--output",
+        file).expect(OK)
+    assert value(parse(file.read_text()), "loaded") == 1
 
 
 def test_metrics_have_no_json(host: State) -> None:

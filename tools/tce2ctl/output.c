@@ -24,12 +24,15 @@ static int refuse(const char *path, const char *temporary)
 	return -1;
 }
 
+/* The file is standard output already if the caller had closed standard output. */
 static int write_to(int fd)
 {
-	int ret = fd < 0 ? -1 : dup2(fd, STDOUT_FILENO);
+	int ret;
 
-	if (fd >= 0)
-		close(fd);
+	if (fd < 0 || fd == STDOUT_FILENO)
+		return fd < 0 ? -1 : 0;
+	ret = dup2(fd, STDOUT_FILENO);
+	close(fd);
 	return ret < 0 ? -1 : 0;
 }
 
