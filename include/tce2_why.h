@@ -338,8 +338,9 @@ struct tce2_counts {
  * @counts: requests of each kind, per CPU, so that requests of different threads
  *	write no common cache line. Brief requests use it through their window
  *	(@counts of struct tce2_window)
- * @lock: protects @refused, @refusals and @owner
+ * @lock: protects @refused, @ruled, @refusals and @owner
  * @refused: number of refused requests
+ * @ruled: number of refused requests of each rule; the sum is @refused
  * @refusals: the newest refusals; refusal number n is in element n % TCE2_REFUSALS
  * @owner: the process that opened the container, later the process to which the
  *	container is bound, later the process that has taken it over
@@ -347,8 +348,9 @@ struct tce2_counts {
  */
 struct tce2_journal {
 	struct tce2_counts __percpu *counts;
-	spinlock_t lock;	/* protects refused, refusals, owner */
+	spinlock_t lock;	/* protects refused, ruled, refusals, owner */
 	u64 refused;
+	u64 ruled[TCE2_WHY_RULES];
 	struct tce2_refusal refusals[TCE2_REFUSALS];
 	struct tce2_owner owner;
 	kuid_t user;
@@ -366,6 +368,7 @@ int tce2_journal_refuse(struct tce2_journal *journal, enum tce2_request request,
 u64 tce2_journal_requests(const struct tce2_journal *journal,
 			  enum tce2_request request);
 u64 tce2_journal_refused(struct tce2_journal *journal);
+u64 tce2_journal_ruled(struct tce2_journal *journal, enum tce2_why why);
 bool tce2_journal_next(struct tce2_journal *journal, u64 seq,
 		       struct tce2_refusal *refusal);
 bool tce2_journal_next_old(u64 seq, struct tce2_old_refusal *old);

@@ -260,6 +260,25 @@ static void show_charges(struct seq_file *m, struct tce2_container *container)
 	show_bytes(m, "locked", locked_bytes(container));
 }
 
+/* Prints a list of rules, each with the number of requests that it refused */
+static void show_rules(struct seq_file *m, struct tce2_journal *journal)
+{
+	bool is_empty = true;
+	enum tce2_why why;
+
+	seq_puts(m, " rules=");
+	for (why = 0; why < TCE2_WHY_RULES; why++) {
+		u64 ruled = tce2_journal_ruled(journal, why);
+
+		if (!ruled)
+			continue;
+		seq_printf(m, "%s%s:%llu", is_empty ? "" : ",", tce2_why_name(why), ruled);
+		is_empty = false;
+	}
+	if (is_empty)
+		seq_putc(m, '-');
+}
+
 static void show_container(struct seq_file *m, struct position *position)
 {
 	struct tce2_container *container = position_container(position);
@@ -283,7 +302,9 @@ static void show_container(struct seq_file *m, struct position *position)
 		seq_printf(m, " %s=%llu", tce2_request_name(request),
 			   tce2_journal_requests(&container->journal, request));
 	tce2_ddw_count_pins(&container->ddw, &pinned, &notified);
-	seq_printf(m, " pinned=%lu notified=%lu\n", pinned, notified);
+	seq_printf(m, " pinned=%lu notified=%lu", pinned, notified);
+	show_rules(m, &container->journal);
+	seq_putc(m, '\n');
 	put_pid(owner.pid);
 	tce2_container_put(container);
 }

@@ -460,6 +460,7 @@ int tce2_journal_refuse(struct tce2_journal *journal, enum tce2_request request,
 	journal_get_comm(&new.comm);
 	spin_lock(&journal->lock);
 	new.seq = ++journal->refused;
+	journal->ruled[new.why]++;
 	journal->refusals[new.seq % TCE2_REFUSALS] = new;
 	spin_unlock(&journal->lock);
 	return tce2_errno(ret);
@@ -499,6 +500,24 @@ u64 tce2_journal_refused(struct tce2_journal *journal)
 	refused = journal->refused;
 	spin_unlock(&journal->lock);
 	return refused;
+}
+
+/**
+ * tce2_journal_ruled() - count the requests that a rule refused
+ * @journal: the container's journal
+ * @why: the rule
+ *
+ * Context: any context that may take a spinlock.
+ * Return: number of requests that the rule refused.
+ */
+u64 tce2_journal_ruled(struct tce2_journal *journal, enum tce2_why why)
+{
+	u64 ruled;
+
+	spin_lock(&journal->lock);
+	ruled = journal->ruled[why];
+	spin_unlock(&journal->lock);
+	return ruled;
 }
 
 /**

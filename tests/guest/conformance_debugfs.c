@@ -221,6 +221,7 @@ TEST(debugfs_names_the_rule_of_each_refusal, INTREE)
 	expect_record("refusals", " request=map errno=22 rule=memory-not-registered ");
 	expect_record("refusals", " request=create errno=22 rule=page-size ");
 	expect_record("containers", " refused=6");
+	expect_record("containers", " rules=nothing-registered:1,empty:1,already-registered:1,memory-not-registered:1,misaligned:1,page-size:1");
 	expect(count_records("refusals"), 6);
 }
 

@@ -90,7 +90,7 @@ static int map_at(u64 iova, u64 ua, u64 size, u64 perm)
 TEST_F(reader, a_new_container_is_unbound_and_has_no_records)
 {
 	expect_file("containers",
-		    "container=#I pid=#P comm=test state=unbound groups=1 windows=0 regions=0 charged=0 locked=0 limit=unlimited register=0 unregister=0 map=0 unmap=0 create=0 remove=0 refused=0 ranges=0 copy=0 pin=0 access=0 pinned=0 notified=0\n");
+		    "container=#I pid=#P comm=test state=unbound groups=1 windows=0 regions=0 charged=0 locked=0 limit=unlimited register=0 unregister=0 map=0 unmap=0 create=0 remove=0 refused=0 ranges=0 copy=0 pin=0 access=0 pinned=0 notified=0 rules=-\n");
 	expect_file("groups", "container=#I group=0 devices=-\n");
 	expect_file("windows", "");
 	expect_file("regions", "");
@@ -154,7 +154,7 @@ TEST_F(reader, a_container_shows_its_charges_and_limit)
 	expect(tce2_container_register(container, UA, PAGES(4)), 0);
 	expect(map_at(0, UA, PAGES(1), RW), 0);
 	snprintf(want, sizeof(want),
-		 "container=#I pid=#P comm=test state=bound groups=1 windows=1 regions=1 charged=%llu locked=%llu limit=%llu register=0 unregister=0 map=0 unmap=0 create=0 remove=0 refused=0 ranges=0 copy=0 pin=0 access=0 pinned=0 notified=0\n",
+		 "container=#I pid=#P comm=test state=bound groups=1 windows=1 regions=1 charged=%llu locked=%llu limit=%llu register=0 unregister=0 map=0 unmap=0 create=0 remove=0 refused=0 ranges=0 copy=0 pin=0 access=0 pinned=0 notified=0 rules=-\n",
 		 PAGES(sim.mm->locked), PAGES(sim.mm->locked), MIB(8));
 	expect_file("containers", want);
 	sim_memlock = 0;
@@ -444,6 +444,16 @@ TEST_F(reader, refusals_show_rule_process_and_age)
 	/* end_client() puts a container */
 	cookie = tce2_container_open();
 	container = tce2_container_get(cookie);
+}
+
+TEST_F(reader, a_container_shows_how_many_requests_each_rule_refused)
+{
+	for (int i = 0; i < 20; i++)
+		tce2_journal_refuse(&container->journal, TCE2_REQUEST_MAP,
+				    tce2_refuse(-EINVAL, TCE2_WHY_PAST_WINDOW));
+	tce2_journal_refuse(&container->journal, TCE2_REQUEST_MAP, -ENOMEM);
+	expect_in("containers", " refused=21 ");
+	expect_in("containers", " rules=no-memory:1,past-window:20\n");
 }
 
 /* A number of the initial pid namespace may belong to any process of another one */

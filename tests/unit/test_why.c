@@ -228,6 +228,8 @@ TEST_F(client, each_request_is_counted_refused_or_not)
 	expect(tce2_journal_requests(&container->journal, TCE2_REQUEST_MAP), 1);
 	expect(tce2_journal_requests(&container->journal, TCE2_REQUEST_UNMAP), 0);
 	expect(tce2_journal_refused(&container->journal), 1);
+	expect(tce2_journal_ruled(&container->journal, TCE2_WHY_EMPTY), 1);
+	expect(tce2_journal_ruled(&container->journal, TCE2_WHY_MEMLOCK), 0);
 }
 
 /* No process pays for the counts, and a client can open containers without end */
