@@ -41,7 +41,8 @@ def container(number: int = 1, pid: int = 812, comm: bytes = b"qemu-system-ppc",
         "container": number, "pid": pid, "comm": comm, "state": "bound", "groups": 1,
         "windows": 2, "regions": 3, "charged": 4 * GIB + 24 * MIB, "locked": 4 * GIB + 30 * MIB,
         "limit": 8 * GIB, "register": 3, "unregister": 0, "map": 4096, "unmap": 17, "create": 1,
-        "remove": 0, "refused": 0, "ranges": 7, "copy": 3, **values})
+        "remove": 0, "refused": 0, "ranges": 7, "copy": 3, "pin": 5, "access": 6,
+        "pinned": 4, "notified": 2, "rules": "-", **values})
 
 
 def window(number: int = 1, slot: int = 0, **values: object) -> str:

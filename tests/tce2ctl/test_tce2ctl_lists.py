@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 from tce2ctl_state import (GIB, HOSTILE, KIB, MODULE, State, big_window, container, mapping, record,
                            refusal, region, window)
 from tce2ctl_tool import OK, UNKNOWN, USAGE, tce2ctl
+
+from lab.places import TOP
 
 pytest_plugins = ["tce2ctl_fixtures"]
 
@@ -42,6 +45,23 @@ def test_a_module_without_vectors_has_unknown_numbers_of_them(host: State) -> No
     assert (said["ranges"], said["copy"]) == (None, None)
     assert "request=\"map\"" in tce2ctl("--root", host.root, "metrics").text
     assert "request=\"copy\"" not in tce2ctl("--root", host.root, "metrics").text
+
+
+def test_the_json_of_a_container_has_each_key_of_the_module(host: State) -> None:
+    host.debugfs("containers", container(refused=3, rules="memlock:2,no-window:1"), container(2))
+    first, second = tce2ctl("--root", host.root, "containers", "--json").json["containers"]
+    assert set(first) == {pair.split("=")[0] for pair in container().split()}
+    assert [first[key] for key in ("pin", "access", "pinned", "notified")] == [5, 6, 4, 2]
+    assert (first["rules"], second["rules"]) == ({"memlock": 2, "no-window": 1}, {})
+
+
+@pytest.mark.parametrize("command", LISTS)
+def test_the_manual_page_has_each_member_of_the_json(command: str, host: State) -> None:
+    host.debugfs("refusals", refusal())
+    members = tce2ctl("--root", host.root, command, "--json").json[command][0]
+    page = (TOP / "tools" / "tce2ctl" / "tce2ctl.8").read_text().split(".Sh JSON OUTPUT")[1]
+    section = page.split(f".It Cm {command}\n")[1].split(".It Cm")[0]
+    assert not set(members) - set(re.findall(r"[a-z]+", section))
 
 
 def test_containers_shows_unlimited_for_a_container_without_a_limit(host: State) -> None:

@@ -75,6 +75,7 @@ def test_metrics_of_a_host_without_a_problem_have_their_values(host: State) -> N
     assert value(found, "container_requests_total", request="map", **owner) == 4096
     assert value(found, "container_requests_total", request="ranges", **owner) == 7
     assert value(found, "container_requests_total", request="copy", **owner) == 3
+    assert value(found, "container_requests_total", request="access", **owner) == 6
     assert value(found, "window_mapped_tces", container="1", slot="1") == 32768
 
 
@@ -90,6 +91,14 @@ def test_metrics_count_pending_upgrades_and_containers_of_the_in_tree_driver(hos
 def test_a_container_without_a_limit_has_the_limit_inf(host: State) -> None:
     host.debugfs("containers", container(limit="unlimited"))
     assert value(metrics(host), "container_limit_bytes") == float("inf")
+
+
+def test_each_rule_has_a_count_of_refused_requests(host: State) -> None:
+    host.debugfs("containers", container(refused=3, rules="memlock:2,no-window:1,x,y:z,"))
+    found = metrics(host)
+    assert value(found, "container_refusals_total", rule="memlock", pid="812") == 2
+    assert value(found, "container_refusals_total", rule="no-window") == 1
+    assert len([name for name, _ in found if name == "container_refusals_total"]) == 2
 
 
 def test_an_unknown_value_has_no_sample(host: State) -> None:

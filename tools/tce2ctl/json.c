@@ -164,6 +164,22 @@ static struct json_object *names_json(const char *list)
 	return array;
 }
 
+/* Makes an object of a list of "NAME:NUMBER". */
+static struct json_object *counts_json(const char *list)
+{
+	struct json_object *object = json_object_start();
+	char *copy = copy_text(list), *rest = copy, *name, *clean;
+	uint64_t number;
+
+	while ((name = next_count(&rest, &number))) {
+		clean = clean_text(name);
+		json_add(object, clean, json_number_new(number));
+		free(clean);
+	}
+	free(copy);
+	return object;
+}
+
 /* Returns NULL, which is null in JSON, for an unknown value. */
 static struct json_object *value_json(const struct record *record,
 				      const struct key *key)
@@ -175,6 +191,8 @@ static struct json_object *value_json(const struct record *record,
 		return NULL;
 	if (key->kind == KIND_LIST)
 		return names_json(value);
+	if (key->kind == KIND_COUNTS)
+		return counts_json(value);
 	if (key->kind == KIND_TEXT || key->kind == KIND_WORD)
 		return json_string_new(value);
 	if (key->kind == KIND_LIMIT && !strcmp(value, "unlimited"))

@@ -88,6 +88,15 @@ static void print_counts(const struct metrics *metrics)
 		     metrics->others);
 }
 
+static void print_owner(const struct record *record)
+{
+	print_label("container", record_get(record, "container"));
+	putchar(',');
+	print_label("pid", record_get(record, "pid"));
+	putchar(',');
+	print_label("comm", record_get(record, "comm"));
+}
+
 /* Prints a sample of a record, unless its value is unknown. */
 static void print_sample(const struct records *records,
 			 const struct record *record, const char *name,
@@ -100,13 +109,11 @@ static void print_sample(const struct records *records,
 	if (!is_infinite && !record_number(record, key, &number))
 		return;
 	printf(PREFIX "%s{", name);
-	print_label("container", record_get(record, "container"));
-	putchar(',');
 	if (records->id == FILE_CONTAINERS) {
-		print_label("pid", record_get(record, "pid"));
-		putchar(',');
-		print_label("comm", record_get(record, "comm"));
+		print_owner(record);
 	} else {
+		print_label("container", record_get(record, "container"));
+		putchar(',');
 		print_label("slot", record_get(record, "slot"));
 	}
 	if (request) {
@@ -166,7 +173,7 @@ static void print_requests(const struct records *records)
 {
 	static const char * const requests[] = {
 		"register", "unregister", "map", "unmap", "create", "remove",
-		"ranges", "copy",
+		"ranges", "copy", "pin", "access",
 	};
 	size_t i, j;
 
@@ -185,6 +192,29 @@ static void print_requests(const struct records *records)
 			     "container_refused_total", NULL, "refused");
 }
 
+/* Prints how many requests each rule refused, unless the module is too old. */
+static void print_rules(const struct records *records)
+{
+	size_t i;
+
+	print_family("container_refusals", "counter", NULL,
+		     "Requests that each rule refused.");
+	for (i = 0; i < records->count; i++) {
+		char *list = copy_text(record_get(&records->record[i], "rules") ?: "");
+		char *rest = list, *rule;
+		uint64_t number;
+
+		while ((rule = next_count(&rest, &number))) {
+			printf(PREFIX "container_refusals_total{");
+			print_owner(&records->record[i]);
+			putchar(',');
+			print_label("rule", rule);
+			printf("} %llu\n", (unsigned long long)number);
+		}
+		free(list);
+	}
+}
+
 static void print_all(const struct metrics *metrics)
 {
 	print_module(metrics);
@@ -193,6 +223,7 @@ static void print_all(const struct metrics *metrics)
 		print_gauges(&metrics->containers, container_gauges,
 			     ARRAY_SIZE(container_gauges));
 		print_requests(&metrics->containers);
+		print_rules(&metrics->containers);
 	}
 	if (!metrics->windows.error)
 		print_gauges(&metrics->windows, window_gauges,

@@ -54,6 +54,11 @@ static const struct key container_keys[] = {
 	{ "ranges", KIND_NUMBER, "VECTORS" },
 	{ "copy", KIND_NUMBER, "COPIES" },
 	{ "refused", KIND_NUMBER, "REFUSED" },
+	{ "pin", KIND_NUMBER, NULL },
+	{ "access", KIND_NUMBER, NULL },
+	{ "pinned", KIND_NUMBER, NULL },
+	{ "notified", KIND_NUMBER, NULL },
+	{ "rules", KIND_COUNTS, NULL },
 	{ NULL }
 };
 
@@ -390,6 +395,27 @@ bool record_number(const struct record *record, const char *key,
 	const char *value = record_get(record, key);
 
 	return value && parse_number(value, number);
+}
+
+/**
+ * next_count() - split a list of "NAME:NUMBER"
+ * @rest: the rest of the list, which is changed
+ * @number: receives the number
+ *
+ * Return: the name; NULL at the end of the list
+ */
+char *next_count(char **rest, uint64_t *number)
+{
+	char *name, *colon;
+
+	while ((name = strsep(rest, ","))) {
+		colon = strchr(name, ':');
+		if (!colon || !parse_number(colon + 1, number))
+			continue;
+		*colon = '\0';
+		return name;
+	}
+	return NULL;
 }
 
 /**

@@ -83,6 +83,7 @@ void source_close(struct source *source);
  * @KIND_WORD: a word of a fixed set
  * @KIND_TEXT: any text, in the worst case chosen by a tenant
  * @KIND_LIST: texts, with commas between them
+ * @KIND_COUNTS: names, each with a colon and a number, with commas between them
  */
 enum kind {
 	KIND_NUMBER,
@@ -96,6 +97,7 @@ enum kind {
 	KIND_WORD,
 	KIND_TEXT,
 	KIND_LIST,
+	KIND_COUNTS,
 };
 
 /**
@@ -162,6 +164,7 @@ const char *record_get(const struct record *record, const char *key);
 bool record_number(const struct record *record, const char *key,
 		   uint64_t *number);
 uint64_t record_value(const struct record *record, const char *key);
+char *next_count(char **rest, uint64_t *number);
 bool parse_number(const char *text, uint64_t *number);
 char *unescape(char *text);
 
