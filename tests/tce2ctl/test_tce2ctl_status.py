@@ -187,6 +187,35 @@ def test_processes_with_locked_memory_are_read_before_the_others(host: State) ->
     assert "child" in status(host).text
 
 
+def status_file(locked: int | None, files: int) -> dict[str, str]:
+    """Return the status of a process with locked memory and a table of files."""
+    memory = "" if locked is None else f"VmLck:\t{locked:8d} kB\n"
+    return {"status": f"Name:\tx\nFDSize:\t{files}\n{memory}"}
+
+
+def test_processes_with_few_open_files_are_read_before_the_others(host: State) -> None:
+    host.load_in_tree(users=1)
+    host.process(900, b"child", ["/dev/vfio/5", CONTAINER], status_file(0, 4096))
+    host.process(901, b"testpmd", [CONTAINER, "/dev/vfio/4"], status_file(0, 64))
+    host.process(902, b"kernel", [CONTAINER, "/dev/vfio/6"], status_file(None, 64))
+    host.use_vfio(6)
+    said = status(host).text
+    assert "testpmd" in said and "child" not in said
+    host.use_vfio(9)
+    said = status(host).text
+    assert "testpmd" in said and "child" in said
+    host.use_vfio(12)
+    assert "kernel" not in status(host).text
+
+
+def test_all_processes_are_read_if_a_container_without_a_group_may_be_shared(host: State) -> None:
+    for pid in (900, 901):
+        host.process(pid, b"child", [CONTAINER], status_file(0, 64))
+    host.process(902, b"other", [CONTAINER], status_file(0, 128))
+    host.use_vfio(5)
+    assert "other" in status(host).text
+
+
 @pytest.mark.parametrize("group", ["3", "70000"])
 def test_all_processes_are_read_if_a_group_may_be_open_twice(group: str, host: State) -> None:
     host.process(812, files=[CONTAINER, f"/dev/vfio/{group}", "/dev/vfio/3"])

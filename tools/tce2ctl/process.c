@@ -5,7 +5,7 @@
  * The kernel takes a few microseconds for each open file of a process, and a host has tens
  * of thousands of them. So the processes that probably have files of VFIO open are read
  * first. No more processes are read once the files found explain the use count of the
- * module vfio.
+ * module vfio. Of the other processes, those with few open files come first.
  *
  * Calls: source, records, text.
  */
@@ -42,6 +42,8 @@
  * @process: all processes
  * @count: number of processes
  * @next: index of the next process for a thread
+ * @uses: number of uses to find; USES_UNKNOWN to read all chosen processes
+ * @found: number of uses that were found
  * @is_chosen: chooses the processes to read
  * @seen: bit map of the groups that were found
  * @is_shared: several descriptors belong to one file, or may do so
@@ -52,7 +54,9 @@ struct scan {
 	struct process *process;
 	size_t count;
 	size_t next;
-	bool (*is_chosen)(const struct scan *scan, const struct process *process);
+	uint64_t uses;
+	uint64_t found;
+	bool (*is_chosen)(const struct scan *scan, struct process *process);
 	uint8_t seen[GROUP_NUMBERS / 8];
 	bool is_shared;
 };
@@ -117,18 +121,7 @@ static void count_file(void *data, const char *name, const char *to)
 	}
 }
 
-/* Reads the files of a process; sets @error to 0 or a negative errno. */
-static void read_process(struct scan *scan, struct process *process)
-{
-	struct visit visit = { .scan = scan, .process = process };
-	char path[64];
-
-	snprintf(path, sizeof(path), "proc/%d/fd", process->pid);
-	process->error = source_links(scan->source, path, count_file, &visit);
-	process->is_read = true;
-}
-
-static bool is_owner(const struct scan *scan, const struct process *process)
+static bool is_owner(const struct scan *scan, struct process *process)
 {
 	size_t i;
 
@@ -140,28 +133,61 @@ static bool is_owner(const struct scan *scan, const struct process *process)
 	return false;
 }
 
-/* True if the process has locked memory, which includes the memory of all containers. */
-static bool has_locked_memory(const struct scan *scan,
-			      const struct process *process)
+/* Reads the files of a process; sets @error to 0 or a negative errno. */
+static void read_process(struct scan *scan, struct process *process)
 {
-	char path[64], *text, *line;
+	struct visit visit = { .scan = scan, .process = process };
+	char path[64];
+
+	snprintf(path, sizeof(path), "proc/%d/fd", process->pid);
+	process->error = source_links(scan->source, path, count_file, &visit);
+	process->is_read = true;
+	/* Processes may share the file of a container. Without a group this is not noticed. */
+	if (process->containers && !process->groups &&
+	    scan->is_chosen != is_owner)
+		__atomic_store_n(&scan->is_shared, true, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&scan->found, process->uses, __ATOMIC_RELAXED);
+}
+
+static uint64_t status_number(const char *text, const char *key)
+{
+	const char *line = strstr(text, key);
+
+	return line ? strtoull(line + strlen(key), NULL, 10) : 0;
+}
+
+/*
+ * True if the process has locked memory, which includes the memory of all containers. Also
+ * notes the size of its table of files, and whether it is a thread of the kernel, which has no
+ * memory and no files.
+ */
+static bool has_locked_memory(const struct scan *scan, struct process *process)
+{
+	char path[64], *text;
 	bool is_locked;
 	size_t size;
 
 	snprintf(path, sizeof(path), "proc/%d/status", process->pid);
 	if (source_read(scan->source, path, &text, &size))
 		return false;
-	line = strstr(text, "\nVmLck:");
-	is_locked = line && strtoull(line + strlen("\nVmLck:"), NULL, 10);
+	is_locked = status_number(text, "\nVmLck:");
+	process->files = status_number(text, "\nFDSize:");
+	process->is_kernel = process->files && !strstr(text, "\nVmLck:");
 	free(text);
 	return is_locked;
 }
 
-static bool is_any(const struct scan *scan, const struct process *process)
+static bool is_any(const struct scan *scan, struct process *process)
 {
 	(void)scan;
-	(void)process;
-	return true;
+	return !process->is_kernel;
+}
+
+/* True if the files that were found are all open files of VFIO. */
+static bool is_complete(const struct scan *scan)
+{
+	return __atomic_load_n(&scan->found, __ATOMIC_RELAXED) == scan->uses &&
+	       !__atomic_load_n(&scan->is_shared, __ATOMIC_RELAXED);
 }
 
 static void *scan_processes(void *data)
@@ -169,7 +195,8 @@ static void *scan_processes(void *data)
 	struct scan *scan = data;
 	size_t i;
 
-	while ((i = __atomic_fetch_add(&scan->next, 1, __ATOMIC_RELAXED)) <
+	while (!is_complete(scan) &&
+	       (i = __atomic_fetch_add(&scan->next, 1, __ATOMIC_RELAXED)) <
 	       scan->count) {
 		if (!scan->process[i].is_read &&
 		    scan->is_chosen(scan, &scan->process[i]))
@@ -267,34 +294,34 @@ static int compare(const void *a, const void *b)
 	return (first->pid > second->pid) - (first->pid < second->pid);
 }
 
-/* True if the files that were found are all open files of VFIO. */
-static bool is_complete(const struct scan *scan, uint64_t uses)
+static int compare_files(const void *a, const void *b)
 {
-	uint64_t found = 0;
-	size_t i;
+	const struct process *first = a, *second = b;
 
-	for (i = 0; i < scan->count; i++)
-		found += scan->process[i].uses;
-	return found == uses && !scan->is_shared;
+	return (first->files > second->files) - (first->files < second->files);
 }
 
 /* Reads the processes most likely to have files of VFIO open, until all are found. */
-static void scan_in_order(struct scan *scan, uint64_t uses)
+static void scan_in_order(struct scan *scan)
 {
-	bool is_partial = scan->containers && uses != USES_UNKNOWN;
-
-	if (is_partial) {
+	if (scan->uses != USES_UNKNOWN) {
 		scan->is_chosen = is_owner;
 		scan_processes(scan);
-		if (is_complete(scan, uses))
-			return;
 		scan->is_chosen = has_locked_memory;
 		scan_in_threads(scan);
-		if (is_complete(scan, uses))
+		if (is_complete(scan))
 			return;
+		if (scan->count)
+			qsort(scan->process, scan->count, sizeof(*scan->process),
+			      compare_files);
 	}
 	scan->is_chosen = is_any;
 	scan_in_threads(scan);
+	/* A thread may have stopped before another thread found a shared file. */
+	if (!is_complete(scan)) {
+		scan->uses = USES_UNKNOWN;
+		scan_in_threads(scan);
+	}
 }
 
 /**
@@ -314,8 +341,9 @@ void processes_read(struct processes *processes, const struct source *source,
 	*processes = (struct processes){ 0 };
 	if (!uses)
 		return;
+	scan.uses = containers ? uses : USES_UNKNOWN;
 	processes->error = list_processes(&scan);
-	scan_in_order(&scan, uses);
+	scan_in_order(&scan);
 	for (i = 0; i < scan.count; i++) {
 		struct process *process = &scan.process[i];
 

@@ -226,6 +226,8 @@ const char *host_parameter(const struct host *host, const char *name);
  * @containers: number of file descriptors of containers
  * @groups: number of file descriptors of groups
  * @uses: number of uses of the module vfio by these files and by files of devices
+ * @files: size of its table of files, or 0 if unknown
+ * @is_kernel: it is a thread of the kernel
  * @is_read: the file descriptors were read
  * @error: 0, or the negative errno of reading its file descriptors
  */
@@ -235,6 +237,8 @@ struct process {
 	size_t containers;
 	size_t groups;
 	uint64_t uses;
+	uint64_t files;
+	bool is_kernel;
 	bool is_read;
 	int error;
 };
