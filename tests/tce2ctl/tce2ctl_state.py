@@ -15,9 +15,10 @@ IN_TREE = "vfio_iommu_spapr_tce"
 KIB, MIB, GIB, TIB = (1 << bits for bits in (10, 20, 30, 40))
 CONTAINER = "/dev/vfio/vfio"
 # Names that a tenant may choose to do harm: terminal sequences, separators of the formats,
-# invalid UTF-8, a C1 control character, and a character that reverses text
+# invalid UTF-8, a C1 control character, and characters that reverse text or are invisible
 HOSTILE = (b"\x1b[2J\x1b]0;x\x07", b"a b=c,d\\e", b'"><svg/>&\'', b"\xff\xfe\x80", b"x\ny\r\tz",
-           b"\xc2\x9b31m", b"\xe2\x80\xaeabc", b"", b"-", b"\x00end", "ü€".encode())
+           b"\xc2\x9b31m", b"\xe2\x80\xaeabc", b"", b"-", b"\x00end", "ü€".encode(),
+           "\u061c\u00ad\U000e0041x".encode())
 
 
 def escaped(text: bytes) -> str:

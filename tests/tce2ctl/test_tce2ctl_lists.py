@@ -64,6 +64,14 @@ def test_the_manual_page_has_each_member_of_the_json(command: str, host: State) 
     assert not set(members) - set(re.findall(r"[a-z]+", section))
 
 
+def test_invisible_characters_are_escaped_in_json(host: State) -> None:
+    name = "\u061c\u200bx\U000e0041\ufe0f"
+    host.debugfs("containers", container(comm=name.encode()))
+    said = tce2ctl("--root", host.root, "containers", "--json")
+    assert r'"\u061c\u200bx\udb40\udc41\ufe0f"' in said.text
+    assert said.json["containers"][0]["comm"] == name
+
+
 def test_containers_shows_unlimited_for_a_container_without_a_limit(host: State) -> None:
     host.debugfs("containers", container(limit="unlimited"))
     assert "unlimited" in lines(host, "containers")[1]

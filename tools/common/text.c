@@ -107,21 +107,41 @@ size_t utf8_length(const unsigned char *at)
 	return length;
 }
 
-/*
- * True for characters that move or hide other characters: line and paragraph
- * separators, controls of the direction, characters without a width, noncharacters.
- */
-static bool is_invisible(const unsigned char *at)
+/* Decodes a valid UTF-8 character of a length. */
+static unsigned int code_point(const unsigned char *at, size_t length)
 {
-	if (at[0] == 0xc2)
-		return at[1] < 0xa0;
-	if (at[0] == 0xe2 && at[1] == 0x80)
-		return (at[2] >= 0x8b && at[2] <= 0x8f) ||
-		       (at[2] >= 0xa8 && at[2] <= 0xae);
-	if (at[0] == 0xe2 && at[1] == 0x81)
-		return at[2] >= 0xa0 && at[2] <= 0xaf;
-	return at[0] == 0xef && ((at[1] == 0xbb && at[2] == 0xbf) ||
-				 (at[1] == 0xbf && at[2] >= 0xbe));
+	unsigned int code = length == 1 ? *at : *at & (0x7f >> length);
+	size_t i;
+
+	for (i = 1; i < length; i++)
+		code = code << 6 | (at[i] & 0x3f);
+	return code;
+}
+
+/*
+ * True for characters that move or hide other characters: line and paragraph separators,
+ * controls of the direction, characters without a width, noncharacters.
+ */
+static bool is_invisible(unsigned int code)
+{
+	static const struct {
+		unsigned int first;
+		unsigned int last;
+	} ranges[] = {
+		{ 0x7f, 0x9f }, { 0xad, 0xad }, { 0x34f, 0x34f }, { 0x61c, 0x61c },
+		{ 0x115f, 0x1160 }, { 0x17b4, 0x17b5 }, { 0x180b, 0x180f },
+		{ 0x200b, 0x200f }, { 0x2028, 0x202e }, { 0x2060, 0x206f },
+		{ 0x3164, 0x3164 }, { 0xfe00, 0xfe0f }, { 0xfeff, 0xfeff },
+		{ 0xffa0, 0xffa0 }, { 0xfff0, 0xfffb }, { 0xfffe, 0xffff },
+		{ 0x1d173, 0x1d17a }, { 0xe0000, 0xe0fff },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
+		if (code >= ranges[i].first && code <= ranges[i].last)
+			return true;
+	}
+	return false;
 }
 
 /* Returns the length of a character that a terminal prints, or 0. */
@@ -131,7 +151,7 @@ static size_t printable_length(const unsigned char *at)
 
 	if (length == 1)
 		return *at >= ' ' && *at != 127;
-	if (!length || text_is_ascii || is_invisible(at))
+	if (!length || text_is_ascii || is_invisible(code_point(at, length)))
 		return 0;
 	return length;
 }
@@ -196,6 +216,17 @@ char *clean_text(const char *text)
 	return copy;
 }
 
+/* Writes an escape of JSON: a character above U+FFFF has two. */
+static void json_escape(FILE *out, unsigned int code)
+{
+	if (code > 0xffff) {
+		code -= 0x10000;
+		fprintf(out, "\\u%04x", 0xd800 | code >> 10);
+		code = 0xdc00 | (code & 0x3ff);
+	}
+	fprintf(out, "\\u%04x", code);
+}
+
 static void json_write(FILE *out, const char *text)
 {
 	const unsigned char *at = (const unsigned char *)text;
@@ -208,12 +239,8 @@ static void json_write(FILE *out, const char *text)
 			fputs("\\ufffd", out);
 		else if (*at == '"' || *at == '\\')
 			fprintf(out, "\\%c", *at);
-		else if (*at < ' ' || *at == 127)
-			fprintf(out, "\\u%04x", *at);
-		else if (length > 1 && is_invisible(at))
-			fprintf(out, "\\u%04x", length == 2 ? at[1] :
-				(at[0] & 0xf) << 12 | (at[1] & 0x3f) << 6 |
-				(at[2] & 0x3f));
+		else if (*at < ' ' || is_invisible(code_point(at, length)))
+			json_escape(out, code_point(at, length));
 		else
 			fwrite(at, 1, length, out);
 	}
