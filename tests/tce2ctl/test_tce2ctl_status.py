@@ -187,6 +187,15 @@ def test_processes_with_locked_memory_are_read_before_the_others(host: State) ->
     assert "child" in status(host).text
 
 
+def test_a_process_outside_of_the_pid_namespace_gets_no_command_with_its_number(
+        host: State) -> None:
+    host.debugfs("containers", container(pid=0, refused=2, locked=8 * GIB))
+    host.debugfs("refusals", refusal(7, pid=0, released=1))
+    said = status(host).text
+    assert "explain 0" not in said and " ended " not in said
+    assert said.count("run tce2ctl in the pid namespace of the host") == 2
+
+
 def status_file(locked: int | None, files: int) -> dict[str, str]:
     """Return the status of a process with locked memory and a table of files."""
     memory = "" if locked is None else f"VmLck:\t{locked:8d} kB\n"

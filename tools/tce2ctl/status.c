@@ -125,34 +125,49 @@ static void check_readable(struct status *status)
 			    status->processes.hidden);
 }
 
+/*
+ * Makes the advice for a process. The number of a process outside of this pid namespace is
+ * unknown; the module writes 0.
+ */
+static const char *advice(const struct record *record, char text[64])
+{
+	uint64_t pid = record_value(record, "pid");
+
+	if (pid)
+		snprintf(text, 64, "tce2ctl explain %llu", (unsigned long long)pid);
+	else
+		snprintf(text, 64, "run tce2ctl in the pid namespace of the host");
+	return text;
+}
+
 static void check_memlock(struct status *status, const struct record *record)
 {
 	uint64_t locked = record_value(record, "locked");
 	uint64_t limit = record_value(record, "limit");
-	char text[2][24];
+	char text[2][24], what[64];
 
 	if (percent(locked, limit) < NEARLY_FULL)
 		return;
 	finding_add(&status->findings, GRADE_NOTE, "memlock",
-		    "%s (%s): %s of its limit of %s are charged: tce2ctl explain %s",
+		    "%s (%s): %s of its limit of %s are charged: %s",
 		    record_get(record, "comm") ?: "?",
 		    record_get(record, "pid") ?: "?",
 		    size_text(locked, text[0]), size_text(limit, text[1]),
-		    record_get(record, "pid") ?: "PID");
+		    advice(record, what));
 }
 
 static void check_container(struct status *status, const struct record *record)
 {
 	uint64_t refused = record_value(record, "refused");
+	char what[64];
 
 	check_memlock(status, record);
 	if (refused)
 		finding_add(&status->findings, GRADE_NOTE, "refused",
-			    "%s (%s): refused requests: %llu: tce2ctl explain %s",
+			    "%s (%s): refused requests: %llu: %s",
 			    record_get(record, "comm") ?: "?",
 			    record_get(record, "pid") ?: "?",
-			    (unsigned long long)refused,
-			    record_get(record, "pid") ?: "PID");
+			    (unsigned long long)refused, advice(record, what));
 }
 
 /*
@@ -312,7 +327,8 @@ static void check_ended(struct status *status, const struct source *source)
 	for (i = 0; i < refusals->count; i++) {
 		const struct record *record = &refusals->record[i];
 
-		if (!record_value(record, "released") || !is_cause(refusals, i) ||
+		if (!record_value(record, "released") ||
+		    !record_value(record, "pid") || !is_cause(refusals, i) ||
 		    !has_ended(source, record_value(record, "pid")))
 			continue;
 		finding_add(&status->findings, GRADE_NOTE, "ended",
