@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,19 @@ def test_a_report_has_the_errors_of_unreadable_files(host: State, work: Path) ->
     said = tce2ctl("--from", again, "status")
     assert said.status == UNKNOWN
     assert said.text.count("run tce2ctl as root") == 2
+
+
+@pytest.mark.parametrize("is_mounted", [False, True])
+def test_a_report_tells_whether_debugfs_is_mounted(is_mounted: bool, host: State,
+                                                   work: Path) -> None:
+    shutil.rmtree(host.root / "sys" / "kernel" / "debug")
+    if is_mounted:
+        host.put("sys/kernel/debug/other", "")
+    file = report(host, work)
+    assert tce2ctl("--from", file, "report").text == file.read_text()
+    said = tce2ctl("--from", file, "status").text
+    assert said == tce2ctl("--root", host.root, "status").text
+    assert ("debugfs is not mounted" in said) != is_mounted
 
 
 LIBVIRT = (

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,16 @@ def test_a_process_outside_of_the_pid_namespace_gets_no_command_with_its_number(
     said = status(host).text
     assert "explain 0" not in said and " ended " not in said
     assert said.count("run tce2ctl in the pid namespace of the host") == 2
+
+
+def test_absent_files_in_debugfs_have_the_command_that_helps(host: State) -> None:
+    debugfs = host.root / "sys" / "kernel" / "debug"
+    shutil.rmtree(debugfs / MODULE)
+    said = status(host)
+    assert said.status == UNKNOWN
+    assert "debugfs is not mounted: mount -t debugfs debugfs /sys/kernel/debug" in said.text
+    host.put("sys/kernel/debug/other", "")
+    assert "containers does not exist: load version " in status(host).text
 
 
 def status_file(locked: int | None, files: int) -> dict[str, str]:

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tce2ctl.h"
 
@@ -281,10 +282,14 @@ static void explain(struct records *records, const struct source *source)
 {
 	const char *name = file_names[records->id];
 	struct names names;
+	bool is_mounted;
 	int error;
 
 	if (records->error == -EACCES || records->error == -EPERM) {
-		fail(&records->why, "/" DEBUGFS " cannot be read: run tce2ctl as root");
+		fail(&records->why, "/" DEBUGFS " cannot be read: %s",
+		     source->is_live && !geteuid() ?
+		     "root has no permission; is this a container?" :
+		     "run tce2ctl as root");
 		return;
 	}
 	if (records->error != -ENOENT) {
@@ -293,6 +298,7 @@ static void explain(struct records *records, const struct source *source)
 		return;
 	}
 	error = source_list(source, "sys/kernel/debug", &names);
+	is_mounted = names.count;
 	names_free(&names);
 	if (error == -EACCES) {
 		records->error = -EACCES;
@@ -303,8 +309,10 @@ static void explain(struct records *records, const struct source *source)
 	names_free(&names);
 	if (error)
 		fail(&records->why, MODULE " is not loaded: modprobe " MODULE);
+	else if (!is_mounted)
+		fail(&records->why, "debugfs is not mounted: mount -t debugfs debugfs /sys/kernel/debug");
 	else
-		fail(&records->why, "/" DEBUGFS "/%s does not exist: mount debugfs, or load version %s of the module",
+		fail(&records->why, "/" DEBUGFS "/%s does not exist: load version %s of the module",
 		     name, TCE2_VERSION);
 }
 

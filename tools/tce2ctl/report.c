@@ -163,6 +163,21 @@ static bool report_debugfs(const struct source *source, enum file_id id)
 	return true;
 }
 
+/* Without this entry, a reader of the report could not tell that debugfs is mounted. */
+static void report_mount(const struct source *source)
+{
+	struct names names, ours;
+
+	source_list(source, "sys/kernel/debug", &names);
+	if (names.count && source_list(source, DEBUGFS, &ours) == -ENOENT) {
+		print_entry("error", DEBUGFS);
+		printf(" %d\n", ENOENT);
+	} else if (names.count) {
+		names_free(&ours);
+	}
+	names_free(&names);
+}
+
 static void report_directory(const struct source *source, const char *directory)
 {
 	char path[PATH_SIZE];
@@ -328,6 +343,7 @@ static bool print_report(const struct source *source)
 	report_module(source, IN_TREE);
 	report_installed(source);
 	report_hugepages(source);
+	report_mount(source);
 	for (id = 0; id < FILES; id++)
 		is_complete &= report_debugfs(source, id);
 	processes_read(&processes, source, NULL);

@@ -235,7 +235,9 @@ int run_trace(const struct request *request)
 		 getpid());
 	if (mkdir(instance, 0700)) {
 		if (errno == EACCES || errno == EPERM)
-			fail(&err, "/" TRACEFS " cannot be used: run tce2ctl as root");
+			fail(&err, "/" TRACEFS " cannot be used: %s", geteuid() ?
+			     "run tce2ctl as root" :
+			     "root has no permission; is this a container, or is the kernel locked down?");
 		else
 			fail(&err, "/" TRACEFS ": %s; is tracefs mounted?",
 			     strerror(errno));
