@@ -245,6 +245,21 @@ def test_the_last_refusals_are_shown_with_their_rules(guest: State) -> None:
     assert len(explain(guest, "812", "--json").json["refusals"]) == 2
 
 
+@pytest.mark.parametrize(("soft", "status", "text"), [
+    (8 * MIB, PROBLEM, "because of the limit: the locked memory of the process would exceed "
+                       "RLIMIT_MEMLOCK: raise the limit\n"),
+    (EXAMPLE_RULE, PROBLEM, "raise it above 65.1 GiB, unless it was raised since"),
+    ("unlimited", OK, "note     refused     a request was refused because of the limit that"),
+])
+def test_a_refusal_because_of_the_limit_is_compared_with_the_limit_of_now(
+        soft: object, status: int, text: str, guest: State) -> None:
+    qemu(guest, "-m", "64G", *DEVICE, soft=soft)
+    guest.debugfs("refusals", refusal())
+    said = explain(guest, "812")
+    assert said.status == status
+    assert text in said.text
+
+
 def test_a_process_that_has_ended_is_explained_by_its_refusals(guest: State) -> None:
     guest.debugfs("containers")
     guest.debugfs("refusals", refusal(7, pid=812, released=1), refusal(8, pid=900, released=1))

@@ -305,6 +305,23 @@ static void judge_unknown(struct explain *explain)
 			    size_text(explain->limit, text[1]));
 }
 
+/* The limit may have been raised after the refusal. */
+static void judge_refusal(struct explain *explain, const char *refusal)
+{
+	bool is_free = explain->is_unlimited || explain->has_capability;
+	char text[24];
+
+	if (explain->has_limit && !is_free && !explain->raise)
+		finding_add(&explain->findings, GRADE_FAIL, "refused",
+			    "a request was refused because of the limit: %s; raise it above %s, unless it was raised since",
+			    refusal, size_text(explain->limit, text));
+	else
+		finding_add(&explain->findings, is_free ? GRADE_NOTE : GRADE_FAIL,
+			    "refused",
+			    "a request was refused because of the limit%s: %s",
+			    is_free ? " that applied then" : "", refusal);
+}
+
 static void judge(struct explain *explain)
 {
 	const char *refusal = find_memlock_refusal(explain);
@@ -314,9 +331,7 @@ static void judge(struct explain *explain)
 	else
 		judge_unknown(explain);
 	if (refusal)
-		finding_add(&explain->findings, GRADE_FAIL, "refused",
-			    "a request was refused because of the limit: %s",
-			    refusal);
+		judge_refusal(explain, refusal);
 	if (explain->pid && explain->containers.error)
 		finding_add(&explain->findings, GRADE_UNKNOWN, "state", "%s",
 			    explain->containers.why.text);
