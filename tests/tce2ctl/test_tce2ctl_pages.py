@@ -61,3 +61,17 @@ def test_the_completion_offers_each_command(usage: str) -> None:
 
 def test_the_completion_offers_each_option(usage: str) -> None:
     assert set(completed("--")) == options(usage)
+
+
+def test_the_page_about_tracepoints_has_each_event_with_its_fields() -> None:
+    header = (TOP / "include" / "tce2_trace.h").read_text()
+    page = (TOP / "Documentation" / "tracepoints.rst").read_text()
+    table = re.split(r"^=+  =+$", page, flags=re.MULTILINE)[2]
+    rows = re.split(r"^``", table, flags=re.MULTILINE)
+    found = {row.split("``")[0]: row for row in rows}
+    for event, body in re.findall(r"^TRACE_EVENT_FN\((\w+),(.*?)^\);", header, re.S | re.M):
+        fields = re.findall(r"__(?:field|string|array)\([^,]+, (\w+)", body)
+        assert fields, event
+        assert not [field for field in fields if f"``{field}``" not in found[event]], event
+    assert re.findall(r"DEFINE_EVENT_FN\(\w+, (\w+)", header) == [
+        "tce2_register", "tce2_unregister"]
