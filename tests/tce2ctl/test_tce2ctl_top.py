@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import json
 import os
 import pty
+import struct
 import subprocess
+import termios
 import time
 from collections.abc import Callable
 
@@ -99,30 +102,34 @@ def test_a_delay_or_count_out_of_range_is_wrong_usage(words: tuple[str, ...], ho
     assert tce2ctl("--root", host.root, "top", *words).status == USAGE
 
 
-def on_terminal(state: State, keys: Callable[[int], None], *words: str,
+def on_terminal(state: State, keys: Callable[[int, bytes], None], *words: str, columns: int = 80,
                 **environment: str) -> tuple[int, bytes]:
-    """Run `tce2ctl top` on a terminal; return its status and output."""
+    """Run `tce2ctl top` on a terminal of a width; return its status and output."""
     master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     # ncurses keeps memory until the program ends
     settings = {"TERM": "xterm", "LC_ALL": "C.UTF-8", **environment,
                 "ASAN_OPTIONS": f"exitcode={CRASHED}:detect_leaks=0"}
     text = b""
+    # A new size of the terminal is a signal for the processes of its session
     with subprocess.Popen([TOOL, "--root", state.root, "top", *words], stdin=slave, stdout=slave,
-                          stderr=slave, env=without_settings(**settings)) as process:
+                          stderr=slave, env=without_settings(**settings), start_new_session=True,
+                          preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) as process:
         os.close(slave)
         try:
             while more := os.read(master, 65536):
                 text += more
                 if b"q: quit" in text:
-                    keys(master)
+                    keys(master, text)
         except OSError:
             pass
     os.close(master)
     return process.returncode, text
 
 
-def press_q(terminal: int) -> None:
+def press_q(terminal: int, text: bytes) -> None:
     """Press q."""
+    del text
     os.write(terminal, b"q")
 
 
@@ -132,6 +139,26 @@ def test_a_terminal_shows_a_picture_until_q_is_pressed(name: bytes, host: State)
     status, text = on_terminal(host, press_q, "--delay=9")
     assert status == OK
     assert b"812" in text and b"\x1b[2J\x1b]0" not in text and b"\x9b31m" not in text
+
+
+def test_a_narrow_terminal_shows_the_beginning_of_each_line(host: State) -> None:
+    host.debugfs("containers", container(), container(2, 813))
+    _, wide = on_terminal(host, press_q, "--delay=9", columns=120)
+    _, narrow = on_terminal(host, press_q, "--delay=9", columns=40)
+    for text in (b"812", b"813", b"MAP/s"):
+        assert text in wide and text in narrow
+    for text in (b"50%", b"LIMIT"):
+        assert text in wide and text not in narrow
+
+
+def test_a_terminal_may_change_its_size(host: State) -> None:
+    def grow_and_quit(terminal: int, text: bytes) -> None:
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
+        if b"50%" in text:
+            press_q(terminal, text)
+
+    status, text = on_terminal(host, grow_and_quit, "--delay=3", "--count=4", columns=40)
+    assert status == OK and b"50%" in text
 
 
 def test_top_on_an_unknown_terminal_prints_an_error(host: State) -> None:

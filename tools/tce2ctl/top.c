@@ -236,6 +236,9 @@ static void draw(const struct rows *rows, const struct sample *sample)
 			attron(A_REVERSE);
 		mvaddnstr(y++, 0, line, -1);
 		attroff(A_REVERSE);
+		/* On a narrow terminal the end of the line is on the next lines. */
+		if (y < LINES && !move(y, 0))
+			clrtobot();
 	}
 	refresh();
 	free(text);
