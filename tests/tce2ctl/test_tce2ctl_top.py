@@ -96,6 +96,14 @@ def test_top_without_debugfs_has_status_unknown(empty: State) -> None:
     assert "is not loaded" in said.errors
 
 
+@pytest.mark.parametrize("command", ["top", "trace"])
+def test_an_error_is_one_line_of_json_as_well(command: str, empty: State) -> None:
+    said = tce2ctl("--root", empty.root, command, "--json", *FAST)
+    assert said.status == UNKNOWN
+    line, = said.text.splitlines()
+    assert json.loads(line)["error"]
+
+
 @pytest.mark.parametrize("words", [("--delay=x",), ("--delay=0",), ("--delay=-1",),
                                    ("--delay=nan",), ("--delay=1e9",), ("--count=x",)])
 def test_a_delay_or_count_out_of_range_is_wrong_usage(words: tuple[str, ...], host: State) -> None:

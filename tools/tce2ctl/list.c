@@ -184,7 +184,11 @@ int report_unreadable(const struct request *request, const char *command,
 	if (request->json) {
 		object = json_begin(command);
 		json_add(object, "error", json_string_new(why->text));
-		json_end(object);
+		/* These commands print one object in each line. */
+		if (!strcmp(command, "top") || !strcmp(command, "trace"))
+			json_end_line(object);
+		else
+			json_end(object);
 	}
 	return EXIT_UNKNOWN;
 }
