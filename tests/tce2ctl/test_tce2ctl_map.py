@@ -80,6 +80,14 @@ def test_the_width_of_the_terminal_is_used(sparse: State) -> None:
         assert len(bar_of(said.text)) == length, columns
 
 
+def test_the_legend_fits_in_a_narrow_terminal(sparse: State) -> None:
+    for width, count in ((40, 5), (51, 5), (52, 1), (80, 1)):
+        text = tce2ctl("--root", sparse.root, "map", f"--width={width}").text
+        legend = text[text.index("· free"):].splitlines()
+        assert len(legend) == count
+        assert max(len(line) for line in legend) <= width
+
+
 def colors_on_terminal(state: State, **environment: str) -> bool:
     """Run the tool on a terminal; return whether it prints colours."""
     return "\x1b[" in on_terminal("--root", state.root, "map", environment=environment)
@@ -103,6 +111,11 @@ def picture(state: State, work: Path) -> ElementTree.Element:
     file = work / "map.svg"
     assert tce2ctl("--root", state.root, "map", "--svg", file).status == OK
     return ElementTree.parse(file).getroot()
+
+
+def test_the_picture_of_a_host_without_windows_says_so(host: State, work: Path) -> None:
+    host.debugfs("windows")
+    assert "no windows" in [element.text for element in picture(host, work).iter()]
 
 
 def test_the_picture_has_a_rectangle_for_each_part(sparse: State, work: Path) -> None:

@@ -13,6 +13,8 @@
 #define WIDTH_DEFAULT	80
 #define WIDTH_LEAST	20
 #define WIDTH_MOST	1000
+/* Columns of the legend on one line */
+#define LEGEND_WIDTH	52
 
 /* Characters for free, up to 33%, up to 66%, above, and full */
 static const char * const blocks[] = { "·", "░", "▒", "▓", "█" };
@@ -166,6 +168,20 @@ static void print_window(const struct style *style, const struct map *map,
 	cells_free(&cells);
 }
 
+/* Prints the legend on one line if it fits, else on a line for each character. */
+static void print_legend(const struct style *style)
+{
+	static const char * const texts[] = {
+		"free", "up to 33%", "up to 66%", "more", "full",
+	};
+	const char *end = style->width < LEGEND_WIDTH ? "\n" : "   ";
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(texts); i++)
+		printf("%s %s%s", style->glyphs[i], texts[i],
+		       i + 1 < ARRAY_SIZE(texts) ? end : "\n");
+}
+
 static void print_map(const struct request *request, const struct map *map)
 {
 	struct style style = {
@@ -195,9 +211,7 @@ static void print_map(const struct request *request, const struct map *map)
 	if (last == UINT64_MAX)
 		puts("no windows");
 	else
-		printf("%s free   %s up to 33%%   %s up to 66%%   %s more   %s full\n",
-		       style.glyphs[0], style.glyphs[1], style.glyphs[2],
-		       style.glyphs[3], style.glyphs[4]);
+		print_legend(&style);
 }
 
 static struct json_object *cells_json(const struct cells *cells)

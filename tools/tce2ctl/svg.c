@@ -135,7 +135,7 @@ static int picture_height(const struct request *request, const struct map *map)
 		if (is_new(&map->windows.record[i], &last))
 			height += TITLE_HEIGHT;
 	}
-	return height;
+	return last == UINT64_MAX ? height + TITLE_HEIGHT : height;
 }
 
 /**
@@ -168,6 +168,10 @@ void svg_print(const struct request *request, const struct map *map)
 		}
 		print_window(map, window, y);
 		y += WINDOW_HEIGHT;
+	}
+	if (last == UINT64_MAX) {
+		print_text(MARGIN, y + 20, "c", "no windows");
+		y += TITLE_HEIGHT;
 	}
 	print_legend(y + 10);
 	puts("</svg>");
