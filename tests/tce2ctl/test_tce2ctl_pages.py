@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from tce2ctl_tool import TOOL, tce2ctl
@@ -57,6 +58,25 @@ def completed(*words: str) -> list[str]:
 def test_the_completion_offers_each_command(usage: str) -> None:
     assert list(dict.fromkeys(completed(""))) == commands(usage)
     assert completed("sta") == ["status"]
+
+
+@pytest.mark.parametrize("option", ["--root", "-r", "--from", "-f", "--output", "-o", "--svg"])
+def test_the_completion_offers_files_after_an_option_for_a_file(option: str, programs: None,
+                                                                work: Path) -> None:
+    del programs
+    (work / "a file").touch()
+    start = f"{work}/a"
+    assert completed("map", option, start) == [f"{work}/a", "file"]
+    if option.startswith("--"):
+        assert completed("map", option, "=", start) == [f"{work}/a", "file"]
+
+
+def test_the_completion_offers_words_and_processes(programs: None) -> None:
+    del programs
+    assert completed("map", "--color", "") == ["auto", "always", "never"]
+    assert completed("map", "--color", "=") == ["auto", "always", "never"]
+    assert completed("explain", "1")[0].startswith("1")
+    assert "--guest" in completed("explain", "--")
 
 
 def test_the_completion_offers_each_option(usage: str) -> None:
