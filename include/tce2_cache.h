@@ -178,6 +178,7 @@ void tce2_cache_exit(void);
 
 void tce2_cache_leak(struct tce2_cache *cache);
 int tce2_cache_offer(struct tce2_cache *cache, bool offered);
+int tce2_cache_check_consent(struct tce2_cache *cache);
 int tce2_cache_check_move(struct tce2_cache *cache, u64 *charge);
 int tce2_cache_next_pages(struct tce2_cache *cache, struct tce2_frames *frames);
 int tce2_cache_move(struct tce2_cache *cache, struct mm_struct *mm,

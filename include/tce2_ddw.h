@@ -236,6 +236,7 @@ void tce2_ddw_restore_dirty(struct tce2_ddw *ddw, u64 iova,
 
 int tce2_ddw_freeze(struct tce2_ddw *ddw);
 void tce2_ddw_thaw(struct tce2_ddw *ddw);
+int tce2_ddw_uncount(struct tce2_ddw *ddw);
 int tce2_ddw_check_move(struct tce2_ddw *ddw, u64 *charge);
 u64 tce2_ddw_move(struct tce2_ddw *ddw, struct mm_struct *mm);
 

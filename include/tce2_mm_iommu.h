@@ -26,6 +26,7 @@ int tce2_region_register(struct tce2_cache *cache, u64 ua, u64 size,
 			 struct tce2_region **regionp);
 int tce2_region_unregister(struct tce2_region *region);
 void tce2_region_unregister_nofail(struct tce2_region *region);
+int tce2_cache_unmirror(struct tce2_cache *cache);
 
 bool tce2_page_hold(struct tce2_cache *cache, u64 ua, unsigned int shift,
 		    bool write, u64 *hpa);

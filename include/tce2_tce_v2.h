@@ -176,6 +176,7 @@ int tce2_window_lock_leaves(struct tce2_window *window, struct tce2_range *range
 			    u64 index, u64 count, enum tce2_patience patience);
 void tce2_window_unlock_leaves(struct tce2_window *window, struct tce2_range *range);
 
+int tce2_window_uncount(struct tce2_window *window, u64 *index, enum tce2_patience patience);
 void tce2_window_accept_pins(struct tce2_window *window, struct xarray *pins);
 bool tce2_window_is_pinned(const struct tce2_window *window);
 

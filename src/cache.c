@@ -231,6 +231,35 @@ int tce2_cache_offer(struct tce2_cache *cache, bool offered)
 	return ret;
 }
 
+/* Checks that the process has ended, has executed another program, or has offered its cache */
+static int cache_check_consent(const struct tce2_cache *cache)
+	__must_hold(&cache->lock)
+{
+	lockdep_assert_held(&cache->lock);
+	if (!cache->offered && atomic_read(&cache->mm->mm_users))
+		return tce2_refuse(-EPERM, TCE2_WHY_NOT_OFFERED);
+	return 0;
+}
+
+/**
+ * tce2_cache_check_consent() - check that a process consents to a change of owner
+ * @cache: the process's cache
+ *
+ * Context: may sleep.
+ * Return: 0; -EPERM if the process is alive and has not offered the cache; -EINTR after a
+ * fatal signal.
+ */
+int tce2_cache_check_consent(struct tce2_cache *cache)
+{
+	int ret;
+
+	if (mutex_lock_killable(&cache->lock))
+		return -EINTR;
+	ret = cache_check_consent(cache);
+	mutex_unlock(&cache->lock);
+	return ret;
+}
+
 /*
  * Checks that another process may take the cache over, and sets *@charge to the number of
  * pages that are charged for its regions. A process that has called exec() or exited has an
@@ -240,10 +269,12 @@ static int cache_check_move(struct tce2_cache *cache, u64 *charge)
 	__must_hold(&cache->lock)
 {
 	struct tce2_region *region, *next;
+	int ret;
 
 	lockdep_assert_held(&cache->lock);
-	if (!cache->offered && atomic_read(&cache->mm->mm_users))
-		return tce2_refuse(-EPERM, TCE2_WHY_NOT_OFFERED);
+	ret = cache_check_consent(cache);
+	if (ret)
+		return ret;
 	/* KVM's counts are in a list of the old mm, and the mirrors own their charges */
 	if (cache->mirrors)
 		return tce2_refuse(-EBUSY, TCE2_WHY_KVM_USES_MEMORY);

@@ -8,10 +8,12 @@
  *
  * Owns @taker of struct tce2_ddw. Locks: lock of struct tce2_ddw, for reading to check and for
  * writing to move. It is taken without the counts of writers, because the requests are frozen.
- * Calls: kvm.
+ * tce2_ddw_uncount() comes before, and locks for reading like a request.
+ * Calls: ddw, kvm, tce_v2.
  */
 #include <linux/refcount.h>
 #include <linux/rwsem.h>
+#include <linux/sched/signal.h>
 
 #include "tce2_ddw.h"
 #include "tce2_ddw_request.h"
@@ -57,6 +59,58 @@ int tce2_ddw_check_move(struct tce2_ddw *ddw, u64 *charge)
 		*charge += READ_ONCE(window->table.charge.pages);
 	}
 	up_read(&ddw->lock);
+	return ret;
+}
+
+/* Undoes KVM's counts in one leaf; returns the value of tce2_window_uncount(), or an error */
+static int ddw_uncount_some(struct tce2_ddw *ddw, int slot, u64 *index,
+			    enum tce2_patience patience)
+{
+	int ret = tce2_ddw_begin_request(ddw);
+
+	if (ret)
+		return ret;
+	if (ddw->window[slot])
+		ret = tce2_window_uncount(ddw->window[slot], index, patience);
+	tce2_ddw_end_request(ddw);
+	return ret;
+}
+
+static int ddw_uncount_window(struct tce2_ddw *ddw, int slot)
+{
+	enum tce2_patience patience = TCE2_YIELDS;
+	u64 index = 0;
+	int ret, seen;
+
+	do {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		seen = atomic_read(&ddw->writes);
+		ret = ddw_uncount_some(ddw, slot, &index, patience);
+		if (ret == -EAGAIN) {
+			patience = TCE2_YIELDS_TO_VFIO;
+			ret = tce2_ddw_wait_for_writer(ddw, seen) ?: 1;
+		}
+		cond_resched();
+	} while (ret > 0);
+	return ret;
+}
+
+/**
+ * tce2_ddw_uncount() - undo KVM's counts of the pages that the windows map
+ * @ddw: the groups and windows
+ *
+ * The mappings stay. If KVM maps meanwhile, its new counts may stay.
+ *
+ * Context: may sleep; a fatal signal interrupts it.
+ * Return: 0 or -EINTR.
+ */
+int tce2_ddw_uncount(struct tce2_ddw *ddw)
+{
+	int slot, ret = 0;
+
+	for (slot = 0; slot < TCE2_NR_SLOTS && !ret; slot++)
+		ret = ddw_uncount_window(ddw, slot);
 	return ret;
 }
 

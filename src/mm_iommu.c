@@ -276,6 +276,66 @@ void tce2_region_unregister_nofail(struct tce2_region *region)
 		tce2_region_destroy(region);
 }
 
+/* Finds a region that has a mirror, or NULL */
+static struct tce2_region *region_find_mirrored(struct tce2_cache *cache)
+	__must_hold(&cache->lock)
+{
+	struct tce2_region *region, *next;
+
+	lockdep_assert_held(&cache->lock);
+	rbtree_postorder_for_each_entry_safe(region, next, &cache->regions, node) {
+		if (region->mirror)
+			return region;
+	}
+	return NULL;
+}
+
+/* Removes one mirror; returns 1, 0 if no mirror is left, or an error */
+static int region_unmirror_any(struct tce2_cache *cache)
+{
+	struct tce2_region *region;
+	int ret;
+
+	if (mutex_lock_killable(&cache->lock))
+		return -EINTR;
+	region = region_find_mirrored(cache);
+	if (!region) {
+		mutex_unlock(&cache->lock);
+		return 0;
+	}
+	/*
+	 * A further registration, because tce2_region_unmirror() releases the lock. An
+	 * UNREGISTER_MEMORY that runs meanwhile leaves the region to this function.
+	 */
+	WRITE_ONCE(region->used, region->used + 1);
+	ret = tce2_region_unmirror(region, false);
+	mutex_unlock(&cache->lock);
+	tce2_region_unregister_nofail(region);
+	return ret ? ret : 1;
+}
+
+/**
+ * tce2_cache_unmirror() - remove all mirrors of a process, and charge the regions again
+ * @cache: the region cache; the caller holds all of its range lock @registering, so that no
+ *	mirror is made meanwhile
+ *
+ * After an error some mirrors may be removed. The next map request makes them again, if KVM
+ * uses the window.
+ *
+ * Context: may sleep; a fatal signal interrupts it.
+ * Return: 0; -EBUSY if KVM or the in-tree driver counts pages in a mirror; -EINTR.
+ */
+int tce2_cache_unmirror(struct tce2_cache *cache)
+{
+	int ret;
+
+	do {
+		ret = region_unmirror_any(cache);
+		cond_resched();
+	} while (ret > 0);
+	return ret;
+}
+
 /*
  * Finds the region of the first page and adds the pages to its mapped count. Shortens
  * *@memory to the end of the region. A return of NULL is authoritative, not a lookup

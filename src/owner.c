@@ -14,7 +14,7 @@
  *
  *	1. lock registrations	so that no region is added
  *	2. check		that the old process consents, and that neither KVM nor another
- *				module uses its memory or windows
+ *				module uses its memory or windows; remove the mirrors
  *	3. charge the new mm	for all regions and tables
  *	4. compare the pages	of all regions with the pages that the new process maps at the
  *				same user addresses
@@ -31,7 +31,7 @@
  *
  * Locks: all of struct tce2_cache.registering, during the whole change. Other locks are taken
  * and released inside. No lock is held while user memory is accessed, except registering.
- * Calls: container, ddw_owner, ddw, cache, pin, range, trace, why.
+ * Calls: container, ddw_owner, ddw, mm_iommu, cache, pin, range, trace, why.
  */
 #include <linux/list.h>
 #include <linux/mm.h>
@@ -44,6 +44,7 @@
 #include "tce2_cache.h"
 #include "tce2_container.h"
 #include "tce2_ddw.h"
+#include "tce2_mm_iommu.h"
 #include "tce2_owner.h"
 #include "tce2_pin.h"
 #include "tce2_range.h"
@@ -117,6 +118,36 @@ static int owner_check(struct owner_change *change, u64 *pages)
 		ret = tce2_ddw_check_move(&container->ddw, pages);
 	}
 	return ret;
+}
+
+/*
+ * Removes the mirrors in step 2. While KVM is attached to a window, its guest may change
+ * mappings, and the guest belongs to the old process. Afterwards only the mirrors and KVM's
+ * counts are left, in a list of the old mm. KVM's mappings stay without them.
+ */
+static int owner_unmirror(struct owner_change *change)
+{
+	struct tce2_container *container;
+	u64 unused = 0;
+	int ret;
+
+	if (!READ_ONCE(change->cache->mirrors) && !tce2_cache_has_orphans(change->cache))
+		return 0;
+	ret = tce2_cache_check_consent(change->cache);
+	if (ret)
+		return ret;
+	list_for_each_entry(container, &change->containers, moving) {
+		ret = tce2_ddw_check_move(&container->ddw, &unused);
+		if (ret)
+			return ret;
+	}
+	list_for_each_entry(container, &change->containers, moving) {
+		ret = tce2_ddw_uncount(&container->ddw);
+		if (ret)
+			return ret;
+	}
+	ret = tce2_cache_unmirror(change->cache);
+	return ret == -EBUSY ? tce2_refuse(-EBUSY, TCE2_WHY_KVM_USES_MEMORY) : ret;
 }
 
 /* Charges pages to the current process, until @pages are charged */
@@ -255,8 +286,9 @@ static int owner_change_all(struct owner_change *change)
 	u64 pages = 0, moved = 0;
 	int ret;
 
-	ret = owner_check(change, &pages) ?: owner_charge(change, pages) ?:
-	      owner_compare(change) ?: owner_charge_and_freeze(change);
+	ret = owner_unmirror(change) ?: owner_check(change, &pages) ?:
+	      owner_charge(change, pages) ?: owner_compare(change) ?:
+	      owner_charge_and_freeze(change);
 	if (!ret) {
 		ret = owner_move(change, &moved);
 		owner_thaw(change, NULL);
@@ -303,9 +335,9 @@ static int owner_take_locked(struct tce2_cache *cache)
  * * 0 - success
  * * -EINVAL - the container is not bound to a process yet
  * * -EPERM - the old process is alive, and has not offered its containers
- * * -EBUSY - KVM uses memory or a window of the old process; another module uses a window
- *   or the memory; the old process creates a window or closes a container; or the current
- *   process has used another container
+ * * -EBUSY - KVM uses a window of the old process; another module uses a window or the
+ *   memory; the old process creates a window or closes a container; or the current process
+ *   has used another container
  * * -ENOMEM - memory is short, or RLIMIT_MEMLOCK is exceeded
  * * -EFAULT - the current process does not map all registered pages at the same addresses,
  *   or may not write to a page to which devices may write
@@ -315,7 +347,6 @@ int tce2_owner_take(struct tce2_container *container)
 {
 	struct tce2_cache *cache = READ_ONCE(container->cache);
 	struct tce2_range all;
-	u64 charge;
 	int ret;
 
 	if (!cache)
@@ -325,7 +356,7 @@ int tce2_owner_take(struct tce2_container *container)
 	if (READ_ONCE(cache->mm) == current->mm)
 		return 0;
 	/* A process without permission must not delay registrations */
-	ret = tce2_cache_check_move(cache, &charge);
+	ret = tce2_cache_check_consent(cache);
 	if (ret)
 		return ret;
 	ret = tce2_range_lock(&cache->registering, &all, 0, ~0ULL);

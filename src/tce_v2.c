@@ -573,6 +573,56 @@ window_commit_view(struct tce2_window *window, const struct tce2_view_run *run,
 	tce2_drop_batch_flush(&batch);
 }
 
+/* Undoes KVM's counts of the pages of one leaf; the pages stay held and mapped */
+static void window_uncount_leaf(struct tce2_window *window, u64 index, u64 end)
+{
+	struct tce2_view_run run;
+
+	while (index < end && tce2_view_next(&window->view, index, end, &run)) {
+		struct tce2_memory memory = window_memory(window, &run);
+
+		index = run.index + run.count;
+		if (!run.counted)
+			continue;
+		tce2_pages_uncount(window->cache, &memory);
+		run.counted = false;
+		tce2_view_set(&window->view, &run);
+	}
+}
+
+/**
+ * tce2_window_uncount() - undo KVM's counts of the pages that the next leaf maps
+ * @window: the window
+ * @index: first entry of the walk; set to the first entry of the next call
+ * @patience: condition to stop waiting for entries
+ *
+ * Afterwards the pages are held as if a request of the client had mapped them.
+ *
+ * Context: may sleep; the caller holds the owner's lock at least for reading.
+ * Return: 1; 0 if no leaf is left; -EINTR or -EAGAIN from tce2_range_queue().
+ */
+int tce2_window_uncount(struct tce2_window *window, u64 *index, enum tce2_patience patience)
+{
+	u64 entries = window->size >> window->page_shift, at, end;
+	struct tce2_range range;
+	int ret;
+
+	/* Only KVM's hooks count pages */
+	if (!READ_ONCE(window->view.hooked))
+		return 0;
+	at = tce2_view_next_touched(&window->view, *index, entries);
+	if (at == entries)
+		return 0;
+	end = tce2_view_leaf_end(at, entries);
+	ret = window_lock_leaves(window, &range, at, end - at, patience);
+	if (ret)
+		return ret;
+	window_uncount_leaf(window, at, end);
+	window_unlock_leaves(window, &range);
+	*index = end;
+	return 1;
+}
+
 /**
  * tce2_window_map() - let devices reach a range of user memory
  * @window: the window

@@ -5,7 +5,7 @@
  * on. The in-tree driver does not have these requests.
  */
 #define _GNU_SOURCE
-#include "conformance.h"
+#include "conformance_kvm.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -109,6 +109,51 @@ TEST_F(owner, a_child_takes_over_the_offered_container_of_its_parent)
 	expect_stranger(v);
 	/* The child has ended, so the parent can take the container over */
 	take_and_use(v);
+}
+
+static void take_busy(void *arg)
+{
+	struct vfio *v = arg;
+
+	expect(take_owner(v->fd), -EBUSY);
+}
+
+static bool is_taken(void *arg)
+{
+	struct vfio *v = arg;
+
+	return !take_owner(v->fd);
+}
+
+static void take_kvms_mappings(void *arg)
+{
+	struct vfio *v = arg;
+
+	/* KVM puts its reference to the table in an RCU callback */
+	expect_soon("KVM has detached", is_taken, v);
+	device_reaches(v, 0, GUEST_IOBA, shared);
+	expect(dma_unmap(v->fd, GUEST_IOBA, TCE_4K), 0);
+	expect(dma_map(v->fd, GUEST_IOBA, shared, TCE_4K, READ_WRITE), 0);
+	expect_owner(v);
+}
+
+/* A guest of KVM ends with the old program, but its mappings stay */
+TEST_F(owner, a_child_takes_over_memory_that_kvm_has_mapped)
+{
+	struct guest g = guest_in_window(v, 12, 12);
+
+	need_kernel_maps();
+	expect(dma_map(v->fd, ARM_IOBA, shared, base_page(), READ_WRITE), 0);
+	expect(put(&g, GUEST_IOBA, shared, READ_WRITE), 0);
+	expect(is_shared(&g, shared, SIZE), true);
+	expect(offer_owner(v->fd, 0), 0);
+	in_child(take_busy, v);
+	guest_detach(&g, 0);
+	in_child(take_kvms_mappings, v);
+	expect(is_shared(&g, shared, SIZE), false);
+	expect(vmlck(), 0);
+	take_and_use(v);
+	guest_close(&g);
 }
 
 static void take_refused(void *arg)

@@ -8,7 +8,10 @@
 #include <linux/pid.h>
 #include <linux/sched.h>
 
+#include <asm/mmu_context.h>
+
 #include "client.h"
+#include "kernel_list.h"
 #include "kvm_calls.h"
 #include "sim_trace.h"
 #include "sim_user.h"
@@ -499,11 +502,49 @@ TEST_F(owner, memory_and_windows_that_kvm_uses_are_refused)
 	expect(take_why(TCE2_WHY_KVM_USES_MEMORY), -EBUSY);
 	be_first_process();
 	iommu_tce_table_put(tbl);
+	be_heir();
+	expect(take(), 0);
+}
+
+static struct mm_iommu_table_group_mem_t *find_mirror(void)
+{
+	struct mm_iommu_table_group_mem_t *mem = kernel_list_at(old, UA);
+
+	expect(!mem, false);
+	return mem;
+}
+
+/* The in-tree driver of the old process may count pages of a mirror, too */
+TEST_F(owner, memory_that_another_driver_counts_is_refused)
+{
+	struct mm_iommu_table_group_mem_t *mem;
+	struct sim_counts before;
+
 	sim.charge_moves = true;
 	tce2_cache_mirror(container->cache);
+	before = sim.now;
+	mem = find_mirror();
+	expect(mm_iommu_mapped_inc(mem), 0);
+	expect(offer(true), 0);
 	be_heir();
 	expect(take_why(TCE2_WHY_KVM_USES_MEMORY), -EBUSY);
 	expect(tce2_errno(tce2_owner_take(container)), -EBUSY);
+	expect(sim_charged(old), before.charged);
+	expect(sim_charged(new), 0);
+	mm_iommu_mapped_dec(mem);
+	expect(take(), 0);
+	expect(sim_charged(old), 0);
+	expect(sim_charged(new), before.charged);
+}
+
+/* Mirrors of another process's memory are not removed without its consent */
+TEST_F(owner, mirrors_stay_without_an_offer)
+{
+	sim.charge_moves = true;
+	tce2_cache_mirror(container->cache);
+	be_heir();
+	expect(take_why(TCE2_WHY_NOT_OFFERED), -EPERM);
+	find_mirror();
 }
 
 /* Makes the kernel's list know the regions, and makes it forget them again */
@@ -786,6 +827,69 @@ static bool clear_for_guest(u64 entry)
 static bool is_mapped(u64 entry)
 {
 	return platform_tce(window_of(container, 0)->table.tbl, entry);
+}
+
+/* Sends a hypercall that maps a page of the old process in the first window */
+static bool put_for_guest(u64 entry, u64 ua)
+{
+	vcpu_call(&vcpu, KVM_PUT, window_of(container, 0)->table.tbl, 0, entry, 1);
+	vcpu.tce[0] = (struct kvm_tce){ ua, DMA_BIDIRECTIONAL };
+	return vcpu_finish(&vcpu);
+}
+
+/* The old program has closed its guest, whose mappings stay, as a VMM's live update does */
+TEST_F(owner, after_kvm_has_left_the_windows_its_mappings_change_their_owner)
+{
+	struct iommu_table *tbl = window_of(container, 0)->table.tbl;
+	struct sim_counts before = sim.now;
+
+	sim.charge_moves = true;
+	iommu_tce_table_get(tbl);
+	tce2_cache_mirror(container->cache);
+	vcpu_init(&vcpu, old);
+	expect(put_for_guest(3, UA), true);
+	expect(put_for_guest(5, UA + PAGE_SIZE), true);
+	expect(offer(true), 0);
+	be_heir();
+	expect(take_why(TCE2_WHY_KVM_USES_MEMORY), -EBUSY);
+	be_first_process();
+	iommu_tce_table_put(tbl);
+	be_heir();
+	expect(take(), 0);
+	expect(!kernel_list_at(old, UA), true);
+	expect(sim_charged(old), 0);
+	expect(sim_charged(new), before.charged);
+	expect(is_mapped(3), true);
+	expect(platform_tce(tbl, 5), platform_tce(tbl, PAGE_SIZE >> 12));
+	/* The counts are gone: an unmap takes no count from a mirror of the new process */
+	tce2_cache_mirror(container->cache);
+	expect(kernel_list_mapped(kernel_list_at(new, UA)), 1);
+	expect(tce2_container_unmap(container, 0, SIZE), 0);
+	expect(kernel_list_mapped(kernel_list_at(new, UA)), 1);
+	expect(tce2_container_unmap(container, NOWHERE, PAGES(2)), 0);
+	expect(tce2_container_unregister(second, UA, SIZE), 0);
+	expect(tce2_container_unregister(container, UA, SIZE), 0);
+}
+
+/* An orphan stays in the list while KVM counts its pages: the request undoes the counts */
+TEST_F(owner, a_repeated_request_succeeds_after_the_worker_has_removed_an_orphan)
+{
+	sim.charge_moves = true;
+	tce2_cache_mirror(container->cache);
+	vcpu_init(&vcpu, old);
+	expect(put_for_guest(3, UA), true);
+	expect(tce2_container_unregister(container, UA, SIZE), 0);
+	close_second();
+	tce2_container_put(second);
+	second = tce2_container_get(cookie);
+	expect(tce2_cache_has_orphans(container->cache), true);
+	expect(offer(true), 0);
+	sim_run_work();
+	be_heir();
+	expect(take_why(TCE2_WHY_KVM_USES_MEMORY), -EBUSY);
+	sim_run_work();
+	expect(take(), 0);
+	expect(is_mapped(3), true);
 }
 
 /* KVM attaches to a table without notice, even while a hook runs */
