@@ -107,6 +107,8 @@ int tce2_access_copy(struct tce2_window *window, struct tce2_access_request *req
 void tce2_access_close(struct tce2_access *access, struct tce2_closing *closing, u64 iova,
 		       u64 size);
 int tce2_access_release(struct tce2_access *access, const struct tce2_closing *closing);
+void tce2_access_release_for_vfio(struct tce2_access *access,
+				  const struct tce2_closing *closing);
 void tce2_access_reopen(struct tce2_access *access, struct tce2_closing *closing);
 
 #endif /* TCE2_ACCESS_H */

@@ -30,6 +30,8 @@
 #include <linux/jiffies.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/vfio.h>
@@ -478,23 +480,18 @@ static void access_notify(struct tce2_access *access, const struct tce2_closing 
 	mutex_unlock(&access->devices_lock);
 }
 
-/**
- * tce2_access_release() - make drivers unpin the pages of a range
- * @access: the container's devices
- * @closing: the range, closed by tce2_access_close()
- *
- * The caller must not hold a lock that a driver needs to pin or to unpin pages.
- *
- * Context: may sleep.
- * Return: 0; -EBUSY if a driver does not unpin its pages.
- */
-int tce2_access_release(struct tce2_access *access, const struct tce2_closing *closing)
+/* Implements tce2_access_release() and tce2_access_release_for_vfio() */
+static int access_release(struct tce2_access *access, const struct tce2_closing *closing,
+			  bool killable)
 {
 	unsigned int tries;
 
 	for (tries = 0; tries < NOTIFICATIONS; tries++) {
 		if (!access_is_pinned(access, closing))
 			return 0;
+		/* A killed thread need not wait for a driver, once for each element of a vector */
+		if (killable && fatal_signal_pending(current))
+			return -EINTR;
 		access_notify(access, closing);
 		wait_event_timeout(access->unpinned, !access_is_pinned(access, closing),
 				   msecs_to_jiffies(PATIENCE_MS));
@@ -504,4 +501,34 @@ int tce2_access_release(struct tce2_access *access, const struct tce2_closing *c
 	pr_err_ratelimited("the driver of an emulated device does not unpin pages at bus addresses from %#llx on\n",
 			   (u64)closing->first << PAGE_SHIFT);
 	return tce2_refuse(-EBUSY, TCE2_WHY_PINNED);
+}
+
+/**
+ * tce2_access_release() - make drivers unpin the pages of a range
+ * @access: the container's devices
+ * @closing: the range, closed by tce2_access_close()
+ *
+ * The caller must not hold a lock that a driver needs to pin or to unpin pages.
+ *
+ * Context: may sleep; a fatal signal interrupts it.
+ * Return: 0; -EBUSY if a driver does not unpin its pages; -EINTR.
+ */
+int tce2_access_release(struct tce2_access *access, const struct tce2_closing *closing)
+{
+	return access_release(access, closing, true);
+}
+
+/**
+ * tce2_access_release_for_vfio() - same as tce2_access_release(), but ignores signals
+ * @access: the container's devices
+ * @closing: the range, closed by tce2_access_close()
+ *
+ * For a request that can't fail. A page that a driver does not unpin stays pinned.
+ *
+ * Context: may sleep.
+ */
+void tce2_access_release_for_vfio(struct tce2_access *access,
+				  const struct tce2_closing *closing)
+{
+	access_release(access, closing, false);
 }

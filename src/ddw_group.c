@@ -323,7 +323,7 @@ static unsigned int ddw_release_pins(struct tce2_ddw *ddw, const struct tce2_gro
 		tce2_access_close(&ddw->emulation->access, &closing[closed], window->start,
 				  window->size);
 		tce2_ddw_unlock_for_vfio(ddw);
-		tce2_access_release(&ddw->emulation->access, &closing[closed++]);
+		tce2_access_release_for_vfio(&ddw->emulation->access, &closing[closed++]);
 		tce2_ddw_lock_for_vfio(ddw);
 	}
 	return closed;

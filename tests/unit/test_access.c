@@ -495,6 +495,29 @@ TEST_F(alone, a_request_fails_and_changes_nothing_if_a_driver_does_not_unpin)
 	expect(unmap_at(0, PAGES(4)), 0);
 }
 
+static void die(struct sim_device *notified)
+{
+	sim_fail(SIM_SIGNAL, 1);
+}
+
+TEST_F(alone, a_killed_thread_does_not_wait_for_a_driver)
+{
+	struct page *page;
+
+	expect(device_pin(&device, 0, 1, RW, &page), 0);
+	device.ignore = 1000;
+	device.meanwhile = die;
+	expect(unmap_at(0, PAGES(4)), -EINTR);
+	expect(device.notified, 1);
+	sim_fail_nothing();
+	expect(view_at(container->ddw.window[0], 0), UA | RW);
+	/* The range is open again */
+	device.ignore = 0;
+	device.meanwhile = NULL;
+	expect(device_pin(&device, PAGES(1), 1, RW, &page), 0);
+	expect(unmap_at(0, PAGES(4)), 0);
+}
+
 static int pin_again_result;
 
 static void pin_again(struct sim_device *notified)
@@ -752,8 +775,13 @@ TEST(a_hypervisors_windows_go_with_their_group_after_a_notification)
 	join();
 	expect(map_at(0, UA, PAGES(4), RW), 0);
 	expect(device_pin(&device, 0, 1, RW, &page), 0);
+	/* A signal does not shorten the wait: the detach can't fail */
+	device.ignore = 1;
+	device.meanwhile = die;
 	expect(tce2_container_detach(container, &group[0]->group), 0);
-	expect(device.notified, 1);
+	sim_fail_nothing();
+	device.meanwhile = NULL;
+	expect(device.notified, 2);
 	expect(device.nr_pins, 0);
 	/* A software window takes the place */
 	expect(device_pin(&device, 0, 1, RW, &page), -EINVAL);
