@@ -5,7 +5,7 @@
  * The kernel takes a few microseconds for each open file of a process, and a host has tens
  * of thousands of them. So the processes that probably have files of VFIO open are read
  * first. No more processes are read once the files found explain the use count of the
- * module vfio. Of the other processes, those with few open files come first.
+ * module vfio. Other processes with few open files come before processes with many.
  *
  * Calls: source, records, text.
  */
