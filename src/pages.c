@@ -60,17 +60,6 @@ static struct tce2_memory pages_memory(const struct tce2_window *window,
 	};
 }
 
-/* Finds the TCEs of a run. Returns NULL if src/ cannot store them, or not in one table. */
-static __be64 *pages_find_tces(const struct tce2_window *window,
-			       const struct tce2_view_run *run)
-{
-	const struct tce2_table *table = &window->table;
-
-	if (run->count > tce2_table_end(table, run->index) - run->index)
-		return NULL;
-	return tce2_table_find(table, run->index);
-}
-
 /* Stores the TCEs of a run, whose pages the caller holds in @region */
 static void pages_store(struct tce2_window *window, const struct tce2_view_run *run,
 			const struct tce2_region *region, __be64 *tces)
@@ -118,7 +107,8 @@ static int pages_map(struct tce2_window *window, const struct tce2_view_run *run
 		if (!replaced)
 			return TCE2_NOT_BRIEF;
 	}
-	tces = pages_find_tces(window, run);
+	/* A lowest-level table consists of whole leaves, so the TCEs are adjacent */
+	tces = tce2_table_find(&window->table, run->index);
 	if (!tces)
 		return TCE2_NOT_BRIEF;
 	region = tce2_pages_hold(window->cache, &memory);
@@ -186,7 +176,7 @@ static int pages_unmap(struct tce2_window *window, struct tce2_view_run *run)
 		return TCE2_NOT_BRIEF;
 	memory = pages_memory(window, run);
 	region = pages_region(window, &memory);
-	tces = pages_find_tces(window, run);
+	tces = tce2_table_find(&window->table, run->index);
 	if (!region || !tces)
 		return TCE2_NOT_BRIEF;
 	tce2_count(window->counts, TCE2_REQUEST_UNMAP);

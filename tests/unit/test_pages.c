@@ -283,6 +283,7 @@ TEST(a_request_for_pages_that_needs_more_changes_nothing)
 	EXPECT_DECLINED(map_pages(21, 12, 4, RW));
 	EXPECT_DECLINED(map_pages(21, 11, 4, TCE2_PERM_READ));
 	EXPECT_DECLINED(map_pages(21, 11, 4, 0));
+	EXPECT_DECLINED(map_pages(LEAF + 5, 3, 4, 0));
 	/* Memory that is not registered, completely or at the end */
 	EXPECT_DECLINED(map_pages(LEAF + 5, PAGES_4K(64), 2, RW));
 	EXPECT_DECLINED(map_pages(LEAF + 5, PAGES_4K(64) - 1, 2, RW));
@@ -368,16 +369,17 @@ TEST(pages_mapped_for_writing_are_marked_dirty)
 {
 	scattered = true;
 	begin(1, 1);
-	region = memory(UA, 8);
+	region = memory(UA, 600);
 	window = only_window(SIZE, 1);
 	expect(map(window, 0, 0, 1, TCE2_PERM_READ), 0);
 	expect(unmap(window, 0, 1), 0);
-	expect(map_pages(0, PAGES_4K(4), PAGES_4K(4), TCE2_PERM_READ), 0);
+	/* With base pages of 4K, blocks 511 and 512 are in two nodes of the extents */
+	expect(map_pages(0, PAGES_4K(510), PAGES_4K(4), TCE2_PERM_READ), 0);
 	expect(unmap_pages(0, PAGES_4K(4)), 0);
-	expect(count_dirty(8), 0);
-	expect(map_pages(0, PAGES_4K(5), PAGES_4K(2), RW), 0);
-	expect(unmap_pages(0, PAGES_4K(2)), 0);
-	expect(count_dirty(8), 2);
+	expect(count_dirty(600), 0);
+	expect(map_pages(0, PAGES_4K(510), PAGES_4K(4), RW), 0);
+	expect(unmap_pages(0, PAGES_4K(4)), 0);
+	expect(count_dirty(600), 4);
 	scattered = false;
 	finish();
 }
@@ -450,7 +452,8 @@ TEST(pages_that_are_larger_than_the_kernel_s_are_declined)
 	group[0]->tg.pgsizes |= BIT_ULL(21);
 	expect(create(GIB(8), 21, 1, &start), 0);
 	window = ddw.window[1];
-	EXPECT_DECLINED(map_bytes(start, UA, MIB(4), RW));
+	expect(tce2_ddw_map(&ddw, proc, REQUEST(start, UA, MIB(2), RW)), 0);
+	EXPECT_DECLINED(map_bytes(start + MIB(2), UA + MIB(2), MIB(4), RW));
 	finish();
 }
 
